@@ -1,0 +1,96 @@
+"""The command line that all scripts share: arguments, exit status, progress."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from MLmodel.errors import UserError
+from MLmodel.settings import Settings, read_settings
+from MLmodel.workspace import Workspace
+
+_PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the user asked for."""
+
+    workspace: Workspace
+    settings: Settings
+    asked: list[str]
+    """The temperatures named with -T; empty: all that have input."""
+
+    def temperatures(self, has_input: Callable[[str], bool], otherwise: str) -> list[str]:
+        """Temperatures to work on.
+
+        Parameters
+        ----------
+        has_input : callable
+            Whether there is something to do for a temperature; those named by the user are taken as they are.
+        otherwise : str
+            What to say when there is none: which input is missing and where it comes from.
+
+        Raises
+        ------
+        UserError
+            If there is none.
+        """
+        found = self.asked or [one for one in self.workspace.temperatures() if has_input(one)]
+        if not found:
+            raise UserError(f"{self.workspace.root}: {otherwise}")
+        return found
+
+
+def run(step: Callable[[Command], None], story: str | None) -> None:
+    """Parse the command line, do the step and leave with the exit status the README gives.
+
+    Parameters
+    ----------
+    step : callable
+        Does the work.
+    story : str or None
+        The script's docstring, shown by ``--help``.
+    """
+    try:
+        step(_parse(story or ""))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; mend that and run the step again", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parse(story: str) -> Command:
+    parser = argparse.ArgumentParser(description=story, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "-T",
+        "--temperature",
+        action="append",
+        default=[],
+        metavar="T",
+        help="temperature, written as in the folder's name; repeatable (default: all that have input)",
+    )
+    parser.add_argument(
+        "--workspace", type=Path, default=Path(), metavar="DIR", help="holds the data folders (default: this folder)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: config.yaml in the workspace, else our own)"
+    )
+    given = parser.parse_args()
+    workspace = Workspace(given.workspace)
+    if not given.workspace.is_dir():
+        raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
+    known = (path for path in (workspace.settings, _PROJECT_SETTINGS) if path.is_file())
+    return Command(workspace, read_settings(given.config or next(known, None)), _each_once(given.temperature))
+
+
+def _each_once(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,249 @@
+"""What is known of pairs: pretraining sets and the results of exact calculations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from MLmodel.errors import UserError
+from MLmodel.tables import (
+    DW,
+    KEY,
+    NEEDED,
+    QS,
+    check_columns,
+    common_features,
+    feature_columns,
+    open_table,
+    pair_keys,
+    read_batches,
+)
+from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
+
+KEYS = ["conf", "low", "high"]
+"""What :func:`MLmodel.tables.pair_keys` gives: the glass and the two labels, whichever came first."""
+
+_LISTED = 5
+"""Offending pairs or lines that a message names."""
+
+
+def read_neb(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """Read all results of exact calculations at one temperature.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``origin``, the file
+        and line; in the order of the files. Empty where there are none.
+
+    Raises
+    ------
+    UserError
+        If a line can't be read, or a splitting is not a number above zero.
+    """
+    paths = [path for path in [workspace.non_dw(temperature)] if path.exists()]
+    parts = [_read_lines(path, splitting=False) for path in paths]
+    parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
+    if not parts:
+        return pd.DataFrame(columns=[*KEY, DW, QS, "origin"]).astype({"conf": np.int64, "i": float, "j": float})
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
+    try:
+        lines = pd.Series(path.read_text(encoding="utf-8").splitlines(), dtype=str).str.strip()
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
+    lines.index += 1
+    lines = lines[lines != ""]
+    form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
+    parts = lines.str.extract(r"^Cnf-(\d+)\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
+    numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce")
+    bad = ~np.isfinite(numbers).all(axis=1)
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; mend or remove the line")
+    value = pd.to_numeric(parts[3], errors="coerce") if splitting else pd.Series(np.nan, lines.index)
+    bad = ~(np.isfinite(value) & (value > 0)) & splitting
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(
+            f"{path}: line {line}: the splitting '{parts[3][line]}' is not a number above zero; mend or remove the line"
+        )
+    return pd.DataFrame(
+        {
+            "conf": parts[0].astype(np.int64),
+            "i": numbers[1],
+            "j": numbers[2],
+            DW: int(splitting),
+            QS: value.astype(float),
+            "origin": [f"{path} line {number}" for number in lines.index],
+        }
+    )
+
+
+def read_pretraining(path: Path, label: str) -> pd.DataFrame:
+    """Read a pretraining set.
+
+    Parameters
+    ----------
+    path : Path
+        A feather file with the columns of a pair table and the label.
+    label : {"is_dw", "quantum_splitting"}
+        The column to learn.
+
+    Returns
+    -------
+    DataFrame
+        ``conf``, ``i``, ``j``, the features, the label and ``origin``, the file and row.
+
+    Raises
+    ------
+    UserError
+        If the set is unreadable, lacks a column, or has a value that is not allowed.
+    """
+    schema = open_table(path).schema
+    check_columns(path, schema, [*KEY, label])
+    features = feature_columns(schema)
+    try:
+        table = pd.concat(read_batches(path, [*KEY, *features, label]), ignore_index=True)
+    except (ValueError, pa.ArrowInvalid):
+        raise UserError(f"{path}: no row in it; remove the file or fill it") from None
+    known = [*KEY, *(name for name in features if name not in ("Tij", "Tji")), label]
+    unknown = ~np.isfinite(table[known].to_numpy(np.float64))
+    if unknown.any():
+        row, column = np.argwhere(unknown)[0]
+        raise UserError(f"{path}: row {row}: {known[column]} is not a finite number; mend the row or take it out")
+    bad = ~table[label].isin((0, 1)) if label == DW else table[label] <= 0
+    if bad.any():
+        row = int(np.argmax(bad))
+        allowed = "0 or 1" if label == DW else "above zero"
+        raise UserError(f"{path}: row {row}: {label} = {table[label][row]} is not {allowed}; mend the row")
+    table["conf"] = table["conf"].astype(np.int64)
+    table["origin"] = [f"{path} row {row}" for row in table.index]
+    return table
+
+
+def check_no_contradiction(known: pd.DataFrame, decimals: int) -> None:
+    """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
+    keys = pair_keys(known, decimals).assign(label=known[DW].to_numpy(), origin=known["origin"].to_numpy())
+    both = keys[keys.groupby(KEYS)["label"].transform("nunique") > 1]
+    if both.empty:
+        return
+    pairs = [" and ".join(group) for _, group in both.groupby(KEYS)["origin"]]
+    listed = "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
+    raise UserError(f"{len(pairs)} pairs are a double well in one place and none in another; keep one: {listed}")
+
+
+def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -> pd.DataFrame:
+    """Rows of the pair tables for the pairs of which something is known.
+
+    Parameters
+    ----------
+    known : DataFrame
+        ``conf``, ``i``, ``j`` in either order, and anything else; each pair once.
+    tables : sequence of Path
+        Pair tables.
+    decimals : int
+        To which labels are equal.
+
+    Returns
+    -------
+    DataFrame
+        As in the tables, with the further columns of ``known``.
+    """
+    wanted = pair_keys(known, decimals).join(known.drop(columns=KEY))
+    found = []
+    for path in tqdm(tables, desc="joining", unit="table", delay=2, disable=None, leave=False):
+        for rows in read_batches(path):
+            rows = rows[rows["conf"].isin(wanted["conf"])]
+            keys = pair_keys(rows, decimals)
+            merged = keys.reset_index(names="row").merge(wanted, on=KEYS)
+            if len(merged):
+                found.append(rows.loc[merged["row"]].reset_index(drop=True).join(merged.drop(columns=["row", *KEYS])))
+    if not found:
+        return known.iloc[:0]
+    return pd.concat(found, ignore_index=True).astype({"conf": np.int64})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """All that a model can be trained on.
+
+    Attributes
+    ----------
+    table : DataFrame
+        ``conf``, ``i``, ``j``, the features, the label and ``source`` (``neb`` or ``pretraining``); each pair once.
+    features : list of str
+        Those that both the labelled and the unlabelled tables have.
+    report : list of str
+        Where the labels came from and what was left out, as lines to print.
+    """
+
+    table: pd.DataFrame
+    features: list[str]
+    report: list[str]
+
+
+def gather(workspace: Workspace, temperature: str, label: str, decimals: int) -> Labelled:
+    """Bring together the pretraining set and the NEB results of one temperature.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where the files are.
+    temperature : str
+        As in the folders' names.
+    label : {"is_dw", "quantum_splitting"}
+        What is to be learnt.
+    decimals : int
+        To which labels of minima are equal.
+
+    Raises
+    ------
+    UserError
+        If there is no pair table, no label, no common feature, or the labels contradict each other.
+    """
+    tables = workspace.pair_tables(temperature)
+    if not tables:
+        raise UserError(f"{workspace.pairs(temperature)}: no pair table; run step0_collect.py first")
+    for path in tables:
+        check_columns(path, open_table(path).schema, NEEDED)
+    features = common_features(tables)
+    report = []
+    neb = read_neb(workspace, temperature)
+    if label == QS:
+        neb = neb[neb[DW] == 1]
+    pretraining = workspace.pretraining(CLASSIFIER if label == DW else PREDICTOR, temperature)
+    known = [neb[[*KEY, label, "origin"]]]
+    if pretraining.exists():
+        known.append(read_pretraining(pretraining, label))
+        ours = [name for name in known[1] if name not in (*KEY, label, "origin")]
+        left_out = [name for name in dict.fromkeys([*ours, *features]) if name not in ours or name not in features]
+        features = [name for name in features if name in ours]
+        report.append(f"pretraining set: {len(known[1])} pairs ({pretraining})")
+        if left_out:
+            report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
+        if not features:
+            raise UserError(f"{pretraining}: no feature in common with {tables[0].parent}; give both the same columns")
+    if label == DW:
+        check_no_contradiction(pd.concat(known, ignore_index=True), decimals)
+    neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
+    joined = join_to_tables(neb, tables, decimals)
+    report.append(f"NEB results: {len(neb)} pairs, {len(neb) - len(joined)} of them in no pair table and not used")
+    sources = [joined.assign(source="neb"), *(part.assign(source="pretraining") for part in known[1:])]
+    columns = [*KEY, *features, label, "source"]
+    table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
+    once = table[~pair_keys(table, decimals).duplicated()]
+    if once.empty:
+        raise UserError(
+            f"{workspace.neb(temperature)}: no labels at T = {temperature}; put NEB results of pairs in the tables "
+            f"there, or a pretraining set at {pretraining}"
+        )
+    if len(once) < len(table):
+        report.append(f"repeated pairs taken out: {len(table) - len(once)}")
+    return Labelled(once.reset_index(drop=True), features, report)

@@ -1,0 +1,98 @@
+"""Figures of merit of the two models, as plain numbers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import metrics
+
+Array = NDArray[np.float64]
+
+
+def table(figures: Mapping[str, float]) -> str:
+    """Figures as lines of a table; n/a where there is no value."""
+    text = {
+        what: "n/a" if np.isnan(value) else str(value) if isinstance(value, int) else f"{value:.4f}"
+        for what, value in figures.items()
+    }
+    return "\n".join(f"    {what:34s} {value:>10s}" for what, value in text.items())
+
+
+def classification_figures(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:
+    """How well double wells are told from other pairs.
+
+    Parameters
+    ----------
+    is_dw : array_like of shape (n_pairs,)
+        1 for a double well, else 0.
+    probability : array_like of shape (n_pairs,)
+        Predicted probability of a double well; above ½ a pair is called one.
+
+    Returns
+    -------
+    dict
+        Balanced accuracy is the mean of the shares found in each class; ROC AUC the chance that a double well gets a
+        higher probability than another pair. NaN where the pairs are all of one class.
+    """
+    truth, chance = np.asarray(is_dw).astype(int), np.asarray(probability)
+    called = (chance > 0.5).astype(int)
+    both = len(np.unique(truth)) == 2
+    (true_negative, false_positive), (false_negative, true_positive) = metrics.confusion_matrix(
+        truth, called, labels=[0, 1]
+    )
+    return {
+        "pairs": len(truth),
+        "accuracy": metrics.accuracy_score(truth, called) if len(truth) else np.nan,
+        "balanced accuracy": metrics.balanced_accuracy_score(truth, called) if both else np.nan,
+        "ROC AUC": metrics.roc_auc_score(truth, chance) if both else np.nan,
+        "double wells called double wells": int(true_positive),
+        "double wells missed": int(false_negative),
+        "non-DW called double wells": int(false_positive),
+        "non-DW called non-DW": int(true_negative),
+    }
+
+
+def splitting_figures(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
+    """How well splittings are predicted and TLS put to the top of the list.
+
+    Parameters
+    ----------
+    exact, predicted : array_like of shape (n_pairs,)
+        Quantum splittings in ε.
+    threshold : float
+        In ε; below it a double well is a TLS.
+
+    Returns
+    -------
+    dict
+        Deviations are of log₁₀ of the splitting. Average precision is the area under the curve of precision against
+        recall for TLS, ranked by the prediction; NaN without a TLS.
+    """
+    true, guess = np.asarray(exact, dtype=float), np.asarray(predicted, dtype=float)
+    deviation = np.log10(guess / true)
+    found = tls_found(true, guess, threshold)
+    tls = int(found[-1]) if len(found) else 0
+    return {
+        "pairs": len(true),
+        "rms deviation of log10": float(np.sqrt(np.mean(deviation**2))) if len(true) else np.nan,
+        "median ratio predicted / exact": float(10 ** np.median(deviation)) if len(true) else np.nan,
+        "TLS": tls,
+        "TLS predicted to be TLS": int(((true < threshold) & (guess < threshold)).sum()),
+        "others predicted to be TLS": int(((true >= threshold) & (guess < threshold)).sum()),
+        "average precision for TLS": metrics.average_precision_score(true < threshold, -guess) if tls else np.nan,
+        "NEBs to find half of the TLS": nebs_to_find(found, 0.5),
+        "NEBs to find 90 % of the TLS": nebs_to_find(found, 0.9),
+    }
+
+
+def tls_found(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> NDArray[np.int64]:
+    """TLS found after 1, 2, … NEBs in the order of the predicted splitting; shape (n_pairs,)."""
+    order = np.argsort(np.asarray(predicted), kind="stable")
+    return np.cumsum(np.asarray(exact)[order] < threshold)
+
+
+def nebs_to_find(found: NDArray[np.int64], share: float) -> float:
+    """NEBs after which a share of all TLS is found; NaN without a TLS."""
+    if not len(found) or not found[-1]:
+        return np.nan
+    return int(np.searchsorted(found, np.ceil(share * found[-1]))) + 1

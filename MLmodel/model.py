@@ -1,0 +1,104 @@
+"""Using a trained model: whether it fits the tables, and its predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from MLmodel.card import Card, installed_versions, read_card, sets_fit, step_of
+from MLmodel.errors import UserError
+from MLmodel.tables import DW
+from MLmodel.workspace import Workspace
+
+
+def find_card(workspace: Workspace, task: str, temperature: str) -> Card:
+    """The card of a model that can be used here.
+
+    Raises
+    ------
+    UserError
+        If there is no model, or it was trained with versions other than those installed.
+    """
+    folder, remedy = workspace.model(task, temperature), f"run {step_of(task)}"
+    card = read_card(workspace, task, temperature)
+    if card is None:
+        raise UserError(f"{folder}: no model yet; {remedy}")
+    if not (folder / card.autogluon).is_dir():
+        raise UserError(f"{folder / card.autogluon}: the model's files are missing; {remedy}")
+    for name, installed in installed_versions().items():
+        if card.versions.get(name) != installed:
+            raise UserError(
+                f"{folder}: trained with {name} {card.versions.get(name)}, but {installed} is installed; {remedy}"
+            )
+    return card
+
+
+def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
+    """Raise UserError unless a table with these columns has all that a model needs."""
+    missing = [name for name in card.features if name not in columns]
+    if missing:
+        raise UserError(
+            f"{path}: lacks {', '.join(missing)}, which the model of T = {card.temperature} was trained on; "
+            f"add the column, or run {step_of(card.task)} to train on what the tables have"
+        )
+
+
+def trained_temperatures(workspace: Workspace, task: str) -> list[str]:
+    """Temperatures for which there is a model."""
+    return [one for one in workspace.temperatures() if read_card(workspace, task, one) is not None]
+
+
+def read_set(workspace: Workspace, card: Card, which: str) -> pd.DataFrame:
+    """The set of pairs a model was trained (``train``) or tested (``test``) on.
+
+    Raises
+    ------
+    UserError
+        If the sets on disk are of another training.
+    """
+    path = workspace.model_set(card.task, card.temperature, which)
+    if not sets_fit(workspace, card):
+        raise UserError(f"{path}: missing, or not of the training that made the model; run {step_of(card.task)}")
+    return pd.read_feather(path)
+
+
+class Model:
+    """A trained model in memory.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where it is.
+    card : Card
+        Which it is, from :func:`find_card`.
+    """
+
+    def __init__(self, workspace: Workspace, card: Card) -> None:
+        from autogluon.tabular import TabularPredictor  # here, as it takes seconds
+
+        folder = workspace.model(card.task, card.temperature) / card.autogluon
+        self.card = card
+        self._predictor: Any = TabularPredictor.load(str(folder), verbosity=0)
+        self._predictor.persist()
+
+    def predict(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
+        """Probability of a double well, or quantum splitting in ε.
+
+        Parameters
+        ----------
+        pairs : DataFrame of shape (n_pairs, n_columns)
+            Has the columns ``card.features``.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+        """
+        if pairs.empty:
+            return np.empty(0)
+        features = pairs[self.card.features].astype(np.float64)
+        if self.card.label == DW:
+            return np.asarray(self._predictor.predict_proba(features, as_multiclass=False), dtype=np.float64)
+        return 10.0 ** -np.asarray(self._predictor.predict(features), dtype=np.float64)

@@ -1,0 +1,122 @@
+"""config.yaml: the settings, their defaults and what is allowed."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from MLmodel.errors import UserError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Ceiling = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PairSettings(_Section):
+    """What step 0 stores."""
+
+    max_delta_E: Ceiling = 1.0
+
+
+class ClassifySettings(_Section):
+    """Which pairs step 2 looks at."""
+
+    max_delta_E: Ceiling = 0.1
+    max_distance: Ceiling = 2.0
+
+
+class TrainingSettings(_Section):
+    """One model: how long it may train and how fast it must predict."""
+
+    train_hours: Positive = 0.05
+    fast: bool = False
+    max_seconds_per_pair: Positive = 1.0e-5
+
+
+class Settings(_Section):
+    """All settings; units and meaning stand beside each key in config.yaml."""
+
+    ij_decimals: Annotated[int, Field(ge=1, le=12)] = 10
+    particles: Annotated[int, Field(ge=1, le=100)] = 3
+    pairs: PairSettings = PairSettings()
+    classify: ClassifySettings = ClassifySettings()
+    classifier: TrainingSettings = TrainingSettings()
+    predictor: TrainingSettings = TrainingSettings()
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test_split: Literal["pair", "glass"] = "pair"
+    tls_threshold: Positive = 0.00151
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
+    processes: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def cores(self) -> int:
+        """Processes to run: as set, else all cores this process may use."""
+        if self.processes is not None:
+            return self.processes
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which ``1e-5`` is a number, as everybody but YAML 1.1 reads it, and no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def read_settings(path: Path | None) -> Settings:
+    """Read a settings file.
+
+    Parameters
+    ----------
+    path : Path or None
+        A YAML file; None gives the defaults.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not YAML, or a key is unknown, of a wrong type or impossible.
+    """
+    if path is None:
+        return Settings()
+    if not path.is_file():
+        raise UserError(f"{path}: no such settings file; name one with --config, or leave it out for the defaults")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return Settings()
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold lines 'key: value', not a {type(content).__name__}")
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: " + "; ".join(_in_words(one) for one in error.errors())) from None
+
+
+def _in_words(error: Any) -> str:
+    """Key, value and what is allowed, from one pydantic error."""
+    key = ".".join(str(part) for part in error["loc"] if part not in ("int", "float"))
+    if error["type"] == "extra_forbidden":
+        section: Any = Settings
+        for part in error["loc"][:-1]:
+            section = section.model_fields[part].annotation
+        return f"unknown key {key}; allowed here: {', '.join(section.model_fields)}"
+    return f"{key} = {error['input']!r} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -1,0 +1,209 @@
+"""Pair tables on disk: opening, checking and reading them a piece at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from MLmodel.errors import UserError
+from MLmodel.files import whole
+from MLmodel.minima import label_key
+
+BATCH = 262_144
+"""Pairs read, computed and written at a time: the memory of every step follows from it, not from the table."""
+
+KEY = ["conf", "i", "j"]
+PROBABILITY = "dw_probability"
+QS = "quantum_splitting"
+DW = "is_dw"
+NEEDED = [*KEY, "Delta_E", "total_displacement"]
+"""Columns without which a pair table is of no use: the names of the pair, and what step 2 cuts at."""
+
+_NEVER_FEATURES = {*KEY, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
+
+
+def open_table(path: Path) -> pa.ipc.RecordBatchFileReader:
+    """Open a feather file without reading its rows.
+
+    Raises
+    ------
+    UserError
+        If it is no feather (Arrow) file, or was truncated.
+    """
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path)))
+    except pa.ArrowInvalid:
+        raise UserError(
+            f"{path}: not a feather file, or truncated; write it again (pandas: table.to_feather)"
+        ) from None
+
+
+def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
+    """Raise UserError unless the table has the columns named, all numeric."""
+    missing = [name for name in needed if name not in schema.names]
+    if missing:
+        raise UserError(f"{path}: missing column {', '.join(missing)}; add it (README: the pair table)")
+    for name in needed:
+        if not _is_numeric(schema.field(name).type):
+            raise UserError(f"{path}: column {name} holds {schema.field(name).type}, not numbers; convert it")
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def feature_columns(schema: pa.Schema) -> list[str]:
+    """The columns a model may learn from: every numeric one that is neither a name nor a label."""
+    return [field.name for field in schema if _is_numeric(field.type) and field.name not in _NEVER_FEATURES]
+
+
+def common_features(paths: Sequence[Path]) -> list[str]:
+    """Features that all the pair tables have, in the order of the first."""
+    columns = [feature_columns(open_table(path).schema) for path in paths]
+    return [name for name in columns[0] if all(name in others for others in columns)]
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Rows of a pair table, at most BATCH at a time.
+
+    Parameters
+    ----------
+    path : Path
+        A pair table.
+    columns : sequence of str, optional
+        Those to read; default: the names of the pair and all features.
+
+    Yields
+    ------
+    DataFrame
+        As it stands in the file.
+
+    Raises
+    ------
+    UserError
+        If a column is missing or not numeric, or the file can't be read.
+    """
+    reader = open_table(path)
+    if columns is None:
+        columns = [*KEY, *feature_columns(reader.schema)]
+    check_columns(path, reader.schema, columns)
+    for k in range(reader.num_record_batches):
+        try:
+            batch = reader.get_batch(k).select(list(columns))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{path}: damaged ({error}); write it again") from None
+        for start in range(0, batch.num_rows, BATCH):
+            yield batch.slice(start, BATCH).to_pandas()
+
+
+def stored_pairs(path: Path) -> int:
+    """Number of rows of a pair table."""
+    reader = open_table(path)
+    return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
+
+
+def glasses_in(path: Path) -> list[int]:
+    """Numbers of the glasses whose pairs a table holds."""
+    found: set[int] = set()
+    for rows in read_batches(path, ["conf"]):
+        found.update(rows["conf"].unique().astype(int).tolist())
+    return sorted(found)
+
+
+@contextmanager
+def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a CSV of pairs piece by piece; the file appears when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : sequence of str
+        ``conf`` is written as an integer; every other number so that it reads back the same.
+
+    Yields
+    ------
+    callable
+        Takes a DataFrame with these columns and appends its rows.
+    """
+    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    options = pa.csv.WriteOptions(quoting_header="none")
+    with whole(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
+        yield lambda rows: writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
+
+
+def csv_columns(path: Path) -> list[str]:
+    """Column names of a CSV of pairs; UserError if it has none."""
+    with _readable(path):
+        return list(pd.read_csv(path, nrows=0))
+
+
+def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Rows of a CSV of pairs, at most BATCH at a time; UserError if it holds anything but numbers."""
+    with _readable(path), pd.read_csv(path, usecols=columns, chunksize=BATCH, float_precision="round_trip") as reader:
+        for part in reader:
+            yield part.astype({name: np.float64 for name in part if name != "conf"})
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: not readable ({error}); remove it and run the step that makes it") from None
+
+
+def pair_keys(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """What tells pairs apart: ``conf`` and the two labels as whole numbers, the smaller first; same index."""
+    i, j = (label_key(pairs[name], decimals) for name in ("i", "j"))
+    conf = pairs["conf"].to_numpy().astype(np.int64)
+    return pd.DataFrame({"conf": conf, "low": np.minimum(i, j), "high": np.maximum(i, j)}, pairs.index)
+
+
+def check_ready_made(path: Path, decimals: int) -> int:
+    """Check a table that step 0 did not make, row by row, and return its number of pairs.
+
+    Raises
+    ------
+    UserError
+        If a column is missing, a number is not finite (Tij and Tji may be unknown), ``conf`` is no whole number, a
+        minimum is paired with itself, or a pair stands twice.
+    """
+    check_columns(path, open_table(path).schema, NEEDED)
+    row = 0
+    hashes = []
+    for rows in read_batches(path):
+        _check_rows(path, rows, row, decimals)
+        hashes.append(pd.util.hash_pandas_object(pair_keys(rows, decimals), index=False).to_numpy())
+        row += len(rows)
+    if row == 0:
+        raise UserError(f"{path}: no pair in it; remove it or write it again")
+    hashed = np.sort(np.concatenate(hashes))
+    repeated = int((hashed[1:] == hashed[:-1]).sum())
+    if repeated:
+        raise UserError(f"{path}: {repeated} repeated pairs; keep one row for each (conf, i, j)")
+    return row
+
+
+def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> None:
+    known = rows.drop(columns=["Tij", "Tji"], errors="ignore")
+    unknown = ~np.isfinite(known.to_numpy(np.float64))
+    if unknown.any():
+        row, column = np.argwhere(unknown)[0]
+        raise UserError(
+            f"{path}: row {offset + row}: {known.columns[column]} is not a finite number; mend the row or take it out"
+        )
+    conf = rows["conf"].to_numpy()
+    if (conf != np.rint(conf)).any():
+        row = int(np.argmax(conf != np.rint(conf)))
+        raise UserError(f"{path}: row {offset + row}: conf = {conf[row]} is not a whole number; name glasses by number")
+    itself = label_key(rows["i"], decimals) == label_key(rows["j"], decimals)
+    if itself.any():
+        row = int(np.argmax(itself))
+        raise UserError(
+            f"{path}: row {offset + row}: i and j are the same minimum to {decimals} decimals; take the row out"
+        )

@@ -1,0 +1,137 @@
+"""Where every file stands. No other module spells a path."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CLASSIFIER = "dw-classification"
+PREDICTOR = "qs-regression"
+_PRETRAINING = {CLASSIFIER: "classifier", PREDICTOR: "predictor"}
+
+
+def label(temperature: str) -> str:
+    """T without its dot, as model and pretraining files carry it: ``0.062`` gives ``0062``."""
+    return temperature.replace(".", "")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The data folders below one root.
+
+    Temperatures are text throughout, written as in the folders' names.
+    """
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "config.yaml"
+
+    # Inputs
+    def minima(self, temperature: str) -> Path:
+        return self.root / "Configurations" / "minima" / f"T{temperature}"
+
+    def glass_minima(self, temperature: str, conf: int) -> Path:
+        return self.minima(temperature) / f"Cnf-{conf}"
+
+    def transitions(self, temperature: str, conf: int) -> Path:
+        return self.root / "Configurations" / "transitions" / f"T{temperature}" / f"Cnf-{conf}.csv"
+
+    def neb(self, temperature: str) -> Path:
+        return self.root / "NEB_calculations" / f"T{temperature}"
+
+    def non_dw(self, temperature: str) -> Path:
+        return self.neb(temperature) / "NON-DW.txt"
+
+    def splittings(self, temperature: str) -> list[Path]:
+        """The splittings files that are there; both spellings are in use."""
+        names = ("Qs_calculations.txt", "Qs_calcuations.txt")
+        return [path for name in names if (path := self.neb(temperature) / name).exists()]
+
+    def pretraining(self, task: str, temperature: str) -> Path:
+        return self.root / "MLmodel" / f"pretraining-{_PRETRAINING[task]}-T{label(temperature)}.feather"
+
+    # Pair tables
+    def pairs(self, temperature: str) -> Path:
+        return self.root / "Configurations" / "pairs" / f"T{temperature}"
+
+    def glass_pairs(self, temperature: str, conf: int) -> Path:
+        return self.pairs(temperature) / f"Cnf-{conf}.feather"
+
+    def pair_tables(self, temperature: str) -> list[Path]:
+        return sorted(path for path in self.pairs(temperature).glob("*.feather") if not path.name.startswith("."))
+
+    # Models
+    def model(self, task: str, temperature: str) -> Path:
+        return self.root / "MLmodel" / f"{task}-T{label(temperature)}"
+
+    def model_set(self, task: str, temperature: str, which: str) -> Path:
+        """``which``: ``train``, ``test`` or ``used``, the data used so far."""
+        return self.root / "MLmodel" / f"{task}-T{label(temperature)}-{which}.feather"
+
+    def training_log(self, task: str, temperature: str) -> Path:
+        return self.root / "MLmodel" / f"{task}-T{label(temperature)}.log"
+
+    # Outputs
+    @property
+    def _output(self) -> Path:
+        return self.root / "output_ML"
+
+    def _output_of(self, temperature: str) -> Path:
+        return self._output / f"T{temperature}"
+
+    def rejected(self, temperature: str) -> Path:
+        return self._output_of(temperature) / "step0_rejected.csv"
+
+    def double_wells(self, temperature: str) -> Path:
+        return self._output_of(temperature) / f"DW_T{temperature}.csv"
+
+    def predicted(self, temperature: str, which: str) -> Path:
+        """``which``: ``allpairs`` or ``newpairs``."""
+        return self._output_of(temperature) / f"predictedQs_T{temperature}_{which}.csv"
+
+    @property
+    def classifier_performance(self) -> Path:
+        return self._output / "dw_classifier_performances.txt"
+
+    def true_against_predicted(self, which: str) -> Path:
+        """``which``: ``trainingset`` or ``testset``."""
+        return self._output / f"qs-true_vs_AI_{which}.png"
+
+    def splitting_cdf(self, temperature: str) -> Path:
+        return self._output_of(temperature) / f"splitting_cdf_T{temperature}.png"
+
+    def search_efficiency(self, temperature: str) -> Path:
+        return self._output_of(temperature) / "TLS-search-efficiency.png"
+
+    # What is there
+    def has_labels(self, task: str, temperature: str) -> bool:
+        """Whether there is a file from which a model could learn."""
+        others = self.non_dw(temperature).exists() and task == CLASSIFIER
+        return others or bool(self.splittings(temperature)) or self.pretraining(task, temperature).exists()
+
+    def temperatures(self) -> list[str]:
+        """Every T with minima, pair tables or NEB results, smallest first."""
+        parents = [self.minima("").parent, self.pairs("").parent, self.neb("").parent]
+        names = {path.name[1:] for parent in parents if parent.is_dir() for path in parent.glob("T*") if path.is_dir()}
+        return sorted((name for name in names if _is_number(name)), key=lambda name: (float(name), name))
+
+    def glasses(self, temperature: str) -> dict[int, Path]:
+        """Folders ``Cnf-{conf}`` with minima, by their number."""
+        folders = self._glass_folders(temperature)
+        return dict(sorted((int(path.name[4:]), path) for path in folders if path.name[4:].isdecimal()))
+
+    def misnamed_glasses(self, temperature: str) -> list[Path]:
+        """Folders beside them whose name gives no number."""
+        return [path for path in self._glass_folders(temperature) if not path.name[4:].isdecimal()]
+
+    def _glass_folders(self, temperature: str) -> list[Path]:
+        folder = self.minima(temperature)
+        return sorted(path for path in folder.glob("Cnf-*") if path.is_dir()) if folder.is_dir() else []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,35 @@
+"""Step 1: train the classifier that tells double wells from other pairs.
+
+Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-classifier-T{label}.feather, NEB_calculations/T{T}/
+Writes   MLmodel/dw-classification-T{label}/, beside it the sets it was trained and tested on, and AutoGluon's log
+
+Stops at once if nothing is new since the last training.
+"""
+
+from MLmodel.command import Command, run
+from MLmodel.labels import gather
+from MLmodel.tables import DW
+from MLmodel.training import train
+from MLmodel.workspace import CLASSIFIER
+
+
+def main(command: Command) -> None:
+    """Train the classifier of every temperature that has labels."""
+    work, settings = command.workspace, command.settings
+    temperatures = command.temperatures(
+        lambda T: bool(work.pair_tables(T)) and work.has_labels(CLASSIFIER, T),
+        "no temperature has both pair tables and labels; run step0_collect.py, then put NEB results under "
+        "NEB_calculations/T… or a pretraining set into MLmodel",
+    )
+    for temperature in temperatures:
+        known = gather(work, temperature, DW, settings.ij_decimals)
+        double_wells = int(known.table[DW].sum())
+        print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
+        print("\n".join(f"  {line}" for line in known.report))
+        trained = train(work, temperature, CLASSIFIER, known, settings)
+        print(f"  model: {work.model(CLASSIFIER, temperature)}" if trained else "  nothing new since the last training")
+    print("next: step2_classify_dw.py")
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

@@ -1,0 +1,35 @@
+"""Step 3: train the predictor of the quantum splitting of double wells.
+
+Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-predictor-T{label}.feather, NEB_calculations/T{T}/
+Writes   MLmodel/qs-regression-T{label}/, beside it the sets it was trained and tested on, and AutoGluon's log
+
+Stops at once if nothing is new since the last training.
+"""
+
+from MLmodel.command import Command, run
+from MLmodel.labels import gather
+from MLmodel.tables import QS
+from MLmodel.training import train
+from MLmodel.workspace import PREDICTOR
+
+
+def main(command: Command) -> None:
+    """Train the predictor of every temperature that has splittings."""
+    work, settings = command.workspace, command.settings
+    temperatures = command.temperatures(
+        lambda T: bool(work.pair_tables(T)) and work.has_labels(PREDICTOR, T),
+        "no temperature has both pair tables and splittings; run step0_collect.py, then put NEB results under "
+        "NEB_calculations/T… or a pretraining set into MLmodel",
+    )
+    for temperature in temperatures:
+        known = gather(work, temperature, QS, settings.ij_decimals)
+        tls = int((known.table[QS] < settings.tls_threshold).sum())
+        print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
+        print("\n".join(f"  {line}" for line in known.report))
+        trained = train(work, temperature, PREDICTOR, known, settings)
+        print(f"  model: {work.model(PREDICTOR, temperature)}" if trained else "  nothing new since the last training")
+    print("next: step4_predict_qs.py")
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

@@ -1,0 +1,111 @@
+"""Step 4: predict the quantum splitting of all double wells and say which pairs to calculate next.
+
+Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{label}/, NEB_calculations/T{T}/
+Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
+         output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs that stand in the NEB files
+
+Stops at once if neither the double wells nor the model nor the NEB files changed since.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from MLmodel.card import Card
+from MLmodel.command import Command, run
+from MLmodel.errors import UserError
+from MLmodel.files import made_from, mark_made, up_to_date
+from MLmodel.labels import KEYS, read_neb
+from MLmodel.model import Model, check_features, find_card
+from MLmodel.tables import BATCH, KEY, QS, csv_columns, csv_writer, pair_keys, read_csv_batches
+from MLmodel.workspace import PREDICTOR
+
+NEXT = 10
+
+
+def main(command: Command) -> None:
+    """Predict the splittings of every temperature whose pairs are classified."""
+    work = command.workspace
+    temperatures = command.temperatures(
+        lambda T: work.double_wells(T).exists(), "no classified pairs under output_ML/T…; run step2_classify_dw.py"
+    )
+    for temperature in temperatures:
+        double_wells = work.double_wells(temperature)
+        if not double_wells.exists():
+            raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
+        card = find_card(work, PREDICTOR, temperature)
+        check_features(card, csv_columns(double_wells), double_wells)
+        targets = [work.predicted(temperature, which) for which in ("allpairs", "newpairs")]
+        neb_files = [work.non_dw(temperature), *work.splittings(temperature)]
+        record = made_from([double_wells, *neb_files], model=card.autogluon, ij_decimals=command.settings.ij_decimals)
+        if up_to_date(targets, record):
+            print(f"T = {temperature}: nothing new to predict")
+        else:
+            predict(command, card, double_wells, *targets)
+            mark_made(targets, record)
+        report(command, temperature, *targets)
+    print("next: calculate these pairs, add the results to NEB_calculations and run steps 1 to 4 again")
+
+
+def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, new_pairs: Path) -> None:
+    """Write both lists, smallest splitting first."""
+    decimals = command.settings.ij_decimals
+    model = Model(command.workspace, card)
+    columns = [*KEY, QS, *(name for name in csv_columns(double_wells) if name not in (*KEY, QS))]
+    done = pair_keys(read_neb(command.workspace, card.temperature), decimals).drop_duplicates()
+    with (
+        tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
+        csv_writer(all_pairs, columns) as write_all,
+        csv_writer(new_pairs, columns) as write_new,
+    ):
+        for rows in _sorted_by_splitting(_predicted(model, double_wells, columns), spool, columns):
+            write_all(rows)
+            known = pair_keys(rows, decimals).merge(done, on=KEYS, how="left", indicator=True)["_merge"] == "both"
+            write_new(rows[~known.to_numpy()])
+
+
+def _predicted(model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
+    """Batches of the double wells with their splittings."""
+    with tqdm(desc="predicting", unit="pair", unit_scale=True, delay=2, disable=None, leave=False) as bar:
+        for rows in read_csv_batches(double_wells):
+            yield rows.assign(**{QS: model.predict(rows)})[columns]
+            bar.update(len(rows))
+
+
+def _sorted_by_splitting(
+    batches: Iterator[pd.DataFrame], spool: IO[bytes], columns: list[str]
+) -> Iterator[pd.DataFrame]:
+    """Batches in the order of the splitting; the rows wait on disk, in memory are the splittings and one batch."""
+    splittings = [np.empty(0)]
+    for rows in batches:
+        rows.to_numpy(np.float64).tofile(spool)
+        splittings.append(rows[QS].to_numpy())
+    order = np.argsort(np.concatenate(splittings), kind="stable")
+    spool.flush()
+    for start in range(0, len(order), BATCH):
+        rows = np.memmap(spool, np.float64, "r", shape=(len(order), len(columns)))[order[start : start + BATCH]]
+        yield pd.DataFrame(rows, columns=columns).astype({"conf": np.int64})
+
+
+def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> None:
+    """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
+    threshold = command.settings.tls_threshold
+    for path, which in ((all_pairs, "double wells"), (new_pairs, "of them not calculated yet")):
+        pairs = tls = 0
+        for rows in read_csv_batches(path, [QS]):
+            pairs += len(rows)
+            tls += int((rows[QS] < threshold).sum())
+        print(f"T = {temperature}: {pairs} {which}, {tls} predicted to be TLS (below {threshold:g} ε): {path}")
+    top = pd.read_csv(new_pairs, nrows=NEXT)
+    if len(top):
+        print(f"the {len(top)} pairs to calculate next:")
+        print(top.iloc[:, :5].to_string(index=False, formatters={"i": "{:.10f}".format, "j": "{:.10f}".format}))
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

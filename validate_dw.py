@@ -1,0 +1,41 @@
+"""Judge the classifier on the pairs it was trained on and on those it never saw.
+
+Reads    MLmodel/dw-classification-T{label}/ and its sets
+Writes   output_ML/dw_classifier_performances.txt, a section per temperature
+"""
+
+from MLmodel.card import Card
+from MLmodel.command import Command, run
+from MLmodel.files import write_text
+from MLmodel.metrics import classification_figures, table
+from MLmodel.model import Model, find_card, read_set, trained_temperatures
+from MLmodel.tables import DW
+from MLmodel.workspace import CLASSIFIER
+
+
+def main(command: Command) -> None:
+    """Write and print the figures of every classifier there is."""
+    work = command.workspace
+    trained = trained_temperatures(work, CLASSIFIER)
+    asked = command.temperatures(trained.__contains__, "no classifier under MLmodel; run step1_train_dw.py")
+    sections = {}
+    for temperature in dict.fromkeys([*trained, *asked]):
+        sections[temperature] = section(command, find_card(work, CLASSIFIER, temperature))
+        if temperature in asked:
+            print(sections[temperature])
+    write_text(work.classifier_performance, "\n".join(sections.values()))
+    print(f"figures: {work.classifier_performance}")
+
+
+def section(command: Command, card: Card) -> str:
+    """The figures of one classifier, as text."""
+    model = Model(command.workspace, card)
+    lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}"]
+    for which, name in (("train", "training set"), ("test", f"test set, never seen in training; {card.cut}")):
+        pairs = read_set(command.workspace, card, which)
+        lines += [f"  {name}", table(classification_figures(pairs[DW], model.predict(pairs)))]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    run(main, __doc__)
