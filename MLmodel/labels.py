@@ -62,12 +62,12 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     lines = lines[lines != ""]
     form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
     parts = lines.str.extract(r"^Cnf-(\d+)\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
-    numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce")
+    numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         line = bad.idxmax()
         raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; mend or remove the line")
-    value = pd.to_numeric(parts[3], errors="coerce") if splitting else pd.Series(np.nan, lines.index)
+    value = pd.to_numeric(parts[3], errors="coerce").astype(np.float64) if splitting else pd.Series(np.nan, lines.index)
     bad = ~(np.isfinite(value) & (value > 0)) & splitting
     if bad.any():
         line = bad.idxmax()
@@ -80,7 +80,7 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
             "i": numbers[1],
             "j": numbers[2],
             DW: int(splitting),
-            QS: value.astype(float),
+            QS: value,
             "origin": [f"{path} line {number}" for number in lines.index],
         }
     )
@@ -128,9 +128,12 @@ def read_pretraining(path: Path, label: str) -> pd.DataFrame:
     return table
 
 
-def check_no_contradiction(known: pd.DataFrame, decimals: int) -> None:
+def check_no_contradiction(known: Sequence[pd.DataFrame], decimals: int) -> None:
     """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
-    keys = pair_keys(known, decimals).assign(label=known[DW].to_numpy(), origin=known["origin"].to_numpy())
+    parts = [pair_keys(part, decimals).assign(label=part[DW], origin=part["origin"]) for part in known if len(part)]
+    if not parts:
+        return
+    keys = pd.concat(parts, ignore_index=True)
     both = keys[keys.groupby(KEYS)["label"].transform("nunique") > 1]
     if both.empty:
         return
@@ -231,7 +234,7 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
         if not features:
             raise UserError(f"{pretraining}: no feature in common with {tables[0].parent}; give both the same columns")
     if label == DW:
-        check_no_contradiction(pd.concat(known, ignore_index=True), decimals)
+        check_no_contradiction(known, decimals)
     neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
     joined = join_to_tables(neb, tables, decimals)
     report.append(f"NEB results: {len(neb)} pairs, {len(neb) - len(joined)} of them in no pair table and not used")

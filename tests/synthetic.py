@@ -1,0 +1,128 @@
+"""A made-up glass for the tests: minima with local rearrangements, and labels from a rule instead of NEBs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+BOX = np.array([6.0, 6.0, 6.0])
+QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0.01, fast: true}\n"
+
+
+def text_minimum(diameters, positions, box, order=None, images=True):
+    """LAMMPS ``write_data`` text of one minimum, atoms in the order given."""
+    lines = [
+        "LAMMPS data file via write_data, version 17 Nov 2016, timestep = 0",
+        "",
+        f"{len(diameters)} atoms",
+        "1 atom types",
+        "",
+        *(f"{-side / 2!r} {side / 2!r} {axis}lo {axis}hi" for side, axis in zip(box.tolist(), "xyz", strict=True)),
+        "",
+        "Masses",
+        "",
+        "1 1",
+        "",
+        "Atoms # charge",
+        "",
+    ]
+    for k in range(len(diameters)) if order is None else order:
+        numbers = " ".join(repr(float(value)) for value in [diameters[k], *positions[k]])
+        lines.append(f"{k + 1} 1 {numbers}" + (" 0 0 0" if images else ""))
+    return "\n".join([*lines, "", "Velocities", "", *(f"{k + 1} 0 0 0" for k in range(len(diameters))), ""])
+
+
+def make_glass(folder, n_minima=24, n_particles=40, seed=0, write=None):
+    """Minima of one glass: a common structure, a few particles displaced in each; returns the files."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    base = rng.random((n_particles, 3)) * BOX
+    diameters = rng.uniform(0.7, 1.6, n_particles)
+    energies = np.sort(0.2 + rng.random(n_minima) * 2e-3).round(10)
+    files = []
+    for energy in energies:
+        positions = base + rng.normal(0, 2e-3, base.shape)
+        moved = rng.choice(n_particles, 3, replace=False)
+        positions[moved] += rng.normal(0, 0.25, (3, 3))
+        path = folder / f"{energy:.9E}.conf.txt"
+        (write or Path.write_text)(path, text_minimum(diameters, positions % BOX - BOX / 2, BOX))
+        files.append(path)
+    return files
+
+
+def make_workspace(root, glasses=4, n_minima=24, temperature="0.1"):
+    """A workspace with minima of a few glasses and settings for quick training."""
+    for conf in range(1, glasses + 1):
+        make_glass(root / f"Configurations/minima/T{temperature}/Cnf-{conf}", n_minima, seed=conf)
+    (root / "config.yaml").write_text(QUICK)
+    return root
+
+
+def rule(pairs):
+    """Stand-in for the exact calculation: whether a pair is a double well, and its splitting in ε."""
+    is_dw = (pairs["displacement_0"] < 0.65) & (pairs["PR"] < 6)
+    splitting = np.hypot(0.2 * pairs["Delta_E"], 0.02 * np.exp(-4 * pairs["total_displacement"]))
+    return is_dw, splitting
+
+
+def read_pairs(root, temperature="0.1"):
+    tables = sorted((root / f"Configurations/pairs/T{temperature}").glob("*.feather"))
+    return pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
+
+
+def write_neb(root, pairs, temperature="0.1", splittings="Qs_calculations.txt"):
+    """Append what the rule says of these pairs to the NEB files."""
+    folder = root / f"NEB_calculations/T{temperature}"
+    folder.mkdir(parents=True, exist_ok=True)
+    is_dw, splitting = rule(pairs)
+    names = [
+        f"Cnf-{conf:.0f} {i!r}_{j!r}" for conf, i, j in pairs[["conf", "i", "j"]].astype(float).to_numpy().tolist()
+    ]
+    with (folder / "NON-DW.txt").open("a") as non_dw, (folder / splittings).open("a") as qs:
+        for name, well, value in zip(names, is_dw, splitting, strict=True):
+            (qs if well else non_dw).write(f"{name} {float(value)!r}\n" if well else f"{name}\n")
+
+
+def run(script, workspace, *arguments, cwd=None):
+    """Run a step as a user does; the finished process, its output as text."""
+    command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(workspace), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600)
+
+
+def done(script, workspace, *arguments):
+    """Run a step that must end well; what it printed."""
+    process = run(script, workspace, *arguments)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    return process.stdout
+
+
+def refused(script, workspace, *arguments):
+    """Run a step that must ask the user to act; the one line it says."""
+    process = run(script, workspace, *arguments)
+    assert process.returncode == 2, process.stdout + process.stderr
+    assert process.stderr.count("\n") == 1
+    assert "Traceback" not in process.stderr
+    return process.stderr
+
+
+def interrupt(script, workspace, when, with_signal=signal.SIGINT):
+    """Start a step, send it a signal once ``when()`` is true, and return the finished process."""
+    command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(workspace)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not when():
+        assert process.poll() is None, "the step ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, with_signal)
+    process.out, process.err = process.communicate(timeout=60)
+    return process

@@ -1,0 +1,277 @@
+"""Step 0: what is stored, what is computed anew, what is left out."""
+
+import shutil
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from synthetic import done, interrupt, read_pairs, refused
+
+from MLmodel import collect
+from MLmodel.minima import load_glass, read_minimum
+from MLmodel.settings import PairSettings, Settings
+
+COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
+COLUMNS += ["0to1", "0to2", "total_displacement", "PR"]
+
+
+def table_of(root, conf=1):
+    return root / f"Configurations/pairs/T0.1/Cnf-{conf}.feather"
+
+
+def minima_of(root, conf=1):
+    return sorted((root / f"Configurations/minima/T0.1/Cnf-{conf}").iterdir())
+
+
+def rejected(root):
+    return pd.read_csv(root / "output_ML/T0.1/step0_rejected.csv")
+
+
+def test_all_pairs_of_every_glass_are_stored_with_the_columns_of_the_contract(workspace):
+    said = done("step0_collect", workspace)
+    pairs = read_pairs(workspace)
+    assert list(pairs) == COLUMNS
+    assert pairs["conf"].dtype == np.int64
+    assert len(pairs) == 4 * 24 * 23 // 2
+    assert (pairs["i"] < pairs["j"]).all()
+    np.testing.assert_allclose(pairs["Delta_E"], 40 * (pairs["j"] - pairs["i"]), atol=1e-12)
+    assert not rejected(workspace).size
+    assert (
+        said.splitlines()[-1] == f"{len(pairs)} pairs, {len(pairs)} computed, 0 files rejected; next: step1_train_dw.py"
+    )
+
+
+def test_no_pair_above_the_ceiling_is_stored_and_m_is_as_set(workspace):
+    (workspace / "config.yaml").write_text("particles: 5\npairs: {max_delta_E: 0.02}\n")
+    done("step0_collect", workspace)
+    pairs = read_pairs(workspace)
+    assert [name for name in pairs if name.startswith(("disp", "0to"))] == [
+        *(f"displacement_{k}" for k in range(5)),
+        *(f"0to{k}" for k in range(1, 5)),
+    ]
+    every = 0
+    for conf in range(1, 5):
+        e = np.array([float(path.name.removesuffix(".conf.txt")) for path in minima_of(workspace, conf)])
+        every += int((40 * (e[None, :] - e[:, None])[np.triu_indices(len(e), 1)] <= 0.02).sum())
+    assert len(pairs) == every
+    assert pairs["Delta_E"].max() <= 0.02
+
+
+def test_the_second_time_there_is_nothing_to_do(workspace):
+    done("step0_collect", workspace)
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.feather")}
+    assert "nothing new computed" in done("step0_collect", workspace)
+    assert before == {path: path.stat().st_mtime_ns for path in workspace.rglob("*.feather")}
+
+
+def test_new_minima_cost_only_their_pairs_and_the_table_is_the_same(workspace, tmp_path_factory):
+    done("step0_collect", workspace)
+    later = synthetic.make_workspace(tmp_path_factory.mktemp("later"), glasses=1)
+    paths = minima_of(later)
+    aside = tmp_path_factory.mktemp("aside")
+    for path in [paths[0], *paths[5:10], paths[-1]]:
+        path.rename(aside / path.name)
+    done("step0_collect", later)
+    assert len(read_pairs(later)) == 17 * 16 // 2
+    for path in aside.iterdir():
+        shutil.move(path, later / "Configurations/minima/T0.1/Cnf-1")
+    assert f"276 pairs, {276 - 17 * 16 // 2} computed" in done("step0_collect", later)
+    at_once = read_pairs(workspace)
+    pd.testing.assert_frame_equal(read_pairs(later), at_once[at_once["conf"] == 1], check_exact=True)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_blocks_of_any_size_give_the_same_table(tmp_path, monkeypatch, size):
+    paths = synthetic.make_glass(tmp_path / "minima")
+    settings = Settings(pairs=PairSettings(max_delta_E=0.04))
+
+    def collected(these, target):
+        glass, left_out = load_glass(these, 10)
+        record = collect.record_of(these, tmp_path / "none", settings)
+        record = replace(record, rejected=left_out, n_particles=40, box=tuple(glass.box.tolist()))
+        return collect.collect(glass, record, None, target)
+
+    collected(paths, tmp_path / "Cnf-1.feather")
+    monkeypatch.setattr(collect, "BATCH", size)
+    target = tmp_path / "blocks" / "Cnf-1.feather"
+    first = collected(paths[::2], target)
+    second = collected(paths, target)
+    assert first.computed == first.pairs
+    assert second.computed == second.pairs - first.pairs
+    one, other = pd.read_feather(target), pd.read_feather(tmp_path / "Cnf-1.feather")
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_a_raised_ceiling_costs_only_the_pairs_above_the_old_one(workspace):
+    (workspace / "config.yaml").write_text("pairs: {max_delta_E: 0.02}\n")
+    done("step0_collect", workspace)
+    few = len(read_pairs(workspace))
+    (workspace / "config.yaml").write_text("")
+    assert f"1104 pairs, {1104 - few} computed" in done("step0_collect", workspace)
+    (workspace / "config.yaml").write_text("pairs: {max_delta_E: 0.02}\n")
+    assert f"{few} pairs, nothing new computed" in done("step0_collect", workspace)
+    assert len(read_pairs(workspace)) == few
+
+
+def test_another_m_computes_everything_anew(workspace):
+    done("step0_collect", workspace)
+    (workspace / "config.yaml").write_text("particles: 2\n")
+    assert "1104 pairs, 1104 computed" in done("step0_collect", workspace)
+
+
+def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace):
+    done("step0_collect", workspace)
+    old = read_pairs(workspace)
+    paths = minima_of(workspace)
+    _, positions, box = read_minimum(paths[3])
+    diameters = read_minimum(paths[0]).diameters
+    positions[0] += 0.3
+    paths[3].write_text(synthetic.text_minimum(diameters, positions, box))
+    paths[7].unlink()
+    assert "1081 pairs, 22 computed" in done("step0_collect", workspace)
+    new = read_pairs(workspace)
+    energies = [float(path.name.removesuffix(".conf.txt")) for path in (paths[3], paths[7])]
+    touched = [(table["i"].isin(energies) | table["j"].isin(energies)) & (table["conf"] == 1) for table in (old, new)]
+    rest = [table[~which].reset_index(drop=True) for table, which in zip((old, new), touched, strict=True)]
+    pd.testing.assert_frame_equal(*rest, check_exact=True)
+    assert touched[1].sum() == 22
+
+
+def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace):
+    done("step0_collect", workspace)
+    whole = read_pairs(workspace)
+    path = minima_of(workspace)[4]
+    content = path.read_text()
+    path.write_text(content[:900])
+    assert (
+        done("step0_collect", workspace)
+        .splitlines()[-1]
+        .startswith("1081 pairs, nothing new computed, 1 files rejected")
+    )
+    assert "1 files rejected" in done("step0_collect", workspace).splitlines()[-1]
+    table = rejected(workspace)
+    assert table[["conf", "file"]].to_numpy().tolist() == [[1, path.name]]
+    assert "atoms where the header says 40" in table["reason"][0]
+    path.write_text(content)
+    assert "1104 pairs, 23 computed, 0 files rejected" in done("step0_collect", workspace)
+    pd.testing.assert_frame_equal(read_pairs(workspace), whole, check_exact=True)
+
+
+def test_folders_without_minima_or_with_another_name_are_listed(workspace):
+    folder = workspace / "Configurations/minima/T0.1"
+    (folder / "Cnf-9").mkdir()
+    (folder / "Cnf-x").mkdir()
+    done("step0_collect", workspace)
+    assert rejected(workspace)["file"].tolist() == ["Cnf-9", "Cnf-x"]
+
+
+def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
+    done("step0_collect", workspace)
+    e = sorted(float(path.name.removesuffix(".conf.txt")) for path in minima_of(workspace))
+    folder = workspace / "Configurations/transitions/T0.1"
+    folder.mkdir(parents=True)
+    lines = [f"{e[2]!r},{e[5]!r},3", f"{e[5]!r},{e[2]!r},1", f"{e[2]!r},{e[5]!r},4", f"{e[2]!r},0.9,8"]
+    (folder / "Cnf-1.csv").write_text("\n".join(["i,j,count", *lines]) + "\n")
+    assert "nothing new computed" in done("step0_collect", workspace)
+    pairs = pd.read_feather(table_of(workspace)).set_index(["i", "j"])
+    assert pairs.loc[(e[2], e[5]), ["Tij", "Tji"]].tolist() == [7, 1]
+    assert pairs[["Tij", "Tji"]].to_numpy().sum() == 8
+    assert "Tij" not in pd.read_feather(table_of(workspace, 2))
+    for text, words in (("i,j\n1,2\n", "missing column count"), ("i,j,count\n0.2,0.3,many\n", "line 2"), ("", "CSV")):
+        (folder / "Cnf-1.csv").write_text(text)
+        said = refused("step0_collect", workspace)
+        assert "Cnf-1.csv" in said
+        assert words in said
+
+
+def test_more_particles_than_there_are_is_refused(workspace):
+    (workspace / "config.yaml").write_text("particles: 41\n")
+    assert "particles = 41 is more than the 40" in refused("step0_collect", workspace)
+
+
+def test_an_empty_workspace_is_refused_with_what_to_put_there(tmp_path):
+    assert "no minima" in refused("step0_collect", tmp_path)
+    assert "no such folder" in refused("step0_collect", tmp_path / "nowhere")
+    (tmp_path / "Configurations/minima/T0.1").mkdir(parents=True)
+    assert "no glass" in refused("step0_collect", tmp_path)
+    (tmp_path / "Configurations/minima/T0.1/Cnf-1").mkdir()
+    assert "no pair could be made" in refused("step0_collect", tmp_path)
+    assert "T0.2" in refused("step0_collect", tmp_path, "-T", "0.2")
+
+
+def ready_made(root, change=lambda table: table):
+    """A workspace with a ready-made table and no minima."""
+    folder = root / "Configurations/pairs/T0.1"
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"conf": 5, "i": np.arange(20) // 2, "j": 30 + np.arange(20)})
+    for name in (*COLUMNS[3:], "my_feature"):
+        table[name] = rng.random(20)
+    change(table).to_feather(folder / "database.feather")
+    return root
+
+
+def test_a_ready_made_table_is_checked_once_and_used_as_it_is(tmp_path):
+    ready_made(tmp_path)
+    table = tmp_path / "Configurations/pairs/T0.1/database.feather"
+    before = table.read_bytes()
+    assert "ready-made table of 20 pairs" in done("step0_collect", tmp_path)
+    assert "20 pairs, nothing new computed" in done("step0_collect", tmp_path)
+    assert table.read_bytes() == before
+
+
+def put(row, column, value):
+    def change(table):
+        table = table.astype({column: float})
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop(columns="Delta_E"), ["missing column Delta_E"]),
+        (lambda table: table.drop(columns=["conf", "j"]), ["missing column conf, j"]),
+        (lambda table: table.assign(i="a"), ["column i holds"]),
+        (put(3, "PR", np.nan), ["row 3", "PR is not a finite number"]),
+        (put(4, "conf", 1.5), ["row 4", "conf = 1.5 is not a whole number"]),
+        (put(7, "i", 37.0), ["row 7", "the same minimum"]),
+        (lambda table: pd.concat([table, table.iloc[:2].rename(columns={"i": "j", "j": "i"})]), ["2 repeated pairs"]),
+        (lambda table: table.iloc[:0], ["no pair"]),
+    ],
+)
+def test_a_bad_ready_made_table_is_refused(tmp_path, change, words):
+    ready_made(tmp_path, lambda table: change(table).reset_index(drop=True))
+    said = refused("step0_collect", tmp_path)
+    for word in ["database.feather", *words]:
+        assert word in said
+
+
+def test_a_truncated_table_is_refused(tmp_path):
+    table = ready_made(tmp_path) / "Configurations/pairs/T0.1/database.feather"
+    table.write_bytes(table.read_bytes()[:-400])
+    assert "truncated" in refused("step0_collect", tmp_path)
+
+
+def test_a_glass_in_two_tables_is_refused(workspace):
+    done("step0_collect", workspace)
+    ready_made(workspace, lambda table: table.assign(conf=2))
+    assert "holds the glass 2" in refused("step0_collect", workspace)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_no_half_table(tmp_path, sent):
+    for conf in range(1, 4):
+        synthetic.make_glass(tmp_path / f"Configurations/minima/T0.1/Cnf-{conf}", 150, seed=conf)
+    process = interrupt("step0_collect", tmp_path, when=table_of(tmp_path).exists, with_signal=sent)
+    if sent == signal.SIGINT:
+        assert process.returncode in (130, 0)
+        assert "Traceback" not in process.err
+    done("step0_collect", tmp_path)
+    assert len(read_pairs(tmp_path)) == 3 * 150 * 149 // 2
+    assert not list(tmp_path.rglob("*.part"))

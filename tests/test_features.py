@@ -1,0 +1,96 @@
+"""The feature kernel against the published row, a brute-force version, and the symmetries of the problem."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from MLmodel.features import geometry_columns, largest_displacement, pair_geometry
+from MLmodel.minima import load_glass, read_minimum
+
+
+def brute_force(one, other, box, particles):
+    """The formulas of the paper, a line each; positions (N, 3)."""
+    step = other - one
+    step = step - box * np.round(step / box)
+    length = np.sqrt((step**2).sum(axis=1))
+    top = np.argsort(-length, kind="stable")[:particles]
+    mean = one + step / 2
+    apart = mean[top] - mean[top[0]]
+    apart = np.sqrt(((apart - box * np.round(apart / box)) ** 2).sum(axis=1))
+    two, four = (length**2).sum(), (length**4).sum()
+    return np.concatenate([length[top], apart[1:], [np.sqrt(two), two**2 / four]])
+
+
+def compute(one, other, box, particles=3):
+    positions = np.stack([np.mod(one, box).T, np.mod(other, box).T])
+    return pair_geometry(positions, box, np.array([0]), np.array([1]), particles)[0]
+
+
+def test_the_published_row_is_reproduced(real_minima):
+    # PHYSICS.md, checked against the published table: i = 0.2044810139, j = 0.2046749726 of Cnf-148750000.
+    files = [path for path in real_minima if path.name.startswith(("2.044810139E-01", "2.046749726E-01"))]
+    (_, one, box), (_, other, _) = (read_minimum(path) for path in files)
+    published = [0.7303516, 0.4621019, 0.3520276, 4.651823, 3.728646, 1.117697, 4.427523]
+    np.testing.assert_allclose(compute(one, other, box), published, rtol=5e-7)  # seven digits are printed
+
+
+def test_random_pairs_of_real_minima_agree_with_brute_force(real_minima):
+    glass, rejected = load_glass(real_minima, 10)
+    assert not rejected
+    first, second = np.triu_indices(len(glass.files), 1)
+    assert len(first) == 47_895
+    chosen = np.random.default_rng(3).choice(len(first), 400, replace=False)
+    first, second = first[chosen], second[chosen]
+    features = pair_geometry(glass.positions, glass.box, first, second, 3)
+    for row, a, b in zip(features, first, second, strict=True):
+        expected = brute_force(glass.positions[a].T, glass.positions[b].T, glass.box, 3)
+        np.testing.assert_allclose(row, expected, rtol=1e-9, atol=1e-13)
+
+
+boxes = st.tuples(*[st.floats(2.0, 12.0)] * 3).map(np.array)
+pairs = st.tuples(boxes, st.integers(3, 40), st.integers(0, 2**32 - 1), st.floats(1e-6, 1.0))
+
+
+def make_pair(pair):
+    box, n, seed, size = pair
+    rng = np.random.default_rng(seed)
+    one = rng.random((n, 3)) * box
+    return one, one + rng.normal(0, size, one.shape), box
+
+
+@settings(deadline=None)
+@given(pairs, st.integers(1, 3))
+def test_any_orthogonal_box_and_number_of_particles_agree_with_brute_force(pair, particles):
+    one, other, box = make_pair(pair)
+    features = compute(one, other, box, particles)
+    assert len(features) == len(geometry_columns(particles))
+    np.testing.assert_allclose(features, brute_force(one, other, box, particles), rtol=1e-6, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(pairs, st.tuples(*[st.floats(-30, 30)] * 3), st.integers(0, 2**32 - 1))
+def test_no_shift_through_the_box_no_swap_and_no_order_changes_the_features(pair, shift, seed):
+    one, other, box = make_pair(pair)
+    features = compute(one, other, box)
+    order = np.random.default_rng(seed).permutation(len(one))
+    for same in (
+        compute(one + shift, other + shift, box),
+        compute(other, one, box),
+        compute(one[order], other[order], box),
+    ):
+        np.testing.assert_allclose(same, features, rtol=1e-6, atol=1e-9)
+
+
+def test_equal_minima_have_no_participation_ratio():
+    positions = np.random.default_rng(0).random((1, 3, 5))
+    features = pair_geometry(positions, np.ones(3), np.array([0]), np.array([0]), 3)[0]
+    assert features[:3] == pytest.approx([0, 0, 0])
+    assert np.isnan(features[-1])
+
+
+def test_the_largest_displacement_is_that_of_the_features():
+    one, other, box = make_pair((np.array([5.0, 6.0, 7.0]), 20, 1, 0.3))
+    positions = np.stack([np.mod(one, box).T, np.mod(other, box).T])
+    pair = np.array([0]), np.array([1])
+    assert largest_displacement(positions, box, *pair)[0] == pair_geometry(positions, box, *pair, 3)[0, 0]

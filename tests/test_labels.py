@@ -1,0 +1,192 @@
+"""What is gathered before a training, and what is said of labels that can't be used."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from MLmodel.errors import UserError
+from MLmodel.labels import gather, join_to_tables, read_neb
+from MLmodel.settings import Settings
+from MLmodel.tables import DW, QS
+from MLmodel.training import split
+from MLmodel.workspace import Workspace
+
+T = "0.1"
+FEATURES = ["Delta_E", "total_displacement", "mine"]
+
+
+def pair_table(n=40, confs=(1, 2)):
+    rng = np.random.default_rng(5)
+    i = (0.2 + rng.random(n) * 1e-3).round(10)
+    table = pd.DataFrame({"conf": rng.choice(confs, n), "i": i, "j": (i + 1e-4).round(10)})
+    for name in FEATURES:
+        table[name] = rng.random(n)
+    return table
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A workspace with one pair table of 40 pairs and an empty folder for NEB results."""
+    work = Workspace(tmp_path)
+    work.pairs(T).mkdir(parents=True)
+    work.neb(T).mkdir(parents=True)
+    (tmp_path / "MLmodel").mkdir()
+    pair_table().to_feather(work.pairs(T) / "all.feather")
+    return work
+
+
+def line(table, row, splitting="", swap=False):
+    names = [repr(float(table[name][row])) for name in ("i", "j")]
+    return f"Cnf-{table['conf'][row]} {'_'.join(names[::-1] if swap else names)} {splitting}".rstrip() + "\n"
+
+
+def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
+    table = pair_table()
+    noisy = line(table, 2).replace(repr(float(table["i"][2])), f"{table['i'][2]:.10f}0000002")
+    work.non_dw(T).write_text(line(table, 0) + line(table, 1, swap=True) + noisy + "\n" + "Cnf-1 0.5_0.6\n")
+    (work.neb(T) / "Qs_calcuations.txt").write_text(line(table, 3, "0.001"))
+    (work.neb(T) / "Qs_calculations.txt").write_text(line(table, 4, "2e-3") + line(table, 4, "0.002"))
+    known = gather(work, T, DW, 10)
+    assert known.features == FEATURES
+    assert known.table[DW].tolist() == [0, 0, 0, 1, 1]
+    expected = table.loc[:4, ["conf", "i", "j", *FEATURES]]
+    pd.testing.assert_frame_equal(known.table[expected.columns], expected)
+    assert "NEB results: 6 pairs, 1 of them in no pair table and not used" in known.report
+    assert gather(work, T, QS, 10).table[QS].tolist() == [0.001, 0.002]
+
+
+def test_the_merge_agrees_with_a_search_pair_by_pair(work):
+    table = pair_table()
+    chosen = table.sample(15, random_state=2).rename(columns={"i": "j", "j": "i"})[["conf", "i", "j"]]
+    joined = join_to_tables(chosen.assign(mark=range(15)), work.pair_tables(T), 10)
+    for _, row in joined.iterrows():
+        asked = chosen.iloc[int(row["mark"])]
+        assert (row["conf"], row["i"], row["j"]) == (asked["conf"], asked["j"], asked["i"])
+    assert sorted(joined["mark"]) == list(range(15))
+
+
+def test_tables_that_name_minima_by_integers_work_the_same(work):
+    table = pair_table().assign(i=np.arange(40), j=np.arange(40) + 100)
+    table.to_feather(work.pairs(T) / "all.feather")
+    work.non_dw(T).write_text(f"Cnf-{table['conf'][7]} 107_7\n")
+    assert gather(work, T, DW, 10).table["mine"].tolist() == [table["mine"][7]]
+
+
+def test_repeated_rows_go_and_only_common_features_stay(work):
+    table = pair_table()
+    pretraining = pd.concat([table, table.iloc[:5]], ignore_index=True).assign(is_dw=1.0, Tij=3, Tji=4, T=0.1, index=7)
+    pretraining.drop(columns="mine").to_feather(work.pretraining("dw-classification", T))
+    known = gather(work, T, DW, 10)
+    assert len(known.table) == 40
+    assert known.features == ["Delta_E", "total_displacement"]
+    assert "repeated pairs taken out: 5" in known.report
+    assert "features left out, as not all tables have them: Tij, Tji, mine" in known.report
+
+
+def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining(work):
+    table = pair_table()
+    table.assign(quantum_splitting=0.5).to_feather(work.pretraining("qs-regression", T))
+    work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 0, "0.1") + line(table, 0, "0.2", swap=True))
+    known = gather(work, T, QS, 10).table
+    assert known[QS].tolist() == [0.2] + [0.5] * 39
+    assert known["source"].tolist() == ["neb"] + ["pretraining"] * 39
+
+
+def test_a_pair_with_two_opposite_labels_is_listed(work):
+    table = pair_table()
+    work.non_dw(T).write_text(line(table, 0) + line(table, 1))
+    work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 1, "0.1", swap=True))
+    with pytest.raises(UserError, match=r"1 pairs are.*NON-DW.txt line 2 and .*Qs_calculations.txt line 1"):
+        gather(work, T, DW, 10)
+    work.non_dw(T).unlink()
+    table.assign(is_dw=0).to_feather(work.pretraining("dw-classification", T))
+    with pytest.raises(UserError, match=r"row 1 and .*line 1|line 1 and .*row 1"):
+        gather(work, T, DW, 10)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "Cnf-1 0.2",
+        "Cnf-1 0.2_0.3_0.4",
+        "Cnf-one 0.2_0.3",
+        "1 0.2_0.3",
+        "Cnf-1 0.2_x",
+        "Cnf-1 0.2_nan",
+        "Cnf-1 0.2_0.3 9",
+    ],
+)
+def test_an_unreadable_line_is_named(work, bad):
+    work.non_dw(T).write_text(f"Cnf-1 0.2_0.3\n\n{bad}\n")
+    with pytest.raises(UserError, match=r"NON-DW.txt: line 3: '"):
+        read_neb(work, T)
+
+
+@pytest.mark.parametrize("bad", ["0", "-0.1", "nan", "inf", "small", "0.0"])
+def test_an_impossible_splitting_is_named(work, bad):
+    path = work.neb(T) / "Qs_calculations.txt"
+    path.write_text(f"Cnf-1 0.2_0.3 0.1\nCnf-1 0.2_0.4 {bad}\n")
+    with pytest.raises(UserError, match=f"line 2: the splitting '{bad}' is not a number above zero"):
+        read_neb(work, T)
+
+
+def test_a_splitting_that_is_missing_is_an_unreadable_line(work):
+    (work.neb(T) / "Qs_calculations.txt").write_text("Cnf-1 0.2_0.3\n")
+    with pytest.raises(UserError, match="line 1"):
+        read_neb(work, T)
+
+
+def test_empty_neb_files_are_no_labels(work):
+    work.non_dw(T).write_text("")
+    (work.neb(T) / "Qs_calculations.txt").write_text("\n")
+    assert read_neb(work, T).empty
+    with pytest.raises(UserError, match=r"no labels at T = 0.1"):
+        gather(work, T, DW, 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop(columns="is_dw"), "missing column is_dw"),
+        (lambda table: table.drop(columns="conf"), "missing column conf"),
+        (lambda table: table.assign(is_dw=table["is_dw"] * 2), "is_dw = 2 is not 0 or 1"),
+        (lambda table: table.assign(mine=np.nan), "row 0: mine is not a finite number"),
+        (lambda table: table[["conf", "i", "j", "is_dw"]], "no feature in common"),
+        (lambda table: table.iloc[:0], "no row"),
+    ],
+)
+def test_a_bad_pretraining_set_is_named(work, change, words):
+    change(pair_table().assign(is_dw=1)).reset_index(drop=True).to_feather(work.pretraining("dw-classification", T))
+    with pytest.raises(UserError, match=words):
+        gather(work, T, DW, 10)
+
+
+def test_a_pretraining_splitting_of_zero_is_named(work):
+    table = pair_table().assign(quantum_splitting=0.1)
+    table.loc[3, QS] = 0.0
+    table.to_feather(work.pretraining("qs-regression", T))
+    with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0.0 is not above zero"):
+        gather(work, T, QS, 10)
+
+
+KEYS = pd.DataFrame({"conf": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
+
+
+def test_a_pair_stays_on_its_side_as_more_come_in():
+    strata = pd.Series(np.arange(500) % 50 == 0)
+    test = split(KEYS, strata, Settings(test_fraction=0.3))
+    assert test.sum() == 150
+    assert test[strata].sum() == 3
+    more = KEYS.sample(400, random_state=0).sort_index()
+    fewer = split(more, strata[more.index], Settings(test_fraction=0.3))
+    assert (fewer != test[more.index]).sum() < 20
+    assert (split(KEYS, strata, Settings(test_fraction=0.3, seed=1)) != test).sum() > 100
+
+
+def test_whole_glasses_are_kept_out_when_asked():
+    test = split(KEYS, pd.Series(0, KEYS.index), Settings(test_split="glass"))
+    confs = [set(KEYS["conf"][side]) for side in (test, ~test)]
+    assert not confs[0] & confs[1]
+    assert test.mean() == pytest.approx(0.2, abs=0.06)
+    with pytest.raises(UserError, match="two glasses"):
+        split(KEYS.assign(conf=1), pd.Series(0, KEYS.index), Settings(test_split="glass"))

@@ -1,0 +1,185 @@
+"""Readers of minima, and the reasons for which a file is left out."""
+
+import numpy as np
+import pytest
+import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.io import FortranFile
+
+from MLmodel.minima import MinimumError, energy_in_name, label_key, load_glass, read_minimum
+
+RNG = np.random.default_rng(0)
+BOX = np.array([4.0, 5.0, 6.0])
+DIAMETERS = RNG.uniform(0.7, 1.6, 12)
+POSITIONS = RNG.random((12, 3)) * BOX - BOX / 2
+TEXT = synthetic.text_minimum(DIAMETERS, POSITIONS, BOX)
+
+
+def write_binary(path, box=BOX):
+    """What a Fortran program writes, by scipy."""
+    with FortranFile(path, "w") as file:
+        file.write_record(np.int32(len(DIAMETERS)))
+        file.write_record(np.asarray(box, dtype=np.float64))
+        for diameter, place in zip(DIAMETERS, POSITIONS, strict=True):
+            file.write_record(np.array([diameter, *place]))
+
+
+@settings(deadline=None)
+@given(st.permutations(range(12)), st.booleans())
+def test_ids_may_come_in_any_order(tmp_path_factory, order, images):
+    path = tmp_path_factory.mktemp("minimum") / "0.2.conf.txt"
+    path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, images))
+    diameters, positions, box = read_minimum(path)
+    np.testing.assert_array_equal(diameters, DIAMETERS)
+    np.testing.assert_array_equal(positions, POSITIONS)
+    np.testing.assert_allclose(box, BOX, rtol=1e-15)
+
+
+def test_binary_and_text_give_the_same(tmp_path):
+    (tmp_path / "0.2.conf.txt").write_text(TEXT)
+    write_binary(tmp_path / "0.2.conf")
+    for one, other in zip(*(read_minimum(path) for path in sorted(tmp_path.iterdir())), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-15)
+
+
+def test_one_box_length_means_a_cube(tmp_path):
+    write_binary(tmp_path / "0.2.conf", box=[7.0])
+    np.testing.assert_array_equal(read_minimum(tmp_path / "0.2.conf").box, [7.0, 7.0, 7.0])
+
+
+def test_real_minima_are_read_whole(real_minima):
+    diameters, positions, box = read_minimum(real_minima[0])
+    assert positions.shape == (1500, 3)
+    np.testing.assert_allclose(box, 11.447142426, rtol=1e-12)
+    assert (diameters.min() > 0.7) & (diameters.max() < 1.7)
+    lines = [line.split() for line in real_minima[0].read_text().split("Atoms # charge")[1].split("\n") if line.strip()]
+    assert {int(one[0]): [float(x) for x in one[3:6]] for one in lines} == dict(enumerate(positions.tolist(), 1))
+
+
+LAST = TEXT[: TEXT.index("Velocities")].rstrip().split("\n")[-1]
+BROKEN = {
+    "truncated in a line": (TEXT[: TEXT.index(LAST) + 20], "not readable|columns"),
+    "truncated between lines": (TEXT[: TEXT.index(LAST)], "11 atoms where the header says 12"),
+    "wrong count": (TEXT.replace("12 atoms", "13 atoms"), "12 atoms where the header says 13"),
+    "a column missing": (TEXT.replace(" 0 0 0\n", " 0 0\n"), "8 columns"),
+    "a number missing in one line": (TEXT.replace(LAST, LAST[:-2]), "not readable"),
+    "NaN": (TEXT.replace(LAST, "12 1 1.0 nan 0.0 0.0 0 0 0"), "not finite"),
+    "not a number": (TEXT.replace(LAST, "12 1 1.0 x 0.0 0.0 0 0 0"), "not readable"),
+    "an id twice": (TEXT.replace(LAST, LAST.replace("12 1", "11 1", 1)), "ids are not 1 to 12"),
+    "a tilted box": (TEXT.replace("zlo zhi", "zlo zhi\n0.5 0 0 xy xz yz"), "not orthogonal"),
+    "a general box": (TEXT.replace("zlo zhi", "zlo zhi\n1 0 0 avec"), "not orthogonal"),
+    "no box": (TEXT.replace("ylo yhi", "y"), "ylo yhi"),
+    "a box without width": (TEXT.replace("-2.5 2.5 ylo", "2.5 2.5 ylo"), "box length"),
+    "no atoms section": (TEXT.replace("Atoms #", "Bonds #"), "no section"),
+    "no count": (TEXT.replace("12 atoms", ""), "N atoms"),
+    "another style": (TEXT.replace("# charge", "# atomic"), "atom_style atomic"),
+    "empty": ("", "N atoms"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_text_file_is_told_with_its_reason(tmp_path, name):
+    content, reason = BROKEN[name]
+    path = tmp_path / "0.2.conf.txt"
+    path.write_text(content)
+    with pytest.raises(MinimumError, match=reason):
+        read_minimum(path)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 20, 60, -5])
+def test_a_truncated_binary_file_is_told(tmp_path, keep):
+    path = tmp_path / "0.2.conf"
+    write_binary(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(MinimumError, match=r"truncated|header says|record"):
+        read_minimum(path)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_noise_is_never_taken_for_a_minimum(tmp_path_factory, content):
+    for name in ("0.2.conf", "0.2.conf.txt"):
+        path = tmp_path_factory.mktemp("noise") / name
+        path.write_bytes(content)
+        with pytest.raises(MinimumError):
+            read_minimum(path)
+
+
+@pytest.mark.parametrize(("name", "energy"), [("2.044726132E-01.conf.txt", 0.2044726132), ("-7.25.conf", -7.25)])
+def test_the_energy_stands_in_the_name(tmp_path, name, energy):
+    assert energy_in_name(tmp_path / name) == energy
+
+
+@pytest.mark.parametrize("name", ["minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf"])
+def test_another_name_gives_no_energy(tmp_path, name):
+    with pytest.raises(MinimumError, match="no energy"):
+        energy_in_name(tmp_path / name)
+
+
+@given(st.integers(-(10**14), 10**14), st.floats(-4e-11, 4e-11))
+def test_labels_survive_float_noise(key, noise):
+    assert label_key(key / 1e10, 10) == key
+    if abs(key) < 10**11:
+        assert label_key(key / 1e10 + noise, 10) == key
+
+
+def minima(folder, **texts):
+    """Files named by energy: e200 becomes 0.200.conf.txt."""
+    paths = []
+    for name, text in texts.items():
+        paths.append(folder / f"0.{name[1:]}.conf.txt")
+        paths[-1].write_text(text)
+    return paths
+
+
+def other_minimum(seed, box=BOX, diameters=DIAMETERS):
+    rng = np.random.default_rng(seed)
+    return synthetic.text_minimum(diameters, rng.random((len(diameters), 3)) * box - box / 2, box)
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (other_minimum(9, box=BOX * 1.01), "another box"),
+        (other_minimum(9, diameters=DIAMETERS[:-1]), "another count of particles"),
+        (other_minimum(9, diameters=DIAMETERS + 1e-3), "another diameters"),
+    ],
+)
+def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd, reason):
+    for name in ("e100", "e205", "e300"):
+        folder = tmp_path / name
+        folder.mkdir()
+        paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **{name: odd})
+        glass, rejected = load_glass(paths, 10)
+        assert list(rejected) == [paths[-1].name]
+        assert reason in rejected[paths[-1].name]
+        assert len(glass.files) == 3
+
+
+def test_a_second_file_with_the_same_label_is_left_out(tmp_path):
+    paths = minima(tmp_path, e2=TEXT, e20000000000001=other_minimum(1), e2001=other_minimum(2))
+    glass, rejected = load_glass(paths, 10)
+    assert rejected == {"0.20000000000001.conf.txt": "the same energy to 10 decimals as 0.2.conf.txt"}
+    assert glass.energies.tolist() == [0.2, 0.2001]
+
+
+def test_a_minimum_at_the_place_of_another_is_left_out_even_through_the_edge(tmp_path):
+    shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-12)
+    paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, shifted, BOX), e202=other_minimum(2))
+    glass, rejected = load_glass(paths, 10)
+    assert rejected == {"0.201.conf.txt": "the same place as 0.200.conf.txt"}
+    assert len(glass.files) == 2
+
+
+def test_a_minimum_that_differs_in_one_particle_is_kept(tmp_path):
+    moved = POSITIONS.copy()
+    moved[-1, 2] += 1e-6
+    paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, moved, BOX))
+    assert load_glass(paths, 10)[1] == {}
+
+
+def test_a_glass_without_a_usable_file_is_none(tmp_path):
+    glass, rejected = load_glass(minima(tmp_path, e200="", e201=""), 10)
+    assert glass is None
+    assert len(rejected) == 2

@@ -1,0 +1,64 @@
+"""config.yaml: what is allowed, and what is said of what is not."""
+
+import pytest
+import synthetic
+import yaml
+
+from MLmodel.errors import UserError
+from MLmodel.settings import Settings, read_settings
+
+
+def test_the_shipped_file_holds_every_key_with_its_default():
+    path = synthetic.ROOT / "config.yaml"
+    assert read_settings(path) == Settings()
+    assert yaml.safe_load(path.read_text()) == Settings().model_dump()
+
+
+def test_keys_left_out_keep_their_defaults(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("classifier:\n  max_seconds_per_pair: 1e-4\n")
+    settings = read_settings(path)
+    assert settings.classifier.max_seconds_per_pair == 1e-4
+    assert settings.classifier.train_hours == Settings().classifier.train_hours
+    path.write_text("")
+    assert read_settings(path) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("particels: 3", ["unknown key particels", "particles", "test_split"]),
+        ("classify: {max_delta: 3}", ["unknown key classify.max_delta", "max_delta_E", "max_distance"]),
+        ("particles: three", ["particles = 'three'", "integer"]),
+        ("particles: 2.5", ["particles = 2.5", "integer"]),
+        ("particles: 0", ["particles = 0", "greater than or equal to 1"]),
+        ("pairs: {max_delta_E: -1}", ["pairs.max_delta_E = -1", "greater than 0"]),
+        ("predictor: {train_hours: soon}", ["predictor.train_hours = 'soon'", "number"]),
+        ("predictor: {fast: 1}", ["predictor.fast = 1", "boolean"]),
+        ("test_fraction: 1.0", ["test_fraction = 1.0", "less than 1"]),
+        ("test_fraction: .nan", ["test_fraction = nan"]),
+        ("test_split: energy", ["test_split = 'energy'", "'pair' or 'glass'"]),
+        ("classify: 3", ["classify = 3"]),
+        ("processes: 0", ["processes = 0", "greater than or equal to 1"]),
+        ("seed: 1\nseed: 2", ["the key seed stands twice"]),
+        ("- 1", ["must hold lines 'key: value'"]),
+        ("a: [", ["not readable as YAML"]),
+    ],
+)
+def test_what_is_not_allowed_is_named_with_its_value(tmp_path, text, words):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_settings(path)
+    assert "\n" not in str(error.value)
+    for word in [str(path), *words]:
+        assert word in str(error.value)
+
+
+def test_the_workspace_goes_before_the_project_and_config_before_both(tmp_path):
+    (tmp_path / "config.yaml").write_text("particles: 0\n")
+    assert "particles = 0" in synthetic.refused("step0_collect", tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text("seed: -1\n")
+    assert "seed = -1" in synthetic.refused("step0_collect", tmp_path, "--config", other)
+    assert "no such settings file" in synthetic.refused("step0_collect", tmp_path, "--config", tmp_path / "none.yaml")
