@@ -26,8 +26,11 @@ def main(command: Command) -> None:
         double_wells = int(known.table[DW].sum())
         print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
         print("\n".join(f"  {line}" for line in known.report))
-        trained = train(work, temperature, CLASSIFIER, known, settings)
-        print(f"  model: {work.model(CLASSIFIER, temperature)}" if trained else "  nothing new since the last training")
+        card = train(work, temperature, CLASSIFIER, known, settings)
+        if card is None:
+            print("  nothing new since the last training")
+        else:
+            print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
     print("next: step2_classify_dw.py")
 
 

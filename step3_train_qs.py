@@ -26,8 +26,11 @@ def main(command: Command) -> None:
         tls = int((known.table[QS] < settings.tls_threshold).sum())
         print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
         print("\n".join(f"  {line}" for line in known.report))
-        trained = train(work, temperature, PREDICTOR, known, settings)
-        print(f"  model: {work.model(PREDICTOR, temperature)}" if trained else "  nothing new since the last training")
+        card = train(work, temperature, PREDICTOR, known, settings)
+        if card is None:
+            print("  nothing new since the last training")
+        else:
+            print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
     print("next: step4_predict_qs.py")
 
 

@@ -40,6 +40,8 @@ class Card:
     """How many in each set."""
     sources: dict[str, int]
     """How many came from where."""
+    seconds_per_pair: float
+    """Measured right after the training, on the machine that trained."""
     sets: dict[str, str]
     """Digest of each set's file: they and the model are of one training."""
 
