@@ -25,7 +25,7 @@ RECORD = b"step0_collect"
 _FORMAT = 1
 """Raised whenever the meaning of a stored column changes, so that old tables are computed anew."""
 
-_TILE = 16
+_TILE = 8
 """Minima whose pairs with one other are computed together; their coordinates stay in the processor's cache."""
 
 Index = NDArray[np.int64]

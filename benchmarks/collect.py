@@ -1,0 +1,112 @@
+"""Step 0: time a pair of the feature kernel beside plain NumPy, and files read per second, in one run.
+
+Run with: python -m benchmarks.collect
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from MLmodel.collect import _TILE
+from MLmodel.features import pair_geometry
+from MLmodel.minima import read_minimum
+
+Array = NDArray[np.float64]
+
+N_PARTICLES = 1500
+N_MINIMA = 600
+BOX = np.full(3, N_PARTICLES ** (1 / 3))
+
+
+def main() -> None:
+    """Measure and print."""
+    positions = made_up_minima(np.random.default_rng(0))
+    first, second = np.triu_indices(N_MINIMA, 1)
+    order = np.lexsort((second, first // _TILE))
+    first, second = first[order], second[order]
+    print(f"{len(first)} pairs of {N_MINIMA} made-up minima, N = {N_PARTICLES}; the best of three runs")
+    pair_geometry(positions, BOX, first[:10], second[:10], 3)
+    for threads in sorted({1, numba.config.NUMBA_NUM_THREADS}):
+        numba.set_num_threads(threads)
+        seconds = best(lambda: pair_geometry(positions, BOX, first, second, 3))
+        print(
+            f"  kernel, {threads} core(s): {len(first) / seconds:10.0f} pairs/s, "
+            f"{seconds * threads / len(first) * 1e6:6.2f} µs a pair and core"
+        )
+    few = slice(0, len(first), 200)
+    seconds = best(lambda: plain_numpy(positions, first[few], second[few]))
+    each = seconds / len(first[few]) * 1e6
+    print(f"  plain NumPy, 1 core:  {1e6 / each:10.0f} pairs/s, {each:6.2f} µs a pair")
+    difference = plain_numpy(positions, first[few], second[few]) / pair_geometry(positions, BOX, first, second, 3)[few]
+    print(f"  largest relative difference between the two: {np.abs(difference - 1).max():.1e}")
+    with tempfile.TemporaryDirectory() as folder:
+        read_files(Path(folder), positions)
+
+
+def made_up_minima(rng: np.random.Generator) -> Array:
+    """Positions (n_minima, 3, N): one structure, elastic noise everywhere and a few large displacements."""
+    positions = rng.random((3, N_PARTICLES)) * BOX[0] + rng.normal(0, 0.01, (N_MINIMA, 3, N_PARTICLES))
+    for minimum in positions:
+        minimum[:, rng.choice(N_PARTICLES, 5)] += rng.normal(0, 0.2, (3, 5))
+    return np.asarray(np.mod(positions, BOX[0]))
+
+
+def plain_numpy(positions: Array, first: NDArray[np.int64], second: NDArray[np.int64]) -> Array:
+    """The same features pair by pair, as one would write them in NumPy."""
+    rows = []
+    for a, b in zip(first, second, strict=True):
+        one, other = positions[a].T, positions[b].T
+        step = other - one
+        step -= BOX * np.round(step / BOX)
+        square = (step**2).sum(axis=1)
+        top = np.argsort(-square)[:3]
+        mean = one[top] + step[top] / 2
+        apart = mean[1:] - mean[0]
+        apart -= BOX * np.round(apart / BOX)
+        two = square.sum()
+        rows.append([*np.sqrt(square[top]), *np.sqrt((apart**2).sum(axis=1)), np.sqrt(two), two**2 / (square**2).sum()])
+    return np.array(rows)
+
+
+def best(work: Callable[[], object], times: int = 3) -> float:
+    """Shortest time in s of a few runs."""
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def read_files(folder: Path, positions: Array) -> None:
+    """Time reading text and binary minima on one core; the files are in the page cache."""
+    diameters = np.ones((N_PARTICLES, 1))
+    for k, places in enumerate(positions[:100]):
+        write_text(folder / f"{k}.conf.txt", np.hstack([diameters, places.T]))
+        write_binary(folder / f"{k}.conf", np.hstack([diameters, places.T]))
+    for kind in ("*.conf.txt", "*.conf"):
+        paths = list(folder.glob(kind))
+        seconds = best(lambda paths=paths: [read_minimum(path) for path in paths])  # type: ignore[misc]
+        print(f"  reading {kind}, 1 core: {len(paths) / seconds:.0f} files/s")
+
+
+def write_text(path: Path, table: Array) -> None:
+    """LAMMPS ``write_data`` text."""
+    edges = "\n".join(f"0.0 {side!r} {axis}lo {axis}hi" for side, axis in zip(BOX.tolist(), "xyz", strict=True))
+    rows = "\n".join(f"{k} 1 " + " ".join(map(repr, row)) + " 0 0 0" for k, row in enumerate(table.tolist(), 1))
+    path.write_text(f"made up\n\n{len(table)} atoms\n\n{edges}\n\nAtoms # charge\n\n{rows}\n")
+
+
+def write_binary(path: Path, table: Array) -> None:
+    """Fortran unformatted sequential."""
+    records = [np.int32(len(table)).tobytes(), BOX.tobytes(), *(row.tobytes() for row in table)]
+    path.write_bytes(b"".join(np.int32(len(r)).tobytes() + r + np.int32(len(r)).tobytes() for r in records))
+
+
+if __name__ == "__main__":
+    main()
