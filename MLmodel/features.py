@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-"""Sums may be reordered, so that they run on vector units; infinities and NaN keep their meaning."""
+LANES = 64
+"""Groups of particles of which the most displaced is found first; M can't be larger."""
+
+_FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
+"""Sums may be reordered, so that they run on vector units; no input is NaN."""
 
 
 def geometry_columns(particles: int) -> list[str]:
@@ -44,20 +47,49 @@ def _square_displacements(a, b, box, square):  # type: ignore[no-untyped-def]
     return two, four
 
 
+@numba.njit(fastmath=_FAST, cache=True)
+def _lane_maxima(square, lanes):  # type: ignore[no-untyped-def]
+    """Largest of every LANES-th element of ``square``, for each remainder, into ``lanes``."""
+    lanes[:] = -1.0
+    whole = square.shape[0] // LANES * LANES
+    for start in range(0, whole, LANES):
+        for k in range(LANES):
+            lanes[k] = max(lanes[k], square[start + k])
+    for k in range(whole, square.shape[0]):
+        lanes[k - whole] = max(lanes[k - whole], square[k])
+
+
 @numba.njit(cache=True)
-def _find_largest(square, top):  # type: ignore[no-untyped-def]
-    """Indices of the largest elements of ``square`` into ``top``, descending."""
-    last = top.shape[0] - 1
-    floor = -1.0
-    for k in range(square.shape[0]):
-        if square[k] > floor:
-            place = min(k, last)
-            while place > 0 and square[top[place - 1]] < square[k]:
-                top[place] = top[place - 1]
-                place -= 1
-            top[place] = k
-            if k >= last:
-                floor = square[top[last]]
+def _insert(values, k, top, found):  # type: ignore[no-untyped-def]
+    """Put k among the ``found`` largest elements in ``top``, descending; how many there are then."""
+    place = min(found, top.shape[0] - 1)
+    while place > 0 and values[top[place - 1]] < values[k]:
+        top[place] = top[place - 1]
+        place -= 1
+    top[place] = k
+    return min(found + 1, top.shape[0])
+
+
+@numba.njit(cache=True)
+def _find_largest(square, lanes, top):  # type: ignore[no-untyped-def]
+    """Indices of the largest elements of ``square`` into ``top``, descending.
+
+    The maxima of the lanes come from vector units. M lanes reach the M-th largest of them, so no smaller element can be
+    among the M largest, and only lanes that reach it are searched.
+    """
+    m = top.shape[0]
+    _lane_maxima(square, lanes)
+    found = 0
+    for lane in range(LANES):
+        if found < m or lanes[lane] > lanes[top[m - 1]]:
+            found = _insert(lanes, lane, top, found)
+    floor = lanes[top[m - 1]]
+    found = 0
+    for lane in range(LANES):
+        if lanes[lane] >= floor:
+            for k in range(lane, square.shape[0], LANES):
+                if square[k] >= floor and (found < m or square[k] > square[top[m - 1]]):
+                    found = _insert(square, k, top, found)
 
 
 @numba.njit(cache=True)
@@ -74,6 +106,7 @@ def _pair_geometry(positions, box, first, second, m, out):  # type: ignore[no-un
     chunk = 256
     for c in numba.prange((n_pairs + chunk - 1) // chunk):
         square = np.empty(positions.shape[2])
+        lanes = np.empty(LANES)
         top = np.empty(m, np.int64)
         origin = np.empty(3)
         other = np.empty(3)
@@ -82,7 +115,7 @@ def _pair_geometry(positions, box, first, second, m, out):  # type: ignore[no-un
             a = positions[first[p]]
             b = positions[second[p]]
             two, four = _square_displacements(a, b, sides, square)
-            _find_largest(square, top)
+            _find_largest(square, lanes, top)
             _mean_place(a, b, box, top[0], origin)
             for k in range(m):
                 out[p, k] = np.sqrt(square[top[k]])
@@ -110,7 +143,7 @@ def pair_geometry(positions: Array, box: Array, first: Index, second: Index, par
     first, second : ndarray of int64, shape (n_pairs,)
         The two minima of each pair, as indices. Fastest where minima that are near in the list recur.
     particles : int
-        M, how many of the most displaced particles to keep; at most N.
+        M, how many of the most displaced particles to keep; at most N and LANES.
 
     Returns
     -------

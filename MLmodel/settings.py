@@ -43,7 +43,7 @@ class Settings(_Section):
     """All settings; units and meaning stand beside each key in config.yaml."""
 
     ij_decimals: Annotated[int, Field(ge=1, le=12)] = 10
-    particles: Annotated[int, Field(ge=1, le=100)] = 3
+    particles: Annotated[int, Field(ge=1, le=64)] = 3
     pairs: PairSettings = PairSettings()
     classify: ClassifySettings = ClassifySettings()
     classifier: TrainingSettings = TrainingSettings()
