@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from MLmodel.errors import UserError
 from MLmodel.files import read_json, write_text
 from MLmodel.workspace import CLASSIFIER, Workspace
 
@@ -63,14 +62,14 @@ def step_of(task: str) -> str:
 
 
 def read_card(workspace: Workspace, task: str, temperature: str) -> Card | None:
-    """The card of a model; None where there is no model."""
+    """The card of a model; None where there is no model, or one of another version of this program."""
     path = _path(workspace.model(task, temperature))
     if not path.exists():
         return None
     try:
         return Card(**read_json(path))
     except TypeError:
-        raise UserError(f"{path}: not a card of this version; remove {path.parent} and run {step_of(task)}") from None
+        return None
 
 
 def write_card(workspace: Workspace, card: Card) -> None:

@@ -187,7 +187,7 @@ class _OldRows:
         ]
         self.new_index = np.array(kept, dtype=np.int64)
         self.keys = glass.keys[self.new_index]
-        reader = open_table(table)
+        reader = open_table(table, mapped=True)
         for k in range(reader.num_record_batches):
             batch = reader.get_batch(k)
             if batch.num_rows:

@@ -25,7 +25,7 @@ def find_card(workspace: Workspace, task: str, temperature: str) -> Card:
     folder, remedy = workspace.model(task, temperature), f"run {step_of(task)}"
     card = read_card(workspace, task, temperature)
     if card is None:
-        raise UserError(f"{folder}: no model yet; {remedy}")
+        raise UserError(f"{folder}: no model yet, or one of another version of this program; {remedy}")
     if not (folder / card.autogluon).is_dir():
         raise UserError(f"{folder / card.autogluon}: the model's files are missing; {remedy}")
     for name, installed in installed_versions().items():

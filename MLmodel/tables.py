@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.dataset
 
 from MLmodel.errors import UserError
 from MLmodel.files import whole
@@ -26,8 +27,17 @@ NEEDED = [*KEY, "Delta_E", "total_displacement"]
 _NEVER_FEATURES = {*KEY, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
 
 
-def open_table(path: Path) -> pa.ipc.RecordBatchFileReader:
+def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = False) -> pa.ipc.RecordBatchFileReader:
     """Open a feather file without reading its rows.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : sequence of str, optional
+        Those to read when rows are asked for; default: all.
+    mapped : bool
+        Map the file into memory instead of reading: for rows that are looked up here and there.
 
     Raises
     ------
@@ -35,7 +45,12 @@ def open_table(path: Path) -> pa.ipc.RecordBatchFileReader:
         If it is no feather (Arrow) file, or was truncated.
     """
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
+        file = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
+        reader = pa.ipc.open_file(file)
+        if columns is None:
+            return reader
+        fields = [reader.schema.get_field_index(name) for name in columns]
+        return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
     except pa.ArrowInvalid:
         raise UserError(
             f"{path}: not a feather file, or truncated; write it again (pandas: table.to_feather)"
@@ -91,6 +106,7 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     if columns is None:
         columns = [*KEY, *feature_columns(reader.schema)]
     check_columns(path, reader.schema, columns)
+    reader = open_table(path, columns)
     for k in range(reader.num_record_batches):
         try:
             batch = reader.get_batch(k).select(list(columns))
@@ -102,8 +118,8 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
 
 def stored_pairs(path: Path) -> int:
     """Number of rows of a pair table."""
-    reader = open_table(path)
-    return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
+    open_table(path)
+    return int(pa.dataset.dataset(path, format="feather").count_rows())
 
 
 def glasses_in(path: Path) -> list[int]:

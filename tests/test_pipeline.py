@@ -143,7 +143,9 @@ def test_steps_out_of_order_say_which_step_to_run(workspace):
     assert "run step1_train_dw.py" in refused("validate_dw", workspace)
     assert "run step3_train_qs.py" in refused("validate_qs", workspace)
     done("step0_collect", workspace)
-    assert "no model yet; run step1_train_dw.py" in refused("step2_classify_dw", workspace)
+    assert "no model yet, or one of another version of this program; run step1_train_dw.py" in refused(
+        "step2_classify_dw", workspace
+    )
     for step in STEPS[::2]:
         assert "labels" in (said := refused(step, workspace)) or "splittings" in said
         assert "no labels at T = 0.1" in refused(step, workspace, "-T", "0.1")
