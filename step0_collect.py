@@ -55,9 +55,10 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
     """Bring all pair tables of one temperature up to date; also (conf, file, reason) for what was left out."""
     work = command.workspace
     ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
+    glasses = work.glasses(temperature)
     collected: list[Collected] = []
     rejected: list[Rejected] = []
-    for conf, folder in work.glasses(temperature).items():
+    for conf, folder in glasses.items():
         if work.glass_pairs(temperature, conf) in ready_made:
             print(f"T = {temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
             continue
@@ -67,11 +68,15 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
             collected.append(result)
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not named Cnf-{number}"))
-    owner = {conf: work.glass_pairs(temperature, conf) for conf in work.glasses(temperature)}
-    for table in ready_made:
-        pairs = check_once(table, command.settings.ij_decimals)
-        collected.append(Collected(pairs, 0))
-        print(f"T = {temperature}: ready-made table of {pairs} pairs: {table}")
+    owner = {conf: work.glass_pairs(temperature, conf) for conf in glasses}
+    for table in work.pair_tables(temperature):
+        if table in owner.values() and table not in ready_made:
+            continue
+        if table in ready_made:
+            check_once(table, command.settings.ij_decimals)
+        collected.append(Collected(stored_pairs(table), 0))
+        kind = "ready-made table" if table in ready_made else "table whose minima are gone, kept"
+        print(f"T = {temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
         for conf in glasses_in(table):
             if owner.setdefault(conf, table) != table:
                 raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")
@@ -81,25 +86,26 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
 def collect_glass(
     command: Command, temperature: str, conf: int, folder: Path, pool: Any
 ) -> tuple[Collected | None, dict[str, str]]:
-    """Bring the pair table of one glass up to date; None where it has no usable minimum."""
+    """Bring the pair table of one glass up to date; None where there is none, as no minimum is usable."""
     work, settings = command.workspace, command.settings
     table = work.glass_pairs(temperature, conf)
     transitions = work.transitions(temperature, conf)
     name = f"T = {temperature}: Cnf-{conf}"
+    left = Collected(stored_pairs(table), 0) if table.exists() else None
     files = minimum_files(folder)
     if not files:
-        return None, {folder.name: "no file {energy}.conf or {energy}.conf.txt in it"}
+        return left, {folder.name: "no file {energy}.conf or {energy}.conf.txt in it"}
     record = record_of(files, transitions, settings)
     old = read_record(table) if table.exists() else None
     if old is not None and old.same_inputs(record):
-        return Collected(stored_pairs(table), 0), old.rejected
+        return left, old.rejected
     counts = read_transitions(transitions) if transitions.exists() else None
     read = tqdm(total=len(files), desc=f"{name}: reading", unit="file", delay=2, disable=None, leave=False)
     with read:
         glass, rejected = load_glass(files, settings.ij_decimals, lambda *job: _counted(pool.imap(*job, 8), read))
     if glass is None:
-        print(f"{name}: no usable minimum")
-        return None, rejected
+        print(f"{name}: no usable minimum" + (f"; its table is left as it was: {table}" if left else ""))
+        return left, rejected
     if settings.particles > glass.n_particles:
         raise UserError(
             f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
@@ -116,13 +122,12 @@ def _counted(items: Any, bar: "tqdm[Any]") -> Any:
         yield item
 
 
-def check_once(table: Path, decimals: int) -> int:
-    """Check a ready-made table unless it was checked before and not touched since; its number of pairs."""
+def check_once(table: Path, decimals: int) -> None:
+    """Check a ready-made table unless it was checked before and not touched since."""
     record = made_from([], ij_decimals=decimals)
     if not up_to_date([table], record):
         check_ready_made(table, decimals)
         mark_made([table], record)
-    return stored_pairs(table)
 
 
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:

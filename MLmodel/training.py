@@ -32,6 +32,9 @@ FEWEST = 10
 _NOTHING_TRAINED = 3
 """Exit status of the training process when there was no time for a single model."""
 
+_WEIGHT = "weight of the pair"
+"""A column for AutoGluon that no feature is called like."""
+
 _TIMED_PAIRS = 10_000
 """Pairs predicted at once when the time a pair is measured."""
 
@@ -202,7 +205,7 @@ def _weighted(part: pd.DataFrame, label: str, features: list[str]) -> pd.DataFra
     else:
         weight = 1.0 / part[label]
         table[label] = target(part[label])
-    table["weight"] = weight / weight.mean()
+    table[_WEIGHT] = weight / weight.mean()
     return table.reset_index(drop=True)
 
 
@@ -249,8 +252,8 @@ def _fit(table: pd.DataFrame, label: str, its: dict[str, Any], cores: int, folde
         path=folder,
         problem_type="binary" if label == DW else "regression",
         eval_metric="log_loss" if label == DW else "root_mean_squared_error",
-        sample_weight="weight",
-        weight_evaluation=True,
+        sample_weight=_WEIGHT,
+        weight_evaluation=label != DW,  # log loss takes no weights
     )
     try:
         predictor.fit(
@@ -269,7 +272,7 @@ def _fit(table: pd.DataFrame, label: str, its: dict[str, Any], cores: int, folde
     if not predictor.model_names():
         sys.exit(_NOTHING_TRAINED)
     predictor.persist()
-    many = table.drop(columns=[label, "weight"]).sample(_TIMED_PAIRS, replace=True, random_state=0)
+    many = table.drop(columns=[label, _WEIGHT]).sample(_TIMED_PAIRS, replace=True, random_state=0)
     predictor.predict(many)
     started = time.perf_counter()
     predictor.predict(many)

@@ -218,9 +218,16 @@ def test_a_ready_made_table_is_checked_once_and_used_as_it_is(tmp_path):
     ready_made(tmp_path)
     table = tmp_path / "Configurations/pairs/T0.1/database.feather"
     before = table.read_bytes()
-    assert "ready-made table of 20 pairs" in done("step0_collect", tmp_path)
+    assert "ready-made table: 20 pairs" in done("step0_collect", tmp_path)
     assert "20 pairs, nothing new computed" in done("step0_collect", tmp_path)
     assert table.read_bytes() == before
+
+
+def test_a_table_whose_minima_are_gone_is_kept(workspace):
+    done("step0_collect", workspace)
+    shutil.rmtree(workspace / "Configurations/minima")
+    assert "1104 pairs, nothing new computed" in (said := done("step0_collect", workspace))
+    assert said.count("minima are gone, kept") == 4
 
 
 def put(row, column, value):

@@ -321,7 +321,7 @@ def test_a_ready_made_table_of_real_pairs_goes_through_with_some_of_its_labels(d
     rows = known[["conf", "i", "j", "quantum_splitting"]].to_numpy().tolist()
     (neb / "Qs_calculations.txt").write_text("".join(f"Cnf-{c:.0f} {j!r}_{i!r} {q!r}\n" for c, i, j, q in rows))
     said = done("step0_collect", tmp_path)
-    assert "ready-made table of 33672 pairs" in said
+    assert "ready-made table: 33672 pairs" in said
     for step in STEPS:
         done(step, tmp_path)
     for step in ("step0_collect", *STEPS):
