@@ -125,7 +125,7 @@ def search_efficiency(path: Path, exact: Array, predicted: Array, threshold: flo
             ax.step(runs, found, where="post", color=_BLUE, label="in the order of the prediction")
             ax.plot(runs, runs * tls / len(found), color=_GREY, ls=":", label="chance: in any order")
             ax.axhline(tls, color="black", lw=0.8)
-            ax.set(xscale="log", xlim=(1, len(found)), ylim=(0, 1.08 * tls))
+            ax.set(xscale="log", xlim=(0.9, max(len(found), 2)), ylim=(0, 1.08 * tls))
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
             figure.legend(loc="outside lower center", ncols=1)
         ax.set_title(title, fontsize=10)
