@@ -17,10 +17,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from MLmodel.collect import Collected, collect, is_ready_made, read_record, read_transitions, record_of
-from MLmodel.command import Command, run
+from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date, whole
 from MLmodel.minima import load_glass, minimum_files
+from MLmodel.settings import Settings
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
 
 Rejected = tuple[int | None, str, str]
@@ -31,31 +32,43 @@ def main(command: Command) -> None:
     """Collect the pairs of every glass at every temperature."""
     work = command.workspace
     temperatures = command.temperatures(
-        lambda T: work.minima(T).is_dir() or bool(work.pair_tables(T)),
-        "no minima under Configurations/minima/T… and no pair table under Configurations/pairs/T…; put either there",
+        lambda T: work.has_glasses(T) or bool(work.pair_tables(T)),
+        "no minima under Configurations/minima/T…/Cnf-…, no pair table under Configurations/pairs/T…; put either there",
     )
     numba.set_num_threads(min(command.settings.cores, numba.config.NUMBA_NUM_THREADS))
-    pairs = computed = rejected = 0
-    # Workers leave Ctrl-C to the parent, which stops them.
-    with multiprocess.Pool(command.settings.cores, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        for temperature in temperatures:
-            collected, reasons = collect_temperature(command, temperature, pool)
-            if not collected and not reasons:
-                raise UserError(f"{work.minima(temperature)}: no glass in it; put folders Cnf-{{number}} there")
-            write_rejected(work.rejected(temperature), reasons)
-            pairs += sum(one.pairs for one in collected)
-            computed += sum(one.computed for one in collected)
-            rejected += len(reasons)
-    if not pairs:
-        raise UserError(f"{work.rejected(temperatures[-1])}: no pair could be made; see there why and mend the files")
-    print(f"{pairs} pairs, {computed or 'nothing new'} computed, {rejected} files rejected; next: step1_train_dw.py")
+    collected: list[Collected] = []
+    rejected: list[Rejected] = []
+
+    def collect_one(temperature: str) -> None:
+        made, left_out = collect_temperature(command, temperature, pool)
+        write_rejected(work.rejected(temperature), left_out)
+        if not made and not left_out:
+            raise UserError(f"{work.minima(temperature)}: no glass in it; put folders Cnf-{{number}} there")
+        if not sum(one.pairs for one in made):
+            reason = f"see {work.rejected(temperature)}" if left_out else "give more minima or raise pairs.max_delta_E"
+            raise UserError(f"{work.minima(temperature)}: no pair could be made; {reason}")
+        collected.extend(made)
+        rejected.extend(left_out)
+
+    with multiprocess.Pool(command.settings.cores, leave_signals_to_parent) as pool:
+        each(temperatures, collect_one)
+    pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
+    print(
+        f"{pairs} pairs, {computed or 'nothing new'} computed, {len(rejected)} files rejected; next: step1_train_dw.py"
+    )
+
+
+def leave_signals_to_parent() -> None:
+    """Let Ctrl-C be the parent's business, which then ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[list[Collected], list[Rejected]]:
     """Bring all pair tables of one temperature up to date; also (conf, file, reason) for what was left out."""
     work = command.workspace
     ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
-    glasses = work.glasses(temperature)
+    glasses = {conf: folder for conf, folder in work.glasses(temperature).items() if minimum_files(folder)}
     collected: list[Collected] = []
     rejected: list[Rejected] = []
     for conf, folder in glasses.items():
@@ -66,6 +79,9 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
         rejected += [(conf, name, reason) for name, reason in reasons.items()]
         if result is not None:
             collected.append(result)
+    for conf, folder in work.glasses(temperature).items():
+        if conf not in glasses:
+            rejected.append((conf, folder.name, "no file {energy}.conf or {energy}.conf.txt in it"))
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not named Cnf-{number}"))
     owner = {conf: work.glass_pairs(temperature, conf) for conf in glasses}
@@ -73,9 +89,12 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
         if table in owner.values() and table not in ready_made:
             continue
         if table in ready_made:
+            kind = "ready-made table"
             check_once(table, command.settings.ij_decimals)
+        else:
+            kind = "table whose minima are gone, kept"
+            check_kept(table, command.settings)
         collected.append(Collected(stored_pairs(table), 0))
-        kind = "ready-made table" if table in ready_made else "table whose minima are gone, kept"
         print(f"T = {temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
         for conf in glasses_in(table):
             if owner.setdefault(conf, table) != table:
@@ -91,21 +110,19 @@ def collect_glass(
     table = work.glass_pairs(temperature, conf)
     transitions = work.transitions(temperature, conf)
     name = f"T = {temperature}: Cnf-{conf}"
-    left = Collected(stored_pairs(table), 0) if table.exists() else None
     files = minimum_files(folder)
-    if not files:
-        return left, {folder.name: "no file {energy}.conf or {energy}.conf.txt in it"}
     record = record_of(files, transitions, settings)
     old = read_record(table) if table.exists() else None
     if old is not None and old.same_inputs(record):
-        return left, old.rejected
+        return Collected(stored_pairs(table), 0), old.rejected
     counts = read_transitions(transitions) if transitions.exists() else None
     read = tqdm(total=len(files), desc=f"{name}: reading", unit="file", delay=2, disable=None, leave=False)
     with read:
         glass, rejected = load_glass(files, settings.ij_decimals, lambda *job: _counted(pool.imap(*job, 8), read))
     if glass is None:
-        print(f"{name}: no usable minimum" + (f"; its table is left as it was: {table}" if left else ""))
-        return left, rejected
+        print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
+        table.unlink(missing_ok=True)
+        return None, rejected
     if settings.particles > glass.n_particles:
         raise UserError(
             f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
@@ -130,13 +147,20 @@ def check_once(table: Path, decimals: int) -> None:
         mark_made([table], record)
 
 
+def check_kept(table: Path, settings: Settings) -> None:
+    """Raise UserError unless a table without minima was made with the settings of the others."""
+    record = read_record(table)
+    if record is None or (record.ij_decimals, record.particles) != (settings.ij_decimals, settings.particles):
+        raise UserError(f"{table}: made with other ij_decimals or particles; put its minima back, or take it away")
+
+
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:
     """Write the list of files that were left out."""
     with whole(path) as part:
         table = pd.DataFrame(rejected, columns=["conf", "file", "reason"])
         table.astype({"conf": "Int64"}).to_csv(part, index=False)
     for conf, name, reason in rejected[:5]:
-        print(f"rejected: Cnf-{conf}/{name}: {reason}")
+        print(f"rejected: {name if name.startswith('Cnf-') else f'Cnf-{conf}/{name}'}: {reason}")
     if rejected:
         print(f"rejected files and reasons: {path}")
 

@@ -6,7 +6,7 @@ Writes   MLmodel/dw-classification-T{label}/, beside it the sets it was trained 
 Stops at once if nothing is new since the last training.
 """
 
-from MLmodel.command import Command, run
+from MLmodel.command import Command, each, run
 from MLmodel.labels import gather
 from MLmodel.tables import DW
 from MLmodel.training import train
@@ -15,23 +15,28 @@ from MLmodel.workspace import CLASSIFIER
 
 def main(command: Command) -> None:
     """Train the classifier of every temperature that has labels."""
-    work, settings = command.workspace, command.settings
+    work = command.workspace
     temperatures = command.temperatures(
         lambda T: bool(work.pair_tables(T)) and work.has_labels(CLASSIFIER, T),
         "no temperature has both pair tables and labels; run step0_collect.py, then put NEB results under "
         "NEB_calculations/T… or a pretraining set into MLmodel",
     )
-    for temperature in temperatures:
-        known = gather(work, temperature, DW, settings.ij_decimals)
-        double_wells = int(known.table[DW].sum())
-        print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
-        print("\n".join(f"  {line}" for line in known.report))
-        card = train(work, temperature, CLASSIFIER, known, settings)
-        if card is None:
-            print("  nothing new since the last training")
-        else:
-            print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+    each(temperatures, lambda T: train_one(command, T))
     print("next: step2_classify_dw.py")
+
+
+def train_one(command: Command, temperature: str) -> None:
+    """Train the classifier of one temperature."""
+    work, settings = command.workspace, command.settings
+    known = gather(work, temperature, DW, settings.ij_decimals)
+    double_wells = int(known.table[DW].sum())
+    print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
+    print("\n".join(f"  {line}" for line in known.report))
+    card = train(work, temperature, CLASSIFIER, known, settings)
+    if card is None:
+        print("  nothing new since the last training")
+    else:
+        print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
 
 
 if __name__ == "__main__":

@@ -6,62 +6,80 @@ Writes   output_ML/T{T}/DW_T{T}.csv: the pairs classified as double wells, with 
 Stops at once if neither the tables nor the model nor the ceilings changed since.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 from tqdm import tqdm
 
-from MLmodel.card import Card
-from MLmodel.command import Command, run
+from MLmodel.card import Card, read_card
+from MLmodel.command import Command, each, run
+from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date
 from MLmodel.model import Model, check_features, find_card
-from MLmodel.tables import KEY, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
+from MLmodel.settings import ClassifySettings
+from MLmodel.tables import BATCH, KEY, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
 from MLmodel.workspace import CLASSIFIER
 
 
 def main(command: Command) -> None:
     """Classify the pairs of every temperature that has pair tables."""
-    work, ceilings = command.workspace, command.settings.classify
+    work = command.workspace
     temperatures = command.temperatures(
-        lambda T: bool(work.pair_tables(T)),
-        "no pair table under Configurations/pairs/T…; run step0_collect.py",
+        lambda T: bool(work.pair_tables(T)) and read_card(work, CLASSIFIER, T) is not None,
+        "no temperature has both pair tables and a classifier; run step0_collect.py, then step1_train_dw.py",
     )
-    for temperature in temperatures:
-        tables, target = work.pair_tables(temperature), work.double_wells(temperature)
-        card = find_card(work, CLASSIFIER, temperature)
-        for table in tables:
-            check_features(card, open_table(table).schema.names, table)
-        record = made_from(tables, model=card.autogluon, ceilings=ceilings.model_dump())
-        if up_to_date([target], record):
-            print(f"T = {temperature}: nothing new to classify: {target}")
-            continue
-        looked_at, double_wells = classify(command, card, tables, target)
-        mark_made([target], record)
-        print(f"T = {temperature}: {double_wells} double wells among {looked_at} pairs under the ceilings: {target}")
+    each(temperatures, lambda T: classify_one(command, T))
     print("next: step3_train_qs.py")
+
+
+def classify_one(command: Command, temperature: str) -> None:
+    """Bring the double wells of one temperature up to date."""
+    work = command.workspace
+    tables, target = work.pair_tables(temperature), work.double_wells(temperature)
+    if not tables:
+        raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py")
+    card = find_card(work, CLASSIFIER, temperature)
+    for table in tables:
+        check_features(card, open_table(table).schema.names, table)
+    record = made_from(tables, model=card.autogluon, ceilings=command.settings.classify.model_dump())
+    if up_to_date([target], record):
+        print(f"T = {temperature}: nothing new to classify: {target}")
+        return
+    looked_at, double_wells = classify(command, card, tables, target)
+    mark_made([target], record)
+    print(f"T = {temperature}: {double_wells} double wells among {looked_at} pairs under the ceilings: {target}")
 
 
 def classify(command: Command, card: Card, tables: list[Path], target: Path) -> tuple[int, int]:
     """Write the double wells of these tables; number of pairs looked at, and of double wells among them."""
-    ceilings = command.settings.classify
     model = Model(command.workspace, card)
     features = common_features(tables)
     looked_at = double_wells = 0
-    total = sum(stored_pairs(table) for table in tables)
-    bar = tqdm(total=total, desc=f"T = {card.temperature}", unit="pair", unit_scale=True, delay=2, disable=None)
-    with csv_writer(target, [*KEY, PROBABILITY, *features]) as write, bar:
-        for table in tables:
-            for rows in read_batches(table, [*KEY, *features]):
-                bar.update(len(rows))
-                low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (
-                    rows["total_displacement"] <= ceilings.max_distance
-                )
-                rows = rows[low]
-                rows = rows.assign(**{PROBABILITY: model.predict(rows)})
-                looked_at += len(rows)
-                rows = rows[rows[PROBABILITY] > 0.5]
-                double_wells += len(rows)
-                write(rows)
+    with csv_writer(target, [*KEY, PROBABILITY, *features]) as write:
+        for rows in under_ceilings(command.settings.classify, tables, [*KEY, *features]):
+            rows = rows.assign(**{PROBABILITY: model.predict(rows)})
+            looked_at += len(rows)
+            rows = rows[rows[PROBABILITY] > 0.5]
+            double_wells += len(rows)
+            write(rows)
     return looked_at, double_wells
+
+
+def under_ceilings(ceilings: ClassifySettings, tables: list[Path], columns: list[str]) -> Iterator[pd.DataFrame]:
+    """Pairs to look at in batches for the model, which is slow on few at a time."""
+    waiting: list[pd.DataFrame] = []
+    total = sum(stored_pairs(table) for table in tables)
+    with tqdm(total=total, desc="classifying", unit="pair", unit_scale=True, delay=2, disable=None, leave=False) as bar:
+        for rows in (rows for table in tables for rows in read_batches(table, columns)):
+            energy, distance = rows["Delta_E"].abs(), rows["total_displacement"]
+            waiting.append(rows[(energy <= ceilings.max_delta_E) & (distance <= ceilings.max_distance)])
+            if sum(len(part) for part in waiting) >= BATCH:
+                yield pd.concat(waiting, ignore_index=True)
+                waiting = []
+            bar.update(len(rows))
+        if waiting:
+            yield pd.concat(waiting, ignore_index=True)
 
 
 if __name__ == "__main__":

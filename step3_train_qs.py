@@ -6,7 +6,7 @@ Writes   MLmodel/qs-regression-T{label}/, beside it the sets it was trained and 
 Stops at once if nothing is new since the last training.
 """
 
-from MLmodel.command import Command, run
+from MLmodel.command import Command, each, run
 from MLmodel.labels import gather
 from MLmodel.tables import QS
 from MLmodel.training import train
@@ -15,23 +15,28 @@ from MLmodel.workspace import PREDICTOR
 
 def main(command: Command) -> None:
     """Train the predictor of every temperature that has splittings."""
-    work, settings = command.workspace, command.settings
+    work = command.workspace
     temperatures = command.temperatures(
         lambda T: bool(work.pair_tables(T)) and work.has_labels(PREDICTOR, T),
         "no temperature has both pair tables and splittings; run step0_collect.py, then put NEB results under "
         "NEB_calculations/T… or a pretraining set into MLmodel",
     )
-    for temperature in temperatures:
-        known = gather(work, temperature, QS, settings.ij_decimals)
-        tls = int((known.table[QS] < settings.tls_threshold).sum())
-        print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
-        print("\n".join(f"  {line}" for line in known.report))
-        card = train(work, temperature, PREDICTOR, known, settings)
-        if card is None:
-            print("  nothing new since the last training")
-        else:
-            print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+    each(temperatures, lambda T: train_one(command, T))
     print("next: step4_predict_qs.py")
+
+
+def train_one(command: Command, temperature: str) -> None:
+    """Train the predictor of one temperature."""
+    work, settings = command.workspace, command.settings
+    known = gather(work, temperature, QS, settings.ij_decimals)
+    tls = int((known.table[QS] < settings.tls_threshold).sum())
+    print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
+    print("\n".join(f"  {line}" for line in known.report))
+    card = train(work, temperature, PREDICTOR, known, settings)
+    if card is None:
+        print("  nothing new since the last training")
+    else:
+        print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
 
 
 if __name__ == "__main__":

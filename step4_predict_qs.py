@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from MLmodel.card import Card
-from MLmodel.command import Command, run
+from MLmodel.card import Card, read_card
+from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date
 from MLmodel.labels import KEYS, read_neb
@@ -32,24 +32,30 @@ def main(command: Command) -> None:
     """Predict the splittings of every temperature whose pairs are classified."""
     work = command.workspace
     temperatures = command.temperatures(
-        lambda T: work.double_wells(T).exists(), "no classified pairs under output_ML/T…; run step2_classify_dw.py"
+        lambda T: work.double_wells(T).exists() and read_card(work, PREDICTOR, T) is not None,
+        "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
-    for temperature in temperatures:
-        double_wells = work.double_wells(temperature)
-        if not double_wells.exists():
-            raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
-        card = find_card(work, PREDICTOR, temperature)
-        check_features(card, csv_columns(double_wells), double_wells)
-        targets = [work.predicted(temperature, which) for which in ("allpairs", "newpairs")]
-        neb_files = [work.non_dw(temperature), *work.splittings(temperature)]
-        record = made_from([double_wells, *neb_files], model=card.autogluon, ij_decimals=command.settings.ij_decimals)
-        if up_to_date(targets, record):
-            print(f"T = {temperature}: nothing new to predict")
-        else:
-            predict(command, card, double_wells, *targets)
-            mark_made(targets, record)
-        report(command, temperature, *targets)
+    each(temperatures, lambda T: predict_one(command, T))
     print("next: calculate these pairs, add the results to NEB_calculations and run steps 1 to 4 again")
+
+
+def predict_one(command: Command, temperature: str) -> None:
+    """Bring both lists of one temperature up to date, and report on them."""
+    work = command.workspace
+    double_wells = work.double_wells(temperature)
+    if not double_wells.exists():
+        raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
+    card = find_card(work, PREDICTOR, temperature)
+    check_features(card, csv_columns(double_wells), double_wells)
+    targets = [work.predicted(temperature, which) for which in ("allpairs", "newpairs")]
+    neb_files = [work.non_dw(temperature), *work.splittings(temperature)]
+    record = made_from([double_wells, *neb_files], model=card.autogluon, ij_decimals=command.settings.ij_decimals)
+    if up_to_date(targets, record):
+        print(f"T = {temperature}: nothing new to predict")
+    else:
+        predict(command, card, double_wells, *targets)
+        mark_made(targets, record)
+    report(command, temperature, *targets)
 
 
 def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, new_pairs: Path) -> None:

@@ -8,7 +8,7 @@ from MLmodel.card import Card
 from MLmodel.command import Command, run
 from MLmodel.files import write_text
 from MLmodel.metrics import classification_figures, table
-from MLmodel.model import Model, find_card, read_set, trained_temperatures
+from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
 from MLmodel.tables import DW
 from MLmodel.workspace import CLASSIFIER
 
@@ -18,12 +18,9 @@ def main(command: Command) -> None:
     work = command.workspace
     trained = trained_temperatures(work, CLASSIFIER)
     asked = command.temperatures(trained.__contains__, "no classifier under MLmodel; run step1_train_dw.py")
-    sections = {}
-    for temperature in dict.fromkeys([*trained, *asked]):
-        sections[temperature] = section(command, find_card(work, CLASSIFIER, temperature))
-        if temperature in asked:
-            print(sections[temperature])
+    sections = {card.temperature: section(command, card) for card in cards_to_judge(work, CLASSIFIER, asked)}
     write_text(work.classifier_performance, "\n".join(sections.values()))
+    print("\n".join(sections[temperature] for temperature in asked))
     print(f"figures: {work.classifier_performance}")
 
 

@@ -9,7 +9,7 @@ from MLmodel.card import Card
 from MLmodel.command import Command, run
 from MLmodel.figures import search_efficiency, splitting_cdf, true_against_predicted
 from MLmodel.metrics import Array, splitting_figures, table
-from MLmodel.model import Model, find_card, read_set, trained_temperatures
+from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
 from MLmodel.tables import QS
 from MLmodel.workspace import PREDICTOR
 
@@ -20,8 +20,8 @@ def main(command: Command) -> None:
     trained = trained_temperatures(work, PREDICTOR)
     asked = command.temperatures(trained.__contains__, "no predictor under MLmodel; run step3_train_qs.py")
     panels: dict[str, dict[str, tuple[Array, Array]]] = {"train": {}, "test": {}}
-    for temperature in dict.fromkeys([*trained, *asked]):
-        card = find_card(work, PREDICTOR, temperature)
+    for card in cards_to_judge(work, PREDICTOR, asked):
+        temperature = card.temperature
         model = Model(work, card)
         for which, by_temperature in panels.items():
             pairs = read_set(work, card, which)

@@ -61,7 +61,7 @@ def record_of(paths: list[Path], transitions: Path, settings: Settings) -> Recor
         ij_decimals=settings.ij_decimals,
         particles=settings.particles,
         max_delta_E=settings.pairs.max_delta_E,
-        files={path.name: fingerprint(path) for path in paths},
+        files={path.name: fingerprint(path) if path.exists() else [] for path in paths},
         rejected={},
         transitions=fingerprint(transitions) if transitions.exists() else None,
     )

@@ -1,6 +1,10 @@
 """The command line that all scripts share: arguments, exit status, progress."""
 
 import argparse
+import errno
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,10 +41,31 @@ class Command:
         UserError
             If there is none.
         """
-        found = self.asked or [one for one in self.workspace.temperatures() if has_input(one)]
+        known = self.workspace.temperatures()
+        found = self.asked or [one for one in known if has_input(one)]
         if not found:
             raise UserError(f"{self.workspace.root}: {otherwise}")
+        for skipped in [] if self.asked else sorted(set(known) - set(found)):
+            print(f"T = {skipped}: no input for this step, skipped")
         return found
+
+
+def each(temperatures: Iterable[str], work: Callable[[str], None]) -> None:
+    """Work on every temperature; what the user must mend for one does not keep the others waiting.
+
+    Raises
+    ------
+    UserError
+        At the end, with all there is to mend.
+    """
+    to_mend = []
+    for temperature in temperatures:
+        try:
+            work(temperature)
+        except UserError as error:
+            to_mend.append(str(error))
+    if to_mend:
+        raise UserError("; ".join(to_mend))
 
 
 def run(step: Callable[[Command], None], story: str | None) -> None:
@@ -53,12 +78,22 @@ def run(step: Callable[[Command], None], story: str | None) -> None:
     story : str or None
         The script's docstring, shown by ``--help``.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not know ε
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way is cleaned up
     try:
         step(_parse(story or ""))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            print("error: no space left on the disk; nothing is half-written; make room and run again", file=sys.stderr)
+            sys.exit(2)
         if error.filename is None:
             raise
         print(f"error: {error.filename}: {error.strerror}; mend that and run the step again", file=sys.stderr)

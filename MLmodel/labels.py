@@ -16,7 +16,6 @@ from MLmodel.tables import (
     NEEDED,
     QS,
     check_columns,
-    common_features,
     feature_columns,
     open_table,
     pair_keys,
@@ -26,6 +25,10 @@ from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 KEYS = ["conf", "low", "high"]
 """What :func:`MLmodel.tables.pair_keys` gives: the glass and the two labels, whichever came first."""
+
+# Columns of ours that no user's feature is called like.
+ORIGIN = "origin of the label"
+SOURCE = "source of the label"
 
 _LISTED = 5
 """Offending pairs or lines that a message names."""
@@ -37,7 +40,7 @@ def read_neb(workspace: Workspace, temperature: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``origin``, the file
+        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file
         and line; in the order of the files. Empty where there are none.
 
     Raises
@@ -49,7 +52,7 @@ def read_neb(workspace: Workspace, temperature: str) -> pd.DataFrame:
     parts = [_read_lines(path, splitting=False) for path in paths]
     parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
     if not parts:
-        return pd.DataFrame(columns=[*KEY, DW, QS, "origin"]).astype({"conf": np.int64, "i": float, "j": float})
+        return pd.DataFrame(columns=[*KEY, DW, QS, ORIGIN]).astype({"conf": np.int64, "i": float, "j": float})
     return pd.concat(parts, ignore_index=True)
 
 
@@ -61,7 +64,7 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     lines.index += 1
     lines = lines[lines != ""]
     form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
-    parts = lines.str.extract(r"^Cnf-(\d+)\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
+    parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
     numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
@@ -81,7 +84,7 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
             "j": numbers[2],
             DW: int(splitting),
             QS: value,
-            "origin": [f"{path} line {number}" for number in lines.index],
+            ORIGIN: [f"{path} line {number}" for number in lines.index],
         }
     )
 
@@ -99,7 +102,7 @@ def read_pretraining(path: Path, label: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``conf``, ``i``, ``j``, the features, the label and ``origin``, the file and row.
+        ``conf``, ``i``, ``j``, the features, the label and ``ORIGIN``, the file and row.
 
     Raises
     ------
@@ -124,13 +127,13 @@ def read_pretraining(path: Path, label: str) -> pd.DataFrame:
         allowed = "0 or 1" if label == DW else "above zero"
         raise UserError(f"{path}: row {row}: {label} = {table[label][row]} is not {allowed}; mend the row")
     table["conf"] = table["conf"].astype(np.int64)
-    table["origin"] = [f"{path} row {row}" for row in table.index]
+    table[ORIGIN] = [f"{path} row {row}" for row in table.index]
     return table
 
 
 def check_no_contradiction(known: Sequence[pd.DataFrame], decimals: int) -> None:
     """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
-    parts = [pair_keys(part, decimals).assign(label=part[DW], origin=part["origin"]) for part in known if len(part)]
+    parts = [pair_keys(part, decimals).assign(label=part[DW], origin=part[ORIGIN]) for part in known if len(part)]
     if not parts:
         return
     keys = pd.concat(parts, ignore_index=True)
@@ -180,7 +183,7 @@ class Labelled:
     Attributes
     ----------
     table : DataFrame
-        ``conf``, ``i``, ``j``, the features, the label and ``source`` (``neb`` or ``pretraining``); each pair once.
+        ``conf``, ``i``, ``j``, the features, the label and ``SOURCE`` (``neb`` or ``pretraining``); each pair once.
     features : list of str
         Those that both the labelled and the unlabelled tables have.
     report : list of str
@@ -216,30 +219,31 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
         raise UserError(f"{workspace.pairs(temperature)}: no pair table; run step0_collect.py first")
     for path in tables:
         check_columns(path, open_table(path).schema, NEEDED)
-    features = common_features(tables)
+    of_each = [feature_columns(open_table(path).schema) for path in tables]
     report = []
     neb = read_neb(workspace, temperature)
     if label == QS:
         neb = neb[neb[DW] == 1]
     pretraining = workspace.pretraining(CLASSIFIER if label == DW else PREDICTOR, temperature)
-    known = [neb[[*KEY, label, "origin"]]]
+    known = [neb[[*KEY, label, ORIGIN]]]
     if pretraining.exists():
         known.append(read_pretraining(pretraining, label))
-        ours = [name for name in known[1] if name not in (*KEY, label, "origin")]
-        left_out = [name for name in dict.fromkeys([*ours, *features]) if name not in ours or name not in features]
-        features = [name for name in features if name in ours]
+        of_each.append([name for name in known[1] if name not in (*KEY, label, ORIGIN)])
         report.append(f"pretraining set: {len(known[1])} pairs ({pretraining})")
-        if left_out:
-            report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
-        if not features:
-            raise UserError(f"{pretraining}: no feature in common with {tables[0].parent}; give both the same columns")
+    found = dict.fromkeys(name for names in of_each for name in names)
+    features = [name for name in found if all(name in names for names in of_each)]
+    left_out = [name for name in found if name not in features]
+    if left_out:
+        report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
+    if not features:
+        raise UserError(f"{pretraining}: no feature in common with {tables[0].parent}; give both the same columns")
     if label == DW:
         check_no_contradiction(known, decimals)
     neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
     joined = join_to_tables(neb, tables, decimals)
     report.append(f"NEB results: {len(neb)} pairs, {len(neb) - len(joined)} of them in no pair table and not used")
-    sources = [joined.assign(source="neb"), *(part.assign(source="pretraining") for part in known[1:])]
-    columns = [*KEY, *features, label, "source"]
+    sources = [joined.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in known[1:])]
+    columns = [*KEY, *features, label, SOURCE]
     table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
     once = table[~pair_keys(table, decimals).duplicated()]
     if once.empty:

@@ -14,6 +14,7 @@ import pyarrow.csv
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from MLmodel.errors import UserError
 from MLmodel.features import largest_displacement
 
 SAME_PLACE = 1e-10
@@ -31,8 +32,17 @@ def label_key(labels: ArrayLike, decimals: int) -> NDArray[np.int64]:
         Energy per particle in ε, or any other number that names a minimum.
     decimals : int
         Labels are equal when they are equal to so many decimals.
+
+    Raises
+    ------
+    UserError
+        If a label is too large to have so many decimals.
     """
-    return np.rint(np.asarray(labels, dtype=np.float64) * 10.0**decimals).astype(np.int64)
+    keys = np.rint(np.asarray(labels, dtype=np.float64) * 10.0**decimals)
+    if keys.size and np.abs(keys).max() >= 2.0**63:
+        largest = np.abs(labels).max()
+        raise UserError(f"config.yaml: ij_decimals = {decimals} is too many for the label {largest:g}; lower it")
+    return keys.astype(np.int64)
 
 
 def find_keys(among: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -224,6 +234,8 @@ def try_minimum(path: Path) -> tuple[Path, float, Minimum | None, str]:
         return path, energy_in_name(path), read_minimum(path), ""
     except MinimumError as error:
         return path, np.nan, None, str(error)
+    except OSError as error:
+        return path, np.nan, None, f"can't be read: {error.strerror}"
 
 
 def load_glass(

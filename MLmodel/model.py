@@ -1,6 +1,6 @@
 """Using a trained model: whether it fits the tables, and its predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,23 @@ def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
 def trained_temperatures(workspace: Workspace, task: str) -> list[str]:
     """Temperatures for which there is a model."""
     return [one for one in workspace.temperatures() if read_card(workspace, task, one) is not None]
+
+
+def cards_to_judge(workspace: Workspace, task: str, asked: Sequence[str]) -> Iterator[Card]:
+    """Cards of all models that can be used: files about all temperatures stay whole when one temperature is asked for.
+
+    Raises
+    ------
+    UserError
+        If one that was asked for can't be used.
+    """
+    for temperature in dict.fromkeys([*trained_temperatures(workspace, task), *asked]):
+        try:
+            yield find_card(workspace, task, temperature)
+        except UserError as error:
+            if temperature in asked:
+                raise
+            print(f"T = {temperature}: left out: {error}")
 
 
 def read_set(workspace: Workspace, card: Card, which: str) -> pd.DataFrame:

@@ -55,6 +55,8 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
         raise UserError(
             f"{path}: not a feather file, or truncated; write it again (pandas: table.to_feather)"
         ) from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be opened ({error}); remove it or mend that") from None
 
 
 def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from MLmodel.card import SETS, Card, file_digest, installed_versions, read_card, sets_fit, write_card
 from MLmodel.errors import UserError
 from MLmodel.files import whole
-from MLmodel.labels import KEYS, Labelled
+from MLmodel.labels import SOURCE, Labelled
 from MLmodel.settings import Settings, TrainingSettings
 from MLmodel.tables import DW, QS, pair_keys
 from MLmodel.workspace import CLASSIFIER, Workspace
@@ -91,7 +91,7 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
         "features": labelled.features,
         "settings": {
             **its.model_dump(),
-            **settings.model_dump(include={"test_fraction", "test_split", "tls_threshold", "seed"}),
+            **settings.model_dump(include={"test_fraction", "test_split", "seed"}),
         },
         "versions": installed_versions(),
         "data": _digest(labelled, keys, label),
@@ -100,8 +100,7 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
     same = old is not None and all(getattr(old, name) == value for name, value in inputs.items())
     if old is not None and same and (folder / old.autogluon).is_dir() and sets_fit(workspace, old):
         return None
-    strata = labelled.table[DW] if task == CLASSIFIER else labelled.table[QS] < settings.tls_threshold
-    test = split(keys, strata, settings)
+    test = split(keys, settings)
     parts = dict(zip(SETS, (labelled.table[~test], labelled.table[test], labelled.table), strict=True))
     _check_enough(parts["train"], label, folder)
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
@@ -121,7 +120,7 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
             autogluon=name,
             trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pairs={which: len(part) for which, part in parts.items()},
-            sources=labelled.table["source"].value_counts().to_dict(),
+            sources=labelled.table[SOURCE].value_counts().to_dict(),
             sets=digests,
             seconds_per_pair=seconds,
             **inputs,
@@ -135,48 +134,41 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
     return card
 
 
-def split(keys: pd.DataFrame, strata: "pd.Series[Any]", settings: Settings) -> NDArray[np.bool_]:
-    """Choose the test set.
+def split(keys: pd.DataFrame, settings: Settings) -> NDArray[np.bool_]:
+    """Choose the test set by a hash of each pair's or glass's name.
 
-    A pair's or glass's place in line is a hash of its name, so that it stays on its side as more labels come in, and is
-    on the same side for the classifier and the predictor.
+    So it stays on its side as more labels come in, and is on the same side for the classifier and the predictor.
 
     Parameters
     ----------
     keys : DataFrame of shape (n_pairs, 3)
         As :func:`MLmodel.tables.pair_keys` gives them.
-    strata : Series of shape (n_pairs,)
-        When pairs are cut, each of these classes is cut in the same proportion.
     settings : Settings
         ``test_fraction``, ``test_split`` and ``seed``.
 
     Returns
     -------
     ndarray of bool, shape (n_pairs,)
-        True where the pair belongs to the test set.
+        True where the pair belongs to the test set; True and False at least once each.
+
+    Raises
+    ------
+    UserError
+        If glasses are to be kept apart and there is only one.
     """
-    if settings.test_split == "pair":
-        place = _hashed(keys, settings.seed)
-        rank = place.groupby(strata.to_numpy()).rank(method="first") - 1
-        size = place.groupby(strata.to_numpy()).transform("size")
-        return np.asarray(rank < np.rint(settings.test_fraction * size))
-    sizes = keys.groupby("conf").size()
-    if len(sizes) < 2:
+    names = keys if settings.test_split == "pair" else keys[["conf"]]
+    place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64
+    if place.min() == place.max():
         raise UserError("config.yaml: test_split = glass needs labels of two glasses or more; use test_split: pair")
-    order = _hashed(sizes.index.to_frame(index=False), settings.seed).argsort()
-    sizes = sizes.iloc[order]
-    kept_out = int(np.argmin(np.abs(sizes.cumsum() - settings.test_fraction * len(keys)))) + 1
-    return np.asarray(keys["conf"].isin(sizes.index[: min(kept_out, len(sizes) - 1)]))
-
-
-def _hashed(names: pd.DataFrame, seed: int) -> "pd.Series[Any]":
-    return pd.util.hash_pandas_object(names.assign(seed=seed), index=False)
+    test = place < settings.test_fraction
+    return np.asarray((test | (place == place.min())) & (place != place.max()))
 
 
 def _digest(labelled: Labelled, keys: pd.DataFrame, label: str) -> str:
     """Hash of what is learnt from, whatever the order of the rows."""
-    table = keys.join(labelled.table[[*labelled.features, label]]).sort_values(KEYS)
-    return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
+    rest = labelled.table[[*labelled.features, label]]
+    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, rest)])
+    return hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest()
 
 
 def _check_enough(part: pd.DataFrame, label: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Where every file stands. No other module spells a path."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,16 +118,23 @@ class Workspace:
 
     def glasses(self, temperature: str) -> dict[int, Path]:
         """Folders ``Cnf-{conf}`` with minima, by their number."""
-        folders = self._glass_folders(temperature)
-        return dict(sorted((int(path.name[4:]), path) for path in folders if path.name[4:].isdecimal()))
+        return {int(path.name[4:]): path for path in self._glass_folders(temperature) if _is_glass(path.name)}
+
+    def has_glasses(self, temperature: str) -> bool:
+        """Whether there is any folder ``Cnf-…``, whatever is in it."""
+        return bool(self._glass_folders(temperature))
 
     def misnamed_glasses(self, temperature: str) -> list[Path]:
         """Folders beside them whose name gives no number."""
-        return [path for path in self._glass_folders(temperature) if not path.name[4:].isdecimal()]
+        return [path for path in self._glass_folders(temperature) if not _is_glass(path.name)]
 
     def _glass_folders(self, temperature: str) -> list[Path]:
         folder = self.minima(temperature)
         return sorted(path for path in folder.glob("Cnf-*") if path.is_dir()) if folder.is_dir() else []
+
+
+def _is_glass(name: str) -> bool:
+    return re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", name) is not None
 
 
 def _is_number(text: str) -> bool:

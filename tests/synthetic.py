@@ -115,7 +115,7 @@ def refused(script, workspace, *arguments):
     return process.stderr
 
 
-def interrupt(script, workspace, when, with_signal=signal.SIGINT):
+def interrupt(script, workspace, when, with_signal=signal.SIGINT, group=True):
     """Start a step, send it a signal once ``when()`` is true, and return the finished process."""
     command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(workspace)]
     process = subprocess.Popen(
@@ -126,7 +126,7 @@ def interrupt(script, workspace, when, with_signal=signal.SIGINT):
         assert process.poll() is None, "the step ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(process.pid, with_signal)
+    (os.killpg if group else os.kill)(process.pid, with_signal)
     process.out, process.err = process.communicate(timeout=60)
     return process
 

@@ -114,6 +114,8 @@ def test_a_raised_ceiling_costs_only_the_pairs_above_the_old_one(workspace):
     (workspace / "config.yaml").write_text("pairs: {max_delta_E: 0.02}\n")
     assert f"{few} pairs, nothing new computed" in done("step0_collect", workspace)
     assert len(read_pairs(workspace)) == few
+    (workspace / "config.yaml").write_text("pairs: {max_delta_E: 1e-12}\n")
+    assert "raise pairs.max_delta_E" in refused("step0_collect", workspace)
 
 
 def test_another_m_computes_everything_anew(workspace):
@@ -164,8 +166,26 @@ def test_folders_without_minima_or_with_another_name_are_listed(workspace):
     folder = workspace / "Configurations/minima/T0.1"
     (folder / "Cnf-9").mkdir()
     (folder / "Cnf-x").mkdir()
+    (folder / "Cnf-01").mkdir()
+    (folder / "Cnf-1" / "0.2.conf").mkdir()
+    (folder / "Cnf-1" / "0.3.conf.txt").symlink_to("nowhere")
+    assert "1104 pairs, 1104 computed, 5 files rejected" in done("step0_collect", workspace)
+    assert sorted(rejected(workspace)["file"]) == ["0.2.conf", "0.3.conf.txt", "Cnf-01", "Cnf-9", "Cnf-x"]
+
+
+def test_without_a_usable_minimum_the_pairs_of_a_glass_leave(workspace):
     done("step0_collect", workspace)
-    assert rejected(workspace)["file"].tolist() == ["Cnf-9", "Cnf-x"]
+    for path in minima_of(workspace):
+        path.write_text("")
+    assert "its table is taken away" in done("step0_collect", workspace)
+    assert read_pairs(workspace)["conf"].unique().tolist() == [2, 3, 4]
+
+
+def test_one_bad_temperature_does_not_keep_the_others_waiting(workspace):
+    (workspace / "Configurations/minima/T0.05/Cnf-1").mkdir(parents=True)
+    (workspace / "Configurations/minima/T0.01").mkdir()
+    assert "T0.05: no pair could be made; see" in refused("step0_collect", workspace)
+    assert len(read_pairs(workspace)) == 1104
 
 
 def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
@@ -196,7 +216,8 @@ def test_an_empty_workspace_is_refused_with_what_to_put_there(tmp_path):
     assert "no minima" in refused("step0_collect", tmp_path)
     assert "no such folder" in refused("step0_collect", tmp_path / "nowhere")
     (tmp_path / "Configurations/minima/T0.1").mkdir(parents=True)
-    assert "no glass" in refused("step0_collect", tmp_path)
+    assert "no minima" in refused("step0_collect", tmp_path)
+    assert "no glass" in refused("step0_collect", tmp_path, "-T", "0.1")
     (tmp_path / "Configurations/minima/T0.1/Cnf-1").mkdir()
     assert "no pair could be made" in refused("step0_collect", tmp_path)
     assert "T0.2" in refused("step0_collect", tmp_path, "-T", "0.2")
@@ -228,6 +249,8 @@ def test_a_table_whose_minima_are_gone_is_kept(workspace):
     shutil.rmtree(workspace / "Configurations/minima")
     assert "1104 pairs, nothing new computed" in (said := done("step0_collect", workspace))
     assert said.count("minima are gone, kept") == 4
+    (workspace / "config.yaml").write_text("particles: 2\n")
+    assert "made with other ij_decimals or particles" in refused("step0_collect", workspace)
 
 
 def put(row, column, value):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from MLmodel.errors import UserError
-from MLmodel.labels import gather, join_to_tables, read_neb
+from MLmodel.labels import SOURCE, gather, join_to_tables, read_neb
 from MLmodel.settings import Settings
 from MLmodel.tables import DW, QS
 from MLmodel.training import split
@@ -72,6 +72,23 @@ def test_tables_that_name_minima_by_integers_work_the_same(work):
     assert gather(work, T, DW, 10).table["mine"].tolist() == [table["mine"][7]]
 
 
+def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
+    table = pair_table().assign(low=1.0, high=2.0, row=3.0, source=4.0, origin=5.0, label=6.0, weight=7.0)
+    table.to_feather(work.pairs(T) / "all.feather")
+    table.drop(columns="row").assign(conf=9).to_feather(work.pairs(T) / "other.feather")
+    work.non_dw(T).write_text(line(table, 0))
+    known = gather(work, T, DW, 10)
+    assert known.features == [*FEATURES, "low", "high", "source", "origin", "label", "weight"]
+    assert known.table.loc[0, ["source", "origin"]].tolist() == [4, 5]
+    assert "features left out, as not all tables have them: row" in known.report
+
+
+def test_a_label_too_large_for_so_many_decimals_is_told(work):
+    work.non_dw(T).write_text("Cnf-1 1e9_2e9\n")
+    with pytest.raises(UserError, match="ij_decimals = 10 is too many"):
+        gather(work, T, DW, 10)
+
+
 def test_repeated_rows_go_and_only_common_features_stay(work):
     table = pair_table()
     pretraining = pd.concat([table, table.iloc[:5]], ignore_index=True).assign(is_dw=1.0, Tij=3, Tji=4, T=0.1, index=7)
@@ -80,7 +97,7 @@ def test_repeated_rows_go_and_only_common_features_stay(work):
     assert len(known.table) == 40
     assert known.features == ["Delta_E", "total_displacement"]
     assert "repeated pairs taken out: 5" in known.report
-    assert "features left out, as not all tables have them: Tij, Tji, mine" in known.report
+    assert "features left out, as not all tables have them: mine, Tij, Tji" in known.report
 
 
 def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining(work):
@@ -89,7 +106,7 @@ def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining
     work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 0, "0.1") + line(table, 0, "0.2", swap=True))
     known = gather(work, T, QS, 10).table
     assert known[QS].tolist() == [0.2] + [0.5] * 39
-    assert known["source"].tolist() == ["neb"] + ["pretraining"] * 39
+    assert known[SOURCE].tolist() == ["neb"] + ["pretraining"] * 39
 
 
 def test_a_pair_with_two_opposite_labels_is_listed(work):
@@ -173,20 +190,23 @@ KEYS = pd.DataFrame({"conf": np.arange(500) % 9, "low": np.arange(500), "high": 
 
 
 def test_a_pair_stays_on_its_side_as_more_come_in():
-    strata = pd.Series(np.arange(500) % 50 == 0)
-    test = split(KEYS, strata, Settings(test_fraction=0.3))
-    assert test.sum() == 150
-    assert test[strata].sum() == 3
-    more = KEYS.sample(400, random_state=0).sort_index()
-    fewer = split(more, strata[more.index], Settings(test_fraction=0.3))
-    assert (fewer != test[more.index]).sum() < 20
-    assert (split(KEYS, strata, Settings(test_fraction=0.3, seed=1)) != test).sum() > 100
+    test = split(KEYS, Settings(test_fraction=0.3))
+    assert test.mean() == pytest.approx(0.3, abs=0.06)
+    some = KEYS.sample(300, random_state=0)
+    assert (split(some, Settings(test_fraction=0.3)) == test[some.index]).all()
+    assert (split(KEYS, Settings(test_fraction=0.3, seed=1)) != test).sum() > 100
+
+
+@pytest.mark.parametrize("fraction", [1e-9, 1 - 1e-9])
+def test_neither_side_is_ever_empty(fraction):
+    for cut in ("pair", "glass"):
+        assert 0 < split(KEYS, Settings(test_fraction=fraction, test_split=cut)).sum() < len(KEYS)
 
 
 def test_whole_glasses_are_kept_out_when_asked():
-    test = split(KEYS, pd.Series(0, KEYS.index), Settings(test_split="glass"))
+    test = split(KEYS, Settings(test_split="glass"))
     confs = [set(KEYS["conf"][side]) for side in (test, ~test)]
     assert not confs[0] & confs[1]
-    assert test.mean() == pytest.approx(0.2, abs=0.06)
+    assert 1 <= len(confs[0]) <= 4
     with pytest.raises(UserError, match="two glasses"):
-        split(KEYS.assign(conf=1), pd.Series(0, KEYS.index), Settings(test_split="glass"))
+        split(KEYS.assign(conf=1), Settings(test_split="glass"))

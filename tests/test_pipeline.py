@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 
 import numpy as np
 import pandas as pd
@@ -139,7 +140,9 @@ def test_sets_of_another_training_are_not_judged(workspace_copy):
 def test_steps_out_of_order_say_which_step_to_run(workspace):
     assert "run step0_collect.py" in refused("step1_train_dw", workspace)
     assert "run step0_collect.py" in refused("step2_classify_dw", workspace)
+    assert "run step0_collect.py" in refused("step2_classify_dw", workspace, "-T", "0.1")
     assert "run step2_classify_dw.py" in refused("step4_predict_qs", workspace)
+    assert "run step2_classify_dw.py" in refused("step4_predict_qs", workspace, "-T", "0.1")
     assert "run step1_train_dw.py" in refused("validate_dw", workspace)
     assert "run step3_train_qs.py" in refused("validate_qs", workspace)
     done("step0_collect", workspace)
@@ -150,6 +153,39 @@ def test_steps_out_of_order_say_which_step_to_run(workspace):
         assert "labels" in (said := refused(step, workspace)) or "splittings" in said
         assert "no labels at T = 0.1" in refused(step, workspace, "-T", "0.1")
     assert "run step0_collect.py" in refused("step1_train_dw", workspace, "-T", "0.9")
+
+
+def test_a_temperature_without_labels_does_not_block_the_others(workspace_copy):
+    pairs = workspace_copy / "Configurations/pairs"
+    shutil.copytree(pairs / "T0.1", pairs / "T0.05")
+    for path in (pairs / "T0.05").iterdir():
+        pd.read_feather(path).to_feather(path)
+    for step in STEPS:
+        assert "T = 0.05: no input for this step, skipped" in (said := done(step, workspace_copy))
+        assert "T = 0.1: nothing new" in said or "nothing new since" in said
+    (workspace_copy / "NEB_calculations/T0.05").mkdir()
+    (workspace_copy / "NEB_calculations/T0.05/NON-DW.txt").write_text("")
+    synthetic.write_neb(workspace_copy, predicted(workspace_copy, "newpairs").head(2))
+    assert "no labels at T = 0.05" in refused("step1_train_dw", workspace_copy)
+    assert card_of(workspace_copy).sources == {"neb": 402}
+
+
+def test_a_terminated_training_takes_its_process_along(workspace_copy):
+    log = workspace_copy / "MLmodel/dw-classification-T01.log"
+    log.unlink()
+    (workspace_copy / "config.yaml").write_text("seed: 3\n")
+    process = interrupt(
+        "step1_train_dw",
+        workspace_copy,
+        lambda: log.exists() and "Fitting" in log.read_text(),
+        signal.SIGTERM,
+        group=False,
+    )
+    assert process.returncode == 143
+    assert len(list((workspace_copy / "MLmodel/dw-classification-T01").glob("auto*"))) == 1
+    size = log.stat().st_size
+    time.sleep(3)
+    assert log.stat().st_size == size
 
 
 def test_one_class_and_too_few_labels_are_refused(workspace):
