@@ -81,9 +81,9 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
             collected.append(result)
     for conf, folder in work.glasses(temperature).items():
         if conf not in glasses:
-            rejected.append((conf, folder.name, "no file {energy}.conf or {energy}.conf.txt in it"))
+            rejected.append((conf, folder.name, "nothing in it"))
     for folder in work.misnamed_glasses(temperature):
-        rejected.append((None, folder.name, "not named Cnf-{number}"))
+        rejected.append((None, folder.name, "not a folder named Cnf-{number}"))
     owner = {conf: work.glass_pairs(temperature, conf) for conf in glasses}
     for table in work.pair_tables(temperature):
         if table in owner.values() and table not in ready_made:
@@ -129,7 +129,11 @@ def collect_glass(
         )
     record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
     result = collect(glass, record, counts, table)
-    print(f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed: {table}")
+    above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
+    print(
+        f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed, "
+        f"{above} above pairs.max_delta_E left out: {table}"
+    )
     return result, rejected
 
 
@@ -160,7 +164,7 @@ def write_rejected(path: Path, rejected: list[Rejected]) -> None:
         table = pd.DataFrame(rejected, columns=["conf", "file", "reason"])
         table.astype({"conf": "Int64"}).to_csv(part, index=False)
     for conf, name, reason in rejected[:5]:
-        print(f"rejected: {name if name.startswith('Cnf-') else f'Cnf-{conf}/{name}'}: {reason}")
+        print(f"rejected: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
     if rejected:
         print(f"rejected files and reasons: {path}")
 

@@ -48,6 +48,8 @@ def classify_one(command: Command, temperature: str) -> None:
         return
     looked_at, double_wells = classify(command, card, tables, target)
     mark_made([target], record)
+    if not looked_at:
+        print(f"T = {temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
     print(f"T = {temperature}: {double_wells} double wells among {looked_at} pairs under the ceilings: {target}")
 
 

@@ -110,7 +110,9 @@ def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path)
     top = pd.read_csv(new_pairs, nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
-        print(top.iloc[:, :5].to_string(index=False, formatters={"i": "{:.10f}".format, "j": "{:.10f}".format}))
+        print(top.iloc[:, :5].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
+    else:
+        print(f"T = {temperature}: every double well is calculated; add minima, or raise the ceilings of step 2")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,18 @@
 import argparse
 import errno
 import io
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from MLmodel.errors import UserError
 from MLmodel.settings import Settings, read_settings
-from MLmodel.workspace import Workspace
+from MLmodel.workspace import Workspace, label
 
 _PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
 
@@ -42,9 +44,19 @@ class Command:
             If there is none.
         """
         known = self.workspace.temperatures()
+        for one in self.asked:
+            if one not in known:
+                there = f"there are: {', '.join(known)}" if known else "there is none"
+                raise UserError(f"{self.workspace.root}: no temperature {one} here; {there}")
         found = self.asked or [one for one in known if has_input(one)]
         if not found:
             raise UserError(f"{self.workspace.root}: {otherwise}")
+        for one, other in itertools.combinations(known, 2):
+            if label(one) == label(other):
+                raise UserError(
+                    f"{self.workspace.root}: T{one} and T{other} would share one model, as both are {label(one)} "
+                    "without the dot; rename the folders of one, or put it into a workspace of its own"
+                )
         for skipped in [] if self.asked else sorted(set(known) - set(found)):
             print(f"T = {skipped}: no input for this step, skipped")
         return found
@@ -94,17 +106,20 @@ def run(step: Callable[[Command], None], story: str | None) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             print("error: no space left on the disk; nothing is half-written; make room and run again", file=sys.stderr)
             sys.exit(2)
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}; mend that and run the step again", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}; mend that and run the step again", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
         sys.exit(130)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog}: {message}; see --help")
+
+
 def _parse(story: str) -> Command:
-    parser = argparse.ArgumentParser(description=story, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=story, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-T",
         "--temperature",

@@ -35,7 +35,7 @@ def _picture(path: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained", dpi=200)
         yield figure
         with whole(path) as part:
-            figure.savefig(part, format="png")
+            figure.savefig(part, format="png", bbox_inches="tight")
 
 
 def true_against_predicted(path: Path, panels: Mapping[str, tuple[Array, Array]], threshold: float, which: str) -> None:
@@ -56,22 +56,25 @@ def true_against_predicted(path: Path, panels: Mapping[str, tuple[Array, Array]]
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (temperature, (exact, predicted)) in zip(axes, panels.items(), strict=True):
             low, high = _limits(exact, predicted, threshold)
-            outside = int(((exact < low) | (exact > high) | (predicted < low) | (predicted > high)).sum())
+            outside = (exact < low) | (exact > high) | (predicted < low) | (predicted > high)
             ax.axvspan(low, threshold, color=_YELLOW, alpha=0.35, lw=0, label=f"TLS: splitting < {threshold:g} ε")
             ax.axhline(threshold, color=_ORANGE, lw=1, ls="--", label="predicted TLS: below this line")
             alpha = float(np.clip(1000 / max(len(exact), 1), 0.3, 0.8))
             ax.plot(exact, predicted, ".", ms=4, alpha=alpha, color=_BLUE, mew=0, rasterized=True)
             ax.plot([low, high], [low, high], color="black", lw=1, label="predicted = exact")
+            if outside.any():
+                edge = [np.clip(values[outside], low, high) for values in (exact, predicted)]
+                name = f"{outside.sum()} outside the frame, drawn at its edge"
+                ax.plot(*edge, "D", ms=5, mfc="none", mec=_BLUE, clip_on=False, label=name)
             ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
             figures = splitting_figures(exact, predicted, threshold)
             ax.set_title(
                 f"T = {temperature}, {which}: {len(exact)} pairs\n"
-                f"rms deviation {figures['rms deviation of log10']:.3f} in log₁₀"
-                + (f"; {outside} outside the frame" if outside else ""),
+                f"rms deviation {figures['rms deviation of log10']:.3f} in log₁₀",
                 fontsize=10,
             )
             ax.set(xlabel="exact quantum splitting (ε)", ylabel="predicted quantum splitting (ε)")
-        axes[0].legend(loc="upper left", fontsize=8.5)
+            ax.legend(loc="upper left", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
 
 
 def _limits(exact: Array, predicted: Array, threshold: float) -> tuple[float, float]:
@@ -121,10 +124,10 @@ def search_efficiency(path: Path, exact: Array, predicted: Array, threshold: flo
             _say(ax, "no TLS among these pairs:\nnothing to search for")
         else:
             runs = np.arange(1, len(found) + 1)
-            ax.plot(runs, np.minimum(runs, tls), color=_GREEN, ls="-.", label="ideal: every NEB a TLS")
+            ideal = np.minimum(runs, tls)
+            ax.step(runs, ideal, where="post", color=_GREEN, lw=4, alpha=0.5, label="ideal: every NEB a TLS")
             ax.step(runs, found, where="post", color=_BLUE, label="in the order of the prediction")
             ax.plot(runs, runs * tls / len(found), color=_GREY, ls=":", label="chance: in any order")
-            ax.axhline(tls, color="black", lw=0.8)
             ax.set(xscale="log", xlim=(0.9, max(len(found), 2)), ylim=(0, 1.08 * tls))
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
             figure.legend(loc="outside lower center", ncols=1)

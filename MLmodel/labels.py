@@ -58,7 +58,7 @@ def read_neb(workspace: Workspace, temperature: str) -> pd.DataFrame:
 
 def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     try:
-        lines = pd.Series(path.read_text(encoding="utf-8").splitlines(), dtype=str).str.strip()
+        lines = pd.Series(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str).str.strip()
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
     lines.index += 1
@@ -247,8 +247,9 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
     table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
     once = table[~pair_keys(table, decimals).duplicated()]
     if once.empty:
+        example = f" ({len(neb)} NEB results, none of a pair in the tables: {neb[ORIGIN].iloc[0]})" if len(neb) else ""
         raise UserError(
-            f"{workspace.neb(temperature)}: no labels at T = {temperature}; put NEB results of pairs in the tables "
+            f"{workspace.neb(temperature)}: no labels at T = {temperature}{example}; put NEB results of such pairs "
             f"there, or a pretraining set at {pretraining}"
         )
     if len(once) < len(table):

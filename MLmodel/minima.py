@@ -94,12 +94,8 @@ class Glass:
 
 
 def minimum_files(folder: Path) -> list[Path]:
-    """The files of a glass that want to be minima, whatever is in them, sorted by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.endswith((".conf", ".conf.txt")) and not path.name.startswith(".")
-    )
+    """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def energy_in_name(path: Path) -> float:
@@ -108,8 +104,10 @@ def energy_in_name(path: Path) -> float:
     Raises
     ------
     MinimumError
-        If the name is no finite number.
+        If the name is no finite number, or does not end in ``.conf`` or ``.conf.txt``.
     """
+    if not path.name.endswith((".conf", ".conf.txt")):
+        raise MinimumError("not named {energy}.conf or {energy}.conf.txt")
     text = path.name.removesuffix(".txt").removesuffix(".conf")
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is None or not np.isfinite(float(text)):
         raise MinimumError(f"the name gives no energy: '{text}' is not a number")
@@ -212,8 +210,10 @@ def _from_binary(content: bytes) -> Minimum:
     if len(box_bytes) not in (8, 24):
         raise MinimumError("the second record is not 1 or 3 float64, the box lengths")
     box = np.frombuffer(box_bytes, "<f8")
+    if len(rest) % _PARTICLE.itemsize:
+        raise MinimumError("the file ends within an atom's record: truncated")
     if n < 1 or len(rest) != n * _PARTICLE.itemsize:
-        raise MinimumError(f"{len(rest) / _PARTICLE.itemsize:g} atoms where the header says {n}")
+        raise MinimumError(f"{len(rest) // _PARTICLE.itemsize} atoms where the header says {n}")
     particles = np.frombuffer(rest, _PARTICLE)
     if (particles["head"] != 32).any() or (particles["tail"] != 32).any():
         raise MinimumError("an atom's record is not 4 float64")

@@ -26,6 +26,8 @@ def find_card(workspace: Workspace, task: str, temperature: str) -> Card:
     card = read_card(workspace, task, temperature)
     if card is None:
         raise UserError(f"{folder}: no model yet, or one of another version of this program; {remedy}")
+    if card.temperature != temperature:
+        raise UserError(f"{folder}: was trained at T = {card.temperature}, not {temperature}; {remedy}")
     if not (folder / card.autogluon).is_dir():
         raise UserError(f"{folder / card.autogluon}: the model's files are missing; {remedy}")
     for name, installed in installed_versions().items():

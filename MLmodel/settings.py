@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from MLmodel.errors import UserError
 
@@ -53,6 +53,11 @@ class Settings(_Section):
     tls_threshold: Positive = 0.00151
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
     processes: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("pairs", "classify", "classifier", "predictor", mode="before")
+    @classmethod
+    def _empty_section(cls, section: Any) -> Any:
+        return {} if section is None else section
 
     @property
     def cores(self) -> int:
@@ -119,4 +124,8 @@ def _in_words(error: Any) -> str:
         for part in error["loc"][:-1]:
             section = section.model_fields[part].annotation
         return f"unknown key {key}; allowed here: {', '.join(section.model_fields)}"
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} = {error['input']!r} is not allowed: it is a section, with keys of its own below it"
+    if error["type"] == "bool_type":
+        return f"{key} = {error['input']!r} is not allowed: it is true or false (boolean)"
     return f"{key} = {error['input']!r} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -26,6 +26,9 @@ NEEDED = [*KEY, "Delta_E", "total_displacement"]
 
 _NEVER_FEATURES = {*KEY, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
 
+_PANDAS_INDEX = "__index_level_"
+"""How pyarrow names an index that pandas had."""
+
 
 def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = False) -> pa.ipc.RecordBatchFileReader:
     """Open a feather file without reading its rows.
@@ -75,7 +78,8 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 def feature_columns(schema: pa.Schema) -> list[str]:
     """The columns a model may learn from: every numeric one that is neither a name nor a label."""
-    return [field.name for field in schema if _is_numeric(field.type) and field.name not in _NEVER_FEATURES]
+    numeric = [field.name for field in schema if _is_numeric(field.type)]
+    return [name for name in numeric if name not in _NEVER_FEATURES and not name.startswith(_PANDAS_INDEX)]
 
 
 def common_features(paths: Sequence[Path]) -> list[str]:
@@ -115,7 +119,7 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{path}: damaged ({error}); write it again") from None
         for start in range(0, batch.num_rows, BATCH):
-            yield batch.slice(start, BATCH).to_pandas()
+            yield batch.slice(start, BATCH).to_pandas(ignore_metadata=True)
 
 
 def stored_pairs(path: Path) -> int:
@@ -149,7 +153,8 @@ def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[pd.Data
         Takes a DataFrame with these columns and appends its rows.
     """
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    options = pa.csv.WriteOptions(quoting_header="none")
+    plain = not any(mark in name for name in columns for mark in ',"\r\n')
+    options = pa.csv.WriteOptions(quoting_header="none" if plain else "needed")
     with whole(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
         yield lambda rows: writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -103,6 +104,8 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
     test = split(keys, settings)
     parts = dict(zip(SETS, (labelled.table[~test], labelled.table[test], labelled.table), strict=True))
     _check_enough(parts["train"], label, folder)
+    if (parts["train"][labelled.features].nunique() < 2).all():
+        raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
     log = workspace.training_log(task, temperature)
     try:
@@ -213,7 +216,10 @@ def _in_own_process(
     process = context.Process(target=_fit, args=(table, label, its.model_dump(), cores, str(folder), str(log), speed))
     limit = round(its.train_hours * 3600)
     started = time.monotonic()
+    log.touch()
+    restored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is this process's business, not its child's
     process.start()
+    signal.signal(signal.SIGINT, restored)
     bar = "{desc}: {n:.0f} of at most {total:.0f} s |{bar}|"
     try:
         with tqdm(total=limit, desc="training", delay=2, disable=None, leave=False, bar_format=bar) as progress:

@@ -118,23 +118,23 @@ class Workspace:
 
     def glasses(self, temperature: str) -> dict[int, Path]:
         """Folders ``Cnf-{conf}`` with minima, by their number."""
-        return {int(path.name[4:]): path for path in self._glass_folders(temperature) if _is_glass(path.name)}
+        return {int(path.name[4:]): path for path in self._in_minima(temperature) if _is_glass(path)}
 
     def has_glasses(self, temperature: str) -> bool:
-        """Whether there is any folder ``Cnf-…``, whatever is in it."""
-        return bool(self._glass_folders(temperature))
+        """Whether there is anything where glasses should be."""
+        return bool(self._in_minima(temperature))
 
     def misnamed_glasses(self, temperature: str) -> list[Path]:
-        """Folders beside them whose name gives no number."""
-        return [path for path in self._glass_folders(temperature) if not _is_glass(path.name)]
+        """What stands beside them under another name."""
+        return [path for path in self._in_minima(temperature) if not _is_glass(path)]
 
-    def _glass_folders(self, temperature: str) -> list[Path]:
+    def _in_minima(self, temperature: str) -> list[Path]:
         folder = self.minima(temperature)
-        return sorted(path for path in folder.glob("Cnf-*") if path.is_dir()) if folder.is_dir() else []
+        return sorted(path for path in folder.glob("[!.]*")) if folder.is_dir() else []
 
 
-def _is_glass(name: str) -> bool:
-    return re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", name) is not None
+def _is_glass(path: Path) -> bool:
+    return path.is_dir() and re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", path.name) is not None
 
 
 def _is_number(text: str) -> bool:

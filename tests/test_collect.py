@@ -167,10 +167,20 @@ def test_folders_without_minima_or_with_another_name_are_listed(workspace):
     (folder / "Cnf-9").mkdir()
     (folder / "Cnf-x").mkdir()
     (folder / "Cnf-01").mkdir()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "Cnf-1" / "0.4.txt").write_text("mine")
     (folder / "Cnf-1" / "0.2.conf").mkdir()
     (folder / "Cnf-1" / "0.3.conf.txt").symlink_to("nowhere")
-    assert "1104 pairs, 1104 computed, 5 files rejected" in done("step0_collect", workspace)
-    assert sorted(rejected(workspace)["file"]) == ["0.2.conf", "0.3.conf.txt", "Cnf-01", "Cnf-9", "Cnf-x"]
+    assert "1104 pairs, 1104 computed, 7 files rejected" in done("step0_collect", workspace)
+    assert sorted(rejected(workspace)["file"]) == [
+        "0.2.conf",
+        "0.3.conf.txt",
+        "0.4.txt",
+        "Cnf-01",
+        "Cnf-9",
+        "Cnf-x",
+        "notes.txt",
+    ]
 
 
 def test_without_a_usable_minimum_the_pairs_of_a_glass_leave(workspace):
@@ -220,7 +230,8 @@ def test_an_empty_workspace_is_refused_with_what_to_put_there(tmp_path):
     assert "no glass" in refused("step0_collect", tmp_path, "-T", "0.1")
     (tmp_path / "Configurations/minima/T0.1/Cnf-1").mkdir()
     assert "no pair could be made" in refused("step0_collect", tmp_path)
-    assert "T0.2" in refused("step0_collect", tmp_path, "-T", "0.2")
+    assert "no temperature 0.2 here; there are: 0.1" in refused("step0_collect", tmp_path, "-T", "0.2")
+    assert "expected one argument; see --help" in refused("step0_collect", tmp_path, "-T")
 
 
 def ready_made(root, change=lambda table: table):
@@ -251,6 +262,12 @@ def test_a_table_whose_minima_are_gone_is_kept(workspace):
     assert said.count("minima are gone, kept") == 4
     (workspace / "config.yaml").write_text("particles: 2\n")
     assert "made with other ij_decimals or particles" in refused("step0_collect", workspace)
+
+
+def test_temperatures_that_would_share_a_model_are_refused(tmp_path):
+    ready_made(tmp_path)
+    shutil.copytree(tmp_path / "Configurations/pairs/T0.1", tmp_path / "Configurations/pairs/T01")
+    assert "would share one model" in refused("step0_collect", tmp_path)
 
 
 def put(row, column, value):

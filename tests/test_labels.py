@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow import feather
 
 from MLmodel.errors import UserError
 from MLmodel.labels import SOURCE, gather, join_to_tables, read_neb
@@ -151,6 +152,25 @@ def test_a_splitting_that_is_missing_is_an_unreadable_line(work):
     (work.neb(T) / "Qs_calculations.txt").write_text("Cnf-1 0.2_0.3\n")
     with pytest.raises(UserError, match="line 1"):
         read_neb(work, T)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
+    table = pair_table()
+    work.non_dw(T).write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
+    assert len(gather(work, T, DW, 10).table) == 1
+
+
+def test_an_index_that_pandas_left_in_the_table_is_no_feature(work):
+    table = pair_table()
+    feather.write_feather(table[table["mine"] > 0.1], work.pairs(T) / "all.feather")
+    work.non_dw(T).write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
+    assert gather(work, T, DW, 10).features == FEATURES
+
+
+def test_labels_that_match_no_pair_are_counted_in_the_message(work):
+    work.non_dw(T).write_text("Cnf-1 0.5_0.6\n")
+    with pytest.raises(UserError, match=r"1 NEB results, none of a pair in the tables: .*NON-DW.txt line 1"):
+        gather(work, T, DW, 10)
 
 
 def test_empty_neb_files_are_no_labels(work):

@@ -20,8 +20,9 @@ def test_keys_left_out_keep_their_defaults(tmp_path):
     settings = read_settings(path)
     assert settings.classifier.max_seconds_per_pair == 1e-4
     assert settings.classifier.train_hours == Settings().classifier.train_hours
-    path.write_text("")
-    assert read_settings(path) == Settings()
+    for text in ("", "pairs:\n"):
+        path.write_text(text)
+        assert read_settings(path) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_keys_left_out_keep_their_defaults(tmp_path):
         ("test_fraction: 1.0", ["test_fraction = 1.0", "less than 1"]),
         ("test_fraction: .nan", ["test_fraction = nan"]),
         ("test_split: energy", ["test_split = 'energy'", "'pair' or 'glass'"]),
-        ("classify: 3", ["classify = 3"]),
+        ("classify: 3", ["classify = 3", "section"]),
         ("processes: 0", ["processes = 0", "greater than or equal to 1"]),
         ("seed: 1\nseed: 2", ["the key seed stands twice"]),
         ("- 1", ["must hold lines 'key: value'"]),
