@@ -41,7 +41,7 @@ class Command:
         Raises
         ------
         UserError
-            If there is none.
+            If there is none, one that was asked for is unknown, or two would share a model.
         """
         known = self.workspace.temperatures()
         for one in self.asked:

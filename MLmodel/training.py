@@ -110,12 +110,10 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
     log = workspace.training_log(task, temperature)
     try:
         seconds = _in_own_process(parts["train"], label, labelled.features, its, settings.cores, folder / name, log)
-        digests = {}
+        paths = {which: workspace.model_set(task, temperature, which) for which in SETS}
         for which, part in parts.items():
-            path = workspace.model_set(task, temperature, which)
-            with whole(path) as file:
+            with whole(paths[which]) as file:
                 part.reset_index(drop=True).to_feather(file)
-            digests[which] = file_digest(path)
         card = Card(
             task=task,
             temperature=temperature,
@@ -124,7 +122,7 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
             trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pairs={which: len(part) for which, part in parts.items()},
             sources=labelled.table[SOURCE].value_counts().to_dict(),
-            sets=digests,
+            sets={which: file_digest(path) for which, path in paths.items()},
             seconds_per_pair=seconds,
             **inputs,
         )
@@ -186,20 +184,15 @@ def _check_enough(part: pd.DataFrame, label: str, folder: Path) -> None:
             )
 
 
-def target(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """What the predictor learns: −log₁₀ of the splitting in ε."""
-    return -np.log10(values)
-
-
 def _weighted(part: pd.DataFrame, label: str, features: list[str]) -> pd.DataFrame:
-    """Features, what to learn, and weights with mean 1: balanced classes, or 1/Qs."""
+    """Features, what to learn, and weights with mean 1: balanced classes; or −log₁₀ Qs with weights 1/Qs."""
     table = part[features].astype(np.float64)
     if label == DW:
         weight = 1.0 / part.groupby(DW)[DW].transform("size")
         table[label] = part[label].astype(int)
     else:
         weight = 1.0 / part[label]
-        table[label] = target(part[label])
+        table[label] = -np.log10(part[label])
     table[_WEIGHT] = weight / weight.mean()
     return table.reset_index(drop=True)
 

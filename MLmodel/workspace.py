@@ -31,9 +31,6 @@ class Workspace:
     def minima(self, temperature: str) -> Path:
         return self.root / "Configurations" / "minima" / f"T{temperature}"
 
-    def glass_minima(self, temperature: str, conf: int) -> Path:
-        return self.minima(temperature) / f"Cnf-{conf}"
-
     def transitions(self, temperature: str, conf: int) -> Path:
         return self.root / "Configurations" / "transitions" / f"T{temperature}" / f"Cnf-{conf}.csv"
 
