@@ -138,7 +138,9 @@ def train(workspace: Workspace, temperature: str, task: str, labelled: Labelled,
 def split(keys: pd.DataFrame, settings: Settings) -> NDArray[np.bool_]:
     """Choose the test set by a hash of each pair's or glass's name.
 
-    So it stays on its side as more labels come in, and is on the same side for the classifier and the predictor.
+    So a pair stays on its side as more labels come in, and is on the same side for the classifier and the predictor.
+    Glasses differ in size: they are taken in the order of their hash until their pairs are about the fraction asked
+    for, so that those near the cut may change sides.
 
     Parameters
     ----------
@@ -161,8 +163,11 @@ def split(keys: pd.DataFrame, settings: Settings) -> NDArray[np.bool_]:
     place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64
     if place.min() == place.max():
         raise UserError("config.yaml: test_split = glass needs labels of two glasses or more; use test_split: pair")
-    test = place < settings.test_fraction
-    return np.asarray((test | (place == place.min())) & (place != place.max()))
+    cut = settings.test_fraction
+    if settings.test_split == "glass":
+        places, sizes = np.unique(place, return_counts=True)
+        cut = places[np.argmin(np.abs(np.cumsum(sizes) - cut * len(keys)))]
+    return np.asarray(((place <= cut) | (place == place.min())) & (place != place.max()))
 
 
 def _digest(labelled: Labelled, keys: pd.DataFrame, label: str) -> str:
