@@ -68,25 +68,26 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
     """Bring all pair tables of one temperature up to date; also (conf, file, reason) for what was left out."""
     work = command.workspace
     ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
-    glasses = {conf: folder for conf, folder in work.glasses(temperature).items() if minimum_files(folder)}
+    glasses = {conf: minimum_files(folder) for conf, folder in work.glasses(temperature).items()}
     collected: list[Collected] = []
     rejected: list[Rejected] = []
-    for conf, folder in glasses.items():
+    for conf, files in glasses.items():
+        if not files:
+            rejected.append((conf, f"Cnf-{conf}", "nothing in it"))
+            continue
         if work.glass_pairs(temperature, conf) in ready_made:
             print(f"T = {temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
             continue
-        result, reasons = collect_glass(command, temperature, conf, folder, pool)
+        result, reasons = collect_glass(command, temperature, conf, files, pool)
         rejected += [(conf, name, reason) for name, reason in reasons.items()]
         if result is not None:
             collected.append(result)
-    for conf, folder in work.glasses(temperature).items():
-        if conf not in glasses:
-            rejected.append((conf, folder.name, "nothing in it"))
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not a folder named Cnf-{number}"))
-    owner = {conf: work.glass_pairs(temperature, conf) for conf in glasses}
+    owner = {conf: work.glass_pairs(temperature, conf) for conf, files in glasses.items() if files}
+    from_minima = set(owner.values()) - set(ready_made)
     for table in work.pair_tables(temperature):
-        if table in owner.values() and table not in ready_made:
+        if table in from_minima:
             continue
         if table in ready_made:
             kind = "ready-made table"
@@ -103,14 +104,13 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
 
 
 def collect_glass(
-    command: Command, temperature: str, conf: int, folder: Path, pool: Any
+    command: Command, temperature: str, conf: int, files: list[Path], pool: Any
 ) -> tuple[Collected | None, dict[str, str]]:
     """Bring the pair table of one glass up to date; None where there is none, as no minimum is usable."""
     work, settings = command.workspace, command.settings
     table = work.glass_pairs(temperature, conf)
     transitions = work.transitions(temperature, conf)
     name = f"T = {temperature}: Cnf-{conf}"
-    files = minimum_files(folder)
     record = record_of(files, transitions, settings)
     old = read_record(table) if table.exists() else None
     if old is not None and old.same_inputs(record):
@@ -125,7 +125,8 @@ def collect_glass(
         return None, rejected
     if settings.particles > glass.n_particles:
         raise UserError(
-            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
+            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in "
+            f"{files[0].parent}; lower it"
         )
     record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
     result = collect(glass, record, counts, table)
