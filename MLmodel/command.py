@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +27,8 @@ class Command:
     settings: Settings
     asked: list[str]
     """The temperatures named with -T; empty: all that have input."""
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)
+    """What the script's own options were given."""
 
     def temperatures(self, has_input: Callable[[str], bool], otherwise: str) -> list[str]:
         """Temperatures to work on.
@@ -80,7 +82,9 @@ def each(temperatures: Iterable[str], work: Callable[[str], None]) -> None:
         raise UserError("; ".join(to_mend))
 
 
-def run(step: Callable[[Command], None], story: str | None) -> None:
+def run(
+    step: Callable[[Command], None], story: str | None, options: Callable[[argparse.ArgumentParser], None] | None = None
+) -> None:
     """Parse the command line, do the step and leave with the exit status the README gives.
 
     Parameters
@@ -89,13 +93,15 @@ def run(step: Callable[[Command], None], story: str | None) -> None:
         Does the work.
     story : str or None
         The script's docstring, shown by ``--help``.
+    options : callable, optional
+        Adds the script's own options to those that all scripts share.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may not know ε
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way is cleaned up
     try:
-        step(_parse(story or ""))
+        step(_parse(story or "", options))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -118,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message}; see --help")
 
 
-def _parse(story: str) -> Command:
+def _parse(story: str, options: Callable[[argparse.ArgumentParser], None] | None) -> Command:
     parser = _Parser(description=story, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-T",
@@ -134,12 +140,14 @@ def _parse(story: str) -> Command:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (default: config.yaml in the workspace, else our own)"
     )
+    if options is not None:
+        options(parser)
     given = parser.parse_args()
     workspace = Workspace(given.workspace)
     if not given.workspace.is_dir():
         raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
     known = (path for path in (workspace.settings, _PROJECT_SETTINGS) if path.is_file())
-    return Command(workspace, read_settings(given.config or next(known, None)), _each_once(given.temperature))
+    return Command(workspace, read_settings(given.config or next(known, None)), _each_once(given.temperature), given)
 
 
 def _each_once(names: Iterable[str]) -> list[str]:

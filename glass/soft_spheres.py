@@ -1,0 +1,208 @@
+"""Polydisperse soft spheres: energies and forces from compiled neighbour lists, behind ASE's calculator.
+
+v(r) = ε [(σ_ij/r)¹² + c₀ + c₂ (r/σ_ij)² + c₄ (r/σ_ij)⁴] for r < 1.25 σ_ij, else 0; c₀, c₂, c₄ let value and two
+derivatives vanish there; σ_ij = ½ (σ_i + σ_j)(1 − 0.2 |σ_i − σ_j|). Ninarello, Berthier, Coslovich, Phys. Rev. X 7,
+021039 (2017).
+"""
+
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+CUTOFF = 1.25
+"""In σ_ij."""
+
+_C0, _C2, _C4 = -28.0 / CUTOFF**12, 48.0 / CUTOFF**14, -21.0 / CUTOFF**16
+_CUTOFF2 = CUTOFF**2
+
+SKIN = 0.3
+"""σ; how far beyond the cutoff the neighbour list reaches. It holds until a particle has moved by half of it."""
+
+
+@numba.njit(cache=True, inline="always")
+def pair_diameter(one, other):  # type: ignore[no-untyped-def]
+    """σ_ij of two diameters."""
+    return 0.5 * (one + other) * (1.0 - 0.2 * abs(one - other))
+
+
+@numba.njit(cache=True, inline="always")
+def pair_energy(x):  # type: ignore[no-untyped-def]
+    """V in ε for x = (σ_ij/r)², inside the cutoff."""
+    return x**6 + _C0 + (_C2 + _C4 / x) / x
+
+
+@numba.njit(cache=True)
+def neighbours(positions, box, diameters, skin):  # type: ignore[no-untyped-def]
+    """Half list of pairs closer than 1.25 σ_ij + skin.
+
+    Returns
+    -------
+    start : ndarray of int64, shape (N + 1,)
+        The partners of particle i are ``partner[start[i]:start[i + 1]]``.
+    partner : ndarray of int32, shape (n_listed,)
+        Their indices.
+    square : ndarray of shape (n_listed,)
+        σ_ij² of each pair.
+    """
+    n = positions.shape[0]
+    reach = CUTOFF * diameters.max() + skin
+    cells = np.empty(3, np.int64)
+    for axis in range(3):
+        cells[axis] = int(box[axis] // reach)
+        if cells[axis] < 3:
+            cells[axis] = 1
+    cell_of = np.empty((n, 3), np.int64)
+    head = np.full((cells[0], cells[1], cells[2]), -1, np.int64)
+    after = np.empty(n, np.int64)
+    for i in range(n):
+        for axis in range(3):
+            place = positions[i, axis] / box[axis]
+            cell_of[i, axis] = min(cells[axis] - 1, int((place - np.floor(place)) * cells[axis]))
+        x, y, z = cell_of[i]
+        after[i] = head[x, y, z]
+        head[x, y, z] = i
+    start = np.zeros(n + 1, np.int64)
+    partner = np.empty(64 * n, np.int32)
+    square = np.empty(64 * n)
+    found = 0
+    width, depth, height = box[0], box[1], box[2]
+    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
+    for i in range(n):
+        xi, yi, zi = positions[i, 0], positions[i, 1], positions[i, 2]
+        if found + n > partner.shape[0]:
+            partner, square = _longer(partner), _longer(square)
+        for step in range(27):
+            offset = (step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1)
+            if (cells[0] == 1 and offset[0]) or (cells[1] == 1 and offset[1]) or (cells[2] == 1 and offset[2]):
+                continue
+            j = head[
+                (cell_of[i, 0] + offset[0]) % cells[0],
+                (cell_of[i, 1] + offset[1]) % cells[1],
+                (cell_of[i, 2] + offset[2]) % cells[2],
+            ]
+            # Each cell's list descends, so the partners behind i come first.
+            while j > i:
+                dx = xi - positions[j, 0]
+                dy = yi - positions[j, 1]
+                dz = zi - positions[j, 2]
+                dx -= width * np.rint(dx * per_width)
+                dy -= depth * np.rint(dy * per_depth)
+                dz -= height * np.rint(dz * per_height)
+                r2 = dx * dx + dy * dy + dz * dz
+                if r2 < reach * reach:
+                    sigma = pair_diameter(diameters[i], diameters[j])
+                    if r2 < (CUTOFF * sigma + skin) ** 2:
+                        partner[found] = j
+                        square[found] = sigma * sigma
+                        found += 1
+                j = after[j]
+        start[i + 1] = found
+    return start, partner[:found].copy(), square[:found].copy()
+
+
+@numba.njit(cache=True)
+def _longer(values):  # type: ignore[no-untyped-def]
+    longer = np.empty(2 * values.shape[0], values.dtype)
+    longer[: values.shape[0]] = values
+    return longer
+
+
+@numba.njit(cache=True)
+def energy_and_forces(positions, box, start, partner, square, forces):  # type: ignore[no-untyped-def]
+    """Total energy in ε; the forces in ε/σ into ``forces``, shape (N, 3)."""
+    energy = 0.0
+    forces[:] = 0.0
+    width, depth, height = box[0], box[1], box[2]
+    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
+    for i in range(positions.shape[0]):
+        xi, yi, zi = positions[i, 0], positions[i, 1], positions[i, 2]
+        fx = fy = fz = 0.0
+        for k in range(start[i], start[i + 1]):
+            j = partner[k]
+            dx = xi - positions[j, 0]
+            dy = yi - positions[j, 1]
+            dz = zi - positions[j, 2]
+            dx -= width * np.rint(dx * per_width)
+            dy -= depth * np.rint(dy * per_depth)
+            dz -= height * np.rint(dz * per_height)
+            r2 = dx * dx + dy * dy + dz * dz
+            if r2 < _CUTOFF2 * square[k]:
+                x = square[k] / r2
+                energy += pair_energy(x)
+                f = 2.0 * (6.0 * x**6 - (_C2 + 2.0 * _C4 / x) / x) / r2
+                fx += f * dx
+                fy += f * dy
+                fz += f * dz
+                forces[j, 0] -= f * dx
+                forces[j, 1] -= f * dy
+                forces[j, 2] -= f * dz
+        forces[i, 0] += fx
+        forces[i, 1] += fy
+        forces[i, 2] += fz
+    return energy
+
+
+@numba.njit(cache=True)
+def has_moved(positions, reference, distance):  # type: ignore[no-untyped-def]
+    """Whether a particle is further from its reference place than ``distance``."""
+    for i in range(positions.shape[0]):
+        r2 = 0.0
+        for axis in range(3):
+            r2 += (positions[i, axis] - reference[i, axis]) ** 2
+        if r2 > distance * distance:
+            return True
+    return False
+
+
+class SoftSpheres(Calculator):
+    """ASE calculator of polydisperse soft spheres.
+
+    The Atoms carry the array ``diameters``, shape (N,) in σ, and an orthogonal, periodic cell with sides of at least
+    twice the largest cutoff. Particles may stand outside the cell.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reference: Array | None = None
+
+    def calculate(self, atoms: Atoms, properties: Any = None, system_changes: Any = all_changes) -> None:
+        """Energy and forces together; see ASE.
+
+        Raises
+        ------
+        ValueError
+            If the cell is not orthogonal and periodic, or too small.
+        """
+        super().calculate(atoms, properties, system_changes)
+        positions = atoms.positions
+        if (
+            self._reference is None
+            or len(system_changes) != 1
+            or system_changes[0] != "positions"
+            or has_moved(positions, self._reference, 0.5 * SKIN)
+        ):
+            self._list(atoms)
+        forces = np.empty_like(positions)
+        energy = energy_and_forces(positions, self._box, *self._neighbours, forces)
+        self.results = {"energy": energy, "forces": forces}
+
+    def _list(self, atoms: Atoms) -> None:
+        diameters = atoms.get_array("diameters", copy=False)
+        cell = atoms.cell.array
+        self._box = np.diag(cell).copy()
+        if np.any(cell != np.diag(self._box)) or not atoms.pbc.all():
+            raise ValueError("soft spheres need an orthogonal, periodic cell")
+        if self._box.min() < 2 * CUTOFF * diameters.max():
+            raise ValueError(
+                f"the cell's side {self._box.min():.3f} is below twice the cutoff, {2 * CUTOFF * diameters.max():.3f}"
+            )
+        self._reference = atoms.positions.copy()
+        self._neighbours = neighbours(self._reference, self._box, diameters, SKIN)
