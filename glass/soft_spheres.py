@@ -160,7 +160,7 @@ def has_moved(positions, reference, distance):  # type: ignore[no-untyped-def]
     return False
 
 
-class SoftSpheres(Calculator):
+class SoftSpheres(Calculator):  # type: ignore[misc]
     """ASE calculator of polydisperse soft spheres.
 
     The Atoms carry the array ``diameters``, shape (N,) in σ, and an orthogonal, periodic cell with sides of at least
@@ -172,6 +172,13 @@ class SoftSpheres(Calculator):
     def __init__(self) -> None:
         super().__init__()
         self._reference: Array | None = None
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation; ASE itself does not look at arrays of one's own."""
+        changes: list[str] = super().check_state(atoms, tol)
+        if self.atoms is not None and not np.array_equal(atoms.arrays["diameters"], self.atoms.arrays["diameters"]):
+            changes.append("diameters")
+        return changes
 
     def calculate(self, atoms: Atoms, properties: Any = None, system_changes: Any = all_changes) -> None:
         """Energy and forces together; see ASE.
@@ -185,8 +192,7 @@ class SoftSpheres(Calculator):
         positions = atoms.positions
         if (
             self._reference is None
-            or len(system_changes) != 1
-            or system_changes[0] != "positions"
+            or list(system_changes) != ["positions"]
             or has_moved(positions, self._reference, 0.5 * SKIN)
         ):
             self._list(atoms)
@@ -195,7 +201,7 @@ class SoftSpheres(Calculator):
         self.results = {"energy": energy, "forces": forces}
 
     def _list(self, atoms: Atoms) -> None:
-        diameters = atoms.get_array("diameters", copy=False)
+        diameters = atoms.arrays["diameters"]
         cell = atoms.cell.array
         self._box = np.diag(cell).copy()
         if np.any(cell != np.diag(self._box)) or not atoms.pbc.all():

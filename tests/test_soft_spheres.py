@@ -1,0 +1,104 @@
+"""The model glass: its energies and forces against numbers and sums that this project did not write."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from glass.soft_spheres import SoftSpheres
+from MLmodel.minima import energy_in_name, read_minimum
+
+
+def make_atoms(positions, diameters, box):
+    atoms = Atoms(numbers=np.ones(len(diameters)), positions=positions, cell=box, pbc=True)
+    atoms.set_array("diameters", np.asarray(diameters, dtype=float))
+    atoms.calc = SoftSpheres()
+    return atoms
+
+
+def liquid(n=120, side=5.0, seed=3):
+    rng = np.random.default_rng(seed)
+    diameters = rng.uniform(0.73, 1.62, n)
+    grid = np.stack(np.meshgrid(*3 * [np.arange(5)]), -1).reshape(-1, 3)[:n]
+    return make_atoms((grid + 0.1 * rng.normal(size=(n, 3))) * side / 5, diameters, [side] * 3)
+
+
+def brute_force_energy(atoms):
+    """PHYSICS: v(r) = (σ/r)¹² + c₀ + c₂ (r/σ)² + c₄ (r/σ)⁴ below 1.25 σ, over all pairs and images."""
+    d = atoms.get_array("diameters")
+    sigma = 0.5 * (d[:, None] + d) * (1 - 0.2 * abs(d[:, None] - d))
+    step = atoms.positions[:, None] - atoms.positions
+    step -= atoms.cell.lengths() * np.round(step / atoms.cell.lengths())
+    x = (np.sqrt((step**2).sum(-1)) / sigma)[np.triu_indices(len(d), 1)]
+    x = x[x < 1.25]
+    return (x**-12.0 - 28 / 1.25**12 + 48 / 1.25**14 * x**2 - 21 / 1.25**16 * x**4).sum()
+
+
+def test_every_real_minimum_has_the_energy_in_its_name(real_minima):
+    for path in real_minima:
+        minimum = read_minimum(path)
+        atoms = make_atoms(minimum.positions, minimum.diameters, minimum.box)
+        assert abs(atoms.get_potential_energy() / len(atoms) - energy_in_name(path)) < 1e-10, path.name
+
+
+@pytest.mark.parametrize("side", [5.0, 5.5])
+def test_energy_is_the_sum_over_all_pairs(side):
+    atoms = liquid(side=side)
+    assert atoms.get_potential_energy() == pytest.approx(brute_force_energy(atoms), rel=1e-12)
+
+
+def test_energy_with_cells_is_the_sum_over_all_pairs():
+    """Four by four by three boxes of the liquid: cells in every direction, of different number."""
+    atoms = liquid().repeat((2, 2, 3))
+    atoms.calc = SoftSpheres()
+    assert atoms.get_potential_energy() == pytest.approx(brute_force_energy(atoms), rel=1e-11)
+    assert atoms.get_potential_energy() == pytest.approx(12 * liquid().get_potential_energy(), rel=1e-11)
+
+
+def test_forces_are_finite_differences_of_the_energy():
+    atoms = liquid()
+    forces = atoms.get_forces()
+    step = 1e-5
+    for particle, axis in [(0, 0), (17, 1), (60, 2), (119, 0)]:
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.calc = SoftSpheres()
+            moved.positions[particle, axis] += sign * step
+            energies.append(moved.get_potential_energy())
+        assert forces[particle, axis] == pytest.approx((energies[1] - energies[0]) / (2 * step), rel=1e-5, abs=1e-6)
+
+
+def test_particles_moved_through_the_box_edge_change_nothing():
+    atoms = liquid()
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    rng = np.random.default_rng(0)
+    atoms.positions += rng.integers(-2, 3, atoms.positions.shape) * atoms.cell.lengths()
+    assert atoms.get_potential_energy() == pytest.approx(energy, rel=1e-12)
+    assert np.allclose(atoms.get_forces(), forces, rtol=1e-9, atol=1e-9)
+
+
+def test_the_neighbour_list_is_renewed_as_particles_move_and_diameters_change():
+    atoms = liquid()
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+        assert atoms.get_potential_energy() == pytest.approx(brute_force_energy(atoms), rel=1e-10)
+    atoms.set_array("diameters", np.roll(atoms.get_array("diameters"), 1))
+    assert atoms.get_potential_energy() == pytest.approx(brute_force_energy(atoms), rel=1e-10)
+    atoms.set_cell(1.1 * atoms.cell, scale_atoms=True)
+    assert atoms.get_potential_energy() == pytest.approx(brute_force_energy(atoms), rel=1e-10)
+
+
+def test_value_and_force_vanish_at_the_cutoff():
+    """σ_ij = ½ (1 + 1.2)(1 − 0.2 · 0.2) = 1.056."""
+    for r in (1.25 * 1.056 - 1e-4, 1.25 * 1.056 + 1e-4):
+        atoms = make_atoms([[0, 0, 0], [r, 0, 0]], [1.0, 1.2], [6, 6, 6])
+        assert abs(atoms.get_potential_energy()) < 1e-9
+        assert abs(atoms.get_forces()).max() < 1e-5
+
+
+def test_a_cell_that_is_too_small_or_skewed_is_refused():
+    with pytest.raises(ValueError, match="below twice the cutoff"):
+        make_atoms([[0, 0, 0]], [1.6], [3.9, 6, 6]).get_potential_energy()
+    with pytest.raises(ValueError, match="orthogonal"):
+        make_atoms([[0, 0, 0]], [1.0], [[6, 0, 0], [1, 6, 0], [0, 0, 6]]).get_potential_energy()
