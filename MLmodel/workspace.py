@@ -31,6 +31,17 @@ class Workspace:
     def minima(self, temperature: str) -> Path:
         return self.root / "Configurations" / "minima" / f"T{temperature}"
 
+    def glass(self, temperature: str, conf: int) -> Path:
+        return self.minima(temperature) / f"Cnf-{conf}"
+
+    def unfinished_glass(self, temperature: str, conf: int) -> Path:
+        """Where a glass is put together; step 0 passes over hidden folders."""
+        return self.minima(temperature) / f".Cnf-{conf}.part"
+
+    def minimum(self, folder: Path, energy: str) -> Path:
+        """``energy``: per particle in ε, as it shall stand in the name."""
+        return folder / f"{energy}.conf"
+
     def transitions(self, temperature: str, conf: int) -> Path:
         return self.root / "Configurations" / "transitions" / f"T{temperature}" / f"Cnf-{conf}.csv"
 

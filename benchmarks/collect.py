@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from MLmodel.collect import _TILE, Record, collect
 from MLmodel.features import pair_geometry
-from MLmodel.minima import Glass, label_key, read_minimum
+from MLmodel.minima import Glass, label_key
+from MLmodel.minimum_files import read_minimum
 
 Array = NDArray[np.float64]
 

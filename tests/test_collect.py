@@ -11,7 +11,8 @@ import synthetic
 from synthetic import done, interrupt, read_pairs, refused
 
 from MLmodel import collect
-from MLmodel.minima import load_glass, read_minimum
+from MLmodel.minima import load_glass
+from MLmodel.minimum_files import read_minimum
 from MLmodel.settings import PairSettings, Settings
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]

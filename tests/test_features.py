@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from MLmodel.features import geometry_columns, largest_displacement, pair_geometry
-from MLmodel.minima import load_glass, read_minimum
+from MLmodel.minima import load_glass
+from MLmodel.minimum_files import read_minimum
 
 
 def brute_force(one, other, box, particles):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 
-from MLmodel.minima import MinimumError, energy_in_name, label_key, load_glass, read_minimum
+from MLmodel.minima import label_key, load_glass
+from MLmodel.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])
@@ -41,6 +42,14 @@ def test_binary_and_text_give_the_same(tmp_path):
     write_binary(tmp_path / "0.2.conf")
     for one, other in zip(*(read_minimum(path) for path in sorted(tmp_path.iterdir())), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-15)
+
+
+def test_a_written_minimum_is_what_a_fortran_program_writes_and_reads_back(tmp_path):
+    write_binary(tmp_path / "0.2.conf")
+    write_minimum(tmp_path / "0.3.conf", Minimum(DIAMETERS, POSITIONS, BOX))
+    assert (tmp_path / "0.3.conf").read_bytes() == (tmp_path / "0.2.conf").read_bytes()
+    for one, other in zip(read_minimum(tmp_path / "0.3.conf"), (DIAMETERS, POSITIONS, BOX), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_one_box_length_means_a_cube(tmp_path):
