@@ -6,12 +6,10 @@ Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/step0_reje
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
 
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import multiprocess
 import numba
 import pandas as pd
 from tqdm import tqdm
@@ -21,6 +19,7 @@ from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date, whole
 from MLmodel.minima import load_glass, minimum_files
+from MLmodel.pool import worker_pool
 from MLmodel.settings import Settings
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
 
@@ -50,18 +49,12 @@ def main(command: Command) -> None:
         collected.extend(made)
         rejected.extend(left_out)
 
-    with multiprocess.Pool(command.settings.cores, leave_signals_to_parent) as pool:
+    with worker_pool(command.settings.cores) as pool:
         each(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
     print(
         f"{pairs} pairs, {computed or 'nothing new'} computed, {len(rejected)} files rejected; next: step1_train_dw.py"
     )
-
-
-def leave_signals_to_parent() -> None:
-    """Let Ctrl-C be the parent's business, which then ends the workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[list[Collected], list[Rejected]]:

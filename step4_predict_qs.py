@@ -20,7 +20,7 @@ from MLmodel.card import Card, read_card
 from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date
-from MLmodel.labels import KEYS, read_neb
+from MLmodel.labels import KEYS, calculated
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.tables import BATCH, KEY, QS, csv_columns, csv_writer, pair_keys, read_csv_batches
 from MLmodel.workspace import PREDICTOR
@@ -48,8 +48,9 @@ def predict_one(command: Command, temperature: str) -> None:
     card = find_card(work, PREDICTOR, temperature)
     check_features(card, csv_columns(double_wells), double_wells)
     targets = [work.predicted(temperature, which) for which in ("allpairs", "newpairs")]
-    neb_files = [work.non_dw(temperature), *work.splittings(temperature)]
-    record = made_from([double_wells, *neb_files], model=card.autogluon, ij_decimals=command.settings.ij_decimals)
+    record = made_from(
+        [double_wells, *work.neb_files(temperature)], model=card.autogluon, ij_decimals=command.settings.ij_decimals
+    )
     if up_to_date(targets, record):
         print(f"T = {temperature}: nothing new to predict")
     else:
@@ -63,7 +64,7 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
     decimals = command.settings.ij_decimals
     model = Model(command.workspace, card)
     columns = [*KEY, QS, *(name for name in csv_columns(double_wells) if name not in (*KEY, QS))]
-    done = pair_keys(read_neb(command.workspace, card.temperature), decimals).drop_duplicates()
+    done = calculated(command.workspace, card.temperature, decimals)
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
         csv_writer(all_pairs, columns) as write_all,

@@ -1,9 +1,9 @@
 """The pictures. They take numbers and know nothing of models; units are ε throughout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -27,6 +27,19 @@ _STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+
+
+class NebProfile(NamedTuple):
+    """Potential energy along a path; lengths in σ, energies in ε."""
+
+    name: str
+    lengths: Array
+    """Of the images, shape (n_images,)."""
+    energies: Array
+    x: Array
+    """Where V is drawn, shape (n_points,)."""
+    potential: Array
+    levels: tuple[float, float]
 
 
 @contextmanager
@@ -133,6 +146,82 @@ def search_efficiency(path: Path, exact: Array, predicted: Array, threshold: flo
             figure.legend(loc="outside lower center", ncols=1)
         ax.set_title(title, fontsize=10)
         ax.set(xlabel="NEBs run", ylabel=f"TLS found, of {tls}")
+
+
+def neb_profiles(path: Path, profiles: Sequence[NebProfile], threshold: float, title: str) -> None:
+    """V(x) of double wells with their two lowest levels, a panel each.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG to write.
+    profiles : sequence of NebProfile
+        At least one.
+    threshold : float
+        In ε; below it a double well is a TLS, which its panel says.
+    title : str
+        Which pairs these are.
+    """
+    columns = min(3, len(profiles))
+    rows = -(-len(profiles) // columns)
+    with _picture(path, 3.6 * columns + 0.3, 3.0 * rows + 0.9) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax, one in zip(panels, profiles, strict=False):
+            floor = one.energies.min()
+            ax.plot(one.x, one.potential - floor, color=_BLUE, label="V between the images, parabolas outside")
+            ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=_BLUE, mfc="white", label="images")
+            for level, color, line, name in zip(one.levels, (_ORANGE, _GREEN), ("-", "--"), "₀₁", strict=True):
+                ax.axhline(level - floor, color=color, ls=line, lw=1.4, label=f"level E{name}")
+            splitting = one.levels[1] - one.levels[0]
+            ax.set_title(
+                f"{one.name}\nE₁ − E₀ = {splitting:.3g} ε{' (TLS)' if splitting < threshold else ''}", fontsize=9
+            )
+            top = max(one.energies.max(), one.levels[1]) - floor
+            ax.set(xlabel="path length x (σ)", ylabel="V − min V (ε)", ylim=(-0.06 * top, 1.35 * top))
+        for ax in panels[len(profiles) :]:
+            ax.set_visible(False)
+        figure.suptitle(title, fontsize=11)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
+
+
+def rounds(path: Path, nebs: Array, double_wells: Array, tls: Array, chance: Array, title: str) -> None:
+    """What each round of NEBs found, and its rate of TLS beside that of double wells taken at random.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG to write.
+    nebs, double_wells, tls : ndarray of shape (n_rounds,)
+        Counts of each round, the double wells and TLS among the NEBs.
+    chance : ndarray of shape (n_rounds,)
+        TLS a NEB at random; NaN where unknown.
+    title : str
+        What the rounds are of.
+    """
+    with _picture(path, 8.6, 4.2) as figure:
+        counts, rates = figure.subplots(1, 2)
+        number = np.arange(1, len(nebs) + 1)
+        for values, color, name in (
+            (nebs, "#CCCCCC", "NEBs"),
+            (double_wells, _BLUE, "double wells"),
+            (tls, _ORANGE, "TLS"),
+        ):
+            bars = counts.bar(number, values, color=color, width=0.7, label=name)
+            if name == "NEBs":
+                counts.bar_label(bars, [f"{count:.0f} TLS" for count in tls], fontsize=9)
+        counts.set(xlabel="round", ylabel="pairs", ylim=(0, 1.2 * max(nebs.max(), 1)))
+        counts.legend(loc="upper left", ncols=3, fontsize=9)
+        rate = 100 * tls / np.maximum(nebs, 1)
+        rates.plot(number, np.where(nebs > 0, rate, np.nan), "o-", color=_BLUE, label="from the top of the list")
+        rates.plot(number, 100 * chance, "s:", color=_GREY, mfc="white", label="double wells at random")
+        rates.set(
+            xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.25 * max(np.nanmax([*rate, *(100 * chance)]), 1))
+        )
+        rates.legend(loc="upper right", fontsize=9)
+        for ax in (counts, rates):
+            ax.set_xlim(0.4, max(len(nebs), 3) + 0.6)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.suptitle(title, fontsize=11)
 
 
 def _say(ax: Axes, text: str) -> None:

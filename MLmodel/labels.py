@@ -89,6 +89,37 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     )
 
 
+def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """Pairs whose exact calculation told nothing: ``conf``, ``i``, ``j`` and ``reason``; empty where there are none."""
+    path = workspace.unfinished(temperature)
+    if not path.exists():
+        return pd.DataFrame(columns=[*KEY, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
+    return read_pair_list(path)
+
+
+def read_pair_list(path: Path) -> pd.DataFrame:
+    """Read a CSV with ``conf``, ``i``, ``j`` and perhaps more; UserError if one of them is missing or no number."""
+    try:
+        table = pd.read_csv(path, float_precision="round_trip", encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); give a CSV with the columns conf,i,j") from None
+    missing = [name for name in KEY if name not in table]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; give a CSV with the columns conf,i,j")
+    numbers = table[KEY].apply(pd.to_numeric, errors="coerce")
+    bad = ~np.isfinite(numbers).all(axis=1) | (numbers["conf"] % 1 != 0)
+    if bad.any():
+        line = int(np.argmax(bad)) + 2
+        raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; mend the line")
+    return table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})
+
+
+def calculated(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+    """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
+    parts = [read(workspace, temperature)[KEY] for read in (read_neb, read_unfinished)]
+    return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
+
+
 def read_pretraining(path: Path, label: str) -> pd.DataFrame:
     """Read a pretraining set.
 

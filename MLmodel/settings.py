@@ -39,6 +39,18 @@ class TrainingSettings(_Section):
     max_seconds_per_pair: Positive = 1.0e-5
 
 
+class NebSettings(_Section):
+    """The exact calculation."""
+
+    calculator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "glass.soft_spheres:calculator"
+    images: Annotated[int, Field(ge=5)] = 41
+    force_tolerance: Positive = 2.0e-4
+    max_steps: Annotated[int, Field(ge=1)] = 500
+    sigma: Positive = 2.21e-10
+    mass: Positive = 1.02e-25
+    epsilon: Positive = 662.0
+
+
 class Settings(_Section):
     """All settings; units and meaning stand beside each key in config.yaml."""
 
@@ -48,13 +60,14 @@ class Settings(_Section):
     classify: ClassifySettings = ClassifySettings()
     classifier: TrainingSettings = TrainingSettings()
     predictor: TrainingSettings = TrainingSettings()
+    neb: NebSettings = NebSettings()
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_split: Literal["pair", "glass"] = "pair"
     tls_threshold: Positive = 0.00151
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
     processes: Annotated[int, Field(ge=1)] | None = None
 
-    @field_validator("pairs", "classify", "classifier", "predictor", mode="before")
+    @field_validator("pairs", "classify", "classifier", "predictor", "neb", mode="before")
     @classmethod
     def _empty_section(cls, section: Any) -> Any:
         return {} if section is None else section

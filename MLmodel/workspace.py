@@ -56,6 +56,21 @@ class Workspace:
         names = ("Qs_calculations.txt", "Qs_calcuations.txt")
         return [path for name in names if (path := self.neb(temperature) / name).exists()]
 
+    def new_splittings(self, temperature: str) -> Path:
+        """The splittings file to which results are added."""
+        return next(iter(self.splittings(temperature)), self.neb(temperature) / "Qs_calculations.txt")
+
+    def unfinished(self, temperature: str) -> Path:
+        """Pairs whose exact calculation told nothing."""
+        return self.neb(temperature) / "unfinished.csv"
+
+    def neb_lock(self, temperature: str) -> Path:
+        return self.neb(temperature) / ".run_neb.lock"
+
+    def neb_files(self, temperature: str) -> list[Path]:
+        """All that says which pairs are calculated."""
+        return [self.non_dw(temperature), *self.splittings(temperature), self.unfinished(temperature)]
+
     def pretraining(self, task: str, temperature: str) -> Path:
         return self.root / "MLmodel" / f"pretraining-{_PRETRAINING[task]}-T{label(temperature)}.feather"
 
@@ -111,6 +126,14 @@ class Workspace:
 
     def search_efficiency(self, temperature: str) -> Path:
         return self._output_of(temperature) / "TLS-search-efficiency.png"
+
+    def neb_paths(self, temperature: str, kind: str) -> Path:
+        """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
+        return self._output_of(temperature) / f"neb_paths.{kind}"
+
+    def rounds(self, temperature: str, kind: str) -> Path:
+        """``kind``: ``csv`` or ``png``."""
+        return self._output_of(temperature) / f"rounds.{kind}"
 
     # What is there
     def has_labels(self, task: str, temperature: str) -> bool:

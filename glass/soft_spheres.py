@@ -212,3 +212,8 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
             )
         self._reference = atoms.positions.copy()
         self._neighbours = neighbours(self._reference, self._box, diameters, SKIN)
+
+
+def calculator(_: Atoms) -> SoftSpheres:
+    """What ``neb.calculator`` of config.yaml names by default."""
+    return SoftSpheres()

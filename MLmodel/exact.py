@@ -1,0 +1,132 @@
+"""From a pair's labels to its exact calculation: files of the minima, calculator, verdict."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+from glass.double_well import Verdict, examine
+from glass.tunnelling import reduced_hbar
+from MLmodel.errors import UserError
+from MLmodel.minima import label_key, minimum_files
+from MLmodel.minimum_files import MinimumError, energy_in_name, read_minimum
+from MLmodel.results import Pair
+from MLmodel.settings import NebSettings, Settings
+from MLmodel.workspace import Workspace
+
+
+class Job(NamedTuple):
+    """One pair to calculate, and the files of its minima."""
+
+    pair: Pair
+    files: tuple[Path, Path]
+
+
+def jobs_of(
+    workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings
+) -> tuple[list[Job], list[str]]:
+    """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing."""
+    decimals = settings.ij_decimals
+    jobs, missing = [], []
+    for conf, of_glass in pairs.groupby("conf", sort=False):
+        folder = workspace.glass(temperature, int(conf))
+        files = _by_key(folder, decimals) if folder.is_dir() else {}
+        labels = np.sort(of_glass[["i", "j"]].to_numpy(), axis=1)
+        keys = label_key(labels, decimals)
+        for row, (low, high) in zip(of_glass.index, keys.tolist(), strict=True):
+            pair = Pair(int(conf), low / 10.0**decimals, high / 10.0**decimals)
+            if low in files and high in files:
+                jobs.append((row, Job(pair, (files[low], files[high]))))
+            else:
+                gone = pair.i if low not in files else pair.j
+                missing.append(f"{pair}: no minimum {gone!r} in {folder}")
+    place = {row: number for number, row in enumerate(pairs.index)}
+    return [job for _, job in sorted(jobs, key=lambda one: place[one[0]])], missing
+
+
+def _by_key(folder: Path, decimals: int) -> dict[int, Path]:
+    files: dict[int, Path] = {}
+    for path in minimum_files(folder):
+        try:
+            files.setdefault(int(label_key(energy_in_name(path), decimals)), path)
+        except MinimumError:
+            continue
+    return files
+
+
+def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
+    """The function that ``neb.calculator`` names; its module may stand in the workspace.
+
+    Raises
+    ------
+    UserError
+        If there is no such module or function.
+    """
+    module, function = name.split(":")
+    if str(root.resolve()) not in sys.path:
+        sys.path.append(str(root.resolve()))
+    try:
+        found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"config.yaml: neb.calculator = {name}: {error}; name it module:function, the module in {root} or installed"
+        ) from None
+    return found
+
+
+def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict]:
+    """The exact calculation of one pair, for a pool.
+
+    Raises
+    ------
+    UserError
+        If the calculator can't work on these minima.
+    """
+    try:
+        start, end = (_atoms(path) for path in job.files)
+        check_one_glass(job, start, end)
+        verdict = examine(
+            start,
+            end,
+            find_calculator(settings.calculator, root),
+            images=settings.images,
+            tolerance=settings.force_tolerance,
+            max_steps=settings.max_steps,
+            reduced=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
+        )
+    except MinimumError as error:
+        verdict = Verdict("unfinished", str(error))
+    except ValueError as error:
+        raise UserError(f"{job.files[0]}: the calculator {settings.calculator} says: {error}") from error
+    return job, verdict
+
+
+def _atoms(path: Path) -> Atoms:
+    try:
+        minimum = read_minimum(path)
+    except MinimumError as error:
+        raise MinimumError(f"{path.name}: {error}") from None
+    atoms = Atoms(
+        numbers=np.zeros(len(minimum.diameters), int), positions=minimum.positions, cell=minimum.box, pbc=True
+    )
+    atoms.set_array("diameters", minimum.diameters)
+    return atoms
+
+
+def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:
+    """Raise MinimumError unless both have the same particles in the same box, to the eight decimals of step 0."""
+    same = len(start) == len(end) and all(
+        np.allclose(one, other, rtol=0, atol=1e-8)
+        for one, other in (
+            (start.arrays["diameters"], end.arrays["diameters"]),
+            (start.cell.array, end.cell.array),
+        )
+    )
+    if not same:
+        names = " and ".join(path.name for path in job.files)
+        raise MinimumError(f"{names} differ in count of particles, diameters or box")

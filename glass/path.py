@@ -1,0 +1,281 @@
+"""Minimum-energy path between two minima: nudged elastic band with improved tangent, and early word of a third minimum.
+
+Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All images are moved together by L-BFGS
+(Sheppard, Terrell, Henkelman, J. Chem. Phys. 128, 134106 (2008)). Units: σ and ε, or whichever the energies come in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from glass.minimise import Calculate, relax
+
+Array = NDArray[np.float64]
+
+SPRING = 10.0
+"""ε/σ²; of the springs between images. They keep the images in their places along the path, not the path in its own."""
+
+LONGEST_STEP = 0.1
+"""σ; no particle of an image moves further in one step."""
+
+FIRST_STEP = 0.01
+"""σ; the same for the first step, when the curvature is not known yet."""
+
+MEMORY = 6
+"""Steps from which L-BFGS knows the curvature."""
+
+COARSE = 11
+"""Images of the band that is relaxed first."""
+
+COARSE_TOLERANCE = 10.0
+"""In force tolerances; to which it is relaxed."""
+
+GRADING = 0.8
+"""From 0, images at equal distances, to 1, Chebyshev points. A path turns into the softest mode close to its ends;
+graded images follow it there: they change the splitting on doubling as little as four times as many even ones."""
+
+SETTLED = 0.04
+"""ε/σ; largest nudged force at which a path has settled enough for its inner minima to mean something."""
+
+SAME_PLACE = 0.02
+"""σ; a relaxed image so near an end point is that end point."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """A band of images and what it says about the pair.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (n_images, N, 3)
+        In σ, unwrapped, without drift of the centre of mass; the end points included.
+    energies : ndarray of shape (n_images,)
+        Total energies in ε.
+    slopes : ndarray of shape (n_images,)
+        dV/dx in ε/σ; zero at the end points.
+    third_minimum : ndarray of shape (N, 3) or None
+        A minimum on the way that is neither end point.
+    converged : bool
+        Whether the nudged force on every particle is within the tolerance.
+    force : float
+        The largest of them in ε/σ.
+    steps : int
+        Of the optimiser.
+    """
+
+    positions: Array
+    energies: Array
+    slopes: Array
+    third_minimum: Array | None
+    converged: bool
+    force: float
+    steps: int
+
+    @property
+    def lengths(self) -> Array:
+        """Path length x in σ from the first end point to each image, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
+        return _lengths(self.positions)
+
+
+def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
+    """Images between two minima, closer to each other near the ends; minimum image, no drift of the centre of mass.
+
+    Parameters
+    ----------
+    start, end : ndarray of shape (N, 3)
+        In σ.
+    box : ndarray of shape (3,)
+        Box lengths in σ.
+    images : int
+        How many, the end points included.
+
+    Returns
+    -------
+    ndarray of shape (images, N, 3)
+    """
+    step = end - start
+    step -= box * np.rint(step / box)
+    step -= step.mean(0)
+    return np.asarray(start + _places(images)[:, None, None] * step)
+
+
+def find_path(
+    calculates: Sequence[Calculate], positions: Array, tolerance: float, max_steps: int, early: bool = True
+) -> Path:
+    """Relax a band until it is a minimum-energy path, or a third minimum shows.
+
+    A band of more than COARSE images is relaxed with COARSE first, which is where most non-DW are told, then refined.
+
+    Parameters
+    ----------
+    calculates : sequence of callable, n_images
+        Each gives the total energy in ε and the forces (N, 3) in ε/σ at positions (N, 3) in σ; one for each image, as
+        a neighbour list serves one place.
+    positions : ndarray of shape (n_images, N, 3)
+        To begin with, as :func:`straight_line` gives them; at least three.
+    tolerance : float
+        ε/σ; the band has converged once the nudged force on no particle is larger.
+    max_steps : int
+        Steps after which to give up.
+    early : bool, default True
+        Look for a third minimum as soon as the band has settled; else only once it has converged.
+    """
+    images = len(positions)
+    if early and images > COARSE:
+        band = _Band(calculates[:COARSE], _redistributed(positions, COARSE))
+        coarse = _relax_band(band, COARSE_TOLERANCE * tolerance, max_steps, early)
+        if coarse.third_minimum is not None or not coarse.converged:
+            return coarse
+        band = _Band(calculates, _redistributed(coarse.positions, images))
+        fine = _relax_band(band, tolerance, max_steps - coarse.steps, early)
+        return replace(fine, steps=fine.steps + coarse.steps)
+    return _relax_band(_Band(calculates, positions.copy()), tolerance, max_steps, early)
+
+
+def _places(images: int) -> Array:
+    """Where along the path the images stand, from 0 to 1; shape (images,)."""
+    even = np.linspace(0, 1, images)
+    return np.asarray((1 - GRADING) * even + GRADING * 0.5 * (1 - np.cos(np.pi * even)))
+
+
+def _redistributed(positions: Array, images: int) -> Array:
+    """So many images on the spline through those given, shape (images, N, 3)."""
+    lengths = _lengths(positions)
+    return np.asarray(CubicSpline(lengths, positions)(lengths[-1] * _places(images)))
+
+
+def _relax_band(band: "_Band", tolerance: float, max_steps: int, early: bool) -> Path:
+    step_of = _LBFGS()
+    settled = max(SETTLED, tolerance)
+    look_at = settled if early else tolerance
+    third = None
+    for steps in range(max_steps + 1):
+        nudged = band.nudged_forces()
+        force = _largest(nudged)
+        last = force <= tolerance or steps == max_steps
+        if force <= look_at or (last and force <= settled):
+            third = band.third_minimum()
+            look_at = 0.2 * force
+        if third is not None or last:
+            break
+        band.positions[1:-1] += step_of(band.positions[1:-1], nudged)
+        band.evaluate()
+    return Path(band.positions, band.energies, band.slopes(), third, force <= tolerance, force, steps)
+
+
+class _Band:
+    def __init__(self, calculates: Sequence[Calculate], positions: Array) -> None:
+        self.calculates = calculates
+        self.positions = positions
+        self.rest = np.diff(_places(len(positions))) * (len(positions) - 1)
+        self.energies = np.empty(len(positions))
+        self.forces = np.zeros_like(positions)
+        self.energies[0], self.energies[-1] = (calculates[k](positions[k])[0] for k in (0, -1))
+        self.evaluate()
+
+    def evaluate(self) -> None:
+        """Energies and forces of the inner images."""
+        for k in range(1, len(self.positions) - 1):
+            self.energies[k], self.forces[k] = self.calculates[k](self.positions[k])
+
+    def tangents(self) -> Array:
+        """Unit vectors along the path at the inner images, shape (n_images − 2, N, 3)."""
+        rise, fall = np.diff(self.energies)[1:], np.diff(self.energies)[:-1]
+        large, small = np.maximum(abs(rise), abs(fall)), np.minimum(abs(rise), abs(fall))
+        upwards = rise + fall > 0
+        ahead = np.where(upwards, large, small)
+        behind = np.where(upwards, small, large)
+        climbing, descending = (rise > 0) & (fall > 0), (rise < 0) & (fall < 0)
+        ahead = np.where(climbing, 1.0, np.where(descending, 0.0, ahead))
+        behind = np.where(descending, 1.0, np.where(climbing, 0.0, behind))
+        flat = ahead + behind == 0
+        ahead[flat] = behind[flat] = 1.0
+        steps = np.diff(self.positions, axis=0)
+        tangents = ahead[:, None, None] * steps[1:] + behind[:, None, None] * steps[:-1]
+        tangents /= _norms(tangents)[:, None, None]
+        return np.asarray(tangents)
+
+    def nudged_forces(self) -> Array:
+        """True force across the path and spring force along it, shape (n_images − 2, N, 3)."""
+        tangents = self.tangents()
+        along = _dot(self.forces[1:-1], tangents)
+        spring = SPRING * np.diff(_distances(self.positions) / self.rest)
+        tangents *= (spring - along)[:, None, None]
+        tangents += self.forces[1:-1]
+        return tangents
+
+    def slopes(self) -> Array:
+        """dV/dx at every image, zero at the end points; shape (n_images,)."""
+        return np.concatenate([[0.0], -_dot(self.forces[1:-1], self.tangents()), [0.0]])
+
+    def third_minimum(self) -> Array | None:
+        """Where the lowest of the inner minima of the profile relaxes to, unless to one of the end points."""
+        slopes = self.slopes()
+        dips = np.flatnonzero((slopes[1:-2] < 0) & (slopes[2:-1] > 0)) + 1
+        if not len(dips):
+            return None
+        candidates = np.unique([dips, dips + 1])
+        lowest = int(candidates[np.argmin(self.energies[candidates])])
+        place = relax(self.calculates[lowest], self.positions[lowest]).positions
+        for end in (self.positions[0], self.positions[-1]):
+            if np.linalg.norm(place - end) < SAME_PLACE:
+                return None
+        return place
+
+
+class _LBFGS:
+    """Steps from forces alone, without line searches, as a band has no energy of its own."""
+
+    def __init__(self) -> None:
+        self.moves: list[Array] = []
+        self.changes: list[Array] = []
+        self.last: tuple[Array, Array] | None = None
+
+    def __call__(self, positions: Array, forces: Array) -> Array:
+        place, downhill = positions.ravel(), forces.ravel()
+        if self.last is not None:
+            self._learn(place - self.last[0], self.last[1] - downhill)
+        self.last = place.copy(), downhill
+        step: Array = downhill.copy()
+        weights = []
+        for move, change in zip(reversed(self.moves), reversed(self.changes), strict=True):
+            weights.append((move @ step) / (move @ change))
+            step -= weights[-1] * change
+        if self.moves:
+            step *= (self.moves[-1] @ self.changes[-1]) / (self.changes[-1] @ self.changes[-1])
+        for move, change, weight in zip(self.moves, self.changes, reversed(weights), strict=True):
+            step += (weight - (change @ step) / (move @ change)) * move
+        step = step.reshape(forces.shape)
+        return np.asarray(step * min(1.0, (LONGEST_STEP if self.moves else FIRST_STEP) / _largest(step)))
+
+    def _learn(self, move: Array, change: Array) -> None:
+        """Keep the curvature along the last step; where it is not above zero, all that is known is out of date."""
+        if move @ change > 1e-10 * np.linalg.norm(move) * np.linalg.norm(change):
+            self.moves, self.changes = [*self.moves[1 - MEMORY :], move], [*self.changes[1 - MEMORY :], change]
+        else:
+            self.moves, self.changes = [], []
+
+
+def _dot(one: Array, other: Array) -> Array:
+    """Of each image, shape (n_images,)."""
+    return np.asarray(np.einsum("kia,kia->k", one, other))
+
+
+def _norms(vectors: Array) -> Array:
+    return np.sqrt(_dot(vectors, vectors))
+
+
+def _distances(positions: Array) -> Array:
+    return _norms(np.diff(positions, axis=0))
+
+
+def _lengths(positions: Array) -> Array:
+    return np.concatenate([[0.0], np.cumsum(_distances(positions))])
+
+
+def _largest(vectors: Array) -> float:
+    """Largest length of any particle's vector."""
+    return float(np.sqrt(np.einsum("kia,kia->ki", vectors, vectors).max()))

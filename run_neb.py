@@ -1,0 +1,162 @@
+"""The exact calculation: nudged elastic band and Schrödinger equation for the pairs at the top of the list.
+
+Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv or the CSV of --pairs, Configurations/minima/T{T}/
+Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done
+         output_ML/T{T}/neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png
+
+A pair that stands in one of these files is not calculated again.
+"""
+
+import argparse
+import heapq
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from glass.double_well import Verdict
+from glass.tunnelling import Profile
+from MLmodel.command import Command, each, run
+from MLmodel.errors import UserError
+from MLmodel.exact import Job, calculate, find_calculator, jobs_of
+from MLmodel.figures import NebProfile, neb_profiles, rounds
+from MLmodel.labels import KEYS, calculated, read_pair_list
+from MLmodel.pool import worker_pool
+from MLmodel.results import add_double_well, add_non_dw, add_unfinished, alone, read_profiles
+from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.tables import pair_keys
+
+DRAWN = 6
+"""Profiles in the picture."""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this script."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--top", type=int, default=50, metavar="N", help="pairs from the top of the list (default: %(default)s)"
+    )
+    which.add_argument("--pairs", type=Path, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
+
+
+def main(command: Command) -> None:
+    """Calculate the pairs of every temperature that has a list."""
+    work, given = command.workspace, command.options
+    if given.top < 1:
+        raise UserError(f"--top {given.top} is not allowed: it is a whole number above zero")
+    has_input = work.has_glasses if given.pairs else (lambda T: work.predicted(T, "newpairs").exists())
+    temperatures = command.temperatures(
+        has_input, "no temperature has a list of pairs; run step4_predict_qs.py, or name pairs with --pairs"
+    )
+    if given.pairs and len(temperatures) > 1:
+        raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
+    find_calculator(command.settings.neb.calculator, work.root)
+    each(temperatures, lambda T: calculate_one(command, T))
+    print("next: steps 1 to 4, which learn from these results")
+
+
+def calculate_one(command: Command, temperature: str) -> None:
+    """Calculate what is missing of one temperature's pairs, and report."""
+    work = command.workspace
+    with alone(work.neb_lock(temperature)):
+        pairs, source = wanted(command, temperature)
+        jobs, without_minima = jobs_of(work, temperature, pairs, command.settings)
+        for line in without_minima:
+            print(f"T = {temperature}: passed over: {line}")
+        if len(without_minima) == len(pairs) > 0:
+            raise UserError(f"{work.minima(temperature)}: holds the minima of none of the pairs in {source}; add them")
+        print(f"T = {temperature}: {len(jobs) or 'nothing new:'} pairs to calculate: {source}")
+        kinds = run_jobs(command, temperature, jobs)
+        if jobs:
+            told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+            print(f"T = {temperature}: {told}: {work.neb(temperature)}")
+        draw_profiles(command, temperature)
+        report_rounds(command, temperature)
+
+
+def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
+    """Those of the pairs asked for that are not calculated, each once; and the file that names them."""
+    work, given = command.workspace, command.options
+    decimals = command.settings.ij_decimals
+    path = given.pairs or work.predicted(temperature, "newpairs")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
+    pairs = read_pair_list(path)
+    pairs = pairs if given.pairs else pairs.head(given.top)
+    keys = pair_keys(pairs, decimals)
+    done = keys.merge(calculated(work, temperature, decimals), on=KEYS, how="left", indicator=True)["_merge"] == "both"
+    return pairs[~done.to_numpy() & ~keys.duplicated().to_numpy()], path
+
+
+def run_jobs(command: Command, temperature: str, jobs: list[Job]) -> Counter[str]:
+    """Calculate over all cores and write each verdict the moment it is reached; how many there were of each kind."""
+    work, settings = command.workspace, command.settings
+    kinds: Counter[str] = Counter()
+    if not jobs:
+        return kinds
+    bar = tqdm(total=len(jobs), desc=f"T = {temperature}: NEB", unit="pair", delay=2, disable=None, leave=False)
+    with bar, worker_pool(min(settings.cores, len(jobs))) as pool:
+        for job, verdict in pool.imap_unordered(partial(calculate, settings=settings.neb, root=work.root), jobs):
+            tqdm.write(f"  {job.pair}: {write(command, temperature, job, verdict)}")
+            kinds[verdict.kind] += 1
+            bar.update()
+    return kinds
+
+
+def write(command: Command, temperature: str, job: Job, verdict: Verdict) -> str:
+    """Add a verdict to the file where it belongs; the same in words."""
+    work = command.workspace
+    if verdict.kind == "unfinished":
+        add_unfinished(work, temperature, job.pair, verdict.reason)
+        return f"unfinished: {verdict.reason}"
+    if verdict.levels is None or verdict.path is None:
+        add_non_dw(work, temperature, job.pair)
+        return f"{verdict.kind}: {verdict.reason}"
+    path = verdict.path
+    profile = {name: getattr(path, name).tolist() for name in ("lengths", "energies", "slopes")}
+    add_double_well(work, temperature, job.pair, verdict.levels, profile)
+    splitting = verdict.levels[1] - verdict.levels[0]
+    return f"double well, splitting {splitting:.4g} ε{' (TLS)' if splitting < command.settings.tls_threshold else ''}"
+
+
+def draw_profiles(command: Command, temperature: str) -> None:
+    """Draw the double wells with the smallest splittings."""
+    work, settings = command.workspace, command.settings
+    latest = {(one["conf"], one["i"], one["j"]): one for one in read_profiles(work, temperature)}
+    smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
+    if not smallest:
+        return
+    target = work.neb_paths(temperature, "png")
+    title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
+    neb_profiles(target, [drawable(one) for one in smallest], settings.tls_threshold, title)
+    print(f"T = {temperature}: picture: {target}")
+
+
+def drawable(record: dict[str, Any]) -> NebProfile:
+    """A stored profile as the picture shows it, a little beyond both ends."""
+    lengths, energies, slopes = (np.array(record[name]) for name in ("lengths", "energies", "slopes"))
+    x = np.linspace(-0.35, 1.35, 500) * lengths[-1]
+    levels = tuple(record["levels"])
+    name = f"Cnf-{record['conf']}\n{record['i']:.10g} – {record['j']:.10g}"
+    return NebProfile(name, lengths, energies, x, Profile(lengths, energies, slopes)(x), levels)
+
+
+def report_rounds(command: Command, temperature: str) -> None:
+    """Bring the table and the picture of the rounds up to date, and say whether going on pays."""
+    work = command.workspace
+    table = update_rounds(work, temperature, command.settings)
+    if table is None:
+        return
+    counts = {name: table[name].to_numpy(float) for name in ("nebs", "double_wells", "tls")}
+    title = f"T = {temperature}: TLS found in each round of NEBs"
+    rounds(work.rounds(temperature, "png"), **counts, chance=table["random_tls_per_neb"].to_numpy(float), title=title)
+    print(f"T = {temperature}: rounds: {work.rounds(temperature, 'csv')}\n          {work.rounds(temperature, 'png')}")
+    print(f"T = {temperature}: {does_it_pay(table.iloc[-1])}")
+
+
+if __name__ == "__main__":
+    run(main, __doc__, options)
