@@ -72,7 +72,7 @@ def calculate_one(command: Command, temperature: str) -> None:
         print(f"T = {temperature}: {len(jobs) or 'nothing new:'} pairs to calculate: {source}")
         kinds = run_jobs(command, temperature, jobs)
         if jobs:
-            told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+            told = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
             print(f"T = {temperature}: {told}: {work.neb(temperature)}")
         draw_profiles(command, temperature)
         report_rounds(command, temperature)

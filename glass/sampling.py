@@ -1,0 +1,320 @@
+"""Minima of a model glass: swap Monte Carlo, molecular dynamics at a lower temperature, quenches.
+
+Polydisperse soft spheres (:mod:`glass.soft_spheres`) at number density 1 in a cubic, periodic box. Swap Monte Carlo:
+Ninarello, Berthier, Coslovich, Phys. Rev. X 7, 021039 (2017). Reduced units: lengths in σ, energies and temperatures in
+ε, masses 1. Positions are unwrapped throughout: a particle that crosses the box edge does not jump.
+"""
+
+# ruff: noqa: NPY002  # inside compiled functions these are numba's own generators, seeded at each call
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from glass.minimise import Calculate, Relaxed, relax
+from glass.soft_spheres import CUTOFF, SKIN, energy_and_forces, has_moved, neighbours, pair_diameter, pair_energy
+
+Array = NDArray[np.float64]
+
+SMALLEST, LARGEST = 0.73, 1.62
+"""σ; bounds of the diameters, those of the public minima of Ciarella et al. (2023)."""
+
+MC_STEP = 0.12
+"""σ; side of the cube in which a particle is displaced."""
+
+SWAPS = 0.2
+"""Part of the attempted moves that swap two diameters."""
+
+HOT = 0.3
+"""ε; temperature from which a glass is cooled."""
+
+TIME_STEP = 0.005
+"""Reduced time."""
+
+COUPLING = 100
+"""Time steps; time constant of the thermostat."""
+
+WAVE_NUMBER = 7.0
+"""1/σ; first peak of the structure factor, where the field measures relaxation times."""
+
+FRAMES = 1000
+"""Looks at the liquid while it equilibrates; a multiple of 4 · BLOCKS."""
+
+BLOCKS = 5
+"""Parts of a quarter of the run from which the standard error of its energy is taken."""
+
+
+class Equilibrium(NamedTuple):
+    """What tells whether a liquid was in equilibrium; third and fourth quarter of the run."""
+
+    energies: tuple[float, float]
+    """Potential energy per particle in ε."""
+    errors: tuple[float, float]
+    """Their standard errors."""
+    times: tuple[float, float]
+    """Relaxation times in sweeps; infinite where longer than the quarter."""
+    sweeps: int
+
+    @property
+    def equilibrated(self) -> bool:
+        """Twenty relaxation times long or more, and the energies agree within three standard errors."""
+        drift = abs(self.energies[1] - self.energies[0])
+        return self.sweeps >= 20 * max(self.times) and drift <= 3 * float(np.hypot(*self.errors))
+
+
+def diameters(n: int) -> Array:
+    """Diameters of n particles in σ, ascending: P(σ) ∝ σ⁻³ at the equally probable quantiles (k + ½)/n.
+
+    Drawn at random instead, each glass would be a material of its own: energies would differ more by the draw than by
+    the structure.
+    """
+    u = (np.arange(n) + 0.5) / n
+    low, high = SMALLEST**-2, LARGEST**-2
+    return np.asarray((low - u * (low - high)) ** -0.5)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _full_list(positions, box, diameters):  # type: ignore[no-untyped-def]
+    """Both directions of every pair that could interact whichever diameters the two get by swaps.
+
+    Straight over all pairs, which below a few thousand particles is quicker than cells.
+    """
+    n = positions.shape[0]
+    reach = CUTOFF * diameters.max() + SKIN
+    x, y, z = positions[:, 0].copy(), positions[:, 1].copy(), positions[:, 2].copy()
+    width, depth, height = box[0], box[1], box[2]
+    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
+    square = np.empty(n)
+    first = np.zeros(n + 1, np.int64)
+    both = np.empty(64 * n, np.uint32)
+    found = 0
+    for i in range(n):
+        if found + n > both.shape[0]:
+            both = np.concatenate((both, np.empty_like(both)))
+        for j in range(n):
+            dx = x[i] - x[j]
+            dy = y[i] - y[j]
+            dz = z[i] - z[j]
+            dx -= width * np.rint(dx * per_width)
+            dy -= depth * np.rint(dy * per_depth)
+            dz -= height * np.rint(dz * per_height)
+            square[j] = dx * dx + dy * dy + dz * dz
+        square[i] = np.inf
+        for j in range(n):  # without a branch, which would be predicted wrongly too often
+            both[found] = j
+            found += square[j] < reach * reach
+        first[i + 1] = found
+    return first, both
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignore[no-untyped-def]
+    """Energy of particle i at ``place`` with all others."""
+    energy = 0.0
+    x, y, z, own = place[0], place[1], place[2], diameters[i]
+    width, depth, height = box[0], box[1], box[2]
+    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
+    for k in range(first[i], first[i + 1]):
+        j = both[k]
+        dx = x - positions[j, 0]
+        dy = y - positions[j, 1]
+        dz = z - positions[j, 2]
+        dx -= width * np.rint(dx * per_width)
+        dy -= depth * np.rint(dy * per_depth)
+        dz -= height * np.rint(dz * per_height)
+        r2 = dx * dx + dy * dy + dz * dz
+        sigma = pair_diameter(own, diameters[j])
+        if r2 < (CUTOFF * sigma) ** 2:
+            energy += pair_energy(sigma * sigma / r2)
+    return energy
+
+
+@numba.njit(cache=True)
+def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # type: ignore[no-untyped-def]
+    """Sweeps of N attempted moves each; positions (N, 3) and diameters (N,) change in place.
+
+    Returns
+    -------
+    float
+        Change of the total energy in ε, as summed over the accepted moves.
+    """
+    np.random.seed(seed)
+    n = positions.shape[0]
+    first, both = _full_list(positions, box, diameters)
+    reference = positions.copy()
+    change = 0.0
+    place = np.empty(3)
+    for _ in range(sweeps * n):
+        i = np.random.randint(n)
+        if np.random.random() < SWAPS:
+            j = np.random.randint(n)
+            # The term of i with j counts twice before and after, and a swap leaves it as it is.
+            before = _energy_of(i, positions[i], positions, box, diameters, first, both)
+            before += _energy_of(j, positions[j], positions, box, diameters, first, both)
+            diameters[i], diameters[j] = diameters[j], diameters[i]
+            after = _energy_of(i, positions[i], positions, box, diameters, first, both)
+            after += _energy_of(j, positions[j], positions, box, diameters, first, both)
+            if np.random.random() < np.exp(min(0.0, (before - after) / temperature)):
+                change += after - before
+            else:
+                diameters[i], diameters[j] = diameters[j], diameters[i]
+            continue
+        for axis in range(3):
+            place[axis] = positions[i, axis] + MC_STEP * (np.random.random() - 0.5)
+        gain = _energy_of(i, place, positions, box, diameters, first, both)
+        gain -= _energy_of(i, positions[i], positions, box, diameters, first, both)
+        if np.random.random() < np.exp(min(0.0, -gain / temperature)):
+            change += gain
+            positions[i] = place
+            if has_moved(positions[i : i + 1], reference[i : i + 1], 0.5 * SKIN):
+                first, both = _full_list(positions, box, diameters)
+                reference[:] = positions
+    return change
+
+
+@numba.njit(cache=True)
+def molecular_dynamics(positions, velocities, box, diameters, temperature, steps, seed):  # type: ignore[no-untyped-def]
+    """Velocity Verlet with Bussi's thermostat, J. Chem. Phys. 126, 014101 (2007); arrays (N, 3) change in place.
+
+    ASE's own Bussi gives the same ensemble, but takes ten times as long for a step of 300 particles. The total momentum
+    stays zero, so that 3N − 3 degrees of freedom have ``temperature``; 0 leaves the thermostat out.
+
+    Returns
+    -------
+    ndarray of shape (steps, 2)
+        Potential and kinetic energy after each step.
+    """
+    np.random.seed(seed)
+    n = positions.shape[0]
+    freedom = 3 * n - 3
+    decay = np.exp(-1.0 / COUPLING)
+    forces = np.empty_like(positions)
+    start, partner, square = neighbours(positions, box, diameters, SKIN)
+    reference = positions.copy()
+    energy_and_forces(positions, box, start, partner, square, forces)
+    energies = np.empty((steps, 2))
+    for step in range(steps):
+        if temperature > 0:
+            share = (1 - decay) * 0.5 * temperature / (0.5 * np.sum(velocities**2))
+            noise = np.random.standard_normal()
+            others = 2.0 * np.random.standard_gamma(0.5 * (freedom - 1))
+            velocities *= np.sqrt(decay + share * (others + noise**2) + 2 * noise * np.sqrt(decay * share))
+        velocities += 0.5 * TIME_STEP * forces
+        positions += TIME_STEP * velocities
+        if has_moved(positions, reference, 0.5 * SKIN):
+            start, partner, square = neighbours(positions, box, diameters, SKIN)
+            reference[:] = positions
+        energies[step, 0] = energy_and_forces(positions, box, start, partner, square, forces)
+        velocities += 0.5 * TIME_STEP * forces
+        energies[step, 1] = 0.5 * np.sum(velocities**2)
+    return energies
+
+
+def soft_spheres(box: Array, diameters: Array) -> Calculate:
+    """Total energy in ε and forces in ε/σ, shape (N, 3), as a function of the positions (N, 3) in σ."""
+    reference = np.full((len(diameters), 3), np.inf)
+    listed: tuple[Array, Array, Array]
+
+    def calculate(positions: Array) -> tuple[float, Array]:
+        nonlocal listed
+        if has_moved(positions, reference, 0.5 * SKIN):
+            reference[:] = positions
+            listed = neighbours(reference, box, diameters, SKIN)
+        forces = np.empty_like(positions)
+        return energy_and_forces(positions, box, *listed, forces), forces
+
+    return calculate
+
+
+def quench(positions: Array, box: Array, diameters: Array) -> Relaxed:
+    """Nearest minimum, without drift of the centre of mass."""
+    found = relax(soft_spheres(box, diameters), positions)
+    return found._replace(positions=found.positions - (found.positions.mean(0) - positions.mean(0)))
+
+
+def relaxation_time(places: Array) -> float:
+    """Frames until F_s(k) of unwrapped positions (n_frames, N, 3) has fallen to 1/e; infinite if it does not.
+
+    F_s is the self-intermediate scattering function, along the three axes, at ``WAVE_NUMBER``.
+    """
+    places = WAVE_NUMBER * (places - places.mean(1, keepdims=True))
+    for lag in range(1, len(places)):
+        if np.cos(places[lag:] - places[:-lag]).mean() < 1 / np.e:
+            return float(lag)
+    return np.inf
+
+
+def random_start(n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Positions, box and diameters of a liquid at the temperature HOT, from random points.
+
+    Monte Carlo moves that lower the energy are always taken, so that overlaps go within a few sweeps.
+    """
+    box = np.full(3, n ** (1 / 3))
+    positions = rng.random((n, 3)) * box
+    sizes = rng.permutation(diameters(n))
+    swap_monte_carlo(positions, box, sizes, HOT, 2000, _seed(rng))
+    return positions, box, sizes
+
+
+def equilibrate(
+    positions: Array,
+    box: Array,
+    sizes: Array,
+    temperature: float,
+    sweeps: int,
+    rng: np.random.Generator,
+    done: Callable[[int], object] = lambda _: None,
+) -> Equilibrium:
+    """Cool from HOT in a tenth of the sweeps, then equilibrate; positions and sizes change in place.
+
+    ``done`` is told every now and then how many sweeps were made since it was last told.
+    """
+    for hotter in np.geomspace(max(HOT, temperature), temperature, 20):
+        swap_monte_carlo(positions, box, sizes, hotter, max(1, sweeps // 200), _seed(rng))
+    every = max(1, sweeps // FRAMES)
+    energies, places = np.empty(FRAMES), np.empty((FRAMES, *positions.shape))
+    for k in range(FRAMES):
+        swap_monte_carlo(positions, box, sizes, temperature, every, _seed(rng))
+        energies[k], places[k] = soft_spheres(box, sizes)(positions)[0] / len(sizes), positions
+        done(every)
+    third, fourth = slice(FRAMES // 2, 3 * FRAMES // 4), slice(3 * FRAMES // 4, FRAMES)
+
+    def error(part: slice) -> float:
+        blocks = energies[part].reshape(BLOCKS, -1).mean(1)
+        return float(np.std(blocks, ddof=1) / np.sqrt(BLOCKS))
+
+    return Equilibrium(
+        (float(energies[third].mean()), float(energies[fourth].mean())),
+        (error(third), error(fourth)),
+        (every * relaxation_time(places[third]), every * relaxation_time(places[fourth])),
+        every * FRAMES,
+    )
+
+
+def sample(
+    positions: Array,
+    box: Array,
+    sizes: Array,
+    temperature: float,
+    quenches: int,
+    interval: int,
+    rng: np.random.Generator,
+) -> Iterator[Relaxed]:
+    """The minima that a trajectory visits, at regular intervals of so many time steps."""
+    place = quench(positions, box, sizes).positions
+    centre = place.mean(0)
+    velocities = rng.normal(0, np.sqrt(temperature), place.shape)
+    velocities -= velocities.mean(0)
+    molecular_dynamics(place, velocities, box, sizes, temperature, 20 * COUPLING, _seed(rng))
+    for _ in range(quenches):
+        molecular_dynamics(place, velocities, box, sizes, temperature, interval, _seed(rng))
+        velocities -= velocities.mean(0)  # rounding only
+        place -= place.mean(0) - centre
+        yield quench(place, box, sizes)
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))

@@ -1,0 +1,261 @@
+"""Minima of the model glass: a liquid in equilibrium, minima that are relaxed, files that the steps accept."""
+
+import argparse
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from ase.calculators.lj import LennardJones
+from ase.cluster import Icosahedron
+from test_soft_spheres import make_atoms
+
+import simulate_glass
+from glass import sampling
+from glass.minimise import Minima, Relaxed, relax
+from MLmodel.minimum_files import read_minimum
+from MLmodel.workspace import Workspace
+
+QUICK = ("--particles", 100, "--sweeps", 2000, "--quenches", 40, "--interval", 400, "--sampling-temperature", 0.06)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("glass")
+    return root, synthetic.done("simulate_glass", root, "-T", "0.1", "--glasses", 2, *QUICK)
+
+
+def files(root):
+    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def minima(root, conf=1):
+    return sorted((root / f"Configurations/minima/T0.1/Cnf-{conf}").glob("*.conf"))
+
+
+def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(made):
+    for path in minima(made[0]):
+        minimum = read_minimum(path)
+        atoms = make_atoms(minimum.positions, minimum.diameters, minimum.box)
+        assert abs(atoms.get_potential_energy() / len(atoms) - float(path.stem)) < 1e-9
+        assert np.linalg.norm(atoms.get_forces()) < 1e-4  # PHYSICS: the norm of the relaxed real minima
+
+
+def test_the_minima_of_a_glass_share_their_centre_of_mass(made):
+    """Differences of minima sum to nothing, but for whole boxes of particles that crossed the edge."""
+    first, *others = (read_minimum(path) for path in minima(made[0]))
+    assert others
+    for other in others:
+        step = other.positions - first.positions
+        drift = (step - first.box * np.rint(step / first.box)).sum(0)
+        assert np.abs(drift - first.box * np.rint(drift / first.box)).max() < 1e-9 * len(step)
+
+
+def test_step_0_takes_every_minimum(made):
+    said = synthetic.done("step0_collect", made[0])
+    assert "0 files rejected" in said
+
+
+def test_transitions_name_minima_that_are_there_and_are_fewer_than_the_quenches(made):
+    table = pd.read_csv(made[0] / "Configurations/transitions/T0.1/Cnf-1.csv", dtype={"i": str, "j": str})
+    assert len(table)
+    assert set(table["i"]) | set(table["j"]) <= {path.stem for path in minima(made[0])}
+    assert table["count"].sum() <= 40 - 1
+
+
+def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_path):
+    names = {name: content for name, content in files(made[0]).items() if "Cnf-1" in str(name) and ".conf" in str(name)}
+    for seed, same in ((20, True), (21, False)):
+        root = tmp_path / str(seed)
+        root.mkdir()
+        synthetic.done("simulate_glass", root, "-T", "0.1", "--glasses", 1, *QUICK, "--seed", seed)
+        again = {name: content for name, content in files(root).items() if name.suffix == ".conf"}
+        assert (again == names) is same
+
+
+def test_a_glass_that_is_there_is_not_made_again(made):
+    before = files(made[0])
+    assert "not made again" in synthetic.done("simulate_glass", made[0], "-T", "0.1", "--glasses", 2, *QUICK)
+    assert files(made[0]) == before
+
+
+def test_a_glass_that_could_not_be_written_whole_is_not_there_and_can_be_made_again(tmp_path, monkeypatch):
+    work = Workspace(tmp_path)
+    job = simulate_glass.Job(work, "0.1", 1, np.random.SeedSequence(0), argparse.Namespace())
+    found = Minima(np.full(3, 5.0))
+    for energy in (0.4, 0.5):
+        found.add(Relaxed(energy, np.random.default_rng(int(10 * energy)).random((4, 3)), 1e-6))
+    with monkeypatch.context() as patch:
+        patch.setattr(simulate_glass, "write_text", lambda *_: sys.exit(143))
+        with pytest.raises(SystemExit):
+            simulate_glass.write_glass(job, found, np.ones(4))
+    assert work.glasses("0.1") == {}
+    simulate_glass.write_glass(job, found, np.ones(4))
+    assert [path.name for path in minima(tmp_path)] == ["0.1000000000.conf", "0.1250000000.conf"]
+    assert [path.name for path in work.minima("0.1").iterdir()] == ["Cnf-1"]
+
+
+def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
+    short = ("--glasses", 1, "--particles", 100, "--sweeps", 100, "--quenches", 2, "--interval", 10)
+    assert "NOT equilibrated" in synthetic.done("simulate_glass", tmp_path, "-T", "0.06", *short)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "-T"),
+        (("-T", "0.1", "-T", "0.2"), "one temperature"),
+        (("-T", "-1"), "-T"),
+        (("-T", "x"), "above zero"),
+        (("-T", "0.1", "--particles", 66), "below 67"),  # (2 · 1.25 · 1.62)³ = 66.4
+        (("-T", "0.1", "--quenches", 0), "--quenches"),
+        (("-T", "0.1", "--seed", -1), "--seed"),
+    ],
+)
+def test_what_is_impossible_is_refused_in_one_line(tmp_path, arguments, reason):
+    assert reason in synthetic.refused("simulate_glass", tmp_path, *arguments)
+
+
+def test_diameters_follow_their_distribution():
+    """P(σ) ∝ σ⁻³ from a = 0.73 to b = 1.62 has mean 2ab/(a + b) and <σ²> = 2 ln(b/a)/(a⁻² − b⁻²)."""
+    sizes = sampling.diameters(10000)
+    assert sizes.mean() == pytest.approx(2 * 0.73 * 1.62 / 2.35, rel=1e-6)
+    assert np.mean(sizes**2) == pytest.approx(2 * np.log(1.62 / 0.73) / (0.73**-2 - 1.62**-2), rel=1e-6)
+    assert np.all((sizes > 0.73) & (sizes < 1.62))
+
+
+def test_relaxation_finds_the_known_minimum_of_thirteen_lennard_jones_atoms_with_any_ase_calculator():
+    """−44.326801 ε, Cambridge Cluster Database."""
+    atoms = Icosahedron("Ar", 2, latticeconstant=1.6)
+    atoms.rattle(0.05, seed=1)
+    atoms.calc = LennardJones(rc=100)
+
+    def calculate(positions):
+        atoms.positions = positions
+        return atoms.get_potential_energy(), atoms.get_forces()
+
+    found = relax(calculate, atoms.positions.copy())
+    assert found.energy == pytest.approx(-44.326801, abs=1e-5)
+    assert found.gradient == pytest.approx(np.linalg.norm(calculate(found.positions)[1]))
+    assert found.gradient < 1e-5
+
+
+def test_relaxation_stays_in_its_valley():
+    """V = −cos 20x: valleys are 0.31 σ wide, a first step of 1 σ would end anywhere."""
+    for x in np.linspace(-0.13, 0.13, 14):
+        found = relax(lambda r: (-np.cos(20 * r).sum(), -20 * np.sin(20 * r)), np.array([[x, 0.0, 0.0]]))
+        np.testing.assert_allclose(found.positions, 0, atol=1e-6)
+
+
+def test_a_relaxation_that_is_cut_short_says_so():
+    found = relax(lambda r: (0.5 * (r**2 @ [1, 10, 100]).sum(), -r * [1, 10, 100]), np.ones((5, 3)), max_steps=2)
+    assert found.gradient > 1e-2
+
+
+@pytest.mark.parametrize("temperature", [0.04, 0.1])
+def test_a_quench_ends_where_steepest_descent_in_small_steps_ends(liquid, temperature):
+    positions, box, sizes = (array.copy() for array in liquid)
+    same = 0
+    for found in range(6):
+        velocities = np.random.default_rng(found).normal(0, np.sqrt(temperature), positions.shape)
+        sampling.molecular_dynamics(positions, velocities, box, sizes, temperature, 400, found)
+        calculate = sampling.soft_spheres(box, sizes)
+        place = positions.copy()
+        for _ in range(20000):
+            forces = calculate(place)[1]
+            steepest = np.linalg.norm(forces, axis=1).max()
+            if np.linalg.norm(forces) < 1e-2:
+                break
+            place += min(1e-3, 2e-3 / steepest) * forces
+        step = sampling.quench(positions, box, sizes).positions - sampling.quench(place, box, sizes).positions
+        same += np.linalg.norm(step - step.mean(0), axis=1).max() < 1e-3
+    assert same >= 5
+
+
+def test_relaxation_time_of_a_random_walk():
+    """F_s(k) = exp(−k² s² t/2) for steps of s along each axis: 1/e at t = 2/(k s)²."""
+    walk = np.random.default_rng(0).normal(0, 0.02, (1000, 100, 3)).cumsum(0)
+    drift = np.linspace(0, 50, 1000)[:, None, None]
+    assert sampling.relaxation_time(walk + drift) == pytest.approx(2 / (7 * 0.02) ** 2, rel=0.05)
+    assert sampling.relaxation_time(walk[:50]) == np.inf
+
+
+def test_minima_count_transitions_and_what_they_leave_out():
+    rest, far = np.zeros((4, 3)), np.full((4, 3), 0.1)
+    minima = Minima(np.full(3, 5.0))
+    for energy, place, gradient in [
+        (0.4, rest, 1e-6),
+        (0.4 + 1e-10, rest + 5, 1e-6),  # the same, across the box
+        (0.5, far, 1e-6),
+        (0.4, rest, 1e-6),
+        (0.4, far, 1e-6),  # another place with a label that is taken
+        (0.6, far, 1e-3),  # not relaxed
+        (0.5, far, 1e-6),
+    ]:
+        minima.add(Relaxed(energy, place, gradient))
+    assert list(minima.positions) == ["0.1000000000", "0.1250000000"]
+    assert minima.transitions == {("0.1000000000", "0.1250000000"): 1, ("0.1250000000", "0.1000000000"): 1}
+    assert (minima.alike, minima.unrelaxed) == (1, 1)
+
+
+@pytest.fixture(scope="module")
+def liquid():
+    return sampling.random_start(100, np.random.default_rng(2))
+
+
+def test_monte_carlo_accounts_for_every_energy(liquid):
+    positions, box, sizes = (array.copy() for array in liquid)
+    for seed in range(10):
+        before = make_atoms(positions, sizes, box).get_potential_energy()
+        change = sampling.swap_monte_carlo(positions, box, sizes, 0.2, 200, seed)
+        after = make_atoms(positions, sizes, box).get_potential_energy()
+        assert change == pytest.approx(after - before, abs=1e-8)
+    np.testing.assert_array_equal(np.sort(sizes), np.sort(liquid[2]))
+    assert (sizes != liquid[2]).any()
+
+
+def test_dynamics_without_thermostat_keep_energy_and_momentum(liquid):
+    positions, box, sizes = (array.copy() for array in liquid)
+    velocities = np.random.default_rng(0).normal(0, 0.5, positions.shape)
+    velocities -= velocities.mean(0)
+    total = sampling.molecular_dynamics(positions, velocities, box, sizes, 0.0, 4000, 1).sum(1)
+    assert np.ptp(total) < 1e-3 * total.mean()
+    assert np.abs(velocities.mean(0)).max() < 1e-12
+
+
+def test_two_particles_are_as_far_apart_as_boltzmann_says():
+    """<V> of one pair in a box, by the integral of exp(−V/T) over a fine grid of distances and by Monte Carlo."""
+    temperature, box, sizes = 1.0, np.full(3, 3.0), np.array([1.0, 1.2])
+    axis = (np.arange(150) + 0.5) / 150 * 1.5
+    r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    x = r / (0.5 * 2.2 * (1 - 0.2 * 0.2))
+    v = np.where(x < 1.25, x**-12.0 - 28 / 1.25**12 + 48 / 1.25**14 * x**2 - 21 / 1.25**16 * x**4, 0)
+    expected = (v * np.exp(-v / temperature)).sum() / np.exp(-v / temperature).sum()
+    positions = np.array([[0.0, 0, 0], [1.4, 0, 0]])
+    energies = []
+    for k in range(20000):
+        sampling.swap_monte_carlo(positions, box, sizes, temperature, 100, k)
+        energies.append(sampling.soft_spheres(box, sizes)(positions)[0])
+    blocks = np.mean(np.reshape(energies, (20, -1)), axis=1)
+    assert abs(blocks.mean() - expected) < 4 * blocks.std(ddof=1) / np.sqrt(20)
+
+
+def test_monte_carlo_and_dynamics_agree_on_the_energy_of_a_liquid(liquid):
+    """Swaps sample the diameters too, so the dynamics starts from liquids of Monte Carlo's own."""
+    positions, box, sizes = (array.copy() for array in liquid)
+    rng = np.random.default_rng(4)
+    monte_carlo, dynamics = [], []
+    for k in range(24):
+        for step in range(20):
+            sampling.swap_monte_carlo(positions, box, sizes, sampling.HOT, 20, 100 * k + step)
+            monte_carlo.append(sampling.soft_spheres(box, sizes)(positions)[0])
+        place, velocities = positions.copy(), rng.normal(0, np.sqrt(sampling.HOT), positions.shape)
+        velocities -= velocities.mean(0)
+        energies = sampling.molecular_dynamics(place, velocities, box, sizes, sampling.HOT, 4000, k)[1000:]
+        dynamics.append(energies.mean(0))
+    potential, kinetic = np.transpose(dynamics)
+    one = np.reshape(monte_carlo, (24, -1)).mean(1)
+    error = np.hypot(one.std(ddof=1), potential.std(ddof=1)) / np.sqrt(24)
+    assert abs(one.mean() - potential.mean()) < 4 * error
+    assert kinetic.mean() == pytest.approx(1.5 * 99 * sampling.HOT, rel=0.02)
