@@ -77,7 +77,7 @@ def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
     converged = FIRE(neb, logfile=None).run(fmax=settings.force_tolerance, steps=STEPS)
     calculates = [energy_and_forces_of(image, lambda _: Timed()) for image in images]
     found = band._Band(calculates, np.stack([image.positions for image in images]))
-    if found.third_minimum() is not None and band._largest(found.nudged_forces()) <= band.SETTLED:
+    if found.third_minimum(found.nudged_forces(), band.SETTLED) is not None:
         return "non-DW", np.nan
     if not converged:
         return "unfinished", np.nan

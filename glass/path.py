@@ -37,8 +37,14 @@ GRADING = 0.8
 """From 0, images at equal distances, to 1, Chebyshev points. A path turns into the softest mode close to its ends;
 graded images follow it there: they change the splitting on doubling as little as four times as many even ones."""
 
-SETTLED = 0.04
-"""ε/σ; largest nudged force at which a path has settled enough for its inner minima to mean something."""
+SETTLED = 0.1
+"""ε/σ; an image with a smaller nudged force has settled enough to tell whether it lies in a third minimum."""
+
+LOOK_EVERY = 10
+"""Steps between looks for a third minimum."""
+
+DIVERGED = 30.0
+"""When the force has grown to so many times its smallest, L-BFGS goes back there and takes shorter steps."""
 
 SAME_PLACE = 0.02
 """σ; a relaxed image so near an end point is that end point."""
@@ -149,19 +155,26 @@ def _redistributed(positions: Array, images: int) -> Array:
 
 def _relax_band(band: "_Band", tolerance: float, max_steps: int, early: bool) -> Path:
     step_of = _LBFGS()
-    settled = max(SETTLED, tolerance)
-    look_at = settled if early else tolerance
+    smallest, best, part = np.inf, band.positions, 1.0
     third = None
     for steps in range(max_steps + 1):
         nudged = band.nudged_forces()
         force = _largest(nudged)
         last = force <= tolerance or steps == max_steps
-        if force <= look_at or (last and force <= settled):
-            third = band.third_minimum()
-            look_at = 0.2 * force
+        if last or (early and steps % LOOK_EVERY == LOOK_EVERY - 1):
+            third = band.third_minimum(nudged, max(SETTLED, tolerance))
         if third is not None or last:
             break
-        band.positions[1:-1] += step_of(band.positions[1:-1], nudged)
+        if force < smallest:
+            smallest, best = force, band.positions.copy()
+        elif force > max(DIVERGED * smallest, SETTLED):
+            smallest, part, step_of = 2 * smallest, 0.5 * part, _LBFGS()
+            band.positions[:] = best
+            band.evaluate()
+            nudged = band.nudged_forces()
+        else:
+            part = min(1.0, 1.05 * part)
+        band.positions[1:-1] += part * step_of(band.positions[1:-1], nudged)
         band.evaluate()
     return Path(band.positions, band.energies, band.slopes(), third, force <= tolerance, force, steps)
 
@@ -211,19 +224,21 @@ class _Band:
         """dV/dx at every image, zero at the end points; shape (n_images,)."""
         return np.concatenate([[0.0], -_dot(self.forces[1:-1], self.tangents()), [0.0]])
 
-    def third_minimum(self) -> Array | None:
-        """Where the lowest of the inner minima of the profile relaxes to, unless to one of the end points."""
+    def third_minimum(self, nudged: Array, settled: float) -> Array | None:
+        """Where the lowest settled image in a dip of the profile relaxes to, unless to one of the end points.
+
+        Such an image is held by next to no force along the path, so that the band too would end there.
+        """
         slopes = self.slopes()
         dips = np.flatnonzero((slopes[1:-2] < 0) & (slopes[2:-1] > 0)) + 1
-        if not len(dips):
+        images = np.unique([dips, dips + 1])
+        images = images[[_largest(nudged[k - 1 : k]) <= settled for k in images]] if len(images) else images
+        if not len(images):
             return None
-        candidates = np.unique([dips, dips + 1])
-        lowest = int(candidates[np.argmin(self.energies[candidates])])
+        lowest = int(images[np.argmin(self.energies[images])])
         place = relax(self.calculates[lowest], self.positions[lowest]).positions
-        for end in (self.positions[0], self.positions[-1]):
-            if np.linalg.norm(place - end) < SAME_PLACE:
-                return None
-        return place
+        ends = (self.positions[0], self.positions[-1])
+        return None if any(np.linalg.norm(place - end) < SAME_PLACE for end in ends) else place
 
 
 class _LBFGS:
