@@ -22,7 +22,7 @@ class Pair(NamedTuple):
     j: float
 
     def __str__(self) -> str:
-        return f"Cnf-{self.conf} {self.i!r}_{self.j!r}"
+        return f"Cnf-{self.conf} {float(self.i)!r}_{float(self.j)!r}"
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: s
     writer = csv.writer(line, lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:
         writer.writerow([*Pair._fields, "reason"])
-    writer.writerow([pair.conf, repr(pair.i), repr(pair.j), reason])
+    writer.writerow([pair.conf, float(pair.i), float(pair.j), reason])
     _append(path, line.getvalue())
 
 

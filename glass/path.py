@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from glass.minimise import Calculate, relax
+from glass.minimise import RELAXED, Calculate, relax
 
 Array = NDArray[np.float64]
 
@@ -236,9 +236,9 @@ class _Band:
         if not len(images):
             return None
         lowest = int(images[np.argmin(self.energies[images])])
-        place = relax(self.calculates[lowest], self.positions[lowest]).positions
-        ends = (self.positions[0], self.positions[-1])
-        return None if any(np.linalg.norm(place - end) < SAME_PLACE for end in ends) else place
+        found = relax(self.calculates[lowest], self.positions[lowest])
+        away = min(np.linalg.norm(found.positions - end) for end in (self.positions[0], self.positions[-1]))
+        return found.positions if found.gradient <= RELAXED and away >= SAME_PLACE else None
 
 
 class _LBFGS:

@@ -1,0 +1,148 @@
+"""The example that ships: made anew, or its list judged against the answers that are kept apart.
+
+python -m benchmarks.example make DIR     glasses, and the exact calculation of every pair under step 2's ceilings
+                                          (ten minutes on two cores); what is there already is not made again
+python -m benchmarks.example judge DIR [--picture FILE.png]
+                                          after steps 0 to 4: how many TLS the top of the list holds
+
+A random part of the exact results becomes the pretraining sets, another the NEB results of a first round; the rest are
+the answers, NEB_calculations/answers/.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from MLmodel.figures import search_efficiency
+from MLmodel.files import whole, write_text
+from MLmodel.labels import KEYS, join_to_tables, read_neb, read_unfinished
+from MLmodel.metrics import tls_found
+from MLmodel.results import Pair
+from MLmodel.settings import Settings
+from MLmodel.tables import DW, KEY, QS, pair_keys, read_batches
+from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+T = "0.12"
+QUENCHES = 600
+PRETRAINING, FIRST_ROUND = 0.3, 0.05
+"""Parts of the exact results."""
+
+SETTINGS = Settings()
+
+
+def make(work: Workspace) -> None:
+    """Simulate, calculate and divide."""
+    run("simulate_glass.py", work, "-T", T, "--quenches", str(QUENCHES))
+    run("step0_collect.py", work, "-T", T)
+    answers = answers_of(work)
+    if answers.neb(T).exists():
+        print(f"{answers.neb(T)}: is there, not made again")
+        return
+    pairs = pairs_under_ceilings(work)
+    listed = work.neb(T) / "all pairs.csv"
+    with whole(listed) as part:
+        pairs[KEY].to_csv(part, index=False)
+    run("run_neb.py", work, "-T", T, "--pairs", str(listed))
+    divide(work, answers)
+    listed.unlink()
+
+
+def run(script: str, work: Workspace, *arguments: str) -> None:
+    """Run a script of the project."""
+    subprocess.run([sys.executable, ROOT / script, "--workspace", work.root, *arguments], check=True)
+
+
+def answers_of(work: Workspace) -> Workspace:
+    """Where the exact results are kept that no model sees."""
+    return AnswersWorkspace(work.root)
+
+
+class AnswersWorkspace(Workspace):
+    """The NEB files below ``NEB_calculations/answers``."""
+
+    def neb(self, temperature: str) -> Path:
+        """Folder of one temperature."""
+        return super().neb(temperature).parent / "answers" / f"T{temperature}"
+
+
+def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:
+    """All pairs that step 2 would look at."""
+    ceilings = SETTINGS.classify
+    pairs = pd.concat([rows for table in work.pair_tables(T) for rows in read_batches(table)], ignore_index=True)
+    under = (pairs["Delta_E"] <= ceilings.max_delta_E) & (pairs["total_displacement"] <= ceilings.max_distance)
+    return pairs[under]
+
+
+def divide(work: Workspace, answers: Workspace) -> None:
+    """Share out the exact results; the files of the workspace are left with those of the first round."""
+    neb = read_neb(work, T).sort_values(KEY).sample(frac=1, random_state=SETTINGS.seed)
+    first, second = (int(len(neb) * part) for part in (PRETRAINING, PRETRAINING + FIRST_ROUND))
+    taught = join_to_tables(neb.iloc[:first][[*KEY, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
+    taught = taught.sort_values(KEY, ignore_index=True)
+    for task, table in (
+        (CLASSIFIER, taught.drop(columns=QS)),
+        (PREDICTOR, taught[taught[DW] == 1].drop(columns=DW).reset_index(drop=True)),
+    ):
+        with whole(work.pretraining(task, T)) as part:
+            table.to_feather(part)
+    write_results(answers, neb.iloc[second:])
+    write_results(work, neb.iloc[first:second])
+    print(f"exact results: {len(neb)}; pretraining sets {first}, first round {second - first}, the rest answers")
+    print(f"double wells: {(neb[DW] == 1).sum()}, TLS: {(neb[QS] < SETTINGS.tls_threshold).sum()}")
+    print(f"unfinished: {len(read_unfinished(work, T))}")
+
+
+def write_results(work: Workspace, neb: pd.DataFrame) -> None:
+    """Write both NEB files, sorted."""
+    neb = neb.sort_values(KEY)
+    lines = {0: "", 1: ""}
+    for row in neb.itertuples():
+        pair = Pair(int(row.conf), row.i, row.j)
+        lines[row.is_dw] += f"{pair} {row.quantum_splitting!r}\n" if row.is_dw else f"{pair}\n"
+    write_text(work.non_dw(T), lines[0])
+    write_text(work.new_splittings(T), lines[1])
+
+
+def judge(work: Workspace, picture: Path | None) -> None:
+    """Compare the order of the list with the answers."""
+    listed = pd.read_csv(work.predicted(T, "newpairs"), float_precision="round_trip")
+    answers = read_neb(answers_of(work), T)
+    known = pair_keys(answers, SETTINGS.ij_decimals).join(answers[[DW, QS]])
+    listed = pair_keys(listed, SETTINGS.ij_decimals).join(listed[[QS]].add_prefix("predicted ")).merge(known, on=KEYS)
+    is_dw = listed[DW] == 1
+    exact = listed[QS].fillna(np.inf).to_numpy()
+    predicted = listed[f"predicted {QS}"].to_numpy()
+    found = tls_found(exact, predicted, SETTINGS.tls_threshold)
+    tls = int((answers[QS] < SETTINGS.tls_threshold).sum())
+    print(f"answers: {len(answers)} pairs, {(answers[DW] == 1).sum()} double wells, {tls} TLS")
+    print(f"on the list: {len(listed)} of them, {is_dw.sum()} double wells, {found[-1] if len(found) else 0} TLS")
+    for top in (10, 30, 100):
+        if top <= len(found):
+            print(f"TLS in the top {top}: {found[top - 1]}, at random {top * found[-1] / len(found):.1f}")
+    if picture:
+        title = f"the example: {len(listed)} pairs of the list, answers from NEB"
+        search_efficiency(picture, exact, predicted, SETTINGS.tls_threshold, title)
+
+
+def main() -> None:
+    """Make or judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("make", "judge"))
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--picture", type=Path)
+    given = parser.parse_args()
+    work = Workspace(given.workspace)
+    work.root.mkdir(parents=True, exist_ok=True)
+    if given.what == "make":
+        make(work)
+    else:
+        judge(work, given.picture)
+
+
+if __name__ == "__main__":
+    main()
