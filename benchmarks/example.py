@@ -28,7 +28,7 @@ from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.12"
-QUENCHES = 600
+GLASSES = ("--particles", "200", "--glasses", "8", "--quenches", "1200")
 PRETRAINING, FIRST_ROUND = 0.3, 0.05
 """Parts of the exact results."""
 
@@ -37,7 +37,7 @@ SETTINGS = Settings()
 
 def make(work: Workspace) -> None:
     """Simulate, calculate and divide."""
-    run("simulate_glass.py", work, "-T", T, "--quenches", str(QUENCHES))
+    run("simulate_glass.py", work, "-T", T, *GLASSES)
     run("step0_collect.py", work, "-T", T)
     answers = answers_of(work)
     if answers.neb(T).exists():
@@ -90,8 +90,8 @@ def divide(work: Workspace, answers: Workspace) -> None:
     ):
         with whole(work.pretraining(task, T)) as part:
             table.to_feather(part)
-    write_results(answers, neb.iloc[second:])
     write_results(work, neb.iloc[first:second])
+    write_results(answers, neb.iloc[second:])
     print(f"exact results: {len(neb)}; pretraining sets {first}, first round {second - first}, the rest answers")
     print(f"double wells: {(neb[DW] == 1).sum()}, TLS: {(neb[QS] < SETTINGS.tls_threshold).sum()}")
     print(f"unfinished: {len(read_unfinished(work, T))}")

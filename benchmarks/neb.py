@@ -60,7 +60,7 @@ def ours(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
         images=settings.images,
         tolerance=settings.force_tolerance,
         max_steps=settings.max_steps,
-        reduced=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
+        reduced=reduced(settings),
     )
     return verdict.kind, np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
 
@@ -82,7 +82,7 @@ def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
     if not converged:
         return "unfinished", np.nan
     profile = Profile(band._lengths(found.positions), found.energies, found.slopes())
-    low, high = lowest_levels(profile, reduced_hbar(settings.sigma, settings.mass, settings.epsilon))
+    low, high = lowest_levels(profile, reduced(settings))
     return "double well", high - low
 
 
@@ -92,6 +92,21 @@ def measure(way: Callable[..., tuple[str, float]], *pair: Any) -> tuple[str, flo
     start = time.process_time()
     kind, splitting = way(*pair)
     return kind, splitting, time.process_time() - start, Timed.seconds, Timed.calls
+
+
+def real_glass(data: str | None) -> Path | None:
+    """Folder of the real minima; None, and the reason printed, where they are not."""
+    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+    folder = Path(data or os.environ.get("TLS_DATA") or default) / "Configurations/minima/T0.062/Cnf-148750000"
+    if folder.is_dir():
+        return folder
+    print(f"skipped: no real minima at {folder}; name the folder of the data with --data")
+    return None
+
+
+def reduced(settings: NebSettings) -> float:
+    """ħ̃ of these settings."""
+    return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
 
 
 def some_pairs(folder: Path, count: int) -> list[tuple[Atoms, Atoms]]:
@@ -119,12 +134,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--images", type=int, default=NebSettings().images)
-    default = os.environ.get("TLS_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--data", default=None)
     given = parser.parse_args()
-    folder = given.data / "Configurations" / "minima" / "T0.062" / "Cnf-148750000"
-    if not folder.is_dir():
-        print(f"skipped: no real minima at {folder}; name their folder with --data")
+    folder = real_glass(given.data)
+    if folder is None:
         return
     settings = NebSettings(images=given.images)
     pairs = some_pairs(folder, given.pairs)
