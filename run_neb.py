@@ -24,7 +24,7 @@ from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.exact import Job, calculate, find_calculator, jobs_of
 from MLmodel.figures import NebProfile, neb_profiles, rounds
-from MLmodel.labels import KEYS, calculated, read_pair_list
+from MLmodel.labels import KEYS, calculated, read_pair_list, taught
 from MLmodel.pool import worker_pool
 from MLmodel.results import add_double_well, add_non_dw, add_unfinished, alone, read_profiles
 from MLmodel.rounds import does_it_pay, update_rounds
@@ -86,10 +86,16 @@ def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
     pairs = read_pair_list(path)
-    pairs = pairs if given.pairs else pairs.head(given.top)
-    keys = pair_keys(pairs, decimals)
-    done = keys.merge(calculated(work, temperature, decimals), on=KEYS, how="left", indicator=True)["_merge"] == "both"
-    return pairs[~done.to_numpy() & ~keys.duplicated().to_numpy()], path
+    if not given.pairs:
+        pairs = without(pairs, taught(work, temperature, decimals), decimals).head(given.top)
+    pairs = pairs[~pair_keys(pairs, decimals).duplicated().to_numpy()]
+    return without(pairs, calculated(work, temperature, decimals), decimals), path
+
+
+def without(pairs: pd.DataFrame, known: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """The pairs whose keys are not among the known."""
+    merged = pair_keys(pairs, decimals).merge(known, on=KEYS, how="left", indicator=True)
+    return pairs[(merged["_merge"] == "left_only").to_numpy()]
 
 
 def run_jobs(command: Command, temperature: str, jobs: list[Job]) -> Counter[str]:

@@ -120,6 +120,14 @@ def calculated(workspace: Workspace, temperature: str, decimals: int) -> pd.Data
     return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
 
 
+def taught(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+    """Keys of all pairs that stand in a pretraining set; each once."""
+    paths = (workspace.pretraining(task, temperature) for task in (CLASSIFIER, PREDICTOR))
+    parts = [rows for path in paths if path.exists() for rows in read_batches(path, KEY)]
+    none = pd.DataFrame(columns=KEY, dtype=float)
+    return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()
+
+
 def read_pretraining(path: Path, label: str) -> pd.DataFrame:
     """Read a pretraining set.
 
