@@ -32,10 +32,10 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
         All rounds, the present one last; None where there are no models or no list.
     """
     cards = [read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR)]
-    listed = workspace.predicted(temperature, "allpairs")
-    if cards[0] is None or cards[1] is None or not listed.exists():
+    listed = (workspace.predicted(temperature, which).exists() for which in ("allpairs", "newpairs"))
+    if cards[0] is None or cards[1] is None or not all(listed):
         return None
-    row = _count(workspace, temperature, settings, cards[0], cards[1], listed)
+    row = _count(workspace, temperature, settings, cards[0], cards[1])
     path = workspace.rounds(temperature, "csv")
     if path.exists():
         before = pd.read_csv(path, float_precision="round_trip")
@@ -51,30 +51,37 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
 
 
 def _count(
-    workspace: Workspace, temperature: str, settings: Settings, classifier: Card, predictor: Card, listed: Path
+    workspace: Workspace, temperature: str, settings: Settings, classifier: Card, predictor: Card
 ) -> dict[str, object]:
     decimals = settings.ij_decimals
     neb = read_neb(workspace, temperature)
-    unfinished = read_unfinished(workspace, temperature)
-    done = pd.concat([neb[[*KEY, DW, QS]], unfinished[KEY]], ignore_index=True)
-    done = pair_keys(done, decimals).join(done[[DW, QS]]).drop_duplicates(KEYS, keep="last")
+    neb = pair_keys(neb, decimals).join(neb[[DW, QS]]).drop_duplicates(KEYS, keep="last")
     used = pd.concat(read_batches(workspace.model_set(CLASSIFIER, temperature, "used"), KEY))
-    done = done.merge(pair_keys(used, decimals), on=KEYS, how="left", indicator="known").query("known == 'left_only'")
-    in_list = [done.merge(pair_keys(rows, decimals), on=KEYS) for rows in read_csv_batches(listed, KEY)]
-    done = pd.concat(in_list) if in_list else done.iloc[:0]
+    neb = neb.merge(pair_keys(used, decimals), on=KEYS, how="left", indicator="known").query("known == 'left_only'")
+    done = _among(neb, workspace.predicted(temperature, "allpairs"), decimals)
+    # No model learns from unfinished pairs; those of earlier rounds are no longer on the list of new pairs.
+    unfinished = pair_keys(read_unfinished(workspace, temperature), decimals).drop_duplicates()
+    unfinished = _among(unfinished, workspace.predicted(temperature, "newpairs"), decimals)
     tls = int((done[QS] < settings.tls_threshold).sum())
+    nebs = len(done) + len(unfinished)
     return {
         "classifier_labels": sum(classifier.sources.values()),
         "predictor_labels": sum(predictor.sources.values()),
-        "nebs": len(done),
+        "nebs": nebs,
         "double_wells": int((done[DW] == 1).sum()),
         "tls": tls,
-        "unfinished": int(done[DW].isna().sum()),
-        "tls_per_neb": tls / len(done) if len(done) else np.nan,
+        "unfinished": len(unfinished),
+        "tls_per_neb": tls / nebs if nebs else np.nan,
         "random_tls_per_neb": random_rate(workspace, temperature, settings.tls_threshold),
         "classifier": classifier.autogluon,
         "predictor": predictor.autogluon,
     }
+
+
+def _among(pairs: pd.DataFrame, listed: Path, decimals: int) -> pd.DataFrame:
+    """The pairs, by their keys, that stand in a list."""
+    found = [pairs.merge(pair_keys(rows, decimals), on=KEYS) for rows in read_csv_batches(listed, KEY)]
+    return pd.concat(found) if found else pairs.iloc[:0]
 
 
 def random_rate(workspace: Workspace, temperature: str, threshold: float) -> float:
