@@ -25,7 +25,7 @@ from MLmodel.errors import UserError
 from MLmodel.exact import Job, calculate, find_calculator, jobs_of
 from MLmodel.figures import NebProfile, neb_profiles, rounds
 from MLmodel.labels import KEYS, calculated, read_pair_list, taught
-from MLmodel.pool import worker_pool
+from MLmodel.pool import as_they_come, worker_pool
 from MLmodel.results import add_double_well, add_non_dw, add_unfinished, alone, read_profiles
 from MLmodel.rounds import does_it_pay, update_rounds
 from MLmodel.tables import pair_keys
@@ -69,13 +69,17 @@ def calculate_one(command: Command, temperature: str) -> None:
             print(f"T = {temperature}: passed over: {line}")
         if len(without_minima) == len(pairs) > 0:
             raise UserError(f"{work.minima(temperature)}: holds the minima of none of the pairs in {source}; add them")
-        print(f"T = {temperature}: {len(jobs) or 'nothing new:'} pairs to calculate: {source}")
-        kinds = run_jobs(command, temperature, jobs)
+        print(f"T = {temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
+        try:
+            kinds = run_jobs(command, temperature, jobs)
+        finally:  # what an interrupted run has found counts in its round
+            table = update_rounds(work, temperature, command.settings)
         if jobs:
             told = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
             print(f"T = {temperature}: {told}: {work.neb(temperature)}")
+        if table is not None:
+            report_rounds(command, temperature, table)
         draw_profiles(command, temperature)
-        report_rounds(command, temperature)
 
 
 def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
@@ -86,6 +90,10 @@ def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
     pairs = read_pair_list(path)
+    keys = pair_keys(pairs, decimals)
+    itself = keys["low"] == keys["high"]
+    if itself.any():
+        raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
     if not given.pairs:
         pairs = without(pairs, taught(work, temperature, decimals), decimals).head(given.top)
     pairs = pairs[~pair_keys(pairs, decimals).duplicated().to_numpy()]
@@ -104,9 +112,10 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job]) -> Counter[str
     kinds: Counter[str] = Counter()
     if not jobs:
         return kinds
+    calculate_job = partial(calculate, settings=settings.neb, root=work.root)
     bar = tqdm(total=len(jobs), desc=f"T = {temperature}: NEB", unit="pair", delay=2, disable=None, leave=False)
     with bar, worker_pool(min(settings.cores, len(jobs))) as pool:
-        for job, verdict in pool.imap_unordered(partial(calculate, settings=settings.neb, root=work.root), jobs):
+        for job, verdict in as_they_come(pool, calculate_job, jobs):
             tqdm.write(f"  {job.pair}: {write(command, temperature, job, verdict)}")
             kinds[verdict.kind] += 1
             bar.update()
@@ -151,12 +160,9 @@ def drawable(record: dict[str, Any]) -> NebProfile:
     return NebProfile(name, lengths, energies, x, Profile(lengths, energies, slopes)(x), levels)
 
 
-def report_rounds(command: Command, temperature: str) -> None:
-    """Bring the table and the picture of the rounds up to date, and say whether going on pays."""
+def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:
+    """Draw the rounds and say whether going on pays."""
     work = command.workspace
-    table = update_rounds(work, temperature, command.settings)
-    if table is None:
-        return
     counts = {name: table[name].to_numpy(float) for name in ("nebs", "double_wells", "tls")}
     title = f"T = {temperature}: TLS found in each round of NEBs"
     rounds(work.rounds(temperature, "png"), **counts, chance=table["random_tls_per_neb"].to_numpy(float), title=title)

@@ -7,6 +7,7 @@ temperature goes from minimum to minimum. A glass that is there is not made agai
 """
 
 import argparse
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ STEPS = multiprocess.Value("q", 0)
 """Sweeps and time steps made by all workers, who inherit it."""
 
 
+HOTTEST = 1.0
+"""ε; of the dynamics."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One glass to make."""
@@ -46,7 +51,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--particles", type=int, default=300, metavar="N", help="particles of a glass (default: %(default)s)")
     add("--glasses", type=int, default=4, help="glasses, numbered from 1 (default: %(default)s)")
-    add("--sweeps", type=int, default=100_000, help="Monte Carlo sweeps at T, N moves each (default: %(default)s)")
+    add(
+        "--sweeps",
+        type=int,
+        default=100_000,
+        help="Monte Carlo sweeps at T, N moves each, in thousands (default: %(default)s)",
+    )
     add(
         "--sampling-temperature",
         type=float,
@@ -104,6 +114,11 @@ def check(command: Command) -> str:
     for name, value in (("-T", command.asked[0]), ("--sampling-temperature", given.sampling_temperature)):
         if not _positive(value):
             raise UserError(f"{name} {value} is not allowed: it is a number above zero")
+    if given.sampling_temperature > HOTTEST:
+        raise UserError(
+            f"--sampling-temperature {given.sampling_temperature} is not allowed: "
+            f"above {HOTTEST} the time step is too long"
+        )
     for name in ("glasses", "sweeps", "quenches", "interval"):
         if getattr(given, name) < 1:
             raise UserError(f"--{name} {getattr(given, name)} is not allowed: it is a whole number above zero")
@@ -119,7 +134,7 @@ def check(command: Command) -> str:
 
 def _positive(value: Any) -> bool:
     try:
-        return bool(0 < float(value) < np.inf)
+        return bool(0 < float(value) < np.inf) and re.fullmatch(r"[\d.eE-]+", str(value)) is not None
     except ValueError:
         return False
 

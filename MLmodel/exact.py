@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from ase.calculators.calculator import CalculatorError
 
 from glass.double_well import Verdict, examine
 from glass.tunnelling import reduced_hbar
@@ -18,6 +19,9 @@ from MLmodel.minimum_files import MinimumError, energy_in_name, read_minimum
 from MLmodel.results import Pair
 from MLmodel.settings import NebSettings, Settings
 from MLmodel.workspace import Workspace
+
+SAME_ENERGY = 1e-3
+"""ε; how far the total energy difference may be from that in the files' names."""
 
 
 class Job(NamedTuple):
@@ -72,10 +76,14 @@ def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
         sys.path.append(str(root.resolve()))
     try:
         found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        problem = "" if callable(found) else f"{function} is no function"
+    except (ImportError, AttributeError, SyntaxError) as error:
+        problem = str(error)
+    if problem:
         raise UserError(
-            f"config.yaml: neb.calculator = {name}: {error}; name it module:function, the module in {root} or installed"
-        ) from None
+            f"config.yaml: neb.calculator = {name}: {problem}; "
+            f"name it module:function, the module in {root} or installed"
+        )
     return found
 
 
@@ -101,9 +109,20 @@ def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict
         )
     except MinimumError as error:
         verdict = Verdict("unfinished", str(error))
-    except ValueError as error:
-        raise UserError(f"{job.files[0]}: the calculator {settings.calculator} says: {error}") from error
-    return job, verdict
+    except (ValueError, NotImplementedError, CalculatorError) as error:
+        raise UserError(f"{job.pair}: neb.calculator = {settings.calculator} can't work on it: {error}") from error
+    return job, check_energies(job, len(start), verdict)
+
+
+def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
+    """Unfinished, if the calculator's energies are not those in the names."""
+    if verdict.path is None:
+        return verdict
+    in_names = n_particles * (job.pair.j - job.pair.i)
+    calculated = verdict.path.energies[-1] - verdict.path.energies[0]
+    if abs(calculated - in_names) <= SAME_ENERGY:
+        return verdict
+    return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")
 
 
 def _atoms(path: Path) -> Atoms:

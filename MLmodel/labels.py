@@ -92,7 +92,7 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
 def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """Pairs whose exact calculation told nothing: ``conf``, ``i``, ``j`` and ``reason``; empty where there are none."""
     path = workspace.unfinished(temperature)
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return pd.DataFrame(columns=[*KEY, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
     return read_pair_list(path)
 
@@ -100,14 +100,16 @@ def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
 def read_pair_list(path: Path) -> pd.DataFrame:
     """Read a CSV with ``conf``, ``i``, ``j`` and perhaps more; UserError if one of them is missing or no number."""
     try:
-        table = pd.read_csv(path, float_precision="round_trip", encoding="utf-8-sig")
+        table = pd.read_csv(
+            path, float_precision="round_trip", encoding="utf-8-sig", index_col=False, skipinitialspace=True
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({error}); give a CSV with the columns conf,i,j") from None
     missing = [name for name in KEY if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; give a CSV with the columns conf,i,j")
-    numbers = table[KEY].apply(pd.to_numeric, errors="coerce")
-    bad = ~np.isfinite(numbers).all(axis=1) | (numbers["conf"] % 1 != 0)
+    numbers = table[KEY].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():
         line = int(np.argmax(bad)) + 2
         raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; mend the line")

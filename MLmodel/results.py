@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from MLmodel.errors import UserError
 from MLmodel.workspace import Workspace
 
@@ -31,8 +33,8 @@ def alone(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which, unlike flock, no worker inherits
+        except (BlockingIOError, PermissionError):
             raise UserError(f"{path.parent}: another run_neb.py writes there; wait until it ends or stop it") from None
         yield
 
@@ -77,12 +79,22 @@ def read_profiles(workspace: Workspace, temperature: str) -> Iterator[dict[str, 
     path = workspace.neb_paths(temperature, "jsonl")
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield json.loads(line)
-            except ValueError:
-                raise UserError(f"{path}: line {number} is damaged; remove the line or the file") from None
+                record = json.loads(line)
+                whole = _is_whole(record)
+            except (ValueError, TypeError, KeyError):
+                whole = False
+            if not whole:
+                raise UserError(f"{path}: line {number} is damaged; remove the line or the file")
+            yield record
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    low, high = map(float, record["levels"])
+    images = np.array([record[name] for name in ("lengths", "energies", "slopes")], float)
+    return low < high and images.ndim == 2 and images.shape[1] >= 3 and {*Pair._fields} <= {*record}
 
 
 def _append(path: Path, line: str) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from MLmodel.card import Card, read_card
+from MLmodel.errors import UserError
 from MLmodel.files import whole
 from MLmodel.labels import KEYS, read_neb, read_unfinished
 from MLmodel.settings import Settings
@@ -38,7 +39,7 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     row = _count(workspace, temperature, settings, cards[0], cards[1])
     path = workspace.rounds(temperature, "csv")
     if path.exists():
-        before = pd.read_csv(path, float_precision="round_trip")
+        before = _read(path, list(row))
         before = before[(before[_MODELS] != [row[name] for name in _MODELS]).any(axis=1)]
     else:
         before = pd.DataFrame()
@@ -48,6 +49,15 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     with whole(path) as part:
         table.to_csv(part, index=False)
     return table
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, float_precision="round_trip")
+        numbers = [name for name in columns if name not in _MODELS]
+        return table.astype(dict.fromkeys(numbers, np.float64))[["round", *columns]].astype({"round": int})
+    except (ValueError, KeyError):
+        raise UserError(f"{path}: not readable; remove it, and it begins anew with the present round") from None
 
 
 def _count(

@@ -90,22 +90,26 @@ def divide(work: Workspace, answers: Workspace) -> None:
     ):
         with whole(work.pretraining(task, T)) as part:
             table.to_feather(part)
-    write_results(work, neb.iloc[first:second])
-    write_results(answers, neb.iloc[second:])
+    part = answers.neb(T).with_name(f".T{T}.part")
+    write_results(part, neb.iloc[second:])
+    write_results(work.neb(T), neb.iloc[first:second])
+    part.rename(answers.neb(T))
+    for kind in ("jsonl", "png"):
+        work.neb_paths(T, kind).unlink(missing_ok=True)  # they show the answers
     print(f"exact results: {len(neb)}; pretraining sets {first}, first round {second - first}, the rest answers")
     print(f"double wells: {(neb[DW] == 1).sum()}, TLS: {(neb[QS] < SETTINGS.tls_threshold).sum()}")
     print(f"unfinished: {len(read_unfinished(work, T))}")
 
 
-def write_results(work: Workspace, neb: pd.DataFrame) -> None:
+def write_results(folder: Path, neb: pd.DataFrame) -> None:
     """Write both NEB files, sorted."""
     neb = neb.sort_values(KEY)
     lines = {0: "", 1: ""}
     for row in neb.itertuples():
         pair = Pair(int(row.conf), row.i, row.j)
         lines[row.is_dw] += f"{pair} {row.quantum_splitting!r}\n" if row.is_dw else f"{pair}\n"
-    write_text(work.non_dw(T), lines[0])
-    write_text(work.new_splittings(T), lines[1])
+    write_text(folder / "NON-DW.txt", lines[0])
+    write_text(folder / "Qs_calculations.txt", lines[1])
 
 
 def judge(work: Workspace, picture: Path | None) -> None:

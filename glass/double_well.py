@@ -103,6 +103,8 @@ def examine(
     path = find_path(calculates, band, tolerance, max_steps)
     if path.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", path)
+    if not np.isfinite(path.force):
+        return Verdict("unfinished", "an energy or a force on the path is not finite", path)
     if not path.converged:
         return Verdict("unfinished", f"force {path.force:.2g} ε/σ after {path.steps} steps; raise neb.max_steps", path)
     try:

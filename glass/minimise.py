@@ -100,7 +100,7 @@ class Minima:
         self._last = label
 
     def _label(self, found: Relaxed) -> str | None:
-        if found.gradient > RELAXED:
+        if not found.gradient <= RELAXED:
             self.unrelaxed += 1
             return None
         energy = found.energy / len(found.positions)

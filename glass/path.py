@@ -160,7 +160,7 @@ def _relax_band(band: "_Band", tolerance: float, max_steps: int, early: bool) ->
     for steps in range(max_steps + 1):
         nudged = band.nudged_forces()
         force = _largest(nudged)
-        last = force <= tolerance or steps == max_steps
+        last = force <= tolerance or steps == max_steps or not np.isfinite(force)
         if last or (early and steps % LOOK_EVERY == LOOK_EVERY - 1):
             third = band.third_minimum(nudged, max(SETTLED, tolerance))
         if third is not None or last:
@@ -225,20 +225,21 @@ class _Band:
         return np.concatenate([[0.0], -_dot(self.forces[1:-1], self.tangents()), [0.0]])
 
     def third_minimum(self, nudged: Array, settled: float) -> Array | None:
-        """Where the lowest settled image in a dip of the profile relaxes to, unless to one of the end points.
+        """Where settled images in dips of the profile relax to, lowest first, unless to one of the end points.
 
-        Such an image is held by next to no force along the path, so that the band too would end there.
+        Hardly any force holds such an image, neither along the path nor across it.
         """
         slopes = self.slopes()
         dips = np.flatnonzero((slopes[1:-2] < 0) & (slopes[2:-1] > 0)) + 1
         images = np.unique([dips, dips + 1])
-        images = images[[_largest(nudged[k - 1 : k]) <= settled for k in images]] if len(images) else images
-        if not len(images):
-            return None
-        lowest = int(images[np.argmin(self.energies[images])])
-        found = relax(self.calculates[lowest], self.positions[lowest])
-        away = min(np.linalg.norm(found.positions - end) for end in (self.positions[0], self.positions[-1]))
-        return found.positions if found.gradient <= RELAXED and away >= SAME_PLACE else None
+        for k in images[np.argsort(self.energies[images])]:
+            if _largest(nudged[k - 1 : k]) > settled:
+                continue
+            found = relax(self.calculates[k], self.positions[k])
+            away = min(np.linalg.norm(found.positions - end) for end in (self.positions[0], self.positions[-1]))
+            if found.gradient <= RELAXED and away >= SAME_PLACE:
+                return found.positions
+        return None
 
 
 class _LBFGS:

@@ -25,6 +25,9 @@ SMALLEST, LARGEST = 0.73, 1.62
 MC_STEP = 0.12
 """σ; side of the cube in which a particle is displaced."""
 
+_LIST_HOLDS = 0.5 * (SKIN - MC_STEP * 3**0.5 / 2)
+"""σ; how far particles may be from where they were listed, so that the next trial still meets all its neighbours."""
+
 SWAPS = 0.2
 """Part of the attempted moves that swap two diameters."""
 
@@ -132,7 +135,7 @@ def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignor
     return energy
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # type: ignore[no-untyped-def]
     """Sweeps of N attempted moves each; positions (N, 3) and diameters (N,) change in place.
 
@@ -169,13 +172,13 @@ def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # t
         if np.random.random() < np.exp(min(0.0, -gain / temperature)):
             change += gain
             positions[i] = place
-            if has_moved(positions[i : i + 1], reference[i : i + 1], 0.5 * SKIN):
+            if has_moved(positions[i : i + 1], reference[i : i + 1], _LIST_HOLDS):
                 first, both = _full_list(positions, box, diameters)
                 reference[:] = positions
     return change
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def molecular_dynamics(positions, velocities, box, diameters, temperature, steps, seed):  # type: ignore[no-untyped-def]
     """Velocity Verlet with Bussi's thermostat, J. Chem. Phys. 126, 014101 (2007); arrays (N, 3) change in place.
 
@@ -274,7 +277,7 @@ def equilibrate(
     """
     for hotter in np.geomspace(max(HOT, temperature), temperature, 20):
         swap_monte_carlo(positions, box, sizes, hotter, max(1, sweeps // 200), _seed(rng))
-    every = max(1, sweeps // FRAMES)
+    every = -(-sweeps // FRAMES)
     energies, places = np.empty(FRAMES), np.empty((FRAMES, *positions.shape))
     for k in range(FRAMES):
         swap_monte_carlo(positions, box, sizes, temperature, every, _seed(rng))

@@ -17,7 +17,7 @@ POINTS = 2000
 """Of the grid."""
 
 MARGIN = 10.0
-"""Energies above the lowest level, in quanta of the narrower end's oscillation, to which the parabolas are followed."""
+"""Height above the highest image to which each parabola is followed, in quanta of its own oscillation."""
 
 ACCURACY = 0.01
 """Relative change of the splitting on a finer and wider grid, above which it is not believed."""

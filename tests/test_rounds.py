@@ -7,6 +7,7 @@ import pytest
 import synthetic
 from synthetic import done, write_neb
 
+from MLmodel.errors import UserError
 from MLmodel.results import Pair, add_unfinished
 from MLmodel.rounds import does_it_pay, random_rate, update_rounds
 from MLmodel.settings import Settings, read_settings
@@ -54,11 +55,11 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
 def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
     row = new_pairs(root).iloc[0]
     add_unfinished(Workspace(root), T, Pair(int(row["conf"]), row["i"], row["j"]), 'a reason, with "quotes"')
+    rounds = update_rounds(Workspace(root), T, Settings())
+    assert (rounds["nebs"].iloc[-1], rounds["unfinished"].iloc[-1]) == (1, 1)
     done("step4_predict_qs", root)
     after = new_pairs(root)
     assert not ((after["i"] == row["i"]) & (after["j"] == row["j"]) & (after["conf"] == row["conf"])).any()
-    rounds = update_rounds(Workspace(root), T, Settings())
-    assert (rounds["nebs"].iloc[-1], rounds["unfinished"].iloc[-1]) == (1, 1)
 
 
 def test_the_rate_at_random_is_the_share_of_tls_in_the_pretraining_set(root):
@@ -66,6 +67,14 @@ def test_the_rate_at_random_is_the_share_of_tls_in_the_pretraining_set(root):
     table = synthetic.read_pairs(root).head(8).assign(quantum_splitting=[0.001, 0.0015, *[0.01] * 6])
     table.to_feather(root / "MLmodel/pretraining-predictor-T01.feather")
     assert random_rate(Workspace(root), T, 0.00151) == 0.25
+
+
+@pytest.mark.parametrize("content", ["", "round,nebs\n1,2\n", "\x00\x01"])
+def test_a_damaged_table_of_rounds_is_named(root, content):
+    path = root / f"output_ML/T{T}/rounds.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"rounds\.csv: not readable"):
+        update_rounds(Workspace(root), T, Settings())
 
 
 @pytest.mark.parametrize(

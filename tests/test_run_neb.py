@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import synthetic
 from ase.calculators.lj import LennardJones
@@ -26,7 +27,7 @@ from glass.tunnelling import reduced_hbar
 from MLmodel.exact import Job, calculate
 from MLmodel.labels import read_neb
 from MLmodel.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
-from MLmodel.results import Pair, _append
+from MLmodel.results import Pair, _append, alone
 from MLmodel.settings import NebSettings
 from MLmodel.workspace import Workspace
 
@@ -71,6 +72,19 @@ def minima(root):
 def atoms_of(path):
     minimum = read_minimum(path)
     return make_atoms(minimum.positions, minimum.diameters, minimum.box)
+
+
+def start(root):
+    command = [sys.executable, str(synthetic.ROOT / "run_neb.py"), "--workspace", str(root)]
+    process = subprocess.Popen(
+        [*command, "--pairs", str(root / "pairs.csv")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    process.stdout.readline()  # it has begun
+    return process
 
 
 def test_every_pair_gets_one_verdict(calculated):
@@ -121,24 +135,19 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
 def test_a_second_run_finds_nothing_to_do(calculated, tmp_path):
     root = copy(calculated[0], tmp_path)
     before = results(root)
-    assert "nothing new" in done("run_neb", root, "--pairs", root / "pairs.csv")
+    assert "no new pairs" in done("run_neb", root, "--pairs", root / "pairs.csv")
     assert results(root) == before
 
 
 def test_killed_ten_times_it_ends_with_the_same_files(glass, calculated, tmp_path):
     root = copy(glass, tmp_path)
-    command = [sys.executable, str(synthetic.ROOT / "run_neb.py"), "--workspace", str(root)]
-    command += ["--pairs", str(root / "pairs.csv")]
     random.seed(1)
     counts = []
     for _ in range(10):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-        with process.stdout as said:
-            said.readline()  # it has begun
-            time.sleep(random.uniform(0.0, 2.5))
-            os.kill(process.pid, signal.SIGKILL)  # the workers must find out by themselves
-            said.read()  # ends when the last worker has
-        process.wait()
+        process = start(root)
+        time.sleep(random.uniform(0.0, 2.5))
+        os.kill(process.pid, signal.SIGKILL)  # the workers must find out by themselves
+        process.communicate(timeout=60)  # ends when the last worker has
         counts.append(sum(len(lines) for lines in results(root).values()))
     assert len(set(counts)) > 2, "never killed in the middle of the work"
     done("run_neb", root, "--pairs", root / "pairs.csv")
@@ -178,7 +187,12 @@ def test_a_missing_minimum_is_named_and_the_others_are_calculated(glass, tmp_pat
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("conf,i\n1,0.2\n", "no column j"), ("conf,i,j\n1,0.2,x\n", "line 2"), ("", "not readable")],
+    [
+        ("conf,i\n1,0.2\n", "no column j"),
+        ("conf,i,j\n1,0.2,x\n", "line 2"),
+        ("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n", "line 3: i and j are the same minimum"),
+        ("", "not readable"),
+    ],
 )
 def test_a_broken_list_of_pairs_is_named(glass, tmp_path, content, says):
     (tmp_path / "pairs.csv").write_text(content)
@@ -191,11 +205,53 @@ def test_without_a_list_it_says_where_one_comes_from(glass):
     assert "step4_predict_qs.py" in refused("run_neb", glass)
 
 
-@pytest.mark.parametrize("name", ["nowhere:calculator", "math:nothing", "glass.soft_spheres:calculator:x"])
+@pytest.mark.parametrize("name", ["nowhere:calculator", "math:nothing", "math:pi", "glass.soft_spheres:calculator:x"])
 def test_a_calculator_that_is_not_there_is_named(glass, tmp_path, name):
     (tmp_path / "config.yaml").write_text(f"neb: {{calculator: '{name}'}}\n")
     said = refused("run_neb", glass, "--config", tmp_path / "config.yaml", "--pairs", glass / "pairs.csv")
     assert name in said
+
+
+def test_an_empty_list_and_an_emptied_file_of_unfinished_pairs_are_nothing_to_do(glass, tmp_path):
+    root = copy(glass, tmp_path)
+    (root / "pairs.csv").write_text("conf,i,j\n")
+    (root / f"NEB_calculations/T{T}").mkdir(parents=True)
+    (root / f"NEB_calculations/T{T}/unfinished.csv").write_text("conf,i,j,reason\n")
+    assert "no new pairs" in done("run_neb", root, "--pairs", root / "pairs.csv")
+
+
+def test_a_file_under_the_name_of_another_minimum_is_unfinished(glass, tmp_path):
+    root = copy(glass, tmp_path)
+    i, j, other = minima(root)[:3]
+    shutil.copy(other, j)
+    (root / "pairs.csv").write_text(f"conf,i,j\n1,{i.stem},{j.stem}\n")
+    assert "in the files' names" in done("run_neb", root, "--pairs", root / "pairs.csv")
+
+
+def test_a_damaged_file_of_profiles_is_named(calculated, tmp_path):
+    root = copy(calculated[0], tmp_path)
+    profiles = root / f"output_ML/T{T}/neb_paths.jsonl"
+    profiles.write_text(profiles.read_text() + "{}\n")
+    assert f"line {len(profiles.read_text().splitlines())}" in refused("run_neb", root, "--pairs", root / "pairs.csv")
+
+
+def test_two_runs_do_not_write_to_the_same_files(glass, tmp_path):
+    root = copy(glass, tmp_path)
+    with alone(Workspace(root).neb_lock(T)):
+        assert "another run_neb.py" in refused("run_neb", root, "--pairs", root / "pairs.csv")
+    assert not results(root)
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_word(glass, tmp_path):
+    root = copy(glass, tmp_path)
+    process = start(root)
+    while not (workers := psutil.Process(process.pid).children()):
+        assert process.poll() is None
+    workers[0].kill()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "run again" in said
+    done("run_neb", root, "--pairs", root / "pairs.csv")
 
 
 def test_a_line_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
