@@ -13,7 +13,8 @@ STEPS = step1_train_dw.py step2_classify_dw.py step3_train_qs.py step4_predict_q
 .DELETE_ON_ERROR:
 
 round: .venv/installed
-	for step in step0_collect.py $(STEPS) validate_dw.py validate_qs.py; do \
+	for step in step0_collect.py step1_train_dw.py step2_classify_dw.py step3_train_qs.py \
+	  validate_dw.py validate_qs.py step4_predict_qs.py; do \
 	  $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
 
 loop: .venv/installed
