@@ -45,7 +45,9 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
         before = pd.DataFrame()
     row["round"] = len(before) + 1
     table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)]
-    table = table[["round", *(name for name in row if name != "round")]]
+    rates = ("tls_per_neb", "random_tls_per_neb")
+    counts = [name for name in row if name not in (*_MODELS, *rates)]
+    table = table[["round", *(name for name in row if name != "round")]].astype(dict.fromkeys(counts, int))
     with whole(path) as part:
         table.to_csv(part, index=False)
     return table

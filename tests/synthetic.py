@@ -1,7 +1,4 @@
-"""Made-up glasses: minima with local rearrangements, and labels from a rule instead of NEBs.
-
-For the tests, and to try the steps without data of one's own: ``python tests/synthetic.py DIR`` makes a workspace.
-"""
+"""Made-up glasses: minima with local rearrangements, and labels from a rule instead of NEBs."""
 
 import os
 import signal
@@ -129,16 +126,3 @@ def interrupt(script, workspace, when, with_signal=signal.SIGINT, group=True):
     (os.killpg if group else os.kill)(process.pid, with_signal)
     process.out, process.err = process.communicate(timeout=60)
     return process
-
-
-def demonstrate(root):
-    """A workspace to try the steps on: six glasses of 60 minima, and the rule's answer for a fifth of the pairs."""
-    make_workspace(root, glasses=6, n_minima=60)
-    (root / "config.yaml").unlink()
-    done("step0_collect", root)
-    write_neb(root, read_pairs(root).sample(frac=0.2, random_state=0))
-    print(f"made-up workspace: {root}; next: make round WORKSPACE={root}")
-
-
-if __name__ == "__main__":
-    demonstrate(Path(sys.argv[1]))
