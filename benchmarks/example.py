@@ -94,11 +94,14 @@ def divide(work: Workspace, answers: Workspace) -> None:
     write_results(part, neb.iloc[second:])
     write_results(work.neb(T), neb.iloc[first:second])
     part.rename(answers.neb(T))
+    unfinished = read_unfinished(work, T).sort_values(KEY)
+    with whole(work.unfinished(T)) as part:
+        unfinished.to_csv(part, index=False)
     for kind in ("jsonl", "png"):
         work.neb_paths(T, kind).unlink(missing_ok=True)  # they show the answers
     print(f"exact results: {len(neb)}; pretraining sets {first}, first round {second - first}, the rest answers")
     print(f"double wells: {(neb[DW] == 1).sum()}, TLS: {(neb[QS] < SETTINGS.tls_threshold).sum()}")
-    print(f"unfinished: {len(read_unfinished(work, T))}")
+    print(f"unfinished: {len(unfinished)}")
 
 
 def write_results(folder: Path, neb: pd.DataFrame) -> None:
