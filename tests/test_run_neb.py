@@ -18,6 +18,7 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 from synthetic import done, refused
 from test_soft_spheres import make_atoms
+from threadpoolctl import threadpool_limits
 
 from glass import path as band
 from glass.double_well import energy_and_forces_of, examine
@@ -32,6 +33,13 @@ from MLmodel.settings import NebSettings
 from MLmodel.workspace import Workspace
 
 T = "0.15"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in the workers: threads of small matrix products only get in each other's way."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
