@@ -223,7 +223,7 @@ def test_a_calculator_that_is_not_there_is_named(glass, tmp_path, name):
 def test_an_empty_list_and_an_emptied_file_of_unfinished_pairs_are_nothing_to_do(glass, tmp_path):
     root = copy(glass, tmp_path)
     (root / "pairs.csv").write_text("conf,i,j\n")
-    (root / f"NEB_calculations/T{T}").mkdir(parents=True)
+    (root / f"NEB_calculations/T{T}").mkdir(parents=True, exist_ok=True)
     (root / f"NEB_calculations/T{T}/unfinished.csv").write_text("conf,i,j,reason\n")
     assert "no new pairs" in done("run_neb", root, "--pairs", root / "pairs.csv")
 
