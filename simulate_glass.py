@@ -24,7 +24,7 @@ from MLmodel.command import Command, run
 from MLmodel.errors import UserError
 from MLmodel.files import write_text
 from MLmodel.minimum_files import Minimum, write_minimum
-from MLmodel.pool import worker_pool
+from MLmodel.pool import check_alive, worker_pool
 from MLmodel.workspace import Workspace
 
 STEPS = multiprocess.Value("q", 0)
@@ -85,12 +85,15 @@ def main(command: Command) -> None:
         worker_pool(min(command.settings.cores, max(1, len(jobs)))) as pool,
         tqdm(total=len(jobs) * length, desc="steps", unit_scale=True, delay=2, disable=None, leave=False) as bar,
     ):
+        workers = list(pool._pool)
         waiting = [pool.apply_async(make_glass, (job,)) for job in jobs]
         while waiting:
             waiting[0].wait(0.5)
             bar.update(STEPS.value - bar.n)
             if waiting[0].ready():
                 bar.write(waiting.pop(0).get())
+            else:
+                check_alive(workers)
     print(f"{len(jobs) or 'no new'} glasses made; next: step0_collect.py")
 
 

@@ -23,7 +23,7 @@ def as_they_come(pool: Any, function: Callable[[Any], Any], jobs: Iterable[Any])
     Raises
     ------
     UserError
-        If a worker was ended from outside: a pool would wait for its result forever.
+        If a worker was ended from outside.
     """
     workers = list(pool._pool)
     results = pool.imap_unordered(function, jobs)
@@ -33,8 +33,13 @@ def as_they_come(pool: Any, function: Callable[[Any], Any], jobs: Iterable[Any])
         except StopIteration:
             return
         except multiprocess.TimeoutError:
-            if not all(worker.is_alive() for worker in workers):
-                raise UserError("a worker process was ended, perhaps for want of memory; run again") from None
+            check_alive(workers)
+
+
+def check_alive(workers: Iterable[Any]) -> None:
+    """Raise UserError if a worker was ended from outside: a pool would wait for its result forever."""
+    if not all(worker.is_alive() for worker in workers):
+        raise UserError("a worker process was ended, perhaps for want of memory; run again")
 
 
 def _prepare() -> None:
