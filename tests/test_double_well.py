@@ -13,7 +13,7 @@ HEIGHT, HALF, BEND, STIFF = 0.02, 0.2, 2.0, 400.0
 
 
 def valley(positions):
-    """V = HEIGHT ((x/HALF)² − 1)² + ½ STIFF (y − BEND x²)² of one particle; stiff, so that paths follow the parabola."""
+    """V = HEIGHT ((x/HALF)² − 1)² + ½ STIFF (y − BEND x²)² of one particle; paths follow its stiff valley."""
     x, y, z = positions[0]
     off = y - BEND * x**2
     energy = HEIGHT * ((x / HALF) ** 2 - 1) ** 2 + 0.5 * STIFF * (off**2 + z**2)
