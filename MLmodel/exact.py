@@ -108,7 +108,7 @@ def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict
             reduced=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
         )
     except MinimumError as error:
-        verdict = Verdict("unfinished", str(error))
+        return job, Verdict("unfinished", str(error))
     except (ValueError, NotImplementedError, CalculatorError) as error:
         raise UserError(f"{job.pair}: neb.calculator = {settings.calculator} can't work on it: {error}") from error
     return job, check_energies(job, len(start), verdict)

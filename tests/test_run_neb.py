@@ -236,6 +236,14 @@ def test_a_file_under_the_name_of_another_minimum_is_unfinished(glass, tmp_path)
     assert "in the files' names" in done("run_neb", root, "--pairs", root / "pairs.csv")
 
 
+def test_a_truncated_minimum_is_unfinished(glass, tmp_path):
+    root = copy(glass, tmp_path)
+    i, j = minima(root)[:2]
+    j.write_bytes(j.read_bytes()[:-5])
+    (root / "pairs.csv").write_text(f"conf,i,j\n1,{i.stem},{j.stem}\n")
+    assert f"unfinished: {j.name}: the file ends" in done("run_neb", root, "--pairs", root / "pairs.csv")
+
+
 def test_a_damaged_file_of_profiles_is_named(calculated, tmp_path):
     root = copy(calculated[0], tmp_path)
     profiles = root / f"output_ML/T{T}/neb_paths.jsonl"
