@@ -43,11 +43,10 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
         before = before[(before[_MODELS] != [row[name] for name in _MODELS]).any(axis=1)]
     else:
         before = pd.DataFrame()
-    row["round"] = len(before) + 1
-    table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)]
+    row = {"round": len(before) + 1, **row}
     rates = ("tls_per_neb", "random_tls_per_neb")
     counts = [name for name in row if name not in (*_MODELS, *rates)]
-    table = table[["round", *(name for name in row if name != "round")]].astype(dict.fromkeys(counts, int))
+    table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)].astype(dict.fromkeys(counts, int))
     with whole(path) as part:
         table.to_csv(part, index=False)
     return table
