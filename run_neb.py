@@ -24,11 +24,11 @@ from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.exact import Job, calculate, find_calculator, jobs_of
 from MLmodel.figures import NebProfile, neb_profiles, rounds
-from MLmodel.labels import KEYS, calculated, read_pair_list, taught
+from MLmodel.keys import among, pair_keys
+from MLmodel.labels import calculated, read_pair_list, taught
 from MLmodel.pool import as_they_come, worker_pool
 from MLmodel.results import add_double_well, add_non_dw, add_unfinished, alone, read_profiles
 from MLmodel.rounds import does_it_pay, update_rounds
-from MLmodel.tables import pair_keys
 
 DRAWN = 6
 """Profiles in the picture."""
@@ -95,15 +95,9 @@ def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
     if itself.any():
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
     if not given.pairs:
-        pairs = without(pairs, taught(work, temperature, decimals), decimals).head(given.top)
+        pairs = pairs[~among(pair_keys(pairs, decimals), taught(work, temperature, decimals))].head(given.top)
     pairs = pairs[~pair_keys(pairs, decimals).duplicated().to_numpy()]
-    return without(pairs, calculated(work, temperature, decimals), decimals), path
-
-
-def without(pairs: pd.DataFrame, known: pd.DataFrame, decimals: int) -> pd.DataFrame:
-    """The pairs whose keys are not among the known."""
-    merged = pair_keys(pairs, decimals).merge(known, on=KEYS, how="left", indicator=True)
-    return pairs[(merged["_merge"] == "left_only").to_numpy()]
+    return pairs[~among(pair_keys(pairs, decimals), calculated(work, temperature, decimals))], path
 
 
 def run_jobs(command: Command, temperature: str, jobs: list[Job]) -> Counter[str]:

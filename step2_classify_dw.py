@@ -16,9 +16,10 @@ from MLmodel.card import Card, read_card
 from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date
+from MLmodel.keys import PAIR_COLUMNS
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.settings import ClassifySettings
-from MLmodel.tables import BATCH, KEY, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
+from MLmodel.tables import BATCH, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
 from MLmodel.workspace import CLASSIFIER
 
 
@@ -58,8 +59,8 @@ def classify(command: Command, card: Card, tables: list[Path], target: Path) -> 
     model = Model(command.workspace, card)
     features = common_features(tables)
     looked_at = double_wells = 0
-    with csv_writer(target, [*KEY, PROBABILITY, *features]) as write:
-        for rows in under_ceilings(command.settings.classify, tables, [*KEY, *features]):
+    with csv_writer(target, [*PAIR_COLUMNS, PROBABILITY, *features]) as write:
+        for rows in under_ceilings(command.settings.classify, tables, [*PAIR_COLUMNS, *features]):
             rows = rows.assign(**{PROBABILITY: model.predict(rows)})
             looked_at += len(rows)
             rows = rows[rows[PROBABILITY] > 0.5]

@@ -20,9 +20,10 @@ from MLmodel.card import Card, read_card
 from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date
-from MLmodel.labels import KEYS, calculated
+from MLmodel.keys import PAIR_COLUMNS, among, pair_keys
+from MLmodel.labels import calculated
 from MLmodel.model import Model, check_features, find_card
-from MLmodel.tables import BATCH, KEY, QS, csv_columns, csv_writer, pair_keys, read_csv_batches
+from MLmodel.tables import BATCH, QS, csv_columns, csv_writer, read_csv_batches
 from MLmodel.workspace import PREDICTOR
 
 NEXT = 10
@@ -63,7 +64,7 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
     """Write both lists, smallest splitting first."""
     decimals = command.settings.ij_decimals
     model = Model(command.workspace, card)
-    columns = [*KEY, QS, *(name for name in csv_columns(double_wells) if name not in (*KEY, QS))]
+    columns = [*PAIR_COLUMNS, QS, *(name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS))]
     done = calculated(command.workspace, card.temperature, decimals)
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
@@ -72,8 +73,7 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
     ):
         for rows in _sorted_by_splitting(_predicted(model, double_wells, columns), spool, columns):
             write_all(rows)
-            known = pair_keys(rows, decimals).merge(done, on=KEYS, how="left", indicator=True)["_merge"] == "both"
-            write_new(rows[~known.to_numpy()])
+            write_new(rows[~among(pair_keys(rows, decimals), done)])
 
 
 def _predicted(model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from MLmodel.errors import UserError
 from MLmodel.features import geometry_columns, pair_geometry
 from MLmodel.files import fingerprint, whole
-from MLmodel.minima import Glass, find_keys, label_key
+from MLmodel.keys import find_keys, minimum_keys, minimum_names
+from MLmodel.minima import Glass
 from MLmodel.settings import Settings
 from MLmodel.tables import BATCH, open_table
 
@@ -110,7 +111,7 @@ def collect(glass: Glass, record: Record, transitions: pd.DataFrame | None, targ
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
     schema = schema.with_metadata({RECORD: json.dumps(asdict(record))})
     old = _OldRows(target, glass, record)
-    labels = glass.keys / 10.0**record.ij_decimals
+    labels = minimum_names(glass.keys, record.ij_decimals)
     last = np.searchsorted(glass.energies, glass.energies + record.max_delta_E / glass.n_particles, side="right")
     total = int((last - np.arange(len(last)) - 1).sum())
     computed = 0
@@ -191,7 +192,7 @@ class _OldRows:
         for k in range(reader.num_record_batches):
             batch = reader.get_batch(k)
             if batch.num_rows:
-                ends = label_key([batch["i"][0].as_py(), batch["i"][batch.num_rows - 1].as_py()], self.decimals)
+                ends = minimum_keys([batch["i"][0].as_py(), batch["i"][batch.num_rows - 1].as_py()], self.decimals)
                 self.batches.append((int(ends[0]), int(ends[1]), batch))
 
     def take(self, block: _Block) -> tuple[NDArray[np.float64], Index]:
@@ -210,7 +211,7 @@ class _OldRows:
 
     def _match(self, batch: pa.RecordBatch, block: _Block) -> tuple[Index, NDArray[np.float64]]:
         """Rows of the block that stand in an old batch, and their values."""
-        first, second = (self._index_of(label_key(batch[name].to_numpy(), self.decimals)) for name in ("i", "j"))
+        first, second = (self._index_of(minimum_keys(batch[name].to_numpy(), self.decimals)) for name in ("i", "j"))
         known = (first >= block.start) & (first < block.stop) & (second >= 0)
         first, second = first[known], second[known]
         rows = block.row_of[first - block.start] + second - first - 1
@@ -260,7 +261,7 @@ def read_transitions(path: Path) -> pd.DataFrame:
 
 def _counts(transitions: pd.DataFrame, glass: Glass, decimals: int) -> "pd.Series[float]":
     """Counts by i · n_minima + j, the indices of the two minima; those of other minima are left out."""
-    one, other = (find_keys(glass.keys, label_key(transitions[name], decimals)) for name in ("i", "j"))
+    one, other = (find_keys(glass.keys, minimum_keys(transitions[name], decimals)) for name in ("i", "j"))
     known = (one >= 0) & (other >= 0)
     code = one * len(glass.keys) + other
     return transitions["count"].astype(float)[known].groupby(code[known]).sum()

@@ -14,9 +14,9 @@ from ase.calculators.calculator import CalculatorError
 from glass.double_well import Verdict, examine
 from glass.tunnelling import reduced_hbar
 from MLmodel.errors import UserError
-from MLmodel.minima import label_key, minimum_files
+from MLmodel.keys import Pair, minimum_keys, minimum_names, pair_keys
+from MLmodel.minima import minimum_files
 from MLmodel.minimum_files import MinimumError, energy_in_name, read_minimum
-from MLmodel.results import Pair
 from MLmodel.settings import NebSettings, Settings
 from MLmodel.workspace import Workspace
 
@@ -37,27 +37,25 @@ def jobs_of(
     """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing."""
     decimals = settings.ij_decimals
     jobs, missing = [], []
-    for conf, of_glass in pairs.groupby("conf", sort=False):
-        folder = workspace.glass(temperature, int(conf))
-        files = _by_key(folder, decimals) if folder.is_dir() else {}
-        labels = np.sort(of_glass[["i", "j"]].to_numpy(), axis=1)
-        keys = label_key(labels, decimals)
-        for row, (low, high) in zip(of_glass.index, keys.tolist(), strict=True):
-            pair = Pair(int(conf), low / 10.0**decimals, high / 10.0**decimals)
-            if low in files and high in files:
-                jobs.append((row, Job(pair, (files[low], files[high]))))
-            else:
-                gone = pair.i if low not in files else pair.j
-                missing.append(f"{pair}: no minimum {gone!r} in {folder}")
-    place = {row: number for number, row in enumerate(pairs.index)}
-    return [job for _, job in sorted(jobs, key=lambda one: place[one[0]])], missing
+    files: dict[int, dict[int, Path]] = {}
+    for conf, low, high in pair_keys(pairs, decimals).itertuples(index=False):
+        folder = workspace.glass(temperature, conf)
+        if conf not in files:
+            files[conf] = _files_by_key(folder, decimals) if folder.is_dir() else {}
+        pair = Pair(conf, *minimum_names([low, high], decimals).tolist())
+        gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in files[conf]]
+        if gone:
+            missing.append(f"{pair}: no minimum {gone[0]!r} in {folder}")
+        else:
+            jobs.append(Job(pair, (files[conf][low], files[conf][high])))
+    return jobs, missing
 
 
-def _by_key(folder: Path, decimals: int) -> dict[int, Path]:
+def _files_by_key(folder: Path, decimals: int) -> dict[int, Path]:
     files: dict[int, Path] = {}
     for path in minimum_files(folder):
         try:
-            files.setdefault(int(label_key(energy_in_name(path), decimals)), path)
+            files.setdefault(int(minimum_keys(energy_in_name(path), decimals)), path)
         except MinimumError:
             continue
     return files

@@ -10,21 +10,9 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from MLmodel.errors import UserError
-from MLmodel.tables import (
-    DW,
-    KEY,
-    NEEDED,
-    QS,
-    check_columns,
-    feature_columns,
-    open_table,
-    pair_keys,
-    read_batches,
-)
+from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from MLmodel.tables import DW, NEEDED, QS, check_columns, feature_columns, open_table, read_batches
 from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
-
-KEYS = ["conf", "low", "high"]
-"""What :func:`MLmodel.tables.pair_keys` gives: the glass and the two labels, whichever came first."""
 
 # Columns of ours that no user's feature is called like.
 ORIGIN = "origin of the label"
@@ -52,7 +40,7 @@ def read_neb(workspace: Workspace, temperature: str) -> pd.DataFrame:
     parts = [_read_lines(path, splitting=False) for path in paths]
     parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
     if not parts:
-        return pd.DataFrame(columns=[*KEY, DW, QS, ORIGIN]).astype({"conf": np.int64, "i": float, "j": float})
+        return pd.DataFrame(columns=[*PAIR_COLUMNS, DW, QS, ORIGIN]).astype({"conf": np.int64, "i": float, "j": float})
     return pd.concat(parts, ignore_index=True)
 
 
@@ -93,7 +81,7 @@ def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """Pairs whose exact calculation told nothing: ``conf``, ``i``, ``j`` and ``reason``; empty where there are none."""
     path = workspace.unfinished(temperature)
     if not path.exists() or path.stat().st_size == 0:
-        return pd.DataFrame(columns=[*KEY, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
+        return pd.DataFrame(columns=[*PAIR_COLUMNS, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
     return read_pair_list(path)
 
 
@@ -105,10 +93,10 @@ def read_pair_list(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({error}); give a CSV with the columns conf,i,j") from None
-    missing = [name for name in KEY if name not in table]
+    missing = [name for name in PAIR_COLUMNS if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; give a CSV with the columns conf,i,j")
-    numbers = table[KEY].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    numbers = table[PAIR_COLUMNS].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():
         line = int(np.argmax(bad)) + 2
@@ -118,15 +106,15 @@ def read_pair_list(path: Path) -> pd.DataFrame:
 
 def calculated(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
     """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
-    parts = [read(workspace, temperature)[KEY] for read in (read_neb, read_unfinished)]
+    parts = [read(workspace, temperature)[PAIR_COLUMNS] for read in (read_neb, read_unfinished)]
     return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
 
 
 def taught(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
     """Keys of all pairs that stand in a pretraining set; each once."""
     paths = (workspace.pretraining(task, temperature) for task in (CLASSIFIER, PREDICTOR))
-    parts = [rows for path in paths if path.exists() for rows in read_batches(path, KEY)]
-    none = pd.DataFrame(columns=KEY, dtype=float)
+    parts = [rows for path in paths if path.exists() for rows in read_batches(path, PAIR_COLUMNS)]
+    none = pd.DataFrame(columns=PAIR_COLUMNS, dtype=float)
     return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()
 
 
@@ -151,13 +139,13 @@ def read_pretraining(path: Path, label: str) -> pd.DataFrame:
         If the set is unreadable, lacks a column, or has a value that is not allowed.
     """
     schema = open_table(path).schema
-    check_columns(path, schema, [*KEY, label])
+    check_columns(path, schema, [*PAIR_COLUMNS, label])
     features = feature_columns(schema)
     try:
-        table = pd.concat(read_batches(path, [*KEY, *features, label]), ignore_index=True)
+        table = pd.concat(read_batches(path, [*PAIR_COLUMNS, *features, label]), ignore_index=True)
     except (ValueError, pa.ArrowInvalid):
         raise UserError(f"{path}: no row in it; remove the file or fill it") from None
-    known = [*KEY, *(name for name in features if name not in ("Tij", "Tji")), label]
+    known = [*PAIR_COLUMNS, *(name for name in features if name not in ("Tij", "Tji")), label]
     unknown = ~np.isfinite(table[known].to_numpy(np.float64))
     if unknown.any():
         row, column = np.argwhere(unknown)[0]
@@ -178,10 +166,10 @@ def check_no_contradiction(known: Sequence[pd.DataFrame], decimals: int) -> None
     if not parts:
         return
     keys = pd.concat(parts, ignore_index=True)
-    both = keys[keys.groupby(KEYS)["label"].transform("nunique") > 1]
+    both = keys[keys.groupby(KEY_COLUMNS)["label"].transform("nunique") > 1]
     if both.empty:
         return
-    pairs = [" and ".join(group) for _, group in both.groupby(KEYS)["origin"]]
+    pairs = [" and ".join(group) for _, group in both.groupby(KEY_COLUMNS)["origin"]]
     listed = "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
     raise UserError(f"{len(pairs)} pairs are a double well in one place and none in another; keep one: {listed}")
 
@@ -203,15 +191,17 @@ def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -
     DataFrame
         As in the tables, with the further columns of ``known``.
     """
-    wanted = pair_keys(known, decimals).join(known.drop(columns=KEY))
+    wanted = pair_keys(known, decimals).join(known.drop(columns=PAIR_COLUMNS))
     found = []
     for path in tqdm(tables, desc="joining", unit="table", delay=2, disable=None, leave=False):
         for rows in read_batches(path):
             rows = rows[rows["conf"].isin(wanted["conf"])]
             keys = pair_keys(rows, decimals)
-            merged = keys.reset_index(names="row").merge(wanted, on=KEYS)
+            merged = keys.reset_index(names="row").merge(wanted, on=KEY_COLUMNS)
             if len(merged):
-                found.append(rows.loc[merged["row"]].reset_index(drop=True).join(merged.drop(columns=["row", *KEYS])))
+                found.append(
+                    rows.loc[merged["row"]].reset_index(drop=True).join(merged.drop(columns=["row", *KEY_COLUMNS]))
+                )
     if not found:
         return known.iloc[:0]
     return pd.concat(found, ignore_index=True).astype({"conf": np.int64})
@@ -266,10 +256,10 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
     if label == QS:
         neb = neb[neb[DW] == 1]
     pretraining = workspace.pretraining(CLASSIFIER if label == DW else PREDICTOR, temperature)
-    known = [neb[[*KEY, label, ORIGIN]]]
+    known = [neb[[*PAIR_COLUMNS, label, ORIGIN]]]
     if pretraining.exists():
         known.append(read_pretraining(pretraining, label))
-        of_each.append([name for name in known[1] if name not in (*KEY, label, ORIGIN)])
+        of_each.append([name for name in known[1] if name not in (*PAIR_COLUMNS, label, ORIGIN)])
         report.append(f"pretraining set: {len(known[1])} pairs ({pretraining})")
     found = dict.fromkeys(name for names in of_each for name in names)
     features = [name for name in found if all(name in names for names in of_each)]
@@ -284,7 +274,7 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
     joined = join_to_tables(neb, tables, decimals)
     report.append(f"NEB results: {len(neb)} pairs, {len(neb) - len(joined)} of them in no pair table and not used")
     sources = [joined.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in known[1:])]
-    columns = [*KEY, *features, label, SOURCE]
+    columns = [*PAIR_COLUMNS, *features, label, SOURCE]
     table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
     once = table[~pair_keys(table, decimals).duplicated()]
     if once.empty:

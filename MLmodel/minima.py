@@ -7,45 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from MLmodel.errors import UserError
 from MLmodel.features import largest_displacement
+from MLmodel.keys import minimum_keys
 from MLmodel.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum
 
 SAME_PLACE = 1e-10
 """σ; two minima whose largest displacement is smaller are one."""
 
 Array = NDArray[np.float64]
-
-
-def label_key(labels: ArrayLike, decimals: int) -> NDArray[np.int64]:
-    """Labels of minima as whole numbers, so that float noise can't tell two apart.
-
-    Parameters
-    ----------
-    labels : array_like of shape (n,)
-        Energy per particle in ε, or any other number that names a minimum.
-    decimals : int
-        Labels are equal when they are equal to so many decimals.
-
-    Raises
-    ------
-    UserError
-        If a label is too large to have so many decimals.
-    """
-    keys = np.rint(np.asarray(labels, dtype=np.float64) * 10.0**decimals)
-    if keys.size and np.abs(keys).max() >= 2.0**63:
-        largest = np.abs(labels).max()
-        raise UserError(f"config.yaml: ij_decimals = {decimals} is too many for the label {largest:g}; lower it")
-    return keys.astype(np.int64)
-
-
-def find_keys(among: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index of each key in a sorted array that is not empty; −1 where it is not there."""
-    place = np.minimum(np.searchsorted(among, keys), len(among) - 1)
-    return np.where(among[place] == keys, place, -1)
 
 
 @dataclass(frozen=True)
@@ -133,7 +105,7 @@ def load_glass(
     glass = Glass(
         files=[read[k][1] for k in keep],
         energies=energies,
-        keys=label_key(energies, decimals),
+        keys=minimum_keys(energies, decimals),
         positions=positions if len(keep) == len(read) else positions[keep],
         box=box,
     )
@@ -164,7 +136,7 @@ def _of_one_system(read: _Read, rejected: dict[str, str]) -> _Read:
 def _with_own_label(read: _Read, decimals: int, rejected: dict[str, str]) -> _Read:
     owner: dict[int, str] = {}
     for energy, name, _ in read:
-        key = int(label_key(energy, decimals))
+        key = int(minimum_keys(energy, decimals))
         if key in owner:
             rejected[name] = f"the same energy to {decimals} decimals as {owner[key]}"
         else:

@@ -8,23 +8,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from MLmodel.errors import UserError
+from MLmodel.keys import Pair
 from MLmodel.workspace import Workspace
-
-
-class Pair(NamedTuple):
-    """A pair of minima by its labels, the lower energy first."""
-
-    conf: int
-    i: float
-    j: float
-
-    def __str__(self) -> str:
-        return f"Cnf-{self.conf} {float(self.i)!r}_{float(self.j)!r}"
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from scipy.stats import binomtest
 from MLmodel.card import Card, read_card
 from MLmodel.errors import UserError
 from MLmodel.files import whole
-from MLmodel.labels import KEYS, read_neb, read_unfinished
+from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
+from MLmodel.labels import read_neb, read_unfinished
 from MLmodel.settings import Settings
-from MLmodel.tables import DW, KEY, QS, pair_keys, read_batches, read_csv_batches
+from MLmodel.tables import DW, QS, read_batches, read_csv_batches
 from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 _MODELS = ["classifier", "predictor"]
@@ -66,9 +67,9 @@ def _count(
 ) -> dict[str, object]:
     decimals = settings.ij_decimals
     neb = read_neb(workspace, temperature)
-    neb = pair_keys(neb, decimals).join(neb[[DW, QS]]).drop_duplicates(KEYS, keep="last")
-    used = pd.concat(read_batches(workspace.model_set(CLASSIFIER, temperature, "used"), KEY))
-    neb = neb.merge(pair_keys(used, decimals), on=KEYS, how="left", indicator="known").query("known == 'left_only'")
+    neb = pair_keys(neb, decimals).join(neb[[DW, QS]]).drop_duplicates(KEY_COLUMNS, keep="last")
+    used = pd.concat(read_batches(workspace.model_set(CLASSIFIER, temperature, "used"), PAIR_COLUMNS))
+    neb = neb[~among(neb, pair_keys(used, decimals))]
     done = _among(neb, workspace.predicted(temperature, "allpairs"), decimals)
     # No model learns from unfinished pairs; those of earlier rounds are no longer on the list of new pairs.
     unfinished = pair_keys(read_unfinished(workspace, temperature), decimals).drop_duplicates()
@@ -91,7 +92,7 @@ def _count(
 
 def _among(pairs: pd.DataFrame, listed: Path, decimals: int) -> pd.DataFrame:
     """The pairs, by their keys, that stand in a list."""
-    found = [pairs.merge(pair_keys(rows, decimals), on=KEYS) for rows in read_csv_batches(listed, KEY)]
+    found = [pairs.merge(pair_keys(rows, decimals), on=KEY_COLUMNS) for rows in read_csv_batches(listed, PAIR_COLUMNS)]
     return pd.concat(found) if found else pairs.iloc[:0]
 
 

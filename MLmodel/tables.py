@@ -12,19 +12,18 @@ import pyarrow.dataset
 
 from MLmodel.errors import UserError
 from MLmodel.files import whole
-from MLmodel.minima import label_key
+from MLmodel.keys import PAIR_COLUMNS, minimum_keys, pair_keys
 
 BATCH = 262_144
 """Pairs read, computed and written at a time: the memory of every step follows from it, not from the table."""
 
-KEY = ["conf", "i", "j"]
 PROBABILITY = "dw_probability"
 QS = "quantum_splitting"
 DW = "is_dw"
-NEEDED = [*KEY, "Delta_E", "total_displacement"]
+NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns without which a pair table is of no use: the names of the pair, and what step 2 cuts at."""
 
-_NEVER_FEATURES = {*KEY, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
+_NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
 
 _PANDAS_INDEX = "__index_level_"
 """How pyarrow names an index that pandas had."""
@@ -110,7 +109,7 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     """
     reader = open_table(path)
     if columns is None:
-        columns = [*KEY, *feature_columns(reader.schema)]
+        columns = [*PAIR_COLUMNS, *feature_columns(reader.schema)]
     check_columns(path, reader.schema, columns)
     reader = open_table(path, columns)
     for k in range(reader.num_record_batches):
@@ -180,13 +179,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not readable ({error}); remove it and run the step that makes it") from None
 
 
-def pair_keys(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
-    """What tells pairs apart: ``conf`` and the two labels as whole numbers, the smaller first; same index."""
-    i, j = (label_key(pairs[name], decimals) for name in ("i", "j"))
-    conf = pairs["conf"].to_numpy().astype(np.int64)
-    return pd.DataFrame({"conf": conf, "low": np.minimum(i, j), "high": np.maximum(i, j)}, pairs.index)
-
-
 def check_ready_made(path: Path, decimals: int) -> int:
     """Check a table that step 0 did not make, row by row, and return its number of pairs.
 
@@ -224,7 +216,7 @@ def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> N
     if (conf != np.rint(conf)).any():
         row = int(np.argmax(conf != np.rint(conf)))
         raise UserError(f"{path}: row {offset + row}: conf = {conf[row]} is not a whole number; name glasses by number")
-    itself = label_key(rows["i"], decimals) == label_key(rows["j"], decimals)
+    itself = minimum_keys(rows["i"], decimals) == minimum_keys(rows["j"], decimals)
     if itself.any():
         row = int(np.argmax(itself))
         raise UserError(

@@ -22,9 +22,10 @@ from tqdm import tqdm
 from MLmodel.card import SETS, Card, file_digest, installed_versions, read_card, sets_fit, write_card
 from MLmodel.errors import UserError
 from MLmodel.files import whole
+from MLmodel.keys import pair_keys
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.settings import Settings, TrainingSettings
-from MLmodel.tables import DW, QS, pair_keys
+from MLmodel.tables import DW, QS
 from MLmodel.workspace import CLASSIFIER, Workspace
 
 FEWEST = 10

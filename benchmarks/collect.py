@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from MLmodel.collect import _TILE, Record, collect
 from MLmodel.features import pair_geometry
-from MLmodel.minima import Glass, label_key
+from MLmodel.keys import minimum_keys
+from MLmodel.minima import Glass
 from MLmodel.minimum_files import read_minimum
 
 Array = NDArray[np.float64]
@@ -53,7 +54,7 @@ def main() -> None:
 def whole_step(folder: Path, positions: Array) -> None:
     """Time all of step 0 but the reading: from minima in memory to the table on disk, on all cores."""
     energies = np.sort(np.random.default_rng(1).random(N_MINIMA)) * 1e-4
-    glass = Glass([str(k) for k in range(N_MINIMA)], energies, label_key(energies, 10), positions, BOX)
+    glass = Glass([str(k) for k in range(N_MINIMA)], energies, minimum_keys(energies, 10), positions, BOX)
     record = Record(10, 3, 1.0, {}, {}, None)
     started = time.perf_counter()
     stored = collect(glass, record, None, folder / "Cnf-1.feather").pairs

@@ -19,11 +19,11 @@ import pandas as pd
 
 from MLmodel.figures import search_efficiency
 from MLmodel.files import whole, write_text
-from MLmodel.labels import KEYS, join_to_tables, read_neb, read_unfinished
+from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, Pair, pair_keys
+from MLmodel.labels import join_to_tables, read_neb, read_unfinished
 from MLmodel.metrics import tls_found
-from MLmodel.results import Pair
 from MLmodel.settings import Settings
-from MLmodel.tables import DW, KEY, QS, pair_keys, read_batches
+from MLmodel.tables import DW, QS, read_batches
 from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +46,7 @@ def make(work: Workspace) -> None:
     pairs = pairs_under_ceilings(work)
     listed = work.neb(T) / "all pairs.csv"
     with whole(listed) as part:
-        pairs[KEY].to_csv(part, index=False)
+        pairs[PAIR_COLUMNS].to_csv(part, index=False)
     run("run_neb.py", work, "-T", T, "--pairs", str(listed))
     divide(work, answers)
     listed.unlink()
@@ -80,10 +80,10 @@ def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:
 
 def divide(work: Workspace, answers: Workspace) -> None:
     """Share out the exact results; the files of the workspace are left with those of the first round."""
-    neb = read_neb(work, T).sort_values(KEY).sample(frac=1, random_state=SETTINGS.seed)
+    neb = read_neb(work, T).sort_values(PAIR_COLUMNS).sample(frac=1, random_state=SETTINGS.seed)
     first, second = (int(len(neb) * part) for part in (PRETRAINING, PRETRAINING + FIRST_ROUND))
-    taught = join_to_tables(neb.iloc[:first][[*KEY, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
-    taught = taught.sort_values(KEY, ignore_index=True)
+    taught = join_to_tables(neb.iloc[:first][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
+    taught = taught.sort_values(PAIR_COLUMNS, ignore_index=True)
     for task, table in (
         (CLASSIFIER, taught.drop(columns=QS)),
         (PREDICTOR, taught[taught[DW] == 1].drop(columns=DW).reset_index(drop=True)),
@@ -94,7 +94,7 @@ def divide(work: Workspace, answers: Workspace) -> None:
     write_results(part, neb.iloc[second:])
     write_results(work.neb(T), neb.iloc[first:second])
     part.rename(answers.neb(T))
-    unfinished = read_unfinished(work, T).sort_values(KEY)
+    unfinished = read_unfinished(work, T).sort_values(PAIR_COLUMNS)
     with whole(work.unfinished(T)) as part:
         unfinished.to_csv(part, index=False)
     for kind in ("jsonl", "png"):
@@ -106,7 +106,7 @@ def divide(work: Workspace, answers: Workspace) -> None:
 
 def write_results(folder: Path, neb: pd.DataFrame) -> None:
     """Write both NEB files, sorted."""
-    neb = neb.sort_values(KEY)
+    neb = neb.sort_values(PAIR_COLUMNS)
     lines = {0: "", 1: ""}
     for row in neb.itertuples():
         pair = Pair(int(row.conf), row.i, row.j)
@@ -120,7 +120,9 @@ def judge(work: Workspace, picture: Path | None) -> None:
     listed = pd.read_csv(work.predicted(T, "newpairs"), float_precision="round_trip")
     answers = read_neb(answers_of(work), T)
     known = pair_keys(answers, SETTINGS.ij_decimals).join(answers[[DW, QS]])
-    listed = pair_keys(listed, SETTINGS.ij_decimals).join(listed[[QS]].add_prefix("predicted ")).merge(known, on=KEYS)
+    listed = (
+        pair_keys(listed, SETTINGS.ij_decimals).join(listed[[QS]].add_prefix("predicted ")).merge(known, on=KEY_COLUMNS)
+    )
     is_dw = listed[DW] == 1
     exact = listed[QS].fillna(np.inf).to_numpy()
     predicted = listed[f"predicted {QS}"].to_numpy()

@@ -16,8 +16,8 @@ import multiprocess
 import numpy as np
 import pandas as pd
 
+from MLmodel.keys import PAIR_COLUMNS
 from MLmodel.model import Model, find_card
-from MLmodel.tables import KEY
 from MLmodel.workspace import CLASSIFIER, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def label(work: Workspace) -> None:
     """NEB results by a rule; four of five pairs are double wells."""
     table = pd.read_feather(work.pairs(T) / "made-up.feather")
     splitting = np.hypot(0.2 * table["Delta_E"], 0.02 * np.exp(-4 * table["total_displacement"]))
-    names = [f"Cnf-{conf:.0f} {i!r}_{j!r}" for conf, i, j in table[KEY].to_numpy().tolist()]
+    names = [f"Cnf-{conf:.0f} {i!r}_{j!r}" for conf, i, j in table[PAIR_COLUMNS].to_numpy().tolist()]
     well = (table["PR"] < 6).to_numpy()
     work.neb(T).mkdir(parents=True)
     lines = [f"{name} {value}\n" for name, value, is_dw in zip(names, splitting, well, strict=True) if is_dw]

@@ -8,10 +8,11 @@ from test_soft_spheres import make_atoms
 
 from benchmarks.example import T, answers_of
 from MLmodel.exact import calculate, jobs_of
+from MLmodel.keys import PAIR_COLUMNS, pair_keys
 from MLmodel.labels import read_neb, read_pretraining
 from MLmodel.minimum_files import energy_in_name, read_minimum
 from MLmodel.settings import Settings
-from MLmodel.tables import DW, KEY, QS, pair_keys
+from MLmodel.tables import DW, QS
 from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 WORK, SETTINGS = Workspace(ROOT), Settings()
@@ -56,7 +57,7 @@ def test_no_answer_is_taught(answers, classifier_set):
 @pytest.mark.parametrize("is_dw", [0, 1])
 def test_a_new_calculation_gives_the_answers(answers, is_dw):
     some = answers[answers[DW] == is_dw].sample(5, random_state=0)
-    jobs, missing = jobs_of(WORK, T, some[KEY], SETTINGS)
+    jobs, missing = jobs_of(WORK, T, some[PAIR_COLUMNS], SETTINGS)
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
         _, verdict = calculate(job, SETTINGS.neb, ROOT)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 
-from MLmodel.minima import label_key, load_glass
+from MLmodel.keys import minimum_keys
+from MLmodel.minima import load_glass
 from MLmodel.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
 
 RNG = np.random.default_rng(0)
@@ -128,9 +129,9 @@ def test_another_name_gives_no_energy(tmp_path, name):
 
 @given(st.integers(-(10**14), 10**14), st.floats(-4e-11, 4e-11))
 def test_labels_survive_float_noise(key, noise):
-    assert label_key(key / 1e10, 10) == key
+    assert minimum_keys(key / 1e10, 10) == key
     if abs(key) < 10**11:
-        assert label_key(key / 1e10 + noise, 10) == key
+        assert minimum_keys(key / 1e10 + noise, 10) == key
 
 
 def minima(folder, **texts):

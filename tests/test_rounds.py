@@ -8,7 +8,8 @@ import synthetic
 from synthetic import done, write_neb
 
 from MLmodel.errors import UserError
-from MLmodel.results import Pair, add_unfinished
+from MLmodel.keys import Pair
+from MLmodel.results import add_unfinished
 from MLmodel.rounds import does_it_pay, random_rate, update_rounds
 from MLmodel.settings import Settings, read_settings
 from MLmodel.workspace import Workspace

@@ -26,9 +26,10 @@ from glass.minimise import relax
 from glass.soft_spheres import calculator
 from glass.tunnelling import reduced_hbar
 from MLmodel.exact import Job, calculate
+from MLmodel.keys import Pair
 from MLmodel.labels import read_neb
 from MLmodel.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
-from MLmodel.results import Pair, _append, alone
+from MLmodel.results import _append, alone
 from MLmodel.settings import NebSettings
 from MLmodel.workspace import Workspace
 

@@ -1,0 +1,90 @@
+"""What names a minimum and a pair: labels in files, whole numbers wherever two of them are compared."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from MLmodel.errors import UserError
+
+PAIR_COLUMNS = ["conf", "i", "j"]
+"""Columns that name a pair in every file: the glass and its two minima."""
+
+KEY_COLUMNS = ["conf", "low", "high"]
+"""Columns of :func:`pair_keys`: the glass and the keys of its two minima, the smaller first."""
+
+
+class Pair(NamedTuple):
+    """A pair of minima; ``i`` and ``j`` as in files, the lower energy first."""
+
+    conf: int
+    i: float
+    j: float
+
+    def __str__(self) -> str:
+        return f"Cnf-{self.conf} {float(self.i)!r}_{float(self.j)!r}"
+
+
+def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
+    """Names of minima as whole numbers, so that float noise can't tell two apart.
+
+    Parameters
+    ----------
+    names : array_like of shape (n,)
+        Energy per particle in ε, or any other number that names a minimum.
+    decimals : int
+        Two names are equal when they are equal to so many decimals.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Names in units of 10^-decimals.
+
+    Raises
+    ------
+    UserError
+        If a name is too large to have so many decimals.
+    """
+    keys = np.rint(np.asarray(names, dtype=np.float64) * 10.0**decimals)
+    if keys.size and np.abs(keys).max() >= 2.0**63:
+        largest = np.abs(names).max()
+        raise UserError(f"config.yaml: ij_decimals = {decimals} is too many for the minimum {largest:g}; lower it")
+    return keys.astype(np.int64)
+
+
+def minimum_names(keys: ArrayLike, decimals: int) -> NDArray[np.float64]:
+    """The names that keys stand for, as written to files; the inverse of :func:`minimum_keys`."""
+    return np.asarray(keys) / 10.0**decimals
+
+
+def find_keys(among: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Index of each key in a sorted array that is not empty; −1 where it is not there."""
+    place = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+    return np.where(among[place] == keys, place, -1)
+
+
+def pair_keys(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """What tells pairs apart, whichever minimum comes first.
+
+    Parameters
+    ----------
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        Has the columns ``conf``, ``i``, ``j``.
+    decimals : int
+        To which the names of two minima are equal.
+
+    Returns
+    -------
+    DataFrame of int64, shape (n_pairs, 3)
+        Columns ``KEY_COLUMNS``, with the index of ``pairs``.
+    """
+    i, j = (minimum_keys(pairs[name], decimals) for name in ("i", "j"))
+    conf = pairs["conf"].to_numpy().astype(np.int64)
+    return pd.DataFrame({"conf": conf, "low": np.minimum(i, j), "high": np.maximum(i, j)}, pairs.index)
+
+
+def among(keys: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each pair stands among the known ones; both as :func:`pair_keys` gives them, shape (n_pairs,)."""
+    found = keys[KEY_COLUMNS].merge(known[KEY_COLUMNS].drop_duplicates(), how="left", indicator=True)
+    return np.asarray(found["_merge"] == "both")
