@@ -25,9 +25,11 @@ from MLmodel.errors import UserError
 from MLmodel.exact import Job, calculate, find_calculator, jobs_of
 from MLmodel.figures import NebProfile, neb_profiles, rounds
 from MLmodel.keys import among, pair_keys
-from MLmodel.labels import calculated, read_pair_list, taught
+from MLmodel.labels import keys_in_pretraining
+from MLmodel.locks import only_writer
+from MLmodel.neb_files import add_non_dw, add_splitting, add_unfinished, keys_with_result, read_pair_list
+from MLmodel.neb_records import add_record, read_records
 from MLmodel.pool import as_they_come, worker_pool
-from MLmodel.results import add_double_well, add_non_dw, add_unfinished, alone, read_profiles
 from MLmodel.rounds import does_it_pay, update_rounds
 
 DRAWN = 6
@@ -62,7 +64,7 @@ def main(command: Command) -> None:
 def calculate_one(command: Command, temperature: str) -> None:
     """Calculate what is missing of one temperature's pairs, and report."""
     work = command.workspace
-    with alone(work.neb_lock(temperature)):
+    with only_writer(work.neb_lock(temperature)):
         pairs, source = wanted(command, temperature)
         jobs, without_minima = jobs_of(work, temperature, pairs, command.settings)
         for line in without_minima:
@@ -94,10 +96,11 @@ def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
     itself = keys["low"] == keys["high"]
     if itself.any():
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
-    if not given.pairs:
-        pairs = pairs[~among(pair_keys(pairs, decimals), taught(work, temperature, decimals))].head(given.top)
     pairs = pairs[~pair_keys(pairs, decimals).duplicated().to_numpy()]
-    return pairs[~among(pair_keys(pairs, decimals), calculated(work, temperature, decimals))], path
+    if not given.pairs:
+        pairs = pairs[~among(pair_keys(pairs, decimals), keys_in_pretraining(work, temperature, decimals))]
+        pairs = pairs.head(given.top)
+    return pairs[~among(pair_keys(pairs, decimals), keys_with_result(work, temperature, decimals))], path
 
 
 def run_jobs(command: Command, temperature: str, jobs: list[Job]) -> Counter[str]:
@@ -127,15 +130,17 @@ def write(command: Command, temperature: str, job: Job, verdict: Verdict) -> str
         return f"{verdict.kind}: {verdict.reason}"
     path = verdict.path
     profile = {name: getattr(path, name).tolist() for name in ("lengths", "energies", "slopes")}
-    add_double_well(work, temperature, job.pair, verdict.levels, profile)
     splitting = verdict.levels[1] - verdict.levels[0]
+    # The record first: what has a result is not calculated again.
+    add_record(work, temperature, {**job.pair._asdict(), "levels": verdict.levels, **profile})
+    add_splitting(work, temperature, job.pair, splitting)
     return f"double well, splitting {splitting:.4g} ε{' (TLS)' if splitting < command.settings.tls_threshold else ''}"
 
 
 def draw_profiles(command: Command, temperature: str) -> None:
     """Draw the double wells with the smallest splittings."""
     work, settings = command.workspace, command.settings
-    latest = {(one["conf"], one["i"], one["j"]): one for one in read_profiles(work, temperature)}
+    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(work, temperature)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
     if not smallest:
         return

@@ -8,9 +8,8 @@ Stops at once if nothing is new since the last training.
 
 from MLmodel.command import Command, each, run
 from MLmodel.labels import gather
-from MLmodel.tables import DW
+from MLmodel.task import CLASSIFIER, DW
 from MLmodel.training import train
-from MLmodel.workspace import CLASSIFIER
 
 
 def main(command: Command) -> None:
@@ -28,11 +27,11 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
-    known = gather(work, temperature, DW, settings.ij_decimals)
+    known = gather(work, CLASSIFIER, temperature, settings.ij_decimals)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, temperature, CLASSIFIER, known, settings)
+    card = train(work, CLASSIFIER, temperature, known, settings)
     if card is None:
         print("  nothing new since the last training")
     else:

@@ -20,7 +20,7 @@ from MLmodel.keys import PAIR_COLUMNS
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.settings import ClassifySettings
 from MLmodel.tables import BATCH, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
-from MLmodel.workspace import CLASSIFIER
+from MLmodel.task import CLASSIFIER
 
 
 def main(command: Command) -> None:

@@ -8,9 +8,8 @@ Stops at once if nothing is new since the last training.
 
 from MLmodel.command import Command, each, run
 from MLmodel.labels import gather
-from MLmodel.tables import QS
+from MLmodel.task import PREDICTOR, QS
 from MLmodel.training import train
-from MLmodel.workspace import PREDICTOR
 
 
 def main(command: Command) -> None:
@@ -28,11 +27,11 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the predictor of one temperature."""
     work, settings = command.workspace, command.settings
-    known = gather(work, temperature, QS, settings.ij_decimals)
+    known = gather(work, PREDICTOR, temperature, settings.ij_decimals)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, temperature, PREDICTOR, known, settings)
+    card = train(work, PREDICTOR, temperature, known, settings)
     if card is None:
         print("  nothing new since the last training")
     else:

@@ -21,10 +21,10 @@ from MLmodel.command import Command, each, run
 from MLmodel.errors import UserError
 from MLmodel.files import made_from, mark_made, up_to_date
 from MLmodel.keys import PAIR_COLUMNS, among, pair_keys
-from MLmodel.labels import calculated
 from MLmodel.model import Model, check_features, find_card
-from MLmodel.tables import BATCH, QS, csv_columns, csv_writer, read_csv_batches
-from MLmodel.workspace import PREDICTOR
+from MLmodel.neb_files import keys_with_result
+from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
+from MLmodel.task import PREDICTOR, QS
 
 NEXT = 10
 
@@ -65,7 +65,7 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
     decimals = command.settings.ij_decimals
     model = Model(command.workspace, card)
     columns = [*PAIR_COLUMNS, QS, *(name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS))]
-    done = calculated(command.workspace, card.temperature, decimals)
+    done = keys_with_result(command.workspace, card.temperature, decimals)
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
         csv_writer(all_pairs, columns) as write_all,

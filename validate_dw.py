@@ -9,8 +9,7 @@ from MLmodel.command import Command, run
 from MLmodel.files import write_text
 from MLmodel.metrics import classification_figures, table
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
-from MLmodel.tables import DW
-from MLmodel.workspace import CLASSIFIER
+from MLmodel.task import CLASSIFIER, DW
 
 
 def main(command: Command) -> None:

@@ -10,8 +10,7 @@ from MLmodel.command import Command, run
 from MLmodel.figures import search_efficiency, splitting_cdf, true_against_predicted
 from MLmodel.metrics import Array, splitting_figures, table
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
-from MLmodel.tables import QS
-from MLmodel.workspace import PREDICTOR
+from MLmodel.task import PREDICTOR, QS
 
 
 def main(command: Command) -> None:

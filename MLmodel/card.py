@@ -3,15 +3,20 @@
 import hashlib
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from MLmodel.errors import UserError
 from MLmodel.files import read_json, write_text
-from MLmodel.workspace import CLASSIFIER, Workspace
+from MLmodel.task import Task
+from MLmodel.workspace import Workspace
 
 SETS = ("train", "test", "used")
+
+UNDERSTOOD = (1, 2)
+"""Formats of card.json that can be read; the last one is written. 2 names the format and the program's version."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,8 @@ class Card:
     Writing it is what puts a new model in the place of the old one.
     """
 
-    task: str
+    task: Task
     temperature: str
-    label: str
     features: list[str]
     """In the order in which the model takes them."""
     autogluon: str
@@ -43,6 +47,8 @@ class Card:
     """Measured right after the training, on the machine that trained."""
     sets: dict[str, str]
     """Digest of each set's file: they and the model are of one training."""
+    program: str
+    """Version of this program that trained it."""
 
     @property
     def cut(self) -> str:
@@ -52,29 +58,33 @@ class Card:
         return "pairs cut at random from the same glasses"
 
 
-def _path(folder: Path) -> Path:
-    return folder / "card.json"
+def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None:
+    """The card of a model; None where there is no model.
 
-
-def step_of(task: str) -> str:
-    """The script that trains a model."""
-    return "step1_train_dw.py" if task == CLASSIFIER else "step3_train_qs.py"
-
-
-def read_card(workspace: Workspace, task: str, temperature: str) -> Card | None:
-    """The card of a model; None where there is no model, or one of another version of this program."""
-    path = _path(workspace.model(task, temperature))
+    Raises
+    ------
+    UserError
+        If the card is damaged, or of a format that this version does not understand.
+    """
+    path = workspace.card(task, temperature)
     if not path.exists():
         return None
-    try:
-        return Card(**read_json(path))
-    except TypeError:
-        return None
+    content = {"format": 1, "program": "0.1.0", **read_json(path)}  # as cards of format 1 do not say
+    remedy = f"remove the folder {path.parent} and run {task.script}"
+    if content["format"] not in UNDERSTOOD:
+        understood = " and ".join(map(str, UNDERSTOOD))
+        raise UserError(f"{path}: has format {content['format']}, understood are {understood}; update, or {remedy}")
+    names = [field.name for field in fields(Card) if field.name != "task"]
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise UserError(f"{path}: lacks {', '.join(missing)}; {remedy}")
+    return Card(task, **{name: content[name] for name in names})
 
 
 def write_card(workspace: Workspace, card: Card) -> None:
     """Put a new model in place."""
-    write_text(_path(workspace.model(card.task, card.temperature)), json.dumps(asdict(card), indent=1))
+    content = {"format": UNDERSTOOD[-1], **asdict(card), "task": card.task.folder}
+    write_text(workspace.card(card.task, card.temperature), json.dumps(content, indent=1))
 
 
 def sets_fit(workspace: Workspace, card: Card) -> bool:

@@ -39,6 +39,29 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file in one write, on a line of its own; what could be written only in part is taken back.
+
+    Raises
+    ------
+    OSError
+        If there is no space left for the whole line.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = line.encode()
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            content = b"\n" + content
+        if os.write(file, content) < len(content):
+            os.ftruncate(file, size)
+            raise OSError(28, "No space left on device", str(path))
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 

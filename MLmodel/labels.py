@@ -11,106 +11,19 @@ from tqdm import tqdm
 
 from MLmodel.errors import UserError
 from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
-from MLmodel.tables import DW, NEEDED, QS, check_columns, feature_columns, open_table, read_batches
-from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
+from MLmodel.neb_files import ORIGIN, read_neb_results
+from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
+from MLmodel.task import CLASSIFIER, DW, PREDICTOR, Task
+from MLmodel.workspace import Workspace
 
-# Columns of ours that no user's feature is called like.
-ORIGIN = "origin of the label"
 SOURCE = "source of the label"
+"""Column that tells where a label comes from, ``neb`` or ``pretraining``; no feature of a user is called like it."""
 
 _LISTED = 5
 """Offending pairs or lines that a message names."""
 
 
-def read_neb(workspace: Workspace, temperature: str) -> pd.DataFrame:
-    """Read all results of exact calculations at one temperature.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file
-        and line; in the order of the files. Empty where there are none.
-
-    Raises
-    ------
-    UserError
-        If a line can't be read, or a splitting is not a number above zero.
-    """
-    paths = [path for path in [workspace.non_dw(temperature)] if path.exists()]
-    parts = [_read_lines(path, splitting=False) for path in paths]
-    parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
-    if not parts:
-        return pd.DataFrame(columns=[*PAIR_COLUMNS, DW, QS, ORIGIN]).astype({"conf": np.int64, "i": float, "j": float})
-    return pd.concat(parts, ignore_index=True)
-
-
-def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
-    try:
-        lines = pd.Series(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str).str.strip()
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
-    lines.index += 1
-    lines = lines[lines != ""]
-    form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
-    parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
-    numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    bad = ~np.isfinite(numbers).all(axis=1)
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; mend or remove the line")
-    value = pd.to_numeric(parts[3], errors="coerce").astype(np.float64) if splitting else pd.Series(np.nan, lines.index)
-    bad = ~(np.isfinite(value) & (value > 0)) & splitting
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(
-            f"{path}: line {line}: the splitting '{parts[3][line]}' is not a number above zero; mend or remove the line"
-        )
-    return pd.DataFrame(
-        {
-            "conf": parts[0].astype(np.int64),
-            "i": numbers[1],
-            "j": numbers[2],
-            DW: int(splitting),
-            QS: value,
-            ORIGIN: [f"{path} line {number}" for number in lines.index],
-        }
-    )
-
-
-def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
-    """Pairs whose exact calculation told nothing: ``conf``, ``i``, ``j`` and ``reason``; empty where there are none."""
-    path = workspace.unfinished(temperature)
-    if not path.exists() or path.stat().st_size == 0:
-        return pd.DataFrame(columns=[*PAIR_COLUMNS, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
-    return read_pair_list(path)
-
-
-def read_pair_list(path: Path) -> pd.DataFrame:
-    """Read a CSV with ``conf``, ``i``, ``j`` and perhaps more; UserError if one of them is missing or no number."""
-    try:
-        table = pd.read_csv(
-            path, float_precision="round_trip", encoding="utf-8-sig", index_col=False, skipinitialspace=True
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({error}); give a CSV with the columns conf,i,j") from None
-    missing = [name for name in PAIR_COLUMNS if name not in table]
-    if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; give a CSV with the columns conf,i,j")
-    numbers = table[PAIR_COLUMNS].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
-    if bad.any():
-        line = int(np.argmax(bad)) + 2
-        raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; mend the line")
-    return table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})
-
-
-def calculated(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
-    """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
-    parts = [read(workspace, temperature)[PAIR_COLUMNS] for read in (read_neb, read_unfinished)]
-    return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
-
-
-def taught(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+def keys_in_pretraining(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
     """Keys of all pairs that stand in a pretraining set; each once."""
     paths = (workspace.pretraining(task, temperature) for task in (CLASSIFIER, PREDICTOR))
     parts = [rows for path in paths if path.exists() for rows in read_batches(path, PAIR_COLUMNS)]
@@ -118,15 +31,15 @@ def taught(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFram
     return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()
 
 
-def read_pretraining(path: Path, label: str) -> pd.DataFrame:
+def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
     """Read a pretraining set.
 
     Parameters
     ----------
     path : Path
         A feather file with the columns of a pair table and the label.
-    label : {"is_dw", "quantum_splitting"}
-        The column to learn.
+    task : Task
+        Whose target the set holds.
 
     Returns
     -------
@@ -139,22 +52,23 @@ def read_pretraining(path: Path, label: str) -> pd.DataFrame:
         If the set is unreadable, lacks a column, or has a value that is not allowed.
     """
     schema = open_table(path).schema
-    check_columns(path, schema, [*PAIR_COLUMNS, label])
+    check_columns(path, schema, [*PAIR_COLUMNS, task.target])
     features = feature_columns(schema)
     try:
-        table = pd.concat(read_batches(path, [*PAIR_COLUMNS, *features, label]), ignore_index=True)
+        table = pd.concat(read_batches(path, [*PAIR_COLUMNS, *features, task.target]), ignore_index=True)
     except (ValueError, pa.ArrowInvalid):
         raise UserError(f"{path}: no row in it; remove the file or fill it") from None
-    known = [*PAIR_COLUMNS, *(name for name in features if name not in ("Tij", "Tji")), label]
+    known = [*PAIR_COLUMNS, *(name for name in features if name not in ("Tij", "Tji")), task.target]
     unknown = ~np.isfinite(table[known].to_numpy(np.float64))
     if unknown.any():
         row, column = np.argwhere(unknown)[0]
         raise UserError(f"{path}: row {row}: {known[column]} is not a finite number; mend the row or take it out")
-    bad = ~table[label].isin((0, 1)) if label == DW else table[label] <= 0
+    target = table[task.target]
+    bad = ~target.isin((0, 1)) if task == CLASSIFIER else target <= 0
     if bad.any():
         row = int(np.argmax(bad))
-        allowed = "0 or 1" if label == DW else "above zero"
-        raise UserError(f"{path}: row {row}: {label} = {table[label][row]} is not {allowed}; mend the row")
+        allowed = "0 or 1" if task == CLASSIFIER else "above zero"
+        raise UserError(f"{path}: row {row}: {task.target} = {target[row]} is not {allowed}; fix the row")
     table["conf"] = table["conf"].astype(np.int64)
     table[ORIGIN] = [f"{path} row {row}" for row in table.index]
     return table
@@ -226,17 +140,17 @@ class Labelled:
     report: list[str]
 
 
-def gather(workspace: Workspace, temperature: str, label: str, decimals: int) -> Labelled:
+def gather(workspace: Workspace, task: Task, temperature: str, decimals: int) -> Labelled:
     """Bring together the pretraining set and the NEB results of one temperature.
 
     Parameters
     ----------
     workspace : Workspace
         Where the files are.
+    task : Task
+        What is to be learnt.
     temperature : str
         As in the folders' names.
-    label : {"is_dw", "quantum_splitting"}
-        What is to be learnt.
     decimals : int
         To which labels of minima are equal.
 
@@ -252,14 +166,14 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
         check_columns(path, open_table(path).schema, NEEDED)
     of_each = [feature_columns(open_table(path).schema) for path in tables]
     report = []
-    neb = read_neb(workspace, temperature)
-    if label == QS:
+    neb = read_neb_results(workspace, temperature)
+    if task == PREDICTOR:
         neb = neb[neb[DW] == 1]
-    pretraining = workspace.pretraining(CLASSIFIER if label == DW else PREDICTOR, temperature)
-    known = [neb[[*PAIR_COLUMNS, label, ORIGIN]]]
+    pretraining = workspace.pretraining(task, temperature)
+    known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
     if pretraining.exists():
-        known.append(read_pretraining(pretraining, label))
-        of_each.append([name for name in known[1] if name not in (*PAIR_COLUMNS, label, ORIGIN)])
+        known.append(read_pretraining(pretraining, task))
+        of_each.append([name for name in known[1] if name not in (*PAIR_COLUMNS, task.target, ORIGIN)])
         report.append(f"pretraining set: {len(known[1])} pairs ({pretraining})")
     found = dict.fromkeys(name for names in of_each for name in names)
     features = [name for name in found if all(name in names for names in of_each)]
@@ -268,13 +182,13 @@ def gather(workspace: Workspace, temperature: str, label: str, decimals: int) ->
         report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
     if not features:
         raise UserError(f"{pretraining}: no feature in common with {tables[0].parent}; give both the same columns")
-    if label == DW:
+    if task == CLASSIFIER:
         check_no_contradiction(known, decimals)
     neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
     joined = join_to_tables(neb, tables, decimals)
     report.append(f"NEB results: {len(neb)} pairs, {len(neb) - len(joined)} of them in no pair table and not used")
     sources = [joined.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in known[1:])]
-    columns = [*PAIR_COLUMNS, *features, label, SOURCE]
+    columns = [*PAIR_COLUMNS, *features, task.target, SOURCE]
     table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
     once = table[~pair_keys(table, decimals).duplicated()]
     if once.empty:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from MLmodel.card import Card, installed_versions, read_card, sets_fit, step_of
+from MLmodel.card import Card, installed_versions, read_card, sets_fit
 from MLmodel.errors import UserError
-from MLmodel.tables import DW
+from MLmodel.task import CLASSIFIER, Task
 from MLmodel.workspace import Workspace
 
 
-def find_card(workspace: Workspace, task: str, temperature: str) -> Card:
+def find_card(workspace: Workspace, task: Task, temperature: str) -> Card:
     """The card of a model that can be used here.
 
     Raises
@@ -22,14 +22,15 @@ def find_card(workspace: Workspace, task: str, temperature: str) -> Card:
     UserError
         If there is no model, or it was trained with versions other than those installed.
     """
-    folder, remedy = workspace.model(task, temperature), f"run {step_of(task)}"
+    folder, remedy = workspace.model(task, temperature), f"run {task.script}"
     card = read_card(workspace, task, temperature)
     if card is None:
-        raise UserError(f"{folder}: no model yet, or one of another version of this program; {remedy}")
+        raise UserError(f"{folder}: no model yet; {remedy}")
     if card.temperature != temperature:
         raise UserError(f"{folder}: was trained at T = {card.temperature}, not {temperature}; {remedy}")
-    if not (folder / card.autogluon).is_dir():
-        raise UserError(f"{folder / card.autogluon}: the model's files are missing; {remedy}")
+    files = workspace.autogluon(task, temperature, card.autogluon)
+    if not files.is_dir():
+        raise UserError(f"{files}: the model's files are missing; {remedy}")
     for name, installed in installed_versions().items():
         if card.versions.get(name) != installed:
             raise UserError(
@@ -44,16 +45,16 @@ def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
     if missing:
         raise UserError(
             f"{path}: lacks {', '.join(missing)}, which the model of T = {card.temperature} was trained on; "
-            f"add the column, or run {step_of(card.task)} to train on what the tables have"
+            f"add the column, or run {card.task.script} to train on what the tables have"
         )
 
 
-def trained_temperatures(workspace: Workspace, task: str) -> list[str]:
+def trained_temperatures(workspace: Workspace, task: Task) -> list[str]:
     """Temperatures for which there is a model."""
-    return [one for one in workspace.temperatures() if read_card(workspace, task, one) is not None]
+    return [one for one in workspace.temperatures() if workspace.card(task, one).exists()]
 
 
-def cards_to_judge(workspace: Workspace, task: str, asked: Sequence[str]) -> Iterator[Card]:
+def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str]) -> Iterator[Card]:
     """Cards of all models that can be used: files about all temperatures stay whole when one temperature is asked for.
 
     Raises
@@ -80,7 +81,7 @@ def read_set(workspace: Workspace, card: Card, which: str) -> pd.DataFrame:
     """
     path = workspace.model_set(card.task, card.temperature, which)
     if not sets_fit(workspace, card):
-        raise UserError(f"{path}: missing, or not of the training that made the model; run {step_of(card.task)}")
+        raise UserError(f"{path}: missing, or not of the training that made the model; run {card.task.script}")
     return pd.read_feather(path)
 
 
@@ -98,7 +99,7 @@ class Model:
     def __init__(self, workspace: Workspace, card: Card) -> None:
         from autogluon.tabular import TabularPredictor  # here, as it takes seconds
 
-        folder = workspace.model(card.task, card.temperature) / card.autogluon
+        folder = workspace.autogluon(card.task, card.temperature, card.autogluon)
         self.card = card
         self._predictor: Any = TabularPredictor.load(str(folder), verbosity=0)
         self._predictor.persist()
@@ -118,6 +119,6 @@ class Model:
         if pairs.empty:
             return np.empty(0)
         features = pairs[self.card.features].astype(np.float64)
-        if self.card.label == DW:
+        if self.card.task == CLASSIFIER:
             return np.asarray(self._predictor.predict_proba(features, as_multiclass=False), dtype=np.float64)
         return 10.0 ** -np.asarray(self._predictor.predict(features), dtype=np.float64)

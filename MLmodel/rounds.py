@@ -10,10 +10,11 @@ from MLmodel.card import Card, read_card
 from MLmodel.errors import UserError
 from MLmodel.files import whole
 from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
-from MLmodel.labels import read_neb, read_unfinished
+from MLmodel.neb_files import read_neb_results, read_unfinished
 from MLmodel.settings import Settings
-from MLmodel.tables import DW, QS, read_batches, read_csv_batches
-from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
+from MLmodel.tables import read_batches, read_csv_batches
+from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
+from MLmodel.workspace import Workspace
 
 _MODELS = ["classifier", "predictor"]
 """Columns that name the models of a round."""
@@ -66,7 +67,7 @@ def _count(
     workspace: Workspace, temperature: str, settings: Settings, classifier: Card, predictor: Card
 ) -> dict[str, object]:
     decimals = settings.ij_decimals
-    neb = read_neb(workspace, temperature)
+    neb = read_neb_results(workspace, temperature)
     neb = pair_keys(neb, decimals).join(neb[[DW, QS]]).drop_duplicates(KEY_COLUMNS, keep="last")
     used = pd.concat(read_batches(workspace.model_set(CLASSIFIER, temperature, "used"), PAIR_COLUMNS))
     neb = neb[~among(neb, pair_keys(used, decimals))]

@@ -13,13 +13,12 @@ import pyarrow.dataset
 from MLmodel.errors import UserError
 from MLmodel.files import whole
 from MLmodel.keys import PAIR_COLUMNS, minimum_keys, pair_keys
+from MLmodel.task import DW, QS
 
 BATCH = 262_144
 """Pairs read, computed and written at a time: the memory of every step follows from it, not from the table."""
 
 PROBABILITY = "dw_probability"
-QS = "quantum_splitting"
-DW = "is_dw"
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns without which a pair table is of no use: the names of the pair, and what step 2 cuts at."""
 

@@ -4,9 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-CLASSIFIER = "dw-classification"
-PREDICTOR = "qs-regression"
-_PRETRAINING = {CLASSIFIER: "classifier", PREDICTOR: "predictor"}
+from MLmodel.task import CLASSIFIER, Task
 
 
 def label(temperature: str) -> str:
@@ -71,8 +69,8 @@ class Workspace:
         """All that says which pairs are calculated."""
         return [self.non_dw(temperature), *self.splittings(temperature), self.unfinished(temperature)]
 
-    def pretraining(self, task: str, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"pretraining-{_PRETRAINING[task]}-T{label(temperature)}.feather"
+    def pretraining(self, task: Task, temperature: str) -> Path:
+        return self.root / "MLmodel" / f"pretraining-{task.name}-T{label(temperature)}.feather"
 
     # Pair tables
     def pairs(self, temperature: str) -> Path:
@@ -85,15 +83,22 @@ class Workspace:
         return sorted(path for path in self.pairs(temperature).glob("*.feather") if not path.name.startswith("."))
 
     # Models
-    def model(self, task: str, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"{task}-T{label(temperature)}"
+    def model(self, task: Task, temperature: str) -> Path:
+        return self.root / "MLmodel" / f"{task.folder}-T{label(temperature)}"
 
-    def model_set(self, task: str, temperature: str, which: str) -> Path:
+    def model_set(self, task: Task, temperature: str, which: str) -> Path:
         """``which``: ``train``, ``test`` or ``used``, the data used so far."""
-        return self.root / "MLmodel" / f"{task}-T{label(temperature)}-{which}.feather"
+        return self.root / "MLmodel" / f"{task.folder}-T{label(temperature)}-{which}.feather"
 
-    def training_log(self, task: str, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"{task}-T{label(temperature)}.log"
+    def card(self, task: Task, temperature: str) -> Path:
+        return self.model(task, temperature) / "card.json"
+
+    def autogluon(self, task: Task, temperature: str, name: str) -> Path:
+        """``name``: of one training, as the card gives it."""
+        return self.model(task, temperature) / name
+
+    def training_log(self, task: Task, temperature: str) -> Path:
+        return self.root / "MLmodel" / f"{task.folder}-T{label(temperature)}.log"
 
     # Outputs
     @property
@@ -136,7 +141,7 @@ class Workspace:
         return self._output_of(temperature) / f"rounds.{kind}"
 
     # What is there
-    def has_labels(self, task: str, temperature: str) -> bool:
+    def has_labels(self, task: Task, temperature: str) -> bool:
         """Whether there is a file from which a model could learn."""
         others = self.non_dw(temperature).exists() and task == CLASSIFIER
         return others or bool(self.splittings(temperature)) or self.pretraining(task, temperature).exists()

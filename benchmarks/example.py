@@ -18,13 +18,15 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.figures import search_efficiency
-from MLmodel.files import whole, write_text
-from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, Pair, pair_keys
-from MLmodel.labels import join_to_tables, read_neb, read_unfinished
+from MLmodel.files import whole
+from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
+from MLmodel.neb_files import read_neb_results, read_unfinished, write_neb_results
 from MLmodel.settings import Settings
-from MLmodel.tables import DW, QS, read_batches
-from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
+from MLmodel.tables import read_batches
+from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
+from MLmodel.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.12"
@@ -40,7 +42,7 @@ def make(work: Workspace) -> None:
     run("simulate_glass.py", work, "-T", T, *GLASSES)
     run("step0_collect.py", work, "-T", T)
     answers = answers_of(work)
-    if answers.neb(T).exists():
+    if answers.splittings(T):
         print(f"{answers.neb(T)}: is there, not made again")
         return
     pairs = pairs_under_ceilings(work)
@@ -80,7 +82,7 @@ def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:
 
 def divide(work: Workspace, answers: Workspace) -> None:
     """Share out the exact results; the files of the workspace are left with those of the first round."""
-    neb = read_neb(work, T).sort_values(PAIR_COLUMNS).sample(frac=1, random_state=SETTINGS.seed)
+    neb = read_neb_results(work, T).sort_values(PAIR_COLUMNS).sample(frac=1, random_state=SETTINGS.seed)
     first, second = (int(len(neb) * part) for part in (PRETRAINING, PRETRAINING + FIRST_ROUND))
     taught = join_to_tables(neb.iloc[:first][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
     taught = taught.sort_values(PAIR_COLUMNS, ignore_index=True)
@@ -90,10 +92,8 @@ def divide(work: Workspace, answers: Workspace) -> None:
     ):
         with whole(work.pretraining(task, T)) as part:
             table.to_feather(part)
-    part = answers.neb(T).with_name(f".T{T}.part")
-    write_results(part, neb.iloc[second:])
-    write_results(work.neb(T), neb.iloc[first:second])
-    part.rename(answers.neb(T))
+    write_neb_results(work, T, neb.iloc[first:second].sort_values(PAIR_COLUMNS))
+    write_neb_results(answers, T, neb.iloc[second:].sort_values(PAIR_COLUMNS))
     unfinished = read_unfinished(work, T).sort_values(PAIR_COLUMNS)
     with whole(work.unfinished(T)) as part:
         unfinished.to_csv(part, index=False)
@@ -104,21 +104,10 @@ def divide(work: Workspace, answers: Workspace) -> None:
     print(f"unfinished: {len(unfinished)}")
 
 
-def write_results(folder: Path, neb: pd.DataFrame) -> None:
-    """Write both NEB files, sorted."""
-    neb = neb.sort_values(PAIR_COLUMNS)
-    lines = {0: "", 1: ""}
-    for row in neb.itertuples():
-        pair = Pair(int(row.conf), row.i, row.j)
-        lines[row.is_dw] += f"{pair} {row.quantum_splitting!r}\n" if row.is_dw else f"{pair}\n"
-    write_text(folder / "NON-DW.txt", lines[0])
-    write_text(folder / "Qs_calculations.txt", lines[1])
-
-
 def judge(work: Workspace, picture: Path | None) -> None:
     """Compare the order of the list with the answers."""
     listed = pd.read_csv(work.predicted(T, "newpairs"), float_precision="round_trip")
-    answers = read_neb(answers_of(work), T)
+    answers = read_neb_results(answers_of(work), T)
     known = pair_keys(answers, SETTINGS.ij_decimals).join(answers[[DW, QS]])
     listed = (
         pair_keys(listed, SETTINGS.ij_decimals).join(listed[[QS]].add_prefix("predicted ")).merge(known, on=KEY_COLUMNS)

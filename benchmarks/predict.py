@@ -16,9 +16,10 @@ import multiprocess
 import numpy as np
 import pandas as pd
 
-from MLmodel.keys import PAIR_COLUMNS
 from MLmodel.model import Model, find_card
-from MLmodel.workspace import CLASSIFIER, Workspace
+from MLmodel.neb_files import write_neb_results
+from MLmodel.task import CLASSIFIER, DW, QS
+from MLmodel.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (500_000, 3_000_000)
@@ -71,13 +72,9 @@ def put_table(work: Workspace, size: int) -> None:
 def label(work: Workspace) -> None:
     """NEB results by a rule; four of five pairs are double wells."""
     table = pd.read_feather(work.pairs(T) / "made-up.feather")
-    splitting = np.hypot(0.2 * table["Delta_E"], 0.02 * np.exp(-4 * table["total_displacement"]))
-    names = [f"Cnf-{conf:.0f} {i!r}_{j!r}" for conf, i, j in table[PAIR_COLUMNS].to_numpy().tolist()]
-    well = (table["PR"] < 6).to_numpy()
-    work.neb(T).mkdir(parents=True)
-    lines = [f"{name} {value}\n" for name, value, is_dw in zip(names, splitting, well, strict=True) if is_dw]
-    (work.neb(T) / "Qs_calculations.txt").write_text("".join(lines))
-    work.non_dw(T).write_text("".join(f"{name}\n" for name, is_dw in zip(names, well, strict=True) if not is_dw))
+    table[QS] = np.hypot(0.2 * table["Delta_E"], 0.02 * np.exp(-4 * table["total_displacement"]))
+    table[DW] = (table["PR"] < 6).astype(int)
+    write_neb_results(work, T, table)
 
 
 def run(step: str, work: Workspace) -> tuple[float, float]:

@@ -18,7 +18,8 @@ from MLmodel.exact import calculate, jobs_of
 from MLmodel.figures import true_against_predicted
 from MLmodel.pool import worker_pool
 from MLmodel.settings import Settings
-from MLmodel.tables import PROBABILITY, QS
+from MLmodel.tables import PROBABILITY
+from MLmodel.task import QS
 from MLmodel.workspace import Workspace
 
 HIGH = 0.99

@@ -9,23 +9,24 @@ from test_soft_spheres import make_atoms
 from benchmarks.example import T, answers_of
 from MLmodel.exact import calculate, jobs_of
 from MLmodel.keys import PAIR_COLUMNS, pair_keys
-from MLmodel.labels import read_neb, read_pretraining
+from MLmodel.labels import read_pretraining
 from MLmodel.minimum_files import energy_in_name, read_minimum
+from MLmodel.neb_files import read_neb_results
 from MLmodel.settings import Settings
-from MLmodel.tables import DW, QS
-from MLmodel.workspace import CLASSIFIER, PREDICTOR, Workspace
+from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
+from MLmodel.workspace import Workspace
 
 WORK, SETTINGS = Workspace(ROOT), Settings()
 
 
 @pytest.fixture(scope="module")
 def answers():
-    return read_neb(answers_of(WORK), T)
+    return read_neb_results(answers_of(WORK), T)
 
 
 @pytest.fixture(scope="module")
 def classifier_set():
-    return read_pretraining(WORK.pretraining(CLASSIFIER, T), DW)
+    return read_pretraining(WORK.pretraining(CLASSIFIER, T), CLASSIFIER)
 
 
 def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name():
@@ -39,7 +40,7 @@ def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name():
 
 
 def test_it_is_as_large_as_a_first_try_needs(answers, classifier_set):
-    splittings = read_pretraining(WORK.pretraining(PREDICTOR, T), QS)[QS]
+    splittings = read_pretraining(WORK.pretraining(PREDICTOR, T), PREDICTOR)[QS]
     taught = len(classifier_set)
     all_splittings = pd.concat([splittings, answers[QS].dropna()])
     assert taught + len(answers) > 3000

@@ -9,7 +9,7 @@ from synthetic import done, write_neb
 
 from MLmodel.errors import UserError
 from MLmodel.keys import Pair
-from MLmodel.results import add_unfinished
+from MLmodel.neb_files import add_unfinished
 from MLmodel.rounds import does_it_pay, random_rate, update_rounds
 from MLmodel.settings import Settings, read_settings
 from MLmodel.workspace import Workspace

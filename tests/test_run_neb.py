@@ -26,10 +26,11 @@ from glass.minimise import relax
 from glass.soft_spheres import calculator
 from glass.tunnelling import reduced_hbar
 from MLmodel.exact import Job, calculate
+from MLmodel.files import append_line
 from MLmodel.keys import Pair
-from MLmodel.labels import read_neb
+from MLmodel.locks import only_writer
 from MLmodel.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
-from MLmodel.results import _append, alone
+from MLmodel.neb_files import read_neb_results
 from MLmodel.settings import NebSettings
 from MLmodel.workspace import Workspace
 
@@ -99,7 +100,7 @@ def start(root):
 def test_every_pair_gets_one_verdict(calculated):
     root, said = calculated
     asked = {(row.i, row.j) for row in pd.read_csv(root / "pairs.csv", float_precision="round_trip").itertuples()}
-    neb = read_neb(Workspace(root), T)
+    neb = read_neb_results(Workspace(root), T)
     unfinished = root / f"NEB_calculations/T{T}/unfinished.csv"
     rest = pd.read_csv(unfinished, float_precision="round_trip") if unfinished.exists() else neb.iloc[:0]
     told = [*neb[["i", "j"]].itertuples(index=False), *rest[["i", "j"]].itertuples(index=False)]
@@ -113,7 +114,7 @@ def test_every_pair_gets_one_verdict(calculated):
 
 def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     root, _ = calculated
-    neb = read_neb(Workspace(root), T).query("is_dw == 1").sort_values("quantum_splitting")
+    neb = read_neb_results(Workspace(root), T).query("is_dw == 1").sort_values("quantum_splitting")
     label = {energy_in_name(path): path for path in minima(root)}
     start, end = (atoms_of(label[neb.iloc[0][name]]) for name in ("i", "j"))
     settings = NebSettings()
@@ -177,7 +178,7 @@ def test_an_end_point_that_is_no_minimum_stops_that_pair_only(glass, tmp_path):
     assert said.count("the first is no minimum") == with_it.sum()
     unfinished = pd.read_csv(root / f"NEB_calculations/T{T}/unfinished.csv", float_precision="round_trip")
     assert set(unfinished["i"]) == {energy_in_name(spoilt)}
-    assert len(read_neb(Workspace(root), T)) == 3
+    assert len(read_neb_results(Workspace(root), T)) == 3
 
 
 def test_a_missing_minimum_is_named_and_the_others_are_calculated(glass, tmp_path):
@@ -189,7 +190,7 @@ def test_a_missing_minimum_is_named_and_the_others_are_calculated(glass, tmp_pat
     said = done("run_neb", root, "--pairs", root / "pairs.csv")
     missing = ((pairs["i"] == float(gone.stem)) | (pairs["j"] == float(gone.stem))).sum()
     assert said.count(f"no minimum {float(gone.stem)!r}") == missing
-    assert len(read_neb(Workspace(root), T)) == 3 - missing
+    assert len(read_neb_results(Workspace(root), T)) == 3 - missing
     pairs.assign(conf=99).to_csv(root / "pairs.csv", index=False)
     assert "Cnf-99" not in refused("run_neb", root, "--pairs", root / "pairs.csv")
 
@@ -254,7 +255,7 @@ def test_a_damaged_file_of_profiles_is_named(calculated, tmp_path):
 
 def test_two_runs_do_not_write_to_the_same_files(glass, tmp_path):
     root = copy(glass, tmp_path)
-    with alone(Workspace(root).neb_lock(T)):
+    with only_writer(Workspace(root).neb_lock(T)):
         assert "another run_neb.py" in refused("run_neb", root, "--pairs", root / "pairs.csv")
     assert not results(root)
 
@@ -275,12 +276,12 @@ def test_a_worker_that_dies_ends_the_run_with_a_word(glass, tmp_path):
 def test_a_line_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "results.txt"
     path.write_text("by another program, without an end of line")
-    _append(path, "one\n")
+    append_line(path, "one\n")
     assert path.read_text() == "by another program, without an end of line\none\n"
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:2]))
     with pytest.raises(OSError, match="No space left"):
-        _append(path, "two\n")
+        append_line(path, "two\n")
     assert path.read_text().endswith("\none\n")
 
 
@@ -323,7 +324,7 @@ def test_a_lennard_jones_glass_from_ase_through_a_calculator_of_ones_own(tmp_pat
     pd.DataFrame(pairs, columns=["conf", "i", "j"]).to_csv(tmp_path / "pairs.csv", index=False)
     said = done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv")
     assert "no minimum" not in said  # of Lennard-Jones they are; of soft spheres none is
-    neb = read_neb(Workspace(tmp_path), "0.3")
+    neb = read_neb_results(Workspace(tmp_path), "0.3")
     assert len(neb) >= 1
 
 

@@ -1,0 +1,129 @@
+"""What is learnt, and with which trees. Doing it safely is the business of :mod:`MLmodel.training`."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from MLmodel.settings import TrainingSettings
+from MLmodel.task import CLASSIFIER, DW, QS, Task
+
+THOROUGH: dict[str, Any] = {
+    "presets": "good_quality",
+    "dynamic_stacking": False,
+    "num_stack_levels": 0,
+    "hyperparameters": {
+        "CAT": [{"iterations": 1500, "learning_rate": 0.08}],
+        "GBM": [{"num_boost_round": 200, "learning_rate": 0.1, "num_leaves": 63}],
+        "XGB": [{"n_estimators": 200}],
+    },
+}
+"""Bagged and refitted boosted trees, few enough to meet together a limit of ten microseconds a pair. By default
+AutoGluon does not bound their number, and most of the time goes into models that are then thrown away as too slow."""
+
+FAST: dict[str, Any] = {
+    "presets": "medium_quality",
+    "hyperparameters": {"CAT": [{"iterations": 300}], "GBM": [{"num_boost_round": 150, "learning_rate": 0.1}]},
+}
+"""Fewer trees without bagging."""
+
+_WEIGHT = "weight of the pair"
+"""Column for AutoGluon; no feature of a user is called like it."""
+
+_TIMED_PAIRS = 10_000
+"""So many pairs are predicted at once when the time a pair is measured."""
+
+
+class NothingTrainedError(Exception):
+    """The time was too short for a single model."""
+
+
+def to_learn(pairs: pd.DataFrame, task: Task, features: list[str]) -> pd.DataFrame:
+    """Features, target and weights, which have the mean 1.
+
+    Parameters
+    ----------
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        Labelled pairs.
+    task : Task
+        The classifier learns ``is_dw`` with both classes of equal weight; the predictor −log₁₀ of the splitting with
+        weights 1/splitting.
+    features : list of str
+        The columns to learn from.
+    """
+    table = pairs[features].astype(np.float64)
+    if task == CLASSIFIER:
+        weight = 1.0 / pairs.groupby(DW)[DW].transform("size")
+        table[DW] = pairs[DW].astype(int)
+    else:
+        weight = 1.0 / pairs[QS]
+        table[QS] = -np.log10(pairs[QS])
+    table[_WEIGHT] = weight / weight.mean()
+    return table.reset_index(drop=True)
+
+
+def predict(predictor: Any, task: Task, features: pd.DataFrame) -> NDArray[np.float64]:
+    """Probability of a double well, or quantum splitting in ε, of each pair; shape (n_pairs,)."""
+    if task == CLASSIFIER:
+        return np.asarray(predictor.predict_proba(features, as_multiclass=False), dtype=np.float64)
+    return 10.0 ** -np.asarray(predictor.predict(features), dtype=np.float64)
+
+
+def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: str) -> float:
+    """Train an AutoGluon model and save it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`to_learn` gives it.
+    task : Task
+        What is learnt.
+    limits : TrainingSettings
+        How long it may train and how fast it must predict.
+    cores : int
+        How many to use.
+    folder : str
+        Where the model goes.
+
+    Returns
+    -------
+    float
+        Seconds that the model takes a pair, on these cores.
+
+    Raises
+    ------
+    NothingTrainedError
+        If there was no time for a single model.
+    """
+    from autogluon.tabular import TabularPredictor  # here, as it takes seconds and prints
+
+    predictor = TabularPredictor(
+        label=task.target,
+        path=folder,
+        problem_type="binary" if task == CLASSIFIER else "regression",
+        eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
+        sample_weight=_WEIGHT,
+        weight_evaluation=task != CLASSIFIER,  # log loss takes no weights
+    )
+    try:
+        predictor.fit(
+            table,
+            time_limit=limits.train_hours * 3600,
+            infer_limit=limits.max_seconds_per_pair,
+            infer_limit_batch_size=_TIMED_PAIRS,
+            num_cpus=cores,
+            raise_on_no_models_fitted=False,
+            **(FAST if limits.fast else THOROUGH),
+        )
+    except AssertionError as error:  # how AutoGluon takes a time limit that preparing the data has used up
+        raise NothingTrainedError from error
+    if not predictor.model_names():
+        raise NothingTrainedError
+    predictor.persist()
+    many = table.drop(columns=[task.target, _WEIGHT]).sample(_TIMED_PAIRS, replace=True, random_state=0)
+    predictor.predict(many)
+    started = time.perf_counter()
+    predictor.predict(many)
+    return (time.perf_counter() - started) / _TIMED_PAIRS

@@ -1,0 +1,156 @@
+"""The files of exact results, read and written: NON-DW.txt, the splittings, unfinished.csv and lists of pairs.
+
+What the last two have in common is the CSV with ``conf,i,j``. Lines are added one at a time, whole or not at all.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from MLmodel.errors import UserError
+from MLmodel.files import append_line, write_text
+from MLmodel.keys import PAIR_COLUMNS, Pair, pair_keys
+from MLmodel.task import DW, QS
+from MLmodel.workspace import Workspace
+
+ORIGIN = "origin of the label"
+"""Column that names the file and line of a result; no feature of a user is called like it."""
+
+
+def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """Read all results of exact calculations at one temperature.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file
+        and line; in the order of the files. Empty where there are none.
+
+    Raises
+    ------
+    UserError
+        If a line can't be read, or a splitting is not a number above zero.
+    """
+    paths = [path for path in [workspace.non_dw(temperature)] if path.exists()]
+    parts = [_read_lines(path, splitting=False) for path in paths]
+    parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
+    if not parts:
+        return pd.DataFrame(columns=[*PAIR_COLUMNS, DW, QS, ORIGIN]).astype({"conf": np.int64, "i": float, "j": float})
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
+    try:
+        lines = pd.Series(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str).str.strip()
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
+    lines.index += 1
+    lines = lines[lines != ""]
+    form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
+    parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
+    numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    bad = ~np.isfinite(numbers).all(axis=1)
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; fix or remove the line")
+    value = pd.to_numeric(parts[3], errors="coerce").astype(np.float64) if splitting else pd.Series(np.nan, lines.index)
+    bad = ~(np.isfinite(value) & (value > 0)) & splitting
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(
+            f"{path}: line {line}: the splitting '{parts[3][line]}' is not a number above zero; fix or remove the line"
+        )
+    return pd.DataFrame(
+        {
+            "conf": parts[0].astype(np.int64),
+            "i": numbers[1],
+            "j": numbers[2],
+            DW: int(splitting),
+            QS: value,
+            ORIGIN: [f"{path} line {number}" for number in lines.index],
+        }
+    )
+
+
+def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFrame) -> None:
+    """Write both files of results anew, each whole.
+
+    Parameters
+    ----------
+    workspace, temperature
+        Where.
+    results : DataFrame of shape (n_pairs, n_columns)
+        ``conf``, ``i``, ``j``, ``is_dw`` and, of double wells, ``quantum_splitting`` in ε.
+    """
+    lines = {0: "", 1: ""}
+    for row in results.itertuples():
+        lines[row.is_dw] += _line(Pair(int(row.conf), row.i, row.j), row.quantum_splitting if row.is_dw else None)
+    write_text(workspace.non_dw(temperature), lines[0])
+    write_text(workspace.new_splittings(temperature), lines[1])
+
+
+def add_non_dw(workspace: Workspace, temperature: str, pair: Pair) -> None:
+    """Write that a pair is no double well."""
+    append_line(workspace.non_dw(temperature), _line(pair))
+
+
+def add_splitting(workspace: Workspace, temperature: str, pair: Pair, splitting: float) -> None:
+    """Write the splitting of a double well, in ε."""
+    append_line(workspace.new_splittings(temperature), _line(pair, splitting))
+
+
+def _line(pair: Pair, splitting: float | None = None) -> str:
+    return f"{pair}\n" if splitting is None else f"{pair} {float(splitting)!r}\n"
+
+
+def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
+    path = workspace.unfinished(temperature)
+    if not path.exists() or path.stat().st_size == 0:
+        return pd.DataFrame(columns=[*PAIR_COLUMNS, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
+    return read_pair_list(path)
+
+
+def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str) -> None:
+    """Write why the exact calculation of a pair gave no verdict."""
+    path = workspace.unfinished(temperature)
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    if not path.exists() or path.stat().st_size == 0:
+        writer.writerow([*PAIR_COLUMNS, "reason"])
+    writer.writerow([pair.conf, float(pair.i), float(pair.j), reason])
+    append_line(path, line.getvalue())
+
+
+def keys_with_result(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+    """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
+    parts = [read(workspace, temperature)[PAIR_COLUMNS] for read in (read_neb_results, read_unfinished)]
+    return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
+
+
+def read_pair_list(path: Path) -> pd.DataFrame:
+    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more.
+
+    Raises
+    ------
+    UserError
+        If the file is not readable, lacks one of these columns, or holds there anything but numbers.
+    """
+    try:
+        table = pd.read_csv(
+            path, float_precision="round_trip", encoding="utf-8-sig", index_col=False, skipinitialspace=True
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); give a CSV with the columns conf,i,j") from None
+    missing = [name for name in PAIR_COLUMNS if name not in table]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; give a CSV with the columns conf,i,j")
+    numbers = table[PAIR_COLUMNS].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
+    if bad.any():
+        line = int(np.argmax(bad)) + 2
+        raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; fix the line")
+    return table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})
