@@ -20,17 +20,17 @@ from tqdm import tqdm
 
 from glass.double_well import Verdict
 from glass.tunnelling import Profile
-from MLmodel.command import Command, each, run
-from MLmodel.errors import UserError
-from MLmodel.exact import Job, calculate, find_calculator, jobs_of
-from MLmodel.figures import NebProfile, neb_profiles, rounds
-from MLmodel.keys import among, pair_keys
 from MLmodel.labels import keys_in_pretraining
-from MLmodel.locks import only_writer
-from MLmodel.neb_files import add_non_dw, add_splitting, add_unfinished, keys_with_result, read_pair_list
-from MLmodel.neb_records import add_record, read_records
-from MLmodel.pool import as_they_come, worker_pool
+from MLmodel.plots import NebProfile, neb_profiles, rounds
 from MLmodel.rounds import does_it_pay, update_rounds
+from pipeline.command import Command, each, run
+from pipeline.errors import UserError
+from pipeline.exact import Job, calculate, find_calculator, jobs_of
+from pipeline.keys import among, pair_keys
+from pipeline.locks import only_writer
+from pipeline.neb_files import add_non_dw, add_splitting, add_unfinished, keys_with_result, read_pair_list
+from pipeline.neb_records import add_record, read_records
+from pipeline.workers import as_they_come, worker_pool
 
 DRAWN = 6
 """Profiles in the picture."""

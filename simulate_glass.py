@@ -20,12 +20,12 @@ from tqdm import tqdm
 from glass.minimise import Minima
 from glass.sampling import LARGEST, Equilibrium, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
-from MLmodel.command import Command, run
-from MLmodel.errors import UserError
-from MLmodel.files import write_text
-from MLmodel.minimum_files import Minimum, write_minimum
-from MLmodel.pool import check_alive, worker_pool
-from MLmodel.workspace import Workspace
+from pipeline.command import Command, run
+from pipeline.errors import UserError
+from pipeline.files import write_text
+from pipeline.minimum_files import Minimum, write_minimum
+from pipeline.workers import check_alive, worker_pool
+from pipeline.workspace import Workspace
 
 STEPS = multiprocess.Value("q", 0)
 """Sweeps and time steps made by all workers, who inherit it."""

@@ -15,13 +15,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from MLmodel.collect import Collected, collect, is_ready_made, read_record, read_transitions, record_of
-from MLmodel.command import Command, each, run
-from MLmodel.errors import UserError
-from MLmodel.files import made_from, mark_made, up_to_date, whole
-from MLmodel.minima import load_glass, minimum_files
-from MLmodel.pool import worker_pool
-from MLmodel.settings import Settings
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
+from pipeline.command import Command, each, run
+from pipeline.errors import UserError
+from pipeline.files import made_from, mark_made, up_to_date, whole
+from pipeline.minima import load_glass, minimum_files
+from pipeline.settings import Settings
+from pipeline.workers import worker_pool
 
 Rejected = tuple[int | None, str, str]
 """Glass, file or folder, and the reason why it was left out."""

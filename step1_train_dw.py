@@ -6,10 +6,10 @@ Writes   MLmodel/dw-classification-T{label}/, beside it the sets it was trained 
 Stops at once if nothing is new since the last training.
 """
 
-from MLmodel.command import Command, each, run
 from MLmodel.labels import gather
-from MLmodel.task import CLASSIFIER, DW
 from MLmodel.training import train
+from pipeline.command import Command, each, run
+from pipeline.task import CLASSIFIER, DW
 
 
 def main(command: Command) -> None:

@@ -13,14 +13,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from MLmodel.card import Card, read_card
-from MLmodel.command import Command, each, run
-from MLmodel.errors import UserError
-from MLmodel.files import made_from, mark_made, up_to_date
-from MLmodel.keys import PAIR_COLUMNS
 from MLmodel.model import Model, check_features, find_card
-from MLmodel.settings import ClassifySettings
 from MLmodel.tables import BATCH, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
-from MLmodel.task import CLASSIFIER
+from pipeline.command import Command, each, run
+from pipeline.errors import UserError
+from pipeline.files import made_from, mark_made, up_to_date
+from pipeline.keys import PAIR_COLUMNS
+from pipeline.settings import ClassifySettings
+from pipeline.task import CLASSIFIER
 
 
 def main(command: Command) -> None:

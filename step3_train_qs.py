@@ -6,10 +6,10 @@ Writes   MLmodel/qs-regression-T{label}/, beside it the sets it was trained and 
 Stops at once if nothing is new since the last training.
 """
 
-from MLmodel.command import Command, each, run
 from MLmodel.labels import gather
-from MLmodel.task import PREDICTOR, QS
 from MLmodel.training import train
+from pipeline.command import Command, each, run
+from pipeline.task import PREDICTOR, QS
 
 
 def main(command: Command) -> None:

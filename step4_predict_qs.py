@@ -17,14 +17,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from MLmodel.card import Card, read_card
-from MLmodel.command import Command, each, run
-from MLmodel.errors import UserError
-from MLmodel.files import made_from, mark_made, up_to_date
-from MLmodel.keys import PAIR_COLUMNS, among, pair_keys
 from MLmodel.model import Model, check_features, find_card
-from MLmodel.neb_files import keys_with_result
 from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
-from MLmodel.task import PREDICTOR, QS
+from pipeline.command import Command, each, run
+from pipeline.errors import UserError
+from pipeline.files import made_from, mark_made, up_to_date
+from pipeline.keys import PAIR_COLUMNS, among, pair_keys
+from pipeline.neb_files import keys_with_result
+from pipeline.task import PREDICTOR, QS
 
 NEXT = 10
 

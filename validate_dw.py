@@ -5,11 +5,11 @@ Writes   output_ML/dw_classifier_performances.txt, a section per temperature
 """
 
 from MLmodel.card import Card
-from MLmodel.command import Command, run
-from MLmodel.files import write_text
 from MLmodel.metrics import classification_figures, table
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
-from MLmodel.task import CLASSIFIER, DW
+from pipeline.command import Command, run
+from pipeline.files import write_text
+from pipeline.task import CLASSIFIER, DW
 
 
 def main(command: Command) -> None:

@@ -6,11 +6,11 @@ Writes   output_ML/qs-true_vs_AI_trainingset.png, output_ML/qs-true_vs_AI_testse
 """
 
 from MLmodel.card import Card
-from MLmodel.command import Command, run
-from MLmodel.figures import search_efficiency, splitting_cdf, true_against_predicted
 from MLmodel.metrics import Array, splitting_figures, table
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
-from MLmodel.task import PREDICTOR, QS
+from MLmodel.plots import search_efficiency, splitting_cdf, true_against_predicted
+from pipeline.command import Command, run
+from pipeline.task import PREDICTOR, QS
 
 
 def main(command: Command) -> None:

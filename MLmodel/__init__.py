@@ -1,1 +1,1 @@
-"""What the step scripts share: reading minima, pair tables, labels, models and figures."""
+"""What is learnt and judged: pair tables, labels, models, metrics, pictures, rounds."""

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from MLmodel.errors import UserError
-from MLmodel.files import read_json, write_text
-from MLmodel.task import Task
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.files import read_json, write_text
+from pipeline.task import Task
+from pipeline.workspace import Workspace
 
 SETS = ("train", "test", "used")
 

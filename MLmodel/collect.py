@@ -12,13 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from MLmodel.errors import UserError
-from MLmodel.features import geometry_columns, pair_geometry
-from MLmodel.files import fingerprint, whole
-from MLmodel.keys import find_keys, minimum_keys, minimum_names
-from MLmodel.minima import Glass
-from MLmodel.settings import Settings
+from glass.features import geometry_columns, pair_geometry
 from MLmodel.tables import BATCH, open_table
+from pipeline.errors import UserError
+from pipeline.files import fingerprint, whole
+from pipeline.keys import find_keys, minimum_keys, minimum_names
+from pipeline.minima import Glass
+from pipeline.settings import Settings
 
 RECORD = b"step0_collect"
 """Where a table's own record stands in its schema metadata; a table without one is ready-made."""

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from MLmodel.errors import UserError
-from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
-from MLmodel.neb_files import ORIGIN, read_neb_results
 from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
-from MLmodel.task import CLASSIFIER, DW, PREDICTOR, Task
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.neb_files import ORIGIN, read_neb_results
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
+from pipeline.workspace import Workspace
 
 SOURCE = "source of the label"
 """Column that tells where a label comes from, ``neb`` or ``pretraining``; no feature of a user is called like it."""

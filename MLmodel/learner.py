@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from MLmodel.settings import TrainingSettings
-from MLmodel.task import CLASSIFIER, DW, QS, Task
+from pipeline.settings import TrainingSettings
+from pipeline.task import CLASSIFIER, DW, QS, Task
 
 THOROUGH: dict[str, Any] = {
     "presets": "good_quality",

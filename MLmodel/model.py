@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from MLmodel.card import Card, installed_versions, read_card, sets_fit
-from MLmodel.errors import UserError
-from MLmodel.task import CLASSIFIER, Task
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.task import CLASSIFIER, Task
+from pipeline.workspace import Workspace
 
 
 def find_card(workspace: Workspace, task: Task, temperature: str) -> Card:

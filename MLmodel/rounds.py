@@ -7,14 +7,14 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from MLmodel.card import Card, read_card
-from MLmodel.errors import UserError
-from MLmodel.files import whole
-from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
-from MLmodel.neb_files import read_neb_results, read_unfinished
-from MLmodel.settings import Settings
 from MLmodel.tables import read_batches, read_csv_batches
-from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.files import whole
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
+from pipeline.neb_files import read_neb_results, read_unfinished
+from pipeline.settings import Settings
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import Workspace
 
 _MODELS = ["classifier", "predictor"]
 """Columns that name the models of a round."""

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
 
-from MLmodel.errors import UserError
-from MLmodel.files import whole
-from MLmodel.keys import PAIR_COLUMNS, minimum_keys, pair_keys
-from MLmodel.task import DW, QS
+from pipeline.errors import UserError
+from pipeline.files import whole
+from pipeline.keys import PAIR_COLUMNS, minimum_keys, pair_keys
+from pipeline.task import DW, QS
 
 BATCH = 262_144
 """Pairs read, computed and written at a time: the memory of every step follows from it, not from the table."""

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from MLmodel.card import SETS, Card, file_digest, installed_versions, read_card, sets_fit, write_card
-from MLmodel.errors import UserError
-from MLmodel.files import whole
-from MLmodel.keys import pair_keys
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.learner import NothingTrainedError, fit, to_learn
-from MLmodel.settings import Settings, TrainingSettings
-from MLmodel.task import CLASSIFIER, DW, Task
-from MLmodel.version import __version__
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.files import whole
+from pipeline.keys import pair_keys
+from pipeline.settings import Settings, TrainingSettings
+from pipeline.task import CLASSIFIER, DW, Task
+from pipeline.version import __version__
+from pipeline.workspace import Workspace
 
 FEWEST = 10
 """Fewer labelled pairs (of each class for the classifier) are not trained on."""

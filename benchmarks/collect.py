@@ -12,11 +12,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from glass.features import pair_geometry
 from MLmodel.collect import _TILE, Record, collect
-from MLmodel.features import pair_geometry
-from MLmodel.keys import minimum_keys
-from MLmodel.minima import Glass
-from MLmodel.minimum_files import read_minimum
+from pipeline.keys import minimum_keys
+from pipeline.minima import Glass
+from pipeline.minimum_files import read_minimum
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from benchmarks.neb import real_glass, reduced, some_pairs
 from glass import tunnelling
 from glass.double_well import Verdict, examine
 from glass.soft_spheres import calculator
-from MLmodel.settings import NebSettings
+from pipeline.settings import NebSettings
 
 
 def verdict(pair: tuple[Atoms, Atoms], images: int, tolerance: float) -> Verdict:

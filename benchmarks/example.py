@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.figures import search_efficiency
-from MLmodel.files import whole
-from MLmodel.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
-from MLmodel.neb_files import read_neb_results, read_unfinished, write_neb_results
-from MLmodel.settings import Settings
+from MLmodel.plots import search_efficiency
 from MLmodel.tables import read_batches
-from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
-from MLmodel.workspace import Workspace
+from pipeline.files import whole
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.neb_files import read_neb_results, read_unfinished, write_neb_results
+from pipeline.settings import Settings
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.12"

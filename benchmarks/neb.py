@@ -26,12 +26,12 @@ from threadpoolctl import threadpool_limits
 
 from glass import path as band
 from glass.double_well import energy_and_forces_of, examine
+from glass.features import pair_geometry
 from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import Profile, lowest_levels, reduced_hbar
-from MLmodel.features import pair_geometry
-from MLmodel.minima import load_glass, minimum_files
-from MLmodel.minimum_files import read_minimum
-from MLmodel.settings import NebSettings
+from pipeline.minima import load_glass, minimum_files
+from pipeline.minimum_files import read_minimum
+from pipeline.settings import NebSettings
 
 Array = NDArray[np.float64]
 STEPS = 1000

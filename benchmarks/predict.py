@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.model import Model, find_card
-from MLmodel.neb_files import write_neb_results
-from MLmodel.task import CLASSIFIER, DW, QS
-from MLmodel.workspace import Workspace
+from pipeline.neb_files import write_neb_results
+from pipeline.task import CLASSIFIER, DW, QS
+from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (500_000, 3_000_000)

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.exact import calculate, jobs_of
-from MLmodel.figures import true_against_predicted
-from MLmodel.pool import worker_pool
-from MLmodel.settings import Settings
+from MLmodel.plots import true_against_predicted
 from MLmodel.tables import PROBABILITY
-from MLmodel.task import QS
-from MLmodel.workspace import Workspace
+from pipeline.exact import calculate, jobs_of
+from pipeline.settings import Settings
+from pipeline.task import QS
+from pipeline.workers import worker_pool
+from pipeline.workspace import Workspace
 
 HIGH = 0.99
 """Probability of a double well above which pairs are taken."""

@@ -11,9 +11,9 @@ import synthetic
 from synthetic import done, interrupt, read_pairs, refused
 
 from MLmodel import collect
-from MLmodel.minima import load_glass
-from MLmodel.minimum_files import read_minimum
-from MLmodel.settings import PairSettings, Settings
+from pipeline.minima import load_glass
+from pipeline.minimum_files import read_minimum
+from pipeline.settings import PairSettings, Settings
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
 COLUMNS += ["0to1", "0to2", "total_displacement", "PR"]

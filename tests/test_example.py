@@ -7,14 +7,14 @@ from synthetic import ROOT
 from test_soft_spheres import make_atoms
 
 from benchmarks.example import T, answers_of
-from MLmodel.exact import calculate, jobs_of
-from MLmodel.keys import PAIR_COLUMNS, pair_keys
 from MLmodel.labels import read_pretraining
-from MLmodel.minimum_files import energy_in_name, read_minimum
-from MLmodel.neb_files import read_neb_results
-from MLmodel.settings import Settings
-from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
-from MLmodel.workspace import Workspace
+from pipeline.exact import calculate, jobs_of
+from pipeline.keys import PAIR_COLUMNS, pair_keys
+from pipeline.minimum_files import energy_in_name, read_minimum
+from pipeline.neb_files import read_neb_results
+from pipeline.settings import Settings
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import Workspace
 
 WORK, SETTINGS = Workspace(ROOT), Settings()
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from MLmodel.features import geometry_columns, largest_displacement, pair_geometry
-from MLmodel.minima import load_glass
-from MLmodel.minimum_files import read_minimum
+from glass.features import geometry_columns, largest_displacement, pair_geometry
+from pipeline.minima import load_glass
+from pipeline.minimum_files import read_minimum
 
 
 def brute_force(one, other, box, particles):

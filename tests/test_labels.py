@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from pyarrow import feather
 
-from MLmodel.errors import UserError
 from MLmodel.labels import SOURCE, gather, join_to_tables
-from MLmodel.neb_files import read_neb_results
-from MLmodel.settings import Settings
-from MLmodel.task import CLASSIFIER, DW, PREDICTOR, QS
 from MLmodel.training import split
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.neb_files import read_neb_results
+from pipeline.settings import Settings
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import Workspace
 
 T = "0.1"
 FEATURES = ["Delta_E", "total_displacement", "mine"]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from MLmodel import figures
 from MLmodel.metrics import classification_figures, nebs_to_find, splitting_figures, table, tls_found
 
 EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])
@@ -48,9 +47,9 @@ def test_without_tls_there_is_nothing_to_find():
 @pytest.mark.parametrize("exact", [EXACT, EXACT + 1, EXACT[:1]])
 def test_pictures_are_drawn_for_few_pairs_and_for_none_that_are_tls(tmp_path, exact):
     predicted = PREDICTED[: len(exact)]
-    figures.true_against_predicted(tmp_path / "a.png", {"0.1": (exact, predicted), "0.2": (exact, exact)}, 0.00151, "x")
-    figures.splitting_cdf(tmp_path / "b.png", exact, predicted, 0.00151, "x")
-    figures.search_efficiency(tmp_path / "c.png", exact, predicted, 0.00151, "x")
+    plots.true_against_predicted(tmp_path / "a.png", {"0.1": (exact, predicted), "0.2": (exact, exact)}, 0.00151, "x")
+    plots.splitting_cdf(tmp_path / "b.png", exact, predicted, 0.00151, "x")
+    plots.search_efficiency(tmp_path / "c.png", exact, predicted, 0.00151, "x")
     for name in "abc":
         picture = imread(tmp_path / f"{name}.png")
         assert picture.shape[1] > 900

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 
-from MLmodel.keys import minimum_keys
-from MLmodel.minima import load_glass
-from MLmodel.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
+from pipeline.keys import minimum_keys
+from pipeline.minima import load_glass
+from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])

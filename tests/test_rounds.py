@@ -7,12 +7,12 @@ import pytest
 import synthetic
 from synthetic import done, write_neb
 
-from MLmodel.errors import UserError
-from MLmodel.keys import Pair
-from MLmodel.neb_files import add_unfinished
 from MLmodel.rounds import does_it_pay, random_rate, update_rounds
-from MLmodel.settings import Settings, read_settings
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.keys import Pair
+from pipeline.neb_files import add_unfinished
+from pipeline.settings import Settings, read_settings
+from pipeline.workspace import Workspace
 
 T = "0.1"
 STEPS = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")

@@ -25,14 +25,14 @@ from glass.double_well import energy_and_forces_of, examine
 from glass.minimise import relax
 from glass.soft_spheres import calculator
 from glass.tunnelling import reduced_hbar
-from MLmodel.exact import Job, calculate
-from MLmodel.files import append_line
-from MLmodel.keys import Pair
-from MLmodel.locks import only_writer
-from MLmodel.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
-from MLmodel.neb_files import read_neb_results
-from MLmodel.settings import NebSettings
-from MLmodel.workspace import Workspace
+from pipeline.exact import Job, calculate
+from pipeline.files import append_line
+from pipeline.keys import Pair
+from pipeline.locks import only_writer
+from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
+from pipeline.neb_files import read_neb_results
+from pipeline.settings import NebSettings
+from pipeline.workspace import Workspace
 
 T = "0.15"
 

@@ -14,8 +14,8 @@ from test_soft_spheres import make_atoms
 import simulate_glass
 from glass import sampling
 from glass.minimise import Minima, Relaxed, relax
-from MLmodel.minimum_files import read_minimum
-from MLmodel.workspace import Workspace
+from pipeline.minimum_files import read_minimum
+from pipeline.workspace import Workspace
 
 QUICK = ("--particles", 100, "--sweeps", 2000, "--quenches", 40, "--interval", 400, "--sampling-temperature", 0.06)
 

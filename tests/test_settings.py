@@ -4,8 +4,8 @@ import pytest
 import synthetic
 import yaml
 
-from MLmodel.errors import UserError
-from MLmodel.settings import Settings, read_settings
+from pipeline.errors import UserError
+from pipeline.settings import Settings, read_settings
 
 
 def test_the_shipped_file_holds_every_key_with_its_default():

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 from glass.soft_spheres import SoftSpheres
-from MLmodel.minimum_files import energy_in_name, read_minimum
+from pipeline.minimum_files import energy_in_name, read_minimum
 
 
 def make_atoms(positions, diameters, box):

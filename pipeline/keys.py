@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from MLmodel.errors import UserError
+from pipeline.errors import UserError
 
 PAIR_COLUMNS = ["conf", "i", "j"]
 """Columns that name a pair in every file: the glass and its two minima."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from MLmodel.errors import UserError
-from MLmodel.settings import Settings, read_settings
-from MLmodel.workspace import Workspace, label
+from pipeline.errors import UserError
+from pipeline.settings import Settings, read_settings
+from pipeline.workspace import Workspace, label
 
 _PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
 

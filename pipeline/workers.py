@@ -9,7 +9,7 @@ from typing import Any
 import multiprocess
 from threadpoolctl import threadpool_limits
 
-from MLmodel.errors import UserError
+from pipeline.errors import UserError
 
 
 def worker_pool(processes: int) -> Any:

@@ -13,12 +13,12 @@ from ase.calculators.calculator import CalculatorError
 
 from glass.double_well import Verdict, examine
 from glass.tunnelling import reduced_hbar
-from MLmodel.errors import UserError
-from MLmodel.keys import Pair, minimum_keys, minimum_names, pair_keys
-from MLmodel.minima import minimum_files
-from MLmodel.minimum_files import MinimumError, energy_in_name, read_minimum
-from MLmodel.settings import NebSettings, Settings
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.keys import Pair, minimum_keys, minimum_names, pair_keys
+from pipeline.minima import minimum_files
+from pipeline.minimum_files import MinimumError, energy_in_name, read_minimum
+from pipeline.settings import NebSettings, Settings
+from pipeline.workspace import Workspace
 
 SAME_ENERGY = 1e-3
 """ε; how far the total energy difference may be from that in the files' names."""

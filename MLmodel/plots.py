@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from statsmodels.distributions.empirical_distribution import ECDF
 
-from MLmodel.files import whole
 from MLmodel.metrics import splitting_figures, tls_found
+from pipeline.files import whole
 
 Array = NDArray[np.float64]
 

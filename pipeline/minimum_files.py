@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from MLmodel.files import whole
+from pipeline.files import whole
 
 Array = NDArray[np.float64]
 

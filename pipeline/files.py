@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from MLmodel.errors import UserError
+from pipeline.errors import UserError
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from MLmodel.errors import UserError
-from MLmodel.files import append_line
-from MLmodel.keys import Pair
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.files import append_line
+from pipeline.keys import Pair
+from pipeline.workspace import Workspace
 
 _PROFILE = ("lengths", "energies", "slopes")
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from MLmodel.features import largest_displacement
-from MLmodel.keys import minimum_keys
-from MLmodel.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum
+from glass.features import largest_displacement
+from pipeline.keys import minimum_keys
+from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum
 
 SAME_PLACE = 1e-10
 """σ; two minima whose largest displacement is smaller are one."""

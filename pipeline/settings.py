@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from MLmodel.errors import UserError
+from pipeline.errors import UserError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.errors import UserError
-from MLmodel.files import append_line, write_text
-from MLmodel.keys import PAIR_COLUMNS, Pair, pair_keys
-from MLmodel.task import DW, QS
-from MLmodel.workspace import Workspace
+from pipeline.errors import UserError
+from pipeline.files import append_line, write_text
+from pipeline.keys import PAIR_COLUMNS, Pair, pair_keys
+from pipeline.task import DW, QS
+from pipeline.workspace import Workspace
 
 ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from MLmodel.task import CLASSIFIER, Task
+from pipeline.task import CLASSIFIER, Task
 
 
 def label(temperature: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from MLmodel.errors import UserError
+from pipeline.errors import UserError
 
 
 @contextmanager
