@@ -23,7 +23,7 @@ from glass.tunnelling import Profile
 from MLmodel.labels import keys_in_pretraining
 from MLmodel.plots import NebProfile, neb_profiles, rounds
 from MLmodel.rounds import does_it_pay, update_rounds
-from pipeline.command import Command, each, run
+from pipeline.command import Command, for_each_temperature, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Job, calculate, find_calculator, jobs_of
 from pipeline.keys import among, pair_keys
@@ -57,7 +57,7 @@ def main(command: Command) -> None:
     if given.pairs and len(temperatures) > 1:
         raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
     find_calculator(command.settings.neb.calculator, work.root)
-    each(temperatures, lambda T: calculate_one(command, T))
+    for_each_temperature(temperatures, lambda T: calculate_one(command, T))
     print("next: steps 1 to 4, which learn from these results")
 
 
@@ -125,11 +125,10 @@ def write(command: Command, temperature: str, job: Job, verdict: Verdict) -> str
     if verdict.kind == "unfinished":
         add_unfinished(work, temperature, job.pair, verdict.reason)
         return f"unfinished: {verdict.reason}"
-    if verdict.levels is None or verdict.path is None:
+    if verdict.levels is None or verdict.band is None:
         add_non_dw(work, temperature, job.pair)
         return f"{verdict.kind}: {verdict.reason}"
-    path = verdict.path
-    profile = {name: getattr(path, name).tolist() for name in ("lengths", "energies", "slopes")}
+    profile = {name: getattr(verdict.band, name).tolist() for name in ("lengths", "energies", "slopes")}
     splitting = verdict.levels[1] - verdict.levels[0]
     # The record first: what has a result is not calculated again.
     add_record(work, temperature, {**job.pair._asdict(), "levels": verdict.levels, **profile})
@@ -170,4 +169,4 @@ def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> No
 
 
 if __name__ == "__main__":
-    run(main, __doc__, options)
+    run_script(main, __doc__, options)

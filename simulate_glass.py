@@ -20,7 +20,7 @@ from tqdm import tqdm
 from glass.minimise import Minima
 from glass.sampling import LARGEST, Equilibrium, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
-from pipeline.command import Command, run
+from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.files import write_text
 from pipeline.minimum_files import Minimum, write_minimum
@@ -193,4 +193,4 @@ def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
 
 
 if __name__ == "__main__":
-    run(main, __doc__, options)
+    run_script(main, __doc__, options)

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from MLmodel.collect import Collected, collect, is_ready_made, read_record, read_transitions, record_of
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
-from pipeline.command import Command, each, run
+from pipeline.command import Command, for_each_temperature, run_script
 from pipeline.errors import UserError
-from pipeline.files import made_from, mark_made, up_to_date, whole
-from pipeline.minima import load_glass, minimum_files
+from pipeline.files import atomic_write, made_from, mark_made, up_to_date
+from pipeline.minima import load_glass, minimum_paths
 from pipeline.settings import Settings
 from pipeline.workers import worker_pool
 
@@ -50,7 +50,7 @@ def main(command: Command) -> None:
         rejected.extend(left_out)
 
     with worker_pool(command.settings.cores) as pool:
-        each(temperatures, collect_one)
+        for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
     print(
         f"{pairs} pairs, {computed or 'nothing new'} computed, {len(rejected)} files rejected; next: step1_train_dw.py"
@@ -61,7 +61,7 @@ def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[
     """Bring all pair tables of one temperature up to date; also (conf, file, reason) for what was left out."""
     work = command.workspace
     ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
-    glasses = {conf: minimum_files(folder) for conf, folder in work.glasses(temperature).items()}
+    glasses = {conf: minimum_paths(folder) for conf, folder in work.glasses(temperature).items()}
     collected: list[Collected] = []
     rejected: list[Rejected] = []
     for conf, files in glasses.items():
@@ -154,7 +154,7 @@ def check_kept(table: Path, settings: Settings) -> None:
 
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:
     """Write the list of files that were left out."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         table = pd.DataFrame(rejected, columns=["conf", "file", "reason"])
         table.astype({"conf": "Int64"}).to_csv(part, index=False)
     for conf, name, reason in rejected[:5]:
@@ -164,4 +164,4 @@ def write_rejected(path: Path, rejected: list[Rejected]) -> None:
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run_script(main, __doc__)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.tables import BATCH, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
-from pipeline.command import Command, each, run
+from pipeline.command import Command, for_each_temperature, run_script
 from pipeline.errors import UserError
 from pipeline.files import made_from, mark_made, up_to_date
 from pipeline.keys import PAIR_COLUMNS
@@ -30,7 +30,7 @@ def main(command: Command) -> None:
         lambda T: bool(work.pair_tables(T)) and read_card(work, CLASSIFIER, T) is not None,
         "no temperature has both pair tables and a classifier; run step0_collect.py, then step1_train_dw.py",
     )
-    each(temperatures, lambda T: classify_one(command, T))
+    for_each_temperature(temperatures, lambda T: classify_one(command, T))
     print("next: step3_train_qs.py")
 
 
@@ -86,4 +86,4 @@ def under_ceilings(ceilings: ClassifySettings, tables: list[Path], columns: list
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run_script(main, __doc__)

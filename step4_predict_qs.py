@@ -19,7 +19,7 @@ from tqdm import tqdm
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
-from pipeline.command import Command, each, run
+from pipeline.command import Command, for_each_temperature, run_script
 from pipeline.errors import UserError
 from pipeline.files import made_from, mark_made, up_to_date
 from pipeline.keys import PAIR_COLUMNS, among, pair_keys
@@ -36,7 +36,7 @@ def main(command: Command) -> None:
         lambda T: work.double_wells(T).exists() and read_card(work, PREDICTOR, T) is not None,
         "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
-    each(temperatures, lambda T: predict_one(command, T))
+    for_each_temperature(temperatures, lambda T: predict_one(command, T))
     print("next: calculate these pairs, add the results to NEB_calculations and run steps 1 to 4 again")
 
 
@@ -117,4 +117,4 @@ def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path)
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run_script(main, __doc__)

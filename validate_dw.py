@@ -7,7 +7,7 @@ Writes   output_ML/dw_classifier_performances.txt, a section per temperature
 from MLmodel.card import Card
 from MLmodel.metrics import classification_figures, table
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
-from pipeline.command import Command, run
+from pipeline.command import Command, run_script
 from pipeline.files import write_text
 from pipeline.task import CLASSIFIER, DW
 
@@ -34,4 +34,4 @@ def section(command: Command, card: Card) -> str:
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run_script(main, __doc__)

@@ -9,7 +9,7 @@ from MLmodel.card import Card
 from MLmodel.metrics import Array, splitting_figures, table
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
 from MLmodel.plots import search_efficiency, splitting_cdf, true_against_predicted
-from pipeline.command import Command, run
+from pipeline.command import Command, run_script
 from pipeline.task import PREDICTOR, QS
 
 
@@ -46,4 +46,4 @@ def text(card: Card, panels: dict[str, dict[str, tuple[Array, Array]]], threshol
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run_script(main, __doc__)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from glass.features import geometry_columns, pair_geometry
 from MLmodel.tables import BATCH, open_table
 from pipeline.errors import UserError
-from pipeline.files import fingerprint, whole
+from pipeline.files import atomic_write, fingerprint
 from pipeline.keys import find_keys, minimum_keys, minimum_names
 from pipeline.minima import Glass
 from pipeline.settings import Settings
@@ -26,7 +26,7 @@ RECORD = b"step0_collect"
 _FORMAT = 1
 """Raised whenever the meaning of a stored column changes, so that old tables are computed anew."""
 
-_TILE = 8
+TILE = 8
 """Minima whose pairs with one other are computed together; their coordinates stay in the processor's cache."""
 
 Index = NDArray[np.int64]
@@ -116,12 +116,12 @@ def collect(glass: Glass, record: Record, transitions: pd.DataFrame | None, targ
     total = int((last - np.arange(len(last)) - 1).sum())
     computed = 0
     bar = tqdm(total=total, desc=f"Cnf-{conf}", unit="pair", unit_scale=True, delay=2, disable=None, leave=False)
-    with whole(target) as part, bar, pa.ipc.new_file(str(part), schema) as writer:
+    with atomic_write(target) as part, bar, pa.ipc.new_file(str(part), schema) as writer:
         for block in _blocks(last):
             geometry, missing = old.take(block)
             computed += len(missing)
             if len(missing):
-                order = missing[np.lexsort((block.second[missing], block.first[missing] // _TILE))]
+                order = missing[np.lexsort((block.second[missing], block.first[missing] // TILE))]
                 geometry[order] = pair_geometry(
                     glass.positions, glass.box, block.first[order], block.second[order], record.particles
                 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from statsmodels.distributions.empirical_distribution import ECDF
 
 from MLmodel.metrics import splitting_figures, tls_found
-from pipeline.files import whole
+from pipeline.files import atomic_write
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def _picture(path: Path, width: float, height: float) -> Iterator[Figure]:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=200)
         yield figure
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, format="png", bbox_inches="tight")
 
 

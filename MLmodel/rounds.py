@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from MLmodel.card import Card, read_card
 from MLmodel.tables import read_batches, read_csv_batches
 from pipeline.errors import UserError
-from pipeline.files import whole
+from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
 from pipeline.neb_files import read_neb_results, read_unfinished
 from pipeline.settings import Settings
@@ -49,7 +49,7 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     rates = ("tls_per_neb", "random_tls_per_neb")
     counts = [name for name in row if name not in (*_MODELS, *rates)]
     table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)].astype(dict.fromkeys(counts, int))
-    with whole(path) as part:
+    with atomic_write(path) as part:
         table.to_csv(part, index=False)
     return table
 

@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.dataset
 
 from pipeline.errors import UserError
-from pipeline.files import whole
+from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, minimum_keys, pair_keys
 from pipeline.task import DW, QS
 
@@ -153,7 +153,7 @@ def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[pd.Data
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
     plain = not any(mark in name for name in columns for mark in ',"\r\n')
     options = pa.csv.WriteOptions(quoting_header="none" if plain else "needed")
-    with whole(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
+    with atomic_write(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
         yield lambda rows: writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
 
 

@@ -23,7 +23,7 @@ from MLmodel.card import SETS, Card, file_digest, installed_versions, read_card,
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.learner import NothingTrainedError, fit, to_learn
 from pipeline.errors import UserError
-from pipeline.files import whole
+from pipeline.files import atomic_write
 from pipeline.keys import pair_keys
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.task import CLASSIFIER, DW, Task
@@ -95,7 +95,7 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
         files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
         seconds = _fit_in_own_process(table, task, limits, settings.cores, files, log)
         for part, path in paths.items():
-            with whole(path) as file:
+            with atomic_write(path) as file:
                 parts[part].reset_index(drop=True).to_feather(file)
         card = Card(
             task=task,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.features import pair_geometry
-from MLmodel.collect import _TILE, Record, collect
+from MLmodel.collect import TILE, Record, collect
 from pipeline.keys import minimum_keys
 from pipeline.minima import Glass
 from pipeline.minimum_files import read_minimum
@@ -29,7 +29,7 @@ def main() -> None:
     """Measure and print."""
     positions = made_up_minima(np.random.default_rng(0))
     first, second = np.triu_indices(N_MINIMA, 1)
-    order = np.lexsort((second, first // _TILE))
+    order = np.lexsort((second, first // TILE))
     first, second = first[order], second[order]
     print(f"{len(first)} pairs of {N_MINIMA} made-up minima, N = {N_PARTICLES}; the best of five runs")
     pair_geometry(positions, BOX, first[:10], second[:10], 3)

@@ -20,9 +20,7 @@ from pipeline.settings import NebSettings
 
 def verdict(pair: tuple[Atoms, Atoms], images: int, tolerance: float) -> Verdict:
     """Of one pair, with all the steps it takes."""
-    return examine(
-        *pair, calculator, images=images, tolerance=tolerance, max_steps=2000, reduced=reduced(NebSettings())
-    )
+    return examine(*pair, calculator, images=images, tolerance=tolerance, max_steps=2000, hbar=reduced(NebSettings()))
 
 
 def splitting(found: Verdict) -> float:
@@ -43,15 +41,15 @@ def main() -> None:
     changes = []
     for pair in some_pairs(folder, 100 * given.pairs):
         found = verdict(pair, settings.images, settings.force_tolerance)
-        if found.levels is None or found.path is None:
+        if found.levels is None or found.band is None:
             continue
         once = splitting(found)
         images = splitting(verdict(pair, 2 * settings.images - 1, settings.force_tolerance))
         tolerance = splitting(verdict(pair, settings.images, settings.force_tolerance / 4))
-        profile = tunnelling.Profile(found.path.lengths, found.path.energies, found.path.slopes)
-        low, high = tunnelling._levels(profile, reduced(settings), 4 * tunnelling.POINTS, 2 * tunnelling.MARGIN)
+        profile = tunnelling.Profile(found.band.lengths, found.band.energies, found.band.slopes)
+        low, high = tunnelling.levels_on_grid(profile, reduced(settings), 4 * tunnelling.POINTS, 2 * tunnelling.MARGIN)
         changes.append([images / once - 1, tolerance / once - 1, (high - low) / once - 1])
-        print(f"{once:.6f} ε, path {found.path.lengths[-1]:.2f} σ:", *(f"{c:+.2%}" for c in changes[-1]), flush=True)
+        print(f"{once:.6f} ε, path {found.band.lengths[-1]:.2f} σ:", *(f"{c:+.2%}" for c in changes[-1]), flush=True)
         if len(changes) == given.pairs:
             break
     for name, column in zip(

@@ -21,7 +21,7 @@ from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
 from MLmodel.tables import read_batches
-from pipeline.files import whole
+from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
@@ -47,7 +47,7 @@ def make(work: Workspace) -> None:
         return
     pairs = pairs_under_ceilings(work)
     listed = work.neb(T) / "all pairs.csv"
-    with whole(listed) as part:
+    with atomic_write(listed) as part:
         pairs[PAIR_COLUMNS].to_csv(part, index=False)
     run("run_neb.py", work, "-T", T, "--pairs", str(listed))
     divide(work, answers)
@@ -90,12 +90,12 @@ def divide(work: Workspace, answers: Workspace) -> None:
         (CLASSIFIER, taught.drop(columns=QS)),
         (PREDICTOR, taught[taught[DW] == 1].drop(columns=DW).reset_index(drop=True)),
     ):
-        with whole(work.pretraining(task, T)) as part:
+        with atomic_write(work.pretraining(task, T)) as part:
             table.to_feather(part)
     write_neb_results(work, T, neb.iloc[first:second].sort_values(PAIR_COLUMNS))
     write_neb_results(answers, T, neb.iloc[second:].sort_values(PAIR_COLUMNS))
     unfinished = read_unfinished(work, T).sort_values(PAIR_COLUMNS)
-    with whole(work.unfinished(T)) as part:
+    with atomic_write(work.unfinished(T)) as part:
         unfinished.to_csv(part, index=False)
     for kind in ("jsonl", "png"):
         work.neb_paths(T, kind).unlink(missing_ok=True)  # they show the answers

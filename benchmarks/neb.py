@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from glass import path as band
-from glass.double_well import energy_and_forces_of, examine
+from glass.double_well import examine, potential_of
 from glass.features import pair_geometry
 from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import Profile, lowest_levels, reduced_hbar
-from pipeline.minima import load_glass, minimum_files
+from pipeline.minima import load_glass, minimum_paths
 from pipeline.minimum_files import read_minimum
 from pipeline.settings import NebSettings
 
@@ -60,7 +60,7 @@ def ours(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
         images=settings.images,
         tolerance=settings.force_tolerance,
         max_steps=settings.max_steps,
-        reduced=reduced(settings),
+        hbar=reduced(settings),
     )
     return verdict.kind, np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
 
@@ -72,16 +72,16 @@ def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
         image = start.copy()
         image.positions, image.calc = positions, Timed()
         images.append(image)
-    springs = band.SPRING / (np.diff(band._places(settings.images)) * (settings.images - 1))
+    springs = band.SPRING / (np.diff(band.image_places(settings.images)) * (settings.images - 1))
     neb = NEB(images, k=springs.tolist(), method="improvedtangent")
     converged = FIRE(neb, logfile=None).run(fmax=settings.force_tolerance, steps=STEPS)
-    calculates = [energy_and_forces_of(image, lambda _: Timed()) for image in images]
-    found = band._Band(calculates, np.stack([image.positions for image in images]))
+    potentials = [potential_of(image, lambda _: Timed()) for image in images]
+    found = band.ElasticBand(potentials, np.stack([image.positions for image in images]))
     if found.third_minimum(found.nudged_forces(), band.SETTLED) is not None:
         return "non-DW", np.nan
     if not converged:
         return "unfinished", np.nan
-    profile = Profile(band._lengths(found.positions), found.energies, found.slopes())
+    profile = Profile(band.path_lengths(found.positions), found.energies, found.slopes())
     low, high = lowest_levels(profile, reduced(settings))
     return "double well", high - low
 
@@ -111,7 +111,7 @@ def reduced(settings: NebSettings) -> float:
 
 def some_pairs(folder: Path, count: int) -> list[tuple[Atoms, Atoms]]:
     """Random pairs of one glass, without those whose end points are no minima."""
-    glass, _ = load_glass(minimum_files(folder), 10)
+    glass, _ = load_glass(minimum_paths(folder), 10)
     assert glass is not None
     sizes = read_minimum(folder / glass.files[0]).diameters
     minima = []
@@ -119,7 +119,7 @@ def some_pairs(folder: Path, count: int) -> list[tuple[Atoms, Atoms]]:
         atoms = Atoms(numbers=np.zeros(len(sizes), int), positions=positions.T, cell=glass.box, pbc=True)
         atoms.set_array("diameters", sizes)
         minima.append(atoms)
-    forces = [energy_and_forces_of(one, lambda _: SoftSpheres())(one.positions)[1] for one in minima]
+    forces = [potential_of(one, lambda _: SoftSpheres())(one.positions)[1] for one in minima]
     relaxed = np.array([np.linalg.norm(force, axis=1).max() < NebSettings().force_tolerance for force in forces])
     i, j = np.triu_indices(len(minima), 1)
     near = relaxed[i] & relaxed[j] & (glass.n_particles * (glass.energies[j] - glass.energies[i]) < 0.1)

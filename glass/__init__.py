@@ -1,1 +1,1 @@
-"""The physics of a glass: energy model, minima, paths, tunnelling, sampling. Units are σ, ε and m throughout."""
+"""What is calculated: energies, minima, features, paths, tunnelling, sampling. Units are σ, ε and m throughout."""

@@ -1,4 +1,4 @@
-"""Minimum-energy path between two minima: nudged elastic band with improved tangent, and early word of a third minimum.
+"""Minimum-energy path between two minima: nudged elastic band (NEB), early detection of an intermediate minimum.
 
 Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All images are moved together by L-BFGS
 (Sheppard, Terrell, Henkelman, J. Chem. Phys. 128, 134106 (2008)). ASE's NEB takes twelve times as long for a double
@@ -12,47 +12,47 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from glass.minimise import RELAXED, Calculate, relax
+from glass.minimise import RELAXED, Potential, relax
 
 Array = NDArray[np.float64]
 
 SPRING = 10.0
-"""ε/σ²; of the springs between images. They keep the images in their places along the path, not the path in its own."""
+"""ε/σ²; constant of the springs between images. They space the images along the path and do not move the path."""
 
 LONGEST_STEP = 0.1
-"""σ; no particle of an image moves further in one step."""
+"""σ; no particle of an image moves further than this in one step."""
 
-FIRST_STEP = 0.01
-"""σ; the same for the first step, when the curvature is not known yet."""
+BAND_FIRST_STEP = 0.01
+"""σ; nor further than this in the first step, when the curvature is not known yet."""
 
 MEMORY = 6
-"""Steps from which L-BFGS knows the curvature."""
+"""L-BFGS takes the curvature from so many of the last steps."""
 
 COARSE = 11
-"""Images of the band that is relaxed first."""
+"""The band that is relaxed first has so many images."""
 
 COARSE_TOLERANCE = 10.0
-"""In force tolerances; to which it is relaxed."""
+"""It is relaxed to so many times the force tolerance."""
 
 GRADING = 0.8
-"""From 0, images at equal distances, to 1, Chebyshev points. A path turns into the softest mode close to its ends;
+"""0 places the images at equal distances, 1 at Chebyshev points. A path turns into the softest mode close to its ends;
 graded images follow it there: they change the splitting on doubling as little as four times as many even ones."""
 
 SETTLED = 0.1
-"""ε/σ; an image with a smaller nudged force has settled enough to tell whether it lies in a third minimum."""
+"""ε/σ; an image with a smaller nudged force is relaxed to see whether it lies in an intermediate minimum."""
 
 LOOK_EVERY = 10
-"""Steps between looks for a third minimum."""
+"""The band is searched for an intermediate minimum once in so many steps."""
 
 DIVERGED = 30.0
 """When the force has grown to so many times its smallest, L-BFGS goes back there and takes shorter steps."""
 
-SAME_PLACE = 0.02
-"""σ; a relaxed image so near an end point is that end point."""
+END_POINT_DISTANCE = 0.02
+"""σ over all 3N coordinates; a relaxed image that is nearer to an end point is that end point."""
 
 
 @dataclass(frozen=True)
-class Path:
+class Band:
     """A band of images and what it says about the pair.
 
     Attributes
@@ -64,13 +64,13 @@ class Path:
     slopes : ndarray of shape (n_images,)
         dV/dx in ε/σ; zero at the end points.
     third_minimum : ndarray of shape (N, 3) or None
-        A minimum on the way that is neither end point.
+        An intermediate minimum, neither end point.
     converged : bool
         Whether the nudged force on every particle is within the tolerance.
     force : float
         The largest of them in ε/σ.
     steps : int
-        Of the optimiser.
+        Steps that the optimiser took.
     """
 
     positions: Array
@@ -83,8 +83,8 @@ class Path:
 
     @property
     def lengths(self) -> Array:
-        """Path length x in σ from the first end point to each image, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
-        return _lengths(self.positions)
+        """Path length in σ, see :func:`path_lengths`."""
+        return path_lengths(self.positions)
 
 
 def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
@@ -106,19 +106,20 @@ def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
     step = end - start
     step -= box * np.rint(step / box)
     step -= step.mean(0)
-    return np.asarray(start + _places(images)[:, None, None] * step)
+    return np.asarray(start + image_places(images)[:, None, None] * step)
 
 
 def find_path(
-    calculates: Sequence[Calculate], positions: Array, tolerance: float, max_steps: int, early: bool = True
-) -> Path:
-    """Relax a band until it is a minimum-energy path, or a third minimum shows.
+    potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int, early: bool = True
+) -> Band:
+    """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected.
 
-    A band of more than COARSE images is relaxed with COARSE first, which is where most non-DW are told, then refined.
+    With ``early``, a band of more than COARSE images is relaxed with COARSE first, where most non-DW are detected, and
+    then refined.
 
     Parameters
     ----------
-    calculates : sequence of callable, n_images
+    potentials : sequence of callable, n_images
         Each gives the total energy in ε and the forces (N, 3) in ε/σ at positions (N, 3) in σ; one for each image, as
         a neighbour list serves one place.
     positions : ndarray of shape (n_images, N, 3)
@@ -128,21 +129,22 @@ def find_path(
     max_steps : int
         Steps after which to give up.
     early : bool, default True
-        Look for a third minimum as soon as the band has settled; else only once it has converged.
+        Look for an intermediate minimum every LOOK_EVERY steps, in a coarse band first; else only once the full band
+        has converged or ``max_steps`` are over.
     """
     images = len(positions)
     if early and images > COARSE:
-        band = _Band(calculates[:COARSE], _redistributed(positions, COARSE))
+        band = ElasticBand(potentials[:COARSE], _redistributed(positions, COARSE))
         coarse = _relax_band(band, COARSE_TOLERANCE * tolerance, max_steps, early)
         if coarse.third_minimum is not None or not coarse.converged:
             return coarse
-        band = _Band(calculates, _redistributed(coarse.positions, images))
+        band = ElasticBand(potentials, _redistributed(coarse.positions, images))
         fine = _relax_band(band, tolerance, max_steps - coarse.steps, early)
         return replace(fine, steps=fine.steps + coarse.steps)
-    return _relax_band(_Band(calculates, positions.copy()), tolerance, max_steps, early)
+    return _relax_band(ElasticBand(potentials, positions.copy()), tolerance, max_steps, early)
 
 
-def _places(images: int) -> Array:
+def image_places(images: int) -> Array:
     """Where along the path the images stand, from 0 to 1; shape (images,)."""
     even = np.linspace(0, 1, images)
     return np.asarray((1 - GRADING) * even + GRADING * 0.5 * (1 - np.cos(np.pi * even)))
@@ -150,11 +152,11 @@ def _places(images: int) -> Array:
 
 def _redistributed(positions: Array, images: int) -> Array:
     """So many images on the spline through those given, shape (images, N, 3)."""
-    lengths = _lengths(positions)
-    return np.asarray(CubicSpline(lengths, positions)(lengths[-1] * _places(images)))
+    lengths = path_lengths(positions)
+    return np.asarray(CubicSpline(lengths, positions)(lengths[-1] * image_places(images)))
 
 
-def _relax_band(band: "_Band", tolerance: float, max_steps: int, early: bool) -> Path:
+def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bool) -> Band:
     step_of = _LBFGS()
     smallest, best, part = np.inf, band.positions, 1.0
     third = None
@@ -177,23 +179,31 @@ def _relax_band(band: "_Band", tolerance: float, max_steps: int, early: bool) ->
             part = min(1.0, 1.05 * part)
         band.positions[1:-1] += part * step_of(band.positions[1:-1], nudged)
         band.evaluate()
-    return Path(band.positions, band.energies, band.slopes(), third, force <= tolerance, force, steps)
+    return Band(band.positions, band.energies, band.slopes(), third, force <= tolerance, force, steps)
 
 
-class _Band:
-    def __init__(self, calculates: Sequence[Calculate], positions: Array) -> None:
-        self.calculates = calculates
+class ElasticBand:
+    """A band while it is relaxed; its end points stay.
+
+    Parameters
+    ----------
+    potentials, positions
+        As in :func:`find_path`; the positions change in place.
+    """
+
+    def __init__(self, potentials: Sequence[Potential], positions: Array) -> None:
+        self.potentials = potentials
         self.positions = positions
-        self.rest = np.diff(_places(len(positions))) * (len(positions) - 1)
+        self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
         self.energies = np.empty(len(positions))
         self.forces = np.zeros_like(positions)
-        self.energies[0], self.energies[-1] = (calculates[k](positions[k])[0] for k in (0, -1))
+        self.energies[0], self.energies[-1] = (potentials[k](positions[k])[0] for k in (0, -1))
         self.evaluate()
 
     def evaluate(self) -> None:
         """Energies and forces of the inner images."""
         for k in range(1, len(self.positions) - 1):
-            self.energies[k], self.forces[k] = self.calculates[k](self.positions[k])
+            self.energies[k], self.forces[k] = self.potentials[k](self.positions[k])
 
     def tangents(self) -> Array:
         """Unit vectors along the path at the inner images, shape (n_images − 2, N, 3)."""
@@ -236,9 +246,9 @@ class _Band:
         for k in images[np.argsort(self.energies[images])]:
             if _largest(nudged[k - 1 : k]) > settled:
                 continue
-            found = relax(self.calculates[k], self.positions[k])
+            found = relax(self.potentials[k], self.positions[k])
             away = min(np.linalg.norm(found.positions - end) for end in (self.positions[0], self.positions[-1]))
-            if found.gradient <= RELAXED and away >= SAME_PLACE:
+            if found.gradient_norm <= RELAXED and away >= END_POINT_DISTANCE:
                 return found.positions
         return None
 
@@ -266,7 +276,7 @@ class _LBFGS:
         for move, change, weight in zip(self.moves, self.changes, reversed(weights), strict=True):
             step += (weight - (change @ step) / (move @ change)) * move
         step = step.reshape(forces.shape)
-        return np.asarray(step * min(1.0, (LONGEST_STEP if self.moves else FIRST_STEP) / _largest(step)))
+        return np.asarray(step * min(1.0, (LONGEST_STEP if self.moves else BAND_FIRST_STEP) / _largest(step)))
 
     def _learn(self, move: Array, change: Array) -> None:
         """Keep the curvature along the last step; where it is not above zero, all that is known is out of date."""
@@ -289,7 +299,8 @@ def _distances(positions: Array) -> Array:
     return _norms(np.diff(positions, axis=0))
 
 
-def _lengths(positions: Array) -> Array:
+def path_lengths(positions: Array) -> Array:
+    """Path length x in σ from the first image to each, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
     return np.concatenate([[0.0], np.cumsum(_distances(positions))])
 
 

@@ -14,40 +14,49 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from glass.minimise import Calculate, Relaxed, relax
-from glass.soft_spheres import CUTOFF, SKIN, energy_and_forces, has_moved, neighbours, pair_diameter, pair_energy
+from glass.minimise import Potential, Relaxed, relax
+from glass.soft_spheres import (
+    CUTOFF,
+    SKIN,
+    energy_and_forces,
+    has_moved,
+    minimum_image,
+    neighbours,
+    pair_diameter,
+    pair_energy,
+)
 
 Array = NDArray[np.float64]
 
 SMALLEST, LARGEST = 0.73, 1.62
-"""σ; bounds of the diameters, those of the public minima of Ciarella et al. (2023)."""
+"""σ; the diameters lie between these, as in the public minima of Ciarella et al. (2023)."""
 
 MC_STEP = 0.12
-"""σ; side of the cube in which a particle is displaced."""
+"""σ; a particle is displaced within a cube with sides of this length."""
 
 _LIST_HOLDS = 0.5 * (SKIN - MC_STEP * 3**0.5 / 2)
 """σ; how far particles may be from where they were listed, so that the next trial still meets all its neighbours."""
 
 SWAPS = 0.2
-"""Part of the attempted moves that swap two diameters."""
+"""This part of the attempted moves swaps two diameters."""
 
 HOT = 0.3
-"""ε; temperature from which a glass is cooled."""
+"""ε; a glass is cooled from this temperature."""
 
 TIME_STEP = 0.005
-"""Reduced time."""
+"""σ √(m/ε); the dynamics advance by this in one step."""
 
 COUPLING = 100
-"""Time steps; time constant of the thermostat."""
+"""The time constant of the thermostat, in time steps."""
 
 WAVE_NUMBER = 7.0
-"""1/σ; first peak of the structure factor, where the field measures relaxation times."""
+"""1/σ; relaxation times are measured at the first peak of the structure factor, as is usual."""
 
 FRAMES = 1000
-"""Looks at the liquid while it equilibrates; a multiple of 4 · BLOCKS."""
+"""The liquid is looked at so many times while it equilibrates; a multiple of 4 · BLOCKS."""
 
 BLOCKS = 5
-"""Parts of a quarter of the run from which the standard error of its energy is taken."""
+"""The standard error of a quarter's energy is taken from so many parts of it."""
 
 
 class Equilibrium(NamedTuple):
@@ -98,12 +107,9 @@ def _full_list(positions, box, diameters):  # type: ignore[no-untyped-def]
         if found + n > both.shape[0]:
             both = np.concatenate((both, np.empty_like(both)))
         for j in range(n):
-            dx = x[i] - x[j]
-            dy = y[i] - y[j]
-            dz = z[i] - z[j]
-            dx -= width * np.rint(dx * per_width)
-            dy -= depth * np.rint(dy * per_depth)
-            dz -= height * np.rint(dz * per_height)
+            dx = minimum_image(x[i] - x[j], width, per_width)
+            dy = minimum_image(y[i] - y[j], depth, per_depth)
+            dz = minimum_image(z[i] - z[j], height, per_height)
             square[j] = dx * dx + dy * dy + dz * dz
         square[i] = np.inf
         for j in range(n):  # without a branch, which would be predicted wrongly too often
@@ -122,12 +128,9 @@ def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignor
     per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
     for k in range(first[i], first[i + 1]):
         j = both[k]
-        dx = x - positions[j, 0]
-        dy = y - positions[j, 1]
-        dz = z - positions[j, 2]
-        dx -= width * np.rint(dx * per_width)
-        dy -= depth * np.rint(dy * per_depth)
-        dz -= height * np.rint(dz * per_height)
+        dx = minimum_image(x - positions[j, 0], width, per_width)
+        dy = minimum_image(y - positions[j, 1], depth, per_depth)
+        dz = minimum_image(z - positions[j, 2], height, per_height)
         r2 = dx * dx + dy * dy + dz * dz
         sigma = pair_diameter(own, diameters[j])
         if r2 < (CUTOFF * sigma) ** 2:
@@ -216,12 +219,12 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
     return energies
 
 
-def soft_spheres(box: Array, diameters: Array) -> Calculate:
+def soft_spheres(box: Array, diameters: Array) -> Potential:
     """Total energy in ε and forces in ε/σ, shape (N, 3), as a function of the positions (N, 3) in σ."""
     reference = np.full((len(diameters), 3), np.inf)
     listed: tuple[Array, Array, Array]
 
-    def calculate(positions: Array) -> tuple[float, Array]:
+    def potential(positions: Array) -> tuple[float, Array]:
         nonlocal listed
         if has_moved(positions, reference, 0.5 * SKIN):
             reference[:] = positions
@@ -229,7 +232,7 @@ def soft_spheres(box: Array, diameters: Array) -> Calculate:
         forces = np.empty_like(positions)
         return energy_and_forces(positions, box, *listed, forces), forces
 
-    return calculate
+    return potential
 
 
 def quench(positions: Array, box: Array, diameters: Array) -> Relaxed:

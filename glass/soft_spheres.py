@@ -32,6 +32,12 @@ def pair_diameter(one, other):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, inline="always")
+def minimum_image(step, side, per_side):  # type: ignore[no-untyped-def]
+    """The shortest of a difference along one axis and its periodic images; ``per_side`` is 1 / side."""
+    return step - side * np.rint(step * per_side)
+
+
+@numba.njit(cache=True, inline="always")
 def pair_energy(x):  # type: ignore[no-untyped-def]
     """V in ε for x = (σ_ij/r)², inside the cutoff."""
     return x**6 + _C0 + (_C2 + _C4 / x) / x
@@ -88,12 +94,9 @@ def neighbours(positions, box, diameters, skin):  # type: ignore[no-untyped-def]
             ]
             # Each cell's list descends, so the partners behind i come first.
             while j > i:
-                dx = xi - positions[j, 0]
-                dy = yi - positions[j, 1]
-                dz = zi - positions[j, 2]
-                dx -= width * np.rint(dx * per_width)
-                dy -= depth * np.rint(dy * per_depth)
-                dz -= height * np.rint(dz * per_height)
+                dx = minimum_image(xi - positions[j, 0], width, per_width)
+                dy = minimum_image(yi - positions[j, 1], depth, per_depth)
+                dz = minimum_image(zi - positions[j, 2], height, per_height)
                 r2 = dx * dx + dy * dy + dz * dz
                 if r2 < reach * reach:
                     sigma = pair_diameter(diameters[i], diameters[j])
@@ -125,12 +128,9 @@ def energy_and_forces(positions, box, start, partner, square, forces):  # type: 
         fx = fy = fz = 0.0
         for k in range(start[i], start[i + 1]):
             j = partner[k]
-            dx = xi - positions[j, 0]
-            dy = yi - positions[j, 1]
-            dz = zi - positions[j, 2]
-            dx -= width * np.rint(dx * per_width)
-            dy -= depth * np.rint(dy * per_depth)
-            dz -= height * np.rint(dz * per_height)
+            dx = minimum_image(xi - positions[j, 0], width, per_width)
+            dy = minimum_image(yi - positions[j, 1], depth, per_depth)
+            dz = minimum_image(zi - positions[j, 2], height, per_height)
             r2 = dx * dx + dy * dy + dz * dz
             if r2 < _CUTOFF2 * square[k]:
                 x = square[k] / r2

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.constants import hbar, k
+from scipy import constants
 from scipy.interpolate import CubicHermiteSpline
 from scipy.linalg import eigh_tridiagonal
 
 Array = NDArray[np.float64]
 
 POINTS = 2000
-"""Of the grid."""
+"""The grid has so many points."""
 
 MARGIN = 10.0
-"""Height above the highest image to which each parabola is followed, in quanta of its own oscillation."""
+"""Each parabola is followed to so many quanta of its own oscillation above the highest image."""
 
 ACCURACY = 0.01
-"""Relative change of the splitting on a finer and wider grid, above which it is not believed."""
+"""A splitting is not believed if it changes relatively by more than this on a finer and wider grid."""
 
 
 class NotResolvedError(Exception):
@@ -44,7 +44,7 @@ def reduced_hbar(sigma: float, mass: float, epsilon: float) -> float:
     >>> round(reduced_hbar(2.21e-10, 1.02e-25, 662), 5)
     0.01563
     """
-    return float(hbar / (sigma * np.sqrt(mass * k * epsilon)))
+    return float(constants.hbar / (sigma * np.sqrt(mass * constants.k * epsilon)))
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class Profile:
         return np.asarray(self._spline(inside) + 0.5 * np.where(x < inside, first, last) * (x - inside) ** 2)
 
 
-def lowest_levels(profile: Profile, reduced: float) -> tuple[float, float]:
+def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
     """Two lowest levels in ε, converged in grid and range.
 
     Parameters
     ----------
     profile : Profile
         V(x).
-    reduced : float
+    hbar : float
         ħ̃, see :func:`reduced_hbar`.
 
     Raises
@@ -103,21 +103,38 @@ def lowest_levels(profile: Profile, reduced: float) -> tuple[float, float]:
     """
     if min(profile.curvatures) <= 0:
         raise NotResolvedError("no minimum is resolved at an end of the path; use more images")
-    coarse = _levels(profile, reduced, POINTS, MARGIN)
-    fine = _levels(profile, reduced, 2 * POINTS, 2 * MARGIN)
+    coarse = levels_on_grid(profile, hbar, POINTS, MARGIN)
+    fine = levels_on_grid(profile, hbar, 2 * POINTS, 2 * MARGIN)
     splitting, check = coarse[1] - coarse[0], fine[1] - fine[0]
     if not abs(splitting - check) <= ACCURACY * check:
         raise NotResolvedError(f"the splitting is not converged: {splitting:.6g} ε, on a finer grid {check:.6g} ε")
     return fine
 
 
-def _levels(profile: Profile, reduced: float, points: int, margin: float) -> tuple[float, float]:
-    """Finite differences on an even grid that ends where V is ``margin`` quanta above both ends of the path."""
+def levels_on_grid(profile: Profile, hbar: float, points: int, margin: float) -> tuple[float, float]:
+    """Two lowest levels in ε by finite differences on one grid; arguments as :func:`_hamiltonian`."""
+    _, diagonal, off = _hamiltonian(profile, hbar, points, margin)
+    levels = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 1))
+    return float(levels[0]), float(levels[1])
+
+
+def probability_left(profile: Profile, hbar: float) -> tuple[float, float]:
+    """Probability of each of the two lowest states to be on the left of the highest image.
+
+    Both near 0 or both near 1: the two levels lie in one well, and the splitting is that of a vibration, not of
+    tunnelling.
+    """
+    x, diagonal, off = _hamiltonian(profile, hbar, POINTS, MARGIN)
+    _, states = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 1))
+    left = (states[x < profile.lengths[np.argmax(profile.energies)]] ** 2).sum(axis=0)
+    return float(left[0]), float(left[1])
+
+
+def _hamiltonian(profile: Profile, hbar: float, points: int, margin: float) -> tuple[Array, Array, Array]:
+    """x, diagonal and off-diagonal on an even grid; it ends where V is ``margin`` quanta above the highest image."""
     curvatures = np.array(profile.curvatures)
-    height = profile.energies.max() - profile.energies[[0, -1]] + margin * reduced * np.sqrt(curvatures)
+    height = profile.energies.max() - profile.energies[[0, -1]] + margin * hbar * np.sqrt(curvatures)
     left, right = np.sqrt(2 * height / curvatures)
     x = np.linspace(profile.lengths[0] - left, profile.lengths[-1] + right, points)
-    kinetic = 0.5 * (reduced / (x[1] - x[0])) ** 2
-    off = np.full(points - 1, -kinetic)
-    levels = eigh_tridiagonal(profile(x) + 2 * kinetic, off, eigvals_only=True, select="i", select_range=(0, 1))
-    return float(levels[0]), float(levels[1])
+    kinetic = 0.5 * (hbar / (x[1] - x[0])) ** 2
+    return x, profile(x) + 2 * kinetic, np.full(points - 1, -kinetic)

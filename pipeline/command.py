@@ -64,7 +64,7 @@ class Command:
         return found
 
 
-def each(temperatures: Iterable[str], work: Callable[[str], None]) -> None:
+def for_each_temperature(temperatures: Iterable[str], work: Callable[[str], None]) -> None:
     """Work on every temperature; what the user must mend for one does not keep the others waiting.
 
     Raises
@@ -82,7 +82,7 @@ def each(temperatures: Iterable[str], work: Callable[[str], None]) -> None:
         raise UserError("; ".join(to_mend))
 
 
-def run(
+def run_script(
     step: Callable[[Command], None], story: str | None, options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> None:
     """Parse the command line, do the step and leave with the exit status the README gives.

@@ -15,7 +15,7 @@ from glass.double_well import Verdict, examine
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
 from pipeline.keys import Pair, minimum_keys, minimum_names, pair_keys
-from pipeline.minima import minimum_files
+from pipeline.minima import minimum_paths
 from pipeline.minimum_files import MinimumError, energy_in_name, read_minimum
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import Workspace
@@ -53,7 +53,7 @@ def jobs_of(
 
 def _files_by_key(folder: Path, decimals: int) -> dict[int, Path]:
     files: dict[int, Path] = {}
-    for path in minimum_files(folder):
+    for path in minimum_paths(folder):
         try:
             files.setdefault(int(minimum_keys(energy_in_name(path), decimals)), path)
         except MinimumError:
@@ -103,7 +103,7 @@ def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict
             images=settings.images,
             tolerance=settings.force_tolerance,
             max_steps=settings.max_steps,
-            reduced=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
+            hbar=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
         )
     except MinimumError as error:
         return job, Verdict("unfinished", str(error))
@@ -114,10 +114,10 @@ def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict
 
 def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
     """Unfinished, if the calculator's energies are not those in the names."""
-    if verdict.path is None:
+    if verdict.band is None:
         return verdict
     in_names = n_particles * (job.pair.j - job.pair.i)
-    calculated = verdict.path.energies[-1] - verdict.path.energies[0]
+    calculated = verdict.band.energies[-1] - verdict.band.energies[0]
     if abs(calculated - in_names) <= SAME_ENERGY:
         return verdict
     return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")

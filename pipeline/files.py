@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Name to write to; it becomes ``path`` when the block ends well and is removed when it does not.
 
     Parameters
@@ -35,7 +35,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -50,7 +50,7 @@ class Glass:
         return int(self.positions.shape[2])
 
 
-def minimum_files(folder: Path) -> list[Path]:
+def minimum_paths(folder: Path) -> list[Path]:
     """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 

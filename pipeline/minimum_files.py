@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from pipeline.files import whole
+from pipeline.files import atomic_write
 
 Array = NDArray[np.float64]
 
@@ -162,7 +162,7 @@ def write_minimum(path: Path, minimum: Minimum) -> None:
     particles = np.zeros(len(minimum.diameters), _PARTICLE)
     particles["head"] = particles["tail"] = 32
     particles["values"] = np.column_stack([minimum.diameters, minimum.positions])
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(
             _as_record(np.array([len(particles)], "<i4").tobytes())
             + _as_record(minimum.box.astype("<f8").tobytes())

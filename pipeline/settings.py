@@ -66,6 +66,7 @@ class Settings(_Section):
     tls_threshold: Positive = 0.00151
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
     processes: Annotated[int, Field(ge=1)] | None = None
+    figures: Annotated[list[Literal["png", "pdf", "svg"]], Field(min_length=1)] = ["png"]
 
     @field_validator("pairs", "classify", "classifier", "predictor", "neb", mode="before")
     @classmethod

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from MLmodel import plots
 from MLmodel.metrics import classification_figures, nebs_to_find, splitting_figures, table, tls_found
 
 EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])

@@ -21,7 +21,7 @@ from test_soft_spheres import make_atoms
 from threadpoolctl import threadpool_limits
 
 from glass import path as band
-from glass.double_well import energy_and_forces_of, examine
+from glass.double_well import examine, potential_of
 from glass.minimise import relax
 from glass.soft_spheres import calculator
 from glass.tunnelling import reduced_hbar
@@ -118,7 +118,7 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     label = {energy_in_name(path): path for path in minima(root)}
     start, end = (atoms_of(label[neb.iloc[0][name]]) for name in ("i", "j"))
     settings = NebSettings()
-    ours = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=500, reduced=0.01563)
+    ours = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=500, hbar=0.01563)
     images = []
     for positions in band.straight_line(start.positions, end.positions, start.cell.lengths(), 9):
         image = start.copy()
@@ -137,7 +137,7 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
         images=settings.images,
         tolerance=settings.force_tolerance,
         max_steps=settings.max_steps,
-        reduced=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
+        hbar=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
     )
     assert exact.levels[1] - exact.levels[0] == pytest.approx(neb.iloc[0]["quantum_splitting"], rel=1e-12)
 
@@ -298,15 +298,15 @@ def lennard_jones_minima(folder, n=32, wanted=4):
     rng = np.random.default_rng(3)
     box = np.full(3, (n / 1.0) ** (1 / 3))
     atoms = make_atoms(rng.random((n, 3)) * box, np.ones(n), box)
-    calculates = energy_and_forces_of(atoms, lambda _: LennardJones(rc=1.9, smooth=True))
-    soft = relax(energy_and_forces_of(atoms, lambda _: LennardJones(sigma=0.6, rc=1.5, smooth=True)), atoms.positions)
-    place = relax(calculates, soft.positions, 1e-5).positions
+    potentials = potential_of(atoms, lambda _: LennardJones(rc=1.9, smooth=True))
+    soft = relax(potential_of(atoms, lambda _: LennardJones(sigma=0.6, rc=1.5, smooth=True)), atoms.positions)
+    place = relax(potentials, soft.positions, 1e-5).positions
     energies = {}
     while len(energies) < wanted:
         kick = np.zeros((n, 3))
         kick[rng.integers(n, size=3)] = rng.normal(0, 0.35, (3, 3))
-        found = relax(calculates, place + kick, 1e-5)
-        if found.gradient < 1e-4:
+        found = relax(potentials, place + kick, 1e-5)
+        if found.gradient_norm < 1e-4:
             energies[f"{found.energy / n:.10f}"] = found.positions
             place = found.positions
     for energy, positions in energies.items():
