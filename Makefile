@@ -1,30 +1,44 @@
-# make round [WORKSPACE=DIR]   steps 0 to 4 and both validators on a workspace (default: this folder)
+# make round [WORKSPACE=DIR]   steps 0 to 4 and both validators on a workspace
 # make loop [ROUNDS=3] [TOP=30] [WORKSPACE=DIR]   that many rounds: exact calculations from the top of the list, steps 1 to 4
-# make example WORKSPACE=DIR   the glasses that ship and their exact calculations, made again in DIR
-# make test                    the tests
+# make quick                   lint, types and the tests that take less than a minute
+# make test                    all tests
+# make check                   lint, format and types
+# make example WORKSPACE=DIR   the example's glasses and exact calculations, made again in DIR
+#
+# WORKSPACE: without it, this folder if there are minima or pair tables of your own in it, else a copy of the example.
 PYTHON ?= python3
-WORKSPACE ?= .
 ROUNDS ?= 3
 TOP ?= 30
 RUN = .venv/bin/python
 STEPS = step1_train_dw.py step2_classify_dw.py step3_train_qs.py step4_predict_qs.py
+OWN = $(wildcard Configurations/minima/* Configurations/pairs/*)
+WORKSPACE ?= $(if $(OWN),.,example-run)
 
-.PHONY: round loop example test check
+.PHONY: round loop example quick test check workspace
 .DELETE_ON_ERROR:
 
-round: .venv/installed
-	for step in step0_collect.py step1_train_dw.py step2_classify_dw.py step3_train_qs.py \
+round: .venv/installed workspace
+	@for step in step0_collect.py step1_train_dw.py step2_classify_dw.py step3_train_qs.py \
 	  validate_dw.py validate_qs.py step4_predict_qs.py; do \
-	  $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
+	  echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
 
-loop: .venv/installed
-	for step in step0_collect.py $(STEPS); do $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
-	for round in $$(seq $(ROUNDS)); do \
-	  $(RUN) run_neb.py --top $(TOP) --workspace "$(WORKSPACE)" || exit; \
-	  for step in $(STEPS); do $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done; done
+loop: .venv/installed workspace
+	@for step in step0_collect.py $(STEPS); do \
+	  echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
+	@for round in $$(seq $(ROUNDS)); do \
+	  echo "== round $$round of $(ROUNDS)"; $(RUN) run_neb.py --top $(TOP) --workspace "$(WORKSPACE)" || exit; \
+	  for step in $(STEPS); do echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done; done
+
+workspace:
+	@if [ "$(WORKSPACE)" = example-run ] && [ ! -d example-run ]; then \
+	  cp -R example example-run.part && mv example-run.part example-run; fi
+	@echo "workspace: $(WORKSPACE)$(if $(filter example-run,$(WORKSPACE)), (a copy of the example; delete it to begin anew))"
 
 example: .venv/installed
 	$(RUN) -m benchmarks.example make "$(WORKSPACE)"
+
+quick: check
+	$(RUN) -m pytest -m "not slow"
 
 test: .venv/installed
 	$(RUN) -m pytest

@@ -10,39 +10,39 @@ A pair that stands in one of these files is not calculated again.
 import argparse
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from glass.double_well import Verdict
-from glass.tunnelling import Profile
+from glass.tunnelling import Profile, in_one_well
 from MLmodel.labels import keys_in_pretraining
 from MLmodel.plots import NebProfile, neb_profiles, rounds
 from MLmodel.rounds import does_it_pay, update_rounds
-from pipeline.command import Command, for_each_temperature, run_script
+from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.exact import Job, calculate, find_calculator, jobs_of
+from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
 from pipeline.keys import among, pair_keys
-from pipeline.locks import only_writer
 from pipeline.neb_files import add_non_dw, add_splitting, add_unfinished, keys_with_result, read_pair_list
-from pipeline.neb_records import add_record, read_records
-from pipeline.workers import as_they_come, worker_pool
+from pipeline.neb_records import add_record, changed_settings, read_records
+from pipeline.progress import progress
+from pipeline.workers import worker_pool
 
 DRAWN = 6
-"""Profiles in the picture."""
+"""The picture shows so many profiles."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--top", type=int, default=50, metavar="N", help="pairs from the top of the list (default: %(default)s)"
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--top", type=int, default=50, metavar="N", help="the next N pairs of the list without result (%(default)s)"
     )
-    which.add_argument("--pairs", type=Path, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
+    source.add_argument("--pairs", type=Path, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
 
 
 def main(command: Command) -> None:
@@ -56,36 +56,48 @@ def main(command: Command) -> None:
     )
     if given.pairs and len(temperatures) > 1:
         raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
-    find_calculator(command.settings.neb.calculator, work.root)
-    for_each_temperature(temperatures, lambda T: calculate_one(command, T))
-    print("next: steps 1 to 4, which learn from these results")
+    make_calculator = find_calculator(command.settings.neb.calculator, work.root)
+    kinds: Counter[str] = Counter()
+    command.for_each_temperature(temperatures, lambda T: kinds.update(calculate_one(command, T, make_calculator)))
+    print(f"next: {what_next(kinds)}")
 
 
-def calculate_one(command: Command, temperature: str) -> None:
-    """Calculate what is missing of one temperature's pairs, and report."""
+def what_next(kinds: Counter[str]) -> str:
+    """What to do after so many verdicts of each kind."""
+    if kinds["double well"] or kinds["non-DW"]:
+        return "steps 1 to 4, which learn from these results; begin with step1_train_dw.py"
+    if kinds["unfinished"]:
+        return "no pair got a result: fix what unfinished.csv says, delete its lines and run run_neb.py again"
+    return "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
+
+
+def calculate_one(command: Command, temperature: str, make_calculator: Callable[..., Any]) -> Counter[str]:
+    """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
     work = command.workspace
-    with only_writer(work.neb_lock(temperature)):
-        pairs, source = wanted(command, temperature)
-        jobs, without_minima = jobs_of(work, temperature, pairs, command.settings)
-        for line in without_minima:
-            print(f"T = {temperature}: passed over: {line}")
-        if len(without_minima) == len(pairs) > 0:
-            raise UserError(f"{work.minima(temperature)}: holds the minima of none of the pairs in {source}; add them")
-        print(f"T = {temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
-        try:
-            kinds = run_jobs(command, temperature, jobs)
-        finally:  # what an interrupted run has found counts in its round
-            table = update_rounds(work, temperature, command.settings)
-        if jobs:
-            told = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
-            print(f"T = {temperature}: {told}: {work.neb(temperature)}")
-        if table is not None:
-            report_rounds(command, temperature, table)
-        draw_profiles(command, temperature)
+    pairs, source = pairs_to_calculate(command, temperature)
+    jobs, without_minima = jobs_of(work, temperature, pairs, command.settings)
+    for line in without_minima:
+        print(f"T = {temperature}: passed over: {line}")
+    if len(without_minima) == len(pairs) > 0:
+        raise UserError(f"{work.minima(temperature)}: holds the minima of none of the pairs in {source}; add them")
+    print(f"T = {temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
+    if jobs:
+        report_changed_settings(command, temperature)
+    try:
+        kinds = run_jobs(command, temperature, jobs, make_calculator)
+    finally:  # what an interrupted run has found counts in its round
+        table = update_rounds(work, temperature, command.settings)
+    if jobs:
+        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
+        print(f"T = {temperature}: {counts}: {work.neb(temperature)}")
+    if table is not None:
+        report_rounds(command, temperature, table)
+    draw_profiles(command, temperature)
+    return kinds
 
 
-def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
-    """Those of the pairs asked for that are not calculated, each once; and the file that names them."""
+def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
+    """Those of the pairs asked for that have no result, each once; and the file that names them."""
     work, given = command.workspace, command.options
     decimals = command.settings.ij_decimals
     path = given.pairs or work.predicted(temperature, "newpairs")
@@ -96,30 +108,44 @@ def wanted(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
     itself = keys["low"] == keys["high"]
     if itself.any():
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
-    pairs = pairs[~pair_keys(pairs, decimals).duplicated().to_numpy()]
-    if not given.pairs:
-        pairs = pairs[~among(pair_keys(pairs, decimals), keys_in_pretraining(work, temperature, decimals))]
-        pairs = pairs.head(given.top)
-    return pairs[~among(pair_keys(pairs, decimals), keys_with_result(work, temperature, decimals))], path
+    left = ~keys.duplicated().to_numpy() & ~among(keys, keys_with_result(work, temperature, decimals))
+    if given.pairs:
+        return pairs[left], path
+    left &= ~among(keys, keys_in_pretraining(work, temperature, decimals))
+    return pairs[left].head(given.top), path
 
 
-def run_jobs(command: Command, temperature: str, jobs: list[Job]) -> Counter[str]:
+def neb_settings(command: Command) -> dict[str, Any]:
+    """What tells later how a result was made."""
+    settings = command.settings.neb
+    return {**settings.model_dump(include={"calculator", "images", "force_tolerance"}), "hbar": hbar_of(settings)}
+
+
+def report_changed_settings(command: Command, temperature: str) -> None:
+    """Say so before results of other settings are mixed with those that are there."""
+    now = neb_settings(command)
+    for name, then in changed_settings(read_records(command.workspace, temperature), now).items():
+        before = ", ".join(map(str, then))
+        print(f"T = {temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}")
+
+
+def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate over all cores and write each verdict the moment it is reached; how many there were of each kind."""
-    work, settings = command.workspace, command.settings
+    settings = command.settings
     kinds: Counter[str] = Counter()
     if not jobs:
         return kinds
-    calculate_job = partial(calculate, settings=settings.neb, root=work.root)
-    bar = tqdm(total=len(jobs), desc=f"T = {temperature}: NEB", unit="pair", delay=2, disable=None, leave=False)
-    with bar, worker_pool(min(settings.cores, len(jobs))) as pool:
-        for job, verdict in as_they_come(pool, calculate_job, jobs):
-            tqdm.write(f"  {job.pair}: {write(command, temperature, job, verdict)}")
+    function = partial(calculate, settings=settings.neb, make_calculator=make_calculator)
+    bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
+    with bar, worker_pool(min(settings.cores, len(jobs))) as workers:
+        for job, verdict in workers.results(function, jobs):
+            bar.write(f"  {job.pair}: {write_verdict(command, temperature, job, verdict)}")
             kinds[verdict.kind] += 1
             bar.update()
     return kinds
 
 
-def write(command: Command, temperature: str, job: Job, verdict: Verdict) -> str:
+def write_verdict(command: Command, temperature: str, job: Job, verdict: Verdict) -> str:
     """Add a verdict to the file where it belongs; the same in words."""
     work = command.workspace
     if verdict.kind == "unfinished":
@@ -129,9 +155,10 @@ def write(command: Command, temperature: str, job: Job, verdict: Verdict) -> str
         add_non_dw(work, temperature, job.pair)
         return f"{verdict.kind}: {verdict.reason}"
     profile = {name: getattr(verdict.band, name).tolist() for name in ("lengths", "energies", "slopes")}
+    record = {**job.pair._asdict(), "levels": verdict.levels, **profile, **neb_settings(command)}
     splitting = verdict.levels[1] - verdict.levels[0]
     # The record first: what has a result is not calculated again.
-    add_record(work, temperature, {**job.pair._asdict(), "levels": verdict.levels, **profile})
+    add_record(work, temperature, record)
     add_splitting(work, temperature, job.pair, splitting)
     return f"double well, splitting {splitting:.4g} ε{' (TLS)' if splitting < command.settings.tls_threshold else ''}"
 
@@ -145,17 +172,20 @@ def draw_profiles(command: Command, temperature: str) -> None:
         return
     target = work.neb_paths(temperature, "png")
     title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
-    neb_profiles(target, [drawable(one) for one in smallest], settings.tls_threshold, title)
-    print(f"T = {temperature}: picture: {target}")
+    profiles = [profile_to_draw(one, hbar_of(settings.neb)) for one in smallest]
+    written = neb_profiles(target, profiles, settings.tls_threshold, title, settings.figures)
+    print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
-def drawable(record: dict[str, Any]) -> NebProfile:
-    """A stored profile as the picture shows it, a little beyond both ends."""
+def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile:
+    """A stored profile as the picture shows it, a little beyond both ends; ``hbar`` where the record has none."""
     lengths, energies, slopes = (np.array(record[name]) for name in ("lengths", "energies", "slopes"))
     x = np.linspace(-0.35, 1.35, 500) * lengths[-1]
     levels = tuple(record["levels"])
     name = f"Cnf-{record['conf']}\n{record['i']:.10g} – {record['j']:.10g}"
-    return NebProfile(name, lengths, energies, x, Profile(lengths, energies, slopes)(x), levels)
+    profile = Profile(lengths, energies, slopes)
+    one_well = in_one_well(profile, record.get("hbar", hbar))
+    return NebProfile(name, lengths, energies, x, profile(x), levels, one_well)
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:
@@ -163,8 +193,10 @@ def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> No
     work = command.workspace
     counts = {name: table[name].to_numpy(float) for name in ("nebs", "double_wells", "tls")}
     title = f"T = {temperature}: TLS found in each round of NEBs"
-    rounds(work.rounds(temperature, "png"), **counts, chance=table["random_tls_per_neb"].to_numpy(float), title=title)
-    print(f"T = {temperature}: rounds: {work.rounds(temperature, 'csv')}\n          {work.rounds(temperature, 'png')}")
+    chance = table["random_tls_per_neb"].to_numpy(float)
+    target, formats = work.rounds(temperature, "png"), command.settings.figures
+    written = rounds(target, **counts, chance=chance, title=title, formats=formats)
+    print(f"T = {temperature}: rounds: {work.rounds(temperature, 'csv')}, {', '.join(map(str, written))}")
     print(f"T = {temperature}: {does_it_pay(table.iloc[-1])}")
 
 

@@ -15,24 +15,20 @@ from typing import Any
 
 import multiprocess
 import numpy as np
-from tqdm import tqdm
 
 from glass.minimise import Minima
-from glass.sampling import LARGEST, Equilibrium, equilibrate, random_start, sample
+from glass.sampling import FRAMES, LARGEST, Equilibrium, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.files import write_text
 from pipeline.minimum_files import Minimum, write_minimum
-from pipeline.workers import check_alive, worker_pool
+from pipeline.progress import progress
+from pipeline.transitions import write_transitions
+from pipeline.workers import worker_pool
 from pipeline.workspace import Workspace
 
-STEPS = multiprocess.Value("q", 0)
-"""Sweeps and time steps made by all workers, who inherit it."""
-
-
 HOTTEST = 1.0
-"""ε; of the dynamics."""
+"""ε; the dynamics may not be hotter."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +41,37 @@ class Job:
     seed: np.random.SeedSequence
     options: argparse.Namespace
 
+    @property
+    def steps(self) -> int:
+        """Sweeps and time steps to make."""
+        return int(self.options.sweeps + self.options.quenches * self.options.interval)
+
+
+class StepCounter:
+    """Counts the steps of all workers, to which it is handed when they start."""
+
+    shared: Any = None
+
+    @classmethod
+    def use(cls, shared: Any) -> None:
+        """Count into this from now on."""
+        cls.shared = shared
+
+    @classmethod
+    def add(cls, steps: int) -> None:
+        """Count steps that were made."""
+        if cls.shared is not None:
+            with cls.shared.get_lock():
+                cls.shared.value += steps
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     add = parser.add_argument
-    add("--particles", type=int, default=300, metavar="N", help="particles of a glass (default: %(default)s)")
+    add("--n-particles", type=int, default=300, metavar="N", help="particles of a glass (default: %(default)s)")
+    add("--particles", type=int, dest="n_particles", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # until 0.1
     add("--glasses", type=int, default=4, help="glasses, numbered from 1 (default: %(default)s)")
-    add(
-        "--sweeps",
-        type=int,
-        default=100_000,
-        help="Monte Carlo sweeps at T, N moves each, in thousands (default: %(default)s)",
-    )
+    add("--sweeps", type=int, default=100_000, help="Monte Carlo sweeps at T, of N moves each (default: %(default)s)")
     add(
         "--sampling-temperature",
         type=float,
@@ -72,6 +87,15 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(command: Command) -> None:
     """Make the glasses that are not there yet."""
     temperature = check(command)
+    with command.only_writer(temperature):
+        jobs = jobs_of(command, temperature)
+        if jobs:
+            make_glasses(command, jobs)
+    print(f"{len(jobs) or 'no new'} glasses made; next: step0_collect.py")
+
+
+def jobs_of(command: Command, temperature: str) -> list[Job]:
+    """The glasses that are not there yet."""
     work, given = command.workspace, command.options
     seeds = np.random.SeedSequence(given.seed).spawn(given.glasses)
     jobs = []
@@ -80,27 +104,26 @@ def main(command: Command) -> None:
             print(f"T = {temperature}: Cnf-{conf}: is there, not made again: {work.glass(temperature, conf)}")
         else:
             jobs.append(Job(work, temperature, conf, seed, given))
-    length = given.sweeps + given.quenches * given.interval
-    with (
-        worker_pool(min(command.settings.cores, max(1, len(jobs)))) as pool,
-        tqdm(total=len(jobs) * length, desc="steps", unit_scale=True, delay=2, disable=None, leave=False) as bar,
-    ):
-        workers = list(pool._pool)
-        waiting = [pool.apply_async(make_glass, (job,)) for job in jobs]
-        while waiting:
-            waiting[0].wait(0.5)
-            bar.update(STEPS.value - bar.n)
-            if waiting[0].ready():
-                bar.write(waiting.pop(0).get())
-            else:
-                check_alive(workers)
-    print(f"{len(jobs) or 'no new'} glasses made; next: step0_collect.py")
+    return jobs
 
 
-def count(steps: int) -> None:
-    """Count steps for the progress bar."""
-    with STEPS.get_lock():
-        STEPS.value += steps
+def make_glasses(command: Command, jobs: list[Job]) -> None:
+    """Make glasses over all cores and say of each what it is, in their order."""
+    given, steps = command.options, sum(job.steps for job in jobs)
+    print(
+        f"T = {jobs[0].temperature}: {len(jobs)} glasses of {given.n_particles} particles: {given.sweeps} sweeps, then "
+        f"{given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
+    )
+    counter = multiprocess.Value("q", 0)
+    bar = progress(desc="sweeps and time steps", total=steps, unit="step")
+    with bar, worker_pool(min(command.settings.cores, len(jobs)), StepCounter.use, counter) as workers:
+
+        def show() -> None:
+            bar.update(counter.value - bar.n)
+
+        for said in workers.results(make_glass, jobs, in_order=True, while_waiting=show):
+            show()
+            bar.write(said)
 
 
 def check(command: Command) -> str:
@@ -126,12 +149,17 @@ def check(command: Command) -> str:
         if getattr(given, name) < 1:
             raise UserError(f"--{name} {getattr(given, name)} is not allowed: it is a whole number above zero")
     smallest = int(np.ceil((2 * CUTOFF * LARGEST) ** 3))
-    if given.particles < smallest:
+    if given.n_particles < smallest:
         raise UserError(
-            f"--particles {given.particles} is not allowed: below {smallest} the box is narrower than twice the cutoff"
+            f"--n-particles {given.n_particles} is not allowed: "
+            f"below {smallest} the box is narrower than twice the cutoff"
         )
     if given.seed < 0:
         raise UserError(f"--seed {given.seed} is not allowed: it is a whole number, zero or more")
+    rounded = -(-given.sweeps // FRAMES) * FRAMES
+    if rounded != given.sweeps:
+        print(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
+        given.sweeps = rounded
     return command.asked[0]
 
 
@@ -146,12 +174,12 @@ def make_glass(job: Job) -> str:
     """Make one glass and write it; what there is to say of it."""
     given = job.options
     rng = np.random.default_rng(job.seed)
-    positions, box, sizes = random_start(given.particles, rng)
-    equilibrium = equilibrate(positions, box, sizes, float(job.temperature), given.sweeps, rng, count)
+    positions, box, sizes = random_start(given.n_particles, rng)
+    equilibrium = equilibrate(positions, box, sizes, float(job.temperature), given.sweeps, rng, StepCounter.add)
     minima = Minima(box)
     for found in sample(positions, box, sizes, given.sampling_temperature, given.quenches, given.interval, rng):
         minima.add(found)
-        count(given.interval)
+        StepCounter.add(given.interval)
     folder = write_glass(job, minima, sizes)
     name = f"T = {job.temperature}: Cnf-{job.conf}"
     left_out = (
@@ -170,11 +198,12 @@ def make_glass(job: Job) -> str:
 def in_words(state: Equilibrium) -> str:
     """Say whether a liquid was in equilibrium, and by which numbers."""
     energies = " and ".join(f"{e:.5f} ± {s:.5f}" for e, s in zip(state.energies, state.errors, strict=True))
-    times = " and ".join(f"{t:.3g}" if np.isfinite(t) else "more than it is long" for t in state.times)
+    quarter = state.sweeps // 4
+    times = " and ".join(f"{t:.3g}" if np.isfinite(t) else f"more than {quarter}" for t in state.times)
     verdict = "equilibrated" if state.equilibrated else "NOT equilibrated: run longer (--sweeps)"
     return (
-        f"{verdict}; energy per particle {energies}, relaxation time {times} sweeps "
-        f"in the third and fourth quarter of {state.sweeps} sweeps"
+        f"{verdict}; in the third and fourth quarter of {state.sweeps} sweeps: energy per particle {energies} ε, "
+        f"relaxation time {times} sweeps"
     )
 
 
@@ -186,11 +215,11 @@ def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, positions in minima.positions.items():
         write_minimum(work.minimum(part, energy), Minimum(sizes, np.mod(positions, minima.box), minima.box))
-    rows = (f"{i},{j},{count}\n" for (i, j), count in minima.transitions.items())
-    write_text(work.transitions(job.temperature, job.conf), "i,j,count\n" + "".join(rows))
+    transitions = ((i, j, count) for (i, j), count in minima.transitions.items())
+    write_transitions(work.transitions(job.temperature, job.conf), transitions)
     part.rename(folder)
     return folder
 
 
 if __name__ == "__main__":
-    run_script(main, __doc__, options)
+    run_script(main, __doc__, options, make_workspace=True)

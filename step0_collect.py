@@ -6,22 +6,21 @@ Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/step0_reje
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numba
 import pandas as pd
-from tqdm import tqdm
 
-from MLmodel.collect import Collected, collect, is_ready_made, read_record, read_transitions, record_of
+from MLmodel.collect import Collected, update_table
+from MLmodel.table_record import is_ready_made, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
-from pipeline.command import Command, for_each_temperature, run_script
+from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, made_from, mark_made, up_to_date
-from pipeline.minima import load_glass, minimum_paths
+from pipeline.files import atomic_write
+from pipeline.minima import minimum_paths
 from pipeline.settings import Settings
-from pipeline.workers import worker_pool
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.workers import Workers, worker_pool
 
 Rejected = tuple[int | None, str, str]
 """Glass, file or folder, and the reason why it was left out."""
@@ -39,7 +38,9 @@ def main(command: Command) -> None:
     rejected: list[Rejected] = []
 
     def collect_one(temperature: str) -> None:
-        made, left_out = collect_temperature(command, temperature, pool)
+        ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
+        made, left_out = collect_minima(command, temperature, ready_made, workers)
+        made += check_other_tables(command, temperature, ready_made)
         write_rejected(work.rejected(temperature), left_out)
         if not made and not left_out:
             raise UserError(f"{work.minima(temperature)}: no glass in it; put folders Cnf-{{number}} there")
@@ -49,100 +50,65 @@ def main(command: Command) -> None:
         collected.extend(made)
         rejected.extend(left_out)
 
-    with worker_pool(command.settings.cores) as pool:
-        for_each_temperature(temperatures, collect_one)
+    with worker_pool(command.settings.cores) as workers:
+        command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
     print(
         f"{pairs} pairs, {computed or 'nothing new'} computed, {len(rejected)} files rejected; next: step1_train_dw.py"
     )
 
 
-def collect_temperature(command: Command, temperature: str, pool: Any) -> tuple[list[Collected], list[Rejected]]:
-    """Bring all pair tables of one temperature up to date; also (conf, file, reason) for what was left out."""
+def collect_minima(
+    command: Command, temperature: str, ready_made: list[Path], workers: Workers
+) -> tuple[list[Collected], list[Rejected]]:
+    """Bring the tables of all glasses with minima up to date; also what was left out."""
     work = command.workspace
-    ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
-    glasses = {conf: minimum_paths(folder) for conf, folder in work.glasses(temperature).items()}
     collected: list[Collected] = []
     rejected: list[Rejected] = []
-    for conf, files in glasses.items():
+    for conf, folder in work.glasses(temperature).items():
+        files, table = minimum_paths(folder), work.glass_pairs(temperature, conf)
+        name = f"T = {temperature}: Cnf-{conf}"
         if not files:
             rejected.append((conf, f"Cnf-{conf}", "nothing in it"))
-            continue
-        if work.glass_pairs(temperature, conf) in ready_made:
-            print(f"T = {temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
-            continue
-        result, reasons = collect_glass(command, temperature, conf, files, pool)
-        rejected += [(conf, name, reason) for name, reason in reasons.items()]
-        if result is not None:
-            collected.append(result)
+        elif table in ready_made:
+            print(f"{name}: the ready-made table is used, its minima are not read")
+        else:
+            transitions = work.transitions(temperature, conf)
+            collected.append(update_table(table, files, transitions, command.settings, workers, name))
+            rejected += [(conf, file, reason) for file, reason in collected[-1].rejected.items()]
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not a folder named Cnf-{number}"))
-    owner = {conf: work.glass_pairs(temperature, conf) for conf, files in glasses.items() if files}
-    from_minima = set(owner.values()) - set(ready_made)
-    for table in work.pair_tables(temperature):
-        if table in from_minima:
-            continue
+    return collected, rejected
+
+
+def check_other_tables(command: Command, temperature: str, ready_made: list[Path]) -> list[Collected]:
+    """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone."""
+    work, settings = command.workspace, command.settings
+    with_minima = [conf for conf, folder in work.glasses(temperature).items() if minimum_paths(folder)]
+    owner = {conf: work.glass_pairs(temperature, conf) for conf in with_minima}
+    others = set(work.pair_tables(temperature)) - (set(owner.values()) - set(ready_made))
+    collected = []
+    for table in sorted(others):
         if table in ready_made:
             kind = "ready-made table"
-            check_once(table, command.settings.ij_decimals)
+            check_once(table, settings.ij_decimals)
         else:
             kind = "table whose minima are gone, kept"
-            check_kept(table, command.settings)
+            check_kept(table, settings)
         collected.append(Collected(stored_pairs(table), 0))
         print(f"T = {temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
         for conf in glasses_in(table):
             if owner.setdefault(conf, table) != table:
                 raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")
-    return collected, rejected
-
-
-def collect_glass(
-    command: Command, temperature: str, conf: int, files: list[Path], pool: Any
-) -> tuple[Collected | None, dict[str, str]]:
-    """Bring the pair table of one glass up to date; None where there is none, as no minimum is usable."""
-    work, settings = command.workspace, command.settings
-    table = work.glass_pairs(temperature, conf)
-    transitions = work.transitions(temperature, conf)
-    name = f"T = {temperature}: Cnf-{conf}"
-    record = record_of(files, transitions, settings)
-    old = read_record(table) if table.exists() else None
-    if old is not None and old.same_inputs(record):
-        return Collected(stored_pairs(table), 0), old.rejected
-    counts = read_transitions(transitions) if transitions.exists() else None
-    read = tqdm(total=len(files), desc=f"{name}: reading", unit="file", delay=2, disable=None, leave=False)
-    with read:
-        glass, rejected = load_glass(files, settings.ij_decimals, lambda *job: _counted(pool.imap(*job, 8), read))
-    if glass is None:
-        print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
-        table.unlink(missing_ok=True)
-        return None, rejected
-    if settings.particles > glass.n_particles:
-        raise UserError(
-            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in "
-            f"{files[0].parent}; lower it"
-        )
-    record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
-    result = collect(glass, record, counts, table)
-    above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
-    print(
-        f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed, "
-        f"{above} above pairs.max_delta_E left out: {table}"
-    )
-    return result, rejected
-
-
-def _counted(items: Any, bar: "tqdm[Any]") -> Any:
-    for item in items:
-        bar.update()
-        yield item
+    return collected
 
 
 def check_once(table: Path, decimals: int) -> None:
     """Check a ready-made table unless it was checked before and not touched since."""
-    record = made_from([], ij_decimals=decimals)
-    if not up_to_date([table], record):
+    inputs = made_from([], ij_decimals=decimals)
+    if not up_to_date([table], inputs):
         check_ready_made(table, decimals)
-        mark_made([table], record)
+        mark_made([table], inputs)
 
 
 def check_kept(table: Path, settings: Settings) -> None:

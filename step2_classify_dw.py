@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.tables import BATCH, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
-from pipeline.command import Command, for_each_temperature, run_script
+from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.files import made_from, mark_made, up_to_date
 from pipeline.keys import PAIR_COLUMNS
+from pipeline.progress import progress
 from pipeline.settings import ClassifySettings
+from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
 
 
@@ -30,7 +30,7 @@ def main(command: Command) -> None:
         lambda T: bool(work.pair_tables(T)) and read_card(work, CLASSIFIER, T) is not None,
         "no temperature has both pair tables and a classifier; run step0_collect.py, then step1_train_dw.py",
     )
-    for_each_temperature(temperatures, lambda T: classify_one(command, T))
+    command.for_each_temperature(temperatures, lambda T: classify_one(command, T))
     print("next: step3_train_qs.py")
 
 
@@ -73,7 +73,7 @@ def under_ceilings(ceilings: ClassifySettings, tables: list[Path], columns: list
     """Pairs to look at in batches for the model, which is slow on few at a time."""
     waiting: list[pd.DataFrame] = []
     total = sum(stored_pairs(table) for table in tables)
-    with tqdm(total=total, desc="classifying", unit="pair", unit_scale=True, delay=2, disable=None, leave=False) as bar:
+    with progress(total=total, desc="classifying", unit="pair") as bar:
         for rows in (rows for table in tables for rows in read_batches(table, columns)):
             energy, distance = rows["Delta_E"].abs(), rows["total_displacement"]
             waiting.append(rows[(energy <= ceilings.max_delta_E) & (distance <= ceilings.max_distance)])

@@ -8,7 +8,7 @@ Stops at once if nothing is new since the last training.
 
 from MLmodel.labels import gather
 from MLmodel.training import train
-from pipeline.command import Command, for_each_temperature, run_script
+from pipeline.command import Command, run_script
 from pipeline.task import PREDICTOR, QS
 
 
@@ -20,7 +20,7 @@ def main(command: Command) -> None:
         "no temperature has both pair tables and splittings; run step0_collect.py, then put NEB results under "
         "NEB_calculations/T… or a pretraining set into MLmodel",
     )
-    for_each_temperature(temperatures, lambda T: train_one(command, T))
+    command.for_each_temperature(temperatures, lambda T: train_one(command, T))
     print("next: step4_predict_qs.py")
 
 

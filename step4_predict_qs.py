@@ -14,19 +14,20 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
-from pipeline.command import Command, for_each_temperature, run_script
+from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.files import made_from, mark_made, up_to_date
 from pipeline.keys import PAIR_COLUMNS, among, pair_keys
 from pipeline.neb_files import keys_with_result
+from pipeline.progress import progress
+from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import PREDICTOR, QS
 
 NEXT = 10
+"""So many pairs are printed."""
 
 
 def main(command: Command) -> None:
@@ -36,12 +37,16 @@ def main(command: Command) -> None:
         lambda T: work.double_wells(T).exists() and read_card(work, PREDICTOR, T) is not None,
         "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
-    for_each_temperature(temperatures, lambda T: predict_one(command, T))
-    print("next: calculate these pairs, add the results to NEB_calculations and run steps 1 to 4 again")
+    left: list[int] = []
+    command.for_each_temperature(temperatures, lambda T: left.append(predict_one(command, T)))
+    if sum(left):
+        print("next: run_neb.py, which calculates the top of the list; or your own NEBs, then steps 1 to 4")
+    else:
+        print("next: nothing is left to calculate; add minima, or raise the ceilings classify.* in config.yaml")
 
 
-def predict_one(command: Command, temperature: str) -> None:
-    """Bring both lists of one temperature up to date, and report on them."""
+def predict_one(command: Command, temperature: str) -> int:
+    """Bring both lists of one temperature up to date, and report on them; how many pairs are left to calculate."""
     work = command.workspace
     double_wells = work.double_wells(temperature)
     if not double_wells.exists():
@@ -57,7 +62,7 @@ def predict_one(command: Command, temperature: str) -> None:
     else:
         predict(command, card, double_wells, *targets)
         mark_made(targets, record)
-    report(command, temperature, *targets)
+    return report(command, temperature, *targets)
 
 
 def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, new_pairs: Path) -> None:
@@ -78,7 +83,7 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
 
 def _predicted(model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
     """Batches of the double wells with their splittings."""
-    with tqdm(desc="predicting", unit="pair", unit_scale=True, delay=2, disable=None, leave=False) as bar:
+    with progress(desc="predicting", unit="pair") as bar:
         for rows in read_csv_batches(double_wells):
             yield rows.assign(**{QS: model.predict(rows)})[columns]
             bar.update(len(rows))
@@ -99,21 +104,20 @@ def _sorted_by_splitting(
         yield pd.DataFrame(rows, columns=columns).astype({"conf": np.int64})
 
 
-def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> None:
-    """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
+def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> int:
+    """Print how many pairs and TLS were predicted, and the top of the list of new pairs, which it counts."""
     threshold = command.settings.tls_threshold
-    for path, which in ((all_pairs, "double wells"), (new_pairs, "of them not calculated yet")):
+    for path, what in ((all_pairs, "double wells"), (new_pairs, "of them not calculated yet")):
         pairs = tls = 0
         for rows in read_csv_batches(path, [QS]):
             pairs += len(rows)
             tls += int((rows[QS] < threshold).sum())
-        print(f"T = {temperature}: {pairs} {which}, {tls} predicted to be TLS (below {threshold:g} ε): {path}")
+        print(f"T = {temperature}: {pairs} {what}, {tls} predicted to be TLS (below {threshold:g} ε): {path}")
     top = pd.read_csv(new_pairs, nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
         print(top.iloc[:, :5].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
-    else:
-        print(f"T = {temperature}: every double well is calculated; add minima, or raise the ceilings of step 2")
+    return pairs
 
 
 if __name__ == "__main__":

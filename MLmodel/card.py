@@ -1,15 +1,13 @@
 """The card of a model: what it needs to be used rightly later."""
 
-import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import read_json, write_text
+from pipeline.files import file_digest, read_json, write_text
 from pipeline.task import Task
 from pipeline.workspace import Workspace
 
@@ -89,13 +87,8 @@ def write_card(workspace: Workspace, card: Card) -> None:
 
 def sets_fit(workspace: Workspace, card: Card) -> bool:
     """Whether the sets on disk are the ones the model was trained and tested on."""
-    paths = {which: workspace.model_set(card.task, card.temperature, which) for which in SETS}
-    return all(path.exists() and file_digest(path) == card.sets[which] for which, path in paths.items())
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    paths = {subset: workspace.model_set(card.task, card.temperature, subset) for subset in SETS}
+    return all(path.exists() and file_digest(path) == card.sets[subset] for subset, path in paths.items())
 
 
 def installed_versions() -> dict[str, str]:

@@ -1,105 +1,112 @@
 """From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from glass.features import geometry_columns, pair_geometry
-from MLmodel.tables import BATCH, open_table
+from MLmodel.table_record import TableRecord, new_record, read_record
+from MLmodel.tables import BATCH, open_table, stored_pairs
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, fingerprint
+from pipeline.files import atomic_write
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass
+from pipeline.minima import Glass, load_glass, read_minima
+from pipeline.progress import progress
 from pipeline.settings import Settings
-
-RECORD = b"step0_collect"
-"""Where a table's own record stands in its schema metadata; a table without one is ready-made."""
-
-_FORMAT = 1
-"""Raised whenever the meaning of a stored column changes, so that old tables are computed anew."""
+from pipeline.stamps import have_same_content
+from pipeline.transitions import read_transitions
+from pipeline.workers import Workers
 
 TILE = 8
-"""Minima whose pairs with one other are computed together; their coordinates stay in the processor's cache."""
+"""The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
+
+_FILES_PER_JOB = 8
+"""A worker reads so many minima at a time."""
 
 Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a pair table was made from.
-
-    ``files`` holds the fingerprint of each file in the glass's folder; ``rejected`` the reason for those left out.
-    """
-
-    ij_decimals: int
-    particles: int
-    max_delta_E: float
-    files: dict[str, list[int]]
-    rejected: dict[str, str]
-    transitions: list[int] | None
-    n_particles: int = 0
-    box: tuple[float, ...] = ()
-    format: int = _FORMAT
-
-    def same_inputs(self, other: "Record") -> bool:
-        """Whether both come from the same files under the same settings."""
-        results = ("rejected", "n_particles", "box")
-        mine, others = asdict(self), asdict(other)
-        return all(mine[name] == others[name] for name in mine if name not in results)
-
-
-def record_of(paths: list[Path], transitions: Path, settings: Settings) -> Record:
-    """The record a table made now from these files would carry, before they are read."""
-    return Record(
-        ij_decimals=settings.ij_decimals,
-        particles=settings.particles,
-        max_delta_E=settings.pairs.max_delta_E,
-        files={path.name: fingerprint(path) if path.exists() else [] for path in paths},
-        rejected={},
-        transitions=fingerprint(transitions) if transitions.exists() else None,
-    )
-
-
-def read_record(table: Path) -> Record | None:
-    """The record in a table that step 0 made; None where there is none, or one of another version."""
-    content: dict[str, Any] = json.loads((open_table(table).schema.metadata or {}).get(RECORD, "{}"))
-    if content.get("format") != _FORMAT:
-        return None
-    return Record(**{**content, "box": tuple(content["box"])})
-
-
-def is_ready_made(table: Path) -> bool:
-    """Whether a pair table was put there by the user."""
-    return RECORD not in (open_table(table).schema.metadata or {})
-
-
-@dataclass(frozen=True)
 class Collected:
-    """How a table came about: pairs stored, and those among them that had to be computed."""
+    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
 
     pairs: int
     computed: int
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
-def collect(glass: Glass, record: Record, transitions: pd.DataFrame | None, target: Path) -> Collected:
+def update_table(
+    table: Path, files: list[Path], transitions: Path, settings: Settings, workers: Workers, name: str
+) -> Collected:
+    """Bring the pair table of one glass up to date; the table goes where no minimum is usable.
+
+    Parameters
+    ----------
+    table : Path
+        Where it stands or shall stand.
+    files : list of Path
+        The glass's minima, as :func:`pipeline.minima.minimum_paths` gives them.
+    transitions : Path
+        Its transitions, which may be missing.
+    settings : Settings
+        What is stored.
+    workers : Workers
+        Read the files.
+    name : str
+        Of the glass, for what is printed.
+
+    Raises
+    ------
+    UserError
+        If the transitions can't be read, or ``particles`` is more than there are.
+    """
+    old = read_record(table)
+    if old is not None and old.is_current(files, transitions, settings):
+        return Collected(stored_pairs(table), 0, old.rejected)
+    record = new_record(files, transitions, settings)
+    counts = read_transitions(transitions) if transitions.exists() else None
+    jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
+    with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
+        read = []
+        for some in workers.results(read_minima, jobs, in_order=True):
+            read += some
+            bar.update(len(some))
+    glass, rejected = load_glass(read, settings.ij_decimals)
+    if glass is None:
+        print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
+        table.unlink(missing_ok=True)
+        return Collected(0, 0, rejected)
+    if settings.particles > glass.n_particles:
+        raise UserError(
+            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in "
+            f"{files[0].parent}; lower it"
+        )
+    record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
+    result = write_pairs(glass, record, counts, table)
+    above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
+    print(
+        f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed, "
+        f"{above} above pairs.max_delta_E left out: {table}"
+    )
+    return result
+
+
+def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path) -> Collected:
     """Write the pair table of a glass; rows of an older table for the same minima are taken over.
 
     Parameters
     ----------
     glass : Glass
         The usable minima.
-    record : Record
+    record : TableRecord
         Goes into the table; says which files and settings it is made from.
     transitions : DataFrame or None
-        ``i, j, count`` as :func:`read_transitions` gives it; adds the columns Tij and Tji.
+        ``i, j, count`` as :func:`pipeline.transitions.read_transitions` gives it; adds the columns Tij and Tji.
     target : Path
         The table; replaced whole once the new one is complete.
     """
@@ -109,13 +116,13 @@ def collect(glass: Glass, record: Record, transitions: pd.DataFrame | None, targ
     if counts is not None:
         columns += ["Tij", "Tji"]
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    schema = schema.with_metadata({RECORD: json.dumps(asdict(record))})
+    schema = schema.with_metadata(record.metadata)
     old = _OldRows(target, glass, record)
-    labels = minimum_names(glass.keys, record.ij_decimals)
+    names = minimum_names(glass.keys, record.ij_decimals)
     last = np.searchsorted(glass.energies, glass.energies + record.max_delta_E / glass.n_particles, side="right")
     total = int((last - np.arange(len(last)) - 1).sum())
     computed = 0
-    bar = tqdm(total=total, desc=f"Cnf-{conf}", unit="pair", unit_scale=True, delay=2, disable=None, leave=False)
+    bar = progress(total=total, desc=f"Cnf-{conf}", unit="pair")
     with atomic_write(target) as part, bar, pa.ipc.new_file(str(part), schema) as writer:
         for block in _blocks(last):
             geometry, missing = old.take(block)
@@ -126,14 +133,14 @@ def collect(glass: Glass, record: Record, transitions: pd.DataFrame | None, targ
                     glass.positions, glass.box, block.first[order], block.second[order], record.particles
                 )
             delta_e = glass.n_particles * (glass.energies[block.second] - glass.energies[block.first])
-            values = [np.full(block.size, conf), labels[block.first], labels[block.second], delta_e, *geometry.T]
+            values = [np.full(block.size, conf), names[block.first], names[block.second], delta_e, *geometry.T]
             if counts is not None:
                 for one, other in ((block.first, block.second), (block.second, block.first)):
                     code = one * len(glass.keys) + other
                     values.append(counts.reindex(code, fill_value=0.0).to_numpy())
             writer.write_batch(pa.record_batch([pa.array(v) for v in values], schema=schema))
             bar.update(block.size)
-    return Collected(total, computed)
+    return Collected(total, computed, record.rejected)
 
 
 @dataclass(frozen=True)
@@ -171,20 +178,20 @@ def _blocks(last: Index) -> Iterator[_Block]:
 class _OldRows:
     """Geometry that an older table of the same glass holds."""
 
-    def __init__(self, table: Path, glass: Glass, record: Record) -> None:
+    def __init__(self, table: Path, glass: Glass, record: TableRecord) -> None:
         self.width = 2 * record.particles + 1
         self.columns = ["i", "j", *geometry_columns(record.particles)]
         self.decimals = record.ij_decimals
         self.new_index: Index = np.empty(0, np.int64)
         self.keys: Index = np.empty(0, np.int64)
         self.batches: list[tuple[int, int, pa.RecordBatch]] = []
-        old = read_record(table) if table.exists() else None
-        if old is None or not _comparable(old, record):
+        old = read_record(table)
+        if old is None or not old.has_comparable_geometry(record):
             return
         kept = [
             k
             for k, name in enumerate(glass.files)
-            if name not in old.rejected and old.files.get(name) == record.files[name]
+            if name not in old.rejected and have_same_content(old.files.get(name), record.files[name])
         ]
         self.new_index = np.array(kept, dtype=np.int64)
         self.keys = glass.keys[self.new_index]
@@ -224,39 +231,6 @@ class _OldRows:
         """Index of each minimum in the glass as it is now; −1 where it is gone or its file changed."""
         place = find_keys(self.keys, keys)
         return np.where(place >= 0, self.new_index[place], -1)
-
-
-def _comparable(old: Record, new: Record) -> bool:
-    """Whether stored geometry means the same under both records."""
-    return all(getattr(old, name) == getattr(new, name) for name in ("ij_decimals", "particles", "n_particles", "box"))
-
-
-def read_transitions(path: Path) -> pd.DataFrame:
-    """Read how often the trajectory went straight from one minimum to another.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``i``, ``j`` (labels) and ``count``.
-
-    Raises
-    ------
-    UserError
-        If a column is missing or a row is not two labels and a count of zero or more.
-    """
-    try:
-        table = pd.read_csv(path, float_precision="round_trip")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as CSV ({error}); it needs the header i,j,count") from None
-    missing = [name for name in ("i", "j", "count") if name not in table]
-    if missing:
-        raise UserError(f"{path}: missing column {', '.join(missing)}; it needs the header i,j,count")
-    numbers = table[["i", "j", "count"]].apply(pd.to_numeric, errors="coerce")
-    bad = ~np.isfinite(numbers).all(axis=1) | (numbers["count"] < 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise UserError(f"{path}: line {row + 2}: not two labels and a count: {table.iloc[row].to_list()}; mend it")
-    return numbers
 
 
 def _counts(transitions: pd.DataFrame, glass: Glass, decimals: int) -> "pd.Series[float]":

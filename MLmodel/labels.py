@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
 from pipeline.errors import UserError
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import ORIGIN, read_neb_results
+from pipeline.progress import progress
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
 from pipeline.workspace import Workspace
 
@@ -107,7 +107,7 @@ def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -
     """
     wanted = pair_keys(known, decimals).join(known.drop(columns=PAIR_COLUMNS))
     found = []
-    for path in tqdm(tables, desc="joining", unit="table", delay=2, disable=None, leave=False):
+    for path in progress(tables, desc="joining", unit="table"):
         for rows in read_batches(path):
             rows = rows[rows["conf"].isin(wanted["conf"])]
             keys = pair_keys(rows, decimals)

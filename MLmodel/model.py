@@ -71,7 +71,7 @@ def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str]) -> It
             print(f"T = {temperature}: left out: {error}")
 
 
-def read_set(workspace: Workspace, card: Card, which: str) -> pd.DataFrame:
+def read_set(workspace: Workspace, card: Card, subset: str) -> pd.DataFrame:
     """The set of pairs a model was trained (``train``) or tested (``test``) on.
 
     Raises
@@ -79,7 +79,7 @@ def read_set(workspace: Workspace, card: Card, which: str) -> pd.DataFrame:
     UserError
         If the sets on disk are of another training.
     """
-    path = workspace.model_set(card.task, card.temperature, which)
+    path = workspace.model_set(card.task, card.temperature, subset)
     if not sets_fit(workspace, card):
         raise UserError(f"{path}: missing, or not of the training that made the model; run {card.task.script}")
     return pd.read_feather(path)

@@ -17,14 +17,14 @@ import multiprocess
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from MLmodel.card import SETS, Card, file_digest, installed_versions, read_card, sets_fit, write_card
+from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.learner import NothingTrainedError, fit, to_learn
 from pipeline.errors import UserError
-from pipeline.files import atomic_write
+from pipeline.files import atomic_write, file_digest
 from pipeline.keys import pair_keys
+from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.task import CLASSIFIER, DW, Task
 from pipeline.version import __version__
@@ -187,12 +187,12 @@ def _fit_in_own_process(
     restored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is this process's business, not its child's
     process.start()
     signal.signal(signal.SIGINT, restored)
-    bar = "{desc}: {n:.0f} of at most {total:.0f} s |{bar}|"
+    bar = "{desc}: {n:.0f} of at most {total:.0f} s"
     try:
-        with tqdm(total=limit, desc="training", delay=2, disable=None, leave=False, bar_format=bar) as progress:
+        with progress(desc="training", total=limit, bar_format=bar) as shown:
             while process.is_alive():
                 process.join(0.5)
-                progress.update(min(time.monotonic() - started, limit) - progress.n)
+                shown.update(min(time.monotonic() - started, limit) - shown.n)
     finally:
         if process.is_alive():
             process.kill()

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.features import pair_geometry
-from MLmodel.collect import TILE, Record, collect
+from MLmodel.collect import TILE, write_pairs
+from MLmodel.table_record import TableRecord
 from pipeline.keys import minimum_keys
 from pipeline.minima import Glass
 from pipeline.minimum_files import read_minimum
@@ -55,9 +56,9 @@ def whole_step(folder: Path, positions: Array) -> None:
     """Time all of step 0 but the reading: from minima in memory to the table on disk, on all cores."""
     energies = np.sort(np.random.default_rng(1).random(N_MINIMA)) * 1e-4
     glass = Glass([str(k) for k in range(N_MINIMA)], energies, minimum_keys(energies, 10), positions, BOX)
-    record = Record(10, 3, 1.0, {}, {}, None)
+    record = TableRecord(10, 3, 1.0, {}, {}, None)
     started = time.perf_counter()
-    stored = collect(glass, record, None, folder / "Cnf-1.feather").pairs
+    stored = write_pairs(glass, record, None, folder / "Cnf-1.feather").pairs
     seconds = time.perf_counter() - started
     print(f"  minima in memory to table on disk, all cores: {stored / seconds:.0f} pairs/s")
 

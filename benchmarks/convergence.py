@@ -11,16 +11,17 @@ import numpy as np
 from ase import Atoms
 from threadpoolctl import threadpool_limits
 
-from benchmarks.neb import real_glass, reduced, some_pairs
+from benchmarks.neb import real_glass, some_pairs
 from glass import tunnelling
 from glass.double_well import Verdict, examine
 from glass.soft_spheres import calculator
+from pipeline.exact import hbar_of
 from pipeline.settings import NebSettings
 
 
 def verdict(pair: tuple[Atoms, Atoms], images: int, tolerance: float) -> Verdict:
     """Of one pair, with all the steps it takes."""
-    return examine(*pair, calculator, images=images, tolerance=tolerance, max_steps=2000, hbar=reduced(NebSettings()))
+    return examine(*pair, calculator, images=images, tolerance=tolerance, max_steps=2000, hbar=hbar_of(NebSettings()))
 
 
 def splitting(found: Verdict) -> float:
@@ -47,7 +48,7 @@ def main() -> None:
         images = splitting(verdict(pair, 2 * settings.images - 1, settings.force_tolerance))
         tolerance = splitting(verdict(pair, settings.images, settings.force_tolerance / 4))
         profile = tunnelling.Profile(found.band.lengths, found.band.energies, found.band.slopes)
-        low, high = tunnelling.levels_on_grid(profile, reduced(settings), 4 * tunnelling.POINTS, 2 * tunnelling.MARGIN)
+        low, high = tunnelling.levels_on_grid(profile, hbar_of(settings), 4 * tunnelling.POINTS, 2 * tunnelling.MARGIN)
         changes.append([images / once - 1, tolerance / once - 1, (high - low) / once - 1])
         print(f"{once:.6f} ε, path {found.band.lengths[-1]:.2f} σ:", *(f"{c:+.2%}" for c in changes[-1]), flush=True)
         if len(changes) == given.pairs:

@@ -30,7 +30,7 @@ from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.12"
-GLASSES = ("--particles", "200", "--glasses", "10", "--quenches", "1200")
+GLASSES = ("--n-particles", "200", "--glasses", "10", "--quenches", "1200")
 PRETRAINING, FIRST_ROUND = 0.2, 0.05
 """Parts of the exact results."""
 

@@ -28,8 +28,9 @@ from glass import path as band
 from glass.double_well import examine, potential_of
 from glass.features import pair_geometry
 from glass.soft_spheres import SoftSpheres
-from glass.tunnelling import Profile, lowest_levels, reduced_hbar
-from pipeline.minima import load_glass, minimum_paths
+from glass.tunnelling import Profile, lowest_levels
+from pipeline.exact import hbar_of
+from pipeline.minima import load_glass, minimum_paths, read_minima
 from pipeline.minimum_files import read_minimum
 from pipeline.settings import NebSettings
 
@@ -60,7 +61,7 @@ def ours(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
         images=settings.images,
         tolerance=settings.force_tolerance,
         max_steps=settings.max_steps,
-        hbar=reduced(settings),
+        hbar=hbar_of(settings),
     )
     return verdict.kind, np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
 
@@ -82,7 +83,7 @@ def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
     if not converged:
         return "unfinished", np.nan
     profile = Profile(band.path_lengths(found.positions), found.energies, found.slopes())
-    low, high = lowest_levels(profile, reduced(settings))
+    low, high = lowest_levels(profile, hbar_of(settings))
     return "double well", high - low
 
 
@@ -104,14 +105,9 @@ def real_glass(data: str | None) -> Path | None:
     return None
 
 
-def reduced(settings: NebSettings) -> float:
-    """ħ̃ of these settings."""
-    return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
-
-
 def some_pairs(folder: Path, count: int) -> list[tuple[Atoms, Atoms]]:
     """Random pairs of one glass, without those whose end points are no minima."""
-    glass, _ = load_glass(minimum_paths(folder), 10)
+    glass, _ = load_glass(read_minima(minimum_paths(folder)), 10)
     assert glass is not None
     sizes = read_minimum(folder / glass.files[0]).diameters
     minima = []

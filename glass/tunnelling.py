@@ -22,6 +22,9 @@ MARGIN = 10.0
 ACCURACY = 0.01
 """A splitting is not believed if it changes relatively by more than this on a finer and wider grid."""
 
+ONE_WELL = 0.9
+"""A state lies in a well if it is there with a larger probability."""
+
 
 class NotResolvedError(Exception):
     """The profile does not determine a splitting; says why."""
@@ -118,12 +121,17 @@ def levels_on_grid(profile: Profile, hbar: float, points: int, margin: float) ->
     return float(levels[0]), float(levels[1])
 
 
-def probability_left(profile: Profile, hbar: float) -> tuple[float, float]:
-    """Probability of each of the two lowest states to be on the left of the highest image.
+def in_one_well(profile: Profile, hbar: float) -> bool:
+    """Whether both levels lie in one well: the splitting is then that of a vibration, not of tunnelling.
 
-    Both near 0 or both near 1: the two levels lie in one well, and the splitting is that of a vibration, not of
-    tunnelling.
+    So it is if each of the two states is on the same side of the highest image with more than 90 % probability.
     """
+    left = probability_left(profile, hbar)
+    return min(left) > ONE_WELL or max(left) < 1 - ONE_WELL
+
+
+def probability_left(profile: Profile, hbar: float) -> tuple[float, float]:
+    """Probability of each of the two lowest states to be on the left of the highest image."""
     x, diagonal, off = _hamiltonian(profile, hbar, POINTS, MARGIN)
     _, states = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 1))
     left = (states[x < profile.lengths[np.argmax(profile.energies)]] ** 2).sum(axis=0)

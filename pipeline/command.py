@@ -1,4 +1,4 @@
-"""The command line that all scripts share: arguments, exit status, progress."""
+"""The command line that all scripts share: arguments, temperatures, one writer at a time, exit status."""
 
 import argparse
 import errno
@@ -7,16 +7,23 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from pipeline.errors import UserError
+from pipeline.locks import only_writer
 from pipeline.settings import Settings, read_settings
-from pipeline.workspace import Workspace, label
+from pipeline.version import __version__
+from pipeline.workspace import Workspace, digits
 
 _PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Failures of the system that a user can do something about; all others are bugs."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,9 @@ class Command:
     settings: Settings
     asked: list[str]
     """The temperatures named with -T; empty: all that have input."""
+    script: str = ""
+    wait: bool = False
+    """Wait for another process that writes the same files."""
     options: argparse.Namespace = field(default_factory=argparse.Namespace)
     """What the script's own options were given."""
 
@@ -43,47 +53,60 @@ class Command:
         Raises
         ------
         UserError
-            If there is none, one that was asked for is unknown, or two would share a model.
+            If there is none, one that was asked for is unknown, or two are the same or would share a model.
         """
-        known = self.workspace.temperatures()
+        known, root = self.workspace.temperatures(), self.workspace.root
+        for folder in self.workspace.misnamed_temperatures():
+            print(f"{folder}: not read, as it is not named T and a number, such as T0.062; rename it")
         for one in self.asked:
             if one not in known:
                 there = f"there are: {', '.join(known)}" if known else "there is none"
-                raise UserError(f"{self.workspace.root}: no temperature {one} here; {there}")
+                raise UserError(f"{root}: no temperature {one} here; {there}")
         found = self.asked or [one for one in known if has_input(one)]
         if not found:
-            raise UserError(f"{self.workspace.root}: {otherwise}")
+            raise UserError(f"{root}: {otherwise}")
         for one, other in itertools.combinations(known, 2):
-            if label(one) == label(other):
+            if float(one) == float(other):
+                raise UserError(f"{root}: T{one} and T{other} are one temperature; give its folders one name")
+            if digits(one) == digits(other):
                 raise UserError(
-                    f"{self.workspace.root}: T{one} and T{other} would share one model, as both are {label(one)} "
+                    f"{root}: T{one} and T{other} would share one model, as both are {digits(one)} "
                     "without the dot; rename the folders of one, or put it into a workspace of its own"
                 )
         for skipped in [] if self.asked else sorted(set(known) - set(found)):
             print(f"T = {skipped}: no input for this step, skipped")
         return found
 
+    def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[str], None]) -> None:
+        """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting.
 
-def for_each_temperature(temperatures: Iterable[str], work: Callable[[str], None]) -> None:
-    """Work on every temperature; what the user must mend for one does not keep the others waiting.
+        Raises
+        ------
+        UserError
+            At the end, with all there is to fix.
+        """
+        errors = []
+        for temperature in temperatures:
+            try:
+                with self.only_writer(temperature):
+                    work(temperature)
+            except UserError as error:
+                errors.append(str(error))
+        if errors:
+            raise UserError("; ".join(errors))
 
-    Raises
-    ------
-    UserError
-        At the end, with all there is to mend.
-    """
-    to_mend = []
-    for temperature in temperatures:
-        try:
-            work(temperature)
-        except UserError as error:
-            to_mend.append(str(error))
-    if to_mend:
-        raise UserError("; ".join(to_mend))
+    @contextmanager
+    def only_writer(self, temperature: str | None = None) -> Iterator[None]:
+        """Keep other processes of this script from writing the same files; None: those of all temperatures."""
+        with only_writer(self.workspace.lock(self.script, temperature), self.script, self.wait):
+            yield
 
 
 def run_script(
-    step: Callable[[Command], None], story: str | None, options: Callable[[argparse.ArgumentParser], None] | None = None
+    step: Callable[[Command], None],
+    description: str | None,
+    options: Callable[[argparse.ArgumentParser], None] | None = None,
+    make_workspace: bool = False,
 ) -> None:
     """Parse the command line, do the step and leave with the exit status the README gives.
 
@@ -91,17 +114,19 @@ def run_script(
     ----------
     step : callable
         Does the work.
-    story : str or None
+    description : str or None
         The script's docstring, shown by ``--help``.
     options : callable, optional
         Adds the script's own options to those that all scripts share.
+    make_workspace : bool
+        Make the workspace's folder if it is missing; else that is an error.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way is cleaned up
     try:
-        step(_parse(story or "", options))
+        step(_parse(description or "", options, make_workspace))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -109,10 +134,14 @@ def run_script(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            print("error: no space left on the disk; nothing is half-written; make room and run again", file=sys.stderr)
-            sys.exit(2)
-        print(f"error: {' '.join(str(error).split())}; mend that and run the step again", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        if error.errno in _NO_SPACE:
+            remedy = "no space left; nothing is half-written; make room and run the step again"
+        elif error.errno in _NO_PERMISSION:
+            remedy = f"{str(error.strerror).lower()}; allow that, or use another --workspace, and run the step again"
+        else:
+            raise
+        print(f"error: {where}{remedy}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
@@ -124,8 +153,10 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message}; see --help")
 
 
-def _parse(story: str, options: Callable[[argparse.ArgumentParser], None] | None) -> Command:
-    parser = _Parser(description=story, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _parse(
+    description: str, options: Callable[[argparse.ArgumentParser], None] | None, make_workspace: bool
+) -> Command:
+    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-T",
         "--temperature",
@@ -140,15 +171,19 @@ def _parse(story: str, options: Callable[[argparse.ArgumentParser], None] | None
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (default: config.yaml in the workspace, else our own)"
     )
+    parser.add_argument(
+        "--wait", action="store_true", help="wait for another process that writes the same files (default: say who)"
+    )
+    parser.add_argument("--version", action="version", version=f"tls-finder {__version__}")
     if options is not None:
         options(parser)
     given = parser.parse_args()
     workspace = Workspace(given.workspace)
     if not given.workspace.is_dir():
-        raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
+        if not make_workspace:
+            raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
+        given.workspace.mkdir(parents=True)
     known = (path for path in (workspace.settings, _PROJECT_SETTINGS) if path.is_file())
-    return Command(workspace, read_settings(given.config or next(known, None)), _each_once(given.temperature), given)
-
-
-def _each_once(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+    settings = read_settings(given.config or next(known, None))
+    script = parser.prog.removesuffix(".py")
+    return Command(workspace, settings, list(dict.fromkeys(given.temperature)), script, given.wait, given)

@@ -20,8 +20,8 @@ from pipeline.minimum_files import MinimumError, energy_in_name, read_minimum
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import Workspace
 
-SAME_ENERGY = 1e-3
-"""ε; how far the total energy difference may be from that in the files' names."""
+ENERGY_MISMATCH = 1e-3
+"""ε; the total energy difference may be so far from that in the files' names."""
 
 
 class Job(NamedTuple):
@@ -62,7 +62,7 @@ def _files_by_key(folder: Path, decimals: int) -> dict[int, Path]:
 
 
 def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
-    """The function that ``neb.calculator`` names; its module may stand in the workspace.
+    """The function that ``neb.calculator`` names; its module may stand in the workspace, which workers then know too.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
     return found
 
 
-def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict]:
-    """The exact calculation of one pair, for a pool.
+def calculate(job: Job, settings: NebSettings, make_calculator: Callable[[Atoms], Any]) -> tuple[Job, Verdict]:
+    """The exact calculation of one pair; a job for a worker.
 
     Raises
     ------
@@ -99,11 +99,11 @@ def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict
         verdict = examine(
             start,
             end,
-            find_calculator(settings.calculator, root),
+            make_calculator,
             images=settings.images,
             tolerance=settings.force_tolerance,
             max_steps=settings.max_steps,
-            hbar=reduced_hbar(settings.sigma, settings.mass, settings.epsilon),
+            hbar=hbar_of(settings),
         )
     except MinimumError as error:
         return job, Verdict("unfinished", str(error))
@@ -112,13 +112,18 @@ def calculate(job: Job, settings: NebSettings, root: Path) -> tuple[Job, Verdict
     return job, check_energies(job, len(start), verdict)
 
 
+def hbar_of(settings: NebSettings) -> float:
+    """ħ̃ = ħ / (σ √(m ε)) in the units of the settings."""
+    return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
+
+
 def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
     """Unfinished, if the calculator's energies are not those in the names."""
     if verdict.band is None:
         return verdict
     in_names = n_particles * (job.pair.j - job.pair.i)
     calculated = verdict.band.energies[-1] - verdict.band.energies[0]
-    if abs(calculated - in_names) <= SAME_ENERGY:
+    if abs(calculated - in_names) <= ENERGY_MISMATCH:
         return verdict
     return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")
 

@@ -1,13 +1,19 @@
-"""Files that appear whole or not at all, and the stamps that tell whether an output is up to date."""
+"""Files that appear whole or not at all."""
 
+import errno
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import platform
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
+
+_HOST = re.sub(r"\W", "-", platform.node())
 
 
 @contextmanager
@@ -22,15 +28,34 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A hidden name in the same folder, so that the final rename is atomic.
+        A hidden name in the same folder, so that the final rename is atomic. It is this process's own: of two that
+        write one file, the later to finish replaces the other's, whole. What a killed writer left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.part"):
+        if not _is_running(int(left.name.split(".")[-2])):
+            left.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _escaped(name: str) -> str:
+    """A file's name as a pattern that matches only itself."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,7 +81,7 @@ def append_line(path: Path, line: str) -> None:
             content = b"\n" + content
         if os.write(file, content) < len(content):
             os.ftruncate(file, size)
-            raise OSError(28, "No space left on device", str(path))
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
         os.fsync(file)
     finally:
         os.close(file)
@@ -79,42 +104,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def fingerprint(path: Path) -> list[int]:
-    """Size in bytes and time of change in ns: equal as long as nobody wrote to the file."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def made_from(inputs: Iterable[Path], **other: Any) -> dict[str, Any]:
-    """Record of all an output depends on: the files' fingerprints and whatever else is given.
-
-    Parameters
-    ----------
-    inputs : iterable of Path
-        Files that are read; one that is missing is recorded as missing.
-    **other
-        Anything JSON can hold, such as the settings that matter.
-    """
-    files = {path.name: fingerprint(path) if path.exists() else None for path in inputs}
-    return {"files": files, **other}
-
-
-def _stamp(output: Path) -> Path:
-    return output.with_name(f".{output.name}.made-from.json")
-
-
-def up_to_date(outputs: Iterable[Path], record: dict[str, Any]) -> bool:
-    """Whether every output is there, untouched since it was made, and made from just this record."""
-    for output in outputs:
-        stamp = _stamp(output)
-        if not output.exists() or not stamp.exists():
-            return False
-        if read_json(stamp) != json.loads(json.dumps({"output": fingerprint(output), **record})):
-            return False
-    return True
-
-
-def mark_made(outputs: Iterable[Path], record: dict[str, Any]) -> None:
-    """Leave a stamp beside every output that says what it was made from."""
-    for output in outputs:
-        write_text(_stamp(output), json.dumps({"output": fingerprint(output), **record}))
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()

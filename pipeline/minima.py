@@ -1,10 +1,10 @@
-"""Labels of minima, and the checks that the minima of every glass must pass."""
+"""The minima of one glass, and the checks that they must pass together."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from glass.features import largest_displacement
 from pipeline.keys import minimum_keys
 from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum
 
-SAME_PLACE = 1e-10
-"""σ; two minima whose largest displacement is smaller are one."""
+REPEATED = 1e-10
+"""σ; a minimum is a repetition of another if no particle is displaced by as much."""
 
 Array = NDArray[np.float64]
 
@@ -50,34 +50,43 @@ class Glass:
         return int(self.positions.shape[2])
 
 
+class ReadMinimum(NamedTuple):
+    """One file as it was read: a minimum and its energy per particle in ε, or the reason why there is none."""
+
+    name: str
+    energy: float
+    minimum: Minimum | None
+    reason: str
+
+
 def minimum_paths(folder: Path) -> list[Path]:
     """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def try_minimum(path: Path) -> tuple[Path, float, Minimum | None, str]:
-    """Read one file for a pool: path, energy in ε, and either the minimum or the reason why not."""
+def read_minima(paths: Sequence[Path]) -> list[ReadMinimum]:
+    """Read some files of a glass, each on its own; a job for a worker."""
+    return [_try_minimum(path) for path in paths]
+
+
+def _try_minimum(path: Path) -> ReadMinimum:
     try:
-        return path, energy_in_name(path), read_minimum(path), ""
+        return ReadMinimum(path.name, energy_in_name(path), read_minimum(path), "")
     except MinimumError as error:
-        return path, np.nan, None, str(error)
+        return ReadMinimum(path.name, np.nan, None, str(error))
     except OSError as error:
-        return path, np.nan, None, f"can't be read: {error.strerror}"
+        return ReadMinimum(path.name, np.nan, None, f"can't be read: {error.strerror}")
 
 
-def load_glass(
-    paths: Iterable[Path], decimals: int, imap: Callable[..., Iterable[Any]] = map
-) -> tuple[Glass | None, dict[str, str]]:
-    """Read the minima of one glass and leave out those that can't be used.
+def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | None, dict[str, str]]:
+    """Bring together the minima of one glass and leave out those that can't be used.
 
     Parameters
     ----------
-    paths : iterable of Path
-        Files as :func:`minimum_files` gives them.
+    files : iterable of ReadMinimum
+        As :func:`read_minima` gives them.
     decimals : int
         Two minima are told apart by their energy per particle, rounded so.
-    imap : callable, default map
-        Applies a function to all paths in order; a pool's ``imap`` reads in parallel.
 
     Returns
     -------
@@ -88,11 +97,11 @@ def load_glass(
     """
     rejected: dict[str, str] = {}
     read: list[tuple[float, str, Minimum]] = []
-    for path, energy, minimum, reason in imap(try_minimum, paths):
+    for name, energy, minimum, reason in files:
         if minimum is None:
-            rejected[path.name] = reason
+            rejected[name] = reason
         else:
-            read.append((energy, path.name, minimum))
+            read.append((energy, name, minimum))
     read.sort(key=lambda one: one[:2])
     read = _of_one_system(read, rejected)
     read = _with_own_label(read, decimals, rejected)
@@ -126,9 +135,9 @@ def _of_one_system(read: _Read, rejected: dict[str, str]) -> _Read:
         return read
     systems = [system(minimum) for _, _, minimum in read]
     usual = Counter(systems).most_common(1)[0][0]
-    for (_, name, _), its in zip(read, systems, strict=True):
-        if its != usual:
-            differs = _SYSTEM[[a == b for a, b in zip(its, usual, strict=True)].index(False)]
+    for (_, name, _), found in zip(read, systems, strict=True):
+        if found != usual:
+            differs = _SYSTEM[[a == b for a, b in zip(found, usual, strict=True)].index(False)]
             rejected[name] = f"another {differs} than most minima of this glass"
     return [one for one in read if one[1] not in rejected]
 
@@ -152,9 +161,9 @@ def _at_own_place(positions: Array, box: Array, names: list[str], rejected: dict
     """
     first = positions[:, :, 0].copy()
     first[first >= box] = 0.0
-    pairs = cKDTree(first, boxsize=box).query_pairs(SAME_PLACE, output_type="ndarray")
+    pairs = cKDTree(first, boxsize=box).query_pairs(REPEATED, output_type="ndarray")
     pairs = pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]
-    same = pairs[largest_displacement(positions, box, pairs[:, 0], pairs[:, 1]) < SAME_PLACE]
+    same = pairs[largest_displacement(positions, box, pairs[:, 0], pairs[:, 1]) < REPEATED]
     for one, other in same:
         if names[one] not in rejected:
             rejected.setdefault(names[other], f"the same place as {names[one]}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.csv_files import read_user_csv
 from pipeline.errors import UserError
 from pipeline.files import append_line, write_text
 from pipeline.keys import PAIR_COLUMNS, Pair, pair_keys
@@ -48,15 +49,15 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
     lines.index += 1
-    lines = lines[lines != ""]
+    lines = lines[(lines != "") & ~lines.str.startswith("#")]
     form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
     parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
-    numbers = parts.iloc[:, :3].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    numbers = parts.iloc[:, :3].apply(_as_numbers).astype(np.float64)
     bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         line = bad.idxmax()
         raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; fix or remove the line")
-    value = pd.to_numeric(parts[3], errors="coerce").astype(np.float64) if splitting else pd.Series(np.nan, lines.index)
+    value = _as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
     bad = ~(np.isfinite(value) & (value > 0)) & splitting
     if bad.any():
         line = bad.idxmax()
@@ -73,6 +74,12 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
             ORIGIN: [f"{path} line {number}" for number in lines.index],
         }
     )
+
+
+def _as_numbers(column: "pd.Series[str]") -> "pd.Series[float]":
+    """Text as numbers, Fortran's ``1.06D-02`` too; NaN where it is none."""
+    plain = column.str.replace(r"(?<=[\d.])[dD](?=[+-]?\d)", "e", regex=True)
+    return pd.to_numeric(plain, errors="coerce").astype(np.float64)
 
 
 def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFrame) -> None:
@@ -139,15 +146,7 @@ def read_pair_list(path: Path) -> pd.DataFrame:
     UserError
         If the file is not readable, lacks one of these columns, or holds there anything but numbers.
     """
-    try:
-        table = pd.read_csv(
-            path, float_precision="round_trip", encoding="utf-8-sig", index_col=False, skipinitialspace=True
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({error}); give a CSV with the columns conf,i,j") from None
-    missing = [name for name in PAIR_COLUMNS if name not in table]
-    if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; give a CSV with the columns conf,i,j")
+    table = read_user_csv(path, PAIR_COLUMNS)
     numbers = table[PAIR_COLUMNS].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():

@@ -1,7 +1,7 @@
 """neb_paths.jsonl: a line for each double well that was calculated here, with its levels and its path's profile."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,13 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files import append_line
 from pipeline.keys import Pair
+from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
 _PROFILE = ("lengths", "energies", "slopes")
+
+SETTINGS = ("calculator", "hbar", "images", "force_tolerance")
+"""What of a record tells how the result was made."""
 
 
 def add_record(workspace: Workspace, temperature: str, record: dict[str, Any]) -> None:
@@ -23,9 +27,11 @@ def add_record(workspace: Workspace, temperature: str, record: dict[str, Any]) -
         Where.
     record : dict
         ``conf``, ``i``, ``j``; ``levels``, the two lowest in ε; ``lengths`` in σ, ``energies`` in ε and ``slopes`` in
-        ε/σ of each image.
+        ε/σ of each image; and the ``SETTINGS``: calculator, ħ̃, images, force tolerance in ε/σ. The program's version is
+        added.
     """
-    append_line(workspace.neb_paths(temperature, "jsonl"), json.dumps(record) + "\n")
+    line = json.dumps({**record, "program": __version__})
+    append_line(workspace.neb_paths(temperature, "jsonl"), line + "\n")
 
 
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
@@ -49,6 +55,16 @@ def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, A
             if not complete:
                 raise UserError(f"{path}: line {number} is damaged; remove the line or the file")
             yield record
+
+
+def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, list[Any]]:
+    """Settings of earlier results that are not those of now: name to the values then; older records do not tell."""
+    then: dict[str, list[Any]] = {}
+    for record in records:
+        for name in SETTINGS:
+            if name in record and record[name] != settings[name] and record[name] not in then.get(name, []):
+                then.setdefault(name, []).append(record[name])
+    return then
 
 
 def _is_complete(record: dict[str, Any]) -> bool:

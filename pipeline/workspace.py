@@ -1,4 +1,4 @@
-"""Where every file stands. No other module spells a path."""
+"""Where every file of a workspace stands: other modules ask here for its path."""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 from pipeline.task import CLASSIFIER, Task
 
 
-def label(temperature: str) -> str:
-    """T without its dot, as model and pretraining files carry it: ``0.062`` gives ``0062``."""
+def digits(temperature: str) -> str:
+    """T without its dot, as the names of models and pretraining sets carry it: ``0.062`` gives ``0062``."""
     return temperature.replace(".", "")
 
 
@@ -59,18 +59,15 @@ class Workspace:
         return next(iter(self.splittings(temperature)), self.neb(temperature) / "Qs_calculations.txt")
 
     def unfinished(self, temperature: str) -> Path:
-        """Pairs whose exact calculation told nothing."""
+        """Pairs whose exact calculation gave no verdict."""
         return self.neb(temperature) / "unfinished.csv"
-
-    def neb_lock(self, temperature: str) -> Path:
-        return self.neb(temperature) / ".run_neb.lock"
 
     def neb_files(self, temperature: str) -> list[Path]:
         """All that says which pairs are calculated."""
         return [self.non_dw(temperature), *self.splittings(temperature), self.unfinished(temperature)]
 
     def pretraining(self, task: Task, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"pretraining-{task.name}-T{label(temperature)}.feather"
+        return self.root / "MLmodel" / f"pretraining-{task.name}-T{digits(temperature)}.feather"
 
     # Pair tables
     def pairs(self, temperature: str) -> Path:
@@ -84,11 +81,11 @@ class Workspace:
 
     # Models
     def model(self, task: Task, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"{task.folder}-T{label(temperature)}"
+        return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}"
 
-    def model_set(self, task: Task, temperature: str, which: str) -> Path:
-        """``which``: ``train``, ``test`` or ``used``, the data used so far."""
-        return self.root / "MLmodel" / f"{task.folder}-T{label(temperature)}-{which}.feather"
+    def model_set(self, task: Task, temperature: str, subset: str) -> Path:
+        """``subset``: ``train``, ``test`` or ``used``, the data used so far."""
+        return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}-{subset}.feather"
 
     def card(self, task: Task, temperature: str) -> Path:
         return self.model(task, temperature) / "card.json"
@@ -98,7 +95,7 @@ class Workspace:
         return self.model(task, temperature) / name
 
     def training_log(self, task: Task, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"{task.folder}-T{label(temperature)}.log"
+        return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}.log"
 
     # Outputs
     @property
@@ -108,23 +105,28 @@ class Workspace:
     def _output_of(self, temperature: str) -> Path:
         return self._output / f"T{temperature}"
 
+    def lock(self, script: str, temperature: str | None) -> Path:
+        """Held by the process of a script that writes the files of one temperature, or of all (None)."""
+        name = script if temperature is None else f"{script}-T{temperature}"
+        return self._output / ".locks" / f"{name}.lock"
+
     def rejected(self, temperature: str) -> Path:
         return self._output_of(temperature) / "step0_rejected.csv"
 
     def double_wells(self, temperature: str) -> Path:
         return self._output_of(temperature) / f"DW_T{temperature}.csv"
 
-    def predicted(self, temperature: str, which: str) -> Path:
-        """``which``: ``allpairs`` or ``newpairs``."""
-        return self._output_of(temperature) / f"predictedQs_T{temperature}_{which}.csv"
+    def predicted(self, temperature: str, pairs: str) -> Path:
+        """``pairs``: ``allpairs`` or ``newpairs``."""
+        return self._output_of(temperature) / f"predictedQs_T{temperature}_{pairs}.csv"
 
     @property
     def classifier_performance(self) -> Path:
         return self._output / "dw_classifier_performances.txt"
 
-    def true_against_predicted(self, which: str) -> Path:
-        """``which``: ``trainingset`` or ``testset``."""
-        return self._output / f"qs-true_vs_AI_{which}.png"
+    def true_against_predicted(self, pairs: str) -> Path:
+        """``pairs``: ``trainingset`` or ``testset``."""
+        return self._output / f"qs-true_vs_AI_{pairs}.png"
 
     def splitting_cdf(self, temperature: str) -> Path:
         return self._output_of(temperature) / f"splitting_cdf_T{temperature}.png"
@@ -148,9 +150,18 @@ class Workspace:
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""
-        parents = [self.minima("").parent, self.pairs("").parent, self.neb("").parent]
-        names = {path.name[1:] for parent in parents if parent.is_dir() for path in parent.glob("T*") if path.is_dir()}
+        names = {path.name[1:] for path in self._temperature_folders() if path.name.startswith("T")}
         return sorted((name for name in names if _is_number(name)), key=lambda name: (float(name), name))
+
+    def misnamed_temperatures(self) -> list[Path]:
+        """Folders beside those of the temperatures whose names look like one and are none: ``0.062``, ``T=0.062``."""
+        looks = re.compile(r"T?[\s=_]*[\d.]+.*")
+        folders = (path for path in self._temperature_folders() if looks.fullmatch(path.name))
+        return [path for path in folders if not (path.name.startswith("T") and _is_number(path.name[1:]))]
+
+    def _temperature_folders(self) -> list[Path]:
+        parents = (self.minima("").parent, self.pairs("").parent, self.neb("").parent)
+        return sorted(path for parent in parents if parent.is_dir() for path in parent.iterdir() if path.is_dir())
 
     def glasses(self, temperature: str) -> dict[int, Path]:
         """Folders ``Cnf-{conf}`` with minima, by their number."""
@@ -174,8 +185,4 @@ def _is_glass(path: Path) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None

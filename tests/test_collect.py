@@ -11,7 +11,8 @@ import synthetic
 from synthetic import done, interrupt, read_pairs, refused
 
 from MLmodel import collect
-from pipeline.minima import load_glass
+from MLmodel.table_record import new_record
+from pipeline.minima import load_glass, read_minima
 from pipeline.minimum_files import read_minimum
 from pipeline.settings import PairSettings, Settings
 
@@ -90,10 +91,10 @@ def test_blocks_of_any_size_give_the_same_table(tmp_path, monkeypatch, size):
     settings = Settings(pairs=PairSettings(max_delta_E=0.04))
 
     def collected(these, target):
-        glass, left_out = load_glass(these, 10)
-        record = collect.record_of(these, tmp_path / "none", settings)
+        glass, left_out = load_glass(read_minima(these), 10)
+        record = new_record(these, tmp_path / "none", settings)
         record = replace(record, rejected=left_out, n_particles=40, box=tuple(glass.box.tolist()))
-        return collect.collect(glass, record, None, target)
+        return collect.write_pairs(glass, record, None, target)
 
     collected(paths, tmp_path / "Cnf-1.feather")
     monkeypatch.setattr(collect, "BATCH", size)
@@ -211,7 +212,7 @@ def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
     assert pairs.loc[(e[2], e[5]), ["Tij", "Tji"]].tolist() == [7, 1]
     assert pairs[["Tij", "Tji"]].to_numpy().sum() == 8
     assert "Tij" not in pd.read_feather(table_of(workspace, 2))
-    for text, words in (("i,j\n1,2\n", "missing column count"), ("i,j,count\n0.2,0.3,many\n", "line 2"), ("", "CSV")):
+    for text, words in (("i,j\n1,2\n", "no column count"), ("i,j,count\n0.2,0.3,many\n", "line 2"), ("", "CSV")):
         (folder / "Cnf-1.csv").write_text(text)
         said = refused("step0_collect", workspace)
         assert "Cnf-1.csv" in said

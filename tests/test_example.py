@@ -7,6 +7,7 @@ from synthetic import ROOT
 from test_soft_spheres import make_atoms
 
 from benchmarks.example import T, answers_of
+from glass.soft_spheres import calculator
 from MLmodel.labels import read_pretraining
 from pipeline.exact import calculate, jobs_of
 from pipeline.keys import PAIR_COLUMNS, pair_keys
@@ -16,7 +17,7 @@ from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
 
-WORK, SETTINGS = Workspace(ROOT), Settings()
+WORK, SETTINGS = Workspace(ROOT / "example"), Settings()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_a_new_calculation_gives_the_answers(answers, is_dw):
     jobs, missing = jobs_of(WORK, T, some[PAIR_COLUMNS], SETTINGS)
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
-        _, verdict = calculate(job, SETTINGS.neb, ROOT)
+        _, verdict = calculate(job, SETTINGS.neb, calculator)
         if is_dw:
             assert verdict.levels[1] - verdict.levels[0] == pytest.approx(exact, rel=0.02)
         else:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glass.features import geometry_columns, largest_displacement, pair_geometry
-from pipeline.minima import load_glass
+from pipeline.minima import load_glass, read_minima
 from pipeline.minimum_files import read_minimum
 
 
@@ -37,7 +37,7 @@ def test_the_published_row_is_reproduced(real_minima):
 
 
 def test_random_pairs_of_real_minima_agree_with_brute_force(real_minima):
-    glass, rejected = load_glass(real_minima, 10)
+    glass, rejected = load_glass(read_minima(real_minima), 10)
     assert not rejected
     first, second = np.triu_indices(len(glass.files), 1)
     assert len(first) == 47_895

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.io import FortranFile
 
 from pipeline.keys import minimum_keys
-from pipeline.minima import load_glass
+from pipeline.minima import load_glass, read_minima
 from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
 
 RNG = np.random.default_rng(0)
@@ -161,7 +161,7 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd
         folder = tmp_path / name
         folder.mkdir()
         paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **{name: odd})
-        glass, rejected = load_glass(paths, 10)
+        glass, rejected = load_glass(read_minima(paths), 10)
         assert list(rejected) == [paths[-1].name]
         assert reason in rejected[paths[-1].name]
         assert len(glass.files) == 3
@@ -169,7 +169,7 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd
 
 def test_a_second_file_with_the_same_label_is_left_out(tmp_path):
     paths = minima(tmp_path, e2=TEXT, e20000000000001=other_minimum(1), e2001=other_minimum(2))
-    glass, rejected = load_glass(paths, 10)
+    glass, rejected = load_glass(read_minima(paths), 10)
     assert rejected == {"0.20000000000001.conf.txt": "the same energy to 10 decimals as 0.2.conf.txt"}
     assert glass.energies.tolist() == [0.2, 0.2001]
 
@@ -177,7 +177,7 @@ def test_a_second_file_with_the_same_label_is_left_out(tmp_path):
 def test_a_minimum_at_the_place_of_another_is_left_out_even_through_the_edge(tmp_path):
     shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-12)
     paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, shifted, BOX), e202=other_minimum(2))
-    glass, rejected = load_glass(paths, 10)
+    glass, rejected = load_glass(read_minima(paths), 10)
     assert rejected == {"0.201.conf.txt": "the same place as 0.200.conf.txt"}
     assert len(glass.files) == 2
 
@@ -186,10 +186,10 @@ def test_a_minimum_that_differs_in_one_particle_is_kept(tmp_path):
     moved = POSITIONS.copy()
     moved[-1, 2] += 1e-6
     paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, moved, BOX))
-    assert load_glass(paths, 10)[1] == {}
+    assert load_glass(read_minima(paths), 10)[1] == {}
 
 
 def test_a_glass_without_a_usable_file_is_none(tmp_path):
-    glass, rejected = load_glass(minima(tmp_path, e200="", e201=""), 10)
+    glass, rejected = load_glass(read_minima(minima(tmp_path, e200="", e201="")), 10)
     assert glass is None
     assert len(rejected) == 2

@@ -1,6 +1,5 @@
 """The steps in sequence, as a user runs them: on made-up glasses, on real minima, and on a ready-made table."""
 
-import json
 import shutil
 import signal
 import time
@@ -12,8 +11,10 @@ import synthetic
 from matplotlib.image import imread
 from synthetic import done, interrupt, read_pairs, refused
 
-from MLmodel.card import Card
+from MLmodel.card import read_card
 from MLmodel.labels import SOURCE
+from pipeline.task import CLASSIFIER, PREDICTOR
+from pipeline.workspace import Workspace
 
 STEPS = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
 
@@ -28,8 +29,8 @@ def predicted(root, which, temperature="0.1"):
     return pd.read_csv(root / f"output_ML/T{temperature}/predictedQs_T{temperature}_{which}.csv")
 
 
-def card_of(root, model="dw-classification-T01"):
-    return Card(**json.loads((root / "MLmodel" / model / "card.json").read_text()))
+def card_of(root, task=CLASSIFIER, temperature="0.1"):
+    return read_card(Workspace(root), task, temperature)
 
 
 def keys(table):
@@ -147,7 +148,7 @@ def test_steps_out_of_order_say_which_step_to_run(workspace):
     assert "run step1_train_dw.py" in refused("validate_dw", workspace)
     assert "run step3_train_qs.py" in refused("validate_qs", workspace)
     done("step0_collect", workspace)
-    assert "program; run step1_train_dw.py" in refused("step2_classify_dw", workspace, "-T", "0.1")
+    assert "no model yet; run step1_train_dw.py" in refused("step2_classify_dw", workspace, "-T", "0.1")
     for step in STEPS[::2]:
         assert "labels" in (said := refused(step, workspace)) or "splittings" in said
         assert "no labels at T = 0.1" in refused(step, workspace, "-T", "0.1")
@@ -191,9 +192,9 @@ def test_one_class_and_too_few_labels_are_refused(workspace):
     pairs = read_pairs(workspace)
     is_dw, _ = synthetic.rule(pairs)
     synthetic.write_neb(workspace, pairs[is_dw].head(60))
-    assert "0 non-double-wells to train on, 10 needed" in refused("step1_train_dw", workspace)
+    assert "0 non-DW pairs to train on, 10 needed" in refused("step1_train_dw", workspace)
     synthetic.write_neb(workspace, pairs[~is_dw].head(5))
-    assert "non-double-wells to train on, 10 needed" in refused("step1_train_dw", workspace)
+    assert "non-DW pairs to train on, 10 needed" in refused("step1_train_dw", workspace)
     (workspace / "NEB_calculations/T0.1/Qs_calculations.txt").write_text("")
     assert "no labels" in refused("step3_train_qs", workspace)
     assert not list((workspace / "MLmodel").glob("*")) if (workspace / "MLmodel").exists() else True
@@ -227,15 +228,15 @@ def test_an_interrupted_training_leaves_the_old_model(workspace_copy):
 
 
 def test_a_killed_training_leaves_the_old_model_and_the_next_one_cleans_up(workspace_copy):
-    before = card_of(workspace_copy, "qs-regression-T01")
+    before = card_of(workspace_copy, PREDICTOR)
     synthetic.write_neb(workspace_copy, predicted(workspace_copy, "newpairs").head(3))
     log = workspace_copy / "MLmodel/qs-regression-T01.log"
     log.unlink()
     interrupt("step3_train_qs", workspace_copy, lambda: log.exists() and "Fitting" in log.read_text(), signal.SIGKILL)
-    assert card_of(workspace_copy, "qs-regression-T01") == before
+    assert card_of(workspace_copy, PREDICTOR) == before
     done("step4_predict_qs", workspace_copy)
     done("step3_train_qs", workspace_copy)
-    after = card_of(workspace_copy, "qs-regression-T01")
+    after = card_of(workspace_copy, PREDICTOR)
     assert [path.name for path in (workspace_copy / "MLmodel/qs-regression-T01").glob("auto*")] == [after.autogluon]
 
 
@@ -327,7 +328,7 @@ def test_the_real_sequence_goes_round(real, data):
     assert "781 pairs, 761 of them in no pair table" in said
     done("step4_predict_qs", real)
     assert not set(keys(top)) & set(keys(predicted(real, "newpairs", "0.062")))
-    assert card_of(real, "qs-regression-T0062").sources == {"pretraining": 5950, "neb": 20}
+    assert card_of(real, PREDICTOR, "0.062").sources == {"pretraining": 5950, "neb": 20}
 
 
 def test_the_real_classifier_is_as_good_as_the_published_tables_allow(real):

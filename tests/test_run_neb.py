@@ -129,7 +129,7 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     assert FIRE(climbing, logfile=None).run(fmax=2e-3, steps=3000)
     saddle = max(image.get_potential_energy() for image in images)
     height = saddle - start.get_potential_energy()
-    assert ours.path.energies.max() - ours.path.energies[0] == pytest.approx(height, rel=0.03)
+    assert ours.band.energies.max() - ours.band.energies[0] == pytest.approx(height, rel=0.03)
     exact = examine(
         start,
         end,
@@ -255,8 +255,8 @@ def test_a_damaged_file_of_profiles_is_named(calculated, tmp_path):
 
 def test_two_runs_do_not_write_to_the_same_files(glass, tmp_path):
     root = copy(glass, tmp_path)
-    with only_writer(Workspace(root).neb_lock(T)):
-        assert "another run_neb.py" in refused("run_neb", root, "--pairs", root / "pairs.csv")
+    with only_writer(Workspace(root).lock("run_neb", T), "run_neb"):
+        assert f"run_neb (process {os.getpid()} on" in refused("run_neb", root, "--pairs", root / "pairs.csv")
     assert not results(root)
 
 
@@ -338,7 +338,7 @@ def test_non_dw_pairs_of_the_paper_are_non_dw(data):
     assert len(known) == 3  # PHYSICS
     told = {}
     for i, j in known:
-        _, verdict = calculate(Job(Pair(148750000, i, j), (files[i], files[j])), NebSettings(), folder)
+        _, verdict = calculate(Job(Pair(148750000, i, j), (files[i], files[j])), NebSettings(), calculator)
         told[i, j] = verdict.kind, verdict.reason[:23]
     assert told == {
         (0.2044810139, 0.2046749726): ("non-DW", "a third minimum on the "),
@@ -358,5 +358,6 @@ def test_splittings_of_real_double_wells_do_not_depend_on_the_settings(data, fin
     files = {round(energy_in_name(path), 10): path for path in folder.iterdir()}
     for i, j in REAL_DOUBLE_WELLS:
         job = Job(Pair(148750000, i, j), (files[i], files[j]))
-        one, other = (calculate(job, settings, folder)[1].levels for settings in (NebSettings(), NebSettings(**finer)))
+        both = (NebSettings(), NebSettings(**finer))
+        one, other = (calculate(job, settings, calculator)[1].levels for settings in both)
         assert other[1] - other[0] == pytest.approx(one[1] - one[0], rel=0.02)

@@ -17,7 +17,7 @@ from glass.minimise import Minima, Relaxed, relax
 from pipeline.minimum_files import read_minimum
 from pipeline.workspace import Workspace
 
-QUICK = ("--particles", 100, "--sweeps", 2000, "--quenches", 40, "--interval", 400, "--sampling-temperature", 0.06)
+QUICK = ("--n-particles", 100, "--sweeps", 2000, "--quenches", 40, "--interval", 400, "--sampling-temperature", 0.06)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(made):
         minimum = read_minimum(path)
         atoms = make_atoms(minimum.positions, minimum.diameters, minimum.box)
         assert abs(atoms.get_potential_energy() / len(atoms) - float(path.stem)) < 1e-9
-        assert np.linalg.norm(atoms.get_forces()) < 1e-4  # PHYSICS: the norm of the relaxed real minima
+        assert np.linalg.norm(atoms.get_forces()) < 1e-4  # as in the public data of the paper
 
 
 def test_the_minima_of_a_glass_share_their_centre_of_mass(made):
@@ -68,7 +68,6 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_pa
     names = {name: content for name, content in files(made[0]).items() if "Cnf-1" in str(name) and ".conf" in str(name)}
     for seed, same in ((20, True), (21, False)):
         root = tmp_path / str(seed)
-        root.mkdir()
         synthetic.done("simulate_glass", root, "-T", "0.1", "--glasses", 1, *QUICK, "--seed", seed)
         again = {name: content for name, content in files(root).items() if name.suffix == ".conf"}
         assert (again == names) is same
@@ -87,7 +86,7 @@ def test_a_glass_that_could_not_be_written_whole_is_not_there_and_can_be_made_ag
     for energy in (0.4, 0.5):
         found.add(Relaxed(energy, np.random.default_rng(int(10 * energy)).random((4, 3)), 1e-6))
     with monkeypatch.context() as patch:
-        patch.setattr(simulate_glass, "write_text", lambda *_: sys.exit(143))
+        patch.setattr(simulate_glass, "write_transitions", lambda *_: sys.exit(143))
         with pytest.raises(SystemExit):
             simulate_glass.write_glass(job, found, np.ones(4))
     assert work.glasses("0.1") == {}
@@ -97,7 +96,7 @@ def test_a_glass_that_could_not_be_written_whole_is_not_there_and_can_be_made_ag
 
 
 def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
-    short = ("--glasses", 1, "--particles", 100, "--sweeps", 100, "--quenches", 2, "--interval", 10)
+    short = ("--glasses", 1, "--n-particles", 100, "--sweeps", 100, "--quenches", 2, "--interval", 10)
     assert "NOT equilibrated" in synthetic.done("simulate_glass", tmp_path, "-T", "0.06", *short)
 
 
@@ -108,7 +107,7 @@ def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
         (("-T", "0.1", "-T", "0.2"), "one temperature"),
         (("-T", "-1"), "-T"),
         (("-T", "x"), "above zero"),
-        (("-T", "0.1", "--particles", 66), "below 67"),  # (2 · 1.25 · 1.62)³ = 66.4
+        (("-T", "0.1", "--n-particles", 66), "below 67"),  # (2 · 1.25 · 1.62)³ = 66.4
         (("-T", "0.1", "--quenches", 0), "--quenches"),
         (("-T", "0.1", "--seed", -1), "--seed"),
     ],

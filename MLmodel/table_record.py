@@ -1,0 +1,87 @@
+"""The record in a pair table that step 0 made: which files and settings it comes from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from MLmodel.tables import open_table
+from pipeline.settings import Settings
+from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
+from pipeline.version import __version__
+
+_METADATA = b"step0_collect"
+"""The record's key in the table's schema metadata; a table without it is ready-made."""
+
+_FORMAT = 1
+"""Raised whenever the meaning of a stored column changes, so that old tables are computed anew."""
+
+
+@dataclass(frozen=True)
+class TableRecord:
+    """What a pair table was made from.
+
+    ``files`` holds the fingerprint of each file in the glass's folder; ``rejected`` the reason for those left out.
+    """
+
+    ij_decimals: int
+    particles: int
+    max_delta_E: float
+    files: dict[str, Fingerprint]
+    rejected: dict[str, str]
+    transitions: Fingerprint | None
+    n_particles: int = 0
+    box: tuple[float, ...] = ()
+    format: int = _FORMAT
+    program: str = __version__
+
+    @property
+    def metadata(self) -> dict[bytes, str]:
+        """The record as metadata of a table's schema."""
+        return {_METADATA: json.dumps(asdict(self))}
+
+    def is_current(self, paths: Sequence[Path], transitions: Path, settings: Settings) -> bool:
+        """Whether a table made now from these files under these settings would be the same."""
+        return (
+            _settings_of(self) == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E)
+            and set(self.files) == {path.name for path in paths}
+            and is_unchanged(transitions, self.transitions)
+            and all(is_unchanged(path, self.files[path.name]) for path in paths)
+        )
+
+    def has_comparable_geometry(self, other: "TableRecord") -> bool:
+        """Whether stored geometry means the same under both records."""
+        names = ("ij_decimals", "particles", "n_particles", "box")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+def _settings_of(record: TableRecord) -> tuple[int, int, float]:
+    return record.ij_decimals, record.particles, record.max_delta_E
+
+
+def new_record(paths: Sequence[Path], transitions: Path, settings: Settings) -> TableRecord:
+    """The record of a table made now from these files, before they are read."""
+    return TableRecord(
+        ij_decimals=settings.ij_decimals,
+        particles=settings.particles,
+        max_delta_E=settings.pairs.max_delta_E,
+        files={path.name: fingerprint(path) if path.exists() else [] for path in paths},
+        rejected={},
+        transitions=fingerprint(transitions) if transitions.exists() else None,
+    )
+
+
+def read_record(table: Path) -> TableRecord | None:
+    """The record in a table that step 0 made; None where there is no table, no record, or one of another format."""
+    if not table.exists():
+        return None
+    content: dict[str, Any] = json.loads((open_table(table).schema.metadata or {}).get(_METADATA, "{}"))
+    if content.get("format") != _FORMAT:
+        return None
+    return TableRecord(**{"program": "0.1.0", **content, "box": tuple(content["box"])})  # 0.1 did not say
+
+
+def is_ready_made(table: Path) -> bool:
+    """Whether a pair table was put there by the user."""
+    return _METADATA not in (open_table(table).schema.metadata or {})

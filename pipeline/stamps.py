@@ -1,0 +1,100 @@
+"""How a step knows that nothing is new: fingerprints of files, and stamps beside outputs that say what made them."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.files import file_digest, read_json, write_text
+
+Fingerprint = list[Any]
+"""Size in bytes, time of change in ns and the SHA-256 of the content, which is looked at only where the times differ,
+as in a copy of a workspace."""
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Size and time of change of what stands at a path, and the digest of a file that can be read."""
+    readable = path.is_file() and os.access(path, os.R_OK)
+    return [*_status(path), file_digest(path)] if readable else _status(path)
+
+
+def have_same_content(one: Fingerprint | None, other: Fingerprint | None) -> bool:
+    """Whether two fingerprints are of the same content: the same time of change, or the same digest."""
+    if not one or not other:
+        return False
+    return one[:2] == other[:2] or (len(one) == len(other) == 3 and one[::2] == other[::2])
+
+
+def is_unchanged(path: Path, recorded: Fingerprint | None) -> bool:
+    """Whether a file is there and has the content it had when its fingerprint was taken."""
+    if not recorded or not path.exists():
+        return not recorded and not path.exists()
+    now = _status(path)
+    if now == recorded[:2]:
+        return True
+    return now[0] == recorded[0] and len(recorded) == 3 and file_digest(path) == recorded[2]
+
+
+def _status(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+class Inputs(NamedTuple):
+    """All that an output depends on, as it was when the work began."""
+
+    files: dict[Path, list[int] | None]
+    """Size and time of change of each file; None where it is missing."""
+    other: dict[str, Any]
+    """Anything JSON can hold, such as the settings that matter."""
+
+
+def made_from(files: Iterable[Path], **other: Any) -> Inputs:
+    """Note what an output is about to be made from.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        Files that are read; one that is missing is recorded as missing.
+    **other
+        Anything JSON can hold, such as the settings that matter.
+    """
+    return Inputs({path: _status(path) if path.exists() else None for path in files}, other)
+
+
+def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
+    """Whether every output is there, untouched since it was made, and made from just these inputs."""
+    return all(_is_made_from(output, inputs) for output in outputs)
+
+
+def _is_made_from(output: Path, inputs: Inputs) -> bool:
+    if not output.exists() or not _stamp(output).exists():
+        return False
+    record = read_json(_stamp(output))
+    files = record.pop("files", {})
+    return (
+        is_unchanged(output, record.pop("output", None))
+        and record == json.loads(json.dumps(inputs.other))
+        and set(files) == {path.name for path in inputs.files}
+        and all(is_unchanged(path, files[path.name]) for path in inputs.files)
+    )
+
+
+def mark_made(outputs: Iterable[Path], inputs: Inputs) -> None:
+    """Leave a stamp beside every output that says what it was made from."""
+    files = {path.name: _with_digest(path, status) for path, status in inputs.files.items()}
+    for output in outputs:
+        record = {"output": fingerprint(output), "files": files, **inputs.other}
+        write_text(_stamp(output), json.dumps(record))
+
+
+def _with_digest(path: Path, status: list[int] | None) -> Fingerprint | None:
+    """Of a file that was changed since, what it was is not known: it keeps the old time, and so counts as changed."""
+    if status is None or not path.exists() or _status(path) != status:
+        return status
+    return [*status, file_digest(path)]
+
+
+def _stamp(output: Path) -> Path:
+    return output.with_name(f".{output.name}.made-from.json")
