@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import multiprocess
 import numpy as np
 
 from glass.minimise import Minima
@@ -24,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.progress import progress
 from pipeline.transitions import write_transitions
-from pipeline.workers import worker_pool
+from pipeline.workers import count_steps, worker_pool
 from pipeline.workspace import Workspace
 
 HOTTEST = 1.0
@@ -45,24 +44,6 @@ class Job:
     def steps(self) -> int:
         """Sweeps and time steps to make."""
         return int(self.options.sweeps + self.options.quenches * self.options.interval)
-
-
-class StepCounter:
-    """Counts the steps of all workers, to which it is handed when they start."""
-
-    shared: Any = None
-
-    @classmethod
-    def use(cls, shared: Any) -> None:
-        """Count into this from now on."""
-        cls.shared = shared
-
-    @classmethod
-    def add(cls, steps: int) -> None:
-        """Count steps that were made."""
-        if cls.shared is not None:
-            with cls.shared.get_lock():
-                cls.shared.value += steps
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -114,12 +95,11 @@ def make_glasses(command: Command, jobs: list[Job]) -> None:
         f"T = {jobs[0].temperature}: {len(jobs)} glasses of {given.n_particles} particles: {given.sweeps} sweeps, then "
         f"{given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
     )
-    counter = multiprocess.Value("q", 0)
     bar = progress(desc="sweeps and time steps", total=steps, unit="step")
-    with bar, worker_pool(min(command.settings.cores, len(jobs)), StepCounter.use, counter) as workers:
+    with bar, worker_pool(min(command.settings.cores, len(jobs))) as workers:
 
         def show() -> None:
-            bar.update(counter.value - bar.n)
+            bar.update(workers.steps - bar.n)
 
         for said in workers.results(make_glass, jobs, in_order=True, while_waiting=show):
             show()
@@ -175,11 +155,11 @@ def make_glass(job: Job) -> str:
     given = job.options
     rng = np.random.default_rng(job.seed)
     positions, box, sizes = random_start(given.n_particles, rng)
-    equilibrium = equilibrate(positions, box, sizes, float(job.temperature), given.sweeps, rng, StepCounter.add)
+    equilibrium = equilibrate(positions, box, sizes, float(job.temperature), given.sweeps, rng, count_steps)
     minima = Minima(box)
     for found in sample(positions, box, sizes, given.sampling_temperature, given.quenches, given.interval, rng):
         minima.add(found)
-        StepCounter.add(given.interval)
+        count_steps(given.interval)
     folder = write_glass(job, minima, sizes)
     name = f"T = {job.temperature}: Cnf-{job.conf}"
     left_out = (

@@ -1,7 +1,7 @@
 """Step 1: train the classifier that tells double wells from other pairs.
 
-Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-classifier-T{label}.feather, NEB_calculations/T{T}/
-Writes   MLmodel/dw-classification-T{label}/, beside it the sets it was trained and tested on, and AutoGluon's log
+Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-classifier-T{digits}.feather, NEB_calculations/T{T}/
+Writes   MLmodel/dw-classification-T{digits}/, beside it the sets it was trained and tested on, and AutoGluon's log
 
 Stops at once if nothing is new since the last training.
 """

@@ -1,6 +1,6 @@
 """Step 2: take all pairs under the ceilings through the classifier.
 
-Reads    Configurations/pairs/T{T}/, MLmodel/dw-classification-T{label}/
+Reads    Configurations/pairs/T{T}/, MLmodel/dw-classification-T{digits}/
 Writes   output_ML/T{T}/DW_T{T}.csv: the pairs classified as double wells, with the probability
 
 Stops at once if neither the tables nor the model nor the ceilings changed since.

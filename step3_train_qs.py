@@ -1,7 +1,7 @@
 """Step 3: train the predictor of the quantum splitting of double wells.
 
-Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-predictor-T{label}.feather, NEB_calculations/T{T}/
-Writes   MLmodel/qs-regression-T{label}/, beside it the sets it was trained and tested on, and AutoGluon's log
+Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-predictor-T{digits}.feather, NEB_calculations/T{T}/
+Writes   MLmodel/qs-regression-T{digits}/, beside it the sets it was trained and tested on, and AutoGluon's log
 
 Stops at once if nothing is new since the last training.
 """

@@ -1,6 +1,6 @@
 """Step 4: predict the quantum splitting of all double wells and say which pairs to calculate next.
 
-Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{label}/, NEB_calculations/T{T}/
+Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
          output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs that stand in the NEB files
 
@@ -53,7 +53,7 @@ def predict_one(command: Command, temperature: str) -> int:
         raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
     card = find_card(work, PREDICTOR, temperature)
     check_features(card, csv_columns(double_wells), double_wells)
-    targets = [work.predicted(temperature, which) for which in ("allpairs", "newpairs")]
+    targets = [work.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
     record = made_from(
         [double_wells, *work.neb_files(temperature)], model=card.autogluon, ij_decimals=command.settings.ij_decimals
     )

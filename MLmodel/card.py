@@ -67,7 +67,9 @@ def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None
     path = workspace.card(task, temperature)
     if not path.exists():
         return None
-    content = {"format": 1, "program": "0.1.0", **read_json(path)}  # as cards of format 1 do not say
+    content = read_json(path)
+    if "format" not in content:
+        content = {"format": 1, "program": "0.1.0", **content}
     remedy = f"remove the folder {path.parent} and run {task.script}"
     if content["format"] not in UNDERSTOOD:
         understood = " and ".join(map(str, UNDERSTOOD))

@@ -37,14 +37,14 @@ def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        A feather file with the columns of a pair table and the label.
+        A feather file with the columns of a pair table and the task's target.
     task : Task
         Whose target the set holds.
 
     Returns
     -------
     DataFrame
-        ``conf``, ``i``, ``j``, the features, the label and ``ORIGIN``, the file and row.
+        ``conf``, ``i``, ``j``, the features, the target and ``ORIGIN``, the file and row.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
     unknown = ~np.isfinite(table[known].to_numpy(np.float64))
     if unknown.any():
         row, column = np.argwhere(unknown)[0]
-        raise UserError(f"{path}: row {row}: {known[column]} is not a finite number; mend the row or take it out")
+        raise UserError(f"{path}: row {row}: {known[column]} is not a finite number; fix the row or take it out")
     target = table[task.target]
     bad = ~target.isin((0, 1)) if task == CLASSIFIER else target <= 0
     if bad.any():
@@ -98,20 +98,20 @@ def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -
     tables : sequence of Path
         Pair tables.
     decimals : int
-        To which labels are equal.
+        To which the names of two minima are equal.
 
     Returns
     -------
     DataFrame
         As in the tables, with the further columns of ``known``.
     """
-    wanted = pair_keys(known, decimals).join(known.drop(columns=PAIR_COLUMNS))
+    keys_known = pair_keys(known, decimals).join(known.drop(columns=PAIR_COLUMNS))
     found = []
     for path in progress(tables, desc="joining", unit="table"):
         for rows in read_batches(path):
-            rows = rows[rows["conf"].isin(wanted["conf"])]
+            rows = rows[rows["conf"].isin(keys_known["conf"])]
             keys = pair_keys(rows, decimals)
-            merged = keys.reset_index(names="row").merge(wanted, on=KEY_COLUMNS)
+            merged = keys.reset_index(names="row").merge(keys_known, on=KEY_COLUMNS)
             if len(merged):
                 found.append(
                     rows.loc[merged["row"]].reset_index(drop=True).join(merged.drop(columns=["row", *KEY_COLUMNS]))
@@ -128,7 +128,7 @@ class Labelled:
     Attributes
     ----------
     table : DataFrame
-        ``conf``, ``i``, ``j``, the features, the label and ``SOURCE`` (``neb`` or ``pretraining``); each pair once.
+        ``conf``, ``i``, ``j``, the features, the target and ``SOURCE`` (``neb`` or ``pretraining``); each pair once.
     features : list of str
         Those that both the labelled and the unlabelled tables have.
     report : list of str
@@ -152,7 +152,7 @@ def gather(workspace: Workspace, task: Task, temperature: str, decimals: int) ->
     temperature : str
         As in the folders' names.
     decimals : int
-        To which labels of minima are equal.
+        To which the names of two minima are equal.
 
     Raises
     ------

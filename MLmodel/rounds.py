@@ -20,7 +20,7 @@ _MODELS = ["classifier", "predictor"]
 """Columns that name the models of a round."""
 
 LOW_CHANCE = 0.05
-"""Chance to find so many TLS at random, below which a list is better than that."""
+"""A list is better than random if so many TLS would be found at random with a smaller probability than this."""
 
 
 def update_rounds(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
@@ -35,7 +35,7 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
         All rounds, the present one last; None where there are no models or no list.
     """
     cards = [read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR)]
-    listed = (workspace.predicted(temperature, which).exists() for which in ("allpairs", "newpairs"))
+    listed = (workspace.predicted(temperature, pairs).exists() for pairs in ("allpairs", "newpairs"))
     if cards[0] is None or cards[1] is None or not all(listed):
         return None
     row = _count(workspace, temperature, settings, cards[0], cards[1])

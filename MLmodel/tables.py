@@ -16,11 +16,13 @@ from pipeline.keys import PAIR_COLUMNS, minimum_keys, pair_keys
 from pipeline.task import DW, QS
 
 BATCH = 262_144
-"""Pairs read, computed and written at a time: the memory of every step follows from it, not from the table."""
+"""So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
 
 PROBABILITY = "dw_probability"
+"""Column of the probability of a double well."""
+
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
-"""Columns without which a pair table is of no use: the names of the pair, and what step 2 cuts at."""
+"""Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
 
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
 
@@ -57,7 +59,7 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
             f"{path}: not a feather file, or truncated; write it again (pandas: table.to_feather)"
         ) from None
     except OSError as error:
-        raise UserError(f"{path}: can't be opened ({error}); remove it or mend that") from None
+        raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
 
 
 def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
@@ -75,7 +77,7 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 
 def feature_columns(schema: pa.Schema) -> list[str]:
-    """The columns a model may learn from: every numeric one that is neither a name nor a label."""
+    """The columns a model may learn from: every numeric one that is neither a name nor a target."""
     numeric = [field.name for field in schema if _is_numeric(field.type)]
     return [name for name in numeric if name not in _NEVER_FEATURES and not name.startswith(_PANDAS_INDEX)]
 
@@ -148,13 +150,17 @@ def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[pd.Data
     Yields
     ------
     callable
-        Takes a DataFrame with these columns and appends its rows.
+        Takes a DataFrame with these columns, appends its rows and returns nothing.
     """
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
     plain = not any(mark in name for name in columns for mark in ',"\r\n')
     options = pa.csv.WriteOptions(quoting_header="none" if plain else "needed")
     with atomic_write(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
-        yield lambda rows: writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
+
+        def append(rows: pd.DataFrame) -> None:
+            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
+
+        yield append
 
 
 def csv_columns(path: Path) -> list[str]:
@@ -209,7 +215,7 @@ def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> N
     if unknown.any():
         row, column = np.argwhere(unknown)[0]
         raise UserError(
-            f"{path}: row {offset + row}: {known.columns[column]} is not a finite number; mend the row or take it out"
+            f"{path}: row {offset + row}: {known.columns[column]} is not a finite number; fix the row or take it out"
         )
     conf = rows["conf"].to_numpy()
     if (conf != np.rint(conf)).any():

@@ -84,11 +84,11 @@ def divide(work: Workspace, answers: Workspace) -> None:
     """Share out the exact results; the files of the workspace are left with those of the first round."""
     neb = read_neb_results(work, T).sort_values(PAIR_COLUMNS).sample(frac=1, random_state=SETTINGS.seed)
     first, second = (int(len(neb) * part) for part in (PRETRAINING, PRETRAINING + FIRST_ROUND))
-    taught = join_to_tables(neb.iloc[:first][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
-    taught = taught.sort_values(PAIR_COLUMNS, ignore_index=True)
+    pretraining = join_to_tables(neb.iloc[:first][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
+    pretraining = pretraining.sort_values(PAIR_COLUMNS, ignore_index=True)
     for task, table in (
-        (CLASSIFIER, taught.drop(columns=QS)),
-        (PREDICTOR, taught[taught[DW] == 1].drop(columns=DW).reset_index(drop=True)),
+        (CLASSIFIER, pretraining.drop(columns=QS)),
+        (PREDICTOR, pretraining[pretraining[DW] == 1].drop(columns=DW).reset_index(drop=True)),
     ):
         with atomic_write(work.pretraining(task, T)) as part:
             table.to_feather(part)

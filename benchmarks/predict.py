@@ -33,7 +33,7 @@ def main() -> None:
         (work.root / "config.yaml").write_text("classify: {max_delta_E: .inf, max_distance: .inf}\n")
         print("training both models on 10000 made-up pairs", flush=True)
         in_own_process(put_table, work, 10_000)
-        in_own_process(label, work)
+        in_own_process(write_results, work)
         for step in ("step1_train_dw", "step3_train_qs"):
             run(step, work)
         taken: dict[str, list[float]] = {"step2_classify_dw": [], "step4_predict_qs": []}
@@ -69,7 +69,7 @@ def put_table(work: Workspace, size: int) -> None:
     table.to_feather(work.pairs(T) / "made-up.feather")
 
 
-def label(work: Workspace) -> None:
+def write_results(work: Workspace) -> None:
     """NEB results by a rule; four of five pairs are double wells."""
     table = pd.read_feather(work.pairs(T) / "made-up.feather")
     table[QS] = np.hypot(0.2 * table["Delta_E"], 0.02 * np.exp(-4 * table["total_displacement"]))

@@ -1,4 +1,4 @@
-"""The features of pairs of minima: one compiled function on arrays."""
+"""The features of pairs of minima: compiled functions on arrays."""
 
 import numba
 import numpy as np

@@ -276,7 +276,7 @@ def equilibrate(
 ) -> Equilibrium:
     """Cool from HOT in a tenth of the sweeps, then equilibrate; positions and sizes change in place.
 
-    ``done`` is told every now and then how many sweeps were made since it was last told.
+    ``done`` is called every now and then with the sweeps made since its last call.
     """
     for hotter in np.geomspace(max(HOT, temperature), temperature, 20):
         swap_monte_carlo(positions, box, sizes, hotter, max(1, sweeps // 200), _seed(rng))

@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """Something only the user can mend; the message is one line that names the file and the remedy."""
+    """Something only the user can fix; the message is one line that names the file and the remedy."""

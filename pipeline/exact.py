@@ -1,4 +1,4 @@
-"""From a pair's labels to its exact calculation: files of the minima, calculator, verdict."""
+"""From the names of a pair's minima to its exact calculation: files of the minima, calculator, verdict."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""What names a minimum and a pair: labels in files, whole numbers wherever two of them are compared."""
+"""What names a minimum and a pair: numbers in files, whole numbers (keys) wherever two of them are compared."""
 
 from typing import NamedTuple
 

@@ -17,6 +17,8 @@ from pipeline.keys import PAIR_COLUMNS, Pair, pair_keys
 from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
 
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+
 ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""
 
@@ -77,9 +79,9 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
 
 
 def _as_numbers(column: "pd.Series[str]") -> "pd.Series[float]":
-    """Text as numbers, Fortran's ``1.06D-02`` too; NaN where it is none."""
-    plain = column.str.replace(r"(?<=[\d.])[dD](?=[+-]?\d)", "e", regex=True)
-    return pd.to_numeric(plain, errors="coerce").astype(np.float64)
+    """Text as the nearest floats, Fortran's ``1.06D-02`` too; NaN where it is no number."""
+    plain = column.str.replace("[dD]", "e", n=1, regex=True)
+    return plain.where(plain.str.fullmatch(_NUMBER)).astype(np.float64)
 
 
 def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFrame) -> None:

@@ -16,9 +16,15 @@ from pipeline.errors import UserError
 class Workers:
     """Worker processes that are running; see :func:`worker_pool`."""
 
-    def __init__(self, pool: Any, processes: Collection[Any]) -> None:
+    def __init__(self, pool: Any, processes: Collection[Any], counter: Any) -> None:
         self._pool = pool
         self._processes = processes
+        self._counter = counter
+
+    @property
+    def steps(self) -> int:
+        """Steps that the jobs have counted so far with :func:`count_steps`."""
+        return int(self._counter.value)
 
     def results(
         self,
@@ -64,28 +70,32 @@ class Workers:
 
 
 @contextmanager
-def worker_pool(count: int, initializer: Callable[..., object] | None = None, *arguments: Any) -> Iterator[Workers]:
-    """Start single-threaded workers; they end with the block.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-    initializer : callable, optional
-        Called in each worker first, with ``arguments``: what can't travel with a job, such as a shared counter.
-    """
+def worker_pool(count: int) -> Iterator[Workers]:
+    """Start so many single-threaded workers; they end with the block."""
     others = set(multiprocess.active_children())
-    with multiprocess.Pool(count, _prepare, (initializer, arguments)) as pool:
-        yield Workers(pool, set(multiprocess.active_children()) - others)
+    counter = multiprocess.Value("q", 0)
+    with multiprocess.Pool(count, _prepare, (counter,)) as pool:
+        yield Workers(pool, set(multiprocess.active_children()) - others, counter)
 
 
-def _prepare(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+_counter: Any = None
+"""The counter that a worker was handed when it started."""
+
+
+def count_steps(number: int) -> None:
+    """Count steps of a job, within a worker, so that progress can be shown while it runs."""
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += number
+
+
+def _prepare(counter: Any) -> None:
+    global _counter
+    _counter = counter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if initializer is not None:
-        initializer(*arguments)
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,79 @@
+"""The command line that all scripts share: what stops them, with which status, and what they say of folders."""
+
+import errno
+import re
+import sys
+
+import pytest
+from synthetic import ROOT, run
+
+from pipeline.command import run_script
+from pipeline.version import __version__
+
+SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
+
+
+def status_of(step, workspace, monkeypatch, *arguments):
+    """Exit status of a step that is a function."""
+    monkeypatch.setattr(sys, "argv", ["step.py", "--workspace", str(workspace), *arguments])
+    try:
+        run_script(step, "What it does.")
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_shows_its_version_and_its_help(script, tmp_path):
+    assert run(script, tmp_path, "--version").stdout == f"tls-finder {__version__}\n"
+    text = run(script, tmp_path, "--help").stdout
+    for option in ("--temperature", "--workspace", "--config", "--wait", "--version", "Writes"):
+        assert option in text
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS])
+def test_what_a_user_can_do_something_about_is_one_line_with_the_file(tmp_path, monkeypatch, capsys, number):
+    def step(command):
+        raise OSError(number, "words of the system", "the/file.csv")
+
+    assert status_of(step, tmp_path, monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: the/file.csv: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EBADF, "bad"), FileNotFoundError(errno.ENOENT, "gone", "a.csv")])
+def test_any_other_failure_of_the_system_is_a_bug_with_a_traceback(tmp_path, monkeypatch, error):
+    def step(command):
+        raise error
+
+    with pytest.raises(OSError, match=error.strerror):
+        status_of(step, tmp_path, monkeypatch)
+
+
+def folders(root, *names):
+    for name in names:
+        (root / "NEB_calculations" / name).mkdir(parents=True)
+    return root
+
+
+def known(command):
+    print(command.temperatures(lambda T: True, "nothing here"))
+
+
+def test_one_temperature_under_two_names_is_refused(tmp_path, monkeypatch, capsys):
+    assert status_of(known, folders(tmp_path, "T0.12", "T0.120"), monkeypatch) == 2
+    assert "T0.12 and T0.120 are one temperature; give its folders one name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["0.12", "T_0.12", "T=0.12", "T0.12_old"])
+def test_a_folder_that_looks_like_a_temperature_and_is_none_is_named(tmp_path, monkeypatch, capsys, name):
+    assert status_of(known, folders(tmp_path, "T0.1", name, "answers", "Trash"), monkeypatch) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{tmp_path / 'NEB_calculations' / name}: not read, as it is not named T and a number")
+    assert second == "['0.1']"

@@ -1,0 +1,233 @@
+"""What is written: whole or not at all, by one process at a time; and how a step knows that nothing is new."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import ROOT, done, make_workspace, refused
+
+from MLmodel.card import read_card
+from MLmodel.table_record import read_record
+from pipeline.errors import UserError
+from pipeline.files import append_line, atomic_write
+from pipeline.locks import only_writer
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.task import CLASSIFIER
+from pipeline.version import __version__
+from pipeline.workspace import Workspace
+
+
+def other_process(code, *arguments):
+    """A Python process that prints a line when it has begun and waits for a line on its stdin."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+WRITER = """
+import sys, pathlib
+from pipeline.files import atomic_write
+with atomic_write(pathlib.Path(sys.argv[1])) as part:
+    with part.open("w") as file:
+        file.write("first half, ")
+        file.flush()
+        print("begun", flush=True)
+        sys.stdin.readline()
+        file.write("second half")
+"""
+
+
+def test_of_two_that_write_one_file_each_leaves_it_whole(tmp_path):
+    path = tmp_path / "table.csv"
+    other = other_process(WRITER, path)
+    with atomic_write(path) as part:
+        part.write_text("mine, as long as a table")
+    assert path.read_text() == "mine, as long as a table"
+    other.communicate("\n")
+    assert other.returncode == 0
+    assert path.read_text() == "first half, second half"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_and_a_living_ones_is_not(tmp_path):
+    path = tmp_path / "table [1].csv"
+    killed, alive = other_process(WRITER, path), other_process(WRITER, path)
+    killed.kill()
+    killed.communicate()
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_write(path) as part:
+        part.write_text("whole")
+    assert len(list(tmp_path.iterdir())) == 2
+    alive.communicate("\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def fail():
+        with atomic_write(path) as part:
+            part.write_text("half")
+            raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_line_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "results.txt"
+    path.write_text("by another program, without an end of line")
+    append_line(path, "one\n")
+    assert path.read_text() == "by another program, without an end of line\none\n"
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:2]))
+    with pytest.raises(OSError, match="No space left"):
+        append_line(path, "two\n")
+    assert path.read_text().endswith("\none\n")
+
+
+HOLDER = """
+import sys, pathlib
+from pipeline.locks import only_writer
+with only_writer(pathlib.Path(sys.argv[1]), "step2_classify_dw"):
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_who_is_at_work_is_named_until_it_ends_however_it_ends(tmp_path):
+    path = tmp_path / ".locks" / "step2.lock"
+    holder = other_process(HOLDER, path)
+    with (
+        pytest.raises(UserError, match=rf"step2_classify_dw \(process {holder.pid} on .*--wait"),
+        only_writer(path, "me"),
+    ):
+        pass
+    holder.kill()
+    holder.communicate()
+    with only_writer(path, "me"):
+        assert path.read_text().startswith(f"me (process {os.getpid()}")
+    assert path.read_text() == ""
+
+
+def test_a_step_says_who_writes_the_same_files_or_waits(tmp_path):
+    root = make_workspace(tmp_path, glasses=1, n_minima=4)
+    lock = Workspace(root).lock("step0_collect", "0.1")
+    holder = other_process(HOLDER, lock)
+    assert f"process {holder.pid} on" in refused("step0_collect", root)
+    assert not list(root.rglob("*.feather"))
+    command = [sys.executable, str(ROOT / "step0_collect.py"), "--workspace", str(root), "--wait"]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert waiting.stdout.readline().startswith(f"waiting for step2_classify_dw (process {holder.pid}")
+    holder.communicate("\n")
+    assert "6 pairs, 6 computed" in waiting.communicate(timeout=60)[0]
+
+
+@pytest.fixture
+def made(tmp_path):
+    source, output = tmp_path / "source", tmp_path / "output"
+    source.write_text("what it is made from")
+    output.write_text("what was made")
+    mark_made([output], made_from([source], setting=3))
+    return source, output
+
+
+def test_an_output_is_up_to_date_until_it_its_inputs_or_settings_change(made):
+    source, output = made
+    assert up_to_date([output], made_from([source], setting=3))
+    assert not up_to_date([output], made_from([source], setting=4))
+    assert not up_to_date([output], made_from([source, output], setting=3))
+    for path in made:
+        before = path.read_text()
+        path.write_text(before.upper())
+        os.utime(path, ns=(0, 0))
+        assert not up_to_date([output], made_from([source], setting=3))
+        path.write_text(before)
+        assert up_to_date([output], made_from([source], setting=3))  # another time, the same content
+    source.unlink()
+    assert not up_to_date([output], made_from([source], setting=3))
+
+
+def test_an_input_that_changes_during_the_work_counts_as_changed(made):
+    source, output = made
+    inputs = made_from([source])
+    source.write_text("another text of another length")
+    mark_made([output], inputs)
+    assert not up_to_date([output], made_from([source]))
+
+
+def test_stamps_of_the_last_version_which_hold_no_digests_are_understood(made):
+    source, output = made
+    stamp = output.with_name(".output.made-from.json")
+    record = json.loads(stamp.read_text())
+    record["output"], record["files"]["source"] = record["output"][:2], record["files"]["source"][:2]
+    stamp.write_text(json.dumps(record))
+    assert up_to_date([output], made_from([source], setting=3))
+    os.utime(source, ns=(0, 0))
+    assert not up_to_date([output], made_from([source], setting=3))
+
+
+def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
+    root = make_workspace(tmp_path, glasses=2, n_minima=5)
+    done("step0_collect", root)
+    for path in root.rglob("*"):
+        os.utime(path, ns=(10**18, 10**18))
+    assert "20 pairs, nothing new computed" in done("step0_collect", root)
+    minimum = next(root.rglob("*.conf.txt"))
+    minimum.write_text(minimum.read_text().replace(" 0 0 0", " 0 0 1", 1))
+    assert "20 pairs, 4 computed" in done("step0_collect", root)
+
+
+def test_every_pair_table_says_which_version_made_it(tmp_path):
+    root = make_workspace(tmp_path, glasses=1, n_minima=3)
+    done("step0_collect", root)
+    assert read_record(Workspace(root).glass_pairs("0.1", 1)).program == __version__
+
+
+def card(tmp_path, **content):
+    path = Workspace(tmp_path).card(CLASSIFIER, "0.1")
+    path.parent.mkdir(parents=True)
+    names = ["temperature", "autogluon", "trained", "data"]
+    first = {**dict.fromkeys(names, "x"), "task": "dw-classification", "label": "is_dw", "features": ["PR"]}
+    rest = {name: {} for name in ("settings", "versions", "pairs", "sources", "sets")}
+    path.write_text(json.dumps({**first, **rest, "seconds_per_pair": 1e-6, **content}))
+    return path
+
+
+def test_a_card_of_the_first_format_which_has_no_number_is_read(tmp_path):
+    card(tmp_path)
+    assert read_card(Workspace(tmp_path), CLASSIFIER, "0.1").program == "0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [({"format": 7}, "has format 7, understood are 1 and 2"), ({"format": 2}, "lacks program")]
+)
+def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_path, content, says):
+    path = card(tmp_path, **content)
+    with pytest.raises(UserError, match=says) as error:
+        read_card(Workspace(tmp_path), CLASSIFIER, "0.1")
+    assert str(path) in str(error.value)
+    assert "step1_train_dw.py" in str(error.value)
+
+
+def test_numbers_in_csvs_read_back_the_same(tmp_path):
+    from MLmodel.tables import csv_writer, read_csv_batches
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"conf": range(50), "i": rng.random(50), "j": rng.random(50)})
+    with csv_writer(tmp_path / "a.csv", list(table)) as write:
+        write(table)
+    pd.testing.assert_frame_equal(pd.concat(read_csv_batches(tmp_path / "a.csv")), table, check_exact=True)

@@ -1,0 +1,42 @@
+"""The house: three packages that import downwards only, and a light first floor."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from synthetic import ROOT
+
+BELOW = {"glass": set(), "pipeline": {"glass"}, "MLmodel": {"glass", "pipeline"}}
+"""Packages that each may import, besides itself."""
+
+OURS = {*BELOW, *(path.stem for path in ROOT.glob("*.py")), "benchmarks", "tests"}
+
+
+def imported(path):
+    """First names of all that a file imports, at the top or within functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0] if node.module and not node.level else path.parent.name
+
+
+@pytest.mark.parametrize("package", BELOW)
+def test_a_package_imports_only_those_below_it_and_no_script(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert len(files) > 5
+    upwards = {path.name: set(imported(path)) & OURS - BELOW[package] - {package} for path in files}
+    assert not {name: found for name, found in upwards.items() if found}
+
+
+def test_nothing_imports_a_script_but_its_own_test():
+    scripts = {path.stem for path in ROOT.glob("*.py")}
+    files = [path for folder in (".", "benchmarks") for path in (ROOT / folder).glob("*.py")]
+    assert not [path.name for path in files if set(imported(path)) & scripts]
+
+
+def test_labels_can_be_read_without_loading_the_compilers():
+    command = "import MLmodel.labels, sys; print({'numba', 'scipy'} & {name.split('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said == "set()\n"

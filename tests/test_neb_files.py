@@ -1,0 +1,88 @@
+"""Files that a user or another program writes: read as they are meant, or told in one line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.keys import Pair
+from pipeline.neb_files import add_non_dw, add_splitting, read_neb_results, read_pair_list, write_neb_results
+from pipeline.neb_records import add_record, changed_settings, read_records
+from pipeline.transitions import read_transitions, write_transitions
+from pipeline.version import __version__
+from pipeline.workspace import Workspace
+
+T = "0.1"
+
+
+@pytest.fixture
+def work(tmp_path):
+    work = Workspace(tmp_path)
+    work.neb(T).mkdir(parents=True)
+    return work
+
+
+def test_comments_are_passed_over_and_line_numbers_stay_true(work):
+    work.non_dw(T).write_text("# by hand\nCnf-1 0.2_0.3\n  # and\n\nCnf-1 0.2_0.4\n")
+    neb = read_neb_results(work, T)
+    assert neb["j"].tolist() == [0.3, 0.4]
+    assert neb["origin of the label"].str.extract(r"line (\d+)")[0].tolist() == ["2", "5"]
+
+
+@pytest.mark.parametrize("text", ["1.06D-02", "1.06d-2", "1.06E-02", "0.0106", "106.D-4"])
+def test_numbers_as_fortran_writes_them_are_read(work, text):
+    (work.neb(T) / "Qs_calculations.txt").write_text(f"Cnf-1 2.0D-01_0.3d0 {text}\n")
+    assert read_neb_results(work, T)[["i", "j", "quantum_splitting"]].to_numpy().tolist() == [[0.2, 0.3, 0.0106]]
+
+
+def test_results_that_are_written_are_read_back(work):
+    results = pd.DataFrame({"conf": [3, 1, 2], "i": [0.1, 0.2, 0.3], "j": [0.4, 0.5, 0.6], "is_dw": [0, 1, 0]}).assign(
+        quantum_splitting=[np.nan, 0.1 + 0.2, np.nan]
+    )
+    write_neb_results(work, T, results)
+    add_non_dw(work, T, Pair(4, 0.7, 0.8))
+    add_splitting(work, T, Pair(5, 0.7, 0.9), 1e-3)
+    read = read_neb_results(work, T)
+    assert read["conf"].tolist() == [3, 2, 4, 1, 5]
+    assert read["quantum_splitting"].dropna().tolist() == [0.1 + 0.2, 1e-3]
+
+
+@pytest.mark.parametrize(("read", "columns"), [(read_pair_list, "conf;i;j"), (read_transitions, "i;j;count")])
+def test_semicolons_are_told_in_one_line(tmp_path, read, columns):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{columns}\n1;2;3\n")
+    with pytest.raises(UserError, match=r"table\.csv: its columns are separated by semicolons"):
+        read(path)
+
+
+def test_transitions_that_are_written_are_read_back(tmp_path):
+    write_transitions(tmp_path / "a.csv", [("0.1000000000", "0.2000000000", 3), ("0.2", "0.1", 1)])
+    assert read_transitions(tmp_path / "a.csv").to_numpy().tolist() == [[0.1, 0.2, 3], [0.2, 0.1, 1]]
+
+
+def record(conf=1, **settings):
+    profile = {name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")}
+    return {"conf": conf, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02], **profile, **settings}
+
+
+def test_records_say_how_and_by_which_version_they_were_made(work):
+    settings = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4}
+    add_record(work, T, record())  # of an earlier version
+    add_record(work, T, record(2, **settings))
+    old, new = read_records(work, T)
+    assert new["program"] == __version__
+    assert {name: new[name] for name in settings} == settings
+    assert changed_settings([old, new], settings) == {}
+    assert changed_settings([old, new, new], {**settings, "images": 21, "hbar": 0.02}) == {
+        "hbar": [0.0156],
+        "images": [41],
+    }
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", '"text"'])
+def test_a_damaged_record_is_named_by_its_line(work, line):
+    add_record(work, T, record())
+    path = work.neb_paths(T, "jsonl")
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
+        list(read_records(work, T))

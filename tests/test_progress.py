@@ -1,0 +1,34 @@
+"""Progress: nothing for what is quick, and lines in a log file for what is long."""
+
+import pytest
+
+from pipeline import progress as module
+from pipeline.progress import progress
+
+
+@pytest.fixture
+def no_terminal(monkeypatch):
+    """As in a log file, where a line is due at every step."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    monkeypatch.setattr(module, "LOG_EVERY", 0.0)
+
+
+def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(no_terminal, capsys):
+    assert list(progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
+    said = capsys.readouterr()
+    assert said.err == ""
+    lines = said.out.splitlines()
+    assert lines[-1].startswith("joining: 3.00 of 3.00 table, 00:0")
+    assert all(line.endswith(" left") for line in lines)
+
+
+def test_what_is_counted_by_hand_is_shown_the_same_way(no_terminal, capsys):
+    with progress(desc="NEB", total=2000, unit="pair") as bar:
+        bar.update(1500)
+    assert "NEB: 1.50k of 2.00k pair, " in capsys.readouterr().out
+
+
+def test_quick_work_leaves_no_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    list(progress(range(100), desc="quick"))
+    assert capsys.readouterr() == ("", "")

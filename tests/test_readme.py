@@ -1,0 +1,54 @@
+"""What the documents say is there."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from synthetic import ROOT, run
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_a_heading(document):
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", document.read_text().replace("\n", " "))
+    for name, heading in links:
+        target = document.parent / name if name else document
+        assert target.exists(), name
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            assert heading in [title.lower().replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_script_option_and_benchmark_that_is_named_is_there(document, tmp_path):
+    text = document.read_text()
+    for script, options in re.findall(r"(?<![\w/])(\w+)\.py((?: \[?-{1,2}[^\n`]*)?)", text):
+        if "_" not in script or not re.match(r"step\d|validate|run_neb|simulate", script):
+            continue
+        assert (ROOT / f"{script}.py").exists(), script
+        said = run(script, tmp_path, "--help").stdout if options else ""
+        for option in re.findall(r"--[a-z-]+", options):
+            assert option in said or option == "--particles", (script, option)
+    for name in re.findall(r"python -m benchmarks\.(\w+)", text.replace("\n", " ")):
+        assert name == "NAME" or (ROOT / "benchmarks" / f"{name}.py").exists(), name
+
+
+def test_the_documents_are_as_short_as_promised():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+    assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize(("own", "workspace"), [(False, "example-run"), (True, ".")])
+def test_make_takes_the_users_data_if_there_are_any_and_else_a_copy_of_the_example(tmp_path, own, workspace):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "example").mkdir()
+    for folder in ("minima", "pairs"):
+        (tmp_path / "Configurations" / folder).mkdir(parents=True)
+        (tmp_path / "Configurations" / folder / ".gitkeep").touch()
+    if own:
+        (tmp_path / "Configurations/pairs/T0.1").mkdir()
+    said = subprocess.run(["make", "workspace"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"workspace: {workspace}")
+    assert (tmp_path / "example-run").is_dir() != own
