@@ -26,7 +26,7 @@ from MLmodel.rounds import does_it_pay, update_rounds
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
-from pipeline.keys import among, pair_keys
+from pipeline.keys import Pair, among, pair_keys
 from pipeline.neb_files import add_non_dw, add_splitting, add_unfinished, keys_with_result, read_pair_list
 from pipeline.neb_records import add_record, changed_settings, read_records
 from pipeline.progress import progress
@@ -173,7 +173,7 @@ def draw_profiles(command: Command, temperature: str) -> None:
     target = work.neb_paths(temperature, "png")
     title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
     profiles = [profile_to_draw(one, hbar_of(settings.neb)) for one in smallest]
-    written = neb_profiles(target, profiles, settings.tls_threshold, title, settings.figures)
+    written = neb_profiles(profiles, settings.tls_threshold, title).save(target, settings.figures)
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
@@ -182,10 +182,10 @@ def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile:
     lengths, energies, slopes = (np.array(record[name]) for name in ("lengths", "energies", "slopes"))
     x = np.linspace(-0.35, 1.35, 500) * lengths[-1]
     levels = tuple(record["levels"])
-    name = f"Cnf-{record['conf']}\n{record['i']:.10g} – {record['j']:.10g}"
+    pair = Pair(record["conf"], record["i"], record["j"])
     profile = Profile(lengths, energies, slopes)
     one_well = in_one_well(profile, record.get("hbar", hbar))
-    return NebProfile(name, lengths, energies, x, profile(x), levels, one_well)
+    return NebProfile(pair, lengths, energies, x, profile(x), levels, one_well)
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:
@@ -194,8 +194,9 @@ def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> No
     counts = {name: table[name].to_numpy(float) for name in ("nebs", "double_wells", "tls")}
     title = f"T = {temperature}: TLS found in each round of NEBs"
     chance = table["random_tls_per_neb"].to_numpy(float)
-    target, formats = work.rounds(temperature, "png"), command.settings.figures
-    written = rounds(target, **counts, chance=chance, title=title, formats=formats)
+    written = rounds(**counts, chance=chance, title=title).save(
+        work.rounds(temperature, "png"), command.settings.figures
+    )
     print(f"T = {temperature}: rounds: {work.rounds(temperature, 'csv')}, {', '.join(map(str, written))}")
     print(f"T = {temperature}: {does_it_pay(table.iloc[-1])}")
 

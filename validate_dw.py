@@ -1,11 +1,11 @@
 """Judge the classifier on the pairs it was trained on and on those it never saw.
 
-Reads    MLmodel/dw-classification-T{label}/ and its sets
+Reads    MLmodel/dw-classification-T{digits}/ and its sets
 Writes   output_ML/dw_classifier_performances.txt, a section per temperature
 """
 
 from MLmodel.card import Card
-from MLmodel.metrics import classification_figures, table
+from MLmodel.metrics import classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
 from pipeline.command import Command, run_script
 from pipeline.files import write_text
@@ -13,23 +13,24 @@ from pipeline.task import CLASSIFIER, DW
 
 
 def main(command: Command) -> None:
-    """Write and print the figures of every classifier there is."""
+    """Write and print the metrics of every classifier there is."""
     work = command.workspace
     trained = trained_temperatures(work, CLASSIFIER)
     asked = command.temperatures(trained.__contains__, "no classifier under MLmodel; run step1_train_dw.py")
-    sections = {card.temperature: section(command, card) for card in cards_to_judge(work, CLASSIFIER, asked)}
-    write_text(work.classifier_performance, "\n".join(sections.values()))
+    with command.only_writer():
+        sections = {card.temperature: section(command, card) for card in cards_to_judge(work, CLASSIFIER, asked)}
+        write_text(work.classifier_performance, "\n".join(sections.values()))
     print("\n".join(sections[temperature] for temperature in asked))
-    print(f"figures: {work.classifier_performance}")
+    print(f"metrics: {work.classifier_performance}")
 
 
 def section(command: Command, card: Card) -> str:
-    """The figures of one classifier, as text."""
+    """The metrics of one classifier, as text."""
     model = Model(command.workspace, card)
     lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}"]
-    for which, name in (("train", "training set"), ("test", f"test set, never seen in training; {card.cut}")):
-        pairs = read_set(command.workspace, card, which)
-        lines += [f"  {name}", table(classification_figures(pairs[DW], model.predict(pairs)))]
+    for subset, name in (("train", "training set"), ("test", f"test set, never seen in training; {card.cut}")):
+        pairs = read_set(command.workspace, card, subset)
+        lines += [f"  {name}", format_metrics(classifier_metrics(pairs[DW], model.predict(pairs)))]
     return "\n".join(lines) + "\n"
 
 

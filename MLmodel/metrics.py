@@ -1,4 +1,4 @@
-"""Figures of merit of the two models, as plain numbers."""
+"""Metrics of the two models, as plain numbers."""
 
 from collections.abc import Mapping
 
@@ -9,16 +9,16 @@ from sklearn import metrics
 Array = NDArray[np.float64]
 
 
-def table(figures: Mapping[str, float]) -> str:
-    """Figures as lines of a table; n/a where there is no value."""
+def format_metrics(values: Mapping[str, float]) -> str:
+    """Metrics as lines of a table; n/a where there is no value."""
     text = {
         what: "n/a" if np.isnan(value) else str(value) if isinstance(value, int) else f"{value:.4f}"
-        for what, value in figures.items()
+        for what, value in values.items()
     }
     return "\n".join(f"    {what:34s} {value:>10s}" for what, value in text.items())
 
 
-def classification_figures(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:
+def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:
     """How well double wells are told from other pairs.
 
     Parameters
@@ -49,7 +49,7 @@ def classification_figures(is_dw: ArrayLike, probability: ArrayLike) -> dict[str
     }
 
 
-def splitting_figures(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
+def predictor_metrics(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
     """How well splittings are predicted and TLS put to the top of the list.
 
     Parameters
@@ -86,6 +86,24 @@ def tls_found(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> NDArr
     """TLS found after 1, 2, … NEBs in the order of the predicted splitting; shape (n_pairs,)."""
     order = np.argsort(np.asarray(predicted), kind="stable")
     return np.cumsum(np.asarray(exact)[order] < threshold)
+
+
+def smallest_tenth(exact: ArrayLike) -> float:
+    """Largest splitting among the smallest tenth of them.
+
+    Parameters
+    ----------
+    exact : array_like of shape (n_pairs,)
+        Quantum splittings in ε; infinite where a pair is no double well, which does not count.
+
+    Returns
+    -------
+    float
+        In ε. The tenth is rounded up, so that it holds at least one; NaN where there is none.
+    """
+    splittings = np.asarray(exact, dtype=float)
+    splittings = np.sort(splittings[np.isfinite(splittings)])
+    return float(splittings[(len(splittings) - 1) // 10]) if len(splittings) else np.nan
 
 
 def nebs_to_find(found: NDArray[np.int64], share: float) -> float:

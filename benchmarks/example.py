@@ -97,7 +97,7 @@ def divide(work: Workspace, answers: Workspace) -> None:
     unfinished = read_unfinished(work, T).sort_values(PAIR_COLUMNS)
     with atomic_write(work.unfinished(T)) as part:
         unfinished.to_csv(part, index=False)
-    for kind in ("jsonl", "png"):
+    for kind in ("jsonl", "png", "csv"):
         work.neb_paths(T, kind).unlink(missing_ok=True)  # they show the answers
     print(f"exact results: {len(neb)}; pretraining sets {first}, first round {second - first}, the rest answers")
     print(f"double wells: {(neb[DW] == 1).sum()}, TLS: {(neb[QS] < SETTINGS.tls_threshold).sum()}")
@@ -124,7 +124,8 @@ def judge(work: Workspace, picture: Path | None) -> None:
             print(f"TLS in the top {top}: {found[top - 1]}, at random {top * found[-1] / len(found):.1f}")
     if picture:
         title = f"the example: {len(listed)} pairs of the list, answers from NEB"
-        search_efficiency(picture, exact, predicted, SETTINGS.tls_threshold, title)
+        written = search_efficiency(exact, predicted, SETTINGS.tls_threshold, title).save(picture, ["png"])
+        print(f"picture: {', '.join(map(str, written))}")
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 python -m benchmarks.splittings DIR [-T 0.062] [--pairs 40] [--picture FILE.png]
 
-DIR is a workspace taken through steps 0 to 4. Prints the median ratio and the spread over the pairs that the exact
-calculation finds to be double wells, and how many were none. Writes nothing into DIR.
+DIR is a workspace taken through steps 0 to 4. The pairs are spread evenly over log10 of the predicted splitting, so
+that the smallest are among them. Prints the median ratio and the spread over the pairs that the exact calculation finds
+to be double wells, and how many were none. Writes nothing into DIR; beside the picture stand its numbers, as CSV.
 """
 
 import argparse
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
-from MLmodel.plots import true_against_predicted
+from MLmodel.metrics import Array
+from MLmodel.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
 from MLmodel.tables import PROBABILITY
-from pipeline.exact import calculate, jobs_of
+from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.settings import Settings
 from pipeline.task import QS
 from pipeline.workers import worker_pool
@@ -27,7 +30,7 @@ HIGH = 0.99
 
 
 def main() -> None:
-    """Calculate a random sample of the pairs and compare."""
+    """Calculate some of the pairs and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("-T", "--temperature", default="0.062")
@@ -36,26 +39,123 @@ def main() -> None:
     given = parser.parse_args()
     work, settings = Workspace(given.workspace), Settings()
     listed = pd.read_csv(work.predicted(given.temperature, "allpairs"), float_precision="round_trip")
-    listed = listed[listed[PROBABILITY] > HIGH].sample(frac=1, random_state=settings.seed)
-    jobs, _ = jobs_of(work, given.temperature, listed, settings)
-    predicted = dict(zip((job.pair for job in jobs), listed[QS], strict=True))
-    told: Counter[str] = Counter()
-    both = []
-    with worker_pool(settings.cores) as pool:
-        for job, verdict in pool.imap(partial(calculate, settings=settings.neb, root=work.root), jobs):
-            told["an end point is no minimum" if "no minimum" in verdict.reason else verdict.kind] += 1
-            if verdict.levels is not None:
-                both.append((verdict.levels[1] - verdict.levels[0], predicted[job.pair]))
-            if told.total() - told["an end point is no minimum"] == given.pairs:
-                break
-    calculated, guess = np.array(both).T
-    off = np.log10(guess / calculated)
-    print(f"pairs taken at random with a probability above {HIGH}: {dict(told)}")
-    print(f"predicted / calculated: median {10 ** np.median(off):.3f}, rms of log10 {np.sqrt(np.mean(off**2)):.3f}, ")
-    print(f"half of them within {np.median(abs(off - np.median(off))):.3f} of the median in log10")
+    listed = spread_evenly(listed[listed[PROBABILITY] > HIGH], given.pairs, settings.seed)
+    results = calculate_some(work, given.temperature, listed, given.pairs, settings)
+    wells = results.dropna()
+    off = np.log10(wells["predicted_epsilon"] / wells["calculated_epsilon"])
+    print(f"predicted / calculated: median {10 ** off.median():.3f}, rms of log10 {np.sqrt((off**2).mean()):.3f}, ")
+    print(f"half of them within {(off - off.median()).abs().median():.3f} of the median in log10")
     if given.picture:
-        panels = {given.temperature: (calculated, guess)}
-        true_against_predicted(given.picture, panels, settings.tls_threshold, "calculated by run_neb.py")
+        title = f"T = {given.temperature}, probability of a double well above {HIGH}"
+        written = comparison(results, settings.tls_threshold, title).save(given.picture, ["png"])
+        print(f"picture: {', '.join(map(str, written))}")
+
+
+def spread_evenly(listed: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Order pairs so that the first ones are spread evenly over log₁₀ of the predicted splitting.
+
+    The range is cut into ``count`` equal parts. First comes a pair drawn from each part that holds any, the smallest
+    splittings first, then a second one from each, and so on.
+    """
+    shuffled = listed.sample(frac=1, random_state=seed, ignore_index=True)
+    part = pd.cut(np.log10(shuffled[QS]), count, labels=False)
+    order = pd.DataFrame({"turn": part.groupby(part).cumcount(), "part": part}).sort_values(["turn", "part"])
+    return shuffled.loc[order.index]
+
+
+def calculate_some(
+    work: Workspace, temperature: str, listed: pd.DataFrame, count: int, settings: Settings
+) -> pd.DataFrame:
+    """Verdicts on the first pairs of a list; those with an end point that is no minimum are passed over.
+
+    Returns
+    -------
+    DataFrame
+        conf, i, j; kind, of the verdict; predicted_epsilon; calculated_epsilon, NaN where it is no double well.
+    """
+    jobs, missing = jobs_of(work, temperature, listed, settings)
+    if missing:
+        raise SystemExit(f"{missing[0]}; the minima of all pairs are needed")
+    function = partial(
+        calculate, settings=settings.neb, make_calculator=find_calculator(settings.neb.calculator, work.root)
+    )
+    passed_over = 0
+    rows: list[dict[str, object]] = []
+    with worker_pool(settings.cores) as workers:
+        verdicts = workers.results(function, jobs, in_order=True)
+        for (job, verdict), predicted in zip(verdicts, listed[QS], strict=True):
+            if "is no minimum" in verdict.reason:
+                passed_over += 1
+                continue
+            calculated = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
+            energies = {"predicted_epsilon": predicted, "calculated_epsilon": calculated}
+            rows.append({**job.pair._asdict(), "kind": verdict.kind, **energies})
+            if len(rows) == count:
+                break
+    results = pd.DataFrame(rows)
+    kinds = dict(Counter(results["kind"]))
+    print(f"pairs with a probability above {HIGH}, spread evenly over log10 of the predicted splitting: {kinds}")
+    print(f"passed over, as an end point is no minimum: {passed_over}")
+    return results
+
+
+def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
+    """Calculated against predicted splitting, and below it what the prediction is off; non-DW at the edge.
+
+    Parameters
+    ----------
+    results : DataFrame
+        As from :func:`calculate_some`.
+    threshold : float
+        In ε; below it a double well is a TLS.
+    title : str
+        What the pairs are.
+    """
+    wells, others = results.dropna(), results[results["kind"] == "non-DW"]
+    predicted, calculated = (wells[name].to_numpy(float) for name in ("predicted_epsilon", "calculated_epsilon"))
+    no_wells = others["predicted_epsilon"].to_numpy(float)
+    with styled_figure(5.6, 7.2) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        low, high = limits(np.concatenate([predicted, calculated, no_wells]))
+        if low < threshold:
+            above.axhspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: calculated < {threshold:g} ε")
+            for ax in (above, below):
+                ax.axvline(threshold, color=ORANGE, lw=1, ls="--", label="predicted to be TLS: left of this line")
+        above.plot([low, high], [low, high], color="black", lw=1, label="predicted = calculated")
+        draw_pairs(above, predicted, calculated, f"double wells: {len(wells)}")
+        above.plot(
+            no_wells,
+            np.full(len(no_wells), 0.03),
+            "|",
+            ms=11,
+            mew=1.6,
+            color=GREY,
+            transform=above.get_xaxis_transform(),
+            label=f"non-DW, at their predicted splitting: {len(others)}",
+        )
+        above.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), title=title)
+        above.set(ylabel="calculated quantum splitting (ε)")
+        below.axhline(0, color="black", lw=1)
+        off = np.log10(predicted / calculated)
+        draw_pairs(below, predicted, off, None)
+        reach = 1.15 * max(np.abs(off).max(initial=0), 0.05)
+        below.set(
+            xlabel="predicted quantum splitting (ε)", ylabel="log₁₀(predicted /\ncalculated)", ylim=(-reach, reach)
+        )
+        label_log_axes(above)
+        figure.align_ylabels()
+        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=1)
+    return Picture(figure, results)
+
+
+def limits(splittings: Array) -> tuple[float, float]:
+    """Axis range a little wider than the splittings."""
+    return 0.8 * float(splittings.min()), 1.25 * float(splittings.max())
+
+
+def draw_pairs(ax: Axes, x: Array, y: Array, label: str | None) -> None:
+    """Draw marks that show when they lie on each other."""
+    ax.plot(x, y, "o", ms=6.5, color=BLUE, alpha=0.7, mec="white", mew=0.6, label=label)
 
 
 if __name__ == "__main__":

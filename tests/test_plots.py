@@ -1,0 +1,302 @@
+"""What the pictures show: labels with units, every pair, legends off the data; and the files they become."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from statsmodels.stats.proportion import proportion_confint
+
+from benchmarks.splittings import comparison, spread_evenly
+from MLmodel import plots
+from pipeline.keys import Pair
+from pipeline.task import QS
+
+TLS = 0.00151
+EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])
+PREDICTED = np.array([0.002, 0.02, 0.0006, 0.001, 0.03, 0.0007])
+NO_PAIRS = np.array([])
+
+
+def lines(ax):
+    """Curves of a panel by their name in the legend."""
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def profile(one_well=False, levels=(300.001, 300.002)):
+    lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
+    energies = 300 + 0.01 * np.sin(np.pi * lengths / 1.2) ** 2
+    return plots.NebProfile(
+        Pair(7, 0.2618182880, 0.2619687696), lengths, energies, x, 300 + 0.01 * x**2, levels, one_well
+    )
+
+
+def every_picture(exact=EXACT, predicted=PREDICTED):
+    counts = (np.array([values], float) for values in (30, 20, 5, 0.05))
+    return {
+        "true_against_predicted": plots.true_against_predicted({"0.1": (exact, predicted)}, TLS, "test set"),
+        "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs"),
+        "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs"),
+        "neb_profiles": plots.neb_profiles([profile()], TLS, "the pairs"),
+        "rounds": plots.rounds(*counts, "the rounds"),
+    }
+
+
+# What is drawn
+def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
+    panels = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT[:2], PREDICTED[:2])}
+    figure = plots.true_against_predicted(panels, TLS, "test set").figure
+    assert len(figure.axes) == 2
+    for ax, (temperature, (exact, predicted)) in zip(figure.axes, panels.items(), strict=True):
+        assert f"T = {temperature}, test set: {len(exact)} pairs\nrms deviation" in ax.get_title()
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("exact quantum splitting (ε)", "predicted quantum splitting (ε)")
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        assert ax.get_xlim() == ax.get_ylim()
+        pairs = lines(ax)["a pair"]
+        np.testing.assert_array_equal(pairs.get_xdata(), exact)
+        np.testing.assert_array_equal(pairs.get_ydata(), predicted)
+        assert "TLS: exact splitting < 0.00151 ε" in legend(ax)
+
+
+def test_pairs_beyond_the_frame_are_drawn_at_its_edge_and_counted():
+    exact = np.geomspace(0.001, 0.1, 1000)
+    predicted = np.where(np.arange(1000) == 3, 1e4, exact)
+    (ax,) = plots.true_against_predicted({"0.1": (exact, predicted)}, TLS, "train set").figure.axes
+    assert ax.get_ylim()[1] < 1
+    edge = lines(ax)["1 outside the frame, drawn at its edge"]
+    assert edge.get_ydata() == ax.get_ylim()[1]
+
+
+def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
+    (ax,) = plots.splitting_cdf(EXACT, PREDICTED, TLS, "the pairs").figure.axes
+    assert (ax.get_title(), ax.get_xlabel()) == ("the pairs", "quantum splitting (ε)")
+    assert ax.get_ylabel() == "share of pairs up to this splitting"
+    assert legend(ax) == ["TLS: splitting < 0.00151 ε", "exact", "predicted"]
+    for name, values in (("exact", EXACT), ("predicted", PREDICTED)):
+        curve = lines(ax)[name]
+        np.testing.assert_array_equal(curve.get_xdata()[1:], np.sort(values))
+        np.testing.assert_allclose(curve.get_ydata(), np.arange(7) / 6)
+
+
+@pytest.mark.parametrize("name", ["true_against_predicted", "splitting_cdf", "search_efficiency", "rounds"])
+def test_no_legend_lies_on_the_data(name):
+    figure = every_picture()[name].figure
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert ax.get_legend().get_window_extent().y1 < ax.xaxis.label.get_window_extent().y0
+
+
+def test_panels_do_not_overlap():
+    two = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT, PREDICTED)}
+    for figure in (
+        plots.true_against_predicted(two, TLS, "test set").figure,
+        plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure,
+        every_picture()["rounds"].figure,
+        comparison(calculated(), TLS, "the pairs").figure,
+    ):
+        figure.draw_without_rendering()
+        boxes = [ax.get_tightbbox() for ax in figure.axes if ax.get_visible()]
+        assert len(boxes) >= 2
+        assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+
+
+def test_the_search_counts_tls_between_chance_and_the_ideal():
+    (ax,) = plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs").figure.axes
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("the pairs", "NEBs run", "TLS found, of 3")
+    ideal, found, chance = (line.get_ydata().tolist() for line in ax.get_lines())
+    assert ideal == [1, 2, 3, 3, 3, 3]
+    assert found == [1, 2, 2, 3, 3, 3]
+    assert chance == [0.5, 1, 1.5, 2, 2.5, 3]
+
+
+def test_without_a_tls_the_search_is_for_the_smallest_tenth_and_the_title_says_so():
+    exact = np.random.default_rng(0).permutation(np.arange(1, 31) / 100)
+    (ax,) = plots.search_efficiency(exact, exact, TLS, "the pairs").figure.axes
+    assert ax.get_title() == "the pairs\nno TLS (< 0.00151 ε): search for the smallest tenth (≤ 0.03 ε)"
+    assert ax.get_ylabel() == "smallest tenth found, of 3"
+    assert lines(ax)["in the order of the prediction"].get_ydata().tolist() == [1, 2] + [3] * 28
+
+
+def test_equal_splittings_are_searched_for_too():
+    (ax,) = plots.search_efficiency(np.full(5, 0.02), np.arange(5.0), TLS, "the pairs").figure.axes
+    assert ax.get_ylabel() == "smallest tenth found, of 5"
+
+
+def test_a_list_without_any_double_well_is_no_search():
+    (ax,) = plots.search_efficiency(np.full(5, np.inf), np.arange(5.0), TLS, "the pairs").figure.axes
+    assert texts(ax) == ["no double well among these pairs"]
+
+
+@pytest.mark.parametrize("name", ["true_against_predicted", "splitting_cdf", "search_efficiency"])
+def test_an_empty_set_says_that_it_has_no_pairs(name, tmp_path):
+    picture = every_picture(NO_PAIRS, NO_PAIRS)[name]
+    assert texts(picture.figure.axes[0]) == ["no pairs"]
+    picture.save(tmp_path / "a.png", ["png"])
+    assert pd.read_csv(tmp_path / "a.csv").empty
+
+
+def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
+    one = profile()
+    (ax,) = plots.neb_profiles([one], TLS, "T = 0.1").figure.axes
+    assert ax.get_title() == "Cnf-7\n0.261818288 – 0.2619687696\nE₁ − E₀ = 0.001 ε (TLS)"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("path length x (σ)", "V − min V (ε)")
+    drawn = lines(ax)
+    np.testing.assert_allclose(drawn["images"].get_ydata(), one.energies - 300)
+    np.testing.assert_allclose(drawn["V between the images, parabolas outside"].get_ydata(), one.potential - 300)
+    assert drawn["level E₀"].get_ydata()[0] == pytest.approx(0.001)
+    assert drawn["level E₁"].get_ydata()[0] == pytest.approx(0.002)
+
+
+def test_a_splitting_that_is_a_vibration_is_called_one():
+    tunnelling, vibration = (profile(one_well, (300.001, 300.02)) for one_well in (False, True))
+    figure = plots.neb_profiles([tunnelling, vibration], TLS, "T = 0.1").figure
+    assert texts(figure.axes[0]) == []
+    assert texts(figure.axes[1]) == ["both levels in one well:\na vibration, no tunnelling"]
+    figure.draw_without_rendering()
+    note = figure.axes[1].texts[0].get_window_extent()
+    curves = [line.get_transform().transform(line.get_xydata()) for line in figure.axes[1].get_lines()[:2]]
+    assert not any(note.contains(*point) for curve in curves for point in curve)
+
+
+def test_as_many_panels_are_seen_as_there_are_profiles():
+    figure = plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure
+    assert figure.get_suptitle() == "T = 0.1"
+    assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
+
+
+def test_the_rate_of_a_round_has_binomial_error_bars():
+    nebs, tls = np.array([30.0, 30.0, 0.0]), np.array([9.0, 0.0, 0.0])
+    figure = plots.rounds(nebs, np.array([20.0, 22.0, 0.0]), tls, np.array([0.05, 0.06, np.nan]), "T = 0.1").figure
+    counts, rates = figure.axes
+    assert [text.get_text() for text in counts.texts] == ["9", "0", "0"]
+    assert [bar.get_height() for bar in counts.patches] == [30, 30, 0, 20, 22, 0, 9, 0, 0]
+    assert rates.get_ylabel() == "TLS per 100 NEBs"
+    (shown,) = rates.containers
+    np.testing.assert_allclose(shown.lines[0].get_xydata(), [[1, 30], [2, 0]])
+    low, high = proportion_confint(tls[:2], nebs[:2], 0.32, method="beta")
+    ends = [segment[:, 1] for segment in shown.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, 100 * np.column_stack([low, high]))
+    assert high[1] == pytest.approx(1 - 0.16 ** (1 / 30))  # Clopper and Pearson, none found of 30
+    assert rates.get_ylim()[1] > 100 * high[0]
+    assert "from the top of the list,\nwith the 68 % interval (binomial)" in legend(rates)
+
+
+def test_rounds_without_a_neb_are_drawn():
+    nothing = np.zeros(1)
+    _, rates = plots.rounds(nothing, nothing, nothing, np.array([np.nan]), "T = 0.1").figure.axes
+    assert len(rates.containers[0].lines[0].get_xdata()) == 0
+
+
+# The files
+@pytest.mark.parametrize("formats", [["png"], ["pdf", "svg"]])
+def test_a_picture_is_written_in_each_format_asked_for_and_nothing_else_is_left(formats, tmp_path):
+    starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+    for name, picture in every_picture().items():
+        written = picture.save(tmp_path / name / "splitting_T0.062.png", formats)
+        suffixes = [*formats, *(["csv"] if picture.numbers is not None else [])]
+        assert [path.name for path in written] == [f"splitting_T0.062.{suffix}" for suffix in suffixes]
+        assert sorted((tmp_path / name).iterdir()) == sorted(written)
+        for path, suffix in zip(written, formats, strict=False):
+            assert path.read_bytes().startswith(starts[suffix])
+
+
+@pytest.mark.parametrize("exact", [EXACT, EXACT + 1, EXACT[:1]])
+def test_pictures_are_drawn_for_few_pairs_and_for_none_that_are_tls(exact, tmp_path):
+    for name, picture in every_picture(exact, PREDICTED[: len(exact)]).items():
+        picture.save(tmp_path / f"{name}.png", ["png"])
+        pixels = imread(tmp_path / f"{name}.png")
+        assert pixels.shape[1] > 700
+        assert pixels.std() > 0.01
+
+
+def test_the_csv_of_predictions_holds_every_pair_to_the_last_digit(tmp_path):
+    panels = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT / 3, PREDICTED / 3)}
+    plots.true_against_predicted(panels, TLS, "test set").save(tmp_path / "a.png", ["png"])
+    table = pd.read_csv(tmp_path / "a.csv", dtype={"temperature": str}, float_precision="round_trip")
+    assert [*table] == ["temperature", "exact_epsilon", "predicted_epsilon"]
+    for temperature, (exact, predicted) in panels.items():
+        rows = table[table["temperature"] == temperature]
+        np.testing.assert_array_equal(rows["exact_epsilon"], exact)
+        np.testing.assert_array_equal(rows["predicted_epsilon"], predicted)
+
+
+def test_the_csv_of_the_distributions_holds_what_is_drawn(tmp_path):
+    picture = plots.splitting_cdf(np.array([0.03, 0.01, 0.01]), EXACT[:3], TLS, "the pairs")
+    picture.save(tmp_path / "a.png", ["png"])
+    table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
+    assert [*table] == ["quantity", "splitting_epsilon", "share"]
+    exact, predicted = (table[table["quantity"] == name] for name in ("exact", "predicted"))
+    assert exact["splitting_epsilon"].tolist() == [0.01, 0.01, 0.03]
+    assert exact["share"].tolist() == pytest.approx([2 / 3, 2 / 3, 1])
+    assert predicted["splitting_epsilon"].tolist() == sorted(EXACT[:3])
+
+
+def test_the_csv_of_the_search_has_a_row_per_neb(tmp_path):
+    plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs").save(tmp_path / "a.png", ["png"])
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert table["nebs"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["found"].tolist() == [1, 2, 2, 3, 3, 3]
+    assert table["ideal"].tolist() == [1, 2, 3, 3, 3, 3]
+    assert table["chance"].tolist() == [0.5, 1, 1.5, 2, 2.5, 3]
+
+
+def test_the_csv_of_profiles_names_the_pair_and_tells_images_from_the_curve(tmp_path):
+    one = profile(one_well=True)
+    plots.neb_profiles([one, one], TLS, "T = 0.1").save(tmp_path / "a.png", ["png"])
+    table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
+    assert table[["conf", "i", "j"]].drop_duplicates().to_numpy().tolist() == [list(one.pair)]
+    images, curve = (table[table["is_image"] == flag] for flag in (True, False))
+    np.testing.assert_array_equal(images["x_sigma"], np.tile(one.lengths, 2))
+    np.testing.assert_array_equal(images["V_epsilon"], np.tile(one.energies - 300, 2))
+    np.testing.assert_array_equal(curve["x_sigma"], np.tile(one.x, 2))
+    np.testing.assert_array_equal(curve["V_epsilon"], np.tile(one.potential - 300, 2))
+    np.testing.assert_allclose(table["level_1_epsilon"] - table["level_0_epsilon"], 0.001)
+    assert table["one_well"].all()
+
+
+# The comparison with NEBs of a glass that no model saw
+def calculated():
+    predicted = np.geomspace(3e-4, 0.05, 12)
+    kind = np.where(np.arange(12) % 4 == 1, "non-DW", "double well")
+    exact = np.where(kind == "non-DW", np.nan, 0.9 * predicted)
+    return pd.DataFrame({"kind": kind, "predicted_epsilon": predicted, "calculated_epsilon": exact})
+
+
+def test_the_comparison_shows_double_wells_their_deviation_and_the_non_dw():
+    results = calculated()
+    picture = comparison(results, TLS, "the pairs")
+    above, below = picture.figure.axes
+    wells, others = lines(above)["double wells: 9"], lines(above)["non-DW, at their predicted splitting: 3"]
+    np.testing.assert_array_equal(wells.get_xydata(), results.dropna()[["predicted_epsilon", "calculated_epsilon"]])
+    assert others.get_xdata().tolist() == results["predicted_epsilon"][results["kind"] == "non-DW"].tolist()
+    (deviation,) = [line for line in below.get_lines() if len(line.get_xdata()) == 9]
+    np.testing.assert_allclose(deviation.get_ydata(), -np.log10(0.9))
+    assert below.get_xlabel() == "predicted quantum splitting (ε)"
+    assert above.get_ylabel() == "calculated quantum splitting (ε)"
+    assert picture.numbers is results
+
+
+@pytest.mark.parametrize(("smallest", "is_marked"), [(3e-4, True), (3e-3, False)])
+def test_the_comparison_marks_tls_only_where_its_pairs_reach_them(smallest, is_marked):
+    results = calculated()
+    results[["predicted_epsilon", "calculated_epsilon"]] *= smallest / 3e-4
+    figure = comparison(results, TLS, "the pairs").figure
+    assert ("TLS: calculated < 0.00151 ε" in [text.get_text() for text in figure.legends[0].get_texts()]) == is_marked
+
+
+def test_pairs_to_calculate_are_spread_over_the_whole_range_of_splittings():
+    splittings = np.concatenate([np.random.default_rng(0).uniform(0.01, 0.02, 5000), np.geomspace(1e-4, 0.01, 60)])
+    listed = pd.DataFrame({QS: splittings})
+    first = spread_evenly(listed, 20, seed=1)
+    assert len(first) == len(listed)
+    decades = np.log10(first[QS].head(20))
+    assert decades.is_monotonic_increasing
+    assert np.diff(decades).max() < 2 * (np.log10(0.02) + 4) / 20
+    assert first.equals(spread_evenly(listed, 20, seed=1))
