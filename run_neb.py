@@ -21,7 +21,7 @@ import pandas as pd
 from glass.double_well import Verdict
 from glass.tunnelling import Profile, in_one_well
 from MLmodel.labels import keys_in_pretraining
-from MLmodel.plots import NebProfile, neb_profiles, rounds
+from MLmodel.neb_plots import NebProfile, neb_profiles, rounds
 from MLmodel.rounds import does_it_pay, update_rounds
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError

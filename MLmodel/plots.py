@@ -1,4 +1,4 @@
-"""The pictures: a function each, which takes numbers and knows nothing of models. Energies in ε, lengths in σ."""
+"""Pictures of predictions, and the style of all: a function each, which takes numbers and knows nothing of models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,11 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
-from statsmodels.stats.proportion import proportion_confint
 
 from MLmodel.metrics import Array, predictor_metrics, smallest_tenth, tls_found
 from pipeline.files import atomic_write
-from pipeline.keys import Pair
 
 # Okabe and Ito's palette, told apart by every common kind of colour vision.
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
@@ -62,21 +60,6 @@ class Picture(NamedTuple):
             with atomic_write(written[-1]) as part:
                 self.numbers.to_csv(part, index=False)
         return written
-
-
-class NebProfile(NamedTuple):
-    """Potential energy along a path; lengths in σ, energies in ε."""
-
-    pair: Pair
-    lengths: Array
-    """Of the images, shape (n_images,)."""
-    energies: Array
-    x: Array
-    """Where V is drawn, shape (n_points,)."""
-    potential: Array
-    levels: tuple[float, float]
-    one_well: bool
-    """Whether both levels lie in the same well."""
 
 
 @contextmanager
@@ -137,7 +120,7 @@ def _draw_true_against_predicted(ax: Axes, exact: Array, predicted: Array, thres
         ax.plot(*edge, "D", ms=5, mfc="none", mec=BLUE, clip_on=False, label=name)
     ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     label_log_axes(ax)
-    _legend_below(ax)
+    legend_below(ax)
 
 
 def _limits(exact: Array, predicted: Array, threshold: float) -> tuple[float, float]:
@@ -174,7 +157,7 @@ def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str) 
                 ax.ecdf(values, color=color, ls=line, label=name)
             ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
             label_log_axes(ax)
-            _legend_below(ax)
+            legend_below(ax)
         else:
             _say(ax, "no pairs")
     numbers = [
@@ -223,124 +206,11 @@ def search_efficiency(exact: Array, predicted: Array, threshold: float, title: s
             ax.set(xscale="log", xlim=(0.95, 1.05 * max(len(found), 2)), ylim=(0, 1.08 * total))
             label_log_axes(ax)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-            _legend_below(ax)
+            legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
             _say(ax, "no double well among these pairs" if len(exact) else "no pairs")
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
-
-
-def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -> Picture:
-    """V(x) of double wells with their two lowest levels, a panel each.
-
-    Parameters
-    ----------
-    profiles : sequence of NebProfile
-        At least one.
-    threshold : float
-        In ε; below it a double well is a TLS, which its panel says.
-    title : str
-        Which pairs these are.
-
-    Returns
-    -------
-    Picture
-        Numbers: conf, i, j; x_sigma; V_epsilon; is_image, whether the row is an image or a point of the curve;
-        level_0_epsilon, level_1_epsilon; one_well. V and levels are counted from the lowest image of the pair.
-    """
-    columns = min(3, len(profiles))
-    rows = -(-len(profiles) // columns)
-    with styled_figure(3.6 * columns + 0.3, 3.0 * rows + 0.9) as figure:
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax, one in zip(panels, profiles, strict=False):
-            _draw_profile(ax, one, threshold)
-        for ax in panels[len(profiles) :]:
-            ax.set_visible(False)
-        figure.suptitle(title, fontsize=11)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
-    return Picture(figure, pd.concat(map(_profile_numbers, profiles), ignore_index=True))
-
-
-def _draw_profile(ax: Axes, one: NebProfile, threshold: float) -> None:
-    floor = one.energies.min()
-    ax.plot(one.x, one.potential - floor, color=BLUE, label="V between the images, parabolas outside")
-    ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=BLUE, mfc="white", label="images")
-    for level, color, line, name in zip(one.levels, (ORANGE, GREEN), ("-", "--"), "₀₁", strict=True):
-        ax.axhline(level - floor, color=color, ls=line, lw=1.4, label=f"level E{name}")
-    conf, i, j = one.pair
-    splitting = one.levels[1] - one.levels[0]
-    is_tls = " (TLS)" if splitting < threshold else ""
-    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} ε{is_tls}", fontsize=9)
-    top = max(one.energies.max(), one.levels[1]) - floor
-    if one.one_well:
-        note = "both levels in one well:\na vibration, no tunnelling"
-        ax.text(0.5, 0.97, note, ha="center", va="top", fontsize=8, transform=ax.transAxes)
-    height = 1.5 if one.one_well else 1.35
-    ax.set(xlabel="path length x (σ)", ylabel="V − min V (ε)", ylim=(-0.06 * top, height * top))
-
-
-def _profile_numbers(one: NebProfile) -> pd.DataFrame:
-    floor = one.energies.min()
-    return pd.DataFrame(
-        {
-            **one.pair._asdict(),
-            "x_sigma": np.concatenate([one.x, one.lengths]),
-            "V_epsilon": np.concatenate([one.potential, one.energies]) - floor,
-            "is_image": np.repeat([False, True], [len(one.x), len(one.lengths)]),
-            "level_0_epsilon": one.levels[0] - floor,
-            "level_1_epsilon": one.levels[1] - floor,
-            "one_well": one.one_well,
-        }
-    )
-
-
-def rounds(nebs: Array, double_wells: Array, tls: Array, chance: Array, title: str) -> Picture:
-    """What each round of NEBs found, and its rate of TLS beside that of double wells taken at random.
-
-    The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %.
-
-    Parameters
-    ----------
-    nebs, double_wells, tls : ndarray of shape (n_rounds,)
-        Counts of each round, the double wells and TLS among the NEBs.
-    chance : ndarray of shape (n_rounds,)
-        TLS a NEB at random; NaN where unknown.
-    title : str
-        What the rounds are of.
-
-    Returns
-    -------
-    Picture
-        Without numbers: these are in ``rounds.csv``.
-    """
-    number = np.arange(1, len(nebs) + 1)
-    with styled_figure(8.6, 4.6) as figure:
-        counts, rates = figure.subplots(1, 2)
-        for values, color, name in (
-            (nebs, "#CCCCCC", "NEBs"),
-            (double_wells, BLUE, "double wells"),
-            (tls, ORANGE, "TLS, their number above"),
-        ):
-            bars = counts.bar(number, values, color=color, width=0.7, label=name)
-            if name == "NEBs":
-                counts.bar_label(bars, [f"{count:.0f}" for count in tls], fontsize=9, color=ORANGE)
-        counts.set(xlabel="round", ylabel="pairs", ylim=(0, 1.1 * max(nebs.max(), 1)))
-        run = nebs > 0
-        low, high = (100 * np.asarray(end) for end in proportion_confint(tls[run], nebs[run], 0.32, method="beta"))
-        rate = 100 * tls[run] / nebs[run]
-        name = "from the top of the list,\nwith the 68 % interval (binomial)"
-        rates.errorbar(
-            number[run], rate, (rate - low, high - rate), fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name
-        )
-        rates.plot(number, 100 * chance, "s:", color=GREY, mfc="white", label="double wells at random")
-        top = np.nanmax([1, *high, *(100 * chance)])
-        rates.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * top))
-        for ax in (counts, rates):
-            ax.set_xlim(0.4, max(len(nebs), 3) + 0.6)
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            _legend_below(ax)
-        figure.suptitle(title, fontsize=11)
-    return Picture(figure, None)
 
 
 def label_log_axes(ax: Axes) -> None:
@@ -357,7 +227,7 @@ def _count(pairs: Array) -> str:
     return f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'}"
 
 
-def _legend_below(ax: Axes) -> None:
+def legend_below(ax: Axes) -> None:
     """Below the x axis's label, where it lies on no data."""
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
 

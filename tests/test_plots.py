@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.splittings import comparison, spread_evenly
-from MLmodel import plots
+from MLmodel import neb_plots, plots
 from pipeline.keys import Pair
 from pipeline.task import QS
 
@@ -33,7 +33,7 @@ def texts(ax):
 def profile(one_well=False, levels=(300.001, 300.002)):
     lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
     energies = 300 + 0.01 * np.sin(np.pi * lengths / 1.2) ** 2
-    return plots.NebProfile(
+    return neb_plots.NebProfile(
         Pair(7, 0.2618182880, 0.2619687696), lengths, energies, x, 300 + 0.01 * x**2, levels, one_well
     )
 
@@ -44,8 +44,8 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
         "true_against_predicted": plots.true_against_predicted({"0.1": (exact, predicted)}, TLS, "test set"),
         "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs"),
         "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs"),
-        "neb_profiles": plots.neb_profiles([profile()], TLS, "the pairs"),
-        "rounds": plots.rounds(*counts, "the rounds"),
+        "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs"),
+        "rounds": neb_plots.rounds(*counts, "the rounds"),
     }
 
 
@@ -97,7 +97,7 @@ def test_panels_do_not_overlap():
     two = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT, PREDICTED)}
     for figure in (
         plots.true_against_predicted(two, TLS, "test set").figure,
-        plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure,
+        neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure,
         every_picture()["rounds"].figure,
         comparison(calculated(), TLS, "the pairs").figure,
     ):
@@ -144,7 +144,7 @@ def test_an_empty_set_says_that_it_has_no_pairs(name, tmp_path):
 
 def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
     one = profile()
-    (ax,) = plots.neb_profiles([one], TLS, "T = 0.1").figure.axes
+    (ax,) = neb_plots.neb_profiles([one], TLS, "T = 0.1").figure.axes
     assert ax.get_title() == "Cnf-7\n0.261818288 – 0.2619687696\nE₁ − E₀ = 0.001 ε (TLS)"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("path length x (σ)", "V − min V (ε)")
     drawn = lines(ax)
@@ -156,7 +156,7 @@ def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
 
 def test_a_splitting_that_is_a_vibration_is_called_one():
     tunnelling, vibration = (profile(one_well, (300.001, 300.02)) for one_well in (False, True))
-    figure = plots.neb_profiles([tunnelling, vibration], TLS, "T = 0.1").figure
+    figure = neb_plots.neb_profiles([tunnelling, vibration], TLS, "T = 0.1").figure
     assert texts(figure.axes[0]) == []
     assert texts(figure.axes[1]) == ["both levels in one well:\na vibration, no tunnelling"]
     figure.draw_without_rendering()
@@ -166,14 +166,14 @@ def test_a_splitting_that_is_a_vibration_is_called_one():
 
 
 def test_as_many_panels_are_seen_as_there_are_profiles():
-    figure = plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure
+    figure = neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure
     assert figure.get_suptitle() == "T = 0.1"
     assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
 
 
 def test_the_rate_of_a_round_has_binomial_error_bars():
     nebs, tls = np.array([30.0, 30.0, 0.0]), np.array([9.0, 0.0, 0.0])
-    figure = plots.rounds(nebs, np.array([20.0, 22.0, 0.0]), tls, np.array([0.05, 0.06, np.nan]), "T = 0.1").figure
+    figure = neb_plots.rounds(nebs, np.array([20.0, 22.0, 0.0]), tls, np.array([0.05, 0.06, np.nan]), "T = 0.1").figure
     counts, rates = figure.axes
     assert [text.get_text() for text in counts.texts] == ["9", "0", "0"]
     assert [bar.get_height() for bar in counts.patches] == [30, 30, 0, 20, 22, 0, 9, 0, 0]
@@ -190,7 +190,7 @@ def test_the_rate_of_a_round_has_binomial_error_bars():
 
 def test_rounds_without_a_neb_are_drawn():
     nothing = np.zeros(1)
-    _, rates = plots.rounds(nothing, nothing, nothing, np.array([np.nan]), "T = 0.1").figure.axes
+    _, rates = neb_plots.rounds(nothing, nothing, nothing, np.array([np.nan]), "T = 0.1").figure.axes
     assert len(rates.containers[0].lines[0].get_xdata()) == 0
 
 
@@ -249,7 +249,7 @@ def test_the_csv_of_the_search_has_a_row_per_neb(tmp_path):
 
 def test_the_csv_of_profiles_names_the_pair_and_tells_images_from_the_curve(tmp_path):
     one = profile(one_well=True)
-    plots.neb_profiles([one, one], TLS, "T = 0.1").save(tmp_path / "a.png", ["png"])
+    neb_plots.neb_profiles([one, one], TLS, "T = 0.1").save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     assert table[["conf", "i", "j"]].drop_duplicates().to_numpy().tolist() == [list(one.pair)]
     images, curve = (table[table["is_image"] == flag] for flag in (True, False))

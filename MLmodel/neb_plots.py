@@ -1,0 +1,143 @@
+"""Pictures of exact calculations: profiles with their levels, and the rounds. Energies in ε, lengths in σ."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from statsmodels.stats.proportion import proportion_confint
+
+from MLmodel.metrics import Array
+from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from pipeline.keys import Pair
+
+
+class NebProfile(NamedTuple):
+    """Potential energy along a path; lengths in σ, energies in ε."""
+
+    pair: Pair
+    lengths: Array
+    """Of the images, shape (n_images,)."""
+    energies: Array
+    x: Array
+    """Where V is drawn, shape (n_points,)."""
+    potential: Array
+    levels: tuple[float, float]
+    one_well: bool
+    """Whether both levels lie in the same well."""
+
+
+def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -> Picture:
+    """V(x) of double wells with their two lowest levels, a panel each.
+
+    Parameters
+    ----------
+    profiles : sequence of NebProfile
+        At least one.
+    threshold : float
+        In ε; below it a double well is a TLS, which its panel says.
+    title : str
+        Which pairs these are.
+
+    Returns
+    -------
+    Picture
+        Numbers: conf, i, j; x_sigma; V_epsilon; is_image, whether the row is an image or a point of the curve;
+        level_0_epsilon, level_1_epsilon; one_well. V and levels are counted from the lowest image of the pair.
+    """
+    columns = min(3, len(profiles))
+    rows = -(-len(profiles) // columns)
+    with styled_figure(3.6 * columns + 0.3, 3.0 * rows + 0.9) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax, one in zip(panels, profiles, strict=False):
+            _draw_profile(ax, one, threshold)
+        for ax in panels[len(profiles) :]:
+            ax.set_visible(False)
+        figure.suptitle(title, fontsize=11)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
+    return Picture(figure, pd.concat(map(_profile_numbers, profiles), ignore_index=True))
+
+
+def _draw_profile(ax: Axes, one: NebProfile, threshold: float) -> None:
+    floor = one.energies.min()
+    ax.plot(one.x, one.potential - floor, color=BLUE, label="V between the images, parabolas outside")
+    ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=BLUE, mfc="white", label="images")
+    for level, color, line, name in zip(one.levels, (ORANGE, GREEN), ("-", "--"), "₀₁", strict=True):
+        ax.axhline(level - floor, color=color, ls=line, lw=1.4, label=f"level E{name}")
+    conf, i, j = one.pair
+    splitting = one.levels[1] - one.levels[0]
+    is_tls = " (TLS)" if splitting < threshold else ""
+    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} ε{is_tls}", fontsize=9)
+    top = max(one.energies.max(), one.levels[1]) - floor
+    if one.one_well:
+        note = "both levels in one well:\na vibration, no tunnelling"
+        ax.text(0.5, 0.97, note, ha="center", va="top", fontsize=8, transform=ax.transAxes)
+    height = 1.5 if one.one_well else 1.35
+    ax.set(xlabel="path length x (σ)", ylabel="V − min V (ε)", ylim=(-0.06 * top, height * top))
+
+
+def _profile_numbers(one: NebProfile) -> pd.DataFrame:
+    floor = one.energies.min()
+    return pd.DataFrame(
+        {
+            **one.pair._asdict(),
+            "x_sigma": np.concatenate([one.x, one.lengths]),
+            "V_epsilon": np.concatenate([one.potential, one.energies]) - floor,
+            "is_image": np.repeat([False, True], [len(one.x), len(one.lengths)]),
+            "level_0_epsilon": one.levels[0] - floor,
+            "level_1_epsilon": one.levels[1] - floor,
+            "one_well": one.one_well,
+        }
+    )
+
+
+def rounds(nebs: Array, double_wells: Array, tls: Array, chance: Array, title: str) -> Picture:
+    """What each round of NEBs found, and its rate of TLS beside that of double wells taken at random.
+
+    The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %.
+
+    Parameters
+    ----------
+    nebs, double_wells, tls : ndarray of shape (n_rounds,)
+        Counts of each round, the double wells and TLS among the NEBs.
+    chance : ndarray of shape (n_rounds,)
+        TLS a NEB at random; NaN where unknown.
+    title : str
+        What the rounds are of.
+
+    Returns
+    -------
+    Picture
+        Without numbers: these are in ``rounds.csv``.
+    """
+    number = np.arange(1, len(nebs) + 1)
+    with styled_figure(8.6, 4.6) as figure:
+        counts, rates = figure.subplots(1, 2)
+        for values, color, name in (
+            (nebs, "#CCCCCC", "NEBs"),
+            (double_wells, BLUE, "double wells"),
+            (tls, ORANGE, "TLS, their number above"),
+        ):
+            bars = counts.bar(number, values, color=color, width=0.7, label=name)
+            if name == "NEBs":
+                counts.bar_label(bars, [f"{count:.0f}" for count in tls], fontsize=9, color=ORANGE)
+        counts.set(xlabel="round", ylabel="pairs", ylim=(0, 1.1 * max(nebs.max(), 1)))
+        counts.yaxis.set_major_locator(MaxNLocator(integer=True))
+        run = nebs > 0
+        low, high = (100 * np.asarray(end) for end in proportion_confint(tls[run], nebs[run], 0.32, method="beta"))
+        rate = 100 * tls[run] / nebs[run]
+        name = "from the top of the list,\nwith the 68 % interval (binomial)"
+        rates.errorbar(
+            number[run], rate, (rate - low, high - rate), fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name
+        )
+        rates.plot(number, 100 * chance, "s:", color=GREY, mfc="white", label="double wells at random")
+        top = np.nanmax([1, *high, *(100 * chance)])
+        rates.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * top))
+        for ax in (counts, rates):
+            ax.set_xlim(0.4, max(len(nebs), 3) + 0.6)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            legend_below(ax)
+        figure.suptitle(title, fontsize=11)
+    return Picture(figure, None)
