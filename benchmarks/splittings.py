@@ -1,4 +1,4 @@
-"""Predicted against calculated splitting, for pairs that a model calls double wells with high probability.
+"""Predicted against calculated splitting, for pairs that a model calls double wells.
 
 python -m benchmarks.splittings DIR [-T 0.062] [--pairs 40] [--picture FILE.png]
 
@@ -18,15 +18,11 @@ from matplotlib.axes import Axes
 
 from MLmodel.metrics import Array
 from MLmodel.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
-from MLmodel.tables import PROBABILITY
 from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.settings import Settings
 from pipeline.task import QS
 from pipeline.workers import worker_pool
 from pipeline.workspace import Workspace
-
-HIGH = 0.99
-"""Probability of a double well above which pairs are taken."""
 
 
 def main() -> None:
@@ -39,14 +35,17 @@ def main() -> None:
     given = parser.parse_args()
     work, settings = Workspace(given.workspace), Settings()
     listed = pd.read_csv(work.predicted(given.temperature, "allpairs"), float_precision="round_trip")
-    listed = spread_evenly(listed[listed[PROBABILITY] > HIGH], given.pairs, settings.seed)
+    listed = spread_evenly(listed, given.pairs, settings.seed)
     results = calculate_some(work, given.temperature, listed, given.pairs, settings)
     wells = results.dropna()
     off = np.log10(wells["predicted_epsilon"] / wells["calculated_epsilon"])
     print(f"predicted / calculated: median {10 ** off.median():.3f}, rms of log10 {np.sqrt((off**2).mean()):.3f}, ")
     print(f"half of them within {(off - off.median()).abs().median():.3f} of the median in log10")
+    for low, high in ((0, 0.01), (0.01, 0.02), (0.02, np.inf)):
+        some = off[wells["predicted_epsilon"].between(low, high, inclusive="left")]
+        print(f"  predicted {low} to {high} ε: {len(some)} double wells, median {10 ** some.median():.3f}")
     if given.picture:
-        title = f"T = {given.temperature}, probability of a double well above {HIGH}"
+        title = f"T = {given.temperature}, pairs called double wells"
         written = comparison(results, settings.tls_threshold, title).save(given.picture, ["png"])
         print(f"picture: {', '.join(map(str, written))}")
 
@@ -94,7 +93,7 @@ def calculate_some(
                 break
     results = pd.DataFrame(rows)
     kinds = dict(Counter(results["kind"]))
-    print(f"pairs with a probability above {HIGH}, spread evenly over log10 of the predicted splitting: {kinds}")
+    print(f"pairs called double wells, spread evenly over log10 of the predicted splitting: {kinds}")
     print(f"passed over, as an end point is no minimum: {passed_over}")
     return results
 
