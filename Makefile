@@ -38,10 +38,10 @@ example: .venv/installed
 	$(RUN) -m benchmarks.example make "$(WORKSPACE)"
 
 quick: check
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -n auto --dist worksteal -m "not slow"
 
 test: .venv/installed
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist worksteal --durations 10
 
 check: .venv/installed
 	$(RUN) -m ruff check

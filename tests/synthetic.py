@@ -1,18 +1,13 @@
 """Made-up glasses: minima with local rearrangements, and labels from a rule instead of NEBs."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parent.parent
 BOX = np.array([6.0, 6.0, 6.0])
-QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0.01, fast: true}\n"
+QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0.01, fast: true}\nprocesses: 1\n"
+"""Settings to train within seconds; the tests themselves run side by side."""
 
 
 def text_minimum(diameters, positions, box, order=None, images=True):
@@ -87,42 +82,3 @@ def write_neb(root, pairs, temperature="0.1", splittings="Qs_calculations.txt"):
     with (folder / "NON-DW.txt").open("a") as non_dw, (folder / splittings).open("a") as qs:
         for name, well, value in zip(names, is_dw, splitting, strict=True):
             (qs if well else non_dw).write(f"{name} {float(value)!r}\n" if well else f"{name}\n")
-
-
-def run(script, workspace, *arguments, cwd=None):
-    """Run a step as a user does; the finished process, its output as text."""
-    command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(workspace), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600)
-
-
-def done(script, workspace, *arguments):
-    """Run a step that must end well; what it printed."""
-    process = run(script, workspace, *arguments)
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    return process.stdout
-
-
-def refused(script, workspace, *arguments):
-    """Run a step that must ask the user to act; the one line it says."""
-    process = run(script, workspace, *arguments)
-    assert process.returncode == 2, process.stdout + process.stderr
-    assert process.stderr.count("\n") == 1
-    assert "Traceback" not in process.stderr
-    return process.stderr
-
-
-def interrupt(script, workspace, when, with_signal=signal.SIGINT, group=True):
-    """Start a step, send it a signal once ``when()`` is true, and return the finished process."""
-    command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(workspace)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not when():
-        assert process.poll() is None, "the step ended before it could be interrupted"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    (os.killpg if group else os.kill)(process.pid, with_signal)
-    process.out, process.err = process.communicate(timeout=60)
-    return process

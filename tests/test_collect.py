@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from synthetic import done, interrupt, read_pairs, refused
+from steps import ROOT, done, refused, run_process, started_python, stop
+from synthetic import read_pairs
 
 from MLmodel import collect
 from MLmodel.table_record import new_record
@@ -32,8 +33,8 @@ def rejected(root):
     return pd.read_csv(root / "output_ML/T0.1/step0_rejected.csv")
 
 
-def test_all_pairs_of_every_glass_are_stored_with_the_columns_of_the_contract(workspace):
-    said = done("step0_collect", workspace)
+def test_all_pairs_of_every_glass_are_stored_with_the_same_columns(workspace):
+    said = done("step0_collect", workspace, run=run_process)
     pairs = read_pairs(workspace)
     assert list(pairs) == COLUMNS
     assert pairs["conf"].dtype == np.int64
@@ -313,14 +314,36 @@ def test_a_glass_in_two_tables_is_refused(workspace):
     assert "holds the glass 2" in refused("step0_collect", workspace)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_leaves_no_half_table(tmp_path, sent):
-    for conf in range(1, 4):
-        synthetic.make_glass(tmp_path / f"Configurations/minima/T0.1/Cnf-{conf}", 150, seed=conf)
-    process = interrupt("step0_collect", tmp_path, when=table_of(tmp_path).exists, with_signal=sent)
-    if sent == signal.SIGINT:
-        assert process.returncode in (130, 0)
-        assert "Traceback" not in process.err
-    done("step0_collect", tmp_path)
-    assert len(read_pairs(tmp_path)) == 3 * 150 * 149 // 2
-    assert not list(tmp_path.rglob("*.part"))
+HELD = f"""
+import runpy, sys
+from MLmodel import collect
+collect.BATCH = 1000
+pair_geometry, calls = collect.pair_geometry, []
+def held(*arguments):
+    calls.append(arguments)
+    if len(calls) == 3:
+        print("held", flush=True)
+        sys.stdin.read()
+    return pair_geometry(*arguments)
+collect.pair_geometry = held
+runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
+"""
+"""Step 0, which writes a glass of 60 minima in two pieces, and waits when it is to compute the last of the second."""
+
+
+@pytest.mark.parametrize(
+    ("sent", "group", "status", "left"),
+    [(signal.SIGINT, True, 130, 0), (signal.SIGTERM, False, 143, 0), (signal.SIGKILL, False, -9, 1)],
+)
+def test_a_run_that_is_ended_in_the_middle_of_a_table_leaves_whole_ones_only(tmp_path, sent, group, status, left):
+    root = synthetic.make_workspace(tmp_path, glasses=2, n_minima=60)
+    with started_python("-c", HELD, "--workspace", str(root)) as process:
+        assert "held\n" in process.stdout
+        assert len(list(root.rglob(".*.part"))) == 1
+        ended = stop(process, sent, group)
+    assert ended.returncode == status
+    assert "Traceback" not in ended.stderr
+    assert len(list(root.rglob(".*.part"))) == left
+    assert len(read_pairs(root)) == 60 * 59 // 2
+    assert "3540 pairs, 1770 computed" in done("step0_collect", root)
+    assert not list(root.rglob(".*.part"))

@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from synthetic import ROOT, run
+from steps import ROOT, run
 
 from pipeline.command import run_script
 from pipeline.version import __version__

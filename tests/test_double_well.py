@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from oscillator_basis import HBAR, in_oscillator_basis
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
-from test_tunnelling import HBAR, in_oscillator_basis
 
 from glass.path import find_path
 from glass.tunnelling import Profile, lowest_levels

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import ROOT
-from test_soft_spheres import make_atoms
+from soft_sphere_atoms import make_atoms
+from steps import ROOT
 
 from benchmarks.example import T, answers_of
 from glass.soft_spheres import calculator
@@ -16,6 +16,8 @@ from pipeline.neb_files import read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.slow
 
 WORK, SETTINGS = Workspace(ROOT / "example"), Settings()
 

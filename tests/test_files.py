@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import ROOT, done, make_workspace, refused
+from steps import ROOT, done, refused
+from synthetic import make_workspace
 
 from MLmodel.card import read_card
 from MLmodel.table_record import read_record

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from synthetic import ROOT
+from steps import ROOT
 
 BELOW = {"glass": set(), "pipeline": {"glass"}, "MLmodel": {"glass", "pipeline"}}
 """Packages that each may import, besides itself."""

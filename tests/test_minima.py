@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import synthetic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 
@@ -27,7 +27,6 @@ def write_binary(path, box=BOX):
             file.write_record(np.array([diameter, *place]))
 
 
-@settings(deadline=None)
 @given(st.permutations(range(12)), st.booleans())
 def test_ids_may_come_in_any_order(tmp_path_factory, order, images):
     path = tmp_path_factory.mktemp("minimum") / "0.2.conf.txt"
@@ -106,7 +105,6 @@ def test_a_truncated_binary_file_is_told(tmp_path, keep):
         read_minimum(path)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_noise_is_never_taken_for_a_minimum(tmp_path_factory, content):
     for name in ("0.2.conf", "0.2.conf.txt"):

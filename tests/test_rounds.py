@@ -1,11 +1,10 @@
 """The loop: pairs that were calculated leave the list, and every round is counted."""
 
-import shutil
-
 import pandas as pd
 import pytest
 import synthetic
-from synthetic import done, write_neb
+from steps import done
+from synthetic import write_neb
 
 from MLmodel.rounds import does_it_pay, random_rate, update_rounds
 from pipeline.errors import UserError
@@ -13,6 +12,8 @@ from pipeline.keys import Pair
 from pipeline.neb_files import add_unfinished
 from pipeline.settings import Settings, read_settings
 from pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.slow
 
 T = "0.1"
 STEPS = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
@@ -23,8 +24,8 @@ def new_pairs(root):
 
 
 @pytest.fixture
-def root(trained, tmp_path):
-    return shutil.copytree(trained, tmp_path / "workspace")
+def root(trained_copy):
+    return trained_copy
 
 
 def test_two_rounds_are_counted_each_with_its_own_models(root):

@@ -1,15 +1,15 @@
 """config.yaml: what is allowed, and what is said of what is not."""
 
 import pytest
-import synthetic
 import yaml
+from steps import ROOT, refused
 
 from pipeline.errors import UserError
 from pipeline.settings import Settings, read_settings
 
 
 def test_the_shipped_file_holds_every_key_with_its_default():
-    path = synthetic.ROOT / "config.yaml"
+    path = ROOT / "config.yaml"
     assert read_settings(path) == Settings()
     assert yaml.safe_load(path.read_text()) == Settings().model_dump()
 
@@ -58,8 +58,8 @@ def test_what_is_not_allowed_is_named_with_its_value(tmp_path, text, words):
 
 def test_the_workspace_goes_before_the_project_and_config_before_both(tmp_path):
     (tmp_path / "config.yaml").write_text("particles: 0\n")
-    assert "particles = 0" in synthetic.refused("step0_collect", tmp_path)
+    assert "particles = 0" in refused("step0_collect", tmp_path)
     other = tmp_path / "other.yaml"
     other.write_text("seed: -1\n")
-    assert "seed = -1" in synthetic.refused("step0_collect", tmp_path, "--config", other)
-    assert "no such settings file" in synthetic.refused("step0_collect", tmp_path, "--config", tmp_path / "none.yaml")
+    assert "seed = -1" in refused("step0_collect", tmp_path, "--config", other)
+    assert "no such settings file" in refused("step0_collect", tmp_path, "--config", tmp_path / "none.yaml")

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from oscillator_basis import HBAR, in_oscillator_basis
 
 from glass import tunnelling
 from glass.tunnelling import NotResolvedError, Profile, lowest_levels, reduced_hbar
-
-HBAR = 0.01563
 
 
 class Potential:
@@ -18,20 +17,6 @@ class Potential:
 
     def __call__(self, x):
         return self.formula(x)
-
-
-def in_oscillator_basis(potential, reduced, frequency, size=160):
-    """Lowest two levels by diagonalising H in the eigenstates of an oscillator at x = 0, exact integrals of V."""
-    x, weights = np.polynomial.hermite.hermgauss(2 * size)
-    states = np.zeros((size, len(x)))
-    states[0] = np.pi**-0.25
-    states[1] = np.sqrt(2) * x * states[0]
-    for n in range(2, size):
-        states[n] = np.sqrt(2 / n) * x * states[n - 1] - np.sqrt((n - 1) / n) * states[n - 2]
-    length = np.sqrt(reduced / frequency)
-    values = potential(length * x) - 0.5 * frequency**2 * (length * x) ** 2
-    hamiltonian = (states * (weights * values)) @ states.T + np.diag(reduced * frequency * (np.arange(size) + 0.5))
-    return np.linalg.eigvalsh(hamiltonian)[:2]
 
 
 def double_well(height, half):
@@ -103,4 +88,7 @@ def test_an_end_that_does_not_confine_is_refused():
 
 
 def test_reduced_hbar_is_that_of_the_paper():
-    assert reduced_hbar(2.21e-10, 1.02e-25, 662) == pytest.approx(0.01563, abs=5e-6)
+    """σ = 2.21 Å, m = 1.02·10⁻²⁵ kg, ε/k_B = 662 K; ħ/(σ √(mε)) with the exact ħ and k_B of the SI."""
+    hbar = 6.62607015e-34 / (2 * np.pi) / (2.21e-10 * np.sqrt(1.02e-25 * 662 * 1.380649e-23))
+    assert reduced_hbar(2.21e-10, 1.02e-25, 662) == pytest.approx(hbar, rel=1e-9)
+    assert hbar == pytest.approx(HBAR, abs=5e-6)

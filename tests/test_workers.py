@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from synthetic import ROOT
+from steps import ROOT
 
 from pipeline.errors import UserError
 from pipeline.workers import count_steps, worker_pool

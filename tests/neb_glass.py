@@ -1,0 +1,33 @@
+"""A small glass of soft spheres whose pairs are calculated within seconds."""
+
+import synthetic
+from steps import done
+
+T = "0.15"
+SETTINGS = "neb: {images: 15, force_tolerance: 1.0e-3}\nprocesses: 2\n"
+
+
+def make_glass(root):
+    """Minima of 80 soft spheres, and in ``pairs.csv`` the two dozen pairs that are nearest to each other."""
+    options = "--glasses 1 --n-particles 80 --sweeps 500 --quenches 150 --interval 200 --sampling-temperature 0.1"
+    done("simulate_glass", root, "-T", T, *options.split())
+    (root / "config.yaml").write_text(SETTINGS)
+    done("step0_collect", root)
+    pairs = synthetic.read_pairs(root, T)
+    pairs = pairs[pairs["Delta_E"] < 0.15].nsmallest(24, "total_displacement")
+    pairs[["conf", "i", "j"]].to_csv(root / "pairs.csv", index=False)
+
+
+def minima(root):
+    return sorted((root / f"Configurations/minima/T{T}/Cnf-1").glob("*.conf"))
+
+
+def pairs_of(table):
+    """The pairs of a table as tuples."""
+    return list(table[["conf", "i", "j"]].itertuples(index=False, name=None))
+
+
+def results(root):
+    """All lines of the result files, sorted."""
+    folder = root / f"NEB_calculations/T{T}"
+    return {path.name: sorted(path.read_text().splitlines()) for path in folder.glob("[!.]*")}

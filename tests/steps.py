@@ -1,0 +1,132 @@
+"""The steps as a user runs them: within this process, which spares their imports, or as processes of their own."""
+
+import io
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from threadpoolctl import threadpool_limits
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 300
+"""s; a step that takes longer hangs."""
+
+
+class Ended(NamedTuple):
+    """How a step ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(script, workspace, *arguments):
+    """Run a step within this process, its jobs one after the other instead of by workers."""
+    stdout, stderr, status = io.StringIO(), io.StringIO(), 0
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with (
+        mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
+        mock.patch("pipeline.workers.worker_pool", _no_workers),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python does outside __main__
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)
+    return Ended(status, stdout.getvalue(), stderr.getvalue())
+
+
+@contextmanager
+def _no_workers(count):
+    with threadpool_limits(1):  # as in a worker
+        yield _Here()
+
+
+class _Here:
+    steps = 0
+
+    def results(self, function, jobs, in_order=False, while_waiting=None):
+        return map(function, jobs)
+
+
+def run_process(script, workspace, *arguments):
+    """Run a step as a process of its own, with workers."""
+    command = _command(script, workspace, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+
+
+def done(script, workspace, *arguments, run=run):
+    """Run a step that must end well; what it printed."""
+    ended = run(script, workspace, *arguments)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    return ended.stdout
+
+
+def refused(script, workspace, *arguments, run=run):
+    """Run a step that must ask the user to act; the one line it says."""
+    ended = run(script, workspace, *arguments)
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def started(script, workspace, *arguments):
+    """Start a step as a process of its own; see :func:`started_python`."""
+    return started_python(*_command(script, workspace, *arguments)[1:])
+
+
+@contextmanager
+def started_python(*arguments):
+    """Start Python in a process group of its own, of which nothing is left after the block."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_until(true, process):
+    """Wait for something that a running process brings about."""
+    deadline = time.monotonic() + LONGEST
+    while not true():
+        assert process.poll() is None, "it ended before that"
+        assert time.monotonic() < deadline, "it hangs"
+        time.sleep(0.01)
+
+
+def stop(process, with_signal=signal.SIGINT, group=True):
+    """Send a signal to a process, or like a terminal to its group too; its status and what it said in the end.
+
+    That is told when all its children have ended as well: they hold its pipes.
+    """
+    (os.killpg if group else os.kill)(process.pid, with_signal)
+    stdout, stderr = process.communicate(timeout=LONGEST)
+    return Ended(process.returncode, stdout, stderr)
+
+
+def _command(script, workspace, *arguments):
+    return [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(workspace), *map(str, arguments)]

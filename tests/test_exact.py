@@ -1,0 +1,152 @@
+"""The exact calculation of a pair: against ASE's NEB, another potential, the paper's verdicts, finer settings."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase.calculators.lj import LennardJones
+from ase.mep import NEB
+from ase.optimize import FIRE
+from neb_glass import T, minima
+from soft_sphere_atoms import make_atoms
+from steps import done, run_process
+
+from glass.double_well import examine, potential_of
+from glass.minimise import relax
+from glass.path import straight_line
+from glass.soft_spheres import calculator
+from pipeline.exact import Job, calculate, hbar_of
+from pipeline.keys import Pair
+from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
+from pipeline.neb_files import read_neb_results
+from pipeline.settings import NebSettings, read_settings
+from pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+
+def atoms_of(path):
+    minimum = read_minimum(path)
+    return make_atoms(minimum.positions, minimum.diameters, minimum.box)
+
+
+@pytest.mark.slow
+def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
+    neb = read_neb_results(Workspace(calculated), T).query("is_dw == 1").sort_values("quantum_splitting")
+    named = {energy_in_name(path): path for path in minima(calculated)}
+    start, end = (atoms_of(named[neb.iloc[0][name]]) for name in ("i", "j"))
+    ours = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=500, hbar=0.01563)
+    images = []
+    for positions in straight_line(start.positions, end.positions, start.cell.lengths(), 9):
+        image = start.copy()
+        image.positions, image.calc = positions, calculator(image)
+        images.append(image)
+    assert FIRE(NEB(images, k=10, method="improvedtangent"), logfile=None).run(fmax=0.05, steps=2000)
+    climbing = NEB(images, k=10, method="improvedtangent", climb=True)
+    assert FIRE(climbing, logfile=None).run(fmax=2e-3, steps=3000)
+    saddle = max(image.get_potential_energy() for image in images)
+    height = saddle - start.get_potential_energy()
+    assert ours.band.energies.max() - ours.band.energies[0] == pytest.approx(height, rel=0.03)
+    settings = read_settings(calculated / "config.yaml").neb
+    exact = examine(
+        start,
+        end,
+        calculator,
+        images=settings.images,
+        tolerance=settings.force_tolerance,
+        max_steps=settings.max_steps,
+        hbar=hbar_of(settings),
+    )
+    assert exact.levels[1] - exact.levels[0] == pytest.approx(neb.iloc[0]["quantum_splitting"], rel=1e-12)
+
+
+LENNARD_JONES = """\
+from ase.calculators.lj import LennardJones
+
+def calculator(atoms):
+    return LennardJones(rc=5.0)
+"""
+
+
+def lennard_jones_minima(n=7, wanted=3):
+    """Minima of a few Lennard-Jones atoms by kicks from one of them, total energy to positions, lowest first."""
+    rng = np.random.default_rng(0)
+    box = np.full(3, 12.0)
+    start = 6.0 + rng.normal(0, 1, (n, 3))
+    potential = potential_of(make_atoms(start, np.ones(n), box), lambda _: LennardJones(rc=5.0))
+    place = relax(potential, start).positions
+    found = {}
+    while len(found) < wanted:
+        one = relax(potential, place + rng.normal(0, 0.25, (n, 3)))
+        found[round(one.energy, 6)] = one
+    return dict(sorted(found.items())), box
+
+
+def test_other_atoms_are_calculated_by_the_calculator_that_the_settings_name(tmp_path):
+    found, box = lennard_jones_minima()
+    # −16.505384 ε, Cambridge Cluster Database; ASE shifts the energy of each of the 21 pairs to zero at the cutoff
+    assert next(iter(found)) == pytest.approx(-16.505384 - 21 * 4 * (5.0**-12 - 5.0**-6), abs=2e-6)
+    names = [f"{one.energy / 7:.10f}" for one in found.values()]
+    for name, one in zip(names, found.values(), strict=True):
+        path = tmp_path / f"Configurations/minima/T0.3/Cnf-7/{name}.conf"
+        write_minimum(path, Minimum(np.ones(7), np.mod(one.positions, box), box))
+    (tmp_path / "lennard_jones.py").write_text(LENNARD_JONES)
+    (tmp_path / "config.yaml").write_text(
+        "neb: {calculator: 'lennard_jones:calculator', images: 9, force_tolerance: 2.0e-3, max_steps: 300}\n"
+    )
+    pairs = [(7, names[0], names[1]), (7, names[1], names[2])]
+    pd.DataFrame(pairs, columns=["conf", "i", "j"]).to_csv(tmp_path / "pairs.csv", index=False)
+    said = done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv", run=run_process)
+    assert "no minimum" not in said  # of Lennard-Jones they are; of soft spheres none is
+    assert len(read_neb_results(Workspace(tmp_path), "0.3")) == 2
+
+
+@pytest.fixture(scope="module")
+def real_pair(real_minima):
+    """The job of a pair of real minima, by their names."""
+    files = {round(energy_in_name(path), 10): path for path in real_minima}
+    return lambda i, j: Job(Pair(148750000, i, j), (files[i], files[j]))
+
+
+def test_non_dw_pairs_of_the_paper_are_non_dw(data, real_pair):
+    """All pairs of this glass in the public NON-DW.txt whose minima are both public."""
+    lines = (data / "NEB_calculations/T0.062/NON-DW.txt").read_text().splitlines()
+    known = [line.split()[1].split("_") for line in lines if line.startswith("Cnf-148750000 ")]
+    told = {}
+    for names in known:
+        i, j = (round(float(name), 10) for name in names)
+        try:
+            job = real_pair(i, j)
+        except KeyError:
+            continue
+        _, verdict = calculate(job, NebSettings(), calculator)
+        told[i, j] = verdict.kind, verdict.reason[:23]
+    assert told == {
+        (0.2044810139, 0.2046749726): ("non-DW", "a third minimum on the "),
+        (0.2044810139, 0.2046885293): ("non-DW", "a third minimum on the "),
+        (0.2044901982, 0.204672686): ("unfinished", "the first is no minimum"),  # gradient norm 1.7 ε/σ
+    }
+
+
+REAL_DOUBLE_WELLS = [(0.2045373614, 0.2045442096), (0.2046289992, 0.2046388182)]
+"""Of Cnf-148750000; both minima are relaxed."""
+
+
+@pytest.fixture(scope="module")
+def real_splitting(real_pair):
+    @cache
+    def splitting(pair, settings):
+        low, high = calculate(real_pair(*pair), NebSettings(**dict(settings)), calculator)[1].levels
+        return high - low
+
+    return splitting
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "finer", [("images", 81), ("force_tolerance", 5e-5)], ids=["twice the images", "a quarter of the tolerance"]
+)
+def test_splittings_of_real_double_wells_do_not_depend_on_the_settings(real_splitting, finer):
+    for pair in REAL_DOUBLE_WELLS:
+        assert real_splitting(pair, (finer,)) == pytest.approx(real_splitting(pair, ()), rel=0.02)

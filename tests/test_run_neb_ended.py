@@ -1,0 +1,96 @@
+"""The exact calculation cut short: killed at any result, without a worker, beside another run, on a full disk."""
+
+import os
+import signal
+from unittest import mock
+
+import psutil
+import pytest
+from neb_glass import SETTINGS, T, results
+from steps import done, refused, run, run_process, started, stop, wait_until
+
+from pipeline.locks import only_writer
+from pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+PATIENT = """
+import time
+from pathlib import Path
+from glass.soft_spheres import SoftSpheres
+
+here = Path(__file__).parent
+
+def calculator(atoms):
+    while (here / "at_most").exists() and results() >= int((here / "at_most").read_text()):
+        time.sleep(0.01)
+    return SoftSpheres()
+
+def results():
+    return sum(len(path.read_text().splitlines()) for path in here.glob("NEB_calculations/T*/[!.]*"))
+"""
+"""A calculator that waits once there are as many lines of results as the file ``at_most`` says, if there is one."""
+
+
+@pytest.fixture
+def patient(glass):
+    (glass / "patient.py").write_text(PATIENT)
+    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'patient:calculator', "))
+    return glass
+
+
+def lines(root):
+    return sum(map(len, results(root).values()))
+
+
+@pytest.mark.slow
+def test_killed_at_any_result_it_ends_with_the_same_files(patient, calculated):
+    for at_most in (0, 1, 2, 6, 12):
+        (patient / "at_most").write_text(str(at_most))
+        with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
+            assert any("pairs to calculate" in line for line in process.stdout)
+            wait_until(lambda: lines(patient) >= at_most, process)  # noqa: B023
+            ended = stop(process, signal.SIGKILL, group=False)  # the workers must find out by themselves
+        assert ended.returncode == -signal.SIGKILL
+        assert at_most <= lines(patient) < lines(calculated)
+    (patient / "at_most").unlink()
+    done("run_neb", patient, "--pairs", patient / "pairs.csv")
+    assert results(patient) == results(calculated)
+
+
+def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(glass, calculated):
+    with mock.patch("pipeline.neb_files.add_splitting", side_effect=KeyboardInterrupt):
+        assert run("run_neb", glass, "--pairs", glass / "pairs.csv").returncode == 130
+    assert len((glass / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines()) == 1
+    assert "Qs_calculations.txt" not in results(glass)
+    done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert results(glass) == results(calculated)
+
+
+def test_an_interrupted_run_keeps_what_it_has(patient):
+    (patient / "at_most").write_text("3")
+    with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
+        wait_until(lambda: lines(patient) >= 3, process)
+        ended = stop(process)
+    assert ended.returncode == 130
+    assert ended.stderr.count("\n") == 1
+    assert lines(patient) >= 3
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_word(patient):
+    (patient / "at_most").write_text("2")
+    with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
+        wait_until(lambda: lines(patient) >= 2, process)
+        for worker in psutil.Process(process.pid).children():
+            worker.kill()
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 2
+    assert "a worker process was killed" in said
+    assert "run the step again" in said
+
+
+def test_two_runs_do_not_write_to_the_same_files(glass):
+    with only_writer(Workspace(glass).lock("run_neb", T), "run_neb"):
+        said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
+    assert f"run_neb (process {os.getpid()} on" in said
+    assert not results(glass)
