@@ -27,7 +27,7 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
-    known = gather(work, CLASSIFIER, temperature, settings.ij_decimals)
+    known = gather(work, CLASSIFIER, temperature, settings)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
     print("\n".join(f"  {line}" for line in known.report))
