@@ -17,8 +17,8 @@ def main(command: Command) -> None:
     work = command.workspace
     temperatures = command.temperatures(
         lambda T: bool(work.pair_tables(T)) and work.has_labels(CLASSIFIER, T),
-        "no temperature has both pair tables and labels; run step0_collect.py, then put NEB results under "
-        "NEB_calculations/T… or a pretraining set into MLmodel",
+        "no temperature has both pair tables and labels; run step0_collect.py, then run_neb.py --explore 100, or put "
+        "NEB results under NEB_calculations/T… or a pretraining set into MLmodel",
     )
     command.for_each_temperature(temperatures, lambda T: train_one(command, T))
     print("next: step2_classify_dw.py")
