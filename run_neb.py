@@ -1,6 +1,7 @@
 """The exact calculation: nudged elastic band and Schrödinger equation for the pairs at the top of the list.
 
-Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv or the CSV of --pairs, Configurations/minima/T{T}/
+Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs, or with --explore the pair tables;
+         Configurations/minima/T{T}/
 Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done
          output_ML/T{T}/neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png
 
@@ -22,6 +23,7 @@ from glass.double_well import Verdict
 from glass.tunnelling import Profile, in_one_well
 from MLmodel.labels import keys_in_pretraining
 from MLmodel.neb_plots import NebProfile, neb_profiles, rounds
+from MLmodel.picks import by_neighbourhood, top_and_random
 from MLmodel.rounds import does_it_pay, update_rounds
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
@@ -43,16 +45,25 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--top", type=int, default=50, metavar="N", help="the next N pairs of the list without result (%(default)s)"
     )
     source.add_argument("--pairs", type=Path, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
+    source.add_argument(
+        "--explore", type=int, metavar="N", help="N pairs chosen by where they lie, to begin without any label"
+    )
+    parser.add_argument(
+        "--random", type=int, metavar="N", help="and N more of the list, drawn at random (default: a tenth of --top)"
+    )
 
 
 def main(command: Command) -> None:
     """Calculate the pairs of every temperature that has a list."""
     work, given = command.workspace, command.options
-    if given.top < 1:
-        raise UserError(f"--top {given.top} is not allowed: it is a whole number above zero")
-    has_input = work.has_glasses if given.pairs else (lambda T: work.predicted(T, "newpairs").exists())
+    for name, least in (("top", 1), ("explore", 1), ("random", 0)):
+        number = getattr(given, name)
+        if number is not None and number < least:
+            raise UserError(f"--{name} {number} is not allowed: it is a whole number, {least} or more")
+    from_minima = given.pairs or given.explore
+    has_input = work.has_glasses if from_minima else (lambda T: work.predicted(T, "newpairs").exists())
     temperatures = command.temperatures(
-        has_input, "no temperature has a list of pairs; run step4_predict_qs.py, or name pairs with --pairs"
+        has_input, "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label"
     )
     if given.pairs and len(temperatures) > 1:
         raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
@@ -97,9 +108,17 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
 
 
 def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
-    """Those of the pairs asked for that have no result, each once; and the file that names them."""
-    work, given = command.workspace, command.options
-    decimals = command.settings.ij_decimals
+    """Those of the pairs asked for that have no result, each once; and the file or folder that names them."""
+    work, given, settings = command.workspace, command.options, command.settings
+    decimals = settings.ij_decimals
+    known = keys_with_result(work, temperature, decimals)
+    seed = (settings.seed, len(known))  # another draw each round
+    if given.explore:
+        tables = work.pair_tables(temperature)
+        if not tables:
+            raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
+        picked = by_neighbourhood(tables, settings.classify, known, given.explore, seed, decimals)
+        return picked, work.pairs(temperature)
     path = given.pairs or work.predicted(temperature, "newpairs")
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
@@ -108,11 +127,12 @@ def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame
     itself = keys["low"] == keys["high"]
     if itself.any():
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
-    left = ~keys.duplicated().to_numpy() & ~among(keys, keys_with_result(work, temperature, decimals))
+    left = ~keys.duplicated().to_numpy() & ~among(keys, known)
     if given.pairs:
         return pairs[left], path
     left &= ~among(keys, keys_in_pretraining(work, temperature, decimals))
-    return pairs[left].head(given.top), path
+    random = given.top // 10 if given.random is None else given.random
+    return top_and_random(pairs[left], given.top, random, seed), path
 
 
 def neb_settings(command: Command) -> dict[str, Any]:

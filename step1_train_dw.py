@@ -17,8 +17,8 @@ def main(command: Command) -> None:
     work = command.workspace
     temperatures = command.temperatures(
         lambda T: bool(work.pair_tables(T)) and work.has_labels(CLASSIFIER, T),
-        "no temperature has both pair tables and labels; run step0_collect.py, then put NEB results under "
-        "NEB_calculations/T… or a pretraining set into MLmodel",
+        "no temperature has both pair tables and labels; run step0_collect.py, then run_neb.py --explore 100, or put "
+        "NEB results under NEB_calculations/T… or a pretraining set into MLmodel",
     )
     command.for_each_temperature(temperatures, lambda T: train_one(command, T))
     print("next: step2_classify_dw.py")
@@ -27,7 +27,7 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
-    known = gather(work, CLASSIFIER, temperature, settings.ij_decimals)
+    known = gather(work, CLASSIFIER, temperature, settings)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
     print("\n".join(f"  {line}" for line in known.report))

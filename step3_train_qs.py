@@ -27,7 +27,7 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the predictor of one temperature."""
     work, settings = command.workspace, command.settings
-    known = gather(work, PREDICTOR, temperature, settings.ij_decimals)
+    known = gather(work, PREDICTOR, temperature, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
     print("\n".join(f"  {line}" for line in known.report))

@@ -8,11 +8,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
+from MLmodel.tables import (
+    MAY_BE_UNKNOWN,
+    NEEDED,
+    NEIGHBOURHOOD,
+    check_columns,
+    feature_columns,
+    open_table,
+    read_batches,
+)
 from pipeline.errors import UserError
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import ORIGIN, read_neb_results
 from pipeline.progress import progress
+from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
 from pipeline.workspace import Workspace
 
@@ -25,8 +34,8 @@ _LISTED = 5
 
 def keys_in_pretraining(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
     """Keys of all pairs that stand in a pretraining set; each once."""
-    paths = (workspace.pretraining(task, temperature) for task in (CLASSIFIER, PREDICTOR))
-    parts = [rows for path in paths if path.exists() for rows in read_batches(path, PAIR_COLUMNS)]
+    paths = [path for task in (CLASSIFIER, PREDICTOR) for path in workspace.pretraining_sets(task, temperature)]
+    parts = [rows for path in paths for rows in read_batches(path, PAIR_COLUMNS)]
     none = pd.DataFrame(columns=PAIR_COLUMNS, dtype=float)
     return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()
 
@@ -58,7 +67,7 @@ def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
         table = pd.concat(read_batches(path, [*PAIR_COLUMNS, *features, task.target]), ignore_index=True)
     except (ValueError, pa.ArrowInvalid):
         raise UserError(f"{path}: no row in it; remove the file or fill it") from None
-    known = [*PAIR_COLUMNS, *(name for name in features if name not in ("Tij", "Tji")), task.target]
+    known = [*PAIR_COLUMNS, *(name for name in features if name not in MAY_BE_UNKNOWN), task.target]
     unknown = ~np.isfinite(table[known].to_numpy(np.float64))
     if unknown.any():
         row, column = np.argwhere(unknown)[0]
@@ -140,8 +149,8 @@ class Labelled:
     report: list[str]
 
 
-def gather(workspace: Workspace, task: Task, temperature: str, decimals: int) -> Labelled:
-    """Bring together the pretraining set and the NEB results of one temperature.
+def gather(workspace: Workspace, task: Task, temperature: str, settings: Settings) -> Labelled:
+    """Bring together the pretraining sets and the NEB results of one temperature.
 
     Parameters
     ----------
@@ -151,37 +160,44 @@ def gather(workspace: Workspace, task: Task, temperature: str, decimals: int) ->
         What is to be learnt.
     temperature : str
         As in the folders' names.
-    decimals : int
-        To which the names of two minima are equal.
+    settings : Settings
+        ``ij_decimals``, and ``pretraining``: the temperatures whose pretraining sets are used too.
 
     Raises
     ------
     UserError
         If there is no pair table, no label, no common feature, or the labels contradict each other.
     """
-    tables = workspace.pair_tables(temperature)
+    tables, decimals = workspace.pair_tables(temperature), settings.ij_decimals
     if not tables:
         raise UserError(f"{workspace.pairs(temperature)}: no pair table; run step0_collect.py first")
     for path in tables:
         check_columns(path, open_table(path).schema, NEEDED)
     of_each = [feature_columns(open_table(path).schema) for path in tables]
+    in_all_tables = [name for name in NEIGHBOURHOOD if all(name in names for names in of_each)]
     report = []
     neb = read_neb_results(workspace, temperature)
     if task == PREDICTOR:
         neb = neb[neb[DW] == 1]
-    pretraining = workspace.pretraining(task, temperature)
     known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
-    if pretraining.exists():
-        known.append(read_pretraining(pretraining, task))
-        of_each.append([name for name in known[1] if name not in (*PAIR_COLUMNS, task.target, ORIGIN)])
-        report.append(f"pretraining set: {len(known[1])} pairs ({pretraining})")
+    for path in pretraining_sets(workspace, task, temperature, settings):
+        part = read_pretraining(path, task)
+        report.append(f"pretraining set: {len(part)} pairs ({path})")
+        unknown = [name for name in in_all_tables if name not in part]
+        if unknown:
+            report.append(f"  unknown in this set: {', '.join(unknown)}")
+        known.append(part.reindex(columns=[*part, *unknown]))
+        of_each.append([name for name in known[-1] if name not in (*PAIR_COLUMNS, task.target, ORIGIN)])
     found = dict.fromkeys(name for names in of_each for name in names)
     features = [name for name in found if all(name in names for names in of_each)]
     left_out = [name for name in found if name not in features]
     if left_out:
         report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
     if not features:
-        raise UserError(f"{pretraining}: no feature in common with {tables[0].parent}; give both the same columns")
+        raise UserError(
+            f"{workspace.pretraining(task, temperature)}: no feature in common with {tables[0].parent}; "
+            "give both the same columns"
+        )
     if task == CLASSIFIER:
         check_no_contradiction(known, decimals)
     neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
@@ -195,8 +211,28 @@ def gather(workspace: Workspace, task: Task, temperature: str, decimals: int) ->
         example = f" ({len(neb)} NEB results, none of a pair in the tables: {neb[ORIGIN].iloc[0]})" if len(neb) else ""
         raise UserError(
             f"{workspace.neb(temperature)}: no labels at T = {temperature}{example}; put NEB results of such pairs "
-            f"there, or a pretraining set at {pretraining}"
+            f"there, or a pretraining set at {workspace.pretraining(task, temperature)}"
         )
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
     return Labelled(once.reset_index(drop=True), features, report)
+
+
+def pretraining_sets(workspace: Workspace, task: Task, temperature: str, settings: Settings) -> list[Path]:
+    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named.
+
+    Raises
+    ------
+    UserError
+        If a temperature that is named has none.
+    """
+    paths = workspace.pretraining_sets(task, temperature)
+    for other in settings.pretraining:
+        more = workspace.pretraining_sets(task, other)
+        if not more:
+            raise UserError(
+                f"{workspace.pretraining(task, other)}: no such file; put the set there, or take {other} out of "
+                "pretraining in config.yaml"
+            )
+        paths += [path for path in more if path not in paths]
+    return paths

@@ -14,8 +14,9 @@ from pipeline.version import __version__
 _METADATA = b"step0_collect"
 """The record's key in the table's schema metadata; a table without it is ready-made."""
 
-_FORMAT = 1
-"""Raised whenever the meaning of a stored column changes, so that old tables are computed anew."""
+_UNDERSTOOD = (1, 2)
+"""Formats whose geometry can be taken over; the last one is written. 2 has the neighbourhood columns. Raised, with the
+older ones left out, whenever the meaning of a stored column changes, so that tables are computed anew."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TableRecord:
     transitions: Fingerprint | None
     n_particles: int = 0
     box: tuple[float, ...] = ()
-    format: int = _FORMAT
+    format: int = _UNDERSTOOD[-1]
     program: str = __version__
 
     @property
@@ -44,7 +45,8 @@ class TableRecord:
     def is_current(self, paths: Sequence[Path], transitions: Path, settings: Settings) -> bool:
         """Whether a table made now from these files under these settings would be the same."""
         return (
-            _settings_of(self) == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E)
+            self.format == _UNDERSTOOD[-1]
+            and _settings_of(self) == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E)
             and set(self.files) == {path.name for path in paths}
             and is_unchanged(transitions, self.transitions)
             and all(is_unchanged(path, self.files[path.name]) for path in paths)
@@ -73,11 +75,11 @@ def new_record(paths: Sequence[Path], transitions: Path, settings: Settings) -> 
 
 
 def read_record(table: Path) -> TableRecord | None:
-    """The record in a table that step 0 made; None where there is no table, no record, or one of another format."""
+    """The record in a table that step 0 made; None where there is no table, no record, or one not understood."""
     if not table.exists():
         return None
     content: dict[str, Any] = json.loads((open_table(table).schema.metadata or {}).get(_METADATA, "{}"))
-    if content.get("format") != _FORMAT:
+    if content.get("format") not in _UNDERSTOOD:
         return None
     return TableRecord(**{"program": "0.1.0", **content, "box": tuple(content["box"])})  # 0.1 did not say
 

@@ -24,6 +24,12 @@ PROBABILITY = "dw_probability"
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
 
+NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "nearest_j"]
+"""Columns that :func:`glass.neighbourhood.pair_neighbourhood` gives, in order; only in tables made from minima."""
+
+MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
+"""Features that may be missing (NaN) for a pair."""
+
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
 
 _PANDAS_INDEX = "__index_level_"
@@ -80,6 +86,11 @@ def feature_columns(schema: pa.Schema) -> list[str]:
     """The columns a model may learn from: every numeric one that is neither a name nor a target."""
     numeric = [field.name for field in schema if _is_numeric(field.type)]
     return [name for name in numeric if name not in _NEVER_FEATURES and not name.startswith(_PANDAS_INDEX)]
+
+
+def feature_names(table: pd.DataFrame, *others: str) -> list[str]:
+    """Features among the columns of a table in memory, less ``others``."""
+    return [name for name in table if name not in (*_NEVER_FEATURES, *others)]
 
 
 def common_features(paths: Sequence[Path]) -> list[str]:
@@ -190,8 +201,8 @@ def check_ready_made(path: Path, decimals: int) -> int:
     Raises
     ------
     UserError
-        If a column is missing, a number is not finite (Tij and Tji may be unknown), ``conf`` is no whole number, a
-        minimum is paired with itself, or a pair stands twice.
+        If a column is missing, a number is not finite (those of ``MAY_BE_UNKNOWN`` may be NaN), ``conf`` is no whole
+        number, a minimum is paired with itself, or a pair stands twice.
     """
     check_columns(path, open_table(path).schema, NEEDED)
     row = 0
@@ -210,7 +221,7 @@ def check_ready_made(path: Path, decimals: int) -> int:
 
 
 def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> None:
-    known = rows.drop(columns=["Tij", "Tji"], errors="ignore")
+    known = rows.drop(columns=list(MAY_BE_UNKNOWN), errors="ignore")
     unknown = ~np.isfinite(known.to_numpy(np.float64))
     if unknown.any():
         row, column = np.argwhere(unknown)[0]

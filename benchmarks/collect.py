@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.features import pair_geometry
-from MLmodel.collect import TILE, write_pairs
+from MLmodel.collect import write_pairs
+from MLmodel.stored_geometry import TILE
 from MLmodel.table_record import TableRecord
 from pipeline.keys import minimum_keys
 from pipeline.minima import Glass
@@ -63,9 +64,9 @@ def whole_step(folder: Path, positions: Array) -> None:
     print(f"  minima in memory to table on disk, all cores: {stored / seconds:.0f} pairs/s")
 
 
-def made_up_minima(rng: np.random.Generator) -> Array:
-    """Positions (n_minima, 3, N): one structure, elastic noise everywhere and a few large displacements."""
-    positions = rng.random((3, N_PARTICLES)) * BOX[0] + rng.normal(0, 0.01, (N_MINIMA, 3, N_PARTICLES))
+def made_up_minima(rng: np.random.Generator, n: int = N_MINIMA) -> Array:
+    """Positions (n, 3, N): one structure, elastic noise everywhere and a few large displacements."""
+    positions = rng.random((3, N_PARTICLES)) * BOX[0] + rng.normal(0, 0.01, (n, 3, N_PARTICLES))
     for minimum in positions:
         minimum[:, rng.choice(N_PARTICLES, 5)] += rng.normal(0, 0.2, (3, 5))
     return np.asarray(np.mod(positions, BOX[0]))

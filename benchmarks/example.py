@@ -10,6 +10,7 @@ the answers, NEB_calculations/answers/.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "example"
 T = "0.12"
 GLASSES = ("--n-particles", "200", "--glasses", "10", "--quenches", "1200")
 PRETRAINING, FIRST_ROUND = 0.2, 0.05
@@ -70,6 +72,13 @@ class AnswersWorkspace(Workspace):
     def neb(self, temperature: str) -> Path:
         """Folder of one temperature."""
         return super().neb(temperature).parent / "answers" / f"T{temperature}"
+
+
+def copy_with_tables(example: Path, target: Path) -> Workspace:
+    """A copy of the example with its pair tables."""
+    shutil.copytree(example, target)
+    run("step0_collect.py", Workspace(target), "-T", T)
+    return Workspace(target)
 
 
 def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:

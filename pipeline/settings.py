@@ -61,6 +61,7 @@ class Settings(_Section):
     classifier: TrainingSettings = TrainingSettings()
     predictor: TrainingSettings = TrainingSettings()
     neb: NebSettings = NebSettings()
+    pretraining: list[Annotated[str, Field(pattern=r"^\d*\.?\d+$")]] = []
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_split: Literal["pair", "glass"] = "pair"
     tls_threshold: Positive = 0.00151

@@ -69,6 +69,12 @@ class Workspace:
     def pretraining(self, task: Task, temperature: str) -> Path:
         return self.root / "MLmodel" / f"pretraining-{task.name}-T{digits(temperature)}.feather"
 
+    def pretraining_sets(self, task: Task, temperature: str) -> list[Path]:
+        """The pretraining sets that are there: that of the contract, and further ones with ``-NAME`` at the end."""
+        first = self.pretraining(task, temperature)
+        others = sorted(first.parent.glob(f"{first.stem}-*.feather"))
+        return [path for path in (first, *others) if path.exists()]
+
     # Pair tables
     def pairs(self, temperature: str) -> Path:
         return self.root / "Configurations" / "pairs" / f"T{temperature}"
@@ -146,7 +152,7 @@ class Workspace:
     def has_labels(self, task: Task, temperature: str) -> bool:
         """Whether there is a file from which a model could learn."""
         others = self.non_dw(temperature).exists() and task == CLASSIFIER
-        return others or bool(self.splittings(temperature)) or self.pretraining(task, temperature).exists()
+        return others or bool(self.splittings(temperature)) or bool(self.pretraining_sets(task, temperature))
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""

@@ -48,13 +48,13 @@ def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
     work.non_dw(T).write_text(line(table, 0) + line(table, 1, swap=True) + noisy + "\n" + "Cnf-1 0.5_0.6\n")
     (work.neb(T) / "Qs_calcuations.txt").write_text(line(table, 3, "0.001"))
     (work.neb(T) / "Qs_calculations.txt").write_text(line(table, 4, "2e-3") + line(table, 4, "0.002"))
-    known = gather(work, CLASSIFIER, T, 10)
+    known = gather(work, CLASSIFIER, T, Settings())
     assert known.features == FEATURES
     assert known.table[DW].tolist() == [0, 0, 0, 1, 1]
     expected = table.loc[:4, ["conf", "i", "j", *FEATURES]]
     pd.testing.assert_frame_equal(known.table[expected.columns], expected)
     assert "NEB results: 6 pairs, 1 of them in no pair table and not used" in known.report
-    assert gather(work, PREDICTOR, T, 10).table[QS].tolist() == [0.001, 0.002]
+    assert gather(work, PREDICTOR, T, Settings()).table[QS].tolist() == [0.001, 0.002]
 
 
 def test_the_merge_agrees_with_a_search_pair_by_pair(work):
@@ -71,7 +71,7 @@ def test_tables_that_name_minima_by_integers_work_the_same(work):
     table = pair_table().assign(i=np.arange(40), j=np.arange(40) + 100)
     table.to_feather(work.pairs(T) / "all.feather")
     work.non_dw(T).write_text(f"Cnf-{table['conf'][7]} 107_7\n")
-    assert gather(work, CLASSIFIER, T, 10).table["mine"].tolist() == [table["mine"][7]]
+    assert gather(work, CLASSIFIER, T, Settings()).table["mine"].tolist() == [table["mine"][7]]
 
 
 def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
@@ -79,7 +79,7 @@ def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
     table.to_feather(work.pairs(T) / "all.feather")
     table.drop(columns="row").assign(conf=9).to_feather(work.pairs(T) / "other.feather")
     work.non_dw(T).write_text(line(table, 0))
-    known = gather(work, CLASSIFIER, T, 10)
+    known = gather(work, CLASSIFIER, T, Settings())
     assert known.features == [*FEATURES, "low", "high", "source", "origin", "label", "weight"]
     assert known.table.loc[0, ["source", "origin"]].tolist() == [4, 5]
     assert "features left out, as not all tables have them: row" in known.report
@@ -88,14 +88,14 @@ def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
 def test_a_label_too_large_for_so_many_decimals_is_told(work):
     work.non_dw(T).write_text("Cnf-1 1e9_2e9\n")
     with pytest.raises(UserError, match="ij_decimals = 10 is too many"):
-        gather(work, CLASSIFIER, T, 10)
+        gather(work, CLASSIFIER, T, Settings())
 
 
 def test_repeated_rows_go_and_only_common_features_stay(work):
     table = pair_table()
     pretraining = pd.concat([table, table.iloc[:5]], ignore_index=True).assign(is_dw=1.0, Tij=3, Tji=4, T=0.1, index=7)
     pretraining.drop(columns="mine").to_feather(work.pretraining(CLASSIFIER, T))
-    known = gather(work, CLASSIFIER, T, 10)
+    known = gather(work, CLASSIFIER, T, Settings())
     assert len(known.table) == 40
     assert known.features == ["Delta_E", "total_displacement"]
     assert "repeated pairs taken out: 5" in known.report
@@ -106,7 +106,7 @@ def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining
     table = pair_table()
     table.assign(quantum_splitting=0.5).to_feather(work.pretraining(PREDICTOR, T))
     work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 0, "0.1") + line(table, 0, "0.2", swap=True))
-    known = gather(work, PREDICTOR, T, 10).table
+    known = gather(work, PREDICTOR, T, Settings()).table
     assert known[QS].tolist() == [0.2] + [0.5] * 39
     assert known[SOURCE].tolist() == ["neb"] + ["pretraining"] * 39
 
@@ -116,11 +116,11 @@ def test_a_pair_with_two_opposite_labels_is_listed(work):
     work.non_dw(T).write_text(line(table, 0) + line(table, 1))
     work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 1, "0.1", swap=True))
     with pytest.raises(UserError, match=r"1 pairs are.*NON-DW.txt line 2 and .*Qs_calculations.txt line 1"):
-        gather(work, CLASSIFIER, T, 10)
+        gather(work, CLASSIFIER, T, Settings())
     work.non_dw(T).unlink()
     table.assign(is_dw=0).to_feather(work.pretraining(CLASSIFIER, T))
     with pytest.raises(UserError, match=r"row 1 and .*line 1|line 1 and .*row 1"):
-        gather(work, CLASSIFIER, T, 10)
+        gather(work, CLASSIFIER, T, Settings())
 
 
 @pytest.mark.parametrize(
@@ -158,20 +158,20 @@ def test_a_splitting_that_is_missing_is_an_unreadable_line(work):
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
     table = pair_table()
     work.non_dw(T).write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
-    assert len(gather(work, CLASSIFIER, T, 10).table) == 1
+    assert len(gather(work, CLASSIFIER, T, Settings()).table) == 1
 
 
 def test_an_index_that_pandas_left_in_the_table_is_no_feature(work):
     table = pair_table()
     feather.write_feather(table[table["mine"] > 0.1], work.pairs(T) / "all.feather")
     work.non_dw(T).write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
-    assert gather(work, CLASSIFIER, T, 10).features == FEATURES
+    assert gather(work, CLASSIFIER, T, Settings()).features == FEATURES
 
 
 def test_labels_that_match_no_pair_are_counted_in_the_message(work):
     work.non_dw(T).write_text("Cnf-1 0.5_0.6\n")
     with pytest.raises(UserError, match=r"1 NEB results, none of a pair in the tables: .*NON-DW.txt line 1"):
-        gather(work, CLASSIFIER, T, 10)
+        gather(work, CLASSIFIER, T, Settings())
 
 
 def test_empty_neb_files_are_no_labels(work):
@@ -179,7 +179,7 @@ def test_empty_neb_files_are_no_labels(work):
     (work.neb(T) / "Qs_calculations.txt").write_text("\n")
     assert read_neb_results(work, T).empty
     with pytest.raises(UserError, match=r"no labels at T = 0.1"):
-        gather(work, CLASSIFIER, T, 10)
+        gather(work, CLASSIFIER, T, Settings())
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_empty_neb_files_are_no_labels(work):
 def test_a_bad_pretraining_set_is_named(work, change, words):
     change(pair_table().assign(is_dw=1)).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, T))
     with pytest.raises(UserError, match=words):
-        gather(work, CLASSIFIER, T, 10)
+        gather(work, CLASSIFIER, T, Settings())
 
 
 def test_a_pretraining_splitting_of_zero_is_named(work):
@@ -204,7 +204,7 @@ def test_a_pretraining_splitting_of_zero_is_named(work):
     table.loc[3, QS] = 0.0
     table.to_feather(work.pretraining(PREDICTOR, T))
     with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0.0 is not above zero"):
-        gather(work, PREDICTOR, T, 10)
+        gather(work, PREDICTOR, T, Settings())
 
 
 KEYS = pd.DataFrame({"conf": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})

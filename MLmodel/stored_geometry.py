@@ -1,0 +1,170 @@
+"""Geometry of the pairs of one glass, block by block: what an older table holds is taken over, the rest computed."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from glass.features import geometry_columns, pair_geometry
+from MLmodel.table_record import TableRecord, read_record
+from MLmodel.tables import BATCH, open_table
+from pipeline.keys import find_keys, minimum_keys
+from pipeline.minima import Glass
+from pipeline.stamps import have_same_content
+
+TILE = 8
+"""The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """All pairs of the minima ``start`` to ``stop`` with those above them, in order."""
+
+    start: int
+    stop: int
+    row: int
+    """Row of its first pair in the table."""
+    row_of: Index
+    """Row of the pair (start + k, start + k + 1) within the block, for each k; and one more, the number of pairs."""
+
+    @property
+    def size(self) -> int:
+        """Number of pairs."""
+        return int(self.row_of[-1])
+
+    def pairs(self) -> tuple[Index, Index]:
+        """Indices of the two minima of each pair."""
+        count = np.diff(self.row_of)
+        first = np.repeat(np.arange(self.start, self.stop), count)
+        return first, np.arange(self.size) - np.repeat(self.row_of[:-1], count) + first + 1
+
+
+def cut_into_blocks(last: Index) -> Iterator[Block]:
+    """Cut the pairs i < j < last[i] into blocks of about BATCH pairs."""
+    n = len(last)
+    partners = last - np.arange(n) - 1
+    start = row = 0
+    while start < n:
+        ends = np.cumsum(partners[start:])
+        stop = start + max(1, int(np.searchsorted(ends, BATCH, side="right")))
+        block = Block(start, stop, row, np.concatenate(([0], ends[: stop - start])))
+        yield block
+        start, row = stop, row + block.size
+
+
+class Geometry:
+    """Geometry of all pairs of a glass, taken from an older table or computed; it waits in a file while the block runs.
+
+    Parameters
+    ----------
+    target : Path
+        The table to be written; an older one may stand there.
+    glass : Glass
+        The usable minima.
+    record : TableRecord
+        Of the table to be written.
+
+    Attributes
+    ----------
+    squares : ndarray of float32, shape (n_minima, n_minima)
+        d² between all minima found so far, as :func:`glass.neighbourhood.pair_neighbourhood` takes it.
+    computed : int
+        Pairs that had to be computed.
+    """
+
+    def __init__(self, target: Path, glass: Glass, record: TableRecord) -> None:
+        self.squares = np.full((len(glass.keys), len(glass.keys)), np.inf, np.float32)
+        self.computed = 0
+        self._glass = glass
+        self._particles = record.particles
+        self._width = len(geometry_columns(record.particles))
+        self._old = _OldRows(target, glass, record)
+        self._folder = target.parent
+
+    def __enter__(self) -> "Geometry":
+        self._file = tempfile.TemporaryFile(dir=self._folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def find(self, block: Block) -> None:
+        """Find the geometry of a block; blocks come in order."""
+        geometry, missing = self._old.take(block)
+        first, second = block.pairs()
+        self.computed += len(missing)
+        if len(missing):
+            order = missing[np.lexsort((second[missing], first[missing] // TILE))]
+            glass = self._glass
+            geometry[order] = pair_geometry(glass.positions, glass.box, first[order], second[order], self._particles)
+        self.squares[first, second] = self.squares[second, first] = geometry[:, -2] ** 2
+        geometry.tofile(self._file)
+
+    def of(self, block: Block) -> NDArray[np.float64]:
+        """The geometry of a block that was found, shape (n_pairs, 2 M + 1)."""
+        self._file.seek(8 * self._width * block.row)
+        return np.fromfile(self._file, np.float64, self._width * block.size).reshape(-1, self._width)
+
+
+class _OldRows:
+    """Geometry that an older table of the same glass holds."""
+
+    def __init__(self, table: Path, glass: Glass, record: TableRecord) -> None:
+        self.width = 2 * record.particles + 1
+        self.columns = ["i", "j", *geometry_columns(record.particles)]
+        self.decimals = record.ij_decimals
+        self.new_index: Index = np.empty(0, np.int64)
+        self.keys: Index = np.empty(0, np.int64)
+        self.batches: list[tuple[int, int, pa.RecordBatch]] = []
+        old = read_record(table)
+        if old is None or not old.has_comparable_geometry(record):
+            return
+        kept = [
+            k
+            for k, name in enumerate(glass.files)
+            if name not in old.rejected and have_same_content(old.files.get(name), record.files[name])
+        ]
+        self.new_index = np.array(kept, dtype=np.int64)
+        self.keys = glass.keys[self.new_index]
+        reader = open_table(table, mapped=True)
+        for k in range(reader.num_record_batches):
+            batch = reader.get_batch(k)
+            if batch.num_rows:
+                ends = minimum_keys([batch["i"][0].as_py(), batch["i"][batch.num_rows - 1].as_py()], self.decimals)
+                self.batches.append((int(ends[0]), int(ends[1]), batch))
+
+    def take(self, block: Block) -> tuple[NDArray[np.float64], Index]:
+        """Geometry of a block's pairs, shape (n_pairs, 2 M + 1), and the rows of those not known yet."""
+        out = np.empty((block.size, self.width))
+        missing = np.ones(block.size, dtype=bool)
+        inside = (self.new_index >= block.start) & (self.new_index < block.stop)
+        if inside.any():
+            low, high = self.keys[inside][[0, -1]]
+            for begin, end, batch in self.batches:
+                if begin <= high and end >= low:
+                    rows, values = self._match(batch, block)
+                    out[rows] = values
+                    missing[rows] = False
+        return out, np.flatnonzero(missing)
+
+    def _match(self, batch: pa.RecordBatch, block: Block) -> tuple[Index, NDArray[np.float64]]:
+        """Rows of the block that stand in an old batch, and their values."""
+        first, second = (self._index_of(minimum_keys(batch[name].to_numpy(), self.decimals)) for name in ("i", "j"))
+        known = (first >= block.start) & (first < block.stop) & (second >= 0)
+        first, second = first[known], second[known]
+        rows = block.row_of[first - block.start] + second - first - 1
+        partners = np.diff(block.row_of)
+        stored = second - first <= partners[first - block.start]
+        values = np.column_stack([batch[name].to_numpy()[known] for name in self.columns[2:]])
+        return rows[stored], values[stored]
+
+    def _index_of(self, keys: Index) -> Index:
+        """Index of each minimum in the glass as it is now; −1 where it is gone or its file changed."""
+        place = find_keys(self.keys, keys)
+        return np.where(place >= 0, self.new_index[place], -1)

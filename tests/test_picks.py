@@ -1,0 +1,82 @@
+"""Which pairs are calculated next."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from MLmodel import tables as tables_module
+from MLmodel.picks import by_neighbourhood, top_and_random
+from pipeline.errors import UserError
+from pipeline.keys import PAIR_COLUMNS, pair_keys
+from pipeline.settings import ClassifySettings
+
+CEILINGS = ClassifySettings()
+SEED = (20, 0)
+
+
+def pair_table(path, conf, n=400):
+    rng = np.random.default_rng(conf)
+    table = pd.DataFrame({"conf": conf, "i": np.arange(n), "j": np.arange(n) + 0.5})
+    table["Delta_E"], table["total_displacement"] = rng.random((2, n)) * [[0.2], [3.0]]
+    table["nearest_between"] = rng.uniform(0.5, 1.2, n)
+    table.to_feather(path)
+    return path
+
+
+@pytest.fixture
+def glasses(tmp_path):
+    """Three glasses, the last of which has few pairs."""
+    return [pair_table(tmp_path / f"Cnf-{conf}.feather", conf, n) for conf, n in ((1, 400), (2, 300), (3, 12))]
+
+
+def rows_of(paths, pairs):
+    return pd.concat([pd.read_feather(path) for path in paths]).merge(pairs, on=PAIR_COLUMNS)
+
+
+def no_results():
+    return pair_keys(pd.DataFrame(columns=PAIR_COLUMNS, dtype=float), 10)
+
+
+def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_ones(glasses):
+    picked = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10)
+    rows = rows_of(glasses, picked)
+    assert len(rows) == 40
+    assert (rows["nearest_between"] >= 1).sum() == 30
+    assert (rows["nearest_between"] < 0.9).sum() == 10
+    assert (rows["Delta_E"] <= CEILINGS.max_delta_E).all()
+    assert (rows["total_displacement"] <= CEILINGS.max_distance).all()
+    assert set(rows["conf"]) == {1, 2, 3}
+    assert abs((rows["conf"] == 1).sum() - (rows["conf"] == 2).sum()) <= 2
+
+
+def test_the_same_pairs_are_picked_whatever_the_size_of_the_batches(glasses, monkeypatch):
+    one = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10)
+    monkeypatch.setattr(tables_module, "BATCH", 400)
+    pd.testing.assert_frame_equal(by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10), one)
+    assert not by_neighbourhood(glasses, CEILINGS, no_results(), 40, (20, 5), 10).equals(one)
+
+
+def test_pairs_with_a_result_are_not_picked_again_until_all_are_done(glasses):
+    known, counts = no_results(), []
+    for _ in range(30):
+        picked = by_neighbourhood(glasses, CEILINGS, known, 40, SEED, 10)
+        keys = pair_keys(picked, 10)
+        assert keys.merge(known).empty
+        known, counts = pd.concat([known, keys]), [*counts, len(keys)]
+    assert counts[0] == 40
+    assert counts[-1] == 0
+
+
+def test_a_table_that_does_not_say_where_minima_lie_is_named(glasses):
+    table = pd.read_feather(glasses[1]).drop(columns="nearest_between")
+    table.to_feather(glasses[1])
+    with pytest.raises(UserError, match=r"Cnf-2\.feather: no column nearest_between"):
+        by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10)
+
+
+def test_the_top_comes_first_and_the_random_ones_are_others_of_the_list():
+    left = pd.DataFrame({"conf": 1, "i": range(100), "j": 200})
+    picked = top_and_random(left, 10, 5, SEED)
+    assert picked["i"].tolist()[:10] == list(range(10))
+    assert len(set(picked["i"].tolist()[10:]) - set(range(10))) == 5
+    assert top_and_random(left, 98, 5, SEED)["i"].sort_values().tolist() == list(range(100))
