@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
 from synthetic import read_pairs
 
-from MLmodel import collect
-from MLmodel.table_record import new_record
+from MLmodel import collect, stored_geometry
+from MLmodel.table_record import new_record, read_record
+from MLmodel.tables import NEIGHBOURHOOD
 from pipeline.minima import load_glass, read_minima
 from pipeline.minimum_files import read_minimum
 from pipeline.settings import PairSettings, Settings
@@ -36,7 +38,7 @@ def rejected(root):
 def test_all_pairs_of_every_glass_are_stored_with_the_same_columns(workspace):
     said = done("step0_collect", workspace, run=run_process)
     pairs = read_pairs(workspace)
-    assert list(pairs) == COLUMNS
+    assert list(pairs) == COLUMNS + NEIGHBOURHOOD
     assert pairs["conf"].dtype == np.int64
     assert len(pairs) == 4 * 24 * 23 // 2
     assert (pairs["i"] < pairs["j"]).all()
@@ -98,7 +100,7 @@ def test_blocks_of_any_size_give_the_same_table(tmp_path, monkeypatch, size):
         return collect.write_pairs(glass, record, None, target)
 
     collected(paths, tmp_path / "Cnf-1.feather")
-    monkeypatch.setattr(collect, "BATCH", size)
+    monkeypatch.setattr(stored_geometry, "BATCH", size)
     target = tmp_path / "blocks" / "Cnf-1.feather"
     first = collected(paths[::2], target)
     second = collected(paths, target)
@@ -140,9 +142,25 @@ def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace
     new = read_pairs(workspace)
     energies = [float(path.name.removesuffix(".conf.txt")) for path in (paths[3], paths[7])]
     touched = [(table["i"].isin(energies) | table["j"].isin(energies)) & (table["conf"] == 1) for table in (old, new)]
-    rest = [table[~which].reset_index(drop=True) for table, which in zip((old, new), touched, strict=True)]
-    pd.testing.assert_frame_equal(*rest, check_exact=True)
+    rest = [table[~part].reset_index(drop=True) for table, part in zip((old, new), touched, strict=True)]
+    pd.testing.assert_frame_equal(*(table[COLUMNS] for table in rest), check_exact=True)
     assert touched[1].sum() == 22
+    of_glass = (table[table["conf"] == 1] for table in rest)  # what lies between pairs is not as before
+    assert not np.array_equal(*(table["nearest_between"] for table in of_glass))
+    shutil.rmtree(workspace / "Configurations/pairs")
+    done("step0_collect", workspace)
+    pd.testing.assert_frame_equal(read_pairs(workspace), new, check_exact=True)
+
+
+def test_a_table_of_the_last_version_gets_the_columns_it_lacks_and_its_geometry_is_kept(workspace):
+    done("step0_collect", workspace)
+    new = read_pairs(workspace)
+    path = table_of(workspace)
+    record = replace(read_record(path), format=1)
+    old = feather.read_table(path).drop(NEIGHBOURHOOD).replace_schema_metadata(record.metadata)
+    feather.write_feather(old, path)
+    assert "1104 pairs, nothing new computed" in done("step0_collect", workspace)
+    pd.testing.assert_frame_equal(read_pairs(workspace), new, check_exact=True)
 
 
 def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace):
@@ -316,19 +334,19 @@ def test_a_glass_in_two_tables_is_refused(workspace):
 
 HELD = f"""
 import runpy, sys
-from MLmodel import collect
-collect.BATCH = 1000
-pair_geometry, calls = collect.pair_geometry, []
+from MLmodel import collect, stored_geometry
+stored_geometry.BATCH = 1000
+pair_neighbourhood, calls = collect.pair_neighbourhood, []
 def held(*arguments):
     calls.append(arguments)
-    if len(calls) == 3:
+    if len(calls) == 4:
         print("held", flush=True)
         sys.stdin.read()
-    return pair_geometry(*arguments)
-collect.pair_geometry = held
+    return pair_neighbourhood(*arguments)
+collect.pair_neighbourhood = held
 runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
 """
-"""Step 0, which writes a glass of 60 minima in two pieces, and waits when it is to compute the last of the second."""
+"""Step 0, which writes a glass of 60 minima in two pieces, and waits before the last of the second glass."""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from pyarrow import feather
 
 from MLmodel.labels import SOURCE, gather, join_to_tables
+from MLmodel.tables import NEIGHBOURHOOD
 from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.neb_files import read_neb_results
@@ -231,3 +232,37 @@ def test_whole_glasses_are_kept_out_when_asked():
     assert test.mean() == pytest.approx(0.2, abs=0.06)  # nine glasses of about 55 pairs
     with pytest.raises(UserError, match="two glasses"):
         split(KEYS.assign(conf=1), Settings(test_split="glass"))
+
+
+def with_neighbourhood(table):
+    return table.assign(**dict.fromkeys(NEIGHBOURHOOD, 1.5))
+
+
+def test_a_set_that_does_not_know_where_other_minima_lie_does_not_switch_that_off(work):
+    table = pair_table()
+    with_neighbourhood(table).to_feather(work.pairs(T) / "all.feather")
+    table.assign(is_dw=1).drop(index=0).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, T))
+    work.non_dw(T).write_text(line(table, 0))
+    known = gather(work, CLASSIFIER, T, Settings())
+    assert known.features == [*FEATURES, *NEIGHBOURHOOD]
+    assert known.table["nearest_between"].notna().tolist() == [True] + [False] * 39
+    assert f"  unknown in this set: {', '.join(NEIGHBOURHOOD)}" in known.report
+
+
+def test_tables_that_do_not_know_it_leave_it_out(work):
+    with_neighbourhood(pair_table()).assign(is_dw=1).to_feather(work.pretraining(CLASSIFIER, T))
+    assert gather(work, CLASSIFIER, T, Settings()).features == FEATURES
+
+
+def test_further_sets_of_a_temperature_and_those_of_another_that_is_named_are_read_together(work):
+    first = work.pretraining(CLASSIFIER, T)
+    table = pair_table().assign(is_dw=1)
+    for path, conf in ((first, 1), (first.with_name(f"{first.stem}-example.feather"), 2)):
+        table.assign(conf=conf).to_feather(path)
+    table.assign(conf=3).to_feather(work.pretraining(CLASSIFIER, "0.12"))
+    table.assign(conf=4).to_feather(work.pretraining(CLASSIFIER, "0.1234"))  # whose digits begin alike
+    assert sorted(gather(work, CLASSIFIER, T, Settings()).table["conf"].unique()) == [1, 2]
+    settings = Settings(pretraining=["0.12"])
+    assert sorted(gather(work, CLASSIFIER, T, settings).table["conf"].unique()) == [1, 2, 3]
+    with pytest.raises(UserError, match=r"pretraining-classifier-T05\.feather: no such file"):
+        gather(work, CLASSIFIER, T, Settings(pretraining=["0.5"]))

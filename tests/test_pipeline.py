@@ -74,7 +74,7 @@ def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(tra
 def test_the_features_in_the_csv_are_those_of_the_pair(trained):
     pairs = read_pairs(trained).set_index(["conf", "i", "j"])
     table = predicted(trained, "allpairs").set_index(["conf", "i", "j"])
-    pd.testing.assert_frame_equal(table[list(pairs)], pairs.loc[table.index], rtol=1e-12)
+    pd.testing.assert_frame_equal(table[list(pairs)].astype(float), pairs.loc[table.index], rtol=1e-12)
 
 
 def test_the_models_learnt_the_rule(trained):
