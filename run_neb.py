@@ -107,8 +107,8 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
     return kinds
 
 
-def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame, Path]:
-    """Those of the pairs asked for that have no result, each once; and the file or folder that names them."""
+def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame, str]:
+    """Those of the pairs asked for that have no result, each once; and in words where they come from."""
     work, given, settings = command.workspace, command.options, command.settings
     decimals = settings.ij_decimals
     known = keys_with_result(work, temperature, decimals)
@@ -118,7 +118,7 @@ def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame
         if not tables:
             raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
         picked = by_neighbourhood(tables, settings.classify, known, given.explore, seed, decimals)
-        return picked, work.pairs(temperature)
+        return picked, f"{work.pairs(temperature)}, chosen by where they lie"
     path = given.pairs or work.predicted(temperature, "newpairs")
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
@@ -129,10 +129,13 @@ def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
     left = ~keys.duplicated().to_numpy() & ~among(keys, known)
     if given.pairs:
-        return pairs[left], path
+        return pairs[left], str(path)
     left &= ~among(keys, keys_in_pretraining(work, temperature, decimals))
     random = given.top // 10 if given.random is None else given.random
-    return top_and_random(pairs[left], given.top, random, seed), path
+    picked = top_and_random(pairs[left], given.top, random, seed)
+    return picked, f"{path}, the last {len(picked) - given.top} drawn at random" if len(picked) > given.top else str(
+        path
+    )
 
 
 def neb_settings(command: Command) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def test_new_results_leave_the_list_and_are_learnt(trained_copy):
     done("step4_predict_qs", trained_copy)
     assert not set(keys(top)) & set(keys(predicted(trained_copy, "newpairs")))
     assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
+    assert done("step4_predict_qs", trained_copy).splitlines()[-1].startswith("next: run_neb.py")
     before = card_of(trained_copy)
     assert "model:" in done("step1_train_dw", trained_copy)
     after = card_of(trained_copy)
@@ -280,7 +281,9 @@ def test_raised_ceilings_are_looked_at_anew(trained_copy):
     assert pd.read_csv(trained_copy / "output_ML/T0.1/DW_T0.1.csv")["Delta_E"].max() <= 0.001
     (trained_copy / "config.yaml").write_text(synthetic.QUICK + "classify: {max_distance: 1.0e-9}\n")
     assert "0 double wells among 0 pairs" in done("step2_classify_dw", trained_copy)
-    assert "0 double wells, 0 predicted" in done("step4_predict_qs", trained_copy)
+    said = done("step4_predict_qs", trained_copy)
+    assert "0 double wells, 0 predicted" in said
+    assert said.splitlines()[-1].startswith("next: nothing is left to calculate")
     assert predicted(trained_copy, "newpairs").empty
 
 

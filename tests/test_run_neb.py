@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic
 from matplotlib.image import imread
 from neb_glass import T, minima, pairs_of, results
 from steps import done, refused
@@ -68,6 +69,35 @@ def test_top_n_are_the_next_n_of_the_list_that_are_neither_calculated_nor_taught
     assert "2 pairs to calculate" in done("run_neb", root)
     assert sorted(told(root)) == sorted(others)
     assert "no new pairs to calculate" in done("run_neb", root, "--top", 1)
+
+
+def test_some_of_the_others_are_drawn_at_random_when_asked(listed):
+    root, others = listed
+    said = done("run_neb", root, "--top", 2, "--random", 3)
+    assert "5 pairs to calculate" in said
+    assert "the last 3 drawn at random" in said
+    calculated = told(root)
+    assert set(others[:2]) < set(calculated) <= set(others)
+    assert len(calculated) == 5
+
+
+def test_without_a_list_pairs_can_be_chosen_by_where_they_lie(glass):
+    said = done("run_neb", glass, "--explore", 4)
+    assert "4 pairs to calculate" in said
+    assert "chosen by where they lie" in said
+    pairs = synthetic.read_pairs(glass, T).set_index(["conf", "i", "j"])
+    near = pairs.loc[told(glass), "nearest_between"]
+    assert sorted(near >= 1) == [False, True, True, True]
+
+
+def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
+    path = Workspace(calculated).non_dw(T)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[1:]))
+    (calculated / "config.yaml").write_text("neb: {images: 13, force_tolerance: 1.0e-3}\n")
+    said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
+    assert f"T = {T}: note: earlier results were made with neb images = 15, these with 13" in said
+    assert "force_tolerance" not in said
 
 
 def test_pairs_named_by_hand_are_calculated_although_they_are_taught(listed):

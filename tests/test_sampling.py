@@ -97,7 +97,19 @@ def test_a_glass_that_could_not_be_written_whole_is_not_there_and_can_be_made_ag
 
 def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
     short = ("--glasses", 1, "--n-particles", 100, "--sweeps", 100, "--quenches", 2, "--interval", 10)
-    assert "NOT equilibrated" in done("simulate_glass", tmp_path, "-T", "0.06", *short)
+    said = done("simulate_glass", tmp_path / "new", "-T", "0.06", *short)
+    first, second, third, *_ = said.splitlines()
+    assert first == "--sweeps 100: 1000 are made, a multiple of 1000"
+    assert second == (
+        "T = 0.06: 1 glasses of 100 particles: 1000 sweeps, then 2 quenches at 0.06 ε, 10 time steps apart"
+    )
+    assert "NOT equilibrated" in third
+    assert third.endswith("relaxation time more than 250 and more than 250 sweeps")
+
+
+def test_the_option_of_the_last_version_for_the_number_of_particles_still_works(tmp_path):
+    few = ("--glasses", 1, "--sweeps", 1, "--quenches", 1, "--interval", 1)
+    assert "glasses of 90 particles" in done("simulate_glass", tmp_path, "-T", "0.2", "--particles", 90, *few)
 
 
 @pytest.mark.parametrize(
