@@ -71,18 +71,12 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     keys = pair_keys(labelled.table, settings.ij_decimals)
     inputs: dict[str, Any] = {
         "features": labelled.features,
-        "settings": {
-            **limits.model_dump(),
-            **settings.model_dump(include={"test_fraction", "test_split", "seed"}),
-        },
+        "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
         "versions": installed_versions(),
         "data": _digest(labelled, keys, task.target),
     }
-    old = read_card(workspace, task, temperature)
-    if old is not None and all(getattr(old, name) == value for name, value in inputs.items()):
-        files = workspace.autogluon(task, temperature, old.autogluon)
-        if files.is_dir() and sets_fit(workspace, old):
-            return None
+    if _is_trained(workspace, task, temperature, inputs):
+        return None
     test = split(keys, settings)
     parts = dict(zip(SETS, (labelled.table[~test], labelled.table[test], labelled.table), strict=True))
     _check_enough(parts["train"], task, folder)
@@ -116,6 +110,14 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
             if current is None or left.name != current.autogluon:
                 shutil.rmtree(left)
     return card
+
+
+def _is_trained(workspace: Workspace, task: Task, temperature: str, inputs: dict[str, Any]) -> bool:
+    """Whether the model that is there is complete and was trained on just these inputs."""
+    card = read_card(workspace, task, temperature)
+    if card is None or any(getattr(card, name) != value for name, value in inputs.items()):
+        return False
+    return workspace.autogluon(task, temperature, card.autogluon).is_dir() and sets_fit(workspace, card)
 
 
 def split(keys: pd.DataFrame, settings: Settings) -> NDArray[np.bool_]:
