@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -124,7 +125,7 @@ def run_script(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way is cleaned up
+    signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
     try:
         step(_parse(description or "", options, make_workspace))
     except UserError as error:
@@ -146,6 +147,13 @@ def run_script(
     except KeyboardInterrupt:
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
         sys.exit(130)
+
+
+def _terminated(step: int, *_: object) -> None:
+    """Clean up what is under way; a worker that was forked a moment ago has nothing to clean up."""
+    if os.getpid() != step:
+        os._exit(143)
+    sys.exit(143)
 
 
 class _Parser(argparse.ArgumentParser):

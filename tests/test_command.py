@@ -1,7 +1,10 @@
 """The command line that all scripts share: what stops them, with which status, and what they say of folders."""
 
+import contextlib
 import errno
+import os
 import re
+import signal
 import sys
 
 import pytest
@@ -11,6 +14,14 @@ from pipeline.command import run_script
 from pipeline.version import __version__
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
+
+
+@pytest.fixture(autouse=True)
+def own_sigterm():
+    """A step sets what happens on SIGTERM; the tests get theirs back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def status_of(step, workspace, monkeypatch, *arguments):
@@ -54,6 +65,21 @@ def test_any_other_failure_of_the_system_is_a_bug_with_a_traceback(tmp_path, mon
 
     with pytest.raises(OSError, match=error.strerror):
         status_of(step, tmp_path, monkeypatch)
+
+
+def test_a_worker_that_is_terminated_before_it_is_ready_ends_whatever_it_is_doing(tmp_path, monkeypatch):
+    statuses = []
+
+    def step(command):
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(SystemExit):
+                os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(7)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    assert status_of(step, tmp_path, monkeypatch) == 0
+    assert statuses == [143]
 
 
 def folders(root, *names):
