@@ -141,6 +141,8 @@ def _in_words(error: Any) -> str:
         return f"unknown key {key}; allowed here: {', '.join(section.model_fields)}"
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} = {error['input']!r} is not allowed: it is a section, with keys of its own below it"
+    if error["type"] == "list_type":
+        return f"{key} = {error['input']!r} is not allowed: it is a list, such as [{error['input']}]"
     if error["type"] == "bool_type":
         return f"{key} = {error['input']!r} is not allowed: it is true or false (boolean)"
     return f"{key} = {error['input']!r} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"
