@@ -31,7 +31,6 @@ def atoms_of(path):
     return make_atoms(minimum.positions, minimum.diameters, minimum.box)
 
 
-@pytest.mark.slow
 def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     neb = read_neb_results(Workspace(calculated), T).query("is_dw == 1").sort_values("quantum_splitting")
     named = {energy_in_name(path): path for path in minima(calculated)}
@@ -143,7 +142,6 @@ def real_splitting(real_pair):
     return splitting
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "finer", [("images", 81), ("force_tolerance", 5e-5)], ids=["twice the images", "a quarter of the tolerance"]
 )

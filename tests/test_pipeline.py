@@ -48,9 +48,7 @@ def autogluon_folders(root, model):
 
 def snapshot(root):
     """Times of all files but the lists of rejected files, which are written anew, and locks."""
-    files = [
-        path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock" and "rejected" not in path.name
-    ]
+    files = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"]
     return {path: path.stat().st_mtime_ns for path in files if "rejected" not in path.name}
 
 
@@ -165,8 +163,8 @@ def test_steps_out_of_order_say_which_step_to_run(workspace):
     assert "run step3_train_qs.py" in refused("validate_qs", workspace)
     done("step0_collect", workspace)
     assert "no model yet; run step1_train_dw.py" in refused("step2_classify_dw", workspace, "-T", "0.1")
-    for step in STEPS[::2]:
-        assert "labels" in (said := refused(step, workspace)) or "splittings" in said
+    for step, missing in (("step1_train_dw", "labels"), ("step3_train_qs", "splittings")):
+        assert f"no temperature has both pair tables and {missing}" in refused(step, workspace)
         assert "no labels at T = 0.1" in refused(step, workspace, "-T", "0.1")
 
 
@@ -177,7 +175,7 @@ def test_a_temperature_without_labels_does_not_block_the_others(trained_copy):
         pd.read_feather(path).to_feather(path)
     for step in STEPS:
         assert "T = 0.05: no input for this step, skipped" in (said := done(step, trained_copy))
-        assert "T = 0.1: nothing new" in said or "nothing new since" in said
+        assert "nothing new" in said
     (trained_copy / "NEB_calculations/T0.05").mkdir()
     (trained_copy / "NEB_calculations/T0.05/NON-DW.txt").write_text("")
     synthetic.write_neb(trained_copy, predicted(trained_copy, "newpairs").head(2))
@@ -362,9 +360,9 @@ def test_the_real_classifier_is_as_good_as_plain_boosted_trees_on_the_same_sets(
     features = card_of(real, temperature="0.062").features
     plain = HistGradientBoostingClassifier(class_weight="balanced", random_state=0)
     plain.fit(train[features], train["is_dw"])
-    exact = balanced_accuracy_score(test["is_dw"], plain.predict(test[features]))
-    assert float(figures["balanced accuracy"]) > exact - 0.01
-    assert exact > 0.97
+    by_plain = balanced_accuracy_score(test["is_dw"], plain.predict(test[features]))
+    assert float(figures["balanced accuracy"]) > by_plain - 0.01
+    assert float(figures["balanced accuracy"]) > 0.97
 
 
 def test_a_ready_made_table_of_real_pairs_goes_through_with_some_of_its_labels(data, tmp_path):

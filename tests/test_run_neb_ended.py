@@ -1,4 +1,4 @@
-"""The exact calculation cut short: killed at any result, without a worker, beside another run, on a full disk."""
+"""The exact calculation cut short: killed at any result, interrupted, without a worker, beside another run."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from unittest import mock
 import psutil
 import pytest
 from neb_glass import SETTINGS, T, results
-from steps import done, refused, run, run_process, started, stop, wait_until
+from steps import LONGEST, done, refused, run, run_process, started, stop, wait_until
 
 from pipeline.locks import only_writer
 from pipeline.workspace import Workspace
@@ -43,7 +43,6 @@ def lines(root):
     return sum(map(len, results(root).values()))
 
 
-@pytest.mark.slow
 def test_killed_at_any_result_it_ends_with_the_same_files(patient, calculated):
     for at_most in (0, 1, 2, 6, 12):
         (patient / "at_most").write_text(str(at_most))
@@ -83,7 +82,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_word(patient):
         wait_until(lambda: lines(patient) >= 2, process)
         for worker in psutil.Process(process.pid).children():
             worker.kill()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=LONGEST)
         assert process.returncode == 2
     assert "a worker process was killed" in said
     assert "run the step again" in said
