@@ -349,6 +349,7 @@ runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
 """Step 0, which writes a glass of 60 minima in two pieces, and waits before the last of the second glass."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "group", "status", "left"),
     [(signal.SIGINT, True, 130, 0), (signal.SIGTERM, False, 143, 0), (signal.SIGKILL, False, -9, 1)],

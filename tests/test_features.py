@@ -35,6 +35,7 @@ def test_the_published_row_is_reproduced(real_minima, published_row):
     np.testing.assert_allclose(compute(one, other, box), published, rtol=5e-7)  # of float32, as the table's digits are
 
 
+@pytest.mark.slow
 def test_random_pairs_of_real_minima_agree_with_brute_force(real_minima):
     glass, rejected = load_glass(read_minima(real_minima), 10)
     assert not rejected

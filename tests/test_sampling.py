@@ -35,6 +35,7 @@ def minima(root, conf=1):
     return sorted((root / f"Configurations/minima/T0.1/Cnf-{conf}").glob("*.conf"))
 
 
+@pytest.mark.slow
 def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(made):
     for path in minima(made):
         minimum = read_minimum(path)
@@ -43,6 +44,7 @@ def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(made):
         assert np.linalg.norm(atoms.get_forces()) < 1e-4  # as in the public data of the paper
 
 
+@pytest.mark.slow
 def test_the_minima_of_a_glass_share_their_centre_of_mass(made):
     """Differences of minima sum to nothing, but for whole boxes of particles that crossed the edge."""
     first, *others = (read_minimum(path) for path in minima(made))
@@ -53,10 +55,12 @@ def test_the_minima_of_a_glass_share_their_centre_of_mass(made):
         assert np.abs(drift - first.box * np.rint(drift / first.box)).max() < 1e-9 * len(step)
 
 
+@pytest.mark.slow
 def test_step_0_takes_every_minimum(made, tmp_path):
     assert "0 files rejected" in done("step0_collect", shutil.copytree(made, tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_transitions_name_minima_that_are_there_and_are_fewer_than_the_quenches(made):
     table = pd.read_csv(made / "Configurations/transitions/T0.1/Cnf-1.csv", dtype={"i": str, "j": str})
     assert len(table)
@@ -64,6 +68,7 @@ def test_transitions_name_minima_that_are_there_and_are_fewer_than_the_quenches(
     assert table["count"].sum() <= 40 - 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_path):
     names = {name: content for name, content in files(made).items() if "Cnf-1" in str(name) and ".conf" in str(name)}
     for seed, same in ((20, True), (21, False)):
@@ -73,6 +78,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_pa
         assert (again == names) is same
 
 
+@pytest.mark.slow
 def test_a_glass_that_is_there_is_not_made_again(made, tmp_path):
     root = shutil.copytree(made, tmp_path / "copy")
     assert "not made again" in done("simulate_glass", root, "-T", "0.1", "--glasses", 2, *QUICK)
@@ -251,6 +257,7 @@ def test_two_particles_are_as_far_apart_as_boltzmann_says():
     assert abs(blocks.mean() - expected) < 4 * blocks.std(ddof=1) / np.sqrt(20)
 
 
+@pytest.mark.slow
 def test_monte_carlo_and_dynamics_agree_on_the_energy_of_a_liquid(liquid):
     """Swaps sample the diameters too, so the dynamics starts from liquids of Monte Carlo's own."""
     positions, box, sizes = (array.copy() for array in liquid)

@@ -24,6 +24,7 @@ def brute_force_energy(atoms):
     return energies.sum() / 2
 
 
+@pytest.mark.slow
 def test_every_real_minimum_has_the_energy_in_its_name(real_minima):
     for path in real_minima:
         minimum = read_minimum(path)
