@@ -1,11 +1,14 @@
 """The exact calculation: nudged elastic band and Schrödinger equation for the pairs at the top of the list.
 
-Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs, or with --explore the pair tables;
+Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --explore and --all: the pair tables;
          Configurations/minima/T{T}/
-Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done
-         output_ML/T{T}/neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png
+Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done;
+         calculations.csv, what each calculation came to and cost
+         output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
+         rearrangement; neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png
 
-A pair that stands in one of these files is not calculated again.
+A pair that stands in one of these files is not calculated again. Few images tell what is no TLS; only double wells with
+splittings below neb.refine_below thresholds get all images.
 """
 
 import argparse
@@ -19,23 +22,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glass.double_well import Verdict
 from glass.tunnelling import Profile, in_one_well
 from MLmodel.labels import keys_in_pretraining
-from MLmodel.neb_plots import NebProfile, neb_profiles, rounds
-from MLmodel.picks import by_neighbourhood, top_and_random
+from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
+from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
+from MLmodel.rearrangements import count_tls, read_double_wells, update_double_wells
 from MLmodel.rounds import does_it_pay, update_rounds
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
-from pipeline.keys import Pair, among, pair_keys
-from pipeline.neb_files import add_non_dw, add_splitting, add_unfinished, keys_with_result, read_pair_list
-from pipeline.neb_records import add_record, changed_settings, read_records
+from pipeline.exact import Calculation, Job, calculate, find_calculator, hbar_of, jobs_of
+from pipeline.keys import PAIR_COLUMNS, Pair, among, pair_keys
+from pipeline.neb_files import (
+    add_calculation,
+    add_non_dw,
+    add_splitting,
+    add_unfinished,
+    keys_with_result,
+    read_pair_list,
+    take_back_splitting,
+)
+from pipeline.neb_records import add_record, changed_settings, profile_of_record, read_records
 from pipeline.progress import progress
-from pipeline.workers import worker_pool
+from pipeline.task import QS
+from pipeline.workers import Workers, worker_pool
 
 DRAWN = 6
 """The picture shows so many profiles."""
+
+SAMPLE = 24
+"""A long run begins with so many pairs from all over its order, from which the time of the others is forecast."""
+
+COULD_BE = 0.8
+"""--all: of the double wells of the example, whose glasses are hot, 98 % have at least this nearest_between; of a cold
+glass, all have 0.95."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +64,17 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--top", type=int, default=50, metavar="N", help="the next N pairs of the list without result (%(default)s)"
     )
     source.add_argument("--pairs", type=Path, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
+    source.add_argument(
+        "--all",
+        type=float,
+        nargs="?",
+        const=COULD_BE,
+        metavar="NEAREST",
+        help=f"every pair that could be a double well: those of the list, and all with nearest_between ≥ {COULD_BE}",
+    )
+    source.add_argument(
+        "--refine", type=int, metavar="N", help="the N smallest splittings that were only screened, with all images"
+    )
     source.add_argument(
         "--explore", type=int, metavar="N", help="N pairs chosen by where they lie, to begin without any label"
     )
@@ -56,11 +86,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(command: Command) -> None:
     """Calculate the pairs of every temperature that has a list."""
     work, given = command.workspace, command.options
-    for name, least in (("top", 1), ("explore", 1), ("random", 0)):
+    for name, least in (("top", 1), ("refine", 1), ("explore", 1), ("random", 0)):
         number = getattr(given, name)
         if number is not None and number < least:
             raise UserError(f"--{name} {number} is not allowed: it is a whole number, {least} or more")
-    from_minima = given.pairs or given.explore
+    from_minima = given.pairs or given.explore or given.refine or given.all is not None
     has_input = work.has_glasses if from_minima else (lambda T: work.predicted(T, "newpairs").exists())
     temperatures = command.temperatures(
         has_input, "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label"
@@ -97,6 +127,7 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
     try:
         kinds = run_jobs(command, temperature, jobs, make_calculator)
     finally:  # what an interrupted run has found counts in its round
+        report_double_wells(command, temperature)
         table = update_rounds(work, temperature, command.settings)
     if jobs:
         counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
@@ -111,15 +142,14 @@ def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame
     """Those of the pairs asked for that have no result, each once; and in words where they come from."""
     work, given, settings = command.workspace, command.options, command.settings
     decimals = settings.ij_decimals
+    if given.refine:
+        screened = read_double_wells(work, temperature)
+        screened = screened[screened["fidelity"] == "screened"].head(given.refine)
+        return screened, f"{work.calculated_double_wells(temperature)}, screened until now"
     known = keys_with_result(work, temperature, decimals)
-    seed = (settings.seed, len(known))  # another draw each round
-    if given.explore:
-        tables = work.pair_tables(temperature)
-        if not tables:
-            raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
-        picked = by_neighbourhood(tables, settings.classify, known, given.explore, seed, decimals)
-        return picked, f"{work.pairs(temperature)}, chosen by where they lie"
     path = given.pairs or work.predicted(temperature, "newpairs")
+    if given.explore or given.all is not None:
+        return pairs_of_tables(command, temperature, known, path)
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
     pairs = read_pair_list(path)
@@ -132,16 +162,33 @@ def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame
         return pairs[left], str(path)
     left &= ~among(keys, keys_in_pretraining(work, temperature, decimals))
     random = given.top // 10 if given.random is None else given.random
-    picked = top_and_random(pairs[left], given.top, random, seed)
-    return picked, f"{path}, the last {len(picked) - given.top} drawn at random" if len(picked) > given.top else str(
-        path
-    )
+    picked = top_and_random(pairs[left], given.top, random, (settings.seed, len(known)))  # another draw each round
+    drawn = len(picked) - given.top
+    return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
+
+
+def pairs_of_tables(command: Command, temperature: str, known: pd.DataFrame, listed: Path) -> tuple[pd.DataFrame, str]:
+    """The pairs of --explore or --all, and in words where they come from."""
+    work, given, settings = command.workspace, command.options, command.settings
+    decimals, ceilings = settings.ij_decimals, settings.classify
+    tables = work.pair_tables(temperature)
+    if not tables:
+        raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
+    if given.explore:
+        seed = (settings.seed, len(known))
+        picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
+        return picked, f"{work.pairs(temperature)}, chosen by where they lie"
+    nothing = pd.DataFrame(columns=PAIR_COLUMNS).astype({"conf": np.int64, "i": float, "j": float})
+    from_list = read_pair_list(listed) if listed.exists() else nothing
+    picked = all_candidates(tables, ceilings, known, given.all, from_list, decimals)
+    return picked, f"{work.pairs(temperature)}, all with nearest_between ≥ {given.all:g} or on the list"
 
 
 def neb_settings(command: Command) -> dict[str, Any]:
     """What tells later how a result was made."""
     settings = command.settings.neb
-    return {**settings.model_dump(include={"calculator", "images", "force_tolerance"}), "hbar": hbar_of(settings)}
+    chosen = settings.model_dump(include={"calculator", "images", "force_tolerance"})
+    return {**chosen, "hbar": hbar_of(settings), "beyond_ends": "straight line"}
 
 
 def report_changed_settings(command: Command, temperature: str) -> None:
@@ -158,32 +205,83 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
     kinds: Counter[str] = Counter()
     if not jobs:
         return kinds
-    function = partial(calculate, settings=settings.neb, make_calculator=make_calculator)
+    refine_below = np.inf if command.options.refine else settings.neb.refine_below * settings.tls_threshold
+    function = partial(
+        calculate, settings=settings.neb, make_calculator=make_calculator, refine_below=float(refine_below)
+    )
+    cores = min(settings.cores, len(jobs))
     bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
-    with bar, worker_pool(min(settings.cores, len(jobs))) as workers:
-        for job, verdict in workers.results(function, jobs):
-            bar.write(f"  {job.pair}: {write_verdict(command, temperature, job, verdict)}")
-            kinds[verdict.kind] += 1
+
+    def run(workers: Workers, some: list[Job]) -> float:
+        """CPU seconds taken."""
+        seconds = 0.0
+        for one in workers.results(function, some):
+            bar.write(f"  {one.job.pair}: {write_verdict(command, temperature, one)}")
+            kinds[one.verdict.kind] += 1
+            seconds += one.cpu_seconds
             bar.update()
+        return seconds
+
+    with bar, worker_pool(cores) as workers:
+        if len(jobs) > 4 * SAMPLE:
+            sample = {int(k) for k in np.linspace(0, len(jobs) - 1, SAMPLE)}
+            seconds = run(workers, [jobs[k] for k in sorted(sample)]) / len(sample)
+            jobs = [job for k, job in enumerate(jobs) if k not in sample]
+            minutes = len(jobs) * seconds / 60
+            bar.write(
+                f"T = {temperature}: {len(sample)} pairs took {seconds:.2g} s of CPU time each; forecast for the other "
+                f"{len(jobs)}: {minutes:.3g} min of CPU time, {minutes / cores:.3g} min on {cores} cores"
+            )
+        run(workers, jobs)
     return kinds
 
 
-def write_verdict(command: Command, temperature: str, job: Job, verdict: Verdict) -> str:
+def write_verdict(command: Command, temperature: str, calculation: Calculation) -> str:
     """Add a verdict to the file where it belongs; the same in words."""
-    work = command.workspace
-    if verdict.kind == "unfinished":
-        add_unfinished(work, temperature, job.pair, verdict.reason)
-        return f"unfinished: {verdict.reason}"
-    if verdict.levels is None or verdict.band is None:
+    work, (job, verdict, cpu_seconds) = command.workspace, calculation
+    splitting = None
+    if verdict.levels is not None and verdict.profile is not None:
+        splitting = verdict.levels[1] - verdict.levels[0]
+        # The record first: what has a result is not calculated again.
+        how = {**neb_settings(command), "fidelity": verdict.fidelity}
+        add_record(work, temperature, job.pair, verdict.levels, verdict.profile, how)
+    row = {
+        "verdict": verdict.kind,
+        QS: splitting,
+        "fidelity": verdict.fidelity,
+        "images": len(verdict.band.positions) if verdict.band else 0,
+        "steps": verdict.band.steps if verdict.band else 0,
+        "cpu_seconds": round(cpu_seconds, 4),
+    }
+    add_calculation(work, temperature, job.pair, row)
+    if splitting is not None:
+        add_splitting(work, temperature, job.pair, splitting)
+        is_tls = " (TLS)" if splitting < command.settings.tls_threshold else ""
+        return f"double well, splitting {splitting:.4g} ε, {verdict.fidelity}{is_tls}"
+    if verdict.kind == "non-DW":
+        if command.options.refine:
+            take_back_splitting(work, temperature, job.pair)
         add_non_dw(work, temperature, job.pair)
-        return f"{verdict.kind}: {verdict.reason}"
-    profile = {name: getattr(verdict.band, name).tolist() for name in ("lengths", "energies", "slopes")}
-    record = {**job.pair._asdict(), "levels": verdict.levels, **profile, **neb_settings(command)}
-    splitting = verdict.levels[1] - verdict.levels[0]
-    # The record first: what has a result is not calculated again.
-    add_record(work, temperature, record)
-    add_splitting(work, temperature, job.pair, splitting)
-    return f"double well, splitting {splitting:.4g} ε{' (TLS)' if splitting < command.settings.tls_threshold else ''}"
+    elif not command.options.refine:  # else the screened splitting stays
+        add_unfinished(work, temperature, job.pair, verdict.reason)
+    return f"{verdict.kind}: {verdict.reason}"
+
+
+def report_double_wells(command: Command, temperature: str) -> None:
+    """Bring the list of double wells up to date, draw which of them are alike, and count TLS."""
+    work, settings = command.workspace, command.settings
+    counted = update_double_wells(work, temperature, settings).overlaps
+    double_wells = read_double_wells(work, temperature)
+    screened = int((double_wells["fidelity"] == "screened").sum())
+    print(
+        f"T = {temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
+        f"{count_tls(double_wells, settings.tls_threshold)}: {work.calculated_double_wells(temperature)}"
+    )
+    if counted.any():
+        title = f"T = {temperature}: pairs of double wells of one glass"
+        picture = overlaps(counted, settings.rearrangements.overlap, title)
+        written = picture.save(work.rearrangements(temperature), settings.figures)
+        print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
 def draw_profiles(command: Command, temperature: str) -> None:
@@ -191,24 +289,23 @@ def draw_profiles(command: Command, temperature: str) -> None:
     work, settings = command.workspace, command.settings
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(work, temperature)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
-    if not smallest:
+    hbar = hbar_of(settings.neb)
+    drawn = [(one, profile_of_record(one)) for one in smallest]
+    profiles = [profile_to_draw(one, profile, one.get("hbar", hbar)) for one, profile in drawn if profile is not None]
+    if not profiles:
         return
     target = work.neb_paths(temperature, "png")
     title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
-    profiles = [profile_to_draw(one, hbar_of(settings.neb)) for one in smallest]
     written = neb_profiles(profiles, settings.tls_threshold, title).save(target, settings.figures)
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
-def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile:
-    """A stored profile as the picture shows it, a little beyond both ends; ``hbar`` where the record has none."""
-    lengths, energies, slopes = (np.array(record[name]) for name in ("lengths", "energies", "slopes"))
-    x = np.linspace(-0.35, 1.35, 500) * lengths[-1]
-    levels = tuple(record["levels"])
-    pair = Pair(record["conf"], record["i"], record["j"])
-    profile = Profile(lengths, energies, slopes)
-    one_well = in_one_well(profile, record.get("hbar", hbar))
-    return NebProfile(pair, lengths, energies, x, profile(x), levels, one_well)
+def profile_to_draw(record: dict[str, Any], profile: Profile, hbar: float) -> NebProfile:
+    """A stored profile as the picture shows it, a little beyond both ends."""
+    pair, levels = Pair(record["conf"], record["i"], record["j"]), tuple(record["levels"])
+    x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
+    one_well = in_one_well(profile, hbar)
+    return NebProfile(pair, profile.lengths, profile.energies, x, profile(x), levels, one_well, record["fidelity"])
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
+from MLmodel.rearrangements import each_once
 from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
@@ -28,6 +29,9 @@ from pipeline.task import PREDICTOR, QS
 
 NEXT = 10
 """So many pairs are printed."""
+
+SHOWN_ONCE = 1000
+"""rearrangements.list_once orders so many rows at the top."""
 
 
 def main(command: Command) -> None:
@@ -54,8 +58,13 @@ def predict_one(command: Command, temperature: str) -> int:
     card = find_card(work, PREDICTOR, temperature)
     check_features(card, csv_columns(double_wells), double_wells)
     targets = [work.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
+    settings = command.settings
+    once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
     record = made_from(
-        [double_wells, *work.neb_files(temperature)], model=card.autogluon, ij_decimals=command.settings.ij_decimals
+        [double_wells, *work.neb_files(temperature)],
+        model=card.autogluon,
+        ij_decimals=settings.ij_decimals,
+        **once,
     )
     if up_to_date(targets, record):
         print(f"T = {temperature}: nothing new to predict")
@@ -76,9 +85,16 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
         csv_writer(all_pairs, columns) as write_all,
         csv_writer(new_pairs, columns) as write_new,
     ):
+        listed = 0
         for rows in _sorted_by_splitting(_predicted(model, double_wells, columns), spool, columns):
             write_all(rows)
-            write_new(rows[~among(pair_keys(rows, decimals), done)])
+            new = rows[~among(pair_keys(rows, decimals), done)]
+            if command.settings.rearrangements.list_once and listed < SHOWN_ONCE:
+                top = new.head(SHOWN_ONCE - listed)
+                top = each_once(command.workspace, card.temperature, top, command.settings)
+                new = pd.concat([top, new.iloc[len(top) :]])
+            write_new(new)
+            listed += len(new)
 
 
 def _predicted(model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
+from glass.rearrangements import EDGES
 from MLmodel.metrics import Array
 from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 from pipeline.keys import Pair
@@ -27,6 +29,8 @@ class NebProfile(NamedTuple):
     levels: tuple[float, float]
     one_well: bool
     """Whether both levels lie in the same well."""
+    fidelity: str
+    """``screened``, with few images, or ``full``."""
 
 
 def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -> Picture:
@@ -45,7 +49,7 @@ def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -
     -------
     Picture
         Numbers: conf, i, j; x_sigma; V_epsilon; is_image, whether the row is an image or a point of the curve;
-        level_0_epsilon, level_1_epsilon; one_well. V and levels are counted from the lowest image of the pair.
+        level_0_epsilon, level_1_epsilon; one_well; fidelity. V and levels are counted from the pair's lowest image.
     """
     columns = min(3, len(profiles))
     rows = -(-len(profiles) // columns)
@@ -62,14 +66,15 @@ def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -
 
 def _draw_profile(ax: Axes, one: NebProfile, threshold: float) -> None:
     floor = one.energies.min()
-    ax.plot(one.x, one.potential - floor, color=BLUE, label="V between the images, parabolas outside")
+    ax.plot(one.x, one.potential - floor, color=BLUE, label="V along the path, straight on outside")
     ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=BLUE, mfc="white", label="images")
     for level, color, line, name in zip(one.levels, (ORANGE, GREEN), ("-", "--"), "₀₁", strict=True):
         ax.axhline(level - floor, color=color, ls=line, lw=1.4, label=f"level E{name}")
     conf, i, j = one.pair
     splitting = one.levels[1] - one.levels[0]
-    is_tls = " (TLS)" if splitting < threshold else ""
-    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} ε{is_tls}", fontsize=9)
+    notes = [note for note, holds in (("TLS", splitting < threshold), ("screened", one.fidelity != "full")) if holds]
+    note = f" ({', '.join(notes)})" if notes else ""
+    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} ε{note}", fontsize=9)
     top = max(one.energies.max(), one.levels[1]) - floor
     if one.one_well:
         note = "both levels in one well:\na vibration, no tunnelling"
@@ -89,7 +94,38 @@ def _profile_numbers(one: NebProfile) -> pd.DataFrame:
             "level_0_epsilon": one.levels[0] - floor,
             "level_1_epsilon": one.levels[1] - floor,
             "one_well": one.one_well,
+            "fidelity": one.fidelity,
         }
+    )
+
+
+def overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Picture:
+    """How much the displacement fields of double wells overlap.
+
+    Parameters
+    ----------
+    counted : ndarray of shape (n_bins,)
+        How many pairs of double wells overlap so much, between the EDGES of :mod:`glass.rearrangements`.
+    threshold : float
+        From this overlap on two double wells are one rearrangement.
+    title : str
+        What was compared.
+
+    Returns
+    -------
+    Picture
+        Numbers: overlap_from, overlap_to, pairs_of_double_wells.
+    """
+    with styled_figure(5.2, 4.2) as figure:
+        ax = figure.subplots()
+        ax.stairs(counted, EDGES, fill=True, color=BLUE, alpha=0.75, label="pairs of double wells")
+        ax.axvline(threshold, color=ORANGE, lw=1.6, ls="--", label=f"one rearrangement from {threshold:g} on")
+        ax.set(xlim=(0, 1), yscale="log", ylim=(0.7, None), title=title)
+        ax.set(xlabel="overlap |cos| of the displacement fields", ylabel=f"pairs in a bin of {EDGES[1]:g}")
+        legend_below(ax)
+    return Picture(
+        figure,
+        pd.DataFrame({"overlap_from": EDGES[:-1], "overlap_to": EDGES[1:], "pairs_of_double_wells": counted}),
     )
 
 

@@ -1,6 +1,6 @@
 """Which pairs are calculated exactly next: every rule in plain sight."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,23 +75,69 @@ def by_neighbourhood(
     UserError
         If a table has no neighbourhood columns.
     """
-    columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
-    for table in tables:
-        if "nearest_between" not in feature_columns(open_table(table).schema):
-            raise UserError(
-                f"{table}: no column nearest_between to pick pairs by; only tables made from minima have it"
-            )
     rng = np.random.default_rng(list(seed))
     near = far = pd.DataFrame(columns=[*PAIR_COLUMNS, _DRAW])
-    for rows in (rows for table in tables for rows in read_batches(table, columns)):
-        low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
-        rows = rows[low.to_numpy() & ~among(pair_keys(rows, decimals), known)]
+    for rows in _left_under_ceilings(tables, ceilings, known, decimals):
         rows = rows.assign(**{_DRAW: rng.random(len(rows))})
         near = _first_of_each_glass(near, rows[rows["nearest_between"] >= NEAR], count)
         far = _first_of_each_glass(far, rows[rows["nearest_between"] < FAR], count)
     far = _in_turn(far, int(np.ceil(CONTRAST * count)))
     near = _in_turn(near, count - len(far))
     return _joined(near, far).astype({"conf": np.int64, "i": float, "j": float})
+
+
+def _left_under_ceilings(
+    tables: Sequence[Path], ceilings: ClassifySettings, known: pd.DataFrame, decimals: int
+) -> Iterator[pd.DataFrame]:
+    """Batches of the pairs that step 2 would look at and that have no result."""
+    columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
+    for table in tables:
+        if "nearest_between" not in feature_columns(open_table(table).schema):
+            raise UserError(
+                f"{table}: no column nearest_between to pick pairs by; only tables made from minima have it"
+            )
+    for rows in (rows for table in tables for rows in read_batches(table, columns)):
+        low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
+        yield rows[low.to_numpy() & ~among(pair_keys(rows, decimals), known)]
+
+
+def all_candidates(
+    tables: Sequence[Path],
+    ceilings: ClassifySettings,
+    known: pd.DataFrame,
+    least: float,
+    listed: pd.DataFrame,
+    decimals: int,
+) -> pd.DataFrame:
+    """Every pair that could be a double well, best chances first: those of the list in its order, then the nearest.
+
+    Parameters
+    ----------
+    tables, ceilings, known, decimals
+        As of :func:`by_neighbourhood`.
+    least : float
+        No pair with a smaller nearest_between, unless it is listed.
+    listed : DataFrame
+        ``conf``, ``i``, ``j`` of the pairs that a model calls double wells; empty without a model.
+
+    Returns
+    -------
+    DataFrame
+        ``conf``, ``i``, ``j``.
+
+    Raises
+    ------
+    UserError
+        If a table has no neighbourhood columns.
+    """
+    near = [
+        rows.loc[rows["nearest_between"] >= least, [*PAIR_COLUMNS, "nearest_between"]]
+        for rows in _left_under_ceilings(tables, ceilings, known, decimals)
+    ]
+    nearest = pd.concat(near).sort_values("nearest_between", ascending=False, kind="stable")[PAIR_COLUMNS]
+    listed = listed.loc[~among(pair_keys(listed, decimals), known), PAIR_COLUMNS]
+    both = pd.concat([part for part in (listed, nearest) if len(part)] or [nearest], ignore_index=True)
+    return both[~pair_keys(both, decimals).duplicated()]
 
 
 def _first_of_each_glass(kept: pd.DataFrame, more: pd.DataFrame, count: int) -> pd.DataFrame:

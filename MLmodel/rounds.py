@@ -7,17 +7,22 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from MLmodel.card import Card, read_card
+from MLmodel.rearrangements import REARRANGEMENT, read_double_wells
 from MLmodel.tables import read_batches, read_csv_batches
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
-from pipeline.neb_files import read_neb_results, read_unfinished
+from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
 
 _MODELS = ["classifier", "predictor"]
 """Columns that name the models of a round."""
+
+_NOT_COUNTS = ("tls_per_neb", "random_tls_per_neb", "cpu_seconds")
+_LATER = ("distinct_tls", "cpu_seconds")
+"""Columns that rounds.csv of 0.1 does not have."""
 
 LOW_CHANCE = 0.05
 """A list is better than random if so many TLS would be found at random with a smaller probability than this."""
@@ -46,9 +51,8 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     else:
         before = pd.DataFrame()
     row = {"round": len(before) + 1, **row}
-    rates = ("tls_per_neb", "random_tls_per_neb")
-    counts = [name for name in row if name not in (*_MODELS, *rates)]
-    table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)].astype(dict.fromkeys(counts, int))
+    table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)]
+    table = table.astype({name: "Int64" for name in row if name not in (*_MODELS, *_NOT_COUNTS)})
     with atomic_write(path) as part:
         table.to_csv(part, index=False)
     return table
@@ -57,6 +61,7 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, float_precision="round_trip")
+        table = table.reindex(columns=[*table, *(name for name in _LATER if name not in table)])
         numbers = [name for name in columns if name not in _MODELS]
         return table.astype(dict.fromkeys(numbers, np.float64))[["round", *columns]].astype({"round": int})
     except (ValueError, KeyError):
@@ -75,17 +80,25 @@ def _count(
     # No model learns from unfinished pairs; those of earlier rounds are no longer on the list of new pairs.
     unfinished = pair_keys(read_unfinished(workspace, temperature), decimals).drop_duplicates()
     unfinished = _among(unfinished, workspace.predicted(temperature, "newpairs"), decimals)
-    tls = int((done[QS] < settings.tls_threshold).sum())
+    is_tls = done[QS] < settings.tls_threshold
+    tls = int(is_tls.sum())
     nebs = len(done) + len(unfinished)
+    sorted_wells = read_double_wells(workspace, temperature)
+    distinct = pair_keys(sorted_wells, decimals).join(sorted_wells[REARRANGEMENT]).merge(done[is_tls], on=KEY_COLUMNS)
+    calculated = read_calculations(workspace, temperature)
+    cost = pair_keys(calculated, decimals).join(calculated["cpu_seconds"])
+    cost = cost.merge(pd.concat([done, unfinished])[KEY_COLUMNS], on=KEY_COLUMNS)
     return {
         "classifier_labels": sum(classifier.sources.values()),
         "predictor_labels": sum(predictor.sources.values()),
         "nebs": nebs,
         "double_wells": int((done[DW] == 1).sum()),
         "tls": tls,
+        "distinct_tls": len(distinct.drop_duplicates(["conf", REARRANGEMENT])),
         "unfinished": len(unfinished),
         "tls_per_neb": tls / nebs if nebs else np.nan,
         "random_tls_per_neb": random_rate(workspace, temperature, settings.tls_threshold),
+        "cpu_seconds": round(float(cost["cpu_seconds"].sum()), 2),
         "classifier": classifier.autogluon,
         "predictor": predictor.autogluon,
     }
@@ -111,6 +124,8 @@ def does_it_pay(last: pd.Series) -> str:
     found = f"round {last['round']}: {tls} TLS in {nebs} NEBs"
     if not nebs:
         return f"{found}: nothing calculated yet"
+    if tls:
+        found = f"round {last['round']}: {tls} TLS ({last['distinct_tls']} distinct) in {nebs} NEBs"
     found += f" ({tls / nebs:.1%})"
     if np.isnan(chance):
         return f"{found}; no pretraining set to tell the rate at random from: go on until the rate gets too low for you"

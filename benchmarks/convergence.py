@@ -42,15 +42,15 @@ def main() -> None:
     changes = []
     for pair in some_pairs(folder, 100 * given.pairs):
         found = verdict(pair, settings.images, settings.force_tolerance)
-        if found.levels is None or found.band is None:
+        if found.levels is None or found.profile is None:
             continue
         once = splitting(found)
         images = splitting(verdict(pair, 2 * settings.images - 1, settings.force_tolerance))
         tolerance = splitting(verdict(pair, settings.images, settings.force_tolerance / 4))
-        profile = tunnelling.Profile(found.band.lengths, found.band.energies, found.band.slopes)
-        low, high = tunnelling.levels_on_grid(profile, hbar_of(settings), 4 * tunnelling.POINTS, 2 * tunnelling.MARGIN)
+        points, margin = 4 * tunnelling.POINTS, 2 * tunnelling.MARGIN
+        low, high = tunnelling.levels_on_grid(found.profile, hbar_of(settings), points, margin)
         changes.append([images / once - 1, tolerance / once - 1, (high - low) / once - 1])
-        print(f"{once:.6f} ε, path {found.band.lengths[-1]:.2f} σ:", *(f"{c:+.2%}" for c in changes[-1]), flush=True)
+        print(f"{once:.6f} ε, path {found.profile.lengths[-1]:.2f} σ:", *(f"{c:+.2%}" for c in changes[-1]), flush=True)
         if len(changes) == given.pairs:
             break
     for name, column in zip(

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from glass import path as band
-from glass.double_well import examine, potential_of
+from glass.double_well import examine, potential_of, profile_of
 from glass.features import pair_geometry
 from glass.soft_spheres import SoftSpheres
-from glass.tunnelling import Profile, lowest_levels
+from glass.tunnelling import lowest_levels
 from pipeline.exact import hbar_of
 from pipeline.minima import load_glass, minimum_paths, read_minima
 from pipeline.minimum_files import read_minimum
@@ -82,8 +82,9 @@ def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
         return "non-DW", np.nan
     if not converged:
         return "unfinished", np.nan
-    profile = Profile(band.path_lengths(found.positions), found.energies, found.slopes())
-    low, high = lowest_levels(profile, hbar_of(settings))
+    path = band.Band(found.positions, found.energies, found.slopes(), None, True, settings.force_tolerance, 0)
+    hbar = hbar_of(settings)
+    low, high = lowest_levels(profile_of(path, (potentials[0], potentials[-1]), hbar), hbar)
     return "double well", high - low
 
 

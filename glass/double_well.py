@@ -10,8 +10,16 @@ from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
 from glass.minimise import Potential
-from glass.path import END_POINT_DISTANCE, Band, find_path, straight_line
-from glass.tunnelling import NotResolvedError, Profile, lowest_levels
+from glass.path import END_POINT_DISTANCE, Band, refined_paths, straight_line
+from glass.tunnelling import (
+    BEYOND,
+    REACH,
+    Beyond,
+    NotResolvedError,
+    Profile,
+    lowest_levels,
+    oscillator_lengths,
+)
 
 Array = NDArray[np.float64]
 
@@ -28,14 +36,20 @@ class Verdict:
         Empty for a double well.
     band : Band or None
         The path as far as it was relaxed; None where there was nothing to calculate.
+    profile : Profile or None
+        V along the path of a double well and beyond its ends.
     levels : tuple of float or None
-        The two lowest levels of a double well in ε.
+        Its two lowest levels in ε.
+    fidelity : {"", "screened", "full"}
+        Of a double well: screened by a coarse band, or calculated with all images.
     """
 
     kind: Literal["double well", "non-DW", "unfinished"]
     reason: str = ""
     band: Band | None = None
+    profile: Profile | None = None
     levels: tuple[float, float] | None = None
+    fidelity: Literal["", "screened", "full"] = ""
 
 
 def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Potential:
@@ -74,8 +88,11 @@ def examine(
     tolerance: float,
     max_steps: int,
     hbar: float,
+    refine_below: float = np.inf,
 ) -> Verdict:
     """Tell whether two minima are a double well, and which are its two lowest levels.
+
+    The path is relaxed with few images first (:func:`glass.path.refined_paths`).
 
     Parameters
     ----------
@@ -91,6 +108,8 @@ def examine(
         Steps after which the optimiser gives up.
     hbar : float
         ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
+    refine_below : float, default infinite
+        ε; a double well whose splitting with few images is larger is not refined.
     """
     line = straight_line(start.positions, end.positions, start.cell.lengths(), images)
     if np.linalg.norm(line[-1] - line[0]) < END_POINT_DISTANCE:
@@ -103,7 +122,15 @@ def examine(
         if not force <= tolerance:
             reason = f"the {end_point} is no minimum: force {force:.2g} ε/σ on a particle; relax it"
             return Verdict("unfinished", reason)
-    band = find_path(potentials, line, tolerance, max_steps)
+    for band in refined_paths(potentials, line, tolerance, max_steps):
+        verdict = _verdict(band, (potentials[0], potentials[-1]), hbar, full=len(band.positions) == images)
+        if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
+            break
+    return verdict
+
+
+def _verdict(band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool) -> Verdict:
+    """What one band says."""
     if band.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", band)
     if not np.isfinite(band.force):
@@ -111,7 +138,43 @@ def examine(
     if not band.converged:
         return Verdict("unfinished", f"force {band.force:.2g} ε/σ after {band.steps} steps; raise neb.max_steps", band)
     try:
-        levels = lowest_levels(Profile(band.lengths, band.energies, band.slopes), hbar)
+        profile = profile_of(band, potentials, hbar)
+        levels = lowest_levels(profile, hbar)
     except NotResolvedError as error:
         return Verdict("unfinished", str(error), band)
-    return Verdict("double well", "", band, levels)
+    return Verdict("double well", "", band, profile, levels, "full" if full else "screened")
+
+
+def profile_of(band: Band, potentials: tuple[Potential, Potential], hbar: float) -> Profile:
+    """V along a path, and on the straight line through its two ends, BEYOND energies outside each.
+
+    Parameters
+    ----------
+    band : Band
+        The path.
+    potentials : tuple of callable
+        As :func:`potential_of` makes them; one is called near the first end, the other near the last.
+    hbar : float
+        ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
+
+    Raises
+    ------
+    NotResolvedError
+        If an end is the highest image.
+    """
+    first, last = band.positions[0], band.positions[-1]
+    outwards = (first - last) / np.linalg.norm(first - last)
+    lengths = oscillator_lengths(band.lengths, band.energies, band.slopes, hbar)
+
+    def beyond(potential: Potential, end: Array, energy: float, direction: Array, length: float) -> Beyond:
+        distances = np.linspace(0, REACH * length, BEYOND + 1)
+        energies = [energy, *(potential(end + s * direction)[0] for s in distances[1:])]
+        return Beyond(distances, np.array(energies))
+
+    return Profile(
+        band.lengths,
+        band.energies,
+        band.slopes,
+        beyond(potentials[0], first, band.energies[0], outwards, lengths[0]),
+        beyond(potentials[1], last, band.energies[-1], -outwards, lengths[1]),
+    )

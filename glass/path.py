@@ -5,7 +5,7 @@ Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All imag
 well of 1500 particles (``benchmarks/neb.py``): nine tenths of it go by outside the forces, and FIRE needs more steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,11 +28,8 @@ BAND_FIRST_STEP = 0.01
 MEMORY = 6
 """L-BFGS takes the curvature from so many of the last steps."""
 
-COARSE = 11
-"""The band that is relaxed first has so many images."""
-
-COARSE_TOLERANCE = 10.0
-"""It is relaxed to so many times the force tolerance."""
+STAGES = ((11, 10.0), (21, 5.0))
+"""Bands that are relaxed before the full one, if it has more images: how many images, to how many force tolerances."""
 
 GRADING = 0.8
 """0 places the images at equal distances, 1 at Chebyshev points. A path turns into the softest mode close to its ends;
@@ -114,8 +111,7 @@ def find_path(
 ) -> Band:
     """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected.
 
-    With ``early``, a band of more than COARSE images is relaxed with COARSE first, where most non-DW are detected, and
-    then refined.
+    With ``early``, coarse bands are relaxed first (:func:`refined_paths`); most non-DW are detected there.
 
     Parameters
     ----------
@@ -129,19 +125,32 @@ def find_path(
     max_steps : int
         Steps after which to give up.
     early : bool, default True
-        Look for an intermediate minimum every LOOK_EVERY steps, in a coarse band first; else only once the full band
+        Look for an intermediate minimum every LOOK_EVERY steps, in coarse bands first; else only once the full band
         has converged or ``max_steps`` are over.
     """
-    images = len(positions)
-    if early and images > COARSE:
-        band = ElasticBand(potentials[:COARSE], _redistributed(positions, COARSE))
-        coarse = _relax_band(band, COARSE_TOLERANCE * tolerance, max_steps, early)
-        if coarse.third_minimum is not None or not coarse.converged:
-            return coarse
-        band = ElasticBand(potentials, _redistributed(coarse.positions, images))
-        fine = _relax_band(band, tolerance, max_steps - coarse.steps, early)
-        return replace(fine, steps=fine.steps + coarse.steps)
-    return _relax_band(ElasticBand(potentials, positions.copy()), tolerance, max_steps, early)
+    if not early:
+        return _relax_band(ElasticBand(potentials, positions.copy()), tolerance, max_steps, early)
+    *_, last = refined_paths(potentials, positions, tolerance, max_steps)
+    return last
+
+
+def refined_paths(
+    potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int
+) -> Iterator[Band]:
+    """The bands of STAGES and then the full one, each begun from the one before; arguments as of :func:`find_path`.
+
+    A band that did not converge, or held an intermediate minimum, is the last one. ``steps`` counts those of all bands
+    so far.
+    """
+    images, steps = len(positions), 0
+    for count, times in (*((count, times) for count, times in STAGES if count < images), (images, 1.0)):
+        elastic = ElasticBand(potentials[:count], _redistributed(positions, count))
+        band = _relax_band(elastic, times * tolerance, max_steps - steps, early=True)
+        steps += band.steps
+        yield replace(band, steps=steps)
+        if band.third_minimum is not None or not band.converged:
+            return
+        positions = band.positions
 
 
 def image_places(images: int) -> Array:

@@ -1,23 +1,37 @@
 """Quantum splitting of a double well: the Schrödinger equation along the path, −(ħ̃²/2) ψ″ + V ψ = E ψ.
 
 Ciarella et al., Nat. Commun. 14, 4229 (2023); Khomenko et al., Phys. Rev. Lett. 124, 225901 (2020). ħ̃ = ħ / (σ √(m ε)).
+How V is continued beyond the minima is this project's own choice: ``benchmarks/continuation.py`` compares candidates.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import constants
-from scipy.interpolate import CubicHermiteSpline
+from scipy.integrate import cumulative_trapezoid
+from scipy.interpolate import CubicHermiteSpline, CubicSpline
 from scipy.linalg import eigh_tridiagonal
+from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
 POINTS = 2000
 """The grid has so many points."""
 
-MARGIN = 10.0
-"""Each parabola is followed to so many quanta of its own oscillation above the highest image."""
+MARGIN = 8.0
+"""The grid ends where ∫ √(2 (V − highest image)) dx / ħ̃ has reached this: a state has fallen to e^−8 or less there."""
+
+REACH = 4.0
+"""Energies are calculated as far beyond each end, in oscillator lengths; a harmonic well has eight quanta there."""
+
+BEYOND = 8
+"""At so many even distances."""
+
+FARTHEST = 10.0
+"""No state is followed further outside than so many times the last of these distances."""
 
 ACCURACY = 0.01
 """A splitting is not believed if it changes relatively by more than this on a finer and wider grid."""
@@ -50,12 +64,99 @@ def reduced_hbar(sigma: float, mass: float, epsilon: float) -> float:
     return float(constants.hbar / (sigma * np.sqrt(mass * constants.k * epsilon)))
 
 
+def oscillator_lengths(lengths: Array, energies: Array, slopes: Array, hbar: float) -> tuple[float, float]:
+    """Size of a vibration in each well: the distance l in σ from the end with V(l) − V(0) = ħ̃²/(2 l²).
+
+    It is the classical turning point of the lowest level of the parabola through (l, V(l)): V(l) − V(0) = ħ̃ω/2 and
+    l² = ħ̃/ω. Unlike the curvature at the end itself, it does not depend on how a path turns in its last images.
+    Where V does not rise so far, it is the distance to the highest image.
+
+    Parameters
+    ----------
+    lengths, energies, slopes : ndarray of shape (n_images,)
+        As of :class:`Profile`.
+    hbar : float
+        ħ̃, see :func:`reduced_hbar`.
+
+    Raises
+    ------
+    NotResolvedError
+        If an end is the highest image.
+    """
+    top = int(np.argmax(energies))
+    if top in (0, len(energies) - 1):
+        raise NotResolvedError("no minimum is resolved at an end of the path; use more images")
+    spline, end = CubicHermiteSpline(lengths, energies, slopes), lengths[-1]
+    return (
+        _turning_point(lambda s: float(spline(s) - energies[0]), lengths[top], hbar),
+        _turning_point(lambda s: float(spline(end - s) - energies[-1]), end - lengths[top], hbar),
+    )
+
+
+def _turning_point(rise: Callable[[float], float], highest: float, hbar: float) -> float:
+    def excess(s: float) -> float:
+        return rise(s) - 0.5 * (hbar / s) ** 2
+
+    return float(brentq(excess, 1e-3 * highest, highest)) if excess(highest) > 0 > excess(1e-3 * highest) else highest
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Potential energy on a straight line that leaves a path at one of its ends.
+
+    Between the places V is a cubic spline without slope at the end; further out it goes on with the last slope and
+    curvature, the latter not below zero.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n_places,)
+        From the end in σ, ascending from 0 to REACH oscillator lengths.
+    energies : ndarray of shape (n_places,)
+        V in ε.
+    """
+
+    distances: Array
+    energies: Array
+
+    @cached_property
+    def _spline(self) -> CubicSpline:
+        return CubicSpline(self.distances, self.energies, bc_type=((1, 0.0), "not-a-knot"))
+
+    @cached_property
+    def _outside(self) -> tuple[float, float]:
+        """Slope and curvature further out."""
+        last = self.distances[-1]
+        return float(self._spline(last, 1)), max(float(self._spline(last, 2)), 0.0)
+
+    def __call__(self, distances: Array) -> Array:
+        """V in ε at distances in σ from the end."""
+        more = np.maximum(distances - self.distances[-1], 0)
+        slope, curvature = self._outside
+        return np.asarray(self._spline(distances - more) + slope * more + 0.5 * curvature * more**2)
+
+    def reaches(self, height: float, action: float) -> float:
+        """Distance in σ at which ∫ √(2 (V − height)) ds, over where V is higher than ``height`` in ε, is ``action``.
+
+        Raises
+        ------
+        NotResolvedError
+            If V does not confine.
+        """
+        if self.energies[1:].min() <= self.energies[0]:
+            raise NotResolvedError("beyond an end of the path the energy falls: the well is deeper there")
+        fine = np.linspace(0, FARTHEST * self.distances[-1], 4001)
+        rate = np.sqrt(2 * np.maximum(self(fine) - height, 0))
+        reached = cumulative_trapezoid(rate, fine, initial=0) >= action
+        if not reached.any():
+            raise NotResolvedError("beyond an end of the path the energy does not rise high enough to confine")
+        return float(fine[reached.argmax()])
+
+
 @dataclass(frozen=True)
 class Profile:
-    """Potential energy along a path, continued outside as parabolas.
+    """Potential energy along a path, continued along the straight line through its two ends.
 
-    Between images V is the cubic that has the images' energies and slopes; outside it has the curvature that this
-    cubic has at the end point, where the slope is zero.
+    Between images V is the cubic that has the images' energies and slopes.
 
     Parameters
     ----------
@@ -65,27 +166,27 @@ class Profile:
         V in ε.
     slopes : ndarray of shape (n_images,)
         dV/dx in ε/σ; zero at both ends.
+    before, after : Beyond
+        V beyond the first and the last image.
     """
 
     lengths: Array
     energies: Array
     slopes: Array
-
-    @property
-    def curvatures(self) -> tuple[float, float]:
-        """V″ at the two end points in ε/σ²."""
-        spline = self._spline.derivative(2)
-        return float(spline(self.lengths[0])), float(spline(self.lengths[-1]))
-
-    @property
-    def _spline(self) -> CubicHermiteSpline:
-        return CubicHermiteSpline(self.lengths, self.energies, self.slopes)
+    before: Beyond
+    after: Beyond
 
     def __call__(self, x: Array) -> Array:
         """V in ε at the places x in σ."""
-        inside = np.clip(x, self.lengths[0], self.lengths[-1])
-        first, last = self.curvatures
-        return np.asarray(self._spline(inside) + 0.5 * np.where(x < inside, first, last) * (x - inside) ** 2)
+        end = self.lengths[-1]
+        between = CubicHermiteSpline(self.lengths, self.energies, self.slopes)(np.clip(x, 0, end))
+        outside = np.where(x < 0, self.before(np.maximum(-x, 0)), self.after(np.maximum(x - end, 0)))
+        return np.where((x < 0) | (x > end), outside, between)
+
+    def ends_at(self, hbar: float, margin: float) -> tuple[float, float]:
+        """Where in σ, before and after the path, the grid ends; see MARGIN."""
+        left, right = (side.reaches(self.energies.max(), margin * hbar) for side in (self.before, self.after))
+        return -left, float(self.lengths[-1]) + right
 
 
 def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
@@ -101,11 +202,9 @@ def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
     Raises
     ------
     NotResolvedError
-        If an end point has no curvature that confines, or the splitting changes by more than ACCURACY when the grid is
-        made twice as fine and the parabolas are followed twice as high.
+        If V does not confine, or the splitting changes by more than ACCURACY when the grid is made twice as fine and V
+        is followed to twice the MARGIN.
     """
-    if min(profile.curvatures) <= 0:
-        raise NotResolvedError("no minimum is resolved at an end of the path; use more images")
     coarse = levels_on_grid(profile, hbar, POINTS, MARGIN)
     fine = levels_on_grid(profile, hbar, 2 * POINTS, 2 * MARGIN)
     splitting, check = coarse[1] - coarse[0], fine[1] - fine[0]
@@ -139,10 +238,7 @@ def probability_left(profile: Profile, hbar: float) -> tuple[float, float]:
 
 
 def _hamiltonian(profile: Profile, hbar: float, points: int, margin: float) -> tuple[Array, Array, Array]:
-    """x, diagonal and off-diagonal on an even grid; it ends where V is ``margin`` quanta above the highest image."""
-    curvatures = np.array(profile.curvatures)
-    height = profile.energies.max() - profile.energies[[0, -1]] + margin * hbar * np.sqrt(curvatures)
-    left, right = np.sqrt(2 * height / curvatures)
-    x = np.linspace(profile.lengths[0] - left, profile.lengths[-1] + right, points)
+    """x, diagonal and off-diagonal on an even grid, which ends as ``margin`` says, see MARGIN."""
+    x = np.linspace(*profile.ends_at(hbar, margin), points)
     kinetic = 0.5 * (hbar / (x[1] - x[0])) ** 2
     return x, profile(x) + 2 * kinetic, np.full(points - 1, -kinetic)

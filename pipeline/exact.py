@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,9 @@ from ase.calculators.calculator import CalculatorError
 from glass.double_well import Verdict, examine
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
-from pipeline.keys import Pair, minimum_keys, minimum_names, pair_keys
-from pipeline.minima import minimum_paths
-from pipeline.minimum_files import MinimumError, energy_in_name, read_minimum
+from pipeline.keys import Pair, minimum_names, pair_keys
+from pipeline.minima import files_by_key
+from pipeline.minimum_files import MinimumError, read_minimum
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import Workspace
 
@@ -41,7 +42,7 @@ def jobs_of(
     for conf, low, high in pair_keys(pairs, decimals).itertuples(index=False):
         folder = workspace.glass(temperature, conf)
         if conf not in files:
-            files[conf] = _files_by_key(folder, decimals) if folder.is_dir() else {}
+            files[conf] = files_by_key(folder, decimals)
         pair = Pair(conf, *minimum_names([low, high], decimals).tolist())
         gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in files[conf]]
         if gone:
@@ -49,16 +50,6 @@ def jobs_of(
         else:
             jobs.append(Job(pair, (files[conf][low], files[conf][high])))
     return jobs, missing
-
-
-def _files_by_key(folder: Path, decimals: int) -> dict[int, Path]:
-    files: dict[int, Path] = {}
-    for path in minimum_paths(folder):
-        try:
-            files.setdefault(int(minimum_keys(energy_in_name(path), decimals)), path)
-        except MinimumError:
-            continue
-    return files
 
 
 def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
@@ -85,14 +76,36 @@ def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
     return found
 
 
-def calculate(job: Job, settings: NebSettings, make_calculator: Callable[[Atoms], Any]) -> tuple[Job, Verdict]:
+class Calculation(NamedTuple):
+    """What became of a job."""
+
+    job: Job
+    verdict: Verdict
+    cpu_seconds: float
+
+
+def calculate(
+    job: Job, settings: NebSettings, make_calculator: Callable[[Atoms], Any], refine_below: float = np.inf
+) -> Calculation:
     """The exact calculation of one pair; a job for a worker.
+
+    Parameters
+    ----------
+    job : Job
+        The pair.
+    settings : NebSettings
+        How to calculate it.
+    make_calculator : callable
+        See :func:`find_calculator`.
+    refine_below : float, default infinite
+        ε; a double well whose splitting with few images is larger is not refined.
 
     Raises
     ------
     UserError
         If the calculator can't work on these minima.
     """
+    started = time.process_time()
     try:
         start, end = (_atoms(path) for path in job.files)
         check_one_glass(job, start, end)
@@ -104,12 +117,14 @@ def calculate(job: Job, settings: NebSettings, make_calculator: Callable[[Atoms]
             tolerance=settings.force_tolerance,
             max_steps=settings.max_steps,
             hbar=hbar_of(settings),
+            refine_below=refine_below,
         )
+        verdict = check_energies(job, len(start), verdict)
     except MinimumError as error:
-        return job, Verdict("unfinished", str(error))
+        verdict = Verdict("unfinished", str(error))
     except (ValueError, NotImplementedError, CalculatorError) as error:
         raise UserError(f"{job.pair}: neb.calculator = {settings.calculator} can't work on it: {error}") from error
-    return job, check_energies(job, len(start), verdict)
+    return Calculation(job, verdict, time.process_time() - started)
 
 
 def hbar_of(settings: NebSettings) -> float:
@@ -119,9 +134,9 @@ def hbar_of(settings: NebSettings) -> float:
 
 def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
     """Unfinished, if the calculator's energies are not those in the names."""
+    in_names = n_particles * (job.pair.j - job.pair.i)
     if verdict.band is None:
         return verdict
-    in_names = n_particles * (job.pair.j - job.pair.i)
     calculated = verdict.band.energies[-1] - verdict.band.energies[0]
     if abs(calculated - in_names) <= ENERGY_MISMATCH:
         return verdict

@@ -64,6 +64,17 @@ def minimum_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
+def files_by_key(folder: Path, decimals: int) -> dict[int, Path]:
+    """Files of a glass by the key of their minimum; empty where there is no such glass."""
+    files: dict[int, Path] = {}
+    for path in minimum_paths(folder) if folder.is_dir() else []:
+        try:
+            files.setdefault(int(minimum_keys(energy_in_name(path), decimals)), path)
+        except MinimumError:
+            continue
+    return files
+
+
 def read_minima(paths: Sequence[Path]) -> list[ReadMinimum]:
     """Read some files of a glass, each on its own; a job for a worker."""
     return [_try_minimum(path) for path in paths]

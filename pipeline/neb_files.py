@@ -1,11 +1,12 @@
-"""The files of exact results, read and written: NON-DW.txt, the splittings, unfinished.csv and lists of pairs.
+"""The files of exact results: NON-DW.txt, the splittings, unfinished.csv, calculations.csv and lists of pairs.
 
-What the last two have in common is the CSV with ``conf,i,j``. Lines are added one at a time, whole or not at all.
+What the last three have in common is the CSV with ``conf,i,j``. Lines are added one at a time, whole or not at all.
 """
 
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,13 @@ def add_non_dw(workspace: Workspace, temperature: str, pair: Pair) -> None:
     append_line(workspace.non_dw(temperature), _line(pair))
 
 
+def take_back_splitting(workspace: Workspace, temperature: str, pair: Pair) -> None:
+    """Remove a splitting written by :func:`add_splitting`, where a finer calculation finds no double well."""
+    path = workspace.new_splittings(temperature)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    write_text(path, "".join(line for line in lines if not line.startswith(f"{pair} ")))
+
+
 def add_splitting(workspace: Workspace, temperature: str, pair: Pair, splitting: float) -> None:
     """Write the splitting of a double well, in ε."""
     append_line(workspace.new_splittings(temperature), _line(pair, splitting))
@@ -125,13 +133,43 @@ def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
 
 def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str) -> None:
     """Write why the exact calculation of a pair gave no verdict."""
-    path = workspace.unfinished(temperature)
+    _append_row(workspace.unfinished(temperature), pair, {"reason": reason})
+
+
+def add_calculation(workspace: Workspace, temperature: str, pair: Pair, row: dict[str, Any]) -> None:
+    """Write what a calculation came to and cost, a row for each.
+
+    Parameters
+    ----------
+    workspace, temperature, pair
+        Of what.
+    row : dict
+        ``verdict``; ``quantum_splitting`` in ε and ``fidelity``, of double wells; ``images``, ``steps`` and
+        ``cpu_seconds``.
+    """
+    _append_row(workspace.calculations(temperature), pair, row)
+
+
+def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:
-        writer.writerow([*PAIR_COLUMNS, "reason"])
-    writer.writerow([pair.conf, float(pair.i), float(pair.j), reason])
+        writer.writerow([*PAIR_COLUMNS, *row])
+    writer.writerow([pair.conf, float(pair.i), float(pair.j), *row.values()])
     append_line(path, line.getvalue())
+
+
+def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
+    path = workspace.calculations(temperature)
+    columns = [*PAIR_COLUMNS, "verdict", "fidelity", "cpu_seconds"]
+    if not path.exists():
+        return pd.DataFrame(columns=columns).astype({"conf": np.int64, "i": float, "j": float, "cpu_seconds": float})
+    table = read_pair_list(path)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
+    return table
 
 
 def keys_with_result(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:

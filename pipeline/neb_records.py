@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from glass.tunnelling import Beyond, Profile
 from pipeline.errors import UserError
 from pipeline.files import append_line
 from pipeline.keys import Pair
@@ -13,25 +14,48 @@ from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
 _PROFILE = ("lengths", "energies", "slopes")
+_BEYOND = ("distances", "energies")
 
-SETTINGS = ("calculator", "hbar", "images", "force_tolerance")
-"""What of a record tells how the result was made."""
+SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance": None, "beyond_ends": "parabola"}
+"""What of a record tells how the result was made, and what it was where a record does not tell (None: unknown)."""
 
 
-def add_record(workspace: Workspace, temperature: str, record: dict[str, Any]) -> None:
-    """Add the record of a double well.
+def add_record(
+    workspace: Workspace,
+    temperature: str,
+    pair: Pair,
+    levels: tuple[float, float],
+    profile: Profile,
+    settings: dict[str, Any],
+) -> None:
+    """Add the record of a double well; the program's version is added.
 
     Parameters
     ----------
-    workspace, temperature
-        Where.
-    record : dict
-        ``conf``, ``i``, ``j``; ``levels``, the two lowest in ε; ``lengths`` in σ, ``energies`` in ε and ``slopes`` in
-        ε/σ of each image; and the ``SETTINGS``: calculator, ħ̃, images, force tolerance in ε/σ. The program's version is
-        added.
+    workspace, temperature, pair
+        Of what.
+    levels : tuple of float
+        The two lowest, in ε.
+    profile : Profile
+        V(x).
+    settings : dict
+        The ``SETTINGS`` and what else is to be known.
     """
-    line = json.dumps({**record, "program": __version__})
+    record = {**pair._asdict(), "levels": levels}
+    record |= {name: getattr(profile, name).tolist() for name in _PROFILE}
+    for side in ("before", "after"):
+        record[side] = {name: getattr(getattr(profile, side), name).tolist() for name in _BEYOND}
+    line = json.dumps({**record, **settings, "program": __version__})
     append_line(workspace.neb_paths(temperature, "jsonl"), line + "\n")
+
+
+def profile_of_record(record: dict[str, Any]) -> Profile | None:
+    """V(x); None for a record of 0.1, which does not tell how V went on beyond the ends."""
+    if "before" not in record:
+        return None
+    lengths, energies, slopes = (np.array(record[name]) for name in _PROFILE)
+    before, after = (Beyond(*(np.array(record[side][name]) for name in _BEYOND)) for side in ("before", "after"))
+    return Profile(lengths, energies, slopes, before, after)
 
 
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
@@ -61,9 +85,10 @@ def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]
     """Settings of earlier results that are not those of now: name to the values then; older records do not tell."""
     then: dict[str, list[Any]] = {}
     for record in records:
-        for name in SETTINGS:
-            if name in record and record[name] != settings[name] and record[name] not in then.get(name, []):
-                then.setdefault(name, []).append(record[name])
+        for name, otherwise in SETTINGS.items():
+            value = record.get(name, otherwise)
+            if value not in (None, settings[name], *then.get(name, [])):
+                then.setdefault(name, []).append(value)
     return then
 
 

@@ -46,9 +46,17 @@ class NebSettings(_Section):
     images: Annotated[int, Field(ge=5)] = 41
     force_tolerance: Positive = 2.0e-4
     max_steps: Annotated[int, Field(ge=1)] = 500
+    refine_below: Ceiling = 2.0
     sigma: Positive = 2.21e-10
     mass: Positive = 1.02e-25
     epsilon: Positive = 662.0
+
+
+class RearrangementSettings(_Section):
+    """Which double wells of a glass are one rearrangement."""
+
+    overlap: Annotated[float, Field(gt=0, le=1)] = 0.8
+    list_once: bool = False
 
 
 class Settings(_Section):
@@ -61,6 +69,7 @@ class Settings(_Section):
     classifier: TrainingSettings = TrainingSettings()
     predictor: TrainingSettings = TrainingSettings()
     neb: NebSettings = NebSettings()
+    rearrangements: RearrangementSettings = RearrangementSettings()
     pretraining: list[Annotated[str, Field(pattern=r"^\d*\.?\d+$")]] = []
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_split: Literal["pair", "glass"] = "pair"
@@ -69,7 +78,7 @@ class Settings(_Section):
     processes: Annotated[int, Field(ge=1)] | None = None
     figures: Annotated[list[Literal["png", "pdf", "svg"]], Field(min_length=1)] = ["png"]
 
-    @field_validator("pairs", "classify", "classifier", "predictor", "neb", mode="before")
+    @field_validator("pairs", "classify", "classifier", "predictor", "neb", "rearrangements", mode="before")
     @classmethod
     def _empty_section(cls, section: Any) -> Any:
         return {} if section is None else section

@@ -62,6 +62,10 @@ class Workspace:
         """Pairs whose exact calculation gave no verdict."""
         return self.neb(temperature) / "unfinished.csv"
 
+    def calculations(self, temperature: str) -> Path:
+        """What each exact calculation came to and cost."""
+        return self.neb(temperature) / "calculations.csv"
+
     def neb_files(self, temperature: str) -> list[Path]:
         """All that says which pairs are calculated."""
         return [self.non_dw(temperature), *self.splittings(temperature), self.unfinished(temperature)]
@@ -143,6 +147,12 @@ class Workspace:
     def neb_paths(self, temperature: str, kind: str) -> Path:
         """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
         return self._output_of(temperature) / f"neb_paths.{kind}"
+
+    def calculated_double_wells(self, temperature: str) -> Path:
+        return self._output_of(temperature) / "double_wells.csv"
+
+    def rearrangements(self, temperature: str) -> Path:
+        return self._output_of(temperature) / "rearrangements.png"
 
     def rounds(self, temperature: str, kind: str) -> Path:
         """``kind``: ``csv`` or ``png``."""

@@ -6,8 +6,9 @@ from oscillator_basis import HBAR, in_oscillator_basis
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
+from glass.double_well import profile_of
 from glass.path import find_path
-from glass.tunnelling import Profile, lowest_levels
+from glass.tunnelling import lowest_levels
 
 HEIGHT, HALF, BEND, STIFF = 0.02, 0.2, 2.0, 400.0
 
@@ -27,20 +28,22 @@ def splitting(images=41, tolerance=2e-4):
     path = find_path([valley] * images, line, tolerance, 2000)
     assert path.converged
     assert path.third_minimum is None
-    low, high = lowest_levels(Profile(path.lengths, path.energies, path.slopes), HBAR)
+    low, high = lowest_levels(profile_of(path, (valley, valley), HBAR), HBAR)
     return high - low
 
 
 def exact_splitting():
-    """The quartic over the parabola's arc length, with parabolas outside, in another basis."""
+    """The quartic over the parabola's arc length, outside the energy on the line y = BEND HALF², in another basis."""
     x = np.linspace(-HALF, HALF, 401)
     arc = np.array([quad(lambda u: np.hypot(1, 2 * BEND * u), 0, end)[0] for end in x])
     inside = CubicSpline(arc, HEIGHT * ((x / HALF) ** 2 - 1) ** 2)
-    curvature = 8 * HEIGHT / HALF**2 / (1 + (2 * BEND * HALF) ** 2)
+
+    def on_line(beyond):
+        return valley(np.array([[HALF + beyond, BEND * HALF**2, 0]]))[0]
 
     def potential(s):
         beyond = np.maximum(np.abs(s) - arc[-1], 0)
-        return np.where(beyond > 0, 0.5 * curvature * beyond**2, inside(np.clip(s, arc[0], arc[-1])))
+        return np.where(beyond > 0, np.vectorize(on_line)(beyond), inside(np.clip(s, arc[0], arc[-1])))
 
     return np.diff(in_oscillator_basis(potential, HBAR, np.sqrt(2 * HEIGHT) / HALF))[0]
 

@@ -47,15 +47,16 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     saddle = max(image.get_potential_energy() for image in images)
     height = saddle - start.get_potential_energy()
     assert ours.band.energies.max() - ours.band.energies[0] == pytest.approx(height, rel=0.03)
-    settings = read_settings(calculated / "config.yaml").neb
+    settings = read_settings(calculated / "config.yaml")
     exact = examine(
         start,
         end,
         calculator,
-        images=settings.images,
-        tolerance=settings.force_tolerance,
-        max_steps=settings.max_steps,
-        hbar=hbar_of(settings),
+        images=settings.neb.images,
+        tolerance=settings.neb.force_tolerance,
+        max_steps=settings.neb.max_steps,
+        hbar=hbar_of(settings.neb),
+        refine_below=settings.neb.refine_below * settings.tls_threshold,
     )
     assert exact.levels[1] - exact.levels[0] == pytest.approx(neb.iloc[0]["quantum_splitting"], rel=1e-12)
 
@@ -119,7 +120,7 @@ def test_non_dw_pairs_of_the_paper_are_non_dw(data, real_pair):
             job = real_pair(i, j)
         except KeyError:
             continue
-        _, verdict = calculate(job, NebSettings(), calculator)
+        verdict = calculate(job, NebSettings(), calculator).verdict
         told[i, j] = verdict.kind, verdict.reason[:23]
     assert told == {
         (0.2044810139, 0.2046749726): ("non-DW", "a third minimum on the "),
@@ -136,7 +137,7 @@ REAL_DOUBLE_WELLS = [(0.2045373614, 0.2045442096), (0.2046289992, 0.2046388182)]
 def real_splitting(real_pair):
     @cache
     def splitting(pair, settings):
-        low, high = calculate(real_pair(*pair), NebSettings(**dict(settings)), calculator)[1].levels
+        low, high = calculate(real_pair(*pair), NebSettings(**dict(settings)), calculator).verdict.levels
         return high - low
 
     return splitting

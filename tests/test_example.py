@@ -64,7 +64,7 @@ def test_a_new_calculation_gives_the_answers(answers, is_dw):
     jobs, missing = jobs_of(WORK, T, some[PAIR_COLUMNS], SETTINGS)
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
-        _, verdict = calculate(job, SETTINGS.neb, calculator)
+        verdict = calculate(job, SETTINGS.neb, calculator).verdict
         if is_dw:
             assert verdict.levels[1] - verdict.levels[0] == pytest.approx(exact, rel=0.02)
         else:

@@ -34,7 +34,7 @@ def profile(one_well=False, levels=(300.001, 300.002)):
     lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
     energies = 300 + 0.01 * np.sin(np.pi * lengths / 1.2) ** 2
     return neb_plots.NebProfile(
-        Pair(7, 0.2618182880, 0.2619687696), lengths, energies, x, 300 + 0.01 * x**2, levels, one_well
+        Pair(7, 0.2618182880, 0.2619687696), lengths, energies, x, 300 + 0.01 * x**2, levels, one_well, "full"
     )
 
 
@@ -46,6 +46,7 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
         "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs"),
         "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs"),
         "rounds": neb_plots.rounds(*counts, "the rounds"),
+        "overlaps": neb_plots.overlaps(np.arange(50), 0.8, "the pairs"),
     }
 
 
@@ -149,7 +150,7 @@ def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("path length x (σ)", "V − min V (ε)")
     drawn = lines(ax)
     np.testing.assert_allclose(drawn["images"].get_ydata(), one.energies - 300)
-    np.testing.assert_allclose(drawn["V between the images, parabolas outside"].get_ydata(), one.potential - 300)
+    np.testing.assert_allclose(drawn["V along the path, straight on outside"].get_ydata(), one.potential - 300)
     assert drawn["level E₀"].get_ydata()[0] == pytest.approx(0.001)
     assert drawn["level E₁"].get_ydata()[0] == pytest.approx(0.002)
 

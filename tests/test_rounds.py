@@ -89,5 +89,5 @@ def test_a_damaged_table_of_rounds_is_named(root, content):
     ],
 )
 def test_a_round_says_whether_going_on_pays(tls, chance, says):
-    row = pd.Series({"round": 1, "tls": tls, "nebs": 30, "random_tls_per_neb": chance})
+    row = pd.Series({"round": 1, "tls": tls, "distinct_tls": tls, "nebs": 30, "random_tls_per_neb": chance})
     assert says in does_it_pay(row)

@@ -1,15 +1,17 @@
 """The exact calculation as a script: a verdict for every pair asked for, files that grow, what it says and refuses."""
 
 import shutil
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
 from matplotlib.image import imread
-from neb_glass import T, minima, pairs_of, results
+from neb_glass import SETTINGS, T, minima, pairs_of, results
 from steps import done, refused
 
+from glass.double_well import Verdict
 from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
 from pipeline.neb_files import read_neb_results, read_unfinished
 from pipeline.task import CLASSIFIER, PREDICTOR
@@ -88,6 +90,66 @@ def test_without_a_list_pairs_can_be_chosen_by_where_they_lie(glass):
     pairs = synthetic.read_pairs(glass, T).set_index(["conf", "i", "j"])
     near = pairs.loc[told(glass), "nearest_between"]
     assert sorted(near >= 1) == [False, True, True, True]
+
+
+# Screened and refined
+def double_wells(root, temperature=T):
+    path = Workspace(root).calculated_double_wells(temperature)
+    return pd.read_csv(path, float_precision="round_trip", keep_default_na=False)
+
+
+def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass):
+    threshold, twice = 0.006, 0.012
+    config = SETTINGS.replace("images: 15", "images: 31") + f"tls_threshold: {threshold}\n"
+    (glass / "config.yaml").write_text(config)
+    said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    first = double_wells(glass)
+    full = first["fidelity"] == "full"
+    assert full.any()
+    assert not full.all()
+    np.testing.assert_array_equal(full, first["quantum_splitting"] <= twice)
+    assert said.count(", full") == full.sum()
+    assert f"{(~full).sum()} of them only screened" in said
+    assert "1 pairs to calculate" in done("run_neb", glass, "--refine", 1)
+    assert (double_wells(glass)["fidelity"] == "full").sum() == full.sum() + 1
+    done("run_neb", glass, "--refine", 100)
+    refined = double_wells(glass)
+    costs = pd.read_csv(Workspace(glass).calculations(T), keep_default_na=False)
+    assert (refined["fidelity"] == "screened").sum() == (costs["verdict"][-len(first) :] == "unfinished").sum() <= 1
+    both = first.merge(refined, on=["conf", "i", "j"])
+    assert len(both) == len(first) == len(refined)
+    change = np.abs(np.log(both["quantum_splitting_x"] / both["quantum_splitting_y"]))
+    assert (change[both["fidelity_x"] == "full"] == 0).all()
+    assert change.max() < 0.15
+    assert costs[costs["fidelity"] == "screened"]["images"].isin((11, 21)).all()
+    assert (costs[costs["fidelity"] == "full"]["images"] == 31).all()
+    assert (costs["cpu_seconds"] > 0).all()
+
+
+def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calculated):
+    wells = double_wells(calculated)
+    pair = wells[wells["fidelity"] == "screened"].iloc[0]
+    with mock.patch("pipeline.exact.examine", return_value=Verdict("non-DW", "refuted")):
+        said = done("run_neb", calculated, "--refine", 1)
+    assert "non-DW: refuted" in said
+    neb = read_neb_results(Workspace(calculated), T)
+    verdicts = neb[(neb["i"] == pair["i"]) & (neb["j"] == pair["j"])]["is_dw"]
+    assert verdicts.tolist() == [0]
+    assert len(double_wells(calculated)) == len(wells) - 1
+
+
+def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_forecast(glass):
+    (glass / "config.yaml").write_text(
+        "neb: {images: 11, force_tolerance: 1.0e-2, max_steps: 40}\nclassify: {max_delta_E: 0.5, max_distance: 4.0}\n"
+    )
+    pairs = synthetic.read_pairs(glass, T)
+    could_be = pairs[(pairs["Delta_E"] <= 0.5) & (pairs["total_displacement"] <= 4)]
+    least = could_be["nearest_between"].nlargest(110).min()
+    could_be = could_be[could_be["nearest_between"] >= least]
+    said = done("run_neb", glass, "--all", repr(float(least)))
+    assert sorted(told(glass)) == sorted(pairs_of(could_be))
+    assert f"forecast for the other {len(could_be) - 24}: " in said
+    assert "no new pairs" in done("run_neb", glass, "--all", repr(float(least)))
 
 
 def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):

@@ -27,9 +27,11 @@ def calculator(atoms):
     return SoftSpheres()
 
 def results():
-    return sum(len(path.read_text().splitlines()) for path in here.glob("NEB_calculations/T*/[!.]*"))
+    return sum(len(path.read_text().splitlines()) for path in here.glob("NEB_calculations/T*/[!.c]*"))
 """
-"""A calculator that waits once there are as many lines of results as the file ``at_most`` says, if there is one."""
+"""A calculator that waits once there are as many lines of results as the file ``at_most`` says, if there is one.
+
+Those of calculations.csv do not count."""
 
 
 @pytest.fixture

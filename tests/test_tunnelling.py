@@ -5,18 +5,37 @@ import pytest
 from oscillator_basis import HBAR, in_oscillator_basis
 
 from glass import tunnelling
-from glass.tunnelling import NotResolvedError, Profile, lowest_levels, reduced_hbar
+from glass.tunnelling import (
+    BEYOND,
+    REACH,
+    Beyond,
+    NotResolvedError,
+    Profile,
+    lowest_levels,
+    oscillator_lengths,
+    reduced_hbar,
+)
 
 
 class Potential:
-    """A formula in the place of a profile: x, V at two ends, and the curvatures from which the range follows."""
+    """A formula in the place of a profile; the grid ends so many quanta of a parabola above its ends."""
 
-    def __init__(self, formula, ends, curvatures):
-        self.formula, self.lengths, self.curvatures = formula, np.array(ends), curvatures
+    def __init__(self, formula, ends, curvature):
+        self.formula, self.lengths, self.curvature = formula, np.array(ends), curvature
         self.energies = formula(self.lengths)
 
     def __call__(self, x):
         return self.formula(x)
+
+    def ends_at(self, hbar, margin):
+        beyond = np.sqrt(2 * (0.1 + margin * hbar * np.sqrt(self.curvature)) / self.curvature)
+        return self.lengths[0] - beyond, self.lengths[-1] + beyond
+
+
+def beyond(formula, end, direction, length):
+    """Energies of a formula outside an end."""
+    distances = np.linspace(0, REACH * length, BEYOND + 1)
+    return Beyond(distances, formula(end + direction * distances))
 
 
 def double_well(height, half):
@@ -28,14 +47,14 @@ def double_well(height, half):
 
 
 def test_levels_of_a_harmonic_well_are_half_and_one_and_a_half_quanta():
-    well = Potential(lambda x: 0.5 * 0.9 * x**2, (0.0, 0.0), (0.9, 0.9))
+    well = Potential(lambda x: 0.5 * 0.9 * x**2, (0.0, 0.0), 0.9)
     quantum = HBAR * np.sqrt(0.9)
     np.testing.assert_allclose(lowest_levels(well, HBAR), [0.5 * quantum, 1.5 * quantum], rtol=1e-4)
 
 
 def test_levels_of_the_quartic_oscillator_are_the_published_ones():
     # −ψ″ + x⁴ψ = Eψ: 1.0603620905, 3.7996730298 (Bender and Orszag, Advanced Mathematical Methods, 1978)
-    well = Potential(lambda x: x**4, (-1.0, 1.0), (12.0, 12.0))
+    well = Potential(lambda x: x**4, (-1.0, 1.0), 12.0)
     np.testing.assert_allclose(lowest_levels(well, np.sqrt(2)), [1.0603620905, 3.7996730298], rtol=1e-4)
 
 
@@ -43,35 +62,60 @@ def test_levels_of_the_quartic_oscillator_are_the_published_ones():
 def test_a_double_well_splits_as_in_another_basis(height, half):
     formula, _ = double_well(height, half)
     exact = np.diff(in_oscillator_basis(formula, HBAR, np.sqrt(2 * height) / half))[0]
-    low, high = lowest_levels(Potential(formula, (-half, half), (8 * height / half**2,) * 2), HBAR)
+    low, high = lowest_levels(Potential(formula, (-half, half), 8 * height / half**2), HBAR)
     assert high - low == pytest.approx(exact, rel=0.01)
 
 
-def test_a_profile_of_images_continues_as_parabolas_and_splits_as_they_do():
+def profile_of_formula(formula, slope, ends, images=21):
+    """Images of a formula, and energies outside them as the exact calculation takes them."""
+    x = np.linspace(*ends, images)
+    inside = x - ends[0], formula(x), slope(x)
+    left, right = oscillator_lengths(*inside, HBAR)
+    return Profile(*inside, beyond(formula, ends[0], -1, left), beyond(formula, ends[1], 1, right))
+
+
+def test_a_profile_of_images_is_the_formula_also_outside_and_splits_as_it_does():
     height, half = 0.02, 0.15
     formula, slope = double_well(height, half)
-    x = np.linspace(-half, half, 21)
-    profile = Profile(x + half, formula(x), slope(x))
-    curvature = 8 * height / half**2
-    np.testing.assert_allclose(profile.curvatures, curvature, rtol=0.02)
-
-    def continued(place):
-        beyond = np.maximum(np.abs(place) - half, 0)
-        return np.where(beyond > 0, 0.5 * curvature * beyond**2, formula(place))
-
+    profile = profile_of_formula(formula, slope, (-half, half))
+    left, right = profile.ends_at(HBAR, 5.0)
+    assert left < 0
+    assert right > 2 * half
+    x = np.linspace(left, right, 333)
+    np.testing.assert_allclose(profile(x), formula(x - half), atol=0.002 * height, rtol=0.002)
     low, high = lowest_levels(profile, HBAR)
-    exact = np.diff(in_oscillator_basis(continued, HBAR, np.sqrt(2 * height) / half))[0]
-    assert high - low == pytest.approx(exact, rel=0.02)
-    between = np.linspace(-half, half, 333)
-    np.testing.assert_allclose(profile(between + half), formula(between), atol=0.002 * height)
+    exact = np.diff(in_oscillator_basis(formula, HBAR, np.sqrt(2 * height) / half))[0]
+    assert high - low == pytest.approx(exact, rel=0.01)
+
+
+def test_the_oscillator_length_is_that_of_a_parabola():
+    """V = ½ k x² has l = √ħ̃ / k^¼, and its quantum is ħ̃ √k."""
+    curvature, half = 1.3, 0.4
+    x = np.linspace(0, 2 * half, 81)
+    from_end = half - np.abs(x - half)
+    profile = x, 0.5 * curvature * from_end**2, curvature * from_end * np.sign(half - x)
+    for length in oscillator_lengths(*profile, HBAR):
+        assert length == pytest.approx(np.sqrt(HBAR) / curvature**0.25, rel=1e-3)
+
+
+def test_a_grid_ends_where_the_action_is_reached():
+    """V = ½ k s²: above the height 0, ∫ √k s ds = ½ √k s²."""
+    curvature = 1.3
+    outside = beyond(lambda s: 0.5 * curvature * s**2, 0, 1, 0.1)
+    for distance in (0.2, 1.5):  # within the energies given, and far outside
+        action = 0.5 * np.sqrt(curvature) * distance**2
+        assert outside.reaches(0.0, action) == pytest.approx(distance, abs=2e-3)
+        assert outside.reaches(0.01, action) > distance
 
 
 def test_the_splitting_does_not_depend_on_which_end_is_first():
     x = np.linspace(0, 0.4, 15)
     energies = 0.02 * np.sin(np.pi * x / 0.4) ** 2 + 0.004 * (1 - np.cos(np.pi * x / 0.4)) / 2
     slopes = 0.02 * np.pi / 0.4 * np.sin(2 * np.pi * x / 0.4) + 0.002 * np.pi / 0.4 * np.sin(np.pi * x / 0.4)
-    one = lowest_levels(Profile(x, energies, slopes), HBAR)
-    other = lowest_levels(Profile(x, energies[::-1], -slopes[::-1]), HBAR)
+    distances = np.linspace(0, 0.4, 9)
+    before, after = (Beyond(distances, end + 0.5 * k * distances**2) for end, k in ((0.0, 1.2), (0.004, 2.0)))
+    one = lowest_levels(Profile(x, energies, slopes, before, after), HBAR)
+    other = lowest_levels(Profile(x, energies[::-1], -slopes[::-1], after, before), HBAR)
     np.testing.assert_allclose(one, other, rtol=1e-8)
 
 
@@ -79,12 +123,24 @@ def test_a_grid_too_coarse_for_the_splitting_is_noticed(monkeypatch):
     monkeypatch.setattr(tunnelling, "POINTS", 16)
     formula, _ = double_well(0.05, 0.2)
     with pytest.raises(NotResolvedError, match="not converged"):
-        lowest_levels(Potential(formula, (-0.2, 0.2), (10.0, 10.0)), HBAR)
+        lowest_levels(Potential(formula, (-0.2, 0.2), 10.0), HBAR)
 
 
-def test_an_end_that_does_not_confine_is_refused():
+def test_an_end_that_is_no_minimum_is_refused():
     with pytest.raises(NotResolvedError, match="use more images"):
-        lowest_levels(Profile(np.array([0.0, 0.1, 0.2]), np.array([0.0, -0.01, 0.0]), np.zeros(3)), HBAR)
+        oscillator_lengths(np.array([0.0, 0.1, 0.2]), np.array([0.0, -0.01, 0.0]), np.zeros(3), HBAR)
+
+
+@pytest.mark.parametrize(
+    ("energies", "says"),
+    [
+        ([0, 0.01, 0.02, -0.01, 0.03], "the well is deeper there"),
+        ([0, 0.01, 0.02, 0.025, 0.024], "does not rise high enough"),
+    ],
+)
+def test_an_end_that_does_not_confine_is_refused(energies, says):
+    with pytest.raises(NotResolvedError, match=says):
+        Beyond(np.linspace(0, 0.4, 5), np.array(energies)).reaches(0.1, 0.3)
 
 
 def test_reduced_hbar_is_that_of_the_paper():
