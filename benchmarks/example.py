@@ -1,12 +1,12 @@
 """The example that ships: made anew, or its list judged against the answers that are kept apart.
 
-python -m benchmarks.example make DIR     glasses, and the exact calculation of every pair under step 2's ceilings
-                                          (ten minutes on two cores); what is there already is not made again
+python -m benchmarks.example make DIR     glasses and exact calculations in DIR, the example itself in DIR/example;
+                                          hours on two cores; what is there already is not made again
 python -m benchmarks.example judge DIR [--picture FILE.png]
                                           after steps 0 to 4: how many TLS the top of the list holds
 
-A random part of the exact results becomes the pretraining sets, another the NEB results of a first round; the rest are
-the answers, NEB_calculations/answers/.
+Of most glasses only labelled rows ship, as pretraining sets. LOOP glasses ship with their minima; no row comes from
+them, and the exact results of all their pairs under step 2's ceilings are the answers, NEB_calculations/answers/.
 """
 
 import argparse
@@ -21,10 +21,11 @@ import pandas as pd
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
+from MLmodel.rearrangements import REARRANGEMENT, count_tls, read_double_wells
 from MLmodel.tables import read_batches
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
-from pipeline.neb_files import read_neb_results, read_unfinished, write_neb_results
+from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
@@ -32,9 +33,19 @@ from pipeline.workspace import Workspace
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "example"
 T = "0.12"
-GLASSES = ("--n-particles", "200", "--glasses", "10", "--quenches", "1200")
-PRETRAINING, FIRST_ROUND = 0.2, 0.05
-"""Parts of the exact results."""
+GLASSES = ["--n-particles", "150", "--glasses", "60", "--quenches", "2500", "--sampling-temperature", "0.08"]
+
+NEAR = 0.8
+"""Of glasses that ship as rows, all pairs with at least this nearest_between are calculated, …"""
+
+FAR = 60
+"""… and so many others of each."""
+
+LOOP = (0,)
+"""Glasses that ship with their minima."""
+
+FOLDS = 5
+"""The other glasses are dealt into so many folds."""
 
 SETTINGS = Settings()
 
@@ -43,22 +54,22 @@ def make(work: Workspace) -> None:
     """Simulate, calculate and divide."""
     run("simulate_glass.py", work, "-T", T, *GLASSES)
     run("step0_collect.py", work, "-T", T)
-    answers = answers_of(work)
-    if answers.splittings(T):
-        print(f"{answers.neb(T)}: is there, not made again")
-        return
-    pairs = pairs_under_ceilings(work)
-    listed = work.neb(T) / "all pairs.csv"
-    with atomic_write(listed) as part:
-        pairs[PAIR_COLUMNS].to_csv(part, index=False)
-    run("run_neb.py", work, "-T", T, "--pairs", str(listed))
-    divide(work, answers)
-    listed.unlink()
+    calculate(work, "rows", rows_to_calculate(work))
+    calculate(work, "answers", pairs_under_ceilings(work).query("conf in @LOOP"))
+    ship(work, Workspace(work.root / "example"))
 
 
 def run(script: str, work: Workspace, *arguments: str) -> None:
     """Run a script of the project."""
     subprocess.run([sys.executable, ROOT / script, "--workspace", work.root, *arguments], check=True)
+
+
+def calculate(work: Workspace, name: str, pairs: pd.DataFrame) -> None:
+    """Exact results of these pairs; those that are there already are not calculated again."""
+    listed = work.root / f"{name}.csv"
+    with atomic_write(listed) as part:
+        pairs[PAIR_COLUMNS].to_csv(part, index=False)
+    run("run_neb.py", work, "-T", T, "--pairs", str(listed))
 
 
 def answers_of(work: Workspace) -> Workspace:
@@ -72,6 +83,11 @@ class AnswersWorkspace(Workspace):
     def neb(self, temperature: str) -> Path:
         """Folder of one temperature."""
         return super().neb(temperature).parent / "answers" / f"T{temperature}"
+
+
+def glasses_of(work: Workspace) -> pd.DataFrame:
+    """``glasses.csv``: conf, use (rows or loop), fold of those that ship as rows, and what is known of each."""
+    return pd.read_csv(work.root / "glasses.csv")
 
 
 def copy_with_tables(example: Path, target: Path) -> Workspace:
@@ -89,28 +105,71 @@ def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:
     return pairs[under]
 
 
-def divide(work: Workspace, answers: Workspace) -> None:
-    """Share out the exact results; the files of the workspace are left with those of the first round."""
-    neb = read_neb_results(work, T).sort_values(PAIR_COLUMNS).sample(frac=1, random_state=SETTINGS.seed)
-    first, second = (int(len(neb) * part) for part in (PRETRAINING, PRETRAINING + FIRST_ROUND))
-    pretraining = join_to_tables(neb.iloc[:first][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
-    pretraining = pretraining.sort_values(PAIR_COLUMNS, ignore_index=True)
+def rows_to_calculate(work: Workspace) -> pd.DataFrame:
+    """The near pairs of every glass, and FAR others of each."""
+    pairs = pairs_under_ceilings(work)
+    near = pairs["nearest_between"] >= NEAR
+    far = pairs[~near].sample(frac=1, random_state=SETTINGS.seed).groupby("conf").head(FAR)
+    return pd.concat([pairs[near], far])
+
+
+def ship(work: Workspace, example: Workspace) -> None:
+    """Write the example: rows of most glasses, minima and answers of the others."""
+    shutil.rmtree(example.root, ignore_errors=True)
+    neb = read_neb_results(work, T).sort_values(PAIR_COLUMNS, ignore_index=True)
+    in_loop = neb["conf"].isin(LOOP)
+    rows = join_to_tables(neb[~in_loop][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
+    rows = rows.sort_values(PAIR_COLUMNS, ignore_index=True)
     for task, table in (
-        (CLASSIFIER, pretraining.drop(columns=QS)),
-        (PREDICTOR, pretraining[pretraining[DW] == 1].drop(columns=DW).reset_index(drop=True)),
+        (CLASSIFIER, rows.drop(columns=QS)),
+        (PREDICTOR, rows[rows[DW] == 1].drop(columns=DW).reset_index(drop=True)),
     ):
-        with atomic_write(work.pretraining(task, T)) as part:
+        with atomic_write(example.pretraining(task, T)) as part:
             table.to_feather(part)
-    write_neb_results(work, T, neb.iloc[first:second].sort_values(PAIR_COLUMNS))
-    write_neb_results(answers, T, neb.iloc[second:].sort_values(PAIR_COLUMNS))
-    unfinished = read_unfinished(work, T).sort_values(PAIR_COLUMNS)
-    with atomic_write(work.unfinished(T)) as part:
-        unfinished.to_csv(part, index=False)
-    for kind in ("jsonl", "png", "csv"):
-        work.neb_paths(T, kind).unlink(missing_ok=True)  # they show the answers
-    print(f"exact results: {len(neb)}; pretraining sets {first}, first round {second - first}, the rest answers")
-    print(f"double wells: {(neb[DW] == 1).sum()}, TLS: {(neb[QS] < SETTINGS.tls_threshold).sum()}")
-    print(f"unfinished: {len(unfinished)}")
+    answers = answers_of(example)
+    for conf in LOOP:
+        shutil.copytree(work.glass(T, conf), example.glass(T, conf))
+        example.transitions(T, conf).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(work.transitions(T, conf), example.transitions(T, conf))
+    write_neb_results(answers, T, neb[in_loop])
+    for table, path in (
+        (read_unfinished(work, T), answers.unfinished(T)),
+        (read_calculations(work, T), answers.calculations(T)),
+    ):
+        with atomic_write(path) as part:
+            table[table["conf"].isin(LOOP)].sort_values(PAIR_COLUMNS).to_csv(part, index=False)
+    summary = summary_of(work, neb)
+    with atomic_write(example.root / "glasses.csv") as part:
+        summary.to_csv(part, index=False)
+    wells = read_double_wells(work, T)
+    for use, some in summary.groupby("use"):
+        counted = count_tls(wells[wells["conf"].isin(some["conf"])], SETTINGS.tls_threshold)
+        print(
+            f"{use}: {len(some)} glasses, {some['pairs'].sum()} pairs, {some['double_wells'].sum()} double wells, ",
+            end="",
+        )
+        print(f"{counted}, in {(some['tls'] > 0).sum()} of the glasses")
+    print(
+        f"{example.root}: {sum(path.stat().st_size for path in example.root.rglob('*') if path.is_file()) / 1e6:.1f} MB"
+    )
+
+
+def summary_of(work: Workspace, neb: pd.DataFrame) -> pd.DataFrame:
+    """What ``glasses.csv`` says of each glass; the folds are dealt out in the order of the TLS."""
+    wells = read_double_wells(work, T)
+    tls = wells[wells[QS] < SETTINGS.tls_threshold]
+    table = pd.DataFrame({"conf": sorted(work.glasses(T))}).set_index("conf")
+    table["minima"] = [len(list(work.glass(T, conf).iterdir())) for conf in table.index]
+    table["pairs"] = neb.groupby("conf").size()
+    table["double_wells"] = neb.groupby("conf")[DW].sum()
+    table["tls"] = tls.groupby("conf").size()
+    table["distinct_tls"] = tls.groupby("conf")[REARRANGEMENT].nunique()
+    table = table.fillna(0).astype(int).reset_index()
+    table.insert(1, "use", np.where(table["conf"].isin(LOOP), "loop", "rows"))
+    order = table[table["use"] == "rows"].sort_values(["tls", "double_wells", "conf"], ascending=False)["conf"]
+    folds = dict(zip(order, np.arange(len(order)) % FOLDS + 1, strict=True))
+    table.insert(2, "fold", table["conf"].map(folds).astype("Int64"))
+    return table
 
 
 def judge(work: Workspace, picture: Path | None) -> None:

@@ -81,7 +81,7 @@ def verdicts(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.DataF
         calculate, settings=SETTINGS.neb, make_calculator=find_calculator(SETTINGS.neb.calculator, work.root)
     )
     with worker_pool(SETTINGS.cores) as workers:
-        found = [verdict for _, verdict in workers.results(function, jobs, in_order=True)]
+        found = [one.verdict for one in workers.results(function, jobs, in_order=True)]
     return pairs.assign(kind=[one.kind for one in found], reason=[one.reason for one in found])
 
 

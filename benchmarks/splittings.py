@@ -82,7 +82,7 @@ def calculate_some(
     rows: list[dict[str, object]] = []
     with worker_pool(settings.cores) as workers:
         verdicts = workers.results(function, jobs, in_order=True)
-        for (job, verdict), predicted in zip(verdicts, listed[QS], strict=True):
+        for (job, verdict, _), predicted in zip(verdicts, listed[QS], strict=True):
             if "is no minimum" in verdict.reason:
                 passed_over += 1
                 continue

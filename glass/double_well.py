@@ -123,13 +123,13 @@ def examine(
             reason = f"the {end_point} is no minimum: force {force:.2g} ε/σ on a particle; relax it"
             return Verdict("unfinished", reason)
     for band in refined_paths(potentials, line, tolerance, max_steps):
-        verdict = _verdict(band, (potentials[0], potentials[-1]), hbar, full=len(band.positions) == images)
+        verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full=len(band.positions) == images)
         if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
             break
     return verdict
 
 
-def _verdict(band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool) -> Verdict:
+def verdict_of(band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool) -> Verdict:
     """What one band says."""
     if band.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", band)

@@ -107,7 +107,7 @@ def calculate(
     """
     started = time.process_time()
     try:
-        start, end = (_atoms(path) for path in job.files)
+        start, end = (read_atoms(path) for path in job.files)
         check_one_glass(job, start, end)
         verdict = examine(
             start,
@@ -143,7 +143,8 @@ def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
     return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")
 
 
-def _atoms(path: Path) -> Atoms:
+def read_atoms(path: Path) -> Atoms:
+    """A minimum as ASE Atoms, its diameters in ``arrays["diameters"]``; raises MinimumError naming the file."""
     try:
         minimum = read_minimum(path)
     except MinimumError as error:

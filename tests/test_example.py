@@ -6,13 +6,14 @@ import pytest
 from soft_sphere_atoms import make_atoms
 from steps import ROOT
 
-from benchmarks.example import T, answers_of
+from benchmarks.example import EXAMPLE, LOOP, T, answers_of, glasses_of
 from glass.soft_spheres import calculator
 from MLmodel.labels import read_pretraining
+from MLmodel.rearrangements import sort_pairs
 from pipeline.exact import calculate, jobs_of
 from pipeline.keys import PAIR_COLUMNS, pair_keys
 from pipeline.minimum_files import energy_in_name, read_minimum
-from pipeline.neb_files import read_neb_results
+from pipeline.neb_files import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
@@ -32,30 +33,57 @@ def classifier_set():
     return read_pretraining(WORK.pretraining(CLASSIFIER, T), CLASSIFIER)
 
 
-def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name():
-    paths = [path for folder in WORK.glasses(T).values() for path in folder.iterdir()]
-    assert len(paths) > 300
-    for path in paths:
-        minimum = read_minimum(path)
-        atoms = make_atoms(minimum.positions, minimum.diameters, minimum.box)
-        assert abs(atoms.get_potential_energy() / len(atoms) - energy_in_name(path)) < 1e-10
-        assert np.linalg.norm(atoms.get_forces()) < 1e-4
+@pytest.fixture(scope="module")
+def predictor_set():
+    return read_pretraining(WORK.pretraining(PREDICTOR, T), PREDICTOR)
 
 
-def test_it_is_as_large_as_a_first_try_needs(answers, classifier_set):
-    splittings = read_pretraining(WORK.pretraining(PREDICTOR, T), PREDICTOR)[QS]
-    taught = len(classifier_set)
-    all_splittings = pd.concat([splittings, answers[QS].dropna()])
-    assert taught + len(answers) > 3000
-    assert len(all_splittings) > 300
-    assert (all_splittings < SETTINGS.tls_threshold).sum() >= 5
-    assert (classifier_set[DW] == 1).sum() == len(splittings)
+@pytest.fixture(scope="module")
+def glasses():
+    return glasses_of(WORK).set_index("conf")
 
 
-def test_no_answer_is_taught(answers, classifier_set):
-    answered = pair_keys(answers, SETTINGS.ij_decimals)
-    taught = pair_keys(classifier_set, SETTINGS.ij_decimals)
-    assert answered.merge(taught).empty
+def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(glasses):
+    folders = WORK.glasses(T)
+    assert sorted(folders) == sorted(LOOP) == glasses.index[glasses["use"] == "loop"].tolist()
+    for conf, folder in folders.items():
+        paths = list(folder.iterdir())
+        assert len(paths) == glasses.loc[conf, "minima"]
+        for path in paths:
+            minimum = read_minimum(path)
+            atoms = make_atoms(minimum.positions, minimum.diameters, minimum.box)
+            assert abs(atoms.get_potential_energy() / len(atoms) - energy_in_name(path)) < 1e-10
+            assert np.linalg.norm(atoms.get_forces()) < 1e-4
+
+
+def test_it_is_large_enough_to_prove_something_and_small_enough_to_ship(glasses):
+    loop = glasses["use"] == "loop"
+    assert loop.sum() >= 4
+    assert glasses["tls"].sum() >= 40
+    assert glasses["distinct_tls"].sum() >= 10
+    assert glasses.loc[loop, "tls"].sum() >= 12
+    assert (glasses.loc[loop, "tls"] > 0).sum() >= 3
+    assert sum(path.stat().st_size for path in EXAMPLE.rglob("*") if path.is_file()) <= 15e6
+
+
+def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, classifier_set, predictor_set):
+    tls = [part[part[QS] < SETTINGS.tls_threshold] for part in (answers, predictor_set)]
+    for column, rows in (
+        ("pairs", pd.concat([answers, classifier_set])),
+        ("double_wells", pd.concat([answers[answers[DW] == 1], predictor_set])),
+        ("tls", pd.concat(tls)),
+    ):
+        counted = rows.groupby("conf").size().reindex(glasses.index, fill_value=0)
+        assert counted.tolist() == glasses[column].tolist(), column
+    numbers = pd.Series(sort_pairs(WORK, T, tls[0], SETTINGS).numbers, tls[0].index)
+    distinct = numbers.groupby(tls[0]["conf"]).nunique()
+    assert distinct.tolist() == glasses["distinct_tls"].reindex(distinct.index).tolist()
+
+
+def test_no_row_comes_from_a_glass_of_the_loop(classifier_set, predictor_set):
+    for part in (classifier_set, predictor_set):
+        assert not part["conf"].isin(LOOP).any()
+    assert (classifier_set[DW] == 1).sum() == len(predictor_set)
 
 
 @pytest.mark.parametrize("is_dw", [0, 1])
@@ -64,8 +92,16 @@ def test_a_new_calculation_gives_the_answers(answers, is_dw):
     jobs, missing = jobs_of(WORK, T, some[PAIR_COLUMNS], SETTINGS)
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
-        verdict = calculate(job, SETTINGS.neb, calculator).verdict
+        verdict = calculate(job, SETTINGS.neb, calculator, SETTINGS.neb.refine_below * SETTINGS.tls_threshold).verdict
         if is_dw:
             assert verdict.levels[1] - verdict.levels[0] == pytest.approx(exact, rel=0.02)
         else:
             assert verdict.kind == "non-DW"
+
+
+def test_every_tls_has_all_images(answers):
+    calculated = read_calculations(answers_of(WORK), T)
+    keys = pair_keys(answers[answers[QS] < SETTINGS.tls_threshold], SETTINGS.ij_decimals)
+    fidelity = keys.merge(pair_keys(calculated, SETTINGS.ij_decimals).join(calculated["fidelity"]))["fidelity"]
+    assert len(fidelity) == len(keys)
+    assert (fidelity == "full").all()

@@ -1,0 +1,166 @@
+"""What it costs to find the TLS of some glasses: all images for every pair, screening first, or every near pair.
+
+python -m benchmarks.screening DIR [-T 0.12] [--least 0.8] --stages FILE.csv
+
+DIR is a workspace with minima that was taken through steps 0 to 4. All pairs of its list and all with at least this
+nearest_between are calculated exactly; FILE keeps what each band said and what it cost, so that a second run
+calculates none. Then the ways are replayed. Where there are fewer than ten TLS, the smallest twentieth of the
+splittings stands for them. Writes nothing into DIR.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightgbm import LGBMRegressor
+from sklearn.model_selection import GroupKFold, KFold
+
+from glass.double_well import potential_of, verdict_of
+from glass.path import refined_paths, straight_line
+from MLmodel.labels import join_to_tables
+from MLmodel.metrics import Array
+from MLmodel.picks import all_candidates
+from MLmodel.tables import feature_names
+from pipeline.exact import Job, find_calculator, hbar_of, jobs_of, read_atoms
+from pipeline.files import atomic_write
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.neb_files import read_pair_list
+from pipeline.progress import progress
+from pipeline.settings import Settings
+from pipeline.workers import worker_pool
+from pipeline.workspace import Workspace
+
+SETTINGS = Settings()
+FEW = 10
+"""With fewer TLS the smallest splittings stand for them, …"""
+
+SMALLEST = 0.05
+"""… this part of all double wells."""
+
+TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
+
+
+def main() -> None:
+    """Calculate what is missing, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("-T", "--temperature", default="0.12")
+    parser.add_argument("--least", type=float, default=0.8)
+    parser.add_argument("--stages", type=Path, required=True)
+    given = parser.parse_args()
+    work, T = Workspace(given.workspace), given.temperature
+    nothing = pair_keys(pd.DataFrame(columns=PAIR_COLUMNS, dtype=float), SETTINGS.ij_decimals)
+    listed = read_pair_list(work.predicted(T, "allpairs"))
+    ordered = all_candidates(work.pair_tables(T), SETTINGS.classify, nothing, given.least, listed, SETTINGS.ij_decimals)
+    if not given.stages.exists():
+        with atomic_write(given.stages) as part:
+            stages_of(work, T, ordered).to_csv(part, index=False)
+    stages = pd.read_csv(given.stages, float_precision="round_trip")
+    keys = pair_keys(ordered, SETTINGS.ij_decimals)
+    stages = keys.merge(pair_keys(stages, SETTINGS.ij_decimals).join(stages.drop(columns=PAIR_COLUMNS)), on=KEY_COLUMNS)
+    print(f"{len(stages)} pairs, {len(listed)} of them on the list: {stages['kind'].value_counts().to_dict()}")
+    report_errors(stages)
+    report_ways(stages, len(listed))
+    report_teaching(work, T, stages.assign(i=stages["low"] / 10**10, j=stages["high"] / 10**10))
+
+
+def stages_of(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.DataFrame:
+    """What each band of a pair said and cost; see :func:`stages_of_pair`."""
+    jobs, _ = jobs_of(work, temperature, pairs, SETTINGS)
+    function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, work.root))
+    with worker_pool(SETTINGS.cores) as workers:
+        return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
+
+
+def stages_of_pair(job: Job, make_calculator: Callable[..., Any]) -> dict[str, object]:
+    """One row: conf, i, j; after each band its splitting in ε and the CPU seconds so far; the verdict of the last."""
+    started = process_time()
+    start, end = (read_atoms(path) for path in job.files)
+    line = straight_line(start.positions, end.positions, start.cell.lengths(), SETTINGS.neb.images)
+    potentials = [potential_of(start, make_calculator) for _ in line]
+    row: dict[str, object] = dict(job.pair._asdict())
+    for k, band in enumerate(refined_paths(potentials, line, SETTINGS.neb.force_tolerance, SETTINGS.neb.max_steps)):
+        verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar_of(SETTINGS.neb), full=k == 2)
+        row[f"splitting_{k}"] = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
+        row[f"cpu_{k}"] = process_time() - started
+        row["kind"] = verdict.kind
+    return row
+
+
+def report_errors(stages: pd.DataFrame) -> None:
+    """Print how far coarse splittings are off, and which TLS they would have lost."""
+    wells = stages[stages["kind"] == "double well"]
+    exact, threshold = wells["splitting_2"], SETTINGS.tls_threshold
+    print("splitting of few images over that of all: median, spread in log10, smallest, largest")
+    for k, images in enumerate((11, 21)):
+        for name, some in (("all double wells", exact > 0), ("below 3 thresholds", exact < 3 * threshold)):
+            ratio = (wells[f"splitting_{k}"] / exact)[some].dropna()
+            numbers = f"{ratio.median():.3f}, {np.log10(ratio).std():.3f}, {ratio.min():.2f}, {ratio.max():.2f}"
+            print(f"  {images} images, {name} ({len(ratio)}): {numbers}")
+    tls = wells[exact < threshold]
+    for below in (1.0, 1.5, SETTINGS.neb.refine_below, 3.0):
+        lost = (screened(tls, below)["stage"] < 2).sum()
+        refined = (screened(wells, below)["stage"] == 2).mean()
+        print(f"neb.refine_below = {below:g}: {refined:.1%} of double wells refined; TLS lost: {lost} of {len(tls)}")
+
+
+def screened(stages: pd.DataFrame, below: float) -> pd.DataFrame:
+    """``stage`` at which screening stops with each pair, and its ``cpu``."""
+    stage = np.full(len(stages), 2)
+    for k in (1, 0):
+        stop = stages[f"splitting_{k}"] > below * SETTINGS.tls_threshold
+        over = stages[f"cpu_{k + 1}"].isna()
+        stage[(stop | over).to_numpy()] = k
+    cpu = stages[[f"cpu_{k}" for k in range(3)]].to_numpy()[np.arange(len(stages)), stage]
+    return pd.DataFrame({"stage": stage, "cpu": cpu}, index=stages.index)
+
+
+def report_ways(stages: pd.DataFrame, listed: int) -> None:
+    """Print the CPU time after which half, 90 % and all of what is looked for are found; pairs in the list's order."""
+    splitting = stages["splitting_2"].where(stages["kind"] == "double well")
+    wanted, what = splitting < SETTINGS.tls_threshold, "TLS"
+    if wanted.sum() < FEW:
+        wanted = splitting <= splitting.quantile(SMALLEST)
+        what = f"smallest {SMALLEST:.0%} of the splittings"
+    full = stages[[f"cpu_{k}" for k in range(3)]].max(axis=1)
+    quick = screened(stages, SETTINGS.neb.refine_below)["cpu"]
+    nearest = np.arange(len(stages))
+    print(f"CPU time in s to find half, 90 %, all of {wanted.sum()} ({what}); pairs and s in all")
+    for name, cpu, some in (
+        ("the list, all images", full, nearest < listed),
+        ("the list, screened", quick, nearest < listed),
+        ("the list, then all near pairs (--all), screened", quick, nearest >= 0),
+    ):
+        found, spent = np.cumsum(wanted[some].to_numpy()), np.cumsum(cpu[some].to_numpy())
+        at = [np.searchsorted(found, np.ceil(part * wanted.sum())) for part in (0.5, 0.9, 1.0)]
+        times = [f"{spent[k]:8.1f}" if k < len(spent) else "   never" for k in at]
+        print(f"  {name:50s}", *times, f"{len(spent):8d} {spent[-1]:8.1f}")
+
+
+def report_teaching(work: Workspace, temperature: str, stages: pd.DataFrame) -> None:
+    """Print how well a predictor that learnt coarse splittings predicts the full ones, beside one that learnt these."""
+    wells = stages[(stages["kind"] == "double well") & stages["splitting_0"].notna()]
+    table = join_to_tables(
+        wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]], work.pair_tables(temperature), SETTINGS.ij_decimals
+    )
+    features = [name for name in feature_names(table, "splitting_2") if name != "splitting_0"]
+    several = table["conf"].nunique() >= 5
+    folds = GroupKFold(5) if several else KFold(5, shuffle=True, random_state=0)
+    exact = np.log10(table["splitting_2"].to_numpy())
+    cut = "by glass" if several else "at random"
+    print(f"a predictor's rms error in log10 for {len(table)} double wells, five folds {cut}:")
+    for name, learnt in (("full", exact), ("11 images", np.log10(table["splitting_0"].to_numpy()))):
+        predicted: Array = np.empty(len(table))
+        for train, test in folds.split(table, groups=table["conf"]):
+            model = LGBMRegressor(**TREES).fit(table[features].iloc[train], learnt[train])
+            predicted[test] = model.predict(table[features].iloc[test])
+        print(f"  taught splittings of {name}: {np.sqrt(np.mean((predicted - exact) ** 2)):.4f}")
+
+
+if __name__ == "__main__":
+    main()
