@@ -44,10 +44,11 @@ def main() -> None:
 
 def worth(work: Workspace) -> None:
     """Print how well double wells are told from non-DW on glasses that were kept out."""
-    results = [read_neb_results(one, T)[[*PAIR_COLUMNS, DW]] for one in (work, answers_of(work))]
-    results.append(pd.read_feather(work.pretraining(CLASSIFIER, T))[[*PAIR_COLUMNS, DW]])
-    table = join_to_tables(pd.concat(results, ignore_index=True), work.pair_tables(T), 10)
-    features = feature_names(table, DW)
+    answers = read_neb_results(answers_of(work), T)[[*PAIR_COLUMNS, DW]]
+    rows = pd.read_feather(work.pretraining(CLASSIFIER, T))
+    features = feature_names(rows, DW)
+    joined = join_to_tables(answers, work.pair_tables(T), 10)
+    table = pd.concat([rows, joined[rows.columns]], ignore_index=True)
     glasses, wells = table["conf"].nunique(), table[DW].sum()
     print(f"{len(table)} pairs of {glasses} glasses, {wells} double wells; {FOLDS} folds by glass")
     print("                             AUC   av. precision   bal. accuracy   NEBs to 90 % of the double wells")
