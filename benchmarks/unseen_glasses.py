@@ -2,15 +2,16 @@
 
 python -m benchmarks.unseen_glasses [--seeds 3] [--picture FILE.png]
 
-The glasses that ship as rows are dealt into five folds, for the first seed as in example/glasses.csv. The models of steps
-1 and 3 are trained on four of them, and rank the pairs of the fifth as steps 2 and 4 do; beside them a list as published:
-one model of each kind, and no neighbourhood. Every pair from the top costs one NEB.
+The glasses that ship as rows are dealt into five folds, for the first seed as in example/glasses.csv. The models of
+steps 1 and 3 are trained on four of them, and rank the pairs of the fifth as steps 2 and 4 do; beside them a list as
+published: one model of each kind, and no neighbourhood. Every pair from the top costs one NEB.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,10 +31,7 @@ SETTINGS = Settings()
 LONGEST = 200
 """NEBs in the picture."""
 
-TREES = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
-
-List = Callable[[pd.DataFrame, pd.DataFrame, list[str]], Array]
-"""From labelled pairs and those of other glasses to the order in which the latter are calculated."""
+TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
 
 
 def main() -> None:
@@ -81,7 +79,7 @@ def labelled(work: Workspace) -> tuple[pd.DataFrame, dict[int, int]]:
 
 
 def dealt(folds: dict[int, int], seed: int) -> dict[int, int]:
-    """Other folds: glasses that lie beside each other in the order of the old ones change places."""
+    """Other folds of the same glasses, dealt out at random."""
     rng = np.random.default_rng(seed)
     glasses = rng.permutation(sorted(folds))
     return dict(zip(glasses.tolist(), (np.arange(len(glasses)) % FOLDS + 1).tolist(), strict=True))
@@ -110,8 +108,8 @@ def published_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str])
     """One model of each kind, without the neighbourhood."""
     columns = [name for name in features if name not in NEIGHBOURHOOD]
     wells = train[train[DW] == 1]
-    classifier = LGBMClassifier(**TREES, class_weight="balanced").fit(train[columns], train[DW])  # type: ignore[arg-type]
-    predictor = LGBMRegressor(**TREES)  # type: ignore[arg-type]
+    classifier = LGBMClassifier(**TREES, class_weight="balanced").fit(train[columns], train[DW])
+    predictor = LGBMRegressor(**TREES)
     predictor.fit(wells[columns], np.log10(wells[QS]), sample_weight=1 / wells[QS])
     chance = np.asarray(classifier.predict_proba(test[columns]))[:, 1]
     return ranked(chance, np.asarray(predictor.predict(test[columns])))
