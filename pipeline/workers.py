@@ -75,7 +75,10 @@ def worker_pool(count: int) -> Iterator[Workers]:
     others = set(multiprocess.active_children())
     counter = multiprocess.Value("q", 0)
     with multiprocess.Pool(count, _prepare, (counter,)) as pool:
-        yield Workers(pool, set(multiprocess.active_children()) - others, counter)
+        processes = set(multiprocess.active_children()) - others
+        for process in processes:
+            process.terminate = process.kill  # how the pool ends those that are at work
+        yield Workers(pool, processes, counter)
 
 
 _counter: Any = None
@@ -92,8 +95,10 @@ def count_steps(number: int) -> None:
 def _prepare(counter: Any) -> None:
     global _counter
     _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # To end is the parent's business: a worker that waits for work and dies of a signal to all of its group would take
+    # with it the lock of the queue, for which the parent then waits.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

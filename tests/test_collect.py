@@ -352,7 +352,12 @@ runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "group", "status", "left"),
-    [(signal.SIGINT, True, 130, 0), (signal.SIGTERM, False, 143, 0), (signal.SIGKILL, False, -9, 1)],
+    [
+        (signal.SIGINT, True, 130, 0),
+        (signal.SIGTERM, False, 143, 0),
+        (signal.SIGTERM, True, 143, 0),
+        (signal.SIGKILL, False, -9, 1),
+    ],
 )
 def test_a_run_that_is_ended_in_the_middle_of_a_table_leaves_whole_ones_only(tmp_path, sent, group, status, left):
     root = synthetic.make_workspace(tmp_path, glasses=2, n_minima=60)
