@@ -75,10 +75,11 @@ def worker_pool(count: int) -> Iterator[Workers]:
     others = set(multiprocess.active_children())
     counter = multiprocess.Value("q", 0)
     with multiprocess.Pool(count, _prepare, (counter,)) as pool:
-        processes = set(multiprocess.active_children()) - others
-        for process in processes:
-            process.terminate = process.kill  # how the pool ends those that are at work
-        yield Workers(pool, processes, counter)
+        try:
+            yield Workers(pool, set(multiprocess.active_children()) - others, counter)
+        finally:
+            for process in set(multiprocess.active_children()) - others:
+                process.terminate = process.kill  # how the pool ends those that are at work
 
 
 _counter: Any = None
