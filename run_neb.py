@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 
 from glass.tunnelling import Profile, in_one_well
-from MLmodel.labels import keys_in_pretraining
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
 from MLmodel.rearrangements import count_tls, read_double_wells, update_double_wells
@@ -160,7 +159,6 @@ def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame
     left = ~keys.duplicated().to_numpy() & ~among(keys, known)
     if given.pairs:
         return pairs[left], str(path)
-    left &= ~among(keys, keys_in_pretraining(work, temperature, decimals))
     random = given.top // 10 if given.random is None else given.random
     picked = top_and_random(pairs[left], given.top, random, (settings.seed, len(known)))  # another draw each round
     drawn = len(picked) - given.top

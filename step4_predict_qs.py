@@ -1,10 +1,11 @@
 """Step 4: predict the quantum splitting of all double wells and say which pairs to calculate next.
 
-Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/
+Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
-         output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs that stand in the NEB files
+         output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs whose answer is known, from the NEB
+         files or a pretraining set
 
-Stops at once if neither the double wells nor the model nor the NEB files changed since.
+Stops at once if neither the double wells nor the model nor these files changed since.
 """
 
 import tempfile
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.card import Card, read_card
+from MLmodel.labels import keys_in_pretraining, pretraining_paths
 from MLmodel.model import Model, check_features, find_card
 from MLmodel.rearrangements import each_once
 from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
@@ -61,7 +63,7 @@ def predict_one(command: Command, temperature: str) -> int:
     settings = command.settings
     once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
     record = made_from(
-        [double_wells, *work.neb_files(temperature)],
+        [double_wells, *work.neb_files(temperature), *pretraining_paths(work, temperature)],
         model=card.autogluon,
         ij_decimals=settings.ij_decimals,
         **once,
@@ -79,7 +81,8 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
     decimals = command.settings.ij_decimals
     model = Model(command.workspace, card)
     columns = [*PAIR_COLUMNS, QS, *(name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS))]
-    done = keys_with_result(command.workspace, card.temperature, decimals)
+    known = [read(command.workspace, card.temperature, decimals) for read in (keys_with_result, keys_in_pretraining)]
+    answered = pd.concat(known).drop_duplicates()
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
         csv_writer(all_pairs, columns) as write_all,
@@ -88,7 +91,7 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
         listed = 0
         for rows in _sorted_by_splitting(_predicted(model, double_wells, columns), spool, columns):
             write_all(rows)
-            new = rows[~among(pair_keys(rows, decimals), done)]
+            new = rows[~among(pair_keys(rows, decimals), answered)]
             if command.settings.rearrangements.list_once and listed < SHOWN_ONCE:
                 top = new.head(SHOWN_ONCE - listed)
                 top = each_once(command.workspace, card.temperature, top, command.settings)
@@ -123,7 +126,7 @@ def _sorted_by_splitting(
 def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> int:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs, which it counts."""
     threshold = command.settings.tls_threshold
-    for path, what in ((all_pairs, "double wells"), (new_pairs, "of them not calculated yet")):
+    for path, what in ((all_pairs, "double wells"), (new_pairs, "of them without an answer yet")):
         pairs = tls = 0
         for rows in read_csv_batches(path, [QS]):
             pairs += len(rows)

@@ -32,9 +32,14 @@ _LISTED = 5
 """Offending pairs or lines that a message names."""
 
 
+def pretraining_paths(workspace: Workspace, temperature: str) -> list[Path]:
+    """The pretraining sets of one temperature, of both models."""
+    return [path for task in (CLASSIFIER, PREDICTOR) for path in workspace.pretraining_sets(task, temperature)]
+
+
 def keys_in_pretraining(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
     """Keys of all pairs that stand in a pretraining set; each once."""
-    paths = [path for task in (CLASSIFIER, PREDICTOR) for path in workspace.pretraining_sets(task, temperature)]
+    paths = pretraining_paths(workspace, temperature)
     parts = [rows for path in paths for rows in read_batches(path, PAIR_COLUMNS)]
     none = pd.DataFrame(columns=PAIR_COLUMNS, dtype=float)
     return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()

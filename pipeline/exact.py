@@ -12,7 +12,7 @@ import pandas as pd
 from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 
-from glass.double_well import Verdict, examine
+from glass.double_well import Verdict, examine, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
 from pipeline.keys import Pair, minimum_names, pair_keys
@@ -109,6 +109,8 @@ def calculate(
     try:
         start, end = (read_atoms(path) for path in job.files)
         check_one_glass(job, start, end)
+        potential_of(start, make_calculator)(start.positions)  # to load or compile it is no cost of this pair
+        started = time.process_time()
         verdict = examine(
             start,
             end,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glass.tunnelling import Beyond, Profile
 from pipeline.errors import UserError
@@ -53,8 +54,8 @@ def profile_of_record(record: dict[str, Any]) -> Profile | None:
     """V(x); None for a record of 0.1, which does not tell how V went on beyond the ends."""
     if "before" not in record:
         return None
-    lengths, energies, slopes = (np.array(record[name]) for name in _PROFILE)
-    before, after = (Beyond(*(np.array(record[side][name]) for name in _BEYOND)) for side in ("before", "after"))
+    before, after = (Beyond(*_numbers(record[side], _BEYOND)) for side in ("before", "after"))
+    lengths, energies, slopes = _numbers(record, _PROFILE)
     return Profile(lengths, energies, slopes, before, after)
 
 
@@ -94,5 +95,13 @@ def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]
 
 def _is_complete(record: dict[str, Any]) -> bool:
     low, high = map(float, record["levels"])
-    images = np.array([record[name] for name in _PROFILE], float)
-    return low < high and images.ndim == 2 and images.shape[1] >= 3 and {*Pair._fields} <= {*record}
+    parts = [_numbers(record, _PROFILE)]
+    if "before" in record:
+        parts += [_numbers(record[side], _BEYOND) for side in ("before", "after")]
+    whole = all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
+    return low < high and whole and {*Pair._fields} <= {*record}
+
+
+def _numbers(record: dict[str, Any], names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Some entries of a record, one a row."""
+    return np.array([record[name] for name in names], float)

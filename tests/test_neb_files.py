@@ -1,13 +1,25 @@
 """Files that a user or another program writes: read as they are meant, or told in one line."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from glass.tunnelling import Beyond, Profile
 from pipeline.errors import UserError
 from pipeline.keys import Pair
-from pipeline.neb_files import add_non_dw, add_splitting, read_neb_results, read_pair_list, write_neb_results
-from pipeline.neb_records import add_record, changed_settings, read_records
+from pipeline.neb_files import (
+    add_calculation,
+    add_non_dw,
+    add_splitting,
+    read_calculations,
+    read_neb_results,
+    read_pair_list,
+    take_back_splitting,
+    write_neb_results,
+)
+from pipeline.neb_records import add_record, changed_settings, profile_of_record, read_records
 from pipeline.transitions import read_transitions, write_transitions
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
@@ -60,28 +72,63 @@ def test_transitions_that_are_written_are_read_back(tmp_path):
     assert read_transitions(tmp_path / "a.csv").to_numpy().tolist() == [[0.1, 0.2, 3], [0.2, 0.1, 1]]
 
 
-def record(conf=1, **settings):
-    profile = {name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")}
-    return {"conf": conf, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02], **profile, **settings}
+PROFILE = Profile(
+    np.array([0.0, 0.1, 0.3]),
+    np.array([2.0, 2.1, 2.05]),
+    np.array([0.0, 0.2, 0.0]),
+    Beyond(np.array([0.0, 0.2, 0.4]), np.array([2.0, 2.2, 2.7])),
+    Beyond(np.array([0.0, 0.3, 0.6]), np.array([2.05, 2.3, 2.9])),
+)
+SETTINGS = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+OF_0_1 = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
+    name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")
+}
 
 
 def test_records_say_how_and_by_which_version_they_were_made(work):
-    settings = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4}
-    add_record(work, T, record())  # of an earlier version
-    add_record(work, T, record(2, **settings))
+    path = work.neb_paths(T, "jsonl")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(OF_0_1) + "\n")
+    add_record(work, T, Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
     old, new = read_records(work, T)
     assert new["program"] == __version__
-    assert {name: new[name] for name in settings} == settings
-    assert changed_settings([old, new], settings) == {}
-    assert changed_settings([old, new, new], {**settings, "images": 21, "hbar": 0.02}) == {
+    assert {name: new[name] for name in SETTINGS} == SETTINGS
+    assert changed_settings([new], SETTINGS) == {}
+    assert changed_settings([old, new, new], {**SETTINGS, "images": 21, "hbar": 0.02}) == {
         "hbar": [0.0156],
         "images": [41],
+        "beyond_ends": ["parabola"],
     }
+    assert profile_of_record(old) is None
+    x = np.linspace(-0.7, 1.2, 50)
+    np.testing.assert_array_equal(profile_of_record(new)(x), PROFILE(x))
 
 
-@pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", '"text"'])
+def test_a_splitting_can_be_taken_back(work):
+    pairs = [Pair(1, 0.1, 0.2), Pair(1, 0.1, 0.25), Pair(2, 0.1, 0.2)]
+    for pair in pairs:
+        add_splitting(work, T, pair, 0.01)
+    take_back_splitting(work, T, pairs[0])
+    assert read_neb_results(work, T)[["conf", "j"]].to_numpy().tolist() == [[1, 0.25], [2, 0.2]]
+
+
+def test_calculations_are_read_back_and_a_damaged_file_is_named(work):
+    row = {"verdict": "double well", "quantum_splitting": 0.01, "fidelity": "full", "images": 41, "steps": 7}
+    add_calculation(work, T, Pair(1, 0.1, 0.2), {**row, "cpu_seconds": 0.5})
+    read = read_calculations(work, T)
+    assert read[["conf", "j", "cpu_seconds"]].to_numpy().tolist() == [[1, 0.2, 0.5]]
+    path = work.calculations(T)
+    path.write_text("conf,i,j,verdict\n1,0.1,0.2,non-DW\n")
+    with pytest.raises(UserError, match=r"calculations\.csv: no column fidelity, cpu_seconds"):
+        read_calculations(work, T)
+
+
+HALF = json.dumps({**OF_0_1, "before": {"distances": [0, 1, 2]}})
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", '"text"', HALF])
 def test_a_damaged_record_is_named_by_its_line(work, line):
-    add_record(work, T, record())
+    add_record(work, T, Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
     path = work.neb_paths(T, "jsonl")
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):

@@ -105,6 +105,18 @@ def test_run_again_nothing_is_done(trained_copy):
     assert snapshot(trained_copy) == before
 
 
+def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy):
+    work, top = Workspace(trained_copy), predicted(trained_copy, "newpairs").head(5)
+    taught = top.assign(i=top["j"] + 1e-15, j=top["i"])  # the other way round and with float noise
+    taught[:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, "0.1"))
+    taught[3:].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.pretraining(PREDICTOR, "0.1"))
+    done("step4_predict_qs", trained_copy)
+    left = keys(predicted(trained_copy, "newpairs"))
+    assert left[0] == keys(top)[2]
+    assert not set(left) & set(keys(top[:2]) + keys(top[3:]))
+    assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
+
+
 def test_new_results_leave_the_list_and_are_learnt(trained_copy):
     top = predicted(trained_copy, "newpairs").head(15)
     synthetic.write_neb(trained_copy, top, splittings="Qs_calcuations.txt")

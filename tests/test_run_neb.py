@@ -14,7 +14,6 @@ from steps import done, refused
 from glass.double_well import Verdict
 from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
 from pipeline.neb_files import read_neb_results, read_unfinished
-from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -49,37 +48,33 @@ def test_a_second_run_finds_nothing_to_do(calculated):
 # The list of step 4
 @pytest.fixture
 def listed(glass):
-    """A glass with a list of new pairs as step 4 writes it, of which two stand in pretraining sets; and the others."""
+    """A glass with a list of new pairs as step 4 writes it; and these pairs."""
     work = Workspace(glass)
-    pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip").head(12)
+    pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip").head(10)
     path = work.predicted(T, "newpairs")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pairs.assign(quantum_splitting=np.geomspace(1e-4, 1e-2, 12), dw_probability=0.9).to_csv(path, index=False)
-    (glass / "MLmodel").mkdir()
-    taught = pairs.assign(i=pairs["j"] + 1e-15, j=pairs["i"])  # the other way round and with float noise
-    taught[1:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, T))
-    taught[4:5].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.pretraining(PREDICTOR, T))
-    return glass, pairs_of(pairs.drop(index=[1, 4]))
+    pairs.assign(quantum_splitting=np.geomspace(1e-4, 1e-2, 10), dw_probability=0.9).to_csv(path, index=False)
+    return glass, pairs_of(pairs)
 
 
-def test_top_n_are_the_next_n_of_the_list_that_are_neither_calculated_nor_taught(listed):
-    root, others = listed
+def test_top_n_are_the_next_n_of_the_list_that_are_not_calculated(listed):
+    root, pairs = listed
     assert "6 pairs to calculate" in done("run_neb", root, "--top", 6)
-    assert sorted(told(root)) == sorted(others[:6])
+    assert sorted(told(root)) == sorted(pairs[:6])
     assert "2 pairs to calculate" in done("run_neb", root, "--top", 2)
-    assert sorted(told(root)) == sorted(others[:8])
+    assert sorted(told(root)) == sorted(pairs[:8])
     assert "2 pairs to calculate" in done("run_neb", root)
-    assert sorted(told(root)) == sorted(others)
+    assert sorted(told(root)) == sorted(pairs)
     assert "no new pairs to calculate" in done("run_neb", root, "--top", 1)
 
 
 def test_some_of_the_others_are_drawn_at_random_when_asked(listed):
-    root, others = listed
+    root, pairs = listed
     said = done("run_neb", root, "--top", 2, "--random", 3)
     assert "5 pairs to calculate" in said
     assert "the last 3 drawn at random" in said
     calculated = told(root)
-    assert set(others[:2]) < set(calculated) <= set(others)
+    assert set(pairs[:2]) < set(calculated) <= set(pairs)
     assert len(calculated) == 5
 
 
@@ -160,15 +155,6 @@ def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     assert f"T = {T}: note: earlier results were made with neb images = 15, these with 13" in said
     assert "force_tolerance" not in said
-
-
-def test_pairs_named_by_hand_are_calculated_although_they_are_taught(listed):
-    root, others = listed
-    taught = pd.read_csv(root / "pairs.csv", float_precision="round_trip").iloc[[1]]
-    taught.to_csv(root / "pairs.csv", index=False)
-    assert "1 pairs to calculate" in done("run_neb", root, "--pairs", root / "pairs.csv")
-    assert told(root) == pairs_of(taught)
-    assert told(root)[0] not in others
 
 
 @pytest.mark.parametrize(
