@@ -55,7 +55,7 @@ class NebSettings(_Section):
 class RearrangementSettings(_Section):
     """Which double wells of a glass are one rearrangement."""
 
-    overlap: Annotated[float, Field(gt=0, le=1)] = 0.8
+    overlap: Annotated[float, Field(gt=0, le=1)] = 0.75
     list_once: bool = False
 
 
