@@ -103,7 +103,7 @@ def report_errors(stages: pd.DataFrame) -> None:
             numbers = f"{ratio.median():.3f}, {np.log10(ratio).std():.3f}, {ratio.min():.2f}, {ratio.max():.2f}"
             print(f"  {images} images, {name} ({len(ratio)}): {numbers}")
     tls = wells[exact < threshold]
-    for below in (1.0, 1.5, SETTINGS.neb.refine_below, 3.0):
+    for below in (1.0, 1.5, 2.0, SETTINGS.neb.refine_below):
         lost = (screened(tls, below)["stage"] < 2).sum()
         refined = (screened(wells, below)["stage"] == 2).mean()
         print(f"neb.refine_below = {below:g}: {refined:.1%} of double wells refined; TLS lost: {lost} of {len(tls)}")

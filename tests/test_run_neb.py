@@ -94,7 +94,7 @@ def double_wells(root, temperature=T):
 
 
 def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass):
-    threshold, twice = 0.006, 0.012
+    threshold, limit = 0.004, 0.012
     config = SETTINGS.replace("images: 15", "images: 31") + f"tls_threshold: {threshold}\n"
     (glass / "config.yaml").write_text(config)
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
@@ -102,7 +102,7 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     full = first["fidelity"] == "full"
     assert full.any()
     assert not full.all()
-    np.testing.assert_array_equal(full, first["quantum_splitting"] <= twice)
+    np.testing.assert_array_equal(full, first["quantum_splitting"] <= limit)
     assert said.count(", full") == full.sum()
     assert f"{(~full).sum()} of them only screened" in said
     assert "1 pairs to calculate" in done("run_neb", glass, "--refine", 1)
