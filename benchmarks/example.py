@@ -116,7 +116,9 @@ def rows_to_calculate(work: Workspace) -> pd.DataFrame:
 def ship(work: Workspace, example: Workspace) -> None:
     """Write the example: rows of most glasses, minima and answers of the others."""
     shutil.rmtree(example.root, ignore_errors=True)
-    neb = read_neb_results(work, T).sort_values(PAIR_COLUMNS, ignore_index=True)
+    neb = read_neb_results(work, T)
+    neb = neb[~pair_keys(neb, SETTINGS.ij_decimals).duplicated(keep="last")]  # of a refined pair the later one counts
+    neb = neb.sort_values(PAIR_COLUMNS, ignore_index=True)
     in_loop = neb["conf"].isin(LOOP)
     rows = join_to_tables(neb[~in_loop][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
     rows = rows.sort_values(PAIR_COLUMNS, ignore_index=True)
