@@ -7,6 +7,9 @@ Stops at once if nothing is new since the last training.
 """
 
 from MLmodel.labels import gather
+from MLmodel.metrics import classifier_metrics, format_metrics
+from MLmodel.model import unseen_predictions
+from MLmodel.out_of_fold import UNSEEN
 from MLmodel.training import train
 from pipeline.command import Command, run_script
 from pipeline.task import CLASSIFIER, DW
@@ -36,6 +39,9 @@ def train_one(command: Command, temperature: str) -> None:
         print("  nothing new since the last training")
     else:
         print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+        if known.table["conf"].nunique() > 1:
+            print(f"  what to expect of a new glass: {UNSEEN}")
+            print(format_metrics(classifier_metrics(*unseen_predictions(work, card))))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Step 2: take all pairs under the ceilings through the classifier.
 
 Reads    Configurations/pairs/T{T}/, MLmodel/dw-classification-T{digits}/
-Writes   output_ML/T{T}/DW_T{T}.csv: the pairs classified as double wells, with the probability
+Writes   output_ML/T{T}/DW_T{T}.csv: the pairs that may be double wells, with the probability
 
 Stops at once if neither the tables nor the model nor the ceilings changed since.
 """
@@ -47,26 +47,31 @@ def classify_one(command: Command, temperature: str) -> None:
     if up_to_date([target], record):
         print(f"T = {temperature}: nothing new to classify: {target}")
         return
-    looked_at, double_wells = classify(command, card, tables, target)
+    looked_at, kept, expected = classify(command, card, tables, target)
     mark_made([target], record)
     if not looked_at:
         print(f"T = {temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
-    print(f"T = {temperature}: {double_wells} double wells among {looked_at} pairs under the ceilings: {target}")
+    least = command.settings.classify.min_probability
+    print(
+        f"T = {temperature}: {kept} of {looked_at} pairs under the ceilings may be double wells (chance ≥ {least:g}, "
+        f"{expected:.0f} expected to be): {target}"
+    )
 
 
-def classify(command: Command, card: Card, tables: list[Path], target: Path) -> tuple[int, int]:
-    """Write the double wells of these tables; number of pairs looked at, and of double wells among them."""
+def classify(command: Command, card: Card, tables: list[Path], target: Path) -> tuple[int, int, float]:
+    """Write what may be a double well; numbers of pairs looked at, of those kept, and of double wells expected."""
     model = Model(command.workspace, card)
     features = common_features(tables)
-    looked_at = double_wells = 0
+    looked_at, kept, expected = 0, 0, 0.0
     with csv_writer(target, [*PAIR_COLUMNS, PROBABILITY, *features]) as write:
         for rows in under_ceilings(command.settings.classify, tables, [*PAIR_COLUMNS, *features]):
             rows = rows.assign(**{PROBABILITY: model.predict(rows)})
             looked_at += len(rows)
-            rows = rows[rows[PROBABILITY] > 0.5]
-            double_wells += len(rows)
+            rows = rows[rows[PROBABILITY] >= command.settings.classify.min_probability]
+            kept += len(rows)
+            expected += float(rows[PROBABILITY].sum())
             write(rows)
-    return looked_at, double_wells
+    return looked_at, kept, expected
 
 
 def under_ceilings(ceilings: ClassifySettings, tables: list[Path], columns: list[str]) -> Iterator[pd.DataFrame]:

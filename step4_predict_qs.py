@@ -1,9 +1,9 @@
-"""Step 4: predict the quantum splitting of all double wells and say which pairs to calculate next.
+"""Step 4: predict the quantum splitting of all pairs that may be double wells and say which to calculate next.
 
 Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
          output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs whose answer is known, from the NEB
-         files or a pretraining set
+         files or a pretraining set, best chance to be a TLS first
 
 Stops at once if neither the double wells nor the model nor these files changed since.
 """
@@ -15,12 +15,22 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from MLmodel.card import Card, read_card
+from MLmodel.chances import tls_chances
 from MLmodel.labels import keys_in_pretraining, pretraining_paths
-from MLmodel.model import Model, check_features, find_card
+from MLmodel.metrics import Array
+from MLmodel.model import Model, check_features, find_card, unseen_predictions
 from MLmodel.rearrangements import each_once
-from MLmodel.tables import BATCH, csv_columns, csv_writer, read_csv_batches
+from MLmodel.tables import (
+    BATCH,
+    PROBABILITY,
+    TLS_PROBABILITY,
+    csv_columns,
+    csv_writer,
+    read_csv_batches,
+)
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.keys import PAIR_COLUMNS, among, pair_keys
@@ -65,6 +75,7 @@ def predict_one(command: Command, temperature: str) -> int:
     record = made_from(
         [double_wells, *work.neb_files(temperature), *pretraining_paths(work, temperature)],
         model=card.autogluon,
+        tls_threshold=settings.tls_threshold,
         ij_decimals=settings.ij_decimals,
         **once,
     )
@@ -77,47 +88,55 @@ def predict_one(command: Command, temperature: str) -> int:
 
 
 def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, new_pairs: Path) -> None:
-    """Write both lists, smallest splitting first."""
-    decimals = command.settings.ij_decimals
-    model = Model(command.workspace, card)
-    columns = [*PAIR_COLUMNS, QS, *(name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS))]
-    known = [read(command.workspace, card.temperature, decimals) for read in (keys_with_result, keys_in_pretraining)]
+    """Write both lists: smallest splitting first, and best chance to be a TLS first."""
+    work, settings, decimals = command.workspace, command.settings, command.settings.ij_decimals
+    model = Model(work, card)
+    others = [name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS)]
+    columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, *others]
+    known = [read(work, card.temperature, decimals) for read in (keys_with_result, keys_in_pretraining)]
     answered = pd.concat(known).drop_duplicates()
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
         csv_writer(all_pairs, columns) as write_all,
         csv_writer(new_pairs, columns) as write_new,
     ):
-        listed = 0
-        for rows in _sorted_by_splitting(_predicted(model, double_wells, columns), spool, columns):
+        splittings, chances = _spooled(_predicted(command, model, double_wells, columns), spool)
+        for rows in _in_order(spool, columns, np.argsort(splittings, kind="stable")):
             write_all(rows)
+        listed = 0
+        for rows in _in_order(spool, columns, np.lexsort((splittings, -chances))):
             new = rows[~among(pair_keys(rows, decimals), answered)]
-            if command.settings.rearrangements.list_once and listed < SHOWN_ONCE:
-                top = new.head(SHOWN_ONCE - listed)
-                top = each_once(command.workspace, card.temperature, top, command.settings)
+            if settings.rearrangements.list_once and listed < SHOWN_ONCE:
+                top = each_once(work, card.temperature, new.head(SHOWN_ONCE - listed), settings)
                 new = pd.concat([top, new.iloc[len(top) :]])
             write_new(new)
             listed += len(new)
 
 
-def _predicted(model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """Batches of the double wells with their splittings."""
+def _predicted(command: Command, model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
+    """Batches of the pairs with their splittings and chances to be a TLS."""
+    labelled = unseen_predictions(command.workspace, model.card)
     with progress(desc="predicting", unit="pair") as bar:
         for rows in read_csv_batches(double_wells):
-            yield rows.assign(**{QS: model.predict(rows)})[columns]
+            splitting = model.predict(rows)
+            chance = rows[PROBABILITY] * tls_chances(splitting, *labelled, command.settings.tls_threshold)
+            yield rows.assign(**{QS: splitting, TLS_PROBABILITY: chance})[columns]
             bar.update(len(rows))
 
 
-def _sorted_by_splitting(
-    batches: Iterator[pd.DataFrame], spool: IO[bytes], columns: list[str]
-) -> Iterator[pd.DataFrame]:
-    """Batches in the order of the splitting; the rows wait on disk, in memory are the splittings and one batch."""
-    splittings = [np.empty(0)]
+def _spooled(batches: Iterator[pd.DataFrame], spool: IO[bytes]) -> tuple[Array, Array]:
+    """Splittings and chances of all pairs; the rows wait on disk."""
+    parts = [np.empty((0, 2))]
     for rows in batches:
         rows.to_numpy(np.float64).tofile(spool)
-        splittings.append(rows[QS].to_numpy())
-    order = np.argsort(np.concatenate(splittings), kind="stable")
+        parts.append(rows[[QS, TLS_PROBABILITY]].to_numpy())
     spool.flush()
+    splittings, chances = np.concatenate(parts).T
+    return splittings, chances
+
+
+def _in_order(spool: IO[bytes], columns: list[str], order: NDArray[np.int64]) -> Iterator[pd.DataFrame]:
+    """Batches of the rows that wait on disk; of them one is in memory at a time."""
     for start in range(0, len(order), BATCH):
         rows = np.memmap(spool, np.float64, "r", shape=(len(order), len(columns)))[order[start : start + BATCH]]
         yield pd.DataFrame(rows, columns=columns).astype({"conf": np.int64})
@@ -126,16 +145,16 @@ def _sorted_by_splitting(
 def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> int:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs, which it counts."""
     threshold = command.settings.tls_threshold
-    for path, what in ((all_pairs, "double wells"), (new_pairs, "of them without an answer yet")):
-        pairs = tls = 0
-        for rows in read_csv_batches(path, [QS]):
+    for path, what in ((all_pairs, "pairs that may be double wells"), (new_pairs, "of them without an answer yet")):
+        pairs, tls = 0, 0.0
+        for rows in read_csv_batches(path, [TLS_PROBABILITY]):
             pairs += len(rows)
-            tls += int((rows[QS] < threshold).sum())
-        print(f"T = {temperature}: {pairs} {what}, {tls} predicted to be TLS (below {threshold:g} ε): {path}")
+            tls += float(rows[TLS_PROBABILITY].sum())
+        print(f"T = {temperature}: {pairs} {what}, {tls:.1f} TLS expected (below {threshold:g} ε): {path}")
     top = pd.read_csv(new_pairs, nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
-        print(top.iloc[:, :5].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
+        print(top.iloc[:, :6].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
     return pairs
 
 

@@ -32,15 +32,15 @@ FAST: dict[str, Any] = {
 _WEIGHT = "weight of the pair"
 """Column for AutoGluon; no feature of a user is called like it."""
 
-_TIMED_PAIRS = 10_000
-"""So many pairs are predicted at once when the time a pair is measured."""
+_TIMED_PAIRS, _TIMED = 10_000, 5
+"""So many pairs are predicted at once when the time a pair is measured, so often; the shortest time counts."""
 
 
 class NothingTrainedError(Exception):
     """The time was too short for a single model."""
 
 
-def to_learn(pairs: pd.DataFrame, task: Task, features: list[str]) -> pd.DataFrame:
+def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str = "equal") -> pd.DataFrame:
     """Features, target and weights, which have the mean 1.
 
     Parameters
@@ -48,18 +48,21 @@ def to_learn(pairs: pd.DataFrame, task: Task, features: list[str]) -> pd.DataFra
     pairs : DataFrame of shape (n_pairs, n_columns)
         Labelled pairs.
     task : Task
-        The classifier learns ``is_dw`` with both classes of equal weight; the predictor −log₁₀ of the splitting with
-        weights 1/splitting.
+        The classifier learns ``is_dw``, all pairs alike, so that its probabilities are true ones; the predictor −log₁₀
+        of the splitting.
     features : list of str
         The columns to learn from.
+    weights : {"equal", "inverse"}
+        Of the predictor: inverse weighs a pair by 1/splitting.
     """
     table = pairs[features].astype(np.float64)
+    weight = pd.Series(1.0, pairs.index)
     if task == CLASSIFIER:
-        weight = 1.0 / pairs.groupby(DW)[DW].transform("size")
         table[DW] = pairs[DW].astype(int)
     else:
-        weight = 1.0 / pairs[QS]
         table[QS] = -np.log10(pairs[QS])
+        if weights == "inverse":
+            weight = 1.0 / pairs[QS]
     table[_WEIGHT] = weight / weight.mean()
     return table.reset_index(drop=True)
 
@@ -104,15 +107,13 @@ def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, f
         path=folder,
         problem_type="binary" if task == CLASSIFIER else "regression",
         eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
-        sample_weight=_WEIGHT,
-        weight_evaluation=task != CLASSIFIER,  # log loss takes no weights
+        sample_weight=None if task == CLASSIFIER else _WEIGHT,
+        weight_evaluation=task != CLASSIFIER,
     )
     try:
         predictor.fit(
-            table,
+            table.drop(columns=_WEIGHT) if task == CLASSIFIER else table,
             time_limit=limits.train_hours * 3600,
-            infer_limit=limits.max_seconds_per_pair,
-            infer_limit_batch_size=_TIMED_PAIRS,
             num_cpus=cores,
             raise_on_no_models_fitted=False,
             **(FAST if limits.fast else THOROUGH),
@@ -121,9 +122,30 @@ def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, f
         raise NothingTrainedError from error
     if not predictor.model_names():
         raise NothingTrainedError
-    predictor.persist()
-    many = table.drop(columns=[task.target, _WEIGHT]).sample(_TIMED_PAIRS, replace=True, random_state=0)
-    predictor.predict(many)
-    started = time.perf_counter()
-    predictor.predict(many)
-    return (time.perf_counter() - started) / _TIMED_PAIRS
+    return _keep_best_that_is_fast(predictor, table.drop(columns=[task.target, _WEIGHT]), limits.max_seconds_per_pair)
+
+
+def _keep_best_that_is_fast(predictor: Any, features: pd.DataFrame, limit: float) -> float:
+    """Keep the best model that is fast enough, else the fastest; the seconds that it takes a pair.
+
+    AutoGluon's own limit goes by one measurement in the middle of the training, so that what it keeps depends on what
+    else the machine does.
+    """
+    many = features.sample(_TIMED_PAIRS, replace=True, random_state=0)
+    refitted = {full: one for one, full in predictor.model_refit_map().items()}
+    scores = predictor.leaderboard().set_index("model")["score_val"]
+    names = sorted(predictor.model_names(can_infer=True), key=lambda name: -scores[refitted.get(name, name)])
+    predictor.persist(names)
+    seconds = {}
+    for name in names:
+        times = []
+        for _ in range(_TIMED):
+            started = time.perf_counter()
+            predictor.predict(many, model=name)
+            times.append(time.perf_counter() - started)
+        seconds[name] = min(times) / _TIMED_PAIRS
+        if seconds[name] <= limit:
+            break
+    kept = name if seconds[name] <= limit else min(names, key=seconds.__getitem__)
+    predictor.set_model_best(kept, save_trainer=True)
+    return float(seconds[kept])

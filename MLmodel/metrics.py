@@ -49,6 +49,29 @@ def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, fl
     }
 
 
+def chance_metrics(chance: ArrayLike, happened: ArrayLike, what: str) -> dict[str, float]:
+    """Whether probabilities are true: how many are expected and found, and the Brier score, their mean square error.
+
+    Parameters
+    ----------
+    chance : array_like of shape (n_pairs,)
+        Predicted probabilities.
+    happened : array_like of shape (n_pairs,)
+        Whether it did.
+    what : str
+        What happens, in the plural: ``double wells``.
+    """
+    predicted, truth = np.asarray(chance, dtype=float), np.asarray(happened, dtype=float)
+    brier = float(np.mean((predicted - truth) ** 2)) if len(truth) else np.nan
+    base = float(truth.var()) if len(truth) else np.nan
+    return {
+        f"{what} expected": float(predicted.sum()),
+        f"{what} found": int(truth.sum()),
+        "Brier score": brier,
+        "Brier score of the mean rate": base,
+    }
+
+
 def predictor_metrics(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
     """How well splittings are predicted and TLS put to the top of the list.
 

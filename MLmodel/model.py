@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from MLmodel.card import Card, installed_versions, read_card, sets_fit
+from MLmodel.metrics import Array
+from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.task import CLASSIFIER, Task
 from pipeline.workspace import Workspace
@@ -83,6 +85,26 @@ def read_set(workspace: Workspace, card: Card, subset: str) -> pd.DataFrame:
     if not sets_fit(workspace, card):
         raise UserError(f"{path}: missing, or not of the training that made the model; run {card.task.script}")
     return pd.read_feather(path)
+
+
+def unseen_predictions(workspace: Workspace, card: Card) -> tuple[Array, Array]:
+    """What is known of the pairs a model was made from, and what was predicted for them without their glass.
+
+    Returns
+    -------
+    exact, predicted : ndarray of shape (n_pairs,)
+        Splittings in ε, or whether a pair is a double well and the probability of it.
+
+    Raises
+    ------
+    UserError
+        If the sets on disk are of another training, or of a version that made no such predictions.
+    """
+    used = read_set(workspace, card, "used")
+    if OUT_OF_FOLD not in used:
+        path = workspace.model_set(card.task, card.temperature, "used")
+        raise UserError(f"{path}: no column {OUT_OF_FOLD}: of an earlier version; run {card.task.script}")
+    return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
 
 
 class Model:

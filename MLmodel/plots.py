@@ -11,6 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
+from numpy.typing import NDArray
+from statsmodels.stats.proportion import proportion_confint
 
 from MLmodel.metrics import Array, predictor_metrics, smallest_tenth, tls_found
 from pipeline.files import atomic_write
@@ -211,6 +213,50 @@ def search_efficiency(exact: Array, predicted: Array, threshold: float, title: s
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
             _say(ax, "no double well among these pairs" if len(exact) else "no pairs")
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
+
+
+BINS = 10
+"""A reliability plot has so many bins."""
+
+
+def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: str) -> Picture:
+    """How often something happens where a probability is predicted; bins of equal expected numbers.
+
+    Parameters
+    ----------
+    chance : ndarray of shape (n_pairs,)
+        Predicted probabilities.
+    happened : ndarray of bool, shape (n_pairs,)
+        Whether it did.
+    what : str
+        What happens: ``double well``.
+    title : str
+        Which pairs these are.
+
+    Returns
+    -------
+    Picture
+        Numbers: pairs, predicted, the mean probability; found, the part; found_low and found_high, its 68 % interval
+        (Clopper and Pearson); a row per bin.
+    """
+    order = np.argsort(chance, kind="stable")
+    expected = np.cumsum(chance[order])
+    bins = np.minimum((BINS * expected / max(expected[-1], 1e-300)).astype(int), BINS - 1) if len(order) else order
+    rows = pd.DataFrame({"bin": bins, "chance": chance[order], "happened": happened[order]}).groupby("bin")
+    pairs, happenings = rows.size().to_numpy(), rows["happened"].sum().to_numpy()
+    low, high = (np.asarray(end) for end in proportion_confint(happenings, pairs, 0.32, method="beta"))
+    numbers = pd.DataFrame({"pairs": pairs, "predicted": rows["chance"].mean().to_numpy(), "found": happenings / pairs})
+    numbers = numbers.assign(found_low=low, found_high=high)
+    with styled_figure(5.2, 5.0) as figure:
+        ax = figure.subplots()
+        ax.plot([0, 1], [0, 1], color="black", lw=1, label="true probabilities")
+        bars = (numbers["found"] - low).clip(0), (high - numbers["found"]).clip(0)
+        label = f"{_count(chance)}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
+        ax.errorbar(numbers["predicted"], numbers["found"], bars, fmt="o", ms=5, capsize=3, color=BLUE, label=label)
+        ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"part that is a {what}", title=title)
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        legend_below(ax)
+    return Picture(figure, numbers)
 
 
 def label_log_axes(ax: Axes) -> None:

@@ -21,6 +21,12 @@ BATCH = 262_144
 PROBABILITY = "dw_probability"
 """Column of the probability of a double well."""
 
+TLS_PROBABILITY = "tls_probability"
+"""Column of the probability of a TLS."""
+
+OUT_OF_FOLD = "out_of_fold"
+"""Column of the pairs used for training: what a model says of them that saw no pair of their glass."""
+
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
 
@@ -30,7 +36,7 @@ NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "
 MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
 """Features that may be missing (NaN) for a pair."""
 
-_NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY}
+_NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD}
 
 _PANDAS_INDEX = "__index_level_"
 """How pyarrow names an index that pandas had."""

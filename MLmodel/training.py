@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.learner import NothingTrainedError, fit, to_learn
+from MLmodel.out_of_fold import out_of_fold
+from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.keys import pair_keys
@@ -82,8 +84,10 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     _check_enough(parts["train"], task, folder)
     if (parts["train"][labelled.features].nunique() < 2).all():
         raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
+    unseen = out_of_fold(labelled.table, labelled.features, task, settings.cores)
+    parts["used"] = labelled.table.assign(**{OUT_OF_FOLD: unseen})
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
-    table = to_learn(parts["train"], task, labelled.features)
+    table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     paths = {part: workspace.model_set(task, temperature, part) for part in SETS}
     try:
         files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)

@@ -22,7 +22,7 @@ from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
 from MLmodel.rearrangements import REARRANGEMENT, count_tls, read_double_wells
-from MLmodel.tables import read_batches
+from MLmodel.tables import TLS_PROBABILITY, read_batches
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished, write_neb_results
@@ -179,22 +179,21 @@ def judge(work: Workspace, picture: Path | None) -> None:
     listed = pd.read_csv(work.predicted(T, "newpairs"), float_precision="round_trip")
     answers = read_neb_results(answers_of(work), T)
     known = pair_keys(answers, SETTINGS.ij_decimals).join(answers[[DW, QS]])
-    listed = (
-        pair_keys(listed, SETTINGS.ij_decimals).join(listed[[QS]].add_prefix("predicted ")).merge(known, on=KEY_COLUMNS)
-    )
+    listed = pair_keys(listed, SETTINGS.ij_decimals).join(listed[[TLS_PROBABILITY]]).merge(known, on=KEY_COLUMNS)
     is_dw = listed[DW] == 1
     exact = listed[QS].fillna(np.inf).to_numpy()
-    predicted = listed[f"predicted {QS}"].to_numpy()
-    found = tls_found(exact, predicted, SETTINGS.tls_threshold)
+    chance = listed[TLS_PROBABILITY].to_numpy()
+    found = tls_found(exact, -chance, SETTINGS.tls_threshold)
     tls = int((answers[QS] < SETTINGS.tls_threshold).sum())
     print(f"answers: {len(answers)} pairs, {(answers[DW] == 1).sum()} double wells, {tls} TLS")
-    print(f"on the list: {len(listed)} of them, {is_dw.sum()} double wells, {found[-1] if len(found) else 0} TLS")
+    tls = found[-1] if len(found) else 0
+    print(f"on the list: {len(listed)} of them, {is_dw.sum()} double wells, {tls} TLS ({chance.sum():.1f} expected)")
     for top in (10, 30, 100):
         if top <= len(found):
             print(f"TLS in the top {top}: {found[top - 1]}, at random {top * found[-1] / len(found):.1f}")
     if picture:
         title = f"the example: {len(listed)} pairs of the list, answers from NEB"
-        written = search_efficiency(exact, predicted, SETTINGS.tls_threshold, title).save(picture, ["png"])
+        written = search_efficiency(exact, -chance, SETTINGS.tls_threshold, title).save(picture, ["png"])
         print(f"picture: {', '.join(map(str, written))}")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.tables import read_batches
+from MLmodel.tables import PROBABILITY, read_batches
 from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
@@ -50,7 +50,8 @@ def main() -> None:
     print(f"{sample['weight'][wells].sum():.0f}")
     print(f"nearest_between >= 1, untrained: {judged(sample, sample['nearest_between'] >= 1)}")
     for root in given.workspaces:
-        listed = pair_keys(pd.read_csv(Workspace(root).double_wells(T), float_precision="round_trip"), 10)
+        kept = pd.read_csv(Workspace(root).double_wells(T), float_precision="round_trip")
+        listed = pair_keys(kept[kept[PROBABILITY] > 0.5], 10)
         both = pair_keys(sample, 10).merge(listed, on=KEY_COLUMNS, how="left", indicator=True)
         print(
             f"{root}, {len(listed)} pairs called double wells: {judged(sample, (both['_merge'] == 'both').to_numpy())}"

@@ -150,13 +150,18 @@ def report_teaching(work: Workspace, temperature: str, stages: pd.DataFrame) -> 
     )
     features = [name for name in feature_names(table, "splitting_2") if name != "splitting_0"]
     several = table["conf"].nunique() >= 5
-    folds = GroupKFold(5) if several else KFold(5, shuffle=True, random_state=0)
+    splits = (
+        GroupKFold(5).split(table, groups=table["conf"])
+        if several
+        else KFold(5, shuffle=True, random_state=0).split(table)
+    )
+    folds = list(splits)
     exact = np.log10(table["splitting_2"].to_numpy())
     cut = "by glass" if several else "at random"
     print(f"a predictor's rms error in log10 for {len(table)} double wells, five folds {cut}:")
     for name, learnt in (("full", exact), ("11 images", np.log10(table["splitting_0"].to_numpy()))):
         predicted: Array = np.empty(len(table))
-        for train, test in folds.split(table, groups=table["conf"]):
+        for train, test in folds:
             model = LGBMRegressor(**TREES).fit(table[features].iloc[train], learnt[train])
             predicted[test] = model.predict(table[features].iloc[test])
         print(f"  taught splittings of {name}: {np.sqrt(np.mean((predicted - exact) ** 2)):.4f}")

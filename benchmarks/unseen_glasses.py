@@ -18,8 +18,10 @@ import pandas as pd
 from lightgbm import LGBMClassifier, LGBMRegressor
 
 from benchmarks.example import EXAMPLE, FOLDS, T, glasses_of
+from MLmodel.chances import tls_chances
 from MLmodel.learner import fit, predict, to_learn
 from MLmodel.metrics import Array, nebs_to_find
+from MLmodel.out_of_fold import out_of_fold
 from MLmodel.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
 from MLmodel.tables import NEIGHBOURHOOD, feature_names
 from pipeline.keys import PAIR_COLUMNS
@@ -86,10 +88,14 @@ def dealt(folds: dict[int, int], seed: int) -> dict[int, int]:
 
 
 def our_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:
-    """As steps 1 to 4: pairs called double wells, smallest predicted splitting first."""
+    """As steps 1 to 4: pairs that may be double wells, best chance to be a TLS first."""
+    wells = train[train[DW] == 1]
     chance = trained(train, CLASSIFIER, features)(test)
-    splitting = trained(train[train[DW] == 1], PREDICTOR, features)(test)
-    return ranked(chance, splitting)
+    splitting = trained(wells, PREDICTOR, features)(test)
+    unseen = out_of_fold(wells, features, PREDICTOR, SETTINGS.cores)
+    tls = chance * tls_chances(splitting, wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)
+    order = np.lexsort((splitting, -tls))
+    return np.asarray(order[chance[order] >= SETTINGS.classify.min_probability])
 
 
 def trained(pairs: pd.DataFrame, task: Task, features: list[str]) -> Callable[[pd.DataFrame], Array]:
@@ -105,19 +111,14 @@ def trained(pairs: pd.DataFrame, task: Task, features: list[str]) -> Callable[[p
 
 
 def published_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:
-    """One model of each kind, without the neighbourhood."""
+    """One model of each kind, without the neighbourhood: pairs called double wells, smallest splitting first."""
     columns = [name for name in features if name not in NEIGHBOURHOOD]
     wells = train[train[DW] == 1]
     classifier = LGBMClassifier(**TREES, class_weight="balanced").fit(train[columns], train[DW])
     predictor = LGBMRegressor(**TREES)
     predictor.fit(wells[columns], np.log10(wells[QS]), sample_weight=1 / wells[QS])
     chance = np.asarray(classifier.predict_proba(test[columns]))[:, 1]
-    return ranked(chance, np.asarray(predictor.predict(test[columns])))
-
-
-def ranked(chance: Array, splitting: Array) -> Array:
-    """Pairs called double wells, smallest splitting first."""
-    order = np.argsort(splitting, kind="stable")
+    order = np.argsort(np.asarray(predictor.predict(test[columns])), kind="stable")
     return np.asarray(order[chance[order] > 0.5])
 
 

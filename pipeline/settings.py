@@ -29,6 +29,7 @@ class ClassifySettings(_Section):
 
     max_delta_E: Ceiling = 0.1
     max_distance: Ceiling = 2.0
+    min_probability: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
 class TrainingSettings(_Section):
@@ -37,6 +38,12 @@ class TrainingSettings(_Section):
     train_hours: Positive = 0.05
     fast: bool = False
     max_seconds_per_pair: Positive = 1.0e-5
+
+
+class PredictorSettings(TrainingSettings):
+    """The predictor: also which splittings matter most."""
+
+    weights: Literal["equal", "inverse"] = "equal"
 
 
 class NebSettings(_Section):
@@ -67,7 +74,7 @@ class Settings(_Section):
     pairs: PairSettings = PairSettings()
     classify: ClassifySettings = ClassifySettings()
     classifier: TrainingSettings = TrainingSettings()
-    predictor: TrainingSettings = TrainingSettings()
+    predictor: PredictorSettings = PredictorSettings()
     neb: NebSettings = NebSettings()
     rearrangements: RearrangementSettings = RearrangementSettings()
     pretraining: list[Annotated[str, Field(pattern=r"^\d*\.?\d+$")]] = []

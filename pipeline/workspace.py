@@ -141,6 +141,10 @@ class Workspace:
     def splitting_cdf(self, temperature: str) -> Path:
         return self._output_of(temperature) / f"splitting_cdf_T{temperature}.png"
 
+    def reliability(self, temperature: str, what: str) -> Path:
+        """``what``: ``dw`` or ``tls``."""
+        return self._output_of(temperature) / f"reliability-{what}.png"
+
     def search_efficiency(self, temperature: str) -> Path:
         return self._output_of(temperature) / "TLS-search-efficiency.png"
 

@@ -55,12 +55,15 @@ def snapshot(root):
 def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(trained):
     pairs, wells = read_pairs(trained), pd.read_csv(trained / "output_ML/T0.1/DW_T0.1.csv")
     everything, new = predicted(trained, "allpairs"), predicted(trained, "newpairs")
-    assert list(everything)[:5] == ["conf", "i", "j", "quantum_splitting", "dw_probability"]
+    assert list(everything)[:6] == ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
     assert everything["quantum_splitting"].is_monotonic_increasing
+    assert new["tls_probability"].is_monotonic_decreasing
+    assert (everything["tls_probability"] <= everything["dw_probability"]).all()
     assert set(keys(everything)) == set(keys(wells))
     low = pairs[(pairs["Delta_E"] <= 0.1) & (pairs["total_displacement"] <= 2.0)]
     assert set(keys(wells)) < set(keys(low))
-    assert (wells["dw_probability"] > 0.5).all()
+    assert (wells["dw_probability"] >= 0.1).all()
+    assert (wells["dw_probability"] < 0.5).any()
     lines = [line for path in (trained / "NEB_calculations/T0.1").iterdir() for line in path.read_text().splitlines()]
     names = [line.replace("Cnf-", "").replace("_", " ").split()[:3] for line in lines]
     done_already = {(int(conf), round(float(i) * 1e10), round(float(j) * 1e10)) for conf, i, j in names}
@@ -153,6 +156,8 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
         "TLS-search-efficiency.png",
         "qs-true_vs_AI_testset.png",
         "qs-true_vs_AI_trainingset.png",
+        "reliability-dw.png",
+        "reliability-tls.png",
         "splitting_cdf_T0.1.png",
     ]
     for path in trained_copy.rglob("output_ML/**/*.png"):
@@ -290,9 +295,9 @@ def test_raised_ceilings_are_looked_at_anew(trained_copy):
     assert "nothing new" not in done("step2_classify_dw", trained_copy)
     assert pd.read_csv(trained_copy / "output_ML/T0.1/DW_T0.1.csv")["Delta_E"].max() <= 0.001
     (trained_copy / "config.yaml").write_text(synthetic.QUICK + "classify: {max_distance: 1.0e-9}\n")
-    assert "0 double wells among 0 pairs" in done("step2_classify_dw", trained_copy)
+    assert "0 of 0 pairs under the ceilings" in done("step2_classify_dw", trained_copy)
     said = done("step4_predict_qs", trained_copy)
-    assert "0 double wells, 0 predicted" in said
+    assert "0 pairs that may be double wells, 0.0 TLS expected" in said
     assert said.splitlines()[-1].startswith("next: nothing is left to calculate")
     assert predicted(trained_copy, "newpairs").empty
 

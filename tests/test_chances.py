@@ -1,0 +1,84 @@
+"""Probabilities: of a TLS from the errors on glasses kept out, and whether they are true ones."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from MLmodel.chances import NEAR, SMOOTH, tls_chances
+from MLmodel.metrics import chance_metrics
+from MLmodel.out_of_fold import out_of_fold
+from pipeline.task import CLASSIFIER, PREDICTOR
+
+THRESHOLD = 0.00151
+
+
+def test_the_chance_is_that_of_the_formula():
+    exact = np.array([0.001, 0.002, 0.004, 0.01, 0.02])
+    predicted = np.array([0.0012, 0.0018, 0.005, 0.009, 0.025])
+    asked = np.array([0.0008, 0.0015, 0.003])
+    errors, known = np.log10(exact / predicted), np.log10(predicted)
+    slope, offset = np.polyfit(known, errors, 1)
+    errors -= slope * known + offset
+    expected = []
+    for place in np.log10(asked):
+        weights = norm.pdf((max(place, known.min()) - known) / NEAR)
+        trend = slope * max(place, known.min()) + offset
+        below = norm.cdf((np.log10(THRESHOLD) - place - trend - errors) / SMOOTH)
+        expected.append((weights * below).sum() / weights.sum())
+    assert expected == sorted(expected, reverse=True)
+    np.testing.assert_allclose(tls_chances(asked, exact, predicted, THRESHOLD), expected, atol=5e-3)
+
+
+def test_chances_are_true_where_errors_are_as_they_were():
+    rng = np.random.default_rng(3)
+    exact = 10 ** rng.normal(-2.2, 0.4, 40_000)
+    predicted = exact * 10 ** (rng.normal(0, 0.15, len(exact)) + 0.1 * (np.log10(exact) + 2.2))
+    known, new = slice(0, 20_000), slice(20_000, None)
+    chance = tls_chances(predicted[new], exact[known], predicted[known], THRESHOLD)
+    is_tls = exact[new] < THRESHOLD
+    for low, high in ((0.02, 0.1), (0.1, 0.3), (0.3, 0.7), (0.7, 1)):
+        some = (chance >= low) & (chance < high)
+        assert is_tls[some].mean() == pytest.approx(chance[some].mean(), abs=0.04)
+    metrics = chance_metrics(chance, is_tls, "TLS")
+    assert metrics["TLS expected"] == pytest.approx(metrics["TLS found"], rel=0.05)
+    assert metrics["Brier score"] < 0.5 * metrics["Brier score of the mean rate"]
+
+
+def test_a_smaller_splitting_never_has_a_smaller_chance_and_all_are_probabilities():
+    rng = np.random.default_rng(4)
+    exact = 10 ** rng.normal(-2, 0.3, 50)
+    chance = tls_chances(np.geomspace(1e-9, 10, 500), exact, exact * 10 ** rng.normal(0, 0.2, 50), THRESHOLD)
+    assert (np.diff(chance) <= 0).all()
+    assert chance[0] > 0.99
+    assert chance[-1] < 1e-6
+
+
+def labelled(glasses=6, pairs=40):
+    """Pairs whose labels follow one feature, and beside it one that tells the glass and with it the label's offset."""
+    rng = np.random.default_rng(5)
+    conf = np.repeat(np.arange(glasses), pairs)
+    offset = rng.normal(0, 1, glasses)[conf]
+    feature = rng.normal(0, 1, len(conf))
+    splitting = 10 ** (0.3 * feature + offset - 2)
+    is_dw = (feature > 0).astype(int)
+    return pd.DataFrame({"conf": conf, "a": feature, "b": offset, "quantum_splitting": splitting, "is_dw": is_dw})
+
+
+def test_no_prediction_comes_from_a_model_that_saw_the_glass():
+    table = labelled()
+    for glass in (0, 3):
+        changed = table.copy()
+        own = table["conf"] == glass
+        changed.loc[own, "quantum_splitting"] *= 1000
+        before, after = (out_of_fold(one, ["a", "b"], PREDICTOR, 1)[own] for one in (table, changed))
+        np.testing.assert_array_equal(before, after)
+
+
+def test_what_can_be_learnt_is_learnt_and_the_cores_do_not_matter():
+    table = labelled(glasses=8)
+    chance = out_of_fold(table, ["a"], CLASSIFIER, 1)
+    assert chance[table["is_dw"] == 1].min() > 0.5 > chance[table["is_dw"] == 0].max()
+    np.testing.assert_array_equal(chance, out_of_fold(table, ["a"], CLASSIFIER, 2))
+    one_glass = out_of_fold(table[table["conf"] == 0], ["a"], CLASSIFIER, 1)
+    assert np.isfinite(one_glass).all()
