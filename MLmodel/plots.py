@@ -249,12 +249,13 @@ def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: st
     numbers = numbers.assign(found_low=low, found_high=high)
     with styled_figure(5.2, 5.0) as figure:
         ax = figure.subplots()
-        ax.plot([0, 1], [0, 1], color="black", lw=1, label="true probabilities")
+        ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
         bars = (numbers["found"] - low).clip(0), (high - numbers["found"]).clip(0)
         label = f"{_count(chance)}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
         ax.errorbar(numbers["predicted"], numbers["found"], bars, fmt="o", ms=5, capsize=3, color=BLUE, label=label)
         ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"part that is a {what}", title=title)
-        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        reach = min(1.02, 1.1 * float(np.max([*high, *numbers["predicted"]], initial=0.05)))
+        ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
         legend_below(ax)
     return Picture(figure, numbers)
 

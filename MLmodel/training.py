@@ -35,6 +35,9 @@ from pipeline.workspace import Workspace
 FEWEST = 10
 """Fewer labelled pairs (of each class for the classifier) are not trained on."""
 
+_CUT = "Ran out of time"
+"""AutoGluon's log says so where a time limit ended the training of a model."""
+
 _NOTHING_TRAINED = 3
 """Exit status of the training process when there was no time for a single model."""
 
@@ -207,6 +210,10 @@ def _fit_in_own_process(
         raise UserError(f"{log}: no model was trained in train_hours = {limits.train_hours:g}; raise it in config.yaml")
     if process.exitcode != 0:
         raise RuntimeError(f"AutoGluon failed with exit status {process.exitcode}; its log: {log}")
+    if _CUT in log.read_text(errors="replace"):
+        print(
+            f"  train_hours = {limits.train_hours:g} cut the training short: another run may give another model; raise it"
+        )
     if speed.value > limits.max_seconds_per_pair:
         print(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
     return float(speed.value)
