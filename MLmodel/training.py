@@ -211,9 +211,8 @@ def _fit_in_own_process(
     if process.exitcode != 0:
         raise RuntimeError(f"AutoGluon failed with exit status {process.exitcode}; its log: {log}")
     if _CUT in log.read_text(errors="replace"):
-        print(
-            f"  train_hours = {limits.train_hours:g} cut the training short: another run may give another model; raise it"
-        )
+        hours = f"train_hours = {limits.train_hours:g}"
+        print(f"  {hours} cut the training short, so that another run may give another model; raise it in config.yaml")
     if speed.value > limits.max_seconds_per_pair:
         print(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
     return float(speed.value)
