@@ -30,7 +30,7 @@ from MLmodel.rounds import does_it_pay, update_rounds
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Calculation, Job, calculate, find_calculator, hbar_of, jobs_of
-from pipeline.keys import PAIR_COLUMNS, Pair, among, pair_keys
+from pipeline.keys import Pair, among, no_pairs, pair_keys
 from pipeline.neb_files import (
     add_calculation,
     add_non_dw,
@@ -176,8 +176,7 @@ def pairs_of_tables(command: Command, temperature: str, known: pd.DataFrame, lis
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
         return picked, f"{work.pairs(temperature)}, chosen by where they lie"
-    nothing = pd.DataFrame(columns=PAIR_COLUMNS).astype({"conf": np.int64, "i": float, "j": float})
-    from_list = read_pair_list(listed) if listed.exists() else nothing
+    from_list = read_pair_list(listed) if listed.exists() else no_pairs()
     picked = all_candidates(tables, ceilings, known, given.all, from_list, decimals)
     return picked, f"{work.pairs(temperature)}, all with nearest_between ≥ {given.all:g} or on the list"
 
@@ -268,8 +267,7 @@ def write_verdict(command: Command, temperature: str, calculation: Calculation) 
 def report_double_wells(command: Command, temperature: str) -> None:
     """Bring the list of double wells up to date, draw which of them are alike, and count TLS."""
     work, settings = command.workspace, command.settings
-    counted = update_double_wells(work, temperature, settings).overlaps
-    double_wells = read_double_wells(work, temperature)
+    double_wells, counted = update_double_wells(work, temperature, settings)
     screened = int((double_wells["fidelity"] == "screened").sum())
     print(
         f"T = {temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "

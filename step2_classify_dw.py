@@ -13,7 +13,16 @@ import pandas as pd
 
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
-from MLmodel.tables import BATCH, PROBABILITY, common_features, csv_writer, open_table, read_batches, stored_pairs
+from MLmodel.tables import (
+    BATCH,
+    PROBABILITY,
+    common_features,
+    csv_writer,
+    open_table,
+    read_batches,
+    stored_pairs,
+    under_ceilings,
+)
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.keys import PAIR_COLUMNS
@@ -64,7 +73,7 @@ def classify(command: Command, card: Card, tables: list[Path], target: Path) -> 
     features = common_features(tables)
     looked_at, kept, expected = 0, 0, 0.0
     with csv_writer(target, [*PAIR_COLUMNS, PROBABILITY, *features]) as write:
-        for rows in under_ceilings(command.settings.classify, tables, [*PAIR_COLUMNS, *features]):
+        for rows in pairs_to_classify(command.settings.classify, tables, [*PAIR_COLUMNS, *features]):
             rows = rows.assign(**{PROBABILITY: model.predict(rows)})
             looked_at += len(rows)
             rows = rows[rows[PROBABILITY] >= command.settings.classify.min_probability]
@@ -74,14 +83,13 @@ def classify(command: Command, card: Card, tables: list[Path], target: Path) -> 
     return looked_at, kept, expected
 
 
-def under_ceilings(ceilings: ClassifySettings, tables: list[Path], columns: list[str]) -> Iterator[pd.DataFrame]:
+def pairs_to_classify(ceilings: ClassifySettings, tables: list[Path], columns: list[str]) -> Iterator[pd.DataFrame]:
     """Pairs to look at in batches for the model, which is slow on few at a time."""
     waiting: list[pd.DataFrame] = []
     total = sum(stored_pairs(table) for table in tables)
     with progress(total=total, desc="classifying", unit="pair") as bar:
         for rows in (rows for table in tables for rows in read_batches(table, columns)):
-            energy, distance = rows["Delta_E"].abs(), rows["total_displacement"]
-            waiting.append(rows[(energy <= ceilings.max_delta_E) & (distance <= ceilings.max_distance)])
+            waiting.append(rows[under_ceilings(rows, ceilings)])
             if sum(len(part) for part in waiting) >= BATCH:
                 yield pd.concat(waiting, ignore_index=True)
                 waiting = []

@@ -115,11 +115,11 @@ def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, n
 
 def _predicted(command: Command, model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
     """Batches of the pairs with their splittings and chances to be a TLS."""
-    labelled = unseen_predictions(command.workspace, model.card)
+    chances = tls_chances(*unseen_predictions(command.workspace, model.card), command.settings.tls_threshold)
     with progress(desc="predicting", unit="pair") as bar:
         for rows in read_csv_batches(double_wells):
             splitting = model.predict(rows)
-            chance = rows[PROBABILITY] * tls_chances(splitting, *labelled, command.settings.tls_threshold)
+            chance = rows[PROBABILITY] * chances(splitting)
             yield rows.assign(**{QS: splitting, TLS_PROBABILITY: chance})[columns]
             bar.update(len(rows))
 

@@ -67,7 +67,7 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
 def unseen_chances(work: Workspace, card: Card, threshold: float) -> tuple[Array, NDArray[np.bool_]]:
     """Chance of each labelled double well to be a TLS, told from its out-of-fold prediction, and whether it is one."""
     exact, predicted = unseen_predictions(work, card)
-    return tls_chances(predicted, exact, predicted, threshold), exact < threshold
+    return tls_chances(exact, predicted, threshold)(predicted), exact < threshold
 
 
 def text(card: Card, panels: dict[str, dict[str, tuple[Array, Array]]], threshold: float) -> str:

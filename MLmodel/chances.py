@@ -1,5 +1,7 @@
 """The chance that a double well is a TLS, from how far predictions are off for pairs of glasses that were kept out."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.special import ndtr
@@ -16,8 +18,8 @@ _GRID = 400
 """The chance is calculated for so many predictions and interpolated between them."""
 
 
-def tls_chances(predicted: Array, exact_of: Array, predicted_of: Array, threshold: float) -> Array:
-    """Probability that the exact splitting is below the threshold.
+def tls_chances(exact: Array, predicted: Array, threshold: float) -> Callable[[Array], Array]:
+    """From predicted splittings in ε to the probability that the exact ones are below the threshold.
 
     P(p) = Σ w(p − p_k) Φ((log₁₀ threshold − p − t(p) − e_k) / SMOOTH) / Σ w(p − p_k) over labelled pairs k: p is the
     logarithm of the prediction, t the linear trend of the errors log₁₀ exact − p_k and e_k what is left of them, w a
@@ -25,19 +27,18 @@ def tls_chances(predicted: Array, exact_of: Array, predicted_of: Array, threshol
 
     Parameters
     ----------
-    predicted : ndarray of shape (n_pairs,)
-        Predicted quantum splittings in ε.
-    exact_of, predicted_of : ndarray of shape (n_labelled,)
+    exact, predicted : ndarray of shape (n_labelled,)
         Exact splittings of labelled double wells and their out-of-fold predictions, in ε.
     threshold : float
         In ε.
 
     Returns
     -------
-    ndarray of shape (n_pairs,)
+    callable
+        Arrays of any number of pairs; the curve is calculated once.
     """
-    wanted, known = np.log10(predicted), np.log10(predicted_of)
-    errors = np.log10(exact_of) - known
+    known = np.log10(predicted)
+    errors = np.log10(exact) - known
     trend = Polynomial.fit(known, errors, 1 if np.ptp(known) else 0)
     errors -= trend(known)
     lowest, highest = known.min() - 1.0, known.max() + 1.0
@@ -47,4 +48,5 @@ def tls_chances(predicted: Array, exact_of: Array, predicted_of: Array, threshol
         inside = np.clip(place, known.min(), known.max())
         weights = np.exp(-0.5 * ((inside - known) / NEAR) ** 2)
         chances[k] = weights @ ndtr((np.log10(threshold) - place - trend(inside) - errors) / SMOOTH) / weights.sum()
-    return np.asarray(np.interp(wanted, grid, np.minimum.accumulate(chances)))
+    chances = np.minimum.accumulate(chances)
+    return lambda splittings: np.asarray(np.interp(np.log10(splittings), grid, chances))

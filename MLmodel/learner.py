@@ -41,7 +41,7 @@ class NothingTrainedError(Exception):
 
 
 def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str = "equal") -> pd.DataFrame:
-    """Features, target and weights, which have the mean 1.
+    """Features and target; for the predictor weights, which have the mean 1.
 
     Parameters
     ----------
@@ -56,14 +56,12 @@ def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str 
         Of the predictor: inverse weighs a pair by 1/splitting.
     """
     table = pairs[features].astype(np.float64)
-    weight = pd.Series(1.0, pairs.index)
     if task == CLASSIFIER:
         table[DW] = pairs[DW].astype(int)
     else:
         table[QS] = -np.log10(pairs[QS])
-        if weights == "inverse":
-            weight = 1.0 / pairs[QS]
-    table[_WEIGHT] = weight / weight.mean()
+        weight = 1.0 / pairs[QS] if weights == "inverse" else pd.Series(1.0, pairs.index)
+        table[_WEIGHT] = weight / weight.mean()
     return table.reset_index(drop=True)
 
 
@@ -107,12 +105,12 @@ def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, f
         path=folder,
         problem_type="binary" if task == CLASSIFIER else "regression",
         eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
-        sample_weight=None if task == CLASSIFIER else _WEIGHT,
-        weight_evaluation=task != CLASSIFIER,
+        sample_weight=_WEIGHT if _WEIGHT in table else None,
+        weight_evaluation=_WEIGHT in table,
     )
     try:
         predictor.fit(
-            table.drop(columns=_WEIGHT) if task == CLASSIFIER else table,
+            table,
             time_limit=limits.train_hours * 3600,
             num_cpus=cores,
             raise_on_no_models_fitted=False,
@@ -122,7 +120,8 @@ def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, f
         raise NothingTrainedError from error
     if not predictor.model_names():
         raise NothingTrainedError
-    return _keep_best_that_is_fast(predictor, table.drop(columns=[task.target, _WEIGHT]), limits.max_seconds_per_pair)
+    features = table.drop(columns=[task.target, _WEIGHT], errors="ignore")
+    return _keep_best_that_is_fast(predictor, features, limits.max_seconds_per_pair)
 
 
 def _keep_best_that_is_fast(predictor: Any, features: pd.DataFrame, limit: float) -> float:

@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from MLmodel.card import Card, installed_versions, read_card, sets_fit
+from MLmodel.learner import predict
 from MLmodel.metrics import Array
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
-from pipeline.task import CLASSIFIER, Task
+from pipeline.task import Task
 from pipeline.workspace import Workspace
 
 
@@ -140,7 +141,4 @@ class Model:
         """
         if pairs.empty:
             return np.empty(0)
-        features = pairs[self.card.features].astype(np.float64)
-        if self.card.task == CLASSIFIER:
-            return np.asarray(self._predictor.predict_proba(features, as_multiclass=False), dtype=np.float64)
-        return 10.0 ** -np.asarray(self._predictor.predict(features), dtype=np.float64)
+        return predict(self._predictor, self.card.task, pairs[self.card.features].astype(np.float64))

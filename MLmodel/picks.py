@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.tables import feature_columns, open_table, read_batches
+from MLmodel.tables import feature_columns, open_table, read_batches, under_ceilings
 from pipeline.errors import UserError
 from pipeline.keys import PAIR_COLUMNS, among, pair_keys
 from pipeline.settings import ClassifySettings
@@ -97,8 +97,7 @@ def _left_under_ceilings(
                 f"{table}: no column nearest_between to pick pairs by; only tables made from minima have it"
             )
     for rows in (rows for table in tables for rows in read_batches(table, columns)):
-        low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
-        yield rows[low.to_numpy() & ~among(pair_keys(rows, decimals), known)]
+        yield rows[under_ceilings(rows, ceilings) & ~among(pair_keys(rows, decimals), known)]
 
 
 def all_candidates(

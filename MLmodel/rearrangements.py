@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from glass.rearrangements import EDGES, displacement_field, find_rearrangements
 from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, no_pairs, pair_keys
 from pipeline.minima import files_by_key
 from pipeline.minimum_files import MinimumError, read_minimum
 from pipeline.neb_files import read_calculations, read_neb_results
@@ -18,9 +18,6 @@ from pipeline.workspace import Workspace
 
 REARRANGEMENT = "rearrangement"
 """Column that numbers the rearrangements of each glass from 1; 0 where the minima are not there."""
-
-
-_NUMBERS = {"conf": np.int64, "i": float, "j": float, QS: float, REARRANGEMENT: np.int64}
 
 
 class Sorted(NamedTuple):
@@ -78,8 +75,18 @@ def _fields(
     return fields, known
 
 
-def update_double_wells(workspace: Workspace, temperature: str, settings: Settings) -> Sorted:
-    """Write ``double_wells.csv`` anew from the NEB files: smallest splitting first, with fidelity and rearrangement."""
+def update_double_wells(
+    workspace: Workspace, temperature: str, settings: Settings
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Write ``double_wells.csv`` anew from the NEB files: smallest splitting first, with fidelity and rearrangement.
+
+    Returns
+    -------
+    double_wells : DataFrame
+        What was written.
+    overlaps : ndarray of shape (n_bins,)
+        As in :class:`Sorted`.
+    """
     neb = read_neb_results(workspace, temperature)
     decimals = settings.ij_decimals
     neb = neb[~pair_keys(neb, decimals).duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
@@ -92,14 +99,14 @@ def update_double_wells(workspace: Workspace, temperature: str, settings: Settin
     )
     with atomic_write(workspace.calculated_double_wells(temperature)) as part:
         table.to_csv(part, index=False)
-    return found
+    return table, found.overlaps
 
 
 def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """``double_wells.csv`` as :func:`update_double_wells` wrote it; empty where it did not."""
     path = workspace.calculated_double_wells(temperature)
     if not path.exists():
-        return pd.DataFrame(columns=[*PAIR_COLUMNS, QS, "fidelity", REARRANGEMENT]).astype(_NUMBERS)
+        return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
     return pd.read_csv(path, float_precision="round_trip", keep_default_na=False)
 
 

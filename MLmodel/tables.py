@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
+from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, minimum_keys, pair_keys
+from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
 
 BATCH = 262_144
@@ -86,6 +88,12 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
 
 def _is_numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def under_ceilings(rows: pd.DataFrame, ceilings: ClassifySettings) -> NDArray[np.bool_]:
+    """Which pairs step 2 looks at."""
+    low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
+    return np.asarray(low)
 
 
 def feature_columns(schema: pa.Schema) -> list[str]:

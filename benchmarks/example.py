@@ -22,7 +22,7 @@ from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
 from MLmodel.rearrangements import REARRANGEMENT, count_tls, read_double_wells
-from MLmodel.tables import TLS_PROBABILITY, read_batches
+from MLmodel.tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished, write_neb_results
@@ -99,10 +99,8 @@ def copy_with_tables(example: Path, target: Path) -> Workspace:
 
 def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:
     """All pairs that step 2 would look at."""
-    ceilings = SETTINGS.classify
     pairs = pd.concat([rows for table in work.pair_tables(T) for rows in read_batches(table)], ignore_index=True)
-    under = (pairs["Delta_E"] <= ceilings.max_delta_E) & (pairs["total_displacement"] <= ceilings.max_distance)
-    return pairs[under]
+    return pairs[under_ceilings(pairs, SETTINGS.classify)]
 
 
 def rows_to_calculate(work: Workspace) -> pd.DataFrame:

@@ -10,6 +10,7 @@ on tables of a million and of ten million pairs of made-up minima.
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -29,6 +30,9 @@ from pipeline.keys import PAIR_COLUMNS
 from pipeline.neb_files import read_neb_results
 from pipeline.task import CLASSIFIER, DW
 from pipeline.workspace import Workspace
+
+TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
+"""Plain boosted trees, for comparisons."""
 
 FOLDS = 5
 SIZES = (1415, 4473)
@@ -72,9 +76,7 @@ def out_of_fold(table: pd.DataFrame, features: list[str]) -> Array:
     fold = table["conf"].map({conf: k % FOLDS for k, conf in enumerate(glasses)})
     chance = np.empty(len(table))
     for k in range(FOLDS):
-        model = LGBMClassifier(
-            n_estimators=200, learning_rate=0.05, class_weight="balanced", random_state=0, n_jobs=1, verbose=-1
-        )
+        model = LGBMClassifier(**TREES, class_weight="balanced")
         model.fit(table.loc[fold != k, features], table.loc[fold != k, DW])
         chance[fold == k] = np.asarray(model.predict_proba(table.loc[fold == k, features]))[:, 1]
     return chance

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.tables import PROBABILITY, read_batches
+from MLmodel.tables import PROBABILITY, read_batches, under_ceilings
 from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--verdicts", type=Path, required=True)
     given = parser.parse_args()
     T = given.temperature
-    pairs = under_ceilings(Workspace(given.workspaces[0]), T)
+    pairs = pairs_with_stratum(Workspace(given.workspaces[0]), T)
     if not given.verdicts.exists():
         with atomic_write(given.verdicts) as part:
             verdicts(Workspace(given.workspaces[0]), T, drawn(pairs, given.pairs)).to_csv(part, index=False)
@@ -58,13 +58,12 @@ def main() -> None:
         )
 
 
-def under_ceilings(work: Workspace, temperature: str) -> pd.DataFrame:
+def pairs_with_stratum(work: Workspace, temperature: str) -> pd.DataFrame:
     """Pairs that step 2 looks at, with their stratum."""
     columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
     pairs = pd.concat([rows for path in work.pair_tables(temperature) for rows in read_batches(path, columns)])
-    ceilings = SETTINGS.classify
-    low = (pairs["Delta_E"] <= ceilings.max_delta_E) & (pairs["total_displacement"] <= ceilings.max_distance)
-    return pairs[low].assign(stratum=lambda rows: np.searchsorted(EDGES, rows["nearest_between"], side="right"))
+    pairs = pairs[under_ceilings(pairs, SETTINGS.classify)]
+    return pairs.assign(stratum=lambda rows: np.searchsorted(EDGES, rows["nearest_between"], side="right"))
 
 
 def drawn(pairs: pd.DataFrame, count: int) -> pd.DataFrame:

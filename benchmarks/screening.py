@@ -20,6 +20,7 @@ import pandas as pd
 from lightgbm import LGBMRegressor
 from sklearn.model_selection import GroupKFold, KFold
 
+from benchmarks.neighbourhood import TREES
 from glass.double_well import potential_of, verdict_of
 from glass.path import refined_paths, straight_line
 from MLmodel.labels import join_to_tables
@@ -41,8 +42,6 @@ FEW = 10
 
 SMALLEST = 0.05
 """… this part of all double wells."""
-
-TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
 
 
 def main() -> None:

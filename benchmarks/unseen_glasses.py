@@ -11,13 +11,13 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier, LGBMRegressor
 
 from benchmarks.example import EXAMPLE, FOLDS, T, glasses_of
+from benchmarks.neighbourhood import TREES
 from MLmodel.chances import tls_chances
 from MLmodel.learner import fit, predict, to_learn
 from MLmodel.metrics import Array, nebs_to_find
@@ -32,8 +32,6 @@ from pipeline.workspace import Workspace
 SETTINGS = Settings()
 LONGEST = 200
 """NEBs in the picture."""
-
-TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
 
 
 def main() -> None:
@@ -93,7 +91,7 @@ def our_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Ar
     chance = trained(train, CLASSIFIER, features)(test)
     splitting = trained(wells, PREDICTOR, features)(test)
     unseen = out_of_fold(wells, features, PREDICTOR, SETTINGS.cores)
-    tls = chance * tls_chances(splitting, wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)
+    tls = chance * tls_chances(wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)(splitting)
     order = np.lexsort((splitting, -tls))
     return np.asarray(order[chance[order] >= SETTINGS.classify.min_probability])
 

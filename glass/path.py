@@ -100,10 +100,14 @@ def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
     -------
     ndarray of shape (images, N, 3)
     """
+    return np.asarray(start + image_places(images)[:, None, None] * displacement(start, end, box))
+
+
+def displacement(start: Array, end: Array, box: Array) -> Array:
+    """From one minimum to another in σ, shape (N, 3); minimum image, no drift. Arguments of :func:`straight_line`."""
     step = end - start
     step -= box * np.rint(step / box)
-    step -= step.mean(0)
-    return np.asarray(start + image_places(images)[:, None, None] * step)
+    return np.asarray(step - step.mean(0))
 
 
 def find_path(

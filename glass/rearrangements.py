@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from glass.path import displacement
+
 Array = NDArray[np.float64]
 
 BLOCK = 1024
@@ -43,9 +45,7 @@ def displacement_field(start: Array, end: Array, box: Array) -> Array:
     -------
     ndarray of shape (3N,)
     """
-    step = end - start
-    step -= box * np.rint(step / box)
-    step -= step.mean(0)
+    step = displacement(start, end, box)
     return np.asarray(step.ravel() / np.linalg.norm(step))
 
 

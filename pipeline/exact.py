@@ -25,6 +25,10 @@ ENERGY_MISMATCH = 1e-3
 """ε; the total energy difference may be so far from that in the files' names."""
 
 
+_LOADED: set[str] = set()
+"""Calculators that this process has called."""
+
+
 class Job(NamedTuple):
     """One pair to calculate, and the files of its minima."""
 
@@ -109,7 +113,9 @@ def calculate(
     try:
         start, end = (read_atoms(path) for path in job.files)
         check_one_glass(job, start, end)
-        potential_of(start, make_calculator)(start.positions)  # to load or compile it is no cost of this pair
+        if settings.calculator not in _LOADED:  # to load or compile it is no cost of this pair
+            potential_of(start, make_calculator)(start.positions)
+            _LOADED.add(settings.calculator)
         started = time.process_time()
         verdict = examine(
             start,

@@ -15,6 +15,14 @@ KEY_COLUMNS = ["conf", "low", "high"]
 """Columns of :func:`pair_keys`: the glass and the keys of its two minima, the smaller first."""
 
 
+_TYPES = {"conf": np.int64, "i": np.float64, "j": np.float64}
+
+
+def no_pairs(*others: str) -> pd.DataFrame:
+    """An empty table with PAIR_COLUMNS and further ones."""
+    return pd.DataFrame(columns=[*PAIR_COLUMNS, *others]).astype(_TYPES)
+
+
 class Pair(NamedTuple):
     """A pair of minima; ``i`` and ``j`` as in files, the lower energy first."""
 

@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline.csv_files import read_user_csv
 from pipeline.errors import UserError
 from pipeline.files import append_line, write_text
-from pipeline.keys import PAIR_COLUMNS, Pair, pair_keys
+from pipeline.keys import PAIR_COLUMNS, Pair, no_pairs, pair_keys
 from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
 
@@ -42,7 +42,7 @@ def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
     parts = [_read_lines(path, splitting=False) for path in paths]
     parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
     if not parts:
-        return pd.DataFrame(columns=[*PAIR_COLUMNS, DW, QS, ORIGIN]).astype({"conf": np.int64, "i": float, "j": float})
+        return no_pairs(DW, QS, ORIGIN)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -127,7 +127,7 @@ def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
     path = workspace.unfinished(temperature)
     if not path.exists() or path.stat().st_size == 0:
-        return pd.DataFrame(columns=[*PAIR_COLUMNS, "reason"]).astype({"conf": np.int64, "i": float, "j": float})
+        return no_pairs("reason")
     return read_pair_list(path)
 
 
@@ -162,9 +162,9 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
 def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
     path = workspace.calculations(temperature)
-    columns = [*PAIR_COLUMNS, "verdict", "fidelity", "cpu_seconds"]
+    columns = ("verdict", "fidelity", "cpu_seconds")
     if not path.exists():
-        return pd.DataFrame(columns=columns).astype({"conf": np.int64, "i": float, "j": float, "cpu_seconds": float})
+        return no_pairs(*columns).astype({"cpu_seconds": float})
     table = read_pair_list(path)
     missing = [name for name in columns if name not in table]
     if missing:

@@ -27,7 +27,7 @@ def test_the_chance_is_that_of_the_formula():
         below = norm.cdf((np.log10(THRESHOLD) - place - trend - errors) / SMOOTH)
         expected.append((weights * below).sum() / weights.sum())
     assert expected == sorted(expected, reverse=True)
-    np.testing.assert_allclose(tls_chances(asked, exact, predicted, THRESHOLD), expected, atol=5e-3)
+    np.testing.assert_allclose(tls_chances(exact, predicted, THRESHOLD)(asked), expected, atol=5e-3)
 
 
 def test_chances_are_true_where_errors_are_as_they_were():
@@ -35,7 +35,7 @@ def test_chances_are_true_where_errors_are_as_they_were():
     exact = 10 ** rng.normal(-2.2, 0.4, 40_000)
     predicted = exact * 10 ** (rng.normal(0, 0.15, len(exact)) + 0.1 * (np.log10(exact) + 2.2))
     known, new = slice(0, 20_000), slice(20_000, None)
-    chance = tls_chances(predicted[new], exact[known], predicted[known], THRESHOLD)
+    chance = tls_chances(exact[known], predicted[known], THRESHOLD)(predicted[new])
     is_tls = exact[new] < THRESHOLD
     for low, high in ((0.02, 0.1), (0.1, 0.3), (0.3, 0.7), (0.7, 1)):
         some = (chance >= low) & (chance < high)
@@ -48,7 +48,7 @@ def test_chances_are_true_where_errors_are_as_they_were():
 def test_a_smaller_splitting_never_has_a_smaller_chance_and_all_are_probabilities():
     rng = np.random.default_rng(4)
     exact = 10 ** rng.normal(-2, 0.3, 50)
-    chance = tls_chances(np.geomspace(1e-9, 10, 500), exact, exact * 10 ** rng.normal(0, 0.2, 50), THRESHOLD)
+    chance = tls_chances(exact, exact * 10 ** rng.normal(0, 0.2, 50), THRESHOLD)(np.geomspace(1e-9, 10, 500))
     assert (np.diff(chance) <= 0).all()
     assert chance[0] > 0.99
     assert chance[-1] < 1e-6
