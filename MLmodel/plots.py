@@ -96,7 +96,7 @@ def true_against_predicted(panels: Mapping[str, tuple[Array, Array]], threshold:
             if len(exact):
                 _draw_true_against_predicted(ax, exact, predicted, threshold)
             else:
-                _say(ax, "no pairs")
+                say(ax, "no pairs")
     columns = ("exact_epsilon", "predicted_epsilon")
     numbers = [
         pd.DataFrame({"temperature": temperature, **dict(zip(columns, both, strict=True))})
@@ -161,7 +161,7 @@ def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str) 
             label_log_axes(ax)
             legend_below(ax)
         else:
-            _say(ax, "no pairs")
+            say(ax, "no pairs")
     numbers = [
         pd.DataFrame({"quantity": name, "splitting_epsilon": np.sort(values)}).assign(
             share=lambda rows: rows["splitting_epsilon"].rank(method="max", pct=True)
@@ -211,7 +211,7 @@ def search_efficiency(exact: Array, predicted: Array, threshold: float, title: s
             legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
-            _say(ax, "no double well among these pairs" if len(exact) else "no pairs")
+            say(ax, "no double well among these pairs" if len(exact) else "no pairs")
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
 
 
@@ -279,6 +279,7 @@ def legend_below(ax: Axes) -> None:
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
 
 
-def _say(ax: Axes, text: str) -> None:
+def say(ax: Axes, text: str) -> None:
+    """Text in the middle of a panel that has nothing to show."""
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])

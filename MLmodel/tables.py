@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.keys import PAIR_COLUMNS, minimum_keys, pair_keys
+from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
 
@@ -145,6 +146,32 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
             raise UserError(f"{path}: damaged ({error}); write it again") from None
         for start in range(0, batch.num_rows, BATCH):
             yield batch.slice(start, BATCH).to_pandas(ignore_metadata=True)
+
+
+def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, pd.DataFrame] | None:
+    """Look up one pair in pair tables, a batch in memory at a time.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The tables.
+    pair : Pair
+        Its minima in either order.
+    decimals : int
+        To which the names of two minima are equal.
+
+    Returns
+    -------
+    tuple of Path and DataFrame of shape (1, n_columns), or None
+        The table that holds it and its row with all features; None if no table does.
+    """
+    wanted = pair_keys(pd.DataFrame([pair]), decimals).to_numpy()
+    for path in paths:
+        for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
+            at = (pair_keys(names, decimals).to_numpy() == wanted).all(axis=1)
+            if at.any():
+                return path, next(islice(read_batches(path), k, None))[at]
+    return None
 
 
 def stored_pairs(path: Path) -> int:

@@ -145,6 +145,10 @@ class Workspace:
         """``what``: ``dw`` or ``tls``."""
         return self._output_of(temperature) / f"reliability-{what}.png"
 
+    def shap(self, task: Task, temperature: str, of: str = "") -> Path:
+        """``of``: ``pair-`` for the picture of one pair."""
+        return self._output_of(temperature) / f"shap-{of}{task.name}.png"
+
     def search_efficiency(self, temperature: str) -> Path:
         return self._output_of(temperature) / "TLS-search-efficiency.png"
 

@@ -1,0 +1,135 @@
+"""Say why the models say what they say: the effect of each feature on their predictions (SHAP values).
+
+Reads    MLmodel/dw-classification-T{digits}/, MLmodel/qs-regression-T{digits}/ and their sets
+         Configurations/pairs/T{T}/, with --pair
+Writes   output_ML/T{T}/shap-classifier.png, shap-predictor.png: over pairs of the test sets
+         output_ML/T{T}/shap-pair-classifier.png, shap-pair-predictor.png: with --pair instead, of that pair
+
+Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it. What is explained is
+the probability of a double well, and log10 of the splitting.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from MLmodel.card import Card
+from MLmodel.explain import evenly_spread, explain, predicted_quantity, strength
+from MLmodel.model import Model, check_features, find_card, read_set
+from MLmodel.shap_plots import beeswarm, waterfall
+from MLmodel.tables import find_pair
+from pipeline.command import Command, run_script
+from pipeline.errors import UserError
+from pipeline.keys import Pair
+from pipeline.task import CLASSIFIER, PREDICTOR, Task
+
+EXPLAINED = 200
+"""So many pairs of a test set are explained, evenly spread over the order of their predictions."""
+
+QUANTITY = {CLASSIFIER: "probability of a double well", PREDICTOR: "log10 of the splitting in ε"}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the option of this script."""
+    names = ("CONF", "I", "J")
+    parser.add_argument("--pair", nargs=3, metavar=names, help="this pair of the pair tables instead of the test sets")
+
+
+def main(command: Command) -> None:
+    """Explain the models of every temperature that has one."""
+    work, pair = command.workspace, command.options.pair and asked_pair(command.options.pair)
+    temperatures = command.temperatures(
+        lambda T: any(work.card(task, T).exists() for task in QUANTITY),
+        "no model under MLmodel; run step1_train_dw.py or step3_train_qs.py",
+    )
+    if pair and len(temperatures) > 1:
+        raise UserError(
+            f"{work.root}: models at T = {', '.join(temperatures)}; say with -T which shall explain the pair"
+        )
+    command.for_each_temperature(temperatures, lambda T: interpret(command, T, pair))
+
+
+def asked_pair(given: list[str]) -> Pair:
+    """The pair named on the command line."""
+    try:
+        pair = Pair(int(given[0]), float(given[1]), float(given[2]))
+    except ValueError:
+        pair = None
+    if pair is None or not all(abs(number) < 2**63 for number in pair):  # NaN is not below either
+        raise UserError(f"--pair {' '.join(given)}: give the number of the glass, i and j as in the lists of pairs")
+    return pair
+
+
+def interpret(command: Command, temperature: str, pair: Pair | None) -> None:
+    """Explain what models there are at one temperature; what must be fixed for one does not keep the other waiting."""
+    work = command.workspace
+    there = [task for task in QUANTITY if work.card(task, temperature).exists()]
+    if not there:
+        raise UserError(f"{work.model(CLASSIFIER, temperature)}: no model yet; run step1_train_dw.py")
+    found = pair and find_pair(work.pair_tables(temperature), pair, command.settings.ij_decimals)
+    if pair and not found:
+        raise UserError(
+            f"{work.pairs(temperature)}: no pair {pair} in the tables; give i and j as in "
+            f"{work.double_wells(temperature)}"
+        )
+    errors, written = [], []
+    for task in QUANTITY:
+        if task not in there:
+            print(f"T = {temperature}: no {task.name} yet, left out; run {task.script}")
+            continue
+        try:
+            card = find_card(work, task, temperature)
+            written += explain_pair(command, card, *found) if found else explain_test_set(command, card)
+        except UserError as error:
+            errors.append(str(error))
+    if written:
+        print("pictures: " + "\n          ".join(map(str, written)))
+    if errors:
+        raise UserError("; ".join(errors))
+
+
+def explain_test_set(command: Command, card: Card) -> list[Path]:
+    """Print how strong each feature is over the test set, and draw its effects; the files written."""
+    work, model = command.workspace, Model(command.workspace, card)
+    train, test = (read_set(work, card, subset) for subset in ("train", "test"))
+    pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
+    explained = explain(model, train, pairs)
+    effects = strength(explained)
+    print(f"T = {card.temperature}: {card.task.name}, {len(pairs)} of {len(test)} pairs of the test set")
+    print(f"  mean |effect| of each feature on the {QUANTITY[card.task]}")
+    print("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
+    title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
+    picture = beeswarm(explained, effects, QUANTITY[card.task], title)
+    return picture.save(work.shap(card.task, card.temperature), command.settings.figures)
+
+
+def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -> list[Path]:
+    """Print and draw what each feature of one pair does; the files written."""
+    work, task = command.workspace, card.task
+    check_features(card, list(row), table)
+    explained = explain(Model(work, card), read_set(work, card, "train"), row)
+    base, prediction = explained[["base_value", "prediction"]].iloc[0]
+    pair = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0])
+    print(f"T = {card.temperature}: {task.name}, {pair}")
+    print(f"  {QUANTITY[task]}: {prediction:.4f}, the mean of training pairs, {base:.4f}, and these effects added up")
+    print(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
+    rows = explained.sort_values("shap", key=abs, ascending=False)
+    for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True):
+        print(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
+    print(f"  {in_words(command, task, prediction)}")
+    picture = waterfall(explained, QUANTITY[task], f"T = {card.temperature}, {task.name}\n{pair}")
+    return picture.save(work.shap(task, card.temperature, "pair-"), command.settings.figures)
+
+
+def in_words(command: Command, task: Task, prediction: float) -> str:
+    """What a prediction means for the pair."""
+    if task == CLASSIFIER:
+        least = command.settings.classify.min_probability
+        return f"a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on"
+    threshold = command.settings.tls_threshold
+    return f"a splitting of {10**prediction:.3g} ε if it is a double well; a TLS is below {threshold:g} ε"
+
+
+if __name__ == "__main__":
+    run_script(main, __doc__, options)

@@ -1,0 +1,369 @@
+"""Why the models say so: effects that are Shapley values, add up to the prediction, and are written, drawn and told."""
+
+import shutil
+from itertools import combinations, pairwise
+from math import factorial
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from steps import done, refused
+
+from MLmodel import explain, tables
+from MLmodel.model import Model, find_card, read_set
+from MLmodel.shap_plots import SHOWN, beeswarm, waterfall
+from pipeline.keys import PAIR_COLUMNS, Pair
+from pipeline.task import CLASSIFIER, PREDICTOR
+from pipeline.workspace import Workspace
+
+RNG = np.random.default_rng(0)
+BACKGROUND, ROWS = RNG.normal(size=(30, 3)), RNG.normal(size=(4, 3))
+COLUMNS = [*PAIR_COLUMNS, "prediction", "base_value", "feature", "value", "shap"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_permutations():
+    """Enough for exact values where features act in twos."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explain, "PERMUTATIONS", 2)
+        yield
+
+
+def shapley(function, row, background):
+    """Shapley values by Shapley's own sum over all sets of features; v(S) as in the docstring of shap_values."""
+    features = set(range(len(row)))
+
+    def v(some):
+        mixed = background.copy()
+        mixed[:, list(some)] = row[list(some)]
+        return function(mixed).mean()
+
+    values = np.zeros(len(row))
+    for k in features:
+        for size in range(len(row)):
+            weight = factorial(size) * factorial(len(row) - size - 1) / factorial(len(row))
+            for some in combinations(features - {k}, size):
+                values[k] += weight * (v({*some, k}) - v(some))
+    return values
+
+
+# The values
+def test_effects_in_a_linear_model_are_its_weights_times_the_distance_from_the_mean():
+    """Lundberg and Lee 2017, corollary 1, for features masked independently."""
+    weights = np.array([2.0, -0.5, 0.01])
+    base, effects = explain.shap_values(lambda rows: 3 + rows @ weights, ROWS, BACKGROUND)
+    np.testing.assert_allclose(effects, weights * (ROWS - BACKGROUND.mean(axis=0)), atol=1e-12)
+    assert base == pytest.approx(3 + BACKGROUND.mean(axis=0) @ weights)
+
+
+def test_effects_are_shapley_values_where_features_act_in_twos():
+    def function(rows):
+        return np.sin(rows[:, 0]) * rows[:, 1] + np.abs(rows[:, 2]) - rows[:, 1] * rows[:, 2] ** 2
+
+    _, effects = explain.shap_values(function, ROWS, BACKGROUND)
+    np.testing.assert_allclose(effects, [shapley(function, row, BACKGROUND) for row in ROWS], atol=1e-12)
+
+
+def test_effects_tend_to_shapley_values_where_three_features_act_together(monkeypatch):
+    def function(rows):
+        return np.where((rows > 0).all(axis=1), 1.0, 0.0)
+
+    monkeypatch.setattr(explain, "PERMUTATIONS", 300)
+    _, effects = explain.shap_values(function, ROWS, BACKGROUND)
+    np.testing.assert_allclose(effects, [shapley(function, row, BACKGROUND) for row in ROWS], atol=0.02)
+
+
+def test_effects_add_up_to_the_function_of_the_row_whatever_the_function_and_the_scale():
+    """Nearly equal values are not taken for equal, though 1e-9 and 0 are so by numpy.isclose."""
+
+    def function(rows):
+        return np.where(rows[:, 0] > 5e-13, rows[:, 1], rows[:, 2] ** 3)
+
+    rows, background = (table * [1e-12, 1, 1] for table in (ROWS, BACKGROUND))
+    base, effects = explain.shap_values(function, rows, background)
+    np.testing.assert_allclose(base + effects.sum(axis=1), function(rows), atol=1e-12)
+    assert np.abs(effects[:, 0]).max() > 0.01
+
+
+def test_an_unknown_value_is_what_the_function_makes_of_it():
+    def function(rows):
+        return np.where(np.isnan(rows[:, 0]), 7.0, rows[:, 0]) + rows[:, 1]
+
+    rows, background = ROWS.copy(), BACKGROUND.copy()
+    rows[0, 0] = background[:10, 0] = np.nan
+    _, effects = explain.shap_values(function, rows, background)
+    known = background[10:, 0]
+    mean = (7.0 * 10 + known.sum()) / 30
+    np.testing.assert_allclose(effects[:, 0], [7 - mean, *(ROWS[1:, 0] - mean)], atol=1e-12)
+
+
+def test_a_feature_that_is_not_used_has_no_effect():
+    _, effects = explain.shap_values(lambda rows: rows[:, 0] * rows[:, 1], ROWS, BACKGROUND)
+    assert (effects[:, 2] == 0).all()
+
+
+def test_the_effects_for_a_row_do_not_depend_on_the_others():
+    def function(rows):
+        return np.prod(rows, axis=1)
+
+    _, together = explain.shap_values(function, ROWS, BACKGROUND)
+    _, alone = explain.shap_values(function, ROWS[2:3], BACKGROUND)
+    np.testing.assert_array_equal(together[2:3], alone)
+
+
+def test_a_choice_that_is_evenly_spread_has_the_mean_of_all_and_keeps_their_order():
+    predicted = RNG.permutation(np.linspace(0, 1, 1000) ** 3)
+    pairs = pd.DataFrame({"predicted": predicted})
+    some = explain.evenly_spread(pairs, predicted, 50)
+    assert len(some) == 50
+    assert some.index.is_monotonic_increasing
+    assert some["predicted"].mean() == pytest.approx(0.25, abs=1e-3)  # ∫x³
+    pd.testing.assert_frame_equal(explain.evenly_spread(pairs, predicted, 2000), pairs)
+    assert explain.evenly_spread(pairs[:0], predicted[:0], 50).empty
+
+
+# The pictures
+def table(pairs=40, features=20):
+    """As :func:`explain.explain` makes it; feature k has about 1/k of the effect of the first."""
+    values = RNG.normal(size=(pairs, features))
+    effects = values / (1 + np.arange(features))
+    return pd.DataFrame(
+        {
+            "prediction": np.repeat(0.5 + effects.sum(axis=1), features),
+            "base_value": 0.5,
+            "feature": np.tile([f"feature_{k}" for k in range(features)], pairs),
+            "value": values.ravel(),
+            "shap": effects.ravel(),
+        }
+    )
+
+
+def test_the_summary_shows_the_strongest_features_and_every_pair(tmp_path):
+    explained = table()
+    explained.loc[explained.index[:200:20], "value"] = np.nan
+    picture = beeswarm(explained, explain.strength(explained), "chance", "the pairs")
+    ax, bar = picture.figure.axes
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(names) == SHOWN
+    assert names[0] == "feature_0"
+    assert ax.yaxis_inverted()
+    assert (ax.get_xlabel(), ax.get_title()) == ("effect on the chance", "the pairs")
+    known, unknown = ax.collections[:2]
+    np.testing.assert_array_equal(known.get_offsets()[:, 0], explained["shap"][200::20])
+    np.testing.assert_array_equal(unknown.get_offsets()[:, 0], explained["shap"][:200:20])
+    assert np.abs(known.get_offsets()[:, 1]).max() < 0.5
+    order = np.argsort(explained["value"][200::20].to_numpy())
+    assert (np.diff(known.get_array()[order]) > 0).all()
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["low", "high"]
+    assert bar.get_ylabel() == "value of the feature\n(× unknown)"
+    assert picture.numbers is explained
+    picture.save(tmp_path / "a.png", ["png"])
+    assert imread(tmp_path / "a.png").std() > 0.01
+
+
+@pytest.mark.parametrize("pairs", [0, 1])
+def test_few_pairs_are_drawn_and_none_is_said(pairs, tmp_path):
+    explained = table(pairs)
+    picture = beeswarm(explained, explain.strength(explained), "chance", "the pairs")
+    assert [text.get_text() for text in picture.figure.axes[0].texts] == ["no pairs"] * (1 - pairs)
+    picture.save(tmp_path / "a.png", ["png"])
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 20 * pairs
+
+
+def test_the_picture_of_a_pair_leads_from_the_mean_to_its_prediction():
+    explained = table(1)
+    ax = waterfall(explained, "chance", "the pair").figure.axes[0]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(names) == SHOWN
+    assert names[-1] == "6 others"
+    assert names[0].startswith("feature_")
+    bars = {bar.get_y(): bar for bar in ax.patches}
+    assert len(bars) == SHOWN
+    ends = [(bars[y].get_x(), bars[y].get_x() + bars[y].get_width()) for y in sorted(bars)]
+    assert explained["prediction"][0] == pytest.approx(ends[0][0]) or explained["prediction"][0] == pytest.approx(
+        ends[0][1]
+    )
+    assert min(abs(np.array(ends[-1]) - 0.5)) == pytest.approx(0, abs=1e-12)
+    for above, below in pairwise(ends):
+        assert min(abs(a - b) for a in above for b in below) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_texts_of_a_pair_do_not_overlap():
+    explained = table(1).assign(feature=[f"a_feature_with_a_long_name_{k}" for k in range(20)])
+    figure = waterfall(explained, "chance", "the pair").figure
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    boxes = [text.get_window_extent() for text in [*ax.texts, *ax.get_yticklabels()]]
+    assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+    assert all(ax.get_window_extent().contains(*box.get_points()[1]) for box in boxes[:SHOWN])
+
+
+def test_a_pair_at_which_nothing_has_an_effect_is_drawn(tmp_path):
+    waterfall(table(1).assign(shap=0.0, prediction=0.5), "chance", "the pair").save(tmp_path / "a.png", ["png"])
+
+
+# The script
+@pytest.fixture(scope="module")
+def interpreted(trained, tmp_path_factory):
+    """The trained workspace after one run."""
+    root = shutil.copytree(trained, tmp_path_factory.mktemp("interpreted") / "copy")
+    (root / "said.txt").write_text(done("interpret", root))
+    return root
+
+
+def written(root, name):
+    return pd.read_csv(root / f"output_ML/T0.1/shap-{name}.csv", float_precision="round_trip")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [CLASSIFIER, PREDICTOR], ids=lambda task: task.name)
+def test_the_effects_add_up_to_what_the_pipeline_predicts(interpreted, task):
+    rows = written(interpreted, task.name)
+    assert list(rows) == COLUMNS
+    work = Workspace(interpreted)
+    model = Model(work, find_card(work, task, "0.1"))
+    test = read_set(work, model.card, "test")
+    predicted = model.predict(test) if task == CLASSIFIER else np.log10(model.predict(test))
+    by_pair = rows.groupby(PAIR_COLUMNS, sort=False)
+    total = by_pair["shap"].sum() + by_pair["base_value"].first()
+    np.testing.assert_allclose(total, by_pair["prediction"].first(), atol=1e-9)
+    np.testing.assert_allclose(total, predicted, atol=1e-6)  # of each pair of the small test set, in its order
+    train = model.predict(read_set(work, model.card, "train"))
+    mean = (train if task == CLASSIFIER else np.log10(train)).mean()
+    assert rows["base_value"][0] == pytest.approx(mean, abs=0.01)
+    pictured = imread(interpreted / f"output_ML/T0.1/shap-{task.name}.png")
+    assert pictured.std() > 0.01
+
+
+@pytest.mark.slow
+def test_what_the_rule_goes_by_is_strong_and_what_it_leaves_out_is_weak(interpreted):
+    """See synthetic.rule: the splitting follows Delta_E and total_displacement."""
+    size = explain.strength(written(interpreted, "predictor"))
+    assert {*size.index[:1]} <= {"Delta_E", "total_displacement"}
+    said = (interpreted / "said.txt").read_text()
+    assert "T = 0.1: classifier, " in said
+    assert "mean |effect| of each feature on the log10 of the splitting in ε" in said
+    for name, value in size.items():
+        assert f"    {name:34s} {value:10.4f}\n" in said
+
+
+@pytest.mark.slow
+def test_a_second_run_writes_the_same_bytes(interpreted, tmp_path):
+    root = shutil.copytree(interpreted, tmp_path / "copy")
+    files = [root / f"output_ML/T0.1/shap-{name}.csv" for name in ("classifier", "predictor")]
+    before = [path.read_bytes() for path in files]
+    for path in files:
+        path.unlink()
+    done("interpret", root)
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.slow
+def test_one_pair_is_explained_in_either_order_and_its_numbers_are_those_of_the_lists(trained_copy):
+    pair = pd.read_csv(
+        trained_copy / "output_ML/T0.1/predictedQs_T0.1_allpairs.csv", float_precision="round_trip"
+    ).iloc[3]
+    conf, i, j = int(pair["conf"]), float(pair["i"]), float(pair["j"])
+    said = done("interpret", trained_copy, "--pair", conf, j, i)
+    assert f"classifier, Cnf-{conf} {i!r}_{j!r}\n" in said
+    assert f"a double well with a chance of {pair['dw_probability']:.3f}; step 2 keeps pairs from 0.1 on" in said
+    assert f"a splitting of {pair['quantum_splitting']:.3g} ε if it is a double well; a TLS is below 0.00151 ε" in said
+    rows = written(trained_copy, "pair-classifier")
+    assert (rows["conf"] == conf).all()
+    assert (rows["i"] == i).all()
+    assert rows["value"].tolist() == [pair[name] for name in rows["feature"]]
+    assert rows["prediction"][0] == pytest.approx(pair["dw_probability"], abs=1e-6)
+    assert rows["base_value"][0] + rows["shap"].sum() == pytest.approx(pair["dw_probability"], abs=1e-6)
+    splitting = 10 ** written(trained_copy, "pair-predictor")["prediction"][0]
+    assert splitting == pytest.approx(pair["quantum_splitting"], rel=1e-5)
+    other = done("interpret", trained_copy, "--pair", conf, i + 1e-14, j, "-T", "0.1")
+    assert other == said
+    assert not (trained_copy / "output_ML/T0.1/shap-classifier.png").exists()
+
+
+@pytest.mark.slow
+def test_a_pair_of_the_test_set_has_the_same_effects_alone(interpreted):
+    among_others = written(interpreted, "classifier")[-len(written(interpreted, "classifier")["feature"].unique()) :]
+    conf, i, j = among_others[PAIR_COLUMNS].iloc[0]
+    done("interpret", interpreted, "--pair", int(conf), i, j)
+    np.testing.assert_allclose(written(interpreted, "pair-classifier")["shap"], among_others["shap"], atol=1e-9)
+
+
+@pytest.mark.slow
+def test_a_pair_with_unknown_features_is_explained(trained_copy):
+    path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
+    pairs = pd.read_feather(path)
+    pairs.loc[0, ["nearest_between", "gabriel"]] = np.nan
+    pairs.to_feather(path)
+    conf, i, j = pairs.loc[0, PAIR_COLUMNS]
+    said = done("interpret", trained_copy, "--pair", int(conf), i, j)
+    assert f"    {'gabriel':24s} {'nan':>12s} " in said
+    rows = written(trained_copy, "pair-classifier").set_index("feature")
+    assert rows["value"].isna().sum() == 2
+    assert rows["base_value"].iloc[0] + rows["shap"].sum() == pytest.approx(rows["prediction"].iloc[0], abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("1", "0.2", "0.3"), "no pair Cnf-1 0.2_0.3 in the tables; give i and j as in"),
+        (("one", "0.2", "0.3"), "--pair one 0.2 0.3: give the number of the glass"),
+        (("1.5", "0.2", "0.3"), "--pair 1.5 0.2 0.3: give the number of the glass"),
+        (("1", "nan", "0.3"), "--pair 1 nan 0.3: give the number of the glass"),
+        (("1", "0.2", "1e300"), "--pair 1 0.2 1e300: give the number of the glass"),
+        (("1" * 30, "0.2", "0.3"), "give the number of the glass"),
+        (("1", "0.2"), "expected 3 arguments"),
+    ],
+)
+def test_a_pair_that_is_not_there_or_no_pair_is_refused(trained, given, said):
+    assert said in refused("interpret", trained, "--pair", *given)
+
+
+@pytest.mark.slow
+def test_a_table_that_lacks_a_feature_is_named(trained_copy):
+    path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
+    pairs = pd.read_feather(path)
+    pairs.drop(columns="PR").to_feather(path)
+    conf, i, j = pairs.loc[0, PAIR_COLUMNS]
+    assert f"{path}: lacks PR" in refused("interpret", trained_copy, "--pair", int(conf), i, j)
+
+
+@pytest.mark.slow
+def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(trained_copy):
+    work, results = Workspace(trained_copy), trained_copy / "output_ML/T0.1"
+    train, test = (work.model_set(CLASSIFIER, "0.1", subset) for subset in ("train", "test"))
+    test.rename(trained_copy / "aside")
+    shutil.copy(train, test)
+    assert "not of the training that made the model; run step1_train_dw.py" in refused("interpret", trained_copy)
+    assert sorted(path.name for path in results.glob("shap-*")) == ["shap-predictor.csv", "shap-predictor.png"]
+    (trained_copy / "aside").rename(test)
+    work.card(PREDICTOR, "0.1").unlink()
+    said = done("interpret", trained_copy)
+    assert "T = 0.1: no predictor yet, left out; run step3_train_qs.py" in said
+    assert (results / "shap-classifier.png").exists()
+    work.card(CLASSIFIER, "0.1").unlink()
+    assert "no model under MLmodel; run step1_train_dw.py or" in refused("interpret", trained_copy)
+    assert "no model yet; run step1_train_dw.py" in refused("interpret", trained_copy, "-T", "0.1")
+
+
+@pytest.mark.slow
+def test_models_at_two_temperatures_must_be_told_apart_to_explain_a_pair(trained_copy):
+    work = Workspace(trained_copy)
+    shutil.copytree(work.pairs("0.1"), work.pairs("0.2"))
+    shutil.copytree(work.model(CLASSIFIER, "0.1"), work.model(CLASSIFIER, "0.2"))
+    assert "models at T = 0.1, 0.2; say with -T" in refused("interpret", trained_copy, "--pair", "1", "0.2", "0.3")
+
+
+def test_a_pair_is_found_in_whichever_table_and_batch_it_stands(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "BATCH", 7)
+    names = pd.DataFrame({"conf": 3, "i": 0.2 + np.arange(40) / 1e5, "j": 0.3, "PR": np.arange(40.0)})
+    paths = [tmp_path / "a.feather", tmp_path / "b.feather"]
+    names.assign(conf=2).to_feather(paths[0])
+    names.to_feather(paths[1])
+    path, row = tables.find_pair(paths, Pair(3, 0.3, names["i"][33]), 10)
+    assert path == paths[1]
+    assert row["PR"].tolist() == [33.0]
+    assert tables.find_pair(paths, Pair(4, 0.3, 0.2), 10) is None
+    assert tables.find_pair([], Pair(4, 0.3, 0.2), 10) is None
