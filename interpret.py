@@ -112,7 +112,7 @@ def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -
     base, prediction = explained[["base_value", "prediction"]].iloc[0]
     pair = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0])
     print(f"T = {card.temperature}: {task.name}, {pair}")
-    print(f"  {QUANTITY[task]}: {prediction:.4f}, the mean of training pairs, {base:.4f}, and these effects added up")
+    print(f"  {QUANTITY[task]}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects")
     print(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
     rows = explained.sort_values("shap", key=abs, ascending=False)
     for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True):

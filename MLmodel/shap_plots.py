@@ -109,7 +109,8 @@ def waterfall(explained: pd.DataFrame, quantity: str, title: str) -> Picture:
             ax.axvline(value, color=color, lw=1, ls=line, label=f"{name}: {value:.3f}".replace("-", "−"), zorder=0)
         for place, effect, end in zip(places, effects, right, strict=True):
             text = f"{effect:+.3f}".replace("-", "−")
-            ax.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center", size=8)
+            over_line = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            ax.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center", size=8, bbox=over_line)
         ax.set(yticks=places, yticklabels=names, ylim=(len(names) - 0.4, -0.6))
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return Picture(figure, explained)
