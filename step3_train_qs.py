@@ -6,10 +6,11 @@ Writes   MLmodel/qs-regression-T{digits}/, beside it the sets it was trained and
 Stops at once if nothing is new since the last training.
 """
 
+from MLmodel.judging import few_labels
 from MLmodel.labels import gather
 from MLmodel.metrics import format_metrics, predictor_metrics
 from MLmodel.model import unseen_predictions
-from MLmodel.out_of_fold import UNSEEN
+from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
 from pipeline.command import Command, run_script
 from pipeline.task import PREDICTOR, QS
@@ -39,9 +40,11 @@ def train_one(command: Command, temperature: str) -> None:
         print("  nothing new since the last training")
     else:
         print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
-        if known.table["conf"].nunique() > 1:
-            print(f"  what to expect of a new glass: {UNSEEN}")
+        if by_glass(known.table, PREDICTOR):
+            print(f"  what to expect of a new glass: {kept_out(known.table, PREDICTOR)}")
             print(format_metrics(predictor_metrics(*unseen_predictions(work, card), settings.tls_threshold)))
+        for line in few_labels(known.table[QS], PREDICTOR, settings):
+            print(line)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 Reads    MLmodel/dw-classification-T{digits}/ and its sets
 Writes   output_ML/dw_classifier_performances.txt, a section per temperature
          output_ML/T{T}/reliability-dw.png: whether the probabilities of a double well are true, on the test set
+
+Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 """
 
 from pathlib import Path
 
 from MLmodel.card import Card
+from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
 from MLmodel.plots import reliability
@@ -35,16 +38,20 @@ def main(command: Command) -> None:
 
 def section(command: Command, card: Card) -> tuple[str, list[Path]]:
     """The metrics of one classifier, as text, and the files of its picture."""
-    model = Model(command.workspace, card)
+    work, settings = command.workspace, command.settings
+    model = Model(work, card)
+    trained, judged = read_set(work, card, "train"), judge_on(work, model, settings)
     lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}"]
-    for subset, name in (("train", "training set"), ("test", f"test set, never seen in training; {card.cut}")):
-        pairs = read_set(command.workspace, card, subset)
-        chance = model.predict(pairs)
-        metrics = classifier_metrics(pairs[DW], chance) | chance_metrics(chance, pairs[DW], "double wells")
+    for name, is_dw, chance in (
+        ("training set", trained[DW], model.predict(trained)),
+        (judged.heading, judged.exact, judged.predicted),
+    ):
+        metrics = classifier_metrics(is_dw, chance) | chance_metrics(chance, is_dw, "double wells")
         lines += [f"  {name}", format_metrics(metrics)]
-    title = f"T = {card.temperature}, test set: {card.cut}"
-    picture = reliability(chance, pairs[DW].to_numpy() == 1, "double well", title)
-    written = picture.save(command.workspace.reliability(card.temperature, "dw"), command.settings.figures)
+    lines += few_labels(read_set(work, card, "used")[DW], CLASSIFIER, settings)
+    title = f"T = {card.temperature}, {judged.name}: {judged.how}"
+    picture = reliability(judged.predicted, judged.exact == 1, "double well", title)
+    written = picture.save(work.reliability(card.temperature, "dw"), settings.figures)
     return "\n".join(lines) + "\n", written
 
 

@@ -5,6 +5,7 @@ Writes   output_ML/qs-true_vs_AI_trainingset.png, output_ML/qs-true_vs_AI_testse
          output_ML/T{T}/splitting_cdf_T{T}.png, output_ML/T{T}/TLS-search-efficiency.png, from the test set
          output_ML/T{T}/reliability-tls.png: whether the chances to be a TLS are true, on glasses kept out
 
+Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it.
 """
 
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from MLmodel.card import Card
 from MLmodel.chances import tls_chances
+from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import Array, chance_metrics, format_metrics, predictor_metrics
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures, unseen_predictions
-from MLmodel.out_of_fold import UNSEEN
-from MLmodel.plots import reliability, search_efficiency, splitting_cdf, true_against_predicted
+from MLmodel.out_of_fold import kept_out
+from MLmodel.plots import Panel, reliability, search_efficiency, splitting_cdf, true_against_predicted
 from pipeline.command import Command, run_script
 from pipeline.task import PREDICTOR, QS
 from pipeline.workspace import Workspace
@@ -35,32 +37,38 @@ def main(command: Command) -> None:
 
 def judge(command: Command, asked: list[str]) -> list[Path]:
     """Print the metrics of the temperatures asked for, and draw all pictures; the files written."""
-    work, threshold, formats = command.workspace, command.settings.tls_threshold, command.settings.figures
-    panels: dict[str, dict[str, tuple[Array, Array]]] = {"train": {}, "test": {}}
+    work, settings = command.workspace, command.settings
+    threshold, formats = settings.tls_threshold, settings.figures
+    panels: dict[str, dict[str, Panel]] = {"trainingset": {}, "testset": {}}
     written = []
     for card in cards_to_judge(work, PREDICTOR, asked):
-        temperature = card.temperature
-        model = Model(work, card)
-        for subset, by_temperature in panels.items():
-            pairs = read_set(work, card, subset)
-            by_temperature[temperature] = pairs[QS].to_numpy(), model.predict(pairs)
+        temperature, model = card.temperature, Model(work, card)
+        trained, judged = read_set(work, card, "train"), judge_on(work, model, settings)
+        known = Panel(trained[QS].to_numpy(), model.predict(trained), "train set")
+        panels["trainingset"][temperature] = known
+        name = judged.name if judged.name == "test set" else f"{judged.name},\n{judged.how}"
+        panels["testset"][temperature] = Panel(judged.exact, judged.predicted, name)
         if temperature in asked:
-            print(text(card, panels, threshold))
-            title = f"T = {temperature}, test set: {card.cut}"
-            exact, predicted = panels["test"][temperature]
+            print(f"T = {temperature}: predictor of splittings, trained {card.trained}")
+            for heading, panel in (("training set", known), (judged.heading, judged)):
+                print(f"  {heading}")
+                print(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
             for draw, path in (
                 (splitting_cdf, work.splitting_cdf(temperature)),
                 (search_efficiency, work.search_efficiency(temperature)),
             ):
-                written += draw(exact, predicted, threshold, title).save(path, formats)
-            chance, is_tls = unseen_chances(work, card, threshold)
-            print(f"  {UNSEEN}; double wells only")
+                title = f"T = {temperature}, {judged.name}: {judged.how}"
+                written += draw(judged.exact, judged.predicted, threshold, title).save(path, formats)
+            used = read_set(work, card, "used")
+            how, (chance, is_tls) = kept_out(used, PREDICTOR), unseen_chances(work, card, threshold)
+            print(f"  {how}; double wells only")
             print(format_metrics(chance_metrics(chance, is_tls, "TLS")))
-            picture = reliability(chance, is_tls, "TLS", f"T = {temperature}: double wells,\n{UNSEEN}")
+            for line in few_labels(used[QS], PREDICTOR, settings):
+                print(line)
+            picture = reliability(chance, is_tls, "TLS", f"T = {temperature}: double wells,\n{how}")
             written += picture.save(work.reliability(temperature, "tls"), formats)
-    for subset, name in (("train", "trainingset"), ("test", "testset")):
-        picture = true_against_predicted(panels[subset], threshold, f"{subset} set")
-        written += picture.save(work.true_against_predicted(name), formats)
+    for name, by_temperature in panels.items():
+        written += true_against_predicted(by_temperature, threshold).save(work.true_against_predicted(name), formats)
     return written
 
 
@@ -68,14 +76,6 @@ def unseen_chances(work: Workspace, card: Card, threshold: float) -> tuple[Array
     """Chance of each labelled double well to be a TLS, told from its out-of-fold prediction, and whether it is one."""
     exact, predicted = unseen_predictions(work, card)
     return tls_chances(exact, predicted, threshold)(predicted), exact < threshold
-
-
-def text(card: Card, panels: dict[str, dict[str, tuple[Array, Array]]], threshold: float) -> str:
-    """The metrics of one predictor."""
-    lines = [f"T = {card.temperature}: predictor of splittings, trained {card.trained}"]
-    for subset, name in (("train", "training set"), ("test", f"test set, never seen in training; {card.cut}")):
-        lines += [f"  {name}", format_metrics(predictor_metrics(*panels[subset][card.temperature], threshold))]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.polynomial import Polynomial
-from scipy.special import ndtr
+from scipy.special import stdtr
 
 from MLmodel.metrics import Array
 
@@ -12,7 +11,7 @@ NEAR = 0.15
 """log₁₀; errors count by how near their prediction is to that of the pair: a Gaussian of this width."""
 
 SMOOTH = 0.04
-"""log₁₀; each error is widened to a Gaussian of this width."""
+"""log₁₀; each error is widened by this, and by more where labels are few."""
 
 _GRID = 400
 """The chance is calculated for so many predictions and interpolated between them."""
@@ -21,9 +20,16 @@ _GRID = 400
 def tls_chances(exact: Array, predicted: Array, threshold: float) -> Callable[[Array], Array]:
     """From predicted splittings in ε to the probability that the exact ones are below the threshold.
 
-    P(p) = Σ w(p − p_k) Φ((log₁₀ threshold − p − t(p) − e_k) / SMOOTH) / Σ w(p − p_k) over labelled pairs k: p is the
-    logarithm of the prediction, t the linear trend of the errors log₁₀ exact − p_k and e_k what is left of them, w a
-    Gaussian and Φ its integral. P does not rise with p.
+    P(p) = Σ w(p − p_k) F((log₁₀ threshold − p − t(p) − e_k) / width) / Σ w(p − p_k) over labelled pairs k: p is the
+    logarithm of the prediction, t the linear trend of the errors log₁₀ exact − p_k and e_k what is left of them, of
+    standard deviation σ; w is a Gaussian. P does not rise with p. The slope of the trend is at least −1, where
+    predictions tell nothing; a positive one is not continued beyond the p_k.
+
+    What few labels leave open, n of them, hardly changes anything where they are many. F is the integral of Student's
+    distribution with n − 2 degrees of freedom. The width, SMOOTH or Silverman's 1.06 σ n^(−1/5) if that is larger, is
+    widened by the standard error of the trend. And where no label is a TLS, errors say nothing of splittings so small,
+    and P is instead (n P + threshold / smallest) / (n + 1): a new splitting is below the smallest of n with a chance of
+    1 / (n + 1), and there all values are taken as equally dense, as in the standard tunnelling model.
 
     Parameters
     ----------
@@ -39,14 +45,23 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Callable[[A
     """
     known = np.log10(predicted)
     errors = np.log10(exact) - known
-    trend = Polynomial.fit(known, errors, 1 if np.ptp(known) else 0)
-    errors -= trend(known)
-    lowest, highest = known.min() - 1.0, known.max() + 1.0
+    centre, mean_error = known.mean(), errors.mean()
+    spread = float(np.sum((known - centre) ** 2))
+    slope = max(float((known - centre) @ errors) / spread, -1.0) if spread else -1.0
+    errors -= mean_error + slope * (known - centre)
+    freedom = max(len(known) - 2, 1)
+    sigma = np.sqrt(errors @ errors / freedom)
+    smooth = max(SMOOTH, 1.06 * sigma * len(known) ** -0.2)
+    limit, lowest, highest = np.log10(threshold), known.min() - 1.0, known.max() + 1.0
     grid = np.linspace(lowest, highest, _GRID)
     chances = np.empty(_GRID)
     for k, place in enumerate(grid):
-        inside = np.clip(place, known.min(), known.max())
+        inside, off = np.clip(place, known.min(), known.max()), place - centre
         weights = np.exp(-0.5 * ((inside - known) / NEAR) ** 2)
-        chances[k] = weights @ ndtr((np.log10(threshold) - place - trend(inside) - errors) / SMOOTH) / weights.sum()
+        width = np.hypot(smooth, sigma * np.sqrt(1 / len(known) + (off**2 / spread if spread else 0.0)))
+        expected = place + mean_error + slope * ((inside if slope > 0 else place) - centre)
+        chances[k] = weights @ stdtr(freedom, (limit - expected - errors) / width) / weights.sum()
     chances = np.minimum.accumulate(chances)
+    if exact.min() >= threshold:
+        chances = (len(known) * chances + threshold / exact.min()) / (len(known) + 1)
     return lambda splittings: np.asarray(np.interp(np.log10(splittings), grid, chances))

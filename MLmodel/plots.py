@@ -71,17 +71,24 @@ def styled_figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained", dpi=200)
 
 
-def true_against_predicted(panels: Mapping[str, tuple[Array, Array]], threshold: float, subset: str) -> Picture:
+class Panel(NamedTuple):
+    """Pairs of one temperature; arrays of shape (n_pairs,), quantum splittings in ε."""
+
+    exact: Array
+    predicted: Array
+    name: str
+    """What the pairs are, for the title."""
+
+
+def true_against_predicted(panels: Mapping[str, Panel], threshold: float) -> Picture:
     """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked.
 
     Parameters
     ----------
-    panels : mapping of str to (exact, predicted)
-        Arrays of shape (n_pairs,), quantum splittings in ε, by temperature.
+    panels : mapping of str to Panel
+        By temperature.
     threshold : float
         In ε; below it a double well is a TLS.
-    subset : str
-        What the pairs are, for the titles.
 
     Returns
     -------
@@ -90,8 +97,8 @@ def true_against_predicted(panels: Mapping[str, tuple[Array, Array]], threshold:
     """
     with styled_figure(4.6 * len(panels) + 0.4, 5.6) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for ax, (temperature, (exact, predicted)) in zip(axes, panels.items(), strict=True):
-            ax.set_title(f"T = {temperature}, {subset}: {_count(exact)}")
+        for ax, (temperature, (exact, predicted, name)) in zip(axes, panels.items(), strict=True):
+            ax.set_title(f"T = {temperature}, {name}: {_count(exact)}")
             ax.set(xlabel="exact quantum splitting (ε)", ylabel="predicted quantum splitting (ε)", box_aspect=1)
             if len(exact):
                 _draw_true_against_predicted(ax, exact, predicted, threshold)
@@ -99,8 +106,8 @@ def true_against_predicted(panels: Mapping[str, tuple[Array, Array]], threshold:
                 say(ax, "no pairs")
     columns = ("exact_epsilon", "predicted_epsilon")
     numbers = [
-        pd.DataFrame({"temperature": temperature, **dict(zip(columns, both, strict=True))})
-        for temperature, both in panels.items()
+        pd.DataFrame({"temperature": temperature, **dict(zip(columns, panel[:2], strict=True))})
+        for temperature, panel in panels.items()
     ]
     return Picture(figure, pd.concat(numbers, ignore_index=True))
 
@@ -215,8 +222,8 @@ def search_efficiency(exact: Array, predicted: Array, threshold: float, title: s
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
 
 
-BINS = 10
-"""A reliability plot has so many bins."""
+BINS, FEWEST_IN_BIN = 10, 3
+"""A reliability plot has so many bins, or fewer where not so many happenings would be expected in each."""
 
 
 def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: str) -> Picture:
@@ -241,7 +248,8 @@ def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: st
     """
     order = np.argsort(chance, kind="stable")
     expected = np.cumsum(chance[order])
-    bins = np.minimum((BINS * expected / max(expected[-1], 1e-300)).astype(int), BINS - 1) if len(order) else order
+    count = int(np.clip(expected[-1] / FEWEST_IN_BIN, 1, BINS)) if len(order) else 1
+    bins = np.minimum((count * expected / max(expected[-1], 1e-300)).astype(int), count - 1) if len(order) else order
     rows = pd.DataFrame({"bin": bins, "chance": chance[order], "happened": happened[order]}).groupby("bin")
     pairs, happenings = rows.size().to_numpy(), rows["happened"].sum().to_numpy()
     low, high = (np.asarray(end) for end in proportion_confint(happenings, pairs, 0.32, method="beta"))
@@ -250,9 +258,18 @@ def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: st
     with styled_figure(5.2, 5.0) as figure:
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
-        bars = (numbers["found"] - low).clip(0), (high - numbers["found"]).clip(0)
+        bars = np.clip([numbers["found"] - low, high - numbers["found"]], 0, None)
         label = f"{_count(chance)}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
-        ax.errorbar(numbers["predicted"], numbers["found"], bars, fmt="o", ms=5, capsize=3, color=BLUE, label=label)
+        ax.errorbar(
+            numbers["predicted"].to_numpy(),
+            numbers["found"].to_numpy(),
+            bars,
+            fmt="o",
+            ms=5,
+            capsize=3,
+            color=BLUE,
+            label=label,
+        )
         ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"part that is a {what}", title=title)
         reach = min(1.02, 1.1 * float(np.max([*high, *numbers["predicted"]], initial=0.05)))
         ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))

@@ -16,27 +16,27 @@ from typing import Any
 import multiprocess
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
 from MLmodel.labels import SOURCE, Labelled
-from MLmodel.learner import NothingTrainedError, fit, to_learn
+from MLmodel.learner import TIME_IS_OVER, NothingTrainedError, fit, to_learn
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
-from pipeline.keys import pair_keys
+from pipeline.keys import KEY_COLUMNS, pair_keys
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
-from pipeline.task import CLASSIFIER, DW, Task
+from pipeline.task import CLASSIFIER, DW, QS, Task
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
-FEWEST = 10
-"""Fewer labelled pairs (of each class for the classifier) are not trained on."""
+FEWEST, FEWEST_TO_TRAIN = 10, 5
+"""From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
 
-_CUT = "Ran out of time"
-"""AutoGluon's log says so where a time limit ended the training of a model."""
+_MEMORY_IS_OVER = ("Not enough memory to train", "Ran low on memory")
+"""AutoGluon's log says so where a model is not trained, or with fewer trees, for it."""
 
 _NOTHING_TRAINED = 3
 """Exit status of the training process when there was no time for a single model."""
@@ -73,22 +73,25 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     """
     limits: TrainingSettings = getattr(settings, task.name)
     folder = workspace.model(task, temperature)
-    keys = pair_keys(labelled.table, settings.ij_decimals)
+    keys = pair_keys(labelled.table, settings.ij_decimals).sort_values(KEY_COLUMNS)
+    pairs = labelled.table.loc[keys.index]  # in an order that does not depend on the files'
     inputs: dict[str, Any] = {
         "features": labelled.features,
         "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
         "versions": installed_versions(),
-        "data": _digest(labelled, keys, task.target),
+        "data": _digest(pairs[[*labelled.features, task.target]], keys),
     }
     if _is_trained(workspace, task, temperature, inputs):
         return None
-    test = split(keys, settings)
-    parts = dict(zip(SETS, (labelled.table[~test], labelled.table[test], labelled.table), strict=True))
-    _check_enough(parts["train"], task, folder)
+    _check_enough(pairs, task, folder, FEWEST, "add NEB results or a pretraining set")
+    test = split(keys, pairs[DW] == 1 if task == CLASSIFIER else pairs[QS] < settings.tls_threshold, settings)
+    parts = dict(zip(SETS, (pairs[~test], pairs[test], pairs), strict=True))
+    remedy = "the others are in the test set: lower test_fraction, or use test_split: pair"
+    _check_enough(parts["train"], task, folder, FEWEST_TO_TRAIN, remedy)
     if (parts["train"][labelled.features].nunique() < 2).all():
         raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
-    unseen = out_of_fold(labelled.table, labelled.features, task, settings.cores)
-    parts["used"] = labelled.table.assign(**{OUT_OF_FOLD: unseen})
+    unseen = out_of_fold(pairs, labelled.features, task, settings.cores)
+    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen})
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     paths = {part: workspace.model_set(task, temperature, part) for part in SETS}
@@ -104,7 +107,7 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
             autogluon=name,
             trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pairs={part: len(rows) for part, rows in parts.items()},
-            sources=labelled.table[SOURCE].value_counts().to_dict(),
+            sources=pairs[SOURCE].value_counts().to_dict(),
             sets={part: file_digest(path) for part, path in paths.items()},
             seconds_per_pair=seconds,
             program=__version__,
@@ -127,17 +130,21 @@ def _is_trained(workspace: Workspace, task: Task, temperature: str, inputs: dict
     return workspace.autogluon(task, temperature, card.autogluon).is_dir() and sets_fit(workspace, card)
 
 
-def split(keys: pd.DataFrame, settings: Settings) -> NDArray[np.bool_]:
+def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray[np.bool_]:
     """Choose the test set by a hash of each pair's or glass's name.
 
     So a pair stays on its side as more labels come in, and is on the same side for the classifier and the predictor.
-    Glasses differ in size: they are taken in the order of their hash until their pairs are about the fraction asked
-    for, so that those near the cut may change sides.
+    Both classes have at least half and at most twice their share in the test set, and of two pairs each side has one:
+    where the hash does not give it, which happens with few labels, those next to the cut change sides. Glasses differ
+    in size: they are taken in the order of their hash until their pairs are about the fraction asked for, so that
+    those near the cut may change sides.
 
     Parameters
     ----------
     keys : DataFrame of shape (n_pairs, 3)
         As :func:`MLmodel.tables.pair_keys` gives them.
+    is_rare : array_like of bool, shape (n_pairs,)
+        The class of each pair: whether it is a double well, or a TLS.
     settings : Settings
         ``test_fraction``, ``test_split`` and ``seed``.
 
@@ -153,32 +160,39 @@ def split(keys: pd.DataFrame, settings: Settings) -> NDArray[np.bool_]:
     """
     names = keys if settings.test_split == "pair" else keys[["conf"]]
     place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64
+    if settings.test_split == "glass":
+        return _glasses_to_test(place, settings.test_fraction)
+    test = np.zeros(len(keys), dtype=bool)
+    for kind in (False, True):
+        own = np.flatnonzero(np.asarray(is_rare) == kind)
+        share, drawn = settings.test_fraction * len(own), int((place[own] <= settings.test_fraction).sum())
+        drawn = min(max(drawn, int(share / 2), 1), int(np.ceil(2 * share)), len(own) - 1)
+        test[own[np.argsort(place[own])[: max(drawn, 0)]]] = True
+    return test
+
+
+def _glasses_to_test(place: NDArray[np.float64], fraction: float) -> NDArray[np.bool_]:
     if place.min() == place.max():
         raise UserError("config.yaml: test_split = glass needs labels of two glasses or more; use test_split: pair")
-    cut = settings.test_fraction
-    if settings.test_split == "glass":
-        places, sizes = np.unique(place, return_counts=True)
-        cut = places[np.argmin(np.abs(np.cumsum(sizes) - cut * len(keys)))]
-    return np.asarray(((place <= cut) | (place == place.min())) & (place != place.max()))
+    places, sizes = np.unique(place, return_counts=True)
+    cut = places[np.argmin(np.abs(np.cumsum(sizes) - fraction * len(place)))]
+    return np.asarray((place <= cut) & (place != place.max()))
 
 
-def _digest(labelled: Labelled, keys: pd.DataFrame, target: str) -> str:
-    """Hash of what is learnt from, whatever the order of the rows."""
-    rest = labelled.table[[*labelled.features, target]]
-    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, rest)])
+def _digest(learnt: pd.DataFrame, keys: pd.DataFrame) -> str:
+    """Hash of the keys, features and target of all pairs, whatever their order."""
+    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, learnt)])
     return hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest()
 
 
-def _check_enough(pairs: pd.DataFrame, task: Task, folder: Path) -> None:
+def _check_enough(pairs: pd.DataFrame, task: Task, folder: Path, fewest: int, remedy: str) -> None:
     counts: dict[Hashable, int] = {"labelled pairs": len(pairs)}
     if task == CLASSIFIER:
         dw = int(pairs[DW].sum())
         counts = {"double wells": dw, "non-DW pairs": len(pairs) - dw}
     for what, count in counts.items():
-        if count < FEWEST:
-            raise UserError(
-                f"{folder.name}: {count} {what} to train on, {FEWEST} needed; add NEB results or a pretraining set"
-            )
+        if count < fewest:
+            raise UserError(f"{folder.name}: {count} {what} to train on, {fewest} needed; {remedy}")
 
 
 def _fit_in_own_process(
@@ -190,18 +204,16 @@ def _fit_in_own_process(
     context = multiprocess.get_context("spawn")
     speed = context.Value("d", 0.0)
     process = context.Process(target=_fit, args=(table, task, limits, cores, str(folder), str(log), speed))
-    limit = round(limits.train_hours * 3600)
     started = time.monotonic()
     log.touch()
     restored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is this process's business, not its child's
     process.start()
     signal.signal(signal.SIGINT, restored)
-    bar = "{desc}: {n:.0f} of at most {total:.0f} s"
     try:
-        with progress(desc="training", total=limit, bar_format=bar) as shown:
+        with progress(desc="training", bar_format="{desc}: {n:.0f} s") as shown:
             while process.is_alive():
                 process.join(0.5)
-                shown.update(min(time.monotonic() - started, limit) - shown.n)
+                shown.update(time.monotonic() - started - shown.n)
     finally:
         if process.is_alive():
             process.kill()
@@ -210,9 +222,12 @@ def _fit_in_own_process(
         raise UserError(f"{log}: no model was trained in train_hours = {limits.train_hours:g}; raise it in config.yaml")
     if process.exitcode != 0:
         raise RuntimeError(f"AutoGluon failed with exit status {process.exitcode}; its log: {log}")
-    if _CUT in log.read_text(errors="replace"):
+    said = log.read_text(errors="replace")
+    if TIME_IS_OVER in said:
         hours = f"train_hours = {limits.train_hours:g}"
         print(f"  {hours} cut the training short, so that another run may give another model; raise it in config.yaml")
+    if any(words in said for words in _MEMORY_IS_OVER):
+        print(f"  memory ran short, so that another run may give another model: {log}")
     if speed.value > limits.max_seconds_per_pair:
         print(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
     return float(speed.value)

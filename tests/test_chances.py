@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from MLmodel.chances import NEAR, SMOOTH, tls_chances
 from MLmodel.metrics import chance_metrics
-from MLmodel.out_of_fold import out_of_fold
+from MLmodel.out_of_fold import by_glass, kept_out, out_of_fold
 from pipeline.task import CLASSIFIER, PREDICTOR
 
 THRESHOLD = 0.00151
@@ -20,12 +20,15 @@ def test_the_chance_is_that_of_the_formula():
     errors, known = np.log10(exact / predicted), np.log10(predicted)
     slope, offset = np.polyfit(known, errors, 1)
     errors -= slope * known + offset
+    sigma = np.sqrt((errors**2).sum() / 3)
+    smooth = max(SMOOTH, 1.06 * sigma * 5**-0.2)
     expected = []
     for place in np.log10(asked):
         weights = norm.pdf((max(place, known.min()) - known) / NEAR)
-        trend = slope * max(place, known.min()) + offset
-        below = norm.cdf((np.log10(THRESHOLD) - place - trend - errors) / SMOOTH)
-        expected.append((weights * below).sum() / weights.sum())
+        of_trend = sigma**2 * (1 / 5 + (place - known.mean()) ** 2 / (5 * known.var()))
+        trend = slope * (max(place, known.min()) if slope > 0 else place) + offset
+        off = np.log10(THRESHOLD) - place - trend - errors
+        expected.append((weights * t.cdf(off / np.sqrt(smooth**2 + of_trend), 3)).sum() / weights.sum())
     assert expected == sorted(expected, reverse=True)
     np.testing.assert_allclose(tls_chances(exact, predicted, THRESHOLD)(asked), expected, atol=5e-3)
 
@@ -47,11 +50,40 @@ def test_chances_are_true_where_errors_are_as_they_were():
 
 def test_a_smaller_splitting_never_has_a_smaller_chance_and_all_are_probabilities():
     rng = np.random.default_rng(4)
-    exact = 10 ** rng.normal(-2, 0.3, 50)
-    chance = tls_chances(exact, exact * 10 ** rng.normal(0, 0.2, 50), THRESHOLD)(np.geomspace(1e-9, 10, 500))
+    exact = 10 ** rng.normal(-2, 0.3, 2000)
+    assert exact.min() < THRESHOLD
+    chance = tls_chances(exact, exact * 10 ** rng.normal(0, 0.2, 2000), THRESHOLD)(np.geomspace(1e-9, 10, 500))
     assert (np.diff(chance) <= 0).all()
     assert chance[0] > 0.99
     assert chance[-1] < 1e-6
+
+
+@pytest.mark.parametrize("tls", [0, 1, 5])
+@pytest.mark.parametrize("informed", [0, 0.2, 1])
+def test_with_few_labels_no_chance_is_absurdly_sure(tls, informed):
+    rng = np.random.default_rng(6)
+    exact = 10 ** rng.normal(-1.8, 0.15, 12)
+    exact[:tls] = 0.001
+    predicted = 10 ** (-1.8 + informed * (np.log10(exact) + 1.8) + rng.normal(0, 0.1, 12))
+    chance = tls_chances(exact, predicted, THRESHOLD)(np.array([1e-3, THRESHOLD, 3e-3, 1e-2]))
+    assert np.isfinite(chance).all()
+    assert chance[1] > 0.01
+    assert (chance < 0.995).all()
+    assert (np.diff(chance) <= 0).all()
+
+
+def test_without_a_tls_the_chance_is_that_of_a_splitting_below_all_known_ones():
+    rng = np.random.default_rng(7)
+    exact = 10 ** rng.normal(-1.8, 0.05, 19)
+    chance = tls_chances(exact, exact, THRESHOLD)(np.array([0.02]))
+    assert chance == pytest.approx(THRESHOLD / exact.min() / 20, rel=1e-3)
+
+
+def test_predictions_that_are_all_alike_give_all_pairs_the_same_chance():
+    exact = np.geomspace(0.0008, 0.02, 15)
+    chance = tls_chances(exact, np.full(15, 0.01), THRESHOLD)(np.array([0.002, 0.01, 0.03]))
+    assert np.ptp(chance) < 0.1
+    assert (exact < THRESHOLD).mean() == pytest.approx(chance[1], abs=0.1)
 
 
 def labelled(glasses=6, pairs=40):
@@ -82,3 +114,27 @@ def test_what_can_be_learnt_is_learnt_and_the_cores_do_not_matter():
     np.testing.assert_array_equal(chance, out_of_fold(table, ["a"], CLASSIFIER, 2))
     one_glass = out_of_fold(table[table["conf"] == 0], ["a"], CLASSIFIER, 1)
     assert np.isfinite(one_glass).all()
+
+
+def test_with_ten_of_each_class_predictions_tell_them_apart_without_being_sure():
+    table = labelled(glasses=4, pairs=5).sort_values("a", ignore_index=True)
+    table["is_dw"] = (table.index >= 10).astype(int)
+    chance = out_of_fold(table, ["a"], CLASSIFIER, 1)
+    assert chance[10:].mean() > 0.7 > 0.3 > chance[:10].mean()
+    assert chance.min() > 0.001
+    assert chance.max() < 0.999
+    splitting = out_of_fold(table, ["a", "b"], PREDICTOR, 1)
+    assert len(np.unique(splitting)) > 4
+
+
+def test_glasses_are_kept_out_only_where_both_classes_are_left_to_learn_from():
+    table = labelled(glasses=2, pairs=20)
+    assert by_glass(table, CLASSIFIER)
+    assert kept_out(table, CLASSIFIER).startswith("glasses kept out")
+    table["is_dw"] = (table["conf"] == 1).astype(int)
+    assert not by_glass(table, CLASSIFIER)
+    assert kept_out(table, CLASSIFIER).startswith("pairs kept out")
+    chance = out_of_fold(table, ["b"], CLASSIFIER, 1)
+    assert chance[table["is_dw"] == 1].min() > 0.5 > chance[table["is_dw"] == 0].max()
+    assert by_glass(table, PREDICTOR)
+    assert not by_glass(table[table["conf"] == 0], PREDICTOR)

@@ -211,27 +211,50 @@ def test_a_pretraining_splitting_of_zero_is_named(work):
 KEYS = pd.DataFrame({"conf": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
 
 
+RARE = np.arange(500) % 5 == 0
+
+
 def test_a_pair_stays_on_its_side_as_more_come_in():
-    test = split(KEYS, Settings(test_fraction=0.3))
+    test = split(KEYS, RARE, Settings(test_fraction=0.3))
     assert test.mean() == pytest.approx(0.3, abs=0.06)
     some = KEYS.sample(300, random_state=0)
-    assert (split(some, Settings(test_fraction=0.3)) == test[some.index]).all()
-    assert (split(KEYS, Settings(test_fraction=0.3, seed=1)) != test).sum() > 100
+    assert (split(some, RARE[some.index], Settings(test_fraction=0.3)) == test[some.index]).all()
+    assert (split(KEYS, RARE, Settings(test_fraction=0.3, seed=1)) != test).sum() > 100
+
+
+def test_a_pair_is_on_the_same_side_for_the_classifier_and_the_predictor():
+    of_classifier = split(KEYS, RARE, Settings())
+    is_tls = np.arange(RARE.sum()) % 4 == 0
+    assert (split(KEYS[RARE], is_tls, Settings()) == of_classifier[RARE]).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("rare", [2, 3, 10])
+def test_both_classes_are_on_both_sides_and_have_about_their_share(rare, seed):
+    is_rare = np.arange(50) < rare
+    test = split(KEYS.head(50), is_rare, Settings(seed=seed))
+    assert 1 <= test[is_rare].sum() <= max(1, np.ceil(0.4 * rare))
+    assert 0.1 * (50 - rare) - 1 <= test[~is_rare].sum() <= 0.4 * (50 - rare) + 1
+
+
+def test_the_only_pair_of_a_class_is_learnt_from():
+    for seed in range(10):
+        assert not split(KEYS, np.arange(500) == 7, Settings(seed=seed))[7]
 
 
 @pytest.mark.parametrize("fraction", [1e-9, 1 - 1e-9])
 def test_neither_side_is_ever_empty(fraction):
     for cut in ("pair", "glass"):
-        assert 0 < split(KEYS, Settings(test_fraction=fraction, test_split=cut)).sum() < len(KEYS)
+        assert 0 < split(KEYS, RARE, Settings(test_fraction=fraction, test_split=cut)).sum() < len(KEYS)
 
 
 def test_whole_glasses_are_kept_out_when_asked():
-    test = split(KEYS, Settings(test_split="glass"))
+    test = split(KEYS, RARE, Settings(test_split="glass"))
     confs = [set(KEYS["conf"][side]) for side in (test, ~test)]
     assert not confs[0] & confs[1]
     assert test.mean() == pytest.approx(0.2, abs=0.06)  # nine glasses of about 55 pairs
     with pytest.raises(UserError, match="two glasses"):
-        split(KEYS.assign(conf=1), Settings(test_split="glass"))
+        split(KEYS.assign(conf=1), RARE, Settings(test_split="glass"))
 
 
 def with_neighbourhood(table):

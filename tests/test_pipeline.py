@@ -230,6 +230,43 @@ def test_one_class_and_too_few_labels_are_refused(workspace):
     assert not list(workspace.glob("MLmodel/*"))
 
 
+def test_with_few_labels_figures_and_pictures_are_of_all_of_them_out_of_fold(workspace):
+    done("step0_collect", workspace)
+    pairs = read_pairs(workspace)
+    is_dw, splitting = synthetic.rule(pairs)
+    tls = is_dw & (splitting < 0.00151)
+    for some, count in ((tls, 1), (is_dw & ~tls, 9), (~is_dw, 10)):
+        synthetic.write_neb(workspace, pairs[some].sample(count, random_state=0))
+    needed = "few labels (double wells: 10, non-DW pairs: 10); a test set to judge on takes double wells: 100"
+    assert done("step1_train_dw", workspace).count(needed) == 1
+    done("step2_classify_dw", workspace)
+    assert done("step3_train_qs", workspace).count("few labels (double wells: 10, TLS: 1)") == 1
+    assert "nan" not in done("step4_predict_qs", workspace)
+    assert predicted(workspace, "newpairs")["tls_probability"].between(0, 1, inclusive="neither").all()
+    for validator, instead in (("validate_dw", 20), ("validate_qs", 10)):
+        said = done(validator, workspace)
+        assert said.count("few labels") == 1
+        assert "test set: too few to judge (double wells: 2" in said
+        figures = said[said.index("too few to judge") :]
+        assert figures.splitlines()[1].startswith("  all labels, ")
+        assert figures.splitlines()[2].split() == ["pairs", str(instead)]
+        assert "n/a" not in said
+    for name in ("qs-true_vs_AI_testset", "T0.1/splitting_cdf_T0.1", "T0.1/TLS-search-efficiency"):
+        assert len(pd.read_csv(workspace / f"output_ML/{name}.csv")) in (10, 20)  # the distributions are two
+    assert pd.read_csv(workspace / "output_ML/T0.1/reliability-dw.csv")["pairs"].sum() == 20
+
+
+def test_labels_in_another_order_are_nothing_new(trained_copy):
+    path = trained_copy / "NEB_calculations/T0.1/NON-DW.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(reversed(lines)) + "\n")
+    assert "nothing new" in done("step1_train_dw", trained_copy)
+    (trained_copy / "MLmodel/dw-classification-T01/card.json").unlink()
+    before = pd.read_feather(trained_copy / "MLmodel/dw-classification-T01-used.feather")
+    done("step1_train_dw", trained_copy)
+    pd.testing.assert_frame_equal(before, pd.read_feather(trained_copy / "MLmodel/dw-classification-T01-used.feather"))
+
+
 def test_limits_that_no_model_meets_are_told(trained_copy):
     before = card_of(trained_copy)
     for hours in ("1e-9", "1e-6"):

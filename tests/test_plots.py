@@ -41,7 +41,7 @@ def profile(one_well=False, levels=(300.001, 300.002)):
 def every_picture(exact=EXACT, predicted=PREDICTED):
     counts = (np.array([values], float) for values in (30, 20, 5, 0.05))
     return {
-        "true_against_predicted": plots.true_against_predicted({"0.1": (exact, predicted)}, TLS, "test set"),
+        "true_against_predicted": plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "test set")}, TLS),
         "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs"),
         "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs"),
         "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs"),
@@ -52,11 +52,14 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
 
 # What is drawn
 def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
-    panels = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT[:2], PREDICTED[:2])}
-    figure = plots.true_against_predicted(panels, TLS, "test set").figure
+    panels = {
+        "0.062": plots.Panel(EXACT, PREDICTED, "test set"),
+        "0.07": plots.Panel(EXACT[:2], PREDICTED[:2], "all labels"),
+    }
+    figure = plots.true_against_predicted(panels, TLS).figure
     assert len(figure.axes) == 2
-    for ax, (temperature, (exact, predicted)) in zip(figure.axes, panels.items(), strict=True):
-        assert f"T = {temperature}, test set: {len(exact)} pairs\nrms deviation" in ax.get_title()
+    for ax, (temperature, (exact, predicted, name)) in zip(figure.axes, panels.items(), strict=True):
+        assert f"T = {temperature}, {name}: {len(exact)} pairs\nrms deviation" in ax.get_title()
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("exact quantum splitting (ε)", "predicted quantum splitting (ε)")
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
         assert ax.get_xlim() == ax.get_ylim()
@@ -69,7 +72,7 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
 def test_pairs_beyond_the_frame_are_drawn_at_its_edge_and_counted():
     exact = np.geomspace(0.001, 0.1, 1000)
     predicted = np.where(np.arange(1000) == 3, 1e4, exact)
-    (ax,) = plots.true_against_predicted({"0.1": (exact, predicted)}, TLS, "train set").figure.axes
+    (ax,) = plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "train set")}, TLS).figure.axes
     assert ax.get_ylim()[1] < 1
     edge = lines(ax)["1 outside the frame, drawn at its edge"]
     assert edge.get_ydata() == ax.get_ylim()[1]
@@ -95,9 +98,9 @@ def test_no_legend_lies_on_the_data(name):
 
 
 def test_panels_do_not_overlap():
-    two = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT, PREDICTED)}
+    two = dict.fromkeys(("0.062", "0.07"), plots.Panel(EXACT, PREDICTED, "test set"))
     for figure in (
-        plots.true_against_predicted(two, TLS, "test set").figure,
+        plots.true_against_predicted(two, TLS).figure,
         neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure,
         every_picture()["rounds"].figure,
         comparison(calculated(), TLS, "the pairs").figure,
@@ -218,11 +221,14 @@ def test_pictures_are_drawn_for_few_pairs_and_for_none_that_are_tls(exact, tmp_p
 
 
 def test_the_csv_of_predictions_holds_every_pair_to_the_last_digit(tmp_path):
-    panels = {"0.062": (EXACT, PREDICTED), "0.07": (EXACT / 3, PREDICTED / 3)}
-    plots.true_against_predicted(panels, TLS, "test set").save(tmp_path / "a.png", ["png"])
+    panels = {
+        "0.062": plots.Panel(EXACT, PREDICTED, "test set"),
+        "0.07": plots.Panel(EXACT / 3, PREDICTED / 3, "test set"),
+    }
+    plots.true_against_predicted(panels, TLS).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", dtype={"temperature": str}, float_precision="round_trip")
     assert [*table] == ["temperature", "exact_epsilon", "predicted_epsilon"]
-    for temperature, (exact, predicted) in panels.items():
+    for temperature, (exact, predicted, _) in panels.items():
         rows = table[table["temperature"] == temperature]
         np.testing.assert_array_equal(rows["exact_epsilon"], exact)
         np.testing.assert_array_equal(rows["predicted_epsilon"], predicted)
