@@ -8,42 +8,22 @@ Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest spl
 Stops at once if neither the double wells nor the model nor these files changed since.
 """
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from MLmodel.card import Card, read_card
-from MLmodel.chances import tls_chances
-from MLmodel.labels import keys_in_pretraining, pretraining_paths
-from MLmodel.metrics import Array
-from MLmodel.model import Model, check_features, find_card, unseen_predictions
-from MLmodel.rearrangements import each_once
-from MLmodel.tables import (
-    BATCH,
-    PROBABILITY,
-    TLS_PROBABILITY,
-    csv_columns,
-    csv_writer,
-    read_csv_batches,
-)
+from MLmodel.card import read_card
+from MLmodel.labels import pretraining_paths
+from MLmodel.lists import write_lists
+from MLmodel.model import check_features, find_card
+from MLmodel.tables import TLS_PROBABILITY, csv_columns, read_csv_batches
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.keys import PAIR_COLUMNS, among, pair_keys
-from pipeline.neb_files import keys_with_result
-from pipeline.progress import progress
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import PREDICTOR, QS
+from pipeline.task import PREDICTOR
 
 NEXT = 10
 """So many pairs are printed."""
-
-SHOWN_ONCE = 1000
-"""rearrangements.list_once orders so many rows at the top."""
 
 
 def main(command: Command) -> None:
@@ -82,80 +62,30 @@ def predict_one(command: Command, temperature: str) -> int:
     if up_to_date(targets, record):
         print(f"T = {temperature}: nothing new to predict")
     else:
-        predict(command, card, double_wells, *targets)
+        used = write_lists(work, card, settings, double_wells, *targets)
+        if used:
+            print(f"T = {temperature}: {used} results not learnt from yet correct the predictions for like pairs")
         mark_made(targets, record)
     return report(command, temperature, *targets)
 
 
-def predict(command: Command, card: Card, double_wells: Path, all_pairs: Path, new_pairs: Path) -> None:
-    """Write both lists: smallest splitting first, and best chance to be a TLS first."""
-    work, settings, decimals = command.workspace, command.settings, command.settings.ij_decimals
-    model = Model(work, card)
-    others = [name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS)]
-    columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, *others]
-    known = [read(work, card.temperature, decimals) for read in (keys_with_result, keys_in_pretraining)]
-    answered = pd.concat(known).drop_duplicates()
-    with (
-        tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
-        csv_writer(all_pairs, columns) as write_all,
-        csv_writer(new_pairs, columns) as write_new,
-    ):
-        splittings, chances = _spooled(_predicted(command, model, double_wells, columns), spool)
-        for rows in _in_order(spool, columns, np.argsort(splittings, kind="stable")):
-            write_all(rows)
-        listed = 0
-        for rows in _in_order(spool, columns, np.lexsort((splittings, -chances))):
-            new = rows[~among(pair_keys(rows, decimals), answered)]
-            if settings.rearrangements.list_once and listed < SHOWN_ONCE:
-                top = each_once(work, card.temperature, new.head(SHOWN_ONCE - listed), settings)
-                new = pd.concat([top, new.iloc[len(top) :]])
-            write_new(new)
-            listed += len(new)
-
-
-def _predicted(command: Command, model: Model, double_wells: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """Batches of the pairs with their splittings and chances to be a TLS."""
-    chances = tls_chances(*unseen_predictions(command.workspace, model.card), command.settings.tls_threshold)
-    with progress(desc="predicting", unit="pair") as bar:
-        for rows in read_csv_batches(double_wells):
-            splitting = model.predict(rows)
-            chance = rows[PROBABILITY] * chances(splitting)
-            yield rows.assign(**{QS: splitting, TLS_PROBABILITY: chance})[columns]
-            bar.update(len(rows))
-
-
-def _spooled(batches: Iterator[pd.DataFrame], spool: IO[bytes]) -> tuple[Array, Array]:
-    """Splittings and chances of all pairs; the rows wait on disk."""
-    parts = [np.empty((0, 2))]
-    for rows in batches:
-        rows.to_numpy(np.float64).tofile(spool)
-        parts.append(rows[[QS, TLS_PROBABILITY]].to_numpy())
-    spool.flush()
-    splittings, chances = np.concatenate(parts).T
-    return splittings, chances
-
-
-def _in_order(spool: IO[bytes], columns: list[str], order: NDArray[np.int64]) -> Iterator[pd.DataFrame]:
-    """Batches of the rows that wait on disk; of them one is in memory at a time."""
-    for start in range(0, len(order), BATCH):
-        rows = np.memmap(spool, np.float64, "r", shape=(len(order), len(columns)))[order[start : start + BATCH]]
-        yield pd.DataFrame(rows, columns=columns).astype({"conf": np.int64})
-
-
 def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> int:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs, which it counts."""
-    threshold = command.settings.tls_threshold
-    for path, what in ((all_pairs, "pairs that may be double wells"), (new_pairs, "of them without an answer yet")):
-        pairs, tls = 0, 0.0
+    threshold, listed = command.settings.tls_threshold, 0
+    for path in (all_pairs, new_pairs):
+        before, listed, tls = listed, 0, 0.0
         for rows in read_csv_batches(path, [TLS_PROBABILITY]):
-            pairs += len(rows)
+            listed += len(rows)
             tls += float(rows[TLS_PROBABILITY].sum())
-        print(f"T = {temperature}: {pairs} {what}, {tls:.1f} TLS expected (below {threshold:g} ε): {path}")
+        what = "pairs that may be double wells"
+        if path == new_pairs:
+            what = f"of them without an answer yet ({before - listed} with one are left out)"
+        print(f"T = {temperature}: {listed} {what}, {tls:.1f} TLS expected (below {threshold:g} ε): {path}")
     top = pd.read_csv(new_pairs, nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
         print(top.iloc[:, :6].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
-    return pairs
+    return listed
 
 
 if __name__ == "__main__":

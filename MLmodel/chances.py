@@ -1,6 +1,6 @@
 """The chance that a double well is a TLS, from how far predictions are off for pairs of glasses that were kept out."""
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr
@@ -17,7 +17,26 @@ _GRID = 400
 """The chance is calculated for so many predictions and interpolated between them."""
 
 
-def tls_chances(exact: Array, predicted: Array, threshold: float) -> Callable[[Array], Array]:
+class Chances(NamedTuple):
+    """What :func:`tls_chances` found, on a grid of predictions."""
+
+    grid: Array
+    """log₁₀ of the predicted splitting in ε; shape (n_grid,)."""
+    chances: Array
+    """Of a TLS."""
+    means: Array
+    """log₁₀ of the exact splitting to be expected."""
+
+    def __call__(self, splittings: Array) -> Array:
+        """Probability that double wells with these predicted splittings, in ε, are TLS."""
+        return np.asarray(np.interp(np.log10(splittings), self.grid, self.chances))
+
+    def expected(self, splittings: Array) -> Array:
+        """log₁₀ of the exact splittings to be expected where these, in ε, are predicted."""
+        return np.asarray(np.interp(np.log10(splittings), self.grid, self.means))
+
+
+def tls_chances(exact: Array, predicted: Array, threshold: float) -> Chances:
     """From predicted splittings in ε to the probability that the exact ones are below the threshold.
 
     P(p) = Σ w(p − p_k) F((log₁₀ threshold − p − t(p) − e_k) / width) / Σ w(p − p_k) over labelled pairs k: p is the
@@ -37,11 +56,6 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Callable[[A
         Exact splittings of labelled double wells and their out-of-fold predictions, in ε.
     threshold : float
         In ε.
-
-    Returns
-    -------
-    callable
-        Arrays of any number of pairs; the curve is calculated once.
     """
     known = np.log10(predicted)
     errors = np.log10(exact) - known
@@ -54,14 +68,14 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Callable[[A
     smooth = max(SMOOTH, 1.06 * sigma * len(known) ** -0.2)
     limit, lowest, highest = np.log10(threshold), known.min() - 1.0, known.max() + 1.0
     grid = np.linspace(lowest, highest, _GRID)
-    chances = np.empty(_GRID)
+    chances, means = np.empty(_GRID), np.empty(_GRID)
     for k, place in enumerate(grid):
         inside, off = np.clip(place, known.min(), known.max()), place - centre
         weights = np.exp(-0.5 * ((inside - known) / NEAR) ** 2)
         width = np.hypot(smooth, sigma * np.sqrt(1 / len(known) + (off**2 / spread if spread else 0.0)))
-        expected = place + mean_error + slope * ((inside if slope > 0 else place) - centre)
-        chances[k] = weights @ stdtr(freedom, (limit - expected - errors) / width) / weights.sum()
+        means[k] = place + mean_error + slope * ((inside if slope > 0 else place) - centre)
+        chances[k] = weights @ stdtr(freedom, (limit - means[k] - errors) / width) / weights.sum()
     chances = np.minimum.accumulate(chances)
     if exact.min() >= threshold:
         chances = (len(known) * chances + threshold / exact.min()) / (len(known) + 1)
-    return lambda splittings: np.asarray(np.interp(np.log10(splittings), grid, chances))
+    return Chances(grid, chances, means)

@@ -1,12 +1,16 @@
-"""What is learnt, and with which trees. Doing it safely is the business of :mod:`MLmodel.training`."""
+"""What is learnt, and with which models. Doing it safely is the business of :mod:`MLmodel.training`."""
 
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from MLmodel.metrics import Array
+from MLmodel.smooth import Smooth, learn_smooth
 from pipeline.settings import TrainingSettings
 from pipeline.task import CLASSIFIER, DW, QS, Task
 
@@ -38,6 +42,9 @@ _WEIGHT = "weight of the pair"
 
 TIME_IS_OVER = "train_hours is over"
 """The log says so where a model is not trained for it."""
+
+_SMOOTH = "smooth.npz"
+"""File of the smooth model, in the folder of AutoGluon's; there only where it helps."""
 
 _TIMED_PAIRS, _TIMED = 10_000, 5
 """So many pairs are predicted at once when the time a pair is measured, so often; the shortest time counts."""
@@ -72,15 +79,41 @@ def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str 
     return table.reset_index(drop=True)
 
 
-def predict(predictor: Any, task: Task, features: pd.DataFrame) -> NDArray[np.float64]:
-    """Probability of a double well, or quantum splitting in ε, of each pair; shape (n_pairs,)."""
-    if task == CLASSIFIER:
-        return np.asarray(predictor.predict_proba(features, as_multiclass=False), dtype=np.float64)
-    return 10.0 ** -np.asarray(predictor.predict(features), dtype=np.float64)
+class Trained:
+    """What :func:`fit` trained: boosted trees, and the mean of them and a smooth model where that one helps.
+
+    Parameters
+    ----------
+    folder : str
+        Where it is.
+    task : Task
+        What was learnt.
+    """
+
+    def __init__(self, folder: str, task: Task) -> None:
+        from autogluon.tabular import TabularPredictor  # here, as it takes seconds
+
+        self._task = task
+        self._trees: Any = TabularPredictor.load(folder, verbosity=0)
+        self._trees.persist()
+        path = Path(folder) / _SMOOTH
+        self._smooth = Smooth.load(path) if path.exists() else None
+
+    def predict(self, features: pd.DataFrame) -> Array:
+        """Probability of a double well, or quantum splitting in ε, of each pair; shape (n_pairs,)."""
+        if self._task == CLASSIFIER:
+            predicted = np.asarray(self._trees.predict_proba(features, as_multiclass=False), dtype=np.float64)
+        else:
+            predicted = np.asarray(self._trees.predict(features), dtype=np.float64)
+        if self._smooth is not None:
+            predicted = (predicted + self._smooth.predict(features)) / 2
+        return predicted if self._task == CLASSIFIER else 10.0**-predicted
 
 
-def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: str) -> float:
-    """Train an AutoGluon model and save it: the same from the same table, whatever the machine does and on any cores.
+def fit(
+    table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: str, with_smooth: bool = False
+) -> float:
+    """Train a model and save it: the same from the same table, whatever the machine does and on any cores.
 
     AutoGluon seeds all its learners and the number of their trees is bounded, so that no clock ends a training but that
     of :class:`MLmodel.time_guard.TimeGuard`.
@@ -97,6 +130,8 @@ def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, f
         How many to use.
     folder : str
         Where the model goes.
+    with_smooth : bool
+        Whether predictions are the mean of AutoGluon's and those of :mod:`MLmodel.smooth`.
 
     Returns
     -------
@@ -130,29 +165,42 @@ def fit(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, f
     if not predictor.model_names():
         raise NothingTrainedError
     features = table.drop(columns=[task.target, _WEIGHT], errors="ignore")
-    return _keep_best_that_is_fast(predictor, features, limits.max_seconds_per_pair)
+    many = features.sample(_TIMED_PAIRS, replace=True, random_state=0)
+    seconds = 0.0
+    if with_smooth:
+        weights = table[_WEIGHT].to_numpy() if _WEIGHT in table else None
+        smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights)
+        smooth.save(Path(folder) / _SMOOTH)
+        seconds = _seconds_per_pair(smooth.predict, many)
+    return seconds + _keep_best_that_is_fast(predictor, many, limits.max_seconds_per_pair - seconds)
 
 
-def _keep_best_that_is_fast(predictor: Any, features: pd.DataFrame, limit: float) -> float:
+def _seconds_per_pair(predict: Callable[[pd.DataFrame], Any], many: pd.DataFrame) -> float:
+    """Shortest time of several.
+
+    The clock is the time for which this thread was at work, which is about what passes on free cores.
+    """
+    times = []
+    for _ in range(_TIMED):
+        started = time.thread_time()
+        predict(many)
+        times.append(time.thread_time() - started)
+    return min(times) / len(many)
+
+
+def _keep_best_that_is_fast(predictor: Any, many: pd.DataFrame, limit: float) -> float:
     """Keep the best model that is fast enough, else the fastest; the seconds that it takes a pair.
 
     AutoGluon's own limit goes by one measurement in the middle of the training, so that what it keeps depends on what
-    else the machine does. Here the clock is the time for which this thread was at work, which is about what passes on
-    free cores.
+    else the machine does.
     """
-    many = features.sample(_TIMED_PAIRS, replace=True, random_state=0)
     refitted = {full: one for one, full in predictor.model_refit_map().items()}
     scores = predictor.leaderboard().set_index("model")["score_val"]
     names = sorted(predictor.model_names(can_infer=True), key=lambda name: -scores[refitted.get(name, name)])
     predictor.persist(names)
     seconds = {}
     for name in names:
-        times = []
-        for _ in range(_TIMED):
-            started = time.thread_time()
-            predictor.predict(many, model=name)
-            times.append(time.thread_time() - started)
-        seconds[name] = min(times) / _TIMED_PAIRS
+        seconds[name] = _seconds_per_pair(partial(predictor.predict, model=name), many)
         if seconds[name] <= limit:
             break
     kept = name if seconds[name] <= limit else min(names, key=seconds.__getitem__)

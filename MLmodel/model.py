@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from MLmodel.card import Card, installed_versions, read_card, sets_fit
-from MLmodel.learner import predict
+from MLmodel.learner import Trained
 from MLmodel.metrics import Array
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
@@ -120,12 +119,9 @@ class Model:
     """
 
     def __init__(self, workspace: Workspace, card: Card) -> None:
-        from autogluon.tabular import TabularPredictor  # here, as it takes seconds
-
         folder = workspace.autogluon(card.task, card.temperature, card.autogluon)
         self.card = card
-        self._predictor: Any = TabularPredictor.load(str(folder), verbosity=0)
-        self._predictor.persist()
+        self._trained = Trained(str(folder), card.task)
 
     def predict(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
         """Probability of a double well, or quantum splitting in ε.
@@ -141,4 +137,4 @@ class Model:
         """
         if pairs.empty:
             return np.empty(0)
-        return predict(self._predictor, self.card.task, pairs[self.card.features].astype(np.float64))
+        return self._trained.predict(pairs[self.card.features].astype(np.float64))

@@ -1,18 +1,22 @@
 """Predictions for labelled pairs from models that saw no pair of their glass: what to expect of a new glass.
 
-Quick boosted trees stand in for the model itself, which would take several times as long to train. Theirs are the
-errors from which the chance of a TLS is told.
+Quick models stand in for the model itself, which would take several times as long to train: boosted trees, and the
+mean of them and the smooth model of :mod:`MLmodel.smooth` where that one helps. Theirs are the errors from which the
+chance of a TLS is told.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from MLmodel.metrics import Array
+from MLmodel.smooth import learn_smooth
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 
 FOLDS = 5
@@ -32,6 +36,16 @@ _TREES: dict[str, Any] = {
     "verbosity": -1,
 }
 
+
+class OutOfFold(NamedTuple):
+    """What :func:`out_of_fold` found."""
+
+    predicted: Array
+    """Probability of a double well, or quantum splitting in ε; shape (n_pairs,)."""
+    with_smooth: bool
+    """Whether the smooth model helps: the mean with it has no larger error (log loss, or that of log₁₀) than trees."""
+
+
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Places of the pairs to train on and of those to predict."""
 
@@ -47,8 +61,8 @@ def kept_out(pairs: pd.DataFrame, task: Task) -> str:
     return f"{'glasses' if by_glass(pairs, task) else 'pairs'} kept out, in folds (quick models)"
 
 
-def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task, cores: int) -> Array:
-    """Probability of a double well, or quantum splitting in ε, of each pair, in folds of whole glasses.
+def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task, cores: int) -> OutOfFold:
+    """Predict each pair in folds of whole glasses.
 
     Where these can't be kept out (:func:`by_glass`), the folds are of pairs.
 
@@ -62,22 +76,39 @@ def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task, cores: int
         What to predict.
     cores : int
         How many to use; the result does not depend on it.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs,)
     """
-    table = pairs[features].astype(np.float64)
-    target = pairs[DW].to_numpy(float) if task == CLASSIFIER else np.log10(pairs[QS].to_numpy(float))
-    settings = {**_TREES, "objective": "binary" if task == CLASSIFIER else "l2", "num_threads": cores}
-    predicted = np.empty(len(pairs))
+    trees, smooth = np.empty(len(pairs)), np.empty(len(pairs))
     for train, test in _glass_folds(pairs, task) if by_glass(pairs, task) else _pair_folds(pairs, task):
-        # From 400 pairs on 200 trees of leaves of 20; on fewer these would say nothing, or be far too sure.
-        leaf, rounds = np.clip(len(train) // 10, 2, 20), np.clip(len(train) // 2, 50, 200)
-        data = lightgbm.Dataset(table.iloc[train], target[train])
-        model = lightgbm.train({**settings, "min_data_in_leaf": int(leaf)}, data, int(rounds))
-        predicted[test] = np.asarray(model.predict(table.iloc[test]))
-    return predicted if task == CLASSIFIER else 10.0**predicted
+        for predicted, learn in ((trees, quick_trees), (smooth, quick_smooth)):
+            predicted[test] = learn(pairs.iloc[train], features, task, cores)(pairs.iloc[test])
+    both, target = (trees + smooth) / 2, _target(pairs, task)
+    with_smooth = _error(both, target, task) <= _error(trees, target, task)
+    predicted = both if with_smooth else trees
+    return OutOfFold(predicted if task == CLASSIFIER else 10.0**predicted, with_smooth)
+
+
+def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task, cores: int) -> Callable[[pd.DataFrame], Array]:
+    """Learn boosted trees; what they predict of pairs, a probability or log₁₀ of the splitting in ε."""
+    settings = {**_TREES, "objective": "binary" if task == CLASSIFIER else "l2", "num_threads": cores}
+    # From 400 pairs on 200 trees of leaves of 20; on fewer these would say nothing, or be far too sure.
+    leaf, rounds = np.clip(len(pairs) // 10, 2, 20), np.clip(len(pairs) // 2, 50, 200)
+    data = lightgbm.Dataset(pairs[features].astype(np.float64), _target(pairs, task))
+    model = lightgbm.train({**settings, "min_data_in_leaf": int(leaf)}, data, int(rounds))
+    return lambda asked: np.asarray(model.predict(asked[features].astype(np.float64)))
+
+
+def quick_smooth(pairs: pd.DataFrame, features: list[str], task: Task, _: int) -> Callable[[pd.DataFrame], Array]:
+    """The same with the smooth model."""
+    model = learn_smooth(pairs[features], _target(pairs, task), task)
+    return lambda asked: np.asarray(model.predict(asked[features]))
+
+
+def _target(pairs: pd.DataFrame, task: Task) -> Array:
+    return pairs[DW].to_numpy(float) if task == CLASSIFIER else np.log10(pairs[QS].to_numpy(float))
+
+
+def _error(predicted: Array, target: Array, task: Task) -> float:
+    return float(log_loss(target, predicted) if task == CLASSIFIER else np.mean((predicted - target) ** 2))
 
 
 def _glass_folds(pairs: pd.DataFrame, task: Task) -> list[Fold]:

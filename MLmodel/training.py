@@ -8,8 +8,9 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,16 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     if (parts["train"][labelled.features].nunique() < 2).all():
         raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
     unseen = out_of_fold(pairs, labelled.features, task, settings.cores)
-    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen})
+    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     paths = {part: workspace.model_set(task, temperature, part) for part in SETS}
     try:
         files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
-        seconds = _fit_in_own_process(table, task, limits, settings.cores, files, log)
+        files.parent.mkdir(parents=True, exist_ok=True)
+        learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth)
+        print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
+        seconds = _in_own_process(learn, limits, log)
         for part, path in paths.items():
             with atomic_write(path) as file:
                 parts[part].reset_index(drop=True).to_feather(file)
@@ -195,15 +199,11 @@ def _check_enough(pairs: pd.DataFrame, task: Task, folder: Path, fewest: int, re
             raise UserError(f"{folder.name}: {count} {what} to train on, {fewest} needed; {remedy}")
 
 
-def _fit_in_own_process(
-    table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: Path, log: Path
-) -> float:
+def _in_own_process(learn: Callable[[], float], limits: TrainingSettings, log: Path) -> float:
     """Run AutoGluon where its chatter can be sent to a file and Ctrl-C stops it; seconds the model takes a pair."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
     context = multiprocess.get_context("spawn")
     speed = context.Value("d", 0.0)
-    process = context.Process(target=_fit, args=(table, task, limits, cores, str(folder), str(log), speed))
+    process = context.Process(target=_fit, args=(learn, str(log), speed))
     started = time.monotonic()
     log.touch()
     restored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is this process's business, not its child's
@@ -233,14 +233,12 @@ def _fit_in_own_process(
     return float(speed.value)
 
 
-def _fit(
-    table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: str, log: str, speed: Any
-) -> None:
+def _fit(learn: Callable[[], float], log: str, speed: Any) -> None:
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        speed.value = fit(table, task, limits, cores, folder)
+        speed.value = learn()
     except NothingTrainedError:
         traceback.print_exc()
         sys.exit(_NOTHING_TRAINED)

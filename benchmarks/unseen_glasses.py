@@ -9,7 +9,6 @@ published: one model of each kind, and no neighbourhood. Every pair from the top
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from benchmarks.example import EXAMPLE, FOLDS, T, glasses_of
 from benchmarks.neighbourhood import TREES
 from MLmodel.chances import tls_chances
-from MLmodel.learner import fit, predict, to_learn
+from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.metrics import Array, nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
@@ -88,24 +87,20 @@ def dealt(folds: dict[int, int], seed: int) -> dict[int, int]:
 def our_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:
     """As steps 1 to 4: pairs that may be double wells, best chance to be a TLS first."""
     wells = train[train[DW] == 1]
-    chance = trained(train, CLASSIFIER, features)(test)
-    splitting = trained(wells, PREDICTOR, features)(test)
-    unseen = out_of_fold(wells, features, PREDICTOR, SETTINGS.cores)
+    chance, _ = trained(train, CLASSIFIER, features, test)
+    splitting, unseen = trained(wells, PREDICTOR, features, test)
     tls = chance * tls_chances(wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)(splitting)
     order = np.lexsort((splitting, -tls))
     return np.asarray(order[chance[order] >= SETTINGS.classify.min_probability])
 
 
-def trained(pairs: pd.DataFrame, task: Task, features: list[str]) -> Callable[[pd.DataFrame], Array]:
-    """The predictions of a model of steps 1 or 3."""
-    from autogluon.tabular import TabularPredictor  # here, as it takes seconds and prints
-
+def trained(pairs: pd.DataFrame, task: Task, features: list[str], asked: pd.DataFrame) -> tuple[Array, Array]:
+    """What a model of steps 1 or 3 predicts, and the out-of-fold predictions for the pairs it was trained on."""
+    unseen = out_of_fold(pairs, features, task, SETTINGS.cores)
+    limits = SETTINGS.classifier if task == CLASSIFIER else SETTINGS.predictor
     with tempfile.TemporaryDirectory() as folder:
-        limits = SETTINGS.classifier if task == CLASSIFIER else SETTINGS.predictor
-        fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, folder)
-        predictor = TabularPredictor.load(folder)
-        predictor.persist()
-    return lambda some: predict(predictor, task, some[features].astype(np.float64))
+        fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, folder, unseen.with_smooth)
+        return Trained(folder, task).predict(asked[features].astype(np.float64)), unseen.predicted
 
 
 def published_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:

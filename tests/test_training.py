@@ -23,7 +23,7 @@ def fit(table, folder, cores=1, hours=1.0):
     limits = TrainingSettings(train_hours=hours, fast=True)
     learner.fit(table, CLASSIFIER, limits, cores, str(folder))
     predictor = TabularPredictor.load(str(folder), verbosity=0)
-    return predictor, learner.predict(predictor, CLASSIFIER, table.drop(columns=DW))
+    return predictor, learner.Trained(str(folder), CLASSIFIER).predict(table.drop(columns=DW))
 
 
 def test_the_model_does_not_depend_on_the_number_of_cores(table, tmp_path):

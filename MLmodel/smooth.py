@@ -1,0 +1,134 @@
+"""A smooth model of the geometry of a pair: trees are made of steps, and tell pairs of a new glass apart less well."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+from MLmodel.metrics import Array
+from pipeline.files import atomic_write
+from pipeline.task import CLASSIFIER, Task
+
+LENGTH = 2.2
+"""Of the kernel, in standard deviations of a feature."""
+
+LANDMARKS = 300
+"""Pairs of the training set between which the model interpolates."""
+
+_RIDGE, _LOGISTIC = 0.3, 3.0
+"""Regularisation: ``alpha`` of scikit-learn's Ridge, and ``C`` of its LogisticRegression."""
+
+_BATCH = 2048
+"""Pairs predicted at a time: what is computed for them stays in the processor's cache."""
+
+_SMALLEST = 1e-12
+"""Of sizes whose logarithm is taken: tables that are not ours may hold a zero."""
+
+
+def shape_features(pairs: pd.DataFrame) -> Array:
+    """Logarithms of the sizes of a pair, and its shape: what smooth models learn from.
+
+    Parameters
+    ----------
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        Columns that a table lacks are left out.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs, n_features)
+        ln(|Delta_E| + 0.001 ε), ln total_displacement, ln displacement_0, ln PR, displacement_k / displacement_0, 0tok:
+        8 for three particles.
+    """
+    columns = {str(name): pairs[name].to_numpy(np.float64) for name in pairs}
+    found = [np.log(np.abs(columns["Delta_E"]) + 1e-3)] if "Delta_E" in columns else []
+    sizes = [name for name in ("total_displacement", "displacement_0", "PR") if name in columns]
+    found += [np.log(np.maximum(columns[name], _SMALLEST)) for name in sizes]
+    largest = np.maximum(columns.get("displacement_0", 1.0), _SMALLEST)
+    others = [name for name in columns if re.fullmatch(r"displacement_[1-9]\d*", name)]
+    found += [columns[name] / largest for name in others]
+    found += [columns[name] for name in columns if re.fullmatch(r"0to\d+", name)]
+    return np.column_stack(found) if found else np.zeros((len(pairs), 1))
+
+
+class Smooth(NamedTuple):
+    """Kernel ridge or kernel logistic regression on landmarks (Nyström's method; Williams and Seeger, NIPS 2000).
+
+    The prediction is intercept + Σ_l coefficient_l exp(−|z − z_l|² / 2 LENGTH²), of a probability its logit; z are the
+    standardised :func:`shape_features`, z_l those of the landmarks.
+    """
+
+    mean: Array
+    scale: Array
+    """Of each feature, shape (n_features,)."""
+    landmarks: Array
+    """Shape (n_landmarks, n_features)."""
+    coefficients: Array
+    """Shape (n_landmarks,)."""
+    intercept: Array
+    """Shape ()."""
+    is_probability: Array
+    """Shape (), 0 or 1."""
+
+    def predict(self, pairs: pd.DataFrame) -> Array:
+        """Probability of a double well, or the quantity that was learnt; shape (n_pairs,)."""
+        standardised = (shape_features(pairs) - self.mean) / self.scale
+        out = np.empty(len(pairs))
+        for start in range(0, len(pairs), _BATCH):
+            kernel = gaussian_kernel(standardised[start : start + _BATCH], self.landmarks, LENGTH)
+            out[start : start + _BATCH] = kernel @ self.coefficients
+        out += self.intercept
+        return np.asarray(expit(out)) if self.is_probability else out
+
+    def save(self, path: Path) -> None:
+        """Write all arrays to an ``.npz`` file."""
+        with atomic_write(path) as part, open(part, "wb") as file:
+            np.savez(file, **self._asdict())
+
+    @classmethod
+    def load(cls, path: Path) -> "Smooth":
+        """Read what :meth:`save` wrote."""
+        with np.load(path) as file:
+            return cls(**{name: file[name] for name in cls._fields})
+
+
+def gaussian_kernel(one: Array, other: Array, length: float) -> Array:
+    """exp(−|a − b|² / 2 length²) of each row of one array with each of the other; shape (n_one, n_other)."""
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
+    return np.asarray(np.exp(np.maximum(squares, 0) * (-0.5 / length**2)))
+
+
+def learn_smooth(pairs: pd.DataFrame, target: Array, task: Task, weights: Array | None = None) -> Smooth:
+    """Train a smooth model.
+
+    Parameters
+    ----------
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        To learn from.
+    target : ndarray of shape (n_pairs,)
+        Whether a pair is a double well, or any quantity.
+    task : Task
+        Which of the two.
+    weights : ndarray of shape (n_pairs,), optional
+        Of the pairs.
+    """
+    features = shape_features(pairs)
+    scaler = StandardScaler().fit(features)
+    kernel = Nystroem(gamma=0.5 / LENGTH**2, n_components=min(LANDMARKS, len(pairs)), random_state=0)
+    mapped = kernel.fit_transform(scaler.transform(features))
+    is_probability = task == CLASSIFIER
+    model = LogisticRegression(C=_LOGISTIC, max_iter=1000) if is_probability else Ridge(_RIDGE)
+    model.fit(mapped, target, weights)
+    return Smooth(
+        scaler.mean_,
+        scaler.scale_,
+        kernel.components_,
+        kernel.normalization_.T @ model.coef_.ravel(),
+        np.ravel(model.intercept_)[0],
+        np.array(is_probability),
+    )
