@@ -84,7 +84,8 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     row = {"round": len(before) + 1, **row}
     table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(counts, "Int64"))
     nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].fillna(0).to_numpy(np.int64).T
-    table.loc[table.index[-1], "chance_95_found"] = confidence_found(nebs - unfinished, tls, len(listed.left))
+    found = confidence_found(nebs - unfinished, tls, len(listed.left))
+    table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
     with atomic_write(path) as part:
         table.to_csv(part, index=False)
     return table
