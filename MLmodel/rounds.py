@@ -201,7 +201,7 @@ def _found(last: pd.Series) -> str:
     if not nebs:
         return f"round {last['round']}: nothing calculated yet"
     distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
-    unfinished = f", {last['unfinished']} of them unfinished" if last["unfinished"] else ""
+    unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
     at_random = [
         f"{name} {_percent(last[column])}"
         for name, column in (
@@ -211,7 +211,7 @@ def _found(last: pd.Series) -> str:
         if pd.notna(last[column])
     ]
     return (
-        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs{unfinished} ({_percent(tls / nebs)}), "
+        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs ({_percent(tls / nebs)}{unfinished}), "
         f"{last['tls_expected']:.1f} expected" + "; at random would give: " * bool(at_random) + ", ".join(at_random)
     )
 
