@@ -305,16 +305,13 @@ def profile_to_draw(record: dict[str, Any], profile: Profile, hbar: float) -> Ne
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:
-    """Draw the rounds and say whether going on pays."""
+    """Draw the rounds; say what is to come and whether going on pays."""
     work = command.workspace
-    counts = {name: table[name].to_numpy(float) for name in ("nebs", "double_wells", "tls")}
     title = f"T = {temperature}: TLS found in each round of NEBs"
-    chance = table["random_tls_per_neb"].to_numpy(float)
-    written = rounds(**counts, chance=chance, title=title).save(
-        work.rounds(temperature, "png"), command.settings.figures
-    )
+    written = rounds(table, title).save(work.rounds(temperature, "png"), command.settings.figures)
     print(f"T = {temperature}: rounds: {work.rounds(temperature, 'csv')}, {', '.join(map(str, written))}")
-    print(f"T = {temperature}: {does_it_pay(table.iloc[-1])}")
+    for sentence in does_it_pay(table.iloc[-1]):
+        print(f"T = {temperature}: {sentence}")
 
 
 if __name__ == "__main__":

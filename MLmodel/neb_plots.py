@@ -1,7 +1,7 @@
 """Pictures of exact calculations: profiles with their levels, and the rounds. Energies in ε, lengths in σ."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -129,17 +129,15 @@ def overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Pictur
     )
 
 
-def rounds(nebs: Array, double_wells: Array, tls: Array, chance: Array, title: str) -> Picture:
-    """What each round of NEBs found, and its rate of TLS beside that of double wells taken at random.
+def rounds(table: pd.DataFrame, title: str) -> Picture:
+    """TLS found against NEBs, round after round, and what is to come; the rate of each round beside those at random.
 
     The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %.
 
     Parameters
     ----------
-    nebs, double_wells, tls : ndarray of shape (n_rounds,)
-        Counts of each round, the double wells and TLS among the NEBs.
-    chance : ndarray of shape (n_rounds,)
-        TLS a NEB at random; NaN where unknown.
+    table : DataFrame
+        The rows of ``rounds.csv``; NaN where a column was not known yet.
     title : str
         What the rounds are of.
 
@@ -148,32 +146,61 @@ def rounds(nebs: Array, double_wells: Array, tls: Array, chance: Array, title: s
     Picture
         Without numbers: these are in ``rounds.csv``.
     """
-    number = np.arange(1, len(nebs) + 1)
-    with styled_figure(8.6, 4.6) as figure:
-        counts, rates = figure.subplots(1, 2)
-        for values, color, name in (
-            (nebs, "#CCCCCC", "NEBs"),
-            (double_wells, BLUE, "double wells"),
-            (tls, ORANGE, "TLS, their number above"),
-        ):
-            bars = counts.bar(number, values, color=color, width=0.7, label=name)
-            if name == "NEBs":
-                counts.bar_label(bars, [f"{count:.0f}" for count in tls], fontsize=9, color=ORANGE)
-        counts.set(xlabel="round", ylabel="pairs", ylim=(0, 1.1 * max(nebs.max(), 1)))
-        counts.yaxis.set_major_locator(MaxNLocator(integer=True))
-        run = nebs > 0
-        low, high = (100 * np.asarray(end) for end in proportion_confint(tls[run], nebs[run], 0.32, method="beta"))
-        rate = 100 * tls[run] / nebs[run]
-        name = "from the top of the list,\nwith the 68 % interval (binomial)"
-        rates.errorbar(
-            number[run], rate, (rate - low, high - rate), fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name
-        )
-        rates.plot(number, 100 * chance, "s:", color=GREY, mfc="white", label="double wells at random")
-        top = np.nanmax([1, *high, *(100 * chance)])
-        rates.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * top))
-        for ax in (counts, rates):
-            ax.set_xlim(0.4, max(len(nebs), 3) + 0.6)
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            legend_below(ax)
+    known = table.drop(columns=["list", "classifier", "predictor"]).astype(float)
+    with styled_figure(9.2, 5.0) as figure:
+        found, rates = figure.subplots(1, 2)
+        _draw_found(found, known)
+        _draw_rates(rates, known)
         figure.suptitle(title, fontsize=11)
     return Picture(figure, None)
+
+
+def _draw_found(ax: Axes, known: pd.DataFrame) -> None:
+    nebs, tls = (np.cumsum([0, *known[name]]) for name in ("nebs", "tls"))
+    last = known.iloc[-1]
+    ax.plot(nebs, tls, "o-", color=BLUE, zorder=3, label="TLS found")
+    promised = known["tls_expected"].notna().to_numpy()
+    expected = np.cumsum(known["tls_expected"].fillna(known["tls"]))[promised].to_numpy()
+    deviation = np.sqrt(np.cumsum(known["tls_expected_sd"].fillna(0) ** 2))[promised].to_numpy()
+    open_marks: Any = {"ms": 5, "mfc": "white", "capsize": 3}
+    bars = [np.minimum(deviation, expected), deviation]
+    name = "TLS expected, ± one standard deviation"
+    ax.errorbar(nebs[1:][promised], expected, bars, fmt="s", color=ORANGE, label=name, **open_marks)
+    ahead, forecast = nebs[-1] + last["next_nebs"], tls[-1] + last["next_tls"]
+    ax.plot([nebs[-1], ahead], [tls[-1], forecast], ":", color=BLUE)
+    bars = [[max(0, last["next_tls"] - last["next_tls_low"])], [max(0, last["next_tls_high"] - last["next_tls"])]]
+    name = f"forecast: the next {last['next_nebs']:.0f} of the list, 68 % interval"
+    ax.errorbar(ahead, forecast, bars, fmt="D", color=BLUE, label=name, **open_marks)
+    ends = [tls[-1] + last[name] for name in ("remaining_low", "remaining_high")]
+    name = f"forecast: all {last['remaining_pairs']:.0f} left on the list, 68 % interval"
+    ax.axhspan(*ends, color=GREEN, alpha=0.2, lw=0)
+    ax.axhline(tls[-1] + last["remaining_tls"], color=GREEN, ls="--", label=name)
+    top = max(1, *ends, *(expected + deviation), tls[-1] + last["next_tls_high"])
+    ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(ax)
+
+
+def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
+    number = np.arange(1, len(known) + 1)
+    nebs, tls = (known[name].to_numpy() for name in ("nebs", "tls"))
+    run = nebs > 0
+    low, high = (100 * np.asarray(end) for end in proportion_confint(tls[run], nebs[run], 0.32, method="beta"))
+    rate = 100 * tls[run] / nebs[run]
+    bars = (rate - low, high - rate)
+    name = "NEBs of the round, with the\n68 % interval (binomial)"
+    if run.any():  # without a point its box would be infinite
+        ax.errorbar(number[run], rate, bars, fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name)
+    top = [1, *high]
+    for column, name, color, line in (
+        ("random_double_well_rate", "double wells at random", ORANGE, "s--"),
+        ("random_pair_rate", "pairs under the ceilings at random", GREY, "^:"),
+    ):
+        at_random = 100 * known[column].to_numpy()
+        name = f"{name}: {at_random[-1]:.2g}"
+        ax.plot(number, at_random, line, ms=5, mfc="white", color=color, clip_on=False, label=name)
+        top.append(np.nanmax([0, *at_random]))
+    ax.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * max(top)), xlim=(0.4, max(len(known), 3) + 0.6))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(ax)

@@ -1,58 +1,91 @@
-"""The rounds of the loop: what each pair of models found, and whether another round pays."""
+"""The rounds of the loop: what each list of new pairs gave, what is to come, and whether to go on."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
-from MLmodel.card import Card, read_card
+from MLmodel.card import read_card
+from MLmodel.metrics import Array
 from MLmodel.rearrangements import REARRANGEMENT, read_double_wells
-from MLmodel.tables import read_batches, read_csv_batches
+from MLmodel.stopping import confidence_found, expected, p_value
+from MLmodel.tables import (
+    PROBABILITY,
+    TLS_PROBABILITY,
+    csv_columns,
+    read_batches,
+    read_csv_batches,
+    under_ceilings,
+)
 from pipeline.errors import UserError
-from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
+from pipeline.files import atomic_write, file_digest
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
 
-_MODELS = ["classifier", "predictor"]
-"""Columns that name the models of a round."""
+NEXT = 30
+"""So many NEBs from the top of the list are looked ahead."""
 
-_NOT_COUNTS = ("tls_per_neb", "random_tls_per_neb", "cpu_seconds")
-_LATER = ("distinct_tls", "cpu_seconds")
-"""Columns that rounds.csv of 0.1 does not have."""
+FEWEST = 3
+"""Found and expected TLS are compared only if one of them is so large: where fewer are expected, finding none is no
+news, its probability being above e⁻³, 5 %."""
 
-LOW_CHANCE = 0.05
-"""A list is better than random if so many TLS would be found at random with a smaller probability than this."""
+_FEW = 1
+"""Whether going on pays is said only if so many TLS are expected of the next NEBs, or of as many double wells."""
+
+_NAMES = ["list", "classifier", "predictor"]
+_NEEDED = ["round", "nebs", "tls"]
+"""Columns that rounds.csv must have; earlier versions lack some of the others."""
+
+_RENAMED = {"random_tls_per_neb": "random_double_well_rate"}
+"""In 0.1 this was the share of TLS in the pretraining set."""
+
+_OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]
+"""Stay as they were when the list was first seen: models may have been trained since."""
 
 
 def update_rounds(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
-    """Bring the row of the present models in ``rounds.csv`` up to date.
+    """Bring the row of the present list of new pairs in ``rounds.csv`` up to date.
 
-    All is counted anew from the files: the NEBs of a round are the pairs of the models' list that were calculated since
-    they were trained.
+    All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
+    unfinished, for the list leaves out what was known when it was made.
 
     Returns
     -------
     DataFrame or None
-        All rounds, the present one last; None where there are no models or no list.
+        All rounds, the present one last; None where there are no models, or no lists with chances.
     """
-    cards = [read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR)]
-    listed = (workspace.predicted(temperature, pairs).exists() for pairs in ("allpairs", "newpairs"))
-    if cards[0] is None or cards[1] is None or not all(listed):
+    classifier, predictor = (read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR))
+    lists = [workspace.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
+    has_chances = all(path.exists() and TLS_PROBABILITY in csv_columns(path) for path in lists)  # not in 0.1
+    if classifier is None or predictor is None or not has_chances:
         return None
-    row = _count(workspace, temperature, settings, cards[0], cards[1])
+    listed = _read_list(workspace, temperature, settings.ij_decimals)
+    row: dict[str, object] = {
+        "list": file_digest(lists[1])[:12],
+        "classifier_labels": sum(classifier.sources.values()),
+        "predictor_labels": sum(predictor.sources.values()),
+        **_count(workspace, temperature, settings, listed.done),
+        **_random_rates(workspace, temperature, settings),
+        **_forecast(listed.left),
+        "classifier": classifier.autogluon,
+        "predictor": predictor.autogluon,
+    }
+    counts = [name for name, value in row.items() if isinstance(value, int)]
     path = workspace.rounds(temperature, "csv")
-    if path.exists():
-        before = _read(path, list(row))
-        before = before[(before[_MODELS] != [row[name] for name in _MODELS]).any(axis=1)]
-    else:
-        before = pd.DataFrame()
+    before = _read(path, list(row)) if path.exists() else pd.DataFrame(columns=["round", *row])
+    is_this = before["list"] == row["list"]
+    if is_this.any():
+        row.update(before.loc[is_this, _OF_THE_LIST].iloc[-1])
+    before = before[~is_this]
     row = {"round": len(before) + 1, **row}
-    table = pd.concat([before, pd.DataFrame([row])], ignore_index=True)[list(row)]
-    table = table.astype({name: "Int64" for name in row if name not in (*_MODELS, *_NOT_COUNTS)})
+    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(counts, "Int64"))
+    nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].fillna(0).to_numpy(np.int64).T
+    found = confidence_found(nebs - unfinished, tls, len(listed.left))
+    table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
     with atomic_write(path) as part:
         table.to_csv(part, index=False)
     return table
@@ -60,78 +93,151 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
-        table = table.reindex(columns=[*table, *(name for name in _LATER if name not in table)])
-        numbers = [name for name in columns if name not in _MODELS]
-        return table.astype(dict.fromkeys(numbers, np.float64))[["round", *columns]].astype({"round": int})
+        table = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, object), float_precision="round_trip")
+        table = table.astype(dict.fromkeys(_NEEDED, int)).rename(columns=_RENAMED)
+        numbers = dict.fromkeys((name for name in columns if name not in _NAMES), float)
+        return table.reindex(columns=["round", *columns]).astype(numbers)
     except (ValueError, KeyError):
         raise UserError(f"{path}: not readable; remove it, and it begins anew with the present round") from None
 
 
-def _count(
-    workspace: Workspace, temperature: str, settings: Settings, classifier: Card, predictor: Card
-) -> dict[str, object]:
+class _List(NamedTuple):
+    done: pd.DataFrame
+    """KEY_COLUMNS, DW, QS and TLS_PROBABILITY of the pairs that have a result or are unfinished (DW is NaN)."""
+    left: Array
+    """Chances of the others to be TLS, in their order."""
+
+
+def _read_list(workspace: Workspace, temperature: str, decimals: int) -> _List:
+    """The list of new pairs; in memory is no more than a batch, what is done, and a number for each pair left."""
+    neb, unfinished = (read(workspace, temperature) for read in (read_neb_results, read_unfinished))
+    known = [pair_keys(unfinished, decimals), pair_keys(neb, decimals).join(neb[[DW, QS]])]
+    answers = pd.concat(known).drop_duplicates(KEY_COLUMNS, keep="last")
+    done, left = [], [np.empty(0)]
+    for rows in read_csv_batches(workspace.predicted(temperature, "newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY]):
+        keys = pair_keys(rows, decimals).join(rows[TLS_PROBABILITY])
+        both = keys.merge(answers, "left", KEY_COLUMNS, indicator="answered")
+        answered = both.pop("answered") == "both"
+        done.append(both[answered])
+        left.append(both.loc[~answered, TLS_PROBABILITY].to_numpy())
+    return _List(pd.concat(done), np.concatenate(left))
+
+
+def _count(workspace: Workspace, temperature: str, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
+    """What the NEBs of a round found, what of them was expected, and what they cost."""
     decimals = settings.ij_decimals
-    neb = read_neb_results(workspace, temperature)
-    neb = pair_keys(neb, decimals).join(neb[[DW, QS]]).drop_duplicates(KEY_COLUMNS, keep="last")
-    used = pd.concat(read_batches(workspace.model_set(CLASSIFIER, temperature, "used"), PAIR_COLUMNS))
-    neb = neb[~among(neb, pair_keys(used, decimals))]
-    done = _among(neb, workspace.predicted(temperature, "allpairs"), decimals)
-    # No model learns from unfinished pairs; those of earlier rounds are no longer on the list of new pairs.
-    unfinished = pair_keys(read_unfinished(workspace, temperature), decimals).drop_duplicates()
-    unfinished = _among(unfinished, workspace.predicted(temperature, "newpairs"), decimals)
     is_tls = done[QS] < settings.tls_threshold
-    tls = int(is_tls.sum())
-    nebs = len(done) + len(unfinished)
+    tls, nebs = int(is_tls.sum()), len(done)
     sorted_wells = read_double_wells(workspace, temperature)
     distinct = pair_keys(sorted_wells, decimals).join(sorted_wells[REARRANGEMENT]).merge(done[is_tls], on=KEY_COLUMNS)
     calculated = read_calculations(workspace, temperature)
-    cost = pair_keys(calculated, decimals).join(calculated["cpu_seconds"])
-    cost = cost.merge(pd.concat([done, unfinished])[KEY_COLUMNS], on=KEY_COLUMNS)
+    cost = pair_keys(calculated, decimals).join(calculated["cpu_seconds"]).merge(done[KEY_COLUMNS], on=KEY_COLUMNS)
+    chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
     return {
-        "classifier_labels": sum(classifier.sources.values()),
-        "predictor_labels": sum(predictor.sources.values()),
         "nebs": nebs,
         "double_wells": int((done[DW] == 1).sum()),
         "tls": tls,
         "distinct_tls": len(distinct.drop_duplicates(["conf", REARRANGEMENT])),
-        "unfinished": len(unfinished),
+        "unfinished": int(done[DW].isna().sum()),
         "tls_per_neb": tls / nebs if nebs else np.nan,
-        "random_tls_per_neb": random_rate(workspace, temperature, settings.tls_threshold),
         "cpu_seconds": round(float(cost["cpu_seconds"].sum()), 2),
-        "classifier": classifier.autogluon,
-        "predictor": predictor.autogluon,
+        "tls_expected": float(chances.sum()),
+        "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
+        "tls_p_value": p_value(chances, tls),
     }
 
 
-def _among(pairs: pd.DataFrame, listed: Path, decimals: int) -> pd.DataFrame:
-    """The pairs, by their keys, that stand in a list."""
-    found = [pairs.merge(pair_keys(rows, decimals), on=KEY_COLUMNS) for rows in read_csv_batches(listed, PAIR_COLUMNS)]
-    return pd.concat(found) if found else pairs.iloc[:0]
+def _random_rates(workspace: Workspace, temperature: str, settings: Settings) -> dict[str, object]:
+    """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
+    tls = wells = 0.0
+    for rows in read_csv_batches(workspace.predicted(temperature, "allpairs"), [TLS_PROBABILITY, PROBABILITY]):
+        tls += float(rows[TLS_PROBABILITY].sum())
+        wells += float(rows[PROBABILITY].sum())
+    pairs = sum(
+        int(under_ceilings(rows, settings.classify).sum())
+        for table in workspace.pair_tables(temperature)
+        for rows in read_batches(table, ["Delta_E", "total_displacement"])
+    )
+    return {
+        "random_double_well_rate": tls / wells if wells else np.nan,
+        "random_pair_rate": tls / pairs if pairs else np.nan,
+    }
 
 
-def random_rate(workspace: Workspace, temperature: str, threshold: float) -> float:
-    """Share of TLS among the double wells of the pretraining set, which nobody ranked; NaN without one."""
-    path = workspace.pretraining(PREDICTOR, temperature)
-    if not path.exists():
-        return np.nan
-    return float((pd.concat(read_batches(path, [QS]))[QS] < threshold).mean())
+def _forecast(left: Array) -> dict[str, object]:
+    """What is expected of the next NEBs, and of all pairs that are left."""
+    following, all_left = expected(left[:NEXT]), expected(left)
+    return {
+        "next_nebs": len(left[:NEXT]),
+        "next_tls": following.mean,
+        "next_tls_low": following.low,
+        "next_tls_high": following.high,
+        "remaining_pairs": len(left),
+        "remaining_tls": all_left.mean,
+        "remaining_low": all_left.low,
+        "remaining_high": all_left.high,
+        "chance_95_found": np.nan,
+    }
 
 
-def does_it_pay(last: pd.Series) -> str:
-    """One line on the last round."""
-    tls, nebs, chance = int(last["tls"]), int(last["nebs"]), float(last["random_tls_per_neb"])
-    found = f"round {last['round']}: {tls} TLS in {nebs} NEBs"
+def does_it_pay(last: pd.Series) -> list[str]:
+    """The last round in words: what it found, what is to come, and advice where the numbers carry it.
+
+    Parameters
+    ----------
+    last : Series
+        The last row of ``rounds.csv``.
+
+    Returns
+    -------
+    list of str
+        Two sentences or three.
+    """
+    return [_found(last), _to_come(last), *_advice(last)]
+
+
+def _found(last: pd.Series) -> str:
+    tls, nebs = int(last["tls"]), int(last["nebs"])
     if not nebs:
-        return f"{found}: nothing calculated yet"
-    if tls:
-        found = f"round {last['round']}: {tls} TLS ({last['distinct_tls']} distinct) in {nebs} NEBs"
-    found += f" ({tls / nebs:.1%})"
-    if np.isnan(chance):
-        return f"{found}; no pretraining set to tell the rate at random from: go on until the rate gets too low for you"
-    found += f", double wells at random would give {chance:.1%}"
-    if tls <= chance * nebs:
-        return f"{found}: going on does not pay"
-    if binomtest(tls, nebs, chance, alternative="greater").pvalue >= LOW_CHANCE:
-        return f"{found}: better, but so many may be luck; judge by the next round"
-    return f"{found}: going on pays"
+        return f"round {last['round']}: nothing calculated yet"
+    distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
+    unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
+    at_random = [
+        f"{name} {_percent(last[column])}"
+        for name, column in (
+            ("double wells", "random_double_well_rate"),
+            ("pairs under the ceilings of step 2", "random_pair_rate"),
+        )
+        if pd.notna(last[column])
+    ]
+    return (
+        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs ({_percent(tls / nebs)}{unfinished}), "
+        f"{last['tls_expected']:.1f} expected" + "; at random would give: " * bool(at_random) + ", ".join(at_random)
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def _to_come(last: pd.Series) -> str:
+    if not last["remaining_pairs"]:
+        return "no pair of the list is left"
+    following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
+    remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
+    return f"next {last['next_nebs']} NEBs: {following}; all {last['remaining_pairs']} pairs left: {remaining}"
+
+
+def _advice(last: pd.Series) -> list[str]:
+    tls, promised = int(last["tls"]), float(last["tls_expected"])
+    following, at_random = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
+    if last["chance_95_found"] >= 0.95:
+        confidence = f"with a confidence of {_percent(last['chance_95_found'])}"
+        return [f"at least 95 % of the TLS on the list are found, {confidence}: you may stop"]
+    if max(tls, promised) >= FEWEST and last["tls_p_value"] < 0.05:
+        fewer, high = ("fewer", "high") if tls < promised else ("more", "low")
+        return [f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"]
+    if not max(following, at_random) >= _FEW:
+        return []
+    beside = f"as many double wells at random would give {at_random:.1f}"
+    return [f"going on pays: {beside}" if following > at_random else f"going on does not pay: {beside}"]

@@ -38,14 +38,23 @@ def profile(one_well=False, levels=(300.001, 300.002)):
     )
 
 
+def some_rounds(nebs, tls, **others):
+    """A table of rounds in which one TLS more was expected in each."""
+    rows = {"nebs": nebs, "tls": tls, "tls_expected": np.add(tls, 1.0), "tls_expected_sd": 2.0}
+    ahead = {"next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4}
+    ahead |= {"remaining_pairs": 700, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9}
+    at_random = {"random_double_well_rate": 0.06, "random_pair_rate": 0.001}
+    names = dict.fromkeys(["list", "classifier", "predictor"], "a name")
+    return pd.DataFrame({**rows, **ahead, **at_random, **names, **others})
+
+
 def every_picture(exact=EXACT, predicted=PREDICTED):
-    counts = (np.array([values], float) for values in (30, 20, 5, 0.05))
     return {
         "true_against_predicted": plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "test set")}, TLS),
         "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs"),
         "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs"),
         "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs"),
-        "rounds": neb_plots.rounds(*counts, "the rounds"),
+        "rounds": neb_plots.rounds(some_rounds([30], [5]), "the rounds"),
         "overlaps": neb_plots.overlaps(np.arange(50), 0.8, "the pairs"),
     }
 
@@ -175,12 +184,30 @@ def test_as_many_panels_are_seen_as_there_are_profiles():
     assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
 
 
-def test_the_rate_of_a_round_has_binomial_error_bars():
-    nebs, tls = np.array([30.0, 30.0, 0.0]), np.array([9.0, 0.0, 0.0])
-    figure = neb_plots.rounds(nebs, np.array([20.0, 22.0, 0.0]), tls, np.array([0.05, 0.06, np.nan]), "T = 0.1").figure
-    counts, rates = figure.axes
-    assert [text.get_text() for text in counts.texts] == ["9", "0", "0"]
-    assert [bar.get_height() for bar in counts.patches] == [30, 30, 0, 20, 22, 0, 9, 0, 0]
+def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
+    found, _ = neb_plots.rounds(some_rounds([33, 20], [8, 3]), "T = 0.1").figure.axes
+    np.testing.assert_array_equal(lines(found)["TLS found"].get_xydata(), [[0, 0], [33, 8], [53, 11]])
+    promised, ahead = found.containers
+    np.testing.assert_array_equal(promised.lines[0].get_xydata(), [[33, 9], [53, 13]])
+    ends = [segment[:, 1] for segment in promised.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[7, 11], [13 - 8**0.5, 13 + 8**0.5]])  # two variances of 2²
+    np.testing.assert_array_equal(ahead.lines[0].get_xydata(), [[83, 13.5]])
+    np.testing.assert_allclose(ahead.lines[2][0].get_segments()[0][:, 1], [12, 15])
+    (band,) = found.patches
+    assert (band.get_y(), band.get_height()) == (15, 5)
+    assert "forecast: all 700 left on the list, 68 % interval" in legend(found)
+    assert found.get_ylim()[1] > 20
+
+
+def test_rounds_of_which_no_expectation_is_known_are_drawn_without():
+    table = some_rounds([30, 30], [4, 2], tls_expected=[np.nan, 3.0], random_pair_rate=[np.nan, 0.001])
+    found, _ = neb_plots.rounds(table, "T = 0.1").figure.axes
+    np.testing.assert_array_equal(found.containers[0].lines[0].get_xydata(), [[60, 7]])
+
+
+def test_the_rate_of_a_round_has_binomial_error_bars_beside_both_rates_at_random():
+    nebs, tls = np.array([30, 30, 0]), np.array([9, 0, 0])
+    _, rates = neb_plots.rounds(some_rounds(nebs, tls), "T = 0.1").figure.axes
     assert rates.get_ylabel() == "TLS per 100 NEBs"
     (shown,) = rates.containers
     np.testing.assert_allclose(shown.lines[0].get_xydata(), [[1, 30], [2, 0]])
@@ -189,13 +216,14 @@ def test_the_rate_of_a_round_has_binomial_error_bars():
     np.testing.assert_allclose(ends, 100 * np.column_stack([low, high]))
     assert high[1] == pytest.approx(1 - 0.16 ** (1 / 30))  # Clopper and Pearson, none found of 30
     assert rates.get_ylim()[1] > 100 * high[0]
-    assert "from the top of the list,\nwith the 68 % interval (binomial)" in legend(rates)
+    at_random = ["double wells at random: 6", "pairs under the ceilings at random: 0.1"]
+    assert legend(rates) == [*at_random, "NEBs of the round, with the\n68 % interval (binomial)"]
 
 
-def test_rounds_without_a_neb_are_drawn():
-    nothing = np.zeros(1)
-    _, rates = neb_plots.rounds(nothing, nothing, nothing, np.array([np.nan]), "T = 0.1").figure.axes
-    assert len(rates.containers[0].lines[0].get_xdata()) == 0
+def test_rounds_without_a_neb_are_drawn(tmp_path):
+    picture = neb_plots.rounds(some_rounds([0], [0], random_pair_rate=np.nan), "T = 0.1")
+    assert not picture.figure.axes[1].containers
+    picture.save(tmp_path / "rounds.png", ["png"])
 
 
 # The files

@@ -1,12 +1,14 @@
 """The loop: pairs that were calculated leave the list, and every round is counted."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import synthetic
 from steps import done
 from synthetic import write_neb
 
-from MLmodel.rounds import does_it_pay, random_rate, update_rounds
+from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.stopping import expected
 from pipeline.errors import UserError
 from pipeline.keys import Pair
 from pipeline.neb_files import add_unfinished
@@ -50,7 +52,8 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
     assert two["round"].tolist() == [1, 2]
     assert two["nebs"].tolist() == [30, 12]
     assert two["classifier_labels"].tolist() == [400, 430]
-    on_disk = pd.read_csv(root / f"output_ML/T{T}/rounds.csv", float_precision="round_trip")
+    assert two["list"].nunique() == 2
+    on_disk = pd.read_csv(root / f"output_ML/T{T}/rounds.csv", float_precision="round_trip", dtype={"list": str})
     pd.testing.assert_frame_equal(on_disk, two, check_dtype=False)
 
 
@@ -64,11 +67,81 @@ def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
     assert not ((after["i"] == row["i"]) & (after["j"] == row["j"]) & (after["conf"] == row["conf"])).any()
 
 
-def test_the_rate_at_random_is_the_share_of_tls_in_the_pretraining_set(root):
-    assert pd.isna(random_rate(Workspace(root), T, 0.00151))
-    table = synthetic.read_pairs(root).head(8).assign(quantum_splitting=[0.001, 0.0015, *[0.01] * 6])
-    table.to_feather(root / "MLmodel/pretraining-predictor-T01.feather")
-    assert random_rate(Workspace(root), T, 0.00151) == 0.25
+def test_a_new_list_of_the_same_models_is_a_new_round(root):
+    work, settings = Workspace(root), read_settings(root / "config.yaml")
+    write_neb(root, new_pairs(root).head(30))
+    update_rounds(work, T, settings)
+    done("step4_predict_qs", root)
+    write_neb(root, new_pairs(root).head(5))
+    rounds = update_rounds(work, T, settings)
+    assert rounds["nebs"].tolist() == [30, 5]
+    assert rounds["classifier"][0] == rounds["classifier"][1]
+    assert update_rounds(work, T, settings).equals(rounds)
+
+
+def test_a_round_keeps_the_models_that_made_its_list(root):
+    work, settings = Workspace(root), read_settings(root / "config.yaml")
+    write_neb(root, new_pairs(root).head(30))
+    first = update_rounds(work, T, settings)
+    done("step1_train_dw", root)
+    pd.testing.assert_frame_equal(update_rounds(work, T, settings), first)
+
+
+def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
+    settings = read_settings(root / "config.yaml")
+    listed = new_pairs(root)
+    chances = listed["tls_probability"].to_numpy()
+    write_neb(root, listed.iloc[[0, 2, 5]])
+    add_unfinished(Workspace(root), T, Pair(int(listed["conf"][1]), listed["i"][1], listed["j"][1]), "a reason")
+    row = update_rounds(Workspace(root), T, settings).iloc[-1]
+    assert row["nebs"] == 4
+    assert row["tls_expected"] == pytest.approx(chances[[0, 2, 5]].sum())
+    left = np.delete(chances, [0, 1, 2, 5])
+    following = row[["next_nebs", "next_tls", "next_tls_low", "next_tls_high"]].tolist()
+    assert following == pytest.approx([30, *expected(left[:30])])
+    remaining = row[["remaining_pairs", "remaining_tls", "remaining_low", "remaining_high"]].tolist()
+    assert remaining == pytest.approx([len(left), *expected(left)])
+    everything = pd.read_csv(Workspace(root).predicted(T, "allpairs"))
+    pairs, ceilings = synthetic.read_pairs(root), settings.classify
+    under = (pairs["Delta_E"] <= ceilings.max_delta_E) & (pairs["total_displacement"] <= ceilings.max_distance)
+    tls = everything["tls_probability"].sum()
+    assert row["random_pair_rate"] == pytest.approx(tls / under.sum())
+    assert row["random_double_well_rate"] == pytest.approx(tls / everything["dw_probability"].sum())
+
+
+def test_the_confidence_is_that_of_all_rounds_together(root):
+    work, settings = Workspace(root), read_settings(root / "config.yaml")
+    write_neb(root, new_pairs(root))
+    rounds = update_rounds(work, T, settings)
+    assert rounds["remaining_pairs"].tolist() == [0]
+    assert rounds["chance_95_found"].tolist() == [1]
+    assert does_it_pay(rounds.iloc[-1])[1] == "no pair of the list is left"
+
+
+OLD = """\
+round,classifier_labels,predictor_labels,nebs,double_wells,tls,unfinished,tls_per_neb,random_tls_per_neb,\
+classifier,predictor
+1,400,200,30,20,4,0,0.13,0.02,one,other
+2,430,220,12,9,1,3,0.08,,one,another
+"""
+
+
+def test_rounds_of_an_earlier_version_are_kept(root):
+    work = Workspace(root)
+    work.rounds(T, "csv").write_text(OLD)
+    write_neb(root, new_pairs(root).head(10))
+    for _ in range(2):
+        rounds = update_rounds(work, T, Settings())
+        assert rounds["round"].tolist() == [1, 2, 3]
+        assert rounds["nebs"].tolist() == [30, 12, 10]
+        assert rounds["random_double_well_rate"][0] == 0.02
+        assert rounds.loc[:1, ["list", "distinct_tls", "tls_expected", "random_pair_rate"]].isna().all(axis=None)
+
+
+def test_a_list_of_an_earlier_version_waits_for_a_new_one(root):
+    path = Workspace(root).predicted(T, "newpairs")
+    new_pairs(root).drop(columns="tls_probability").to_csv(path, index=False)
+    assert update_rounds(Workspace(root), T, Settings()) is None
 
 
 @pytest.mark.parametrize("content", ["", "round,nebs\n1,2\n", "\x00\x01"])
@@ -79,15 +152,70 @@ def test_a_damaged_table_of_rounds_is_named(root, content):
         update_rounds(Workspace(root), T, Settings())
 
 
+def last_round(**others):
+    row = {
+        "round": 3,
+        "tls": 8,
+        "distinct_tls": 7,
+        "nebs": 33,
+        "unfinished": 0,
+        "tls_expected": 7.1,
+        "tls_p_value": 0.8,
+    }
+    row |= {"random_double_well_rate": 0.006, "random_pair_rate": 0.0001, "chance_95_found": 0.2}
+    row |= {"next_nebs": 30, "next_tls": 2.1, "next_tls_low": 1, "next_tls_high": 4}
+    row |= {"remaining_pairs": 1200, "remaining_tls": 5.0, "remaining_low": 3, "remaining_high": 8}
+    return pd.Series({**row, **others}, dtype=object)
+
+
+def test_a_round_says_what_it_found_and_what_is_to_come():
+    found, to_come, advice = does_it_pay(last_round())
+    assert found == (
+        "round 3: 8 TLS (7 distinct) in 33 NEBs (24 %), 7.1 expected; at random would give: double wells 0.6 %, "
+        "pairs under the ceilings of step 2 0.01 %"
+    )
+    assert to_come == "next 30 NEBs: 2.1 TLS expected (1 to 4); all 1200 pairs left: 5.0 (3 to 8)"
+    assert advice == "going on pays: as many double wells at random would give 0.2"
+
+
+FEW = {"tls": 0, "nebs": 6, "tls_expected": 0.2, "tls_p_value": 1, "next_tls": 0.4, "remaining_tls": 0.9}
+
+
 @pytest.mark.parametrize(
-    ("tls", "chance", "says"),
+    "numbers",
     [
-        (6, 0.01, "going on pays"),  # chance of six or more in thirty: 5e-7
-        (0, 0.01, "does not pay"),
-        (1, 0.01, "may be luck"),  # chance of one or more: 0.26
-        (3, float("nan"), "no pretraining set"),
+        FEW,
+        {**FEW, "tls": 2, "tls_p_value": 0.03},  # two where 0.2 were expected may be luck
+        {**FEW, "tls_expected": 2.9, "tls_p_value": 0.1},
+        {**FEW, "random_double_well_rate": float("nan")},
+        {**FEW, "nebs": 0, "tls_expected": 0},
     ],
 )
-def test_a_round_says_whether_going_on_pays(tls, chance, says):
-    row = pd.Series({"round": 1, "tls": tls, "distinct_tls": tls, "nebs": 30, "random_tls_per_neb": chance})
-    assert says in does_it_pay(row)
+def test_where_numbers_are_small_there_is_no_advice(numbers):
+    assert len(does_it_pay(last_round(**numbers))) == 2
+
+
+@pytest.mark.parametrize(
+    ("numbers", "says"),
+    [
+        (
+            {"tls": 0, "tls_expected": 4.0, "tls_p_value": 0.03},
+            "fewer TLS than expected: the chances of this list are too high",
+        ),
+        (
+            {"tls": 9, "tls_expected": 3.0, "tls_p_value": 0.01},
+            "more TLS than expected: the chances of this list are too low",
+        ),
+        ({"tls": 0, "tls_expected": 4.0, "tls_p_value": 0.07}, "going on pays"),
+        (
+            {"next_tls": 1.2, "random_double_well_rate": 0.05},
+            "going on does not pay: as many double wells at random would give 1.5",
+        ),
+        (
+            {"chance_95_found": 0.962},
+            "at least 95 % of the TLS on the list are found, with a confidence of 96 %: you may stop",
+        ),
+    ],
+)
+def test_advice_is_given_where_the_numbers_carry_it(numbers, says):
+    assert does_it_pay(last_round(**numbers))[2].startswith(says)
