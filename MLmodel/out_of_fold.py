@@ -100,11 +100,11 @@ def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task, cores: int
 def quick_smooth(pairs: pd.DataFrame, features: list[str], task: Task, _: int) -> Callable[[pd.DataFrame], Array]:
     """The same with the smooth model."""
     model = learn_smooth(pairs[features], _target(pairs, task), task)
-    return lambda asked: np.asarray(model.predict(asked[features]))
+    return lambda asked: model.predict(asked[features])
 
 
 def _target(pairs: pd.DataFrame, task: Task) -> Array:
-    return pairs[DW].to_numpy(float) if task == CLASSIFIER else np.log10(pairs[QS].to_numpy(float))
+    return np.asarray(pairs[DW], float) if task == CLASSIFIER else np.log10(np.asarray(pairs[QS], float))
 
 
 def _error(predicted: Array, target: Array, task: Task) -> float:

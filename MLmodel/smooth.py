@@ -27,6 +27,8 @@ _RIDGE, _LOGISTIC = 0.3, 3.0
 _BATCH = 2048
 """Pairs predicted at a time: what is computed for them stays in the processor's cache."""
 
+_SHAPE = r"Delta_E|total_displacement|PR|displacement_\d+|0to\d+"
+
 _SMALLEST = 1e-12
 """Of sizes whose logarithm is taken: tables that are not ours may hold a zero."""
 
@@ -45,14 +47,14 @@ def shape_features(pairs: pd.DataFrame) -> Array:
         ln(|Delta_E| + 0.001 ε), ln total_displacement, ln displacement_0, ln PR, displacement_k / displacement_0, 0tok:
         8 for three particles.
     """
-    columns = {str(name): pairs[name].to_numpy(np.float64) for name in pairs}
+    names = [name for name in pairs if re.fullmatch(_SHAPE, name)]
+    columns = {name: pairs[name].to_numpy(np.float64) for name in names}
     found = [np.log(np.abs(columns["Delta_E"]) + 1e-3)] if "Delta_E" in columns else []
     sizes = [name for name in ("total_displacement", "displacement_0", "PR") if name in columns]
     found += [np.log(np.maximum(columns[name], _SMALLEST)) for name in sizes]
     largest = np.maximum(columns.get("displacement_0", 1.0), _SMALLEST)
-    others = [name for name in columns if re.fullmatch(r"displacement_[1-9]\d*", name)]
-    found += [columns[name] / largest for name in others]
-    found += [columns[name] for name in columns if re.fullmatch(r"0to\d+", name)]
+    found += [columns[name] / largest for name in names if re.fullmatch(r"displacement_[1-9]\d*", name)]
+    found += [columns[name] for name in names if name.startswith("0to")]
     return np.column_stack(found) if found else np.zeros((len(pairs), 1))
 
 
