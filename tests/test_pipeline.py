@@ -120,6 +120,28 @@ def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy
     assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
 
 
+def test_results_correct_the_predictions_of_their_glass_before_they_are_learnt(trained_copy):
+    before = predicted(trained_copy, "allpairs")
+    not_known = predicted(trained_copy, "newpairs")
+    rows = not_known[not_known["conf"] == not_known["conf"][0]].head(10)
+    work = Workspace(trained_copy)
+    with work.new_splittings("0.1").open("a") as file:
+        for conf, i, j, splitting in rows[["conf", "i", "j", "quantum_splitting"]].itertuples(index=False):
+            file.write(f"Cnf-{conf:.0f} {j!r}_{i!r} {2 * splitting!r}\n")
+    said = done("step4_predict_qs", trained_copy)
+    assert "results not learnt from yet correct the predictions for like pairs" in said
+    after = predicted(trained_copy, "allpairs")
+    left = predicted(trained_copy, "newpairs")
+    assert f"({len(after) - len(left)} with one are left out)" in said
+    both = before.merge(after, on=["conf", "i", "j"], suffixes=("", "_after"))
+    assert len(both) == len(before) == len(after)
+    known = np.array([key not in set(keys(not_known)) for key in keys(both)])
+    ratio = both["quantum_splitting_after"] / both["quantum_splitting"]
+    own = (both["conf"] == rows["conf"].iloc[0]) & ~known
+    assert ratio[own].max() > 1.05
+    assert (ratio[known] == 1).all()
+
+
 def test_new_results_leave_the_list_and_are_learnt(trained_copy):
     top = predicted(trained_copy, "newpairs").head(15)
     synthetic.write_neb(trained_copy, top, splittings="Qs_calcuations.txt")

@@ -1,0 +1,341 @@
+"""The loop played on pairs whose answers are known, on glasses that no model saw: what each part is worth.
+
+python -m benchmarks.replay [--data example|public|loop] [--splits 9] [--picture FILE.png]
+
+example  rows of the example's glasses, of which 14 are kept out, with 12 TLS or more
+public   the published pairs of T = 0.07, looked for in ../shared/data, or where TLS_DATA says; ten glasses kept out,
+         with 19 to 139 TLS
+loop     the example's glasses with minima, of which distinct TLS are counted
+
+A round is 30 NEBs from the top of the list; an NEB of a non-DW costs a tenth of that of a double well. Quick models
+stand in for AutoGluon's (MLmodel/out_of_fold.py).
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightgbm
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.example import EXAMPLE, ROOT, T, answers_of, copy_with_tables
+from MLmodel.chances import Chances, tls_chances
+from MLmodel.labels import join_to_tables
+from MLmodel.local_glass import LocalCorrection
+from MLmodel.metrics import Array
+from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
+from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
+from MLmodel.stopping import confidence_found, expected
+from MLmodel.tables import NEIGHBOURHOOD, PROBABILITY, feature_names
+from pipeline.keys import PAIR_COLUMNS
+from pipeline.neb_files import read_neb_results
+from pipeline.settings import Settings
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workers import worker_pool
+from pipeline.workspace import Workspace
+
+SETTINGS = Settings()
+ROUND, ROUNDS = 30, 8
+NON_DW_COST = 0.1
+"""Of the NEB of a non-DW, in those of a double well (run_neb.py screens)."""
+
+Models = tuple[Array, Array]
+"""Probability of a double well and splitting in ε, each of shape (n_pairs,)."""
+
+
+class Variant(NamedTuple):
+    """How pairs are predicted and put in order."""
+
+    name: str
+    learn: Callable[[pd.DataFrame, pd.DataFrame, list[str]], Models]
+    again: bool
+    """Whether models are trained again each round."""
+    by_chance: bool
+    """Order of the probability of a TLS, else of the splitting among double wells."""
+    corrected: bool = False
+    per_cost: bool = False
+
+
+def published(train: pd.DataFrame, test: pd.DataFrame, features: list[str], neighbourhood: bool = False) -> Models:
+    """Trees with classes weighed alike and splittings weighed by 1/splitting."""
+    columns = [name for name in features if neighbourhood or name not in NEIGHBOURHOOD]
+    settings = {"learning_rate": 0.05, "num_leaves": 31, "seed": 0, "verbosity": -1, "num_threads": 1}
+    wells = train[train[DW] == 1]
+    share = len(wells) / len(train)
+    weights = np.where(train[DW] == 1, 0.5 / share, 0.5 / (1 - share))
+    classes = lightgbm.Dataset(train[columns], train[DW], weight=weights)
+    splittings = lightgbm.Dataset(wells[columns], np.log10(wells[QS]), weight=1 / wells[QS])
+    chance = lightgbm.train({**settings, "objective": "binary"}, classes, 200).predict(test[columns])
+    logarithm = lightgbm.train(settings, splittings, 200).predict(test[columns])
+    return np.asarray(chance), 10 ** np.asarray(logarithm)
+
+
+def trees(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:
+    """Trees, all pairs alike."""
+    chance = quick_trees(train, features, CLASSIFIER, 1)(test)
+    return chance, 10 ** quick_trees(train[train[DW] == 1], features, PREDICTOR, 1)(test)
+
+
+def both(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:
+    """The mean of trees and smooth model."""
+    chance, splitting = trees(train, test, features)
+    other = quick_smooth(train, features, CLASSIFIER, 1)(test)
+    logarithm = quick_smooth(train[train[DW] == 1], features, PREDICTOR, 1)(test)
+    return (chance + other) / 2, 10 ** ((np.log10(splitting) + logarithm) / 2)
+
+
+VARIANTS = (
+    Variant("as published", published, True, False),
+    Variant("before: with the neighbourhood", partial(published, neighbourhood=True), True, False),
+    Variant("+ true chances, in their order", trees, True, True),
+    Variant("+ smooth model", both, True, True),
+    Variant("  the same, never trained again", both, False, True),
+    Variant("+ local correction, never again", both, False, True, corrected=True),
+    Variant("  the same, order: chance per cost", both, False, True, corrected=True, per_cost=True),
+    Variant("+ local correction and again", both, True, True, corrected=True),
+)
+
+
+class Played(NamedTuple):
+    """What one variant found on one split; arrays of shape (n_rounds,)."""
+
+    tls: NDArray[np.int64]
+    cost: Array
+    promised: Array
+    """TLS expected in each round."""
+    inside: NDArray[np.bool_]
+    """Whether those found lie in the interval of 68 %."""
+    sure: Array
+    """Confidence that 95 % of those listed are found."""
+    to_most: float
+    """NEBs to 90 % of the TLS; infinite where the list ends before."""
+    listed: float
+    """Part of the TLS that are listed at first."""
+    distinct: NDArray[np.int64]
+
+
+def main() -> None:
+    """Play and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=("example", "public", "loop"), default="example")
+    parser.add_argument("--splits", type=int, default=9)
+    parser.add_argument("--picture", type=Path)
+    given = parser.parse_args()
+    table, kept_out = READ[given.data](given.splits)
+    features = feature_names(table, DW, QS, REARRANGEMENT)
+    with worker_pool(SETTINGS.cores) as workers:
+        splits = list(workers.results(partial(play, table, features), kept_out, in_order=True))
+    tls = [count_tls(table[table["conf"].isin(split)]) for split in kept_out]
+    print(f"{given.data}: {len(splits)} splits, {min(tls)} to {max(tls)} TLS in each\n")
+    nebs = ROUND * np.arange(1, ROUNDS + 1)
+    print(f"{'mean part of the TLS found after NEBs':36s}" + "".join(f"{n:6d}" for n in nebs) + "  90 %/ideal  listed")
+    for k, variant in enumerate(VARIANTS):
+        played = [split[k] for split in splits]
+        parts = np.mean([one.tls / count for one, count in zip(played, tls, strict=True)], axis=0)
+        most = np.median([one.to_most / np.ceil(0.9 * count) for one, count in zip(played, tls, strict=True)])
+        row = "".join(f"{part:6.2f}" for part in parts)
+        print(f"{variant.name:36s}{row}{most:11.1f} {np.mean([one.listed for one in played]):8.0%}")
+    print(f"\n{'the same after the cost of double wells':36s}")
+    for k, variant in enumerate(VARIANTS):
+        at = [
+            np.interp(nebs, np.append(0, split[k].cost), np.append(0, split[k].tls / count))
+            for split, count in zip(splits, tls, strict=True)
+        ]
+        print(f"{variant.name:36s}" + "".join(f"{part:6.2f}" for part in np.mean(at, axis=0)))
+    if REARRANGEMENT in table:
+        print("\ndistinct TLS")
+        for k, variant in enumerate(VARIANTS):
+            print(f"{variant.name:36s}" + "".join(f"{n:6d}" for n in splits[0][k].distinct))
+    forecasts(splits, tls)
+    if given.picture:
+        written = drawn(splits, tls, given.data).save(given.picture, ["png"])
+        print(f"picture: {', '.join(map(str, written))}")
+
+
+def forecasts(splits: list[list[Played]], tls: list[int]) -> None:
+    """Print what was promised beside what was found."""
+    print("\nforecast, all rounds: TLS expected, found; rounds in the interval of 68 %; claims of 95 % found")
+    for k, variant in enumerate(VARIANTS):
+        if variant.by_chance:
+            played = [split[k] for split in splits]
+            promised, found = (
+                sum(float(np.sum(values)) for values in parts)
+                for parts in zip(*((one.promised, np.diff(one.tls, prepend=0)) for one in played), strict=True)
+            )
+            inside = np.mean(np.concatenate([one.inside for one in played]))
+            claims = [
+                bool(one.tls[np.argmax(one.sure >= 0.95)] >= 0.95 * one.listed * count)
+                for one, count in zip(played, tls, strict=True)
+                if (one.sure >= 0.95).any()
+            ]
+            said = f"{sum(claims)} of {len(claims)} claims true"
+            print(f"{variant.name:36s} {promised:7.1f} {found:6.0f} {inside:6.0%}    {said}")
+
+
+def count_tls(pairs: pd.DataFrame) -> int:
+    """TLS among some pairs."""
+    return int((pairs[QS] < SETTINGS.tls_threshold).sum())
+
+
+def rows_of_example(splits: int) -> tuple[pd.DataFrame, list[list[int]]]:
+    """The rows that ship, and sets of 14 glasses of them."""
+    work = Workspace(EXAMPLE)
+    wells = pd.read_feather(work.pretraining(PREDICTOR, T))[[*PAIR_COLUMNS, QS]]
+    table = pd.read_feather(work.pretraining(CLASSIFIER, T)).merge(wells, how="left", on=PAIR_COLUMNS)
+    return table, list(drawn_glasses(table, 14, 12, 10**6, splits))
+
+
+def public_rows(splits: int) -> tuple[pd.DataFrame, list[list[int]]]:
+    """The published pairs of T = 0.07, and sets of ten of their glasses."""
+    folder = Path(os.environ.get("TLS_DATA", ROOT.parent / "shared" / "data")) / "MLmodel"
+    if not folder.is_dir():
+        raise SystemExit(f"{folder}: no such folder; name that of the published data in TLS_DATA")
+    wells = pd.read_feather(folder / "pretraining-predictor-T007.feather")[[*PAIR_COLUMNS, QS]]
+    table = pd.read_feather(folder / "pretraining-classifier-T007.feather").astype({"conf": int})
+    table = table.merge(wells.astype({"conf": int}), how="left", on=PAIR_COLUMNS)
+    return table, list(drawn_glasses(table, 10, 19, 139, splits))
+
+
+def loop_glasses(_: int) -> tuple[pd.DataFrame, list[list[int]]]:
+    """The rows that ship with the glasses that have minima, which are kept out, and their rearrangements."""
+    table, _splits = rows_of_example(1)
+    with tempfile.TemporaryDirectory() as folder:
+        work = copy_with_tables(EXAMPLE, Path(folder) / "example")
+        answers = read_neb_results(answers_of(work), T)[[*PAIR_COLUMNS, DW, QS]]
+        pairs = join_to_tables(answers, work.pair_tables(T), SETTINGS.ij_decimals)
+        is_tls = pairs[QS] < SETTINGS.tls_threshold
+        pairs.loc[is_tls, REARRANGEMENT] = sort_pairs(work, T, pairs[is_tls], SETTINGS).numbers
+    together = pd.concat([table, pairs[[*table, REARRANGEMENT]]], ignore_index=True)
+    return together, [pairs["conf"].unique().tolist()]
+
+
+READ = {"example": rows_of_example, "public": public_rows, "loop": loop_glasses}
+
+
+def drawn_glasses(table: pd.DataFrame, size: int, fewest: int, most: int, splits: int) -> Iterator[list[int]]:
+    """Sets of glasses with so many TLS, drawn at random."""
+    rng = np.random.default_rng(0)
+    while splits:
+        glasses = rng.choice(np.sort(table["conf"].unique()), size, replace=False).tolist()
+        if fewest <= count_tls(table[table["conf"].isin(glasses)]) <= most:
+            splits -= 1
+            yield glasses
+
+
+def play(table: pd.DataFrame, features: list[str], kept_out: list[int]) -> list[Played]:
+    """All variants on one split."""
+    is_out = table["conf"].isin(kept_out)
+    train, test = table[~is_out].reset_index(drop=True), table[is_out].reset_index(drop=True)
+    wells = train[train[DW] == 1].reset_index(drop=True)
+    unseen = out_of_fold(wells, features, PREDICTOR, 1).predicted
+    chances = tls_chances(wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)
+    first: dict[Any, Models] = {}
+    played = []
+    for variant in VARIANTS:
+        if variant.learn not in first:
+            first[variant.learn] = variant.learn(train, test, features)
+        played.append(play_variant(variant, train, test, features, first[variant.learn], chances))
+    return played
+
+
+def play_variant(
+    variant: Variant, train: pd.DataFrame, test: pd.DataFrame, features: list[str], models: Models, chances: Chances
+) -> Played:
+    """Rounds of NEBs from the top of the list, until all of it is calculated."""
+    is_tls = (test[QS] < SETTINGS.tls_threshold).to_numpy()
+    is_dw = (test[DW] == 1).to_numpy()
+    learnt = (
+        np.random.default_rng(0).random(len(test)) > SETTINGS.test_fraction
+        if variant.again
+        else np.zeros(len(test), bool)
+    )
+    done = np.zeros(len(test), dtype=bool)
+    rounds: list[tuple[int, float, float, bool, float, int]] = []
+    nebs, found = [], []
+    order_of_all: list[int] = []
+    listed = 0.0
+    while True:
+        if variant.again and done.any():
+            models = variant.learn(pd.concat([train, test[done & learnt]]), test, features)
+        chance, splitting = models
+        if variant.corrected and (done & ~learnt).any():
+            rows = test.assign(**{PROBABILITY: chance, QS: splitting, "exact": test[QS]})
+            correction = LocalCorrection(rows[done & ~learnt], train, chances)
+            splitting, chance = correction.correct(rows)
+        tls = chance * chances(splitting)
+        keep = chance >= (SETTINGS.classify.min_probability if variant.by_chance else 0.5)
+        value = tls / (NON_DW_COST + (1 - NON_DW_COST) * chance) if variant.per_cost else tls
+        order = np.lexsort((splitting, -value)) if variant.by_chance else np.argsort(splitting, kind="stable")
+        order = order[(keep & ~done)[order]]
+        if not listed:
+            listed = is_tls[order].sum() / is_tls.sum()
+        top = order[:ROUND]
+        if not len(top) or len(rounds) >= 4 * ROUNDS:
+            break
+        done[top] = True
+        order_of_all += top.tolist()
+        promised = expected(tls[top])
+        nebs.append(len(top))
+        found.append(int(is_tls[top].sum()))
+        rounds.append(
+            (
+                sum(found),
+                NON_DW_COST * len(top) + (1 - NON_DW_COST) * float(is_dw[top].sum()),
+                promised.mean,
+                promised.low <= found[-1] <= promised.high,
+                confidence_found(np.array(nebs), np.array(found), len(order) - len(top)),
+                len(test[done & is_tls].drop_duplicates(["conf", REARRANGEMENT])) if REARRANGEMENT in test else 0,
+            )
+        )
+        if len(rounds) >= ROUNDS and variant.again:  # what follows is slow, and only to_most asks for it
+            break
+    tls_found, cost, means, inside, sure, distinct = (np.array(column) for column in zip(*rounds, strict=True))
+    reached = np.flatnonzero(np.cumsum(is_tls[order_of_all]) >= np.ceil(0.9 * is_tls.sum()))
+    last = slice(0, ROUNDS)
+    return Played(
+        _padded(tls_found[last]),
+        _padded(np.cumsum(cost)[last]),
+        means[last],
+        inside[last],
+        sure[last],
+        float(reached[0] + 1) if len(reached) else np.inf,
+        float(listed),
+        _padded(distinct[last]),
+    )
+
+
+def _padded(values: NDArray[Any]) -> NDArray[Any]:
+    """As many as there are rounds; a list that ends earlier finds no more."""
+    return np.concatenate([values, np.repeat(values[-1:], ROUNDS - len(values))])
+
+
+def drawn(splits: list[list[Played]], tls: list[int], data: str) -> Picture:
+    """Mean part of the TLS found against NEBs, with its standard error."""
+    nebs = ROUND * np.arange(ROUNDS + 1)
+    numbers = {"nebs": nebs}
+    with styled_figure(6.4, 5.2) as figure:
+        ax = figure.subplots()
+        ideal = np.mean([np.minimum(nebs, count) / count for count in tls], axis=0)
+        ax.plot(nebs, 100 * ideal, color="black", label="ideal")
+        for k, color, line in ((5, BLUE, "-"), (4, GREEN, "--"), (2, GREY, "-."), (0, ORANGE, ":")):
+            parts = np.array([np.append(0, split[k].tls) / count for split, count in zip(splits, tls, strict=True)])
+            mean, error = 100 * parts.mean(axis=0), 100 * parts.std(axis=0) / np.sqrt(max(len(tls) - 1, 1))
+            name = VARIANTS[k].name.strip("+ ")
+            ax.plot(nebs, mean, color=color, ls=line, label=name)
+            ax.fill_between(nebs, mean - error, mean + error, color=color, alpha=0.2, lw=0)
+            numbers |= {f"{name}: percent": mean, f"{name}: standard error": error}
+        ax.set(xlabel="exact calculations (NEBs) run", ylabel="TLS found (% of all)", xlim=(0, nebs[-1]), ylim=(0, 102))
+        ax.set_title(f"{data}: glasses no model saw, mean of {len(tls)} splits")
+        legend_below(ax)
+    return Picture(figure, pd.DataFrame(numbers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Results that the models did not learn from correct what is predicted of like pairs of their glass."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from MLmodel import local_glass
+from MLmodel.chances import tls_chances
+from MLmodel.local_glass import AMPLITUDE, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
+from MLmodel.smooth import shape_features
+from MLmodel.tables import PROBABILITY
+from pipeline.task import DW, QS
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(5)
+    count = 600
+    return pd.DataFrame(
+        {
+            "conf": np.repeat([1, 2], count // 2),
+            "Delta_E": rng.uniform(0.001, 0.1, count),
+            "total_displacement": rng.uniform(0.3, 2.0, count),
+            QS: 10 ** rng.uniform(-3, -1, count),
+            PROBABILITY: rng.uniform(0.1, 1.0, count),
+            DW: 1,
+        }
+    )
+
+
+@pytest.fixture
+def chances():
+    rng = np.random.default_rng(6)
+    predicted = 10 ** rng.uniform(-3, -1, 2000)
+    return tls_chances(predicted * 10 ** rng.normal(0.05, 0.15, 2000), predicted, 0.00151)
+
+
+def standardised(pairs):
+    features = shape_features(pairs)
+    return (features - features.mean(axis=0)) / features.std(axis=0)
+
+
+def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
+    rng = np.random.default_rng(7)
+    known = np.arange(0, 300, 10)
+    results = pairs.iloc[known].assign(exact=pairs[QS].iloc[known] * 10 ** rng.normal(0, 0.1, len(known)))
+    corrected = LocalCorrection(results, pairs, chances).correct(pairs)
+    z = standardised(pairs)
+    for errors, amplitude, noise, found in (
+        (
+            np.log10(results["exact"]) - chances.expected(results[QS].to_numpy()),
+            AMPLITUDE,
+            np.full(len(known), NOISE**2),
+            np.log10(corrected.splitting / pairs[QS]),
+        ),
+        (
+            1 - results[PROBABILITY].clip(0.02, 0.98),
+            DW_AMPLITUDE,
+            (results[PROBABILITY] * (1 - results[PROBABILITY])).clip(0.02 * 0.98).to_numpy(),
+            (corrected.dw_probability - pairs[PROBABILITY])[corrected.dw_probability < 0.999],
+        ),
+    ):
+        squares = ((z[:, None] - z[None, known]) ** 2).sum(axis=2)
+        kernel = amplitude**2 * np.exp(-squares / (2 * LENGTH**2))
+        expected = kernel @ np.linalg.solve(kernel[known] + np.diag(noise), errors)
+        expected[300:] = 0  # the other glass
+        np.testing.assert_allclose(found, expected[found.index], atol=1e-9)
+
+
+def test_a_glass_without_results_is_left_as_it_is(pairs, chances):
+    results = pairs[pairs["conf"] == 1].head(5).assign(exact=0.01)
+    corrected = LocalCorrection(results, pairs, chances).correct(pairs)
+    other = (pairs["conf"] == 2).to_numpy()
+    np.testing.assert_allclose(corrected.splitting[other], pairs[QS][other], rtol=1e-14)
+    np.testing.assert_array_equal(corrected.dw_probability[other], pairs[PROBABILITY][other])
+
+
+def test_errors_that_like_pairs_share_are_taken_out(pairs, chances):
+    rng = np.random.default_rng(8)
+    shared = 0.15 * np.sin(2 * standardised(pairs)[:, 0])
+    bias = chances.expected(pairs[QS].to_numpy()) - np.log10(pairs[QS])
+    exact = 10 ** (np.log10(pairs[QS]) + bias + shared + rng.normal(0, 0.03, len(pairs)))
+    known = np.arange(len(pairs)) % 3 == 0
+    corrected = LocalCorrection(pairs[known].assign(exact=exact[known]), pairs, chances).correct(pairs)
+    before, after = (np.std((np.log10(exact / guess) - bias)[~known]) for guess in (pairs[QS], corrected.splitting))
+    assert after < 0.6 * before
+
+
+def test_a_pair_that_is_no_double_well_lowers_the_chance_of_its_like_and_no_splitting(pairs, chances):
+    row = pairs.iloc[[0]].assign(**{PROBABILITY: 0.9})
+    results = row.assign(**{DW: 0, "exact": np.nan})
+    corrected = LocalCorrection(results, pairs, chances).correct(row)
+    # One result of variance p (1 - p): the error -p shrinks by a² / (a² + p (1 - p)).
+    expected = 0.9 - 0.9 * DW_AMPLITUDE**2 / (DW_AMPLITUDE**2 + 0.9 * 0.1)
+    np.testing.assert_allclose(corrected.dw_probability, expected)
+    np.testing.assert_allclose(corrected.splitting, row[QS])
+
+
+def test_of_very_many_results_the_smallest_predicted_splittings_are_used(pairs, chances, monkeypatch):
+    monkeypatch.setattr(local_glass, "MOST", 20)
+    results = pairs[pairs["conf"] == 1].assign(exact=lambda rows: 2 * rows[QS])
+    smallest = results.nsmallest(20, QS)
+    for some in (results, smallest):
+        corrected = LocalCorrection(some, pairs, chances).correct(pairs)
+        if some is results:
+            first = corrected
+    np.testing.assert_allclose(first.splitting, corrected.splitting)
