@@ -13,8 +13,11 @@ NEAR = 0.15
 SMOOTH = 0.04
 """log₁₀; each error is widened by this, and by more where labels are few."""
 
-_GRID = 400
+_GRID = 200
 """The chance is calculated for so many predictions and interpolated between them."""
+
+SPREADS = np.linspace(0.7, 1.0, 4)
+"""And for errors so much smaller than those of the labelled pairs."""
 
 
 class Chances(NamedTuple):
@@ -23,13 +26,21 @@ class Chances(NamedTuple):
     grid: Array
     """log₁₀ of the predicted splitting in ε; shape (n_grid,)."""
     chances: Array
-    """Of a TLS."""
+    """Of a TLS; shape (len(SPREADS), n_grid)."""
     means: Array
     """log₁₀ of the exact splitting to be expected."""
 
-    def __call__(self, splittings: Array) -> Array:
-        """Probability that double wells with these predicted splittings, in ε, are TLS."""
-        return np.asarray(np.interp(np.log10(splittings), self.grid, self.chances))
+    def __call__(self, splittings: Array, spread: Array | float = 1.0) -> Array:
+        """Probability that double wells with these predicted splittings, in ε, are TLS.
+
+        ``spread`` says how large errors are beside those of the labelled pairs, from SPREADS[0] to 1.
+        """
+        places = np.log10(splittings)
+        of_each = np.array([np.interp(places, self.grid, chances) for chances in self.chances])
+        below = np.clip((np.asarray(spread) - SPREADS[0]) / (SPREADS[1] - SPREADS[0]), 0, len(SPREADS) - 1)
+        row = np.broadcast_to(np.minimum(below.astype(int), len(SPREADS) - 2), places.shape)
+        part, pair = below - row, np.arange(len(places))
+        return np.asarray((1 - part) * of_each[row, pair] + part * of_each[row + 1, pair])
 
     def expected(self, splittings: Array) -> Array:
         """log₁₀ of the exact splittings to be expected where these, in ε, are predicted."""
@@ -68,14 +79,15 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Chances:
     smooth = max(SMOOTH, 1.06 * sigma * len(known) ** -0.2)
     limit, lowest, highest = np.log10(threshold), known.min() - 1.0, known.max() + 1.0
     grid = np.linspace(lowest, highest, _GRID)
-    chances, means = np.empty(_GRID), np.empty(_GRID)
+    chances, means = np.empty((len(SPREADS), _GRID)), np.empty(_GRID)
     for k, place in enumerate(grid):
         inside, off = np.clip(place, known.min(), known.max()), place - centre
         weights = np.exp(-0.5 * ((inside - known) / NEAR) ** 2)
         width = np.hypot(smooth, sigma * np.sqrt(1 / len(known) + (off**2 / spread if spread else 0.0)))
         means[k] = place + mean_error + slope * ((inside if slope > 0 else place) - centre)
-        chances[k] = weights @ stdtr(freedom, (limit - means[k] - errors) / width) / weights.sum()
-    chances = np.minimum.accumulate(chances)
+        scaled = (limit - means[k] - SPREADS[:, None] * errors) / (SPREADS[:, None] * width)
+        chances[:, k] = stdtr(freedom, scaled) @ weights / weights.sum()
+    chances = np.minimum.accumulate(chances, axis=1)
     if exact.min() >= threshold:
         chances = (len(known) * chances + threshold / exact.min()) / (len(known) + 1)
     return Chances(grid, chances, means)

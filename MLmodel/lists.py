@@ -65,16 +65,15 @@ def write_lists(
     columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, *others]
     known = [read(work, card.temperature, decimals) for read in (keys_with_result, keys_in_pretraining)]
     answered = pd.concat(known).drop_duplicates()
-    not_learnt = results_not_learnt(work, card.temperature, decimals)
+    answers = known_answers(work, card.temperature, decimals)
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
         csv_writer(all_pairs, columns) as write_all,
         csv_writer(new_pairs, columns) as write_new,
     ):
-        results = _spooled(model, double_wells, columns, spool, not_learnt, decimals)
-        correction = None
-        if len(results):
-            correction = LocalCorrection(results, read_set(work, card, "used"), chances)
+        found = _spooled(model, double_wells, columns, spool, answers, decimals)
+        is_new = found["is_new"].to_numpy(bool)
+        correction = LocalCorrection(found, is_new, read_set(work, card, "used"), chances)
         splittings, tls = _finished(spool, columns, correction, answered, chances, decimals)
         for rows in _in_order(spool, columns, np.argsort(splittings, kind="stable")):
             write_all(rows)
@@ -86,42 +85,51 @@ def write_lists(
                 new = pd.concat([top, new.iloc[len(top) :]])
             write_new(new)
             listed += len(new)
-    return len(results)
+    return int(is_new.sum())
 
 
-def results_not_learnt(work: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
-    """Keys of the exact results that neither model was trained on, with ``DW`` and ``exact``, the splitting in ε."""
+def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+    """Keys of all pairs with an exact result.
+
+    Returns
+    -------
+    DataFrame
+        ``KEY_COLUMNS``; ``DW``; ``exact``, the splitting in ε; ``is_new``, whether neither model was trained on it.
+    """
     neb = read_neb_results(work, temperature)
-    results = pair_keys(neb, decimals).join(neb[[DW]]).assign(exact=neb[QS])
-    results = results.drop_duplicates(KEY_COLUMNS, keep="last")
+    new = pair_keys(neb, decimals).join(neb[[DW]]).assign(exact=neb[QS], is_new=True)
+    parts = [new.drop_duplicates(KEY_COLUMNS, keep="last")]
     for task in (CLASSIFIER, PREDICTOR):
         path = work.model_set(task, temperature, "train")
         if path.exists():
-            learnt = pd.concat(read_batches(path, PAIR_COLUMNS))
-            results = results[~among(results, pair_keys(learnt, decimals))]
-    return results
+            learnt = pd.concat(read_batches(path, [*PAIR_COLUMNS, task.target]))
+            keys = pair_keys(learnt, decimals)
+            parts[0].loc[among(parts[0], keys), "is_new"] = False
+            if task == PREDICTOR:
+                parts.append(keys.assign(**{DW: 1, "exact": learnt[QS], "is_new": False}))
+    return pd.concat([part for part in parts if len(part)] or parts).drop_duplicates(KEY_COLUMNS)
 
 
 def _spooled(
-    model: Model, double_wells: Path, columns: list[str], spool: IO[bytes], not_learnt: pd.DataFrame, decimals: int
+    model: Model, double_wells: Path, columns: list[str], spool: IO[bytes], answers: pd.DataFrame, decimals: int
 ) -> pd.DataFrame:
-    """Let all pairs wait on disk with their splittings; those of them with a result that is not learnt yet."""
+    """Let all pairs wait on disk with their splittings; those of them that :func:`known_answers` holds, with it."""
     found = []
     with progress(desc="predicting", unit="pair") as bar:
         for rows in read_csv_batches(double_wells):
             rows = rows.assign(**{QS: model.predict(rows), TLS_PROBABILITY: np.nan})[columns]
             rows.to_numpy(np.float64).tofile(spool)
-            merged = pair_keys(rows, decimals).reset_index(names="row").merge(not_learnt, on=KEY_COLUMNS)
-            found.append(rows.loc[merged["row"]].reset_index(drop=True).join(merged[[DW, "exact"]]))
+            merged = pair_keys(rows, decimals).reset_index(names="row").merge(answers, on=KEY_COLUMNS)
+            found.append(rows.loc[merged["row"]].reset_index(drop=True).join(merged[[DW, "exact", "is_new"]]))
             bar.update(len(rows))
     spool.flush()
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    return pd.concat(found, ignore_index=True)
 
 
 def _finished(
     spool: IO[bytes],
     columns: list[str],
-    correction: LocalCorrection | None,
+    correction: LocalCorrection,
     answered: pd.DataFrame,
     chances: Chances,
     decimals: int,
@@ -138,10 +146,11 @@ def _finished(
     for start in range(0, total, BATCH):
         waiting = np.memmap(spool, np.float64, "r+", shape=(total, len(columns)))[start : start + BATCH]
         rows = pd.DataFrame(waiting, columns=columns, copy=True)
-        if correction is not None:
-            new = ~among(pair_keys(rows, decimals), answered)
-            rows.loc[new, [QS, PROBABILITY]] = np.column_stack(correction.correct(rows[new]))
+        new = ~among(pair_keys(rows, decimals), answered)
+        splitting, chance, spread = correction.correct(rows[new])
+        rows.loc[new, [QS, PROBABILITY]] = np.column_stack([splitting, chance])
         rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy())
+        rows.loc[new, TLS_PROBABILITY] = chance * chances(splitting, spread)
         waiting[:] = rows
         splittings[start : start + BATCH], tls[start : start + BATCH] = rows[QS], rows[TLS_PROBABILITY]
     return splittings, tls

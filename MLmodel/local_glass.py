@@ -4,10 +4,12 @@ Pairs of one glass repeat each other, so that the errors of a model are alike fo
 process on the errors says at once what another training would say later, or not at all.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
@@ -35,46 +37,54 @@ _LARGEST_ERROR = 0.5
 
 
 class Corrected(NamedTuple):
-    """Predictions after the correction."""
+    """Predictions after the correction; arrays of shape (n_pairs,)."""
 
     splitting: Array
-    """In ε; shape (n_pairs,)."""
+    """In ε."""
     dw_probability: Array
+    spread: Array
+    """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
 
 
 class LocalCorrection:
-    """Gaussian processes on the errors of both models, one for each glass in which something was calculated.
+    """Gaussian processes on the errors of both models, one for each glass in which something is known.
 
-    The correction of a prediction is the mean of the process (Rasmussen and Williams, Gaussian Processes for Machine
-    Learning, 2006, equation 2.25).
+    A prediction is corrected by the mean of the process; its variance says how much smaller the errors are near what is
+    known (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, equations 2.25 and 2.26). What the
+    models learnt from is no longer an error, but makes the others smaller.
 
     Parameters
     ----------
-    results : DataFrame of shape (n_results, n_columns)
-        Pairs that were calculated and that the models did not learn from: ``conf``, features, ``QS`` and
-        ``PROBABILITY`` as predicted, ``DW`` and ``exact``, the splitting in ε, NaN where there is none.
+    known : DataFrame of shape (n_known, n_columns)
+        Pairs with an answer: ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted, ``DW`` and ``exact``, the
+        splitting in ε, NaN where there is none.
+    is_new : ndarray of bool, shape (n_known,)
+        Whether the models did not learn from it.
     scale : DataFrame of shape (n_pairs, n_columns)
         Pairs whose features give mean and standard deviation.
     chances : Chances
         Says what exact splittings are to be expected where one is predicted.
     """
 
-    def __init__(self, results: pd.DataFrame, scale: pd.DataFrame, chances: Chances) -> None:
+    def __init__(self, known: pd.DataFrame, is_new: NDArray[np.bool_], scale: pd.DataFrame, chances: Chances) -> None:
         features = shape_features(scale)
         self._mean, spread = features.mean(axis=0), features.std(axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
         self._errors: dict[int, GaussianProcessRegressor] = {}
         self._dw_errors: dict[int, GaussianProcessRegressor] = {}
-        for conf, rows in results.sort_values(QS, kind="stable").groupby("conf"):
-            some = rows.head(MOST)
-            chance = some[PROBABILITY].clip(0.02, 0.98).to_numpy()
-            error = some[DW].to_numpy() - chance
-            self._dw_errors[int(conf)] = self._process(some, error, DW_AMPLITUDE, chance * (1 - chance))
-            wells = rows[rows["exact"].notna()].head(MOST)
-            if len(wells):
-                error = np.log10(wells["exact"].to_numpy()) - chances.expected(wells[QS].to_numpy())
-                error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)
-                self._errors[int(conf)] = self._process(wells, error, AMPLITUDE, NOISE**2)
+        self._known: dict[int, GaussianProcessRegressor] = {}
+        wells = (known[DW] == 1).to_numpy()
+        for conf, rows in _smallest_of_each(known[is_new]):
+            chance = rows[PROBABILITY].clip(0.02, 0.98).to_numpy()
+            self._dw_errors[conf] = self._process(
+                rows, rows[DW].to_numpy() - chance, DW_AMPLITUDE, chance * (1 - chance)
+            )
+        for conf, rows in _smallest_of_each(known[is_new & wells]):
+            error = np.log10(rows["exact"].to_numpy()) - chances.expected(rows[QS].to_numpy())
+            error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)
+            self._errors[conf] = self._process(rows, error, AMPLITUDE, NOISE**2)
+        for conf, rows in _smallest_of_each(known[wells]):
+            self._known[conf] = self._process(rows, np.zeros(len(rows)), AMPLITUDE, NOISE**2)
 
     def _process(
         self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array
@@ -94,12 +104,20 @@ class LocalCorrection:
             ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted.
         """
         logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
-        glasses = pairs["conf"].to_numpy()
-        for conf, process in self._dw_errors.items():
-            here = np.flatnonzero(glasses == conf)
-            if len(here):
-                features = self._standardised(pairs.iloc[here])
-                chance[here] += process.predict(features)
-                if conf in self._errors:
-                    logarithm[here] += self._errors[conf].predict(features)
-        return Corrected(10.0**logarithm, np.where(chance == pairs[PROBABILITY], chance, chance.clip(0.001, 0.999)))
+        spread, features = np.ones(len(pairs)), self._standardised(pairs)
+        for conf, rows in pairs.groupby("conf").indices.items():
+            here = features[rows]
+            if conf in self._dw_errors:
+                chance[rows] = (chance[rows] + self._dw_errors[conf].predict(here)).clip(0.001, 0.999)
+            if conf in self._errors:
+                logarithm[rows] += self._errors[conf].predict(here)
+            if conf in self._known:
+                _, deviation = self._known[conf].predict(here, return_std=True)
+                spread[rows] = np.hypot(deviation, NOISE) / np.hypot(AMPLITUDE, NOISE)
+        return Corrected(10.0**logarithm, chance, spread)
+
+
+def _smallest_of_each(pairs: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Of each glass the pairs with the smallest predicted splittings, MOST of them."""
+    for conf, rows in pairs.sort_values(QS, kind="stable").groupby("conf"):
+        yield int(conf), rows.head(MOST)

@@ -265,11 +265,12 @@ def play_variant(
         if variant.again and done.any():
             models = variant.learn(pd.concat([train, test[done & learnt]]), test, features)
         chance, splitting = models
-        if variant.corrected and (done & ~learnt).any():
+        spread = np.ones(len(test))
+        if variant.corrected:
             rows = test.assign(**{PROBABILITY: chance, QS: splitting, "exact": test[QS]})
-            correction = LocalCorrection(rows[done & ~learnt], train, chances)
-            splitting, chance = correction.correct(rows)
-        tls = chance * chances(splitting)
+            correction = LocalCorrection(rows[done], ~learnt[done], train, chances)
+            splitting, chance, spread = correction.correct(rows)
+        tls = chance * chances(splitting, spread)
         keep = chance >= (SETTINGS.classify.min_probability if variant.by_chance else 0.5)
         value = tls / (NON_DW_COST + (1 - NON_DW_COST) * chance) if variant.per_cost else tls
         order = np.lexsort((splitting, -value)) if variant.by_chance else np.argsort(splitting, kind="stable")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from MLmodel import local_glass
 from MLmodel.chances import tls_chances
@@ -40,11 +41,15 @@ def standardised(pairs):
     return (features - features.mean(axis=0)) / features.std(axis=0)
 
 
+def is_new(results):
+    return np.ones(len(results), dtype=bool)
+
+
 def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
     rng = np.random.default_rng(7)
     known = np.arange(0, 300, 10)
     results = pairs.iloc[known].assign(exact=pairs[QS].iloc[known] * 10 ** rng.normal(0, 0.1, len(known)))
-    corrected = LocalCorrection(results, pairs, chances).correct(pairs)
+    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(pairs)
     z = standardised(pairs)
     for errors, amplitude, noise, found in (
         (
@@ -69,8 +74,10 @@ def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
 
 def test_a_glass_without_results_is_left_as_it_is(pairs, chances):
     results = pairs[pairs["conf"] == 1].head(5).assign(exact=0.01)
-    corrected = LocalCorrection(results, pairs, chances).correct(pairs)
+    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(pairs)
     other = (pairs["conf"] == 2).to_numpy()
+    assert (corrected.spread[other] == 1).all()
+    assert (corrected.spread[~other] < 1).any()
     np.testing.assert_allclose(corrected.splitting[other], pairs[QS][other], rtol=1e-14)
     np.testing.assert_array_equal(corrected.dw_probability[other], pairs[PROBABILITY][other])
 
@@ -81,7 +88,8 @@ def test_errors_that_like_pairs_share_are_taken_out(pairs, chances):
     bias = chances.expected(pairs[QS].to_numpy()) - np.log10(pairs[QS])
     exact = 10 ** (np.log10(pairs[QS]) + bias + shared + rng.normal(0, 0.03, len(pairs)))
     known = np.arange(len(pairs)) % 3 == 0
-    corrected = LocalCorrection(pairs[known].assign(exact=exact[known]), pairs, chances).correct(pairs)
+    results = pairs[known].assign(exact=exact[known])
+    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(pairs)
     before, after = (np.std((np.log10(exact / guess) - bias)[~known]) for guess in (pairs[QS], corrected.splitting))
     assert after < 0.6 * before
 
@@ -89,7 +97,7 @@ def test_errors_that_like_pairs_share_are_taken_out(pairs, chances):
 def test_a_pair_that_is_no_double_well_lowers_the_chance_of_its_like_and_no_splitting(pairs, chances):
     row = pairs.iloc[[0]].assign(**{PROBABILITY: 0.9})
     results = row.assign(**{DW: 0, "exact": np.nan})
-    corrected = LocalCorrection(results, pairs, chances).correct(row)
+    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(row)
     # One result of variance p (1 - p): the error -p shrinks by a² / (a² + p (1 - p)).
     expected = 0.9 - 0.9 * DW_AMPLITUDE**2 / (DW_AMPLITUDE**2 + 0.9 * 0.1)
     np.testing.assert_allclose(corrected.dw_probability, expected)
@@ -101,7 +109,27 @@ def test_of_very_many_results_the_smallest_predicted_splittings_are_used(pairs, 
     results = pairs[pairs["conf"] == 1].assign(exact=lambda rows: 2 * rows[QS])
     smallest = results.nsmallest(20, QS)
     for some in (results, smallest):
-        corrected = LocalCorrection(some, pairs, chances).correct(pairs)
+        corrected = LocalCorrection(some, is_new(some), pairs, chances).correct(pairs)
         if some is results:
             first = corrected
     np.testing.assert_allclose(first.splitting, corrected.splitting)
+
+
+def test_what_was_learnt_corrects_nothing_and_makes_errors_smaller_by_the_variance_of_the_process(pairs, chances):
+    learnt = pairs.iloc[[0]].assign(exact=0.5)
+    corrected = LocalCorrection(learnt, np.array([False]), pairs, chances).correct(pairs)
+    np.testing.assert_allclose(corrected.splitting, pairs[QS])
+    np.testing.assert_array_equal(corrected.dw_probability, pairs[PROBABILITY])
+    a, n = AMPLITUDE**2, NOISE**2
+    np.testing.assert_allclose(corrected.spread[0], np.sqrt((a - a**2 / (a + n) + n) / (a + n)))
+
+
+def test_where_errors_are_smaller_a_prediction_above_the_threshold_is_less_likely_a_tls():
+    rng = np.random.default_rng(9)
+    predicted = 10 ** rng.uniform(-3.5, -2, 20_000)
+    threshold, scale = 10**-2.9, 0.2
+    found = tls_chances(predicted * 10 ** rng.normal(0, scale, len(predicted)), predicted, threshold)
+    asked = np.array([10**-2.6, 10**-2.9, 10**-3.2])
+    for spread in (1.0, 0.85, 0.7):
+        expected = norm.cdf((np.log10(threshold) - np.log10(asked)) / (spread * np.hypot(scale, 0.04)))
+        np.testing.assert_allclose(found(asked, spread), expected, atol=0.03)
