@@ -16,7 +16,7 @@ SMOOTH = 0.04
 _GRID = 200
 """The chance is calculated for so many predictions and interpolated between them."""
 
-SPREADS = np.linspace(0.7, 1.0, 4)
+SPREADS = np.linspace(0.4, 1.0, 4)
 """And for errors so much smaller than those of the labelled pairs."""
 
 

@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from MLmodel import local_glass
 from MLmodel.chances import tls_chances
-from MLmodel.local_glass import AMPLITUDE, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
+from MLmodel.local_glass import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
 from MLmodel.smooth import shape_features
 from MLmodel.tables import PROBABILITY
 from pipeline.task import DW, QS
@@ -55,7 +55,7 @@ def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
         (
             np.log10(results["exact"]) - chances.expected(results[QS].to_numpy()),
             AMPLITUDE,
-            np.full(len(known), NOISE**2),
+            np.full(len(known), DAMPING**2),
             np.log10(corrected.splitting / pairs[QS]),
         ),
         (
@@ -130,6 +130,6 @@ def test_where_errors_are_smaller_a_prediction_above_the_threshold_is_less_likel
     threshold, scale = 10**-2.9, 0.2
     found = tls_chances(predicted * 10 ** rng.normal(0, scale, len(predicted)), predicted, threshold)
     asked = np.array([10**-2.6, 10**-2.9, 10**-3.2])
-    for spread in (1.0, 0.85, 0.7):
+    for spread in (1.0, 0.7, 0.4):
         expected = norm.cdf((np.log10(threshold) - np.log10(asked)) / (spread * np.hypot(scale, 0.04)))
         np.testing.assert_allclose(found(asked, spread), expected, atol=0.03)
