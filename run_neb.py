@@ -23,8 +23,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glass.tunnelling import Profile
-from glass.two_level import two_level
 from MLmodel.double_wells import count_tls, read_double_wells, update_double_wells
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
@@ -34,7 +32,7 @@ from pipeline.errors import UserError
 from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
 from pipeline.keys import Pair, among, no_pairs, pair_keys
 from pipeline.neb_files import keys_with_result, read_pair_list
-from pipeline.neb_records import changed_settings, profile_of_record, read_records
+from pipeline.neb_records import changed_settings, profile_of_record, read_records, two_level_of_record
 from pipeline.progress import progress
 from pipeline.verdicts import neb_settings, write_verdict
 from pipeline.workers import Workers, worker_pool
@@ -244,8 +242,7 @@ def draw_profiles(command: Command, temperature: str) -> None:
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(work, temperature)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
     hbar = hbar_of(settings.neb)
-    drawn = [(one, profile_of_record(one)) for one in smallest]
-    profiles = [profile_to_draw(one, profile, one.get("hbar", hbar)) for one, profile in drawn if profile is not None]
+    profiles = [drawn for one in smallest if (drawn := profile_to_draw(one, hbar)) is not None]
     if not profiles:
         return
     target = work.neb_paths(temperature, "png")
@@ -254,13 +251,15 @@ def draw_profiles(command: Command, temperature: str) -> None:
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
-def profile_to_draw(record: dict[str, Any], profile: Profile, hbar: float) -> NebProfile:
-    """A stored profile as the picture shows it, a little beyond both ends."""
-    pair = Pair(record["conf"], record["i"], record["j"])
-    levels = (record["levels"][0], record["levels"][1])
+def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile | None:
+    """A stored profile as the picture shows it, a little beyond both ends; None for a record of 0.1."""
+    profile, system = profile_of_record(record), two_level_of_record(record, hbar)
+    if profile is None or system is None:
+        return None
+    pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
     x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
-    one_well = two_level(profile, levels, hbar).one_well
-    return NebProfile(pair, profile.lengths, profile.energies, x, profile(x), levels, one_well, record["fidelity"])
+    drawn = profile.lengths, profile.energies, x, profile(x), levels
+    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:

@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glass.tunnelling import NotResolvedError
-from glass.two_level import barrier_top, two_level
+from glass.two_level import barrier_top
 from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
 from pipeline.exact import hbar_of
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, no_pairs, pair_keys
 from pipeline.neb_files import read_calculations, read_neb_results
-from pipeline.neb_records import profile_of_record, read_records
+from pipeline.neb_records import read_records, two_level_of_record
 from pipeline.settings import Settings
 from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
@@ -129,9 +129,8 @@ def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
         "mass_weighted_length": record.get("mass_weighted_length", lengths[-1]),  # until 0.2 all masses were 1
         "force": record.get("force", np.nan),
     }
-    profile = profile_of_record(record)
     try:
-        found = two_level(profile, tuple(record["levels"]), record.get("hbar", hbar)) if profile else None
+        found = two_level_of_record(record, hbar)
     except NotResolvedError:
         found = None
     if found:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from glass.path import path_lengths
+from glass.two_level import two_level
 from pipeline.exact import Calculation, hbar_of, read_atoms
 from pipeline.neb_files import add_calculation, add_non_dw, add_splitting, add_unfinished, take_back_splitting
-from pipeline.neb_records import add_record
+from pipeline.neb_records import add_record, record_of
 from pipeline.path_files import path_file, write_path
 from pipeline.settings import NebSettings, Settings
 from pipeline.task import QS
@@ -75,6 +76,7 @@ def _describe(workspace: Workspace, temperature: str, calculation: Calculation, 
         **neb_settings(settings),
         "fidelity": verdict.fidelity,
         "force": verdict.band.force,
+        **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings))),
         "mass_weighted_length": float(weighted),
     }
     add_record(workspace, temperature, pair, verdict.levels, verdict.profile, how)

@@ -12,13 +12,14 @@ from oscillator_basis import HBAR
 from glass.double_well import Verdict
 from glass.path import Band, path_lengths
 from glass.tunnelling import lowest_levels
+from glass.two_level import TwoLevel, two_level
 from MLmodel.double_wells import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
 from pipeline.exact import Calculation, Job
 from pipeline.files import append_line
 from pipeline.keys import Pair
 from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.neb_files import add_calculation, add_splitting
-from pipeline.neb_records import add_record
+from pipeline.neb_records import add_record, record_of
 from pipeline.path_files import path_file, write_path
 from pipeline.settings import Settings
 from pipeline.verdicts import write_verdict
@@ -78,11 +79,22 @@ def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
 
 
 def test_records_of_earlier_versions_give_the_same_and_unweighted_lengths(work):
+    system = two_level(PROFILE, LEVELS, HBAR)
+    calculated(work, Pair(3, 0.3, 0.4), **record_of(system))
     calculated(work)
     row = row_of(work)
-    assert row["tunnelling_amplitude"] == pytest.approx(SPLITTING)
+    same = ["tunnelling_amplitude", "level_asymmetry", "level_0_in_i", "level_1_in_i"]
+    assert row[same].tolist() == row_of(work, Pair(3, 0.3, 0.4))[same].tolist() == [*system[:2], *system.in_first]
     assert row["mass_weighted_length"] == row["path_length"]
     assert np.isnan(row["force"])
+
+
+def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
+    calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
+    assert "NaN" not in work.neb_paths(T, "jsonl").read_text()
+    row = row_of(work)
+    assert row[["tunnelling_amplitude", "level_asymmetry"]].isna().all()
+    assert row[["level_0_in_i", "level_1_in_i"]].tolist() == [1.0, 0.98]
 
 
 def test_a_record_of_0_1_gives_barriers_but_no_amplitude(work):
