@@ -5,7 +5,8 @@ Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --
 Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done;
          calculations.csv, what each calculation came to and cost
          output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
-         rearrangement; neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png
+         rearrangement; paths/, the images of those that could be TLS; neb_paths.png, the profiles of the smallest
+         splittings; rounds.csv and rounds.png
 
 A pair that stands in one of these files is not calculated again. Few images tell what is no TLS; only double wells with
 splittings below neb.refine_below thresholds get all images.
@@ -22,27 +23,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glass.tunnelling import Profile, in_one_well
+from MLmodel.double_wells import count_tls, read_double_wells, update_double_wells
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
-from MLmodel.rearrangements import count_tls, read_double_wells, update_double_wells
 from MLmodel.rounds import does_it_pay, update_rounds
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.exact import Calculation, Job, calculate, find_calculator, hbar_of, jobs_of
+from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
 from pipeline.keys import Pair, among, no_pairs, pair_keys
-from pipeline.neb_files import (
-    add_calculation,
-    add_non_dw,
-    add_splitting,
-    add_unfinished,
-    keys_with_result,
-    read_pair_list,
-    take_back_splitting,
-)
-from pipeline.neb_records import add_record, changed_settings, profile_of_record, read_records
+from pipeline.neb_files import keys_with_result, read_pair_list
+from pipeline.neb_records import changed_settings, profile_of_record, read_records, two_level_of_record
 from pipeline.progress import progress
-from pipeline.task import QS
+from pipeline.verdicts import neb_settings, write_verdict
 from pipeline.workers import Workers, worker_pool
 
 DRAWN = 6
@@ -181,16 +173,9 @@ def pairs_of_tables(command: Command, temperature: str, known: pd.DataFrame, lis
     return picked, f"{work.pairs(temperature)}, all with nearest_between ≥ {given.all:g} or on the list"
 
 
-def neb_settings(command: Command) -> dict[str, Any]:
-    """What tells later how a result was made."""
-    settings = command.settings.neb
-    chosen = settings.model_dump(include={"calculator", "images", "force_tolerance"})
-    return {**chosen, "hbar": hbar_of(settings), "beyond_ends": "straight line"}
-
-
 def report_changed_settings(command: Command, temperature: str) -> None:
     """Say so before results of other settings are mixed with those that are there."""
-    now = neb_settings(command)
+    now = neb_settings(command.settings.neb)
     for name, then in changed_settings(read_records(command.workspace, temperature), now).items():
         before = ", ".join(map(str, then))
         print(f"T = {temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}")
@@ -206,6 +191,8 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
     function = partial(
         calculate, settings=settings.neb, make_calculator=make_calculator, refine_below=float(refine_below)
     )
+    refining = command.options.refine is not None
+    written = partial(write_verdict, command.workspace, temperature, settings=settings, refining=refining)
     cores = min(settings.cores, len(jobs))
     bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
 
@@ -213,7 +200,7 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
         """CPU seconds taken."""
         seconds = 0.0
         for one in workers.results(function, some):
-            bar.write(f"  {one.job.pair}: {write_verdict(command, temperature, one)}")
+            bar.write(f"  {one.job.pair}: {written(one)}")
             kinds[one.verdict.kind] += 1
             seconds += one.cpu_seconds
             bar.update()
@@ -231,37 +218,6 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
             )
         run(workers, jobs)
     return kinds
-
-
-def write_verdict(command: Command, temperature: str, calculation: Calculation) -> str:
-    """Add a verdict to the file where it belongs; the same in words."""
-    work, (job, verdict, cpu_seconds) = command.workspace, calculation
-    splitting = None
-    if verdict.levels is not None and verdict.profile is not None:
-        splitting = verdict.levels[1] - verdict.levels[0]
-        # The record first: what has a result is not calculated again.
-        how = {**neb_settings(command), "fidelity": verdict.fidelity}
-        add_record(work, temperature, job.pair, verdict.levels, verdict.profile, how)
-    row = {
-        "verdict": verdict.kind,
-        QS: splitting,
-        "fidelity": verdict.fidelity,
-        "images": len(verdict.band.positions) if verdict.band else 0,
-        "steps": verdict.band.steps if verdict.band else 0,
-        "cpu_seconds": round(cpu_seconds, 4),
-    }
-    add_calculation(work, temperature, job.pair, row)
-    if splitting is not None:
-        add_splitting(work, temperature, job.pair, splitting)
-        is_tls = " (TLS)" if splitting < command.settings.tls_threshold else ""
-        return f"double well, splitting {splitting:.4g} ε, {verdict.fidelity}{is_tls}"
-    if verdict.kind == "non-DW":
-        if command.options.refine:
-            take_back_splitting(work, temperature, job.pair)
-        add_non_dw(work, temperature, job.pair)
-    elif not command.options.refine:  # else the screened splitting stays
-        add_unfinished(work, temperature, job.pair, verdict.reason)
-    return f"{verdict.kind}: {verdict.reason}"
 
 
 def report_double_wells(command: Command, temperature: str) -> None:
@@ -286,8 +242,7 @@ def draw_profiles(command: Command, temperature: str) -> None:
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(work, temperature)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
     hbar = hbar_of(settings.neb)
-    drawn = [(one, profile_of_record(one)) for one in smallest]
-    profiles = [profile_to_draw(one, profile, one.get("hbar", hbar)) for one, profile in drawn if profile is not None]
+    profiles = [drawn for one in smallest if (drawn := profile_to_draw(one, hbar)) is not None]
     if not profiles:
         return
     target = work.neb_paths(temperature, "png")
@@ -296,12 +251,15 @@ def draw_profiles(command: Command, temperature: str) -> None:
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
-def profile_to_draw(record: dict[str, Any], profile: Profile, hbar: float) -> NebProfile:
-    """A stored profile as the picture shows it, a little beyond both ends."""
-    pair, levels = Pair(record["conf"], record["i"], record["j"]), tuple(record["levels"])
+def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile | None:
+    """A stored profile as the picture shows it, a little beyond both ends; None for a record of 0.1."""
+    profile, system = profile_of_record(record), two_level_of_record(record, hbar)
+    if profile is None or system is None:
+        return None
+    pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
     x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
-    one_well = in_one_well(profile, hbar)
-    return NebProfile(pair, profile.lengths, profile.energies, x, profile(x), levels, one_well, record["fidelity"])
+    drawn = profile.lengths, profile.energies, x, profile(x), levels
+    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:

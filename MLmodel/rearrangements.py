@@ -1,4 +1,4 @@
-"""Double wells that were calculated, and which of them are one rearrangement: ``double_wells.csv``."""
+"""Which pairs are one rearrangement, and which particles move."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glass.rearrangements import EDGES, displacement_field, find_rearrangements
-from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, no_pairs, pair_keys
+from glass.rearrangements import EDGES, displacement_field, find_rearrangements, most_displaced, participation
+from pipeline.keys import pair_keys
 from pipeline.minima import files_by_key
 from pipeline.minimum_files import MinimumError, read_minimum
-from pipeline.neb_files import read_calculations, read_neb_results
 from pipeline.settings import Settings
-from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
 
 REARRANGEMENT = "rearrangement"
@@ -27,6 +24,10 @@ class Sorted(NamedTuple):
     """As in the column REARRANGEMENT; shape (n_pairs,)."""
     overlaps: NDArray[np.int64]
     """How many pairs of pairs overlap so much, between the EDGES of :mod:`glass.rearrangements`, all glasses."""
+    participation: NDArray[np.float64]
+    """Participation ratio of the displacement; NaN where the minima are not there; shape (n_pairs,)."""
+    most_displaced: NDArray[np.int64]
+    """Ids of the ``particles`` that move most, from 1, 0 where unknown; shape (n_pairs, particles)."""
 
 
 def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings) -> Sorted:
@@ -39,18 +40,24 @@ def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, sett
     pairs : DataFrame
         ``conf``, ``i``, ``j``.
     settings : Settings
-        ``ij_decimals`` and ``rearrangements.overlap``.
+        ``ij_decimals``, ``particles`` and ``rearrangements.overlap``.
     """
     keys = pair_keys(pairs, settings.ij_decimals)
     numbers = np.zeros(len(pairs), np.int64)
     overlaps = np.zeros(len(EDGES) - 1, np.int64)
+    ratios = np.full(len(pairs), np.nan)
+    movers = np.zeros((len(pairs), settings.particles), np.int64)
     for conf, rows in keys.reset_index(drop=True).groupby("conf"):
         fields, known = _fields(workspace, temperature, int(conf), rows, settings.ij_decimals)
         if known.any():
             found = find_rearrangements(fields[known], settings.rearrangements.overlap)
-            numbers[rows.index[known]] = found.labels + 1
+            there = rows.index[known]
+            numbers[there] = found.labels + 1
             overlaps += found.overlaps
-    return Sorted(numbers, overlaps)
+            ratios[there] = participation(fields[known])
+            first = most_displaced(fields[known], settings.particles)
+            movers[there, : first.shape[1]] = first + 1
+    return Sorted(numbers, overlaps, ratios, movers)
 
 
 def _fields(
@@ -73,61 +80,6 @@ def _fields(
         if known[row]:
             fields[row] = displacement_field(low.positions, high.positions, low.box)
     return fields, known
-
-
-def update_double_wells(
-    workspace: Workspace, temperature: str, settings: Settings
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Write ``double_wells.csv`` anew from the NEB files: smallest splitting first, with fidelity and rearrangement.
-
-    Returns
-    -------
-    double_wells : DataFrame
-        What was written.
-    overlaps : ndarray of shape (n_bins,)
-        As in :class:`Sorted`.
-    """
-    neb = read_neb_results(workspace, temperature)
-    decimals = settings.ij_decimals
-    neb = neb[~pair_keys(neb, decimals).duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
-    found = sort_pairs(workspace, temperature, neb, settings)
-    calculated = read_calculations(workspace, temperature)
-    fidelity = pair_keys(calculated, decimals).join(calculated[["fidelity"]])[calculated["verdict"] == "double well"]
-    fidelity = pair_keys(neb, decimals).merge(fidelity.drop_duplicates(KEY_COLUMNS, keep="last"), "left", KEY_COLUMNS)
-    table = neb[[*PAIR_COLUMNS, QS]].assign(
-        fidelity=fidelity["fidelity"].fillna("").to_numpy(), **{REARRANGEMENT: found.numbers}
-    )
-    with atomic_write(workspace.calculated_double_wells(temperature)) as part:
-        table.to_csv(part, index=False)
-    return table, found.overlaps
-
-
-def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
-    """``double_wells.csv`` as :func:`update_double_wells` wrote it; empty where it did not."""
-    path = workspace.calculated_double_wells(temperature)
-    if not path.exists():
-        return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
-    return pd.read_csv(path, float_precision="round_trip", keep_default_na=False)
-
-
-def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:
-    """How many TLS there are, and how many of them are distinct, in words.
-
-    Parameters
-    ----------
-    double_wells : DataFrame
-        As :func:`read_double_wells` gives it.
-    threshold : float
-        In ε; below it a double well is a TLS.
-    """
-    tls = double_wells[double_wells[QS] < threshold]
-    known = tls[tls[REARRANGEMENT] > 0]
-    counted = f"{len(tls)} TLS"
-    if len(known):
-        counted += f", {len(known.drop_duplicates(['conf', REARRANGEMENT]))} distinct"
-    if len(known) < len(tls):
-        counted += f" ({len(tls) - len(known)} without minima)"
-    return counted
 
 
 def each_once(workspace: Workspace, temperature: str, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.card import read_card
+from MLmodel.double_wells import read_double_wells
 from MLmodel.metrics import Array
-from MLmodel.rearrangements import REARRANGEMENT, read_double_wells
+from MLmodel.rearrangements import REARRANGEMENT
 from MLmodel.stopping import confidence_found, expected, p_value
 from MLmodel.tables import (
     PROBABILITY,

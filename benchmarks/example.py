@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from MLmodel.double_wells import count_tls, read_double_wells
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
-from MLmodel.rearrangements import REARRANGEMENT, count_tls, read_double_wells
+from MLmodel.rearrangements import REARRANGEMENT
 from MLmodel.tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys

@@ -82,7 +82,9 @@ def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
         return "non-DW", np.nan
     if not converged:
         return "unfinished", np.nan
-    path = band.Band(found.positions, found.energies, found.slopes(), None, True, settings.force_tolerance, 0)
+    path = band.Band(
+        found.positions, found.energies, found.forces, found.slopes(), None, True, settings.force_tolerance, 0
+    )
     hbar = hbar_of(settings)
     low, high = lowest_levels(profile_of(path, (potentials[0], potentials[-1]), hbar), hbar)
     return "double well", high - low

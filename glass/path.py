@@ -58,6 +58,8 @@ class Band:
         In σ, unwrapped, without drift of the centre of mass; the end points included.
     energies : ndarray of shape (n_images,)
         Total energies in ε.
+    forces : ndarray of shape (n_images, N, 3)
+        True forces in ε/σ.
     slopes : ndarray of shape (n_images,)
         dV/dx in ε/σ; zero at the end points.
     third_minimum : ndarray of shape (N, 3) or None
@@ -72,6 +74,7 @@ class Band:
 
     positions: Array
     energies: Array
+    forces: Array
     slopes: Array
     third_minimum: Array | None
     converged: bool
@@ -192,7 +195,7 @@ def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bo
             part = min(1.0, 1.05 * part)
         band.positions[1:-1] += part * step_of(band.positions[1:-1], nudged)
         band.evaluate()
-    return Band(band.positions, band.energies, band.slopes(), third, force <= tolerance, force, steps)
+    return Band(band.positions, band.energies, band.forces, band.slopes(), third, force <= tolerance, force, steps)
 
 
 class ElasticBand:
@@ -210,7 +213,8 @@ class ElasticBand:
         self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
         self.energies = np.empty(len(positions))
         self.forces = np.zeros_like(positions)
-        self.energies[0], self.energies[-1] = (potentials[k](positions[k])[0] for k in (0, -1))
+        for k in (0, -1):
+            self.energies[k], self.forces[k] = potentials[k](positions[k])
         self.evaluate()
 
     def evaluate(self) -> None:
@@ -312,9 +316,23 @@ def _distances(positions: Array) -> Array:
     return _norms(np.diff(positions, axis=0))
 
 
-def path_lengths(positions: Array) -> Array:
-    """Path length x in σ from the first image to each, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
-    return np.concatenate([[0.0], np.cumsum(_distances(positions))])
+def path_lengths(positions: Array, masses: Array | None = None) -> Array:
+    """Path length from the first image to each, x = Σ |r_{k+1} − r_k|, or s = Σ (Σ_a m_a |r_{a,k+1} − r_{a,k}|²)^½.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_images, N, 3)
+        In σ.
+    masses : ndarray of shape (N,), optional
+        m_a of each particle, in m. Without them the length is not weighted.
+
+    Returns
+    -------
+    ndarray of shape (n_images,)
+        In σ, or with masses in σ √m.
+    """
+    weighted = positions if masses is None else positions * np.sqrt(masses)[:, None]
+    return np.concatenate([[0.0], np.cumsum(_distances(weighted))])
 
 
 def _largest(vectors: Array) -> float:

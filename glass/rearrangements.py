@@ -49,6 +49,36 @@ def displacement_field(start: Array, end: Array, box: Array) -> Array:
     return np.asarray(step.ravel() / np.linalg.norm(step))
 
 
+def participation(fields: NDArray[np.floating]) -> Array:
+    """Participation ratio of each field, PR = (Σ|Δr|²)² / Σ|Δr|⁴ over the particles; shape (n_pairs,).
+
+    Parameters
+    ----------
+    fields : ndarray of shape (n_pairs, 3N)
+        As :func:`displacement_field` gives them.
+    """
+    squares = _square_displacements(fields)
+    return np.asarray(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1))
+
+
+def most_displaced(fields: NDArray[np.floating], particles: int) -> NDArray[np.int64]:
+    """Indices of the particles that move most, the first the most; shape (n_pairs, min(particles, N)).
+
+    Parameters
+    ----------
+    fields : ndarray of shape (n_pairs, 3N)
+        As :func:`displacement_field` gives them.
+    particles : int
+        How many.
+    """
+    return np.argsort(-_square_displacements(fields), axis=1, kind="stable")[:, :particles]
+
+
+def _square_displacements(fields: NDArray[np.floating]) -> Array:
+    """|Δr|² of each particle, shape (n_pairs, N)."""
+    return np.asarray(np.square(fields.reshape(len(fields), -1, 3), dtype=np.float64).sum(axis=2))
+
+
 def find_rearrangements(fields: NDArray[np.floating], overlap: float) -> Rearrangements:
     """Sort displacement fields into rearrangements: what overlaps enough is one, also through a third.
 

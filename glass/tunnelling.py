@@ -36,9 +36,6 @@ FARTHEST = 10.0
 ACCURACY = 0.01
 """A splitting is not believed if it changes relatively by more than this on a finer and wider grid."""
 
-ONE_WELL = 0.9
-"""A state lies in a well if it is there with a larger probability."""
-
 
 class NotResolvedError(Exception):
     """The profile does not determine a splitting; says why."""
@@ -220,21 +217,14 @@ def levels_on_grid(profile: Profile, hbar: float, points: int, margin: float) ->
     return float(levels[0]), float(levels[1])
 
 
-def in_one_well(profile: Profile, hbar: float) -> bool:
-    """Whether both levels lie in one well: the splitting is then that of a vibration, not of tunnelling.
+def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
+    """The grid x in σ, shape (POINTS,), and the two lowest states on it, shape (POINTS, 2); Σ ψ² = 1 for each.
 
-    So it is if each of the two states is on the same side of the highest image with more than 90 % probability.
+    Arguments and errors as of :func:`lowest_levels`.
     """
-    left = probability_left(profile, hbar)
-    return min(left) > ONE_WELL or max(left) < 1 - ONE_WELL
-
-
-def probability_left(profile: Profile, hbar: float) -> tuple[float, float]:
-    """Probability of each of the two lowest states to be on the left of the highest image."""
     x, diagonal, off = _hamiltonian(profile, hbar, POINTS, MARGIN)
     _, states = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 1))
-    left = (states[x < profile.lengths[np.argmax(profile.energies)]] ** 2).sum(axis=0)
-    return float(left[0]), float(left[1])
+    return x, np.asarray(states)
 
 
 def _hamiltonian(profile: Profile, hbar: float, points: int, margin: float) -> tuple[Array, Array, Array]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.tunnelling import Beyond, Profile
+from glass.two_level import TwoLevel, two_level
 from pipeline.errors import UserError
 from pipeline.files import append_line
 from pipeline.keys import Pair
@@ -59,6 +60,22 @@ def profile_of_record(record: dict[str, Any]) -> Profile | None:
     return Profile(lengths, energies, slopes, before, after)
 
 
+def record_of(system: TwoLevel) -> dict[str, Any]:
+    """A two-level system as entries of a record; JSON has no NaN, so that null stands for it."""
+    return {"two_level": [None if np.isnan(value) else value for value in (*system[:2], *system.in_first)]}
+
+
+def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
+    """Stored with the record, else calculated from it with its own ħ̃ or the one given; None for a record of 0.1."""
+    if "two_level" in record:
+        amplitude, asymmetry, first, second = np.array(record["two_level"], float).tolist()
+        return TwoLevel(amplitude, asymmetry, (first, second))
+    profile = profile_of_record(record)
+    if profile is None:
+        return None
+    return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar", hbar))
+
+
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
     """Records as :func:`add_record` takes them, in the order of the calculations.
 
@@ -98,7 +115,8 @@ def _is_complete(record: dict[str, Any]) -> bool:
     parts = [_numbers(record, _PROFILE)]
     if "before" in record:
         parts += [_numbers(record[side], _BEYOND) for side in ("before", "after")]
-    whole = all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
+    told = np.shape(np.array(record.get("two_level", [None] * 4), float)) == (4,)
+    whole = told and all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
     return low < high and whole and {*Pair._fields} <= {*record}
 
 

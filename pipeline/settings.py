@@ -54,6 +54,7 @@ class NebSettings(_Section):
     force_tolerance: Positive = 2.0e-4
     max_steps: Annotated[int, Field(ge=1)] = 500
     refine_below: Ceiling = 3.0
+    keep_paths: Literal["full", "all", "none"] = "full"
     sigma: Positive = 2.21e-10
     mass: Positive = 1.02e-25
     epsilon: Positive = 662.0

@@ -156,6 +156,10 @@ class Workspace:
         """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
         return self._output_of(temperature) / f"neb_paths.{kind}"
 
+    def path(self, temperature: str, conf: int, i: str, j: str) -> Path:
+        """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
+        return self._output_of(temperature) / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
+
     def calculated_double_wells(self, temperature: str) -> Path:
         return self._output_of(temperature) / "double_wells.csv"
 

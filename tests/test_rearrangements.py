@@ -7,7 +7,8 @@ from steps import done
 
 from glass import rearrangements
 from glass.rearrangements import EDGES, displacement_field, find_rearrangements
-from MLmodel.rearrangements import count_tls, each_once, sort_pairs
+from MLmodel.double_wells import count_tls
+from MLmodel.rearrangements import each_once, sort_pairs
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 

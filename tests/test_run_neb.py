@@ -3,15 +3,18 @@
 import shutil
 from unittest import mock
 
+import ase.io
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from ase.mep import NEBTools
 from matplotlib.image import imread
 from neb_glass import SETTINGS, T, minima, pairs_of, results
 from steps import done, refused
 
-from glass.double_well import Verdict
+from glass import soft_spheres
+from glass.double_well import Verdict, potential_of
 from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
 from pipeline.neb_files import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
@@ -105,6 +108,8 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     np.testing.assert_array_equal(full, first["quantum_splitting"] <= limit)
     assert said.count(", full") == full.sum()
     assert f"{(~full).sum()} of them only screened" in said
+    kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
+    assert kept == {f"{i}_{j}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
     assert "1 pairs to calculate" in done("run_neb", glass, "--refine", 1)
     assert (double_wells(glass)["fidelity"] == "full").sum() == full.sum() + 1
     done("run_neb", glass, "--refine", 100)
@@ -119,6 +124,28 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     assert costs[costs["fidelity"] == "screened"]["images"].isin((11, 21)).all()
     assert (costs[costs["fidelity"] == "full"]["images"] == 31).all()
     assert (costs["cpu_seconds"] > 0).all()
+
+
+def test_the_images_of_what_could_be_a_tls_are_kept_and_ase_finds_the_same_forces_and_barrier(calculated):
+    folder = calculated / f"output_ML/T{T}/paths"
+    assert not folder.exists()
+    done("run_neb", calculated, "--refine", 1)
+    wells = double_wells(calculated)
+    row = wells[wells["fidelity"] == "full"].iloc[0]
+    (path,) = folder.iterdir()
+    assert path.name == f"Cnf-{row['conf']}_{row['i']}_{row['j']}.extxyz"
+    images = ase.io.read(path, ":")
+    assert len(images) == int(row["images"]) == 15
+    for image in images:
+        energy, forces = potential_of(image, soft_spheres.calculator)(image.positions)
+        assert image.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+        np.testing.assert_allclose(image.get_forces(), forces, atol=1e-5)
+    assert images[-1].info["path_coordinate"] == pytest.approx(float(row["path_length"]), abs=1e-7)
+    assert row["mass_weighted_length"] == row["path_length"]
+    barrier, asymmetry = NEBTools(images).get_barrier(fit=False)
+    assert asymmetry == pytest.approx(float(row["asymmetry"]), abs=1e-6)
+    assert barrier <= float(row["barrier"]) <= 1.2 * barrier
+    assert float(row["force"]) <= 1e-3
 
 
 def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calculated):

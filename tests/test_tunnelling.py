@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from formulas import Potential, beyond, double_well, profile_of_formula
 from oscillator_basis import HBAR, in_oscillator_basis
 
 from glass import tunnelling
 from glass.tunnelling import (
-    BEYOND,
-    REACH,
     Beyond,
     NotResolvedError,
     Profile,
@@ -15,35 +14,6 @@ from glass.tunnelling import (
     oscillator_lengths,
     reduced_hbar,
 )
-
-
-class Potential:
-    """A formula in the place of a profile; the grid ends so many quanta of a parabola above its ends."""
-
-    def __init__(self, formula, ends, curvature):
-        self.formula, self.lengths, self.curvature = formula, np.array(ends), curvature
-        self.energies = formula(self.lengths)
-
-    def __call__(self, x):
-        return self.formula(x)
-
-    def ends_at(self, hbar, margin):
-        beyond = np.sqrt(2 * (0.1 + margin * hbar * np.sqrt(self.curvature)) / self.curvature)
-        return self.lengths[0] - beyond, self.lengths[-1] + beyond
-
-
-def beyond(formula, end, direction, length):
-    """Energies of a formula outside an end."""
-    distances = np.linspace(0, REACH * length, BEYOND + 1)
-    return Beyond(distances, formula(end + direction * distances))
-
-
-def double_well(height, half):
-    """V = height ((x/half)² − 1)² and its slope; curvature at the minima 8 height / half²."""
-    return (
-        lambda x: height * ((x / half) ** 2 - 1) ** 2,
-        lambda x: 4 * height * ((x / half) ** 2 - 1) * x / half**2,
-    )
 
 
 def test_levels_of_a_harmonic_well_are_half_and_one_and_a_half_quanta():
@@ -64,14 +34,6 @@ def test_a_double_well_splits_as_in_another_basis(height, half):
     exact = np.diff(in_oscillator_basis(formula, HBAR, np.sqrt(2 * height) / half))[0]
     low, high = lowest_levels(Potential(formula, (-half, half), 8 * height / half**2), HBAR)
     assert high - low == pytest.approx(exact, rel=0.01)
-
-
-def profile_of_formula(formula, slope, ends, images=21):
-    """Images of a formula, and energies outside them as the exact calculation takes them."""
-    x = np.linspace(*ends, images)
-    inside = x - ends[0], formula(x), slope(x)
-    left, right = oscillator_lengths(*inside, HBAR)
-    return Profile(*inside, beyond(formula, ends[0], -1, left), beyond(formula, ends[1], 1, right))
 
 
 def test_a_profile_of_images_is_the_formula_also_outside_and_splits_as_it_does():

@@ -1,0 +1,82 @@
+"""A verdict into the files where it belongs: path, record, cost, and the line that tells it is known."""
+
+from typing import Any
+
+from glass.path import path_lengths
+from glass.two_level import two_level
+from pipeline.exact import Calculation, hbar_of, read_atoms
+from pipeline.neb_files import add_calculation, add_non_dw, add_splitting, add_unfinished, take_back_splitting
+from pipeline.neb_records import add_record, record_of
+from pipeline.path_files import path_file, write_path
+from pipeline.settings import NebSettings, Settings
+from pipeline.task import QS
+from pipeline.workspace import Workspace
+
+
+def neb_settings(settings: NebSettings) -> dict[str, Any]:
+    """What tells later how a result was made: the ``SETTINGS`` of :mod:`pipeline.neb_records`."""
+    chosen = settings.model_dump(include={"calculator", "images", "force_tolerance"})
+    return {**chosen, "hbar": hbar_of(settings), "beyond_ends": "straight line"}
+
+
+def write_verdict(
+    workspace: Workspace, temperature: str, calculation: Calculation, settings: Settings, refining: bool
+) -> str:
+    """Write what became of a pair; the same in words.
+
+    Parameters
+    ----------
+    workspace, temperature
+        Where.
+    calculation : Calculation
+        Pair, verdict and cost.
+    settings : Settings
+        ``neb`` and ``tls_threshold``.
+    refining : bool
+        Whether the pair has a splitting from few images, which stays where this calculation gives no verdict.
+    """
+    job, verdict, cpu_seconds = calculation
+    splitting = None
+    if verdict.levels is not None:
+        splitting = verdict.levels[1] - verdict.levels[0]
+        _describe(workspace, temperature, calculation, settings.neb)  # first: what has a result is not calculated again
+    row = {
+        "verdict": verdict.kind,
+        QS: splitting,
+        "fidelity": verdict.fidelity,
+        "images": len(verdict.band.positions) if verdict.band else 0,
+        "steps": verdict.band.steps if verdict.band else 0,
+        "cpu_seconds": round(cpu_seconds, 4),
+    }
+    add_calculation(workspace, temperature, job.pair, row)
+    if splitting is not None:
+        add_splitting(workspace, temperature, job.pair, splitting)
+        is_tls = " (TLS)" if splitting < settings.tls_threshold else ""
+        return f"double well, splitting {splitting:.4g} ε, {verdict.fidelity}{is_tls}"
+    if verdict.kind == "non-DW":
+        if refining:
+            take_back_splitting(workspace, temperature, job.pair)
+            path_file(workspace, temperature, job.pair).unlink(missing_ok=True)
+        add_non_dw(workspace, temperature, job.pair)
+    elif not refining:
+        add_unfinished(workspace, temperature, job.pair, verdict.reason)
+    return f"{verdict.kind}: {verdict.reason}"
+
+
+def _describe(workspace: Workspace, temperature: str, calculation: Calculation, settings: NebSettings) -> None:
+    """The path and the record of a double well."""
+    (pair, files), verdict, _ = calculation
+    if verdict.band is None or verdict.profile is None or verdict.levels is None:
+        return
+    minimum = read_atoms(files[0])
+    if settings.keep_paths in ("all", verdict.fidelity):
+        write_path(workspace, temperature, pair, verdict.band, minimum)
+    weighted = path_lengths(verdict.band.positions, minimum.get_masses())[-1]
+    how = {
+        **neb_settings(settings),
+        "fidelity": verdict.fidelity,
+        "force": verdict.band.force,
+        **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings))),
+        "mass_weighted_length": float(weighted),
+    }
+    add_record(workspace, temperature, pair, verdict.levels, verdict.profile, how)

@@ -1,0 +1,43 @@
+"""Double wells given by a formula, as profiles of images."""
+
+import numpy as np
+from oscillator_basis import HBAR
+
+from glass.tunnelling import BEYOND, REACH, Beyond, Profile, oscillator_lengths
+
+
+class Potential:
+    """A formula in the place of a profile; the grid ends so many quanta of a parabola above its ends."""
+
+    def __init__(self, formula, ends, curvature):
+        self.formula, self.lengths, self.curvature = formula, np.array(ends), curvature
+        self.energies, self.slopes = formula(self.lengths), np.zeros(len(ends))
+
+    def __call__(self, x):
+        return self.formula(x)
+
+    def ends_at(self, hbar, margin):
+        beyond = np.sqrt(2 * (0.1 + margin * hbar * np.sqrt(self.curvature)) / self.curvature)
+        return self.lengths[0] - beyond, self.lengths[-1] + beyond
+
+
+def beyond(formula, end, direction, length):
+    """Energies of a formula outside an end."""
+    distances = np.linspace(0, REACH * length, BEYOND + 1)
+    return Beyond(distances, formula(end + direction * distances))
+
+
+def double_well(height, half):
+    """V = height ((x/half)² − 1)² and its slope; curvature at the minima 8 height / half²."""
+    return (
+        lambda x: height * ((x / half) ** 2 - 1) ** 2,
+        lambda x: 4 * height * ((x / half) ** 2 - 1) * x / half**2,
+    )
+
+
+def profile_of_formula(formula, slope, ends, images=21, hbar=HBAR):
+    """Images of a formula, and energies outside them as the exact calculation takes them."""
+    x = np.linspace(*ends, images)
+    inside = x - ends[0], formula(x), slope(x)
+    left, right = oscillator_lengths(*inside, hbar)
+    return Profile(*inside, beyond(formula, ends[0], -1, left), beyond(formula, ends[1], 1, right))

@@ -1,0 +1,235 @@
+"""double_wells.csv: what stands in each row, also of older workspaces and of results of others; files of paths."""
+
+from itertools import pairwise
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from formulas import double_well, profile_of_formula
+from oscillator_basis import HBAR
+
+from glass.double_well import Verdict
+from glass.path import Band, path_lengths
+from glass.tunnelling import lowest_levels
+from glass.two_level import TwoLevel, two_level
+from MLmodel.double_wells import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
+from pipeline.exact import Calculation, Job
+from pipeline.files import append_line
+from pipeline.keys import Pair
+from pipeline.minimum_files import Minimum, write_minimum
+from pipeline.neb_files import add_calculation, add_splitting
+from pipeline.neb_records import add_record, record_of
+from pipeline.path_files import path_file, write_path
+from pipeline.settings import Settings
+from pipeline.verdicts import write_verdict
+from pipeline.workspace import Workspace
+
+T, HEIGHT, HALF = "0.1", 0.05, 0.2
+PAIR = Pair(3, 0.1, 0.2)
+PROFILE = profile_of_formula(*double_well(HEIGHT, HALF), (-HALF, HALF), images=41)
+LEVELS = lowest_levels(PROFILE, HBAR)
+SPLITTING = LEVELS[1] - LEVELS[0]
+HOW = {"calculator": "a:b", "hbar": HBAR, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Workspace(tmp_path)
+
+
+def calculated(work, pair=PAIR, **more):
+    """Files as run_neb.py leaves them for the quartic double well."""
+    add_record(work, T, pair, LEVELS, PROFILE, {**HOW, "fidelity": "full", **more})
+    row = {"verdict": "double well", "quantum_splitting": SPLITTING, "fidelity": "full", "images": 41, "steps": 77}
+    add_calculation(work, T, pair, row | {"cpu_seconds": 1.0})
+    add_splitting(work, T, pair, SPLITTING)
+
+
+def row_of(work, pair=PAIR):
+    update_double_wells(work, T, Settings())
+    table = read_double_wells(work, T)
+    return table[table["i"] == pair.i].iloc[0]
+
+
+def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
+    calculated(work, force=1e-4, mass_weighted_length=0.9)
+    row = row_of(work)
+    expected = {
+        "quantum_splitting": SPLITTING,
+        "level_1": row["level_0"] + SPLITTING,
+        "barrier": HEIGHT,
+        "barrier_back": HEIGHT,
+        "tunnelling_amplitude": SPLITTING,
+        "path_length": 2 * HALF,
+        "mass_weighted_length": 0.9,
+        "level_0_in_i": 0.5,
+        "level_1_in_i": 0.5,
+        "images": 41,
+        "steps": 77,
+        "force": 1e-4,
+    }
+    assert row[list(expected)].to_dict() == pytest.approx(expected, rel=0.01)
+    assert row[["asymmetry", "level_asymmetry"]].to_dict() == pytest.approx(
+        {"asymmetry": 0, "level_asymmetry": 0}, abs=1e-9
+    )
+    assert 0 < row["level_0"] < HEIGHT
+    assert row["fidelity"] == "full"
+    assert row[["PR", "particle_0"]].isna().all()
+
+
+def test_records_of_earlier_versions_give_the_same_and_unweighted_lengths(work):
+    system = two_level(PROFILE, LEVELS, HBAR)
+    calculated(work, Pair(3, 0.3, 0.4), **record_of(system))
+    calculated(work)
+    row = row_of(work)
+    same = ["tunnelling_amplitude", "level_asymmetry", "level_0_in_i", "level_1_in_i"]
+    assert row[same].tolist() == row_of(work, Pair(3, 0.3, 0.4))[same].tolist() == [*system[:2], *system.in_first]
+    assert row["mass_weighted_length"] == row["path_length"]
+    assert np.isnan(row["force"])
+
+
+def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
+    calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
+    assert "NaN" not in work.neb_paths(T, "jsonl").read_text()
+    row = row_of(work)
+    assert row[["tunnelling_amplitude", "level_asymmetry"]].isna().all()
+    assert row[["level_0_in_i", "level_1_in_i"]].tolist() == [1.0, 0.98]
+
+
+def test_a_record_of_0_1_gives_barriers_but_no_amplitude(work):
+    append_line(
+        work.neb_paths(T, "jsonl"),
+        '{"conf": 3, "i": 0.1, "j": 0.2, "levels": [7.1, 7.3], "lengths": [0, 0.5, 1], "energies": [7, 8, 7.5], '
+        '"slopes": [0, 0, 0]}\n',
+    )
+    add_splitting(work, T, PAIR, 0.2)
+    row = row_of(work)
+    known = row[["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "path_length"]].tolist()
+    np.testing.assert_allclose(known, [0.1, 0.3, 1, 0.5, 0.5, 1])
+    assert np.isnan(row["tunnelling_amplitude"])
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["none", "of another calculation"])
+def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
+    calculated(work, Pair(3, 0.3, 0.4))
+    if recorded:
+        calculated(work)
+    add_splitting(work, T, PAIR, 0.0123)
+    row = row_of(work)
+    assert row["quantum_splitting"] == 0.0123
+    assert row[FROM_PROFILE].isna().all()
+    assert row_of(work, Pair(3, 0.3, 0.4))[FROM_PROFILE[:-1]].notna().all()
+
+
+def test_the_particles_that_move_are_those_of_the_minima(work):
+    rng = np.random.default_rng(5)
+    box, diameters = np.array([5.0, 6.0, 7.0]), rng.uniform(0.8, 1.2, 20)
+    start = rng.uniform(0, box, (20, 3))
+    step = rng.normal(0, 0.01, (20, 3))
+    step[[11, 4, 17]] += [[0.5, 0.1, 0], [0, -0.4, 0], [0.1, 0.1, 0.2]]
+    step -= step.mean(0)
+    for name, positions in ((0.1, start), (0.2, np.mod(start + step, box))):
+        write_minimum(work.minimum(work.glass(T, 3), repr(name)), Minimum(diameters, positions, box))
+    calculated(work)
+    row = row_of(work)
+    squares = (step**2).sum(axis=1)
+    assert row["PR"] == pytest.approx(squares.sum() ** 2 / (squares**2).sum(), rel=1e-5)
+    assert row[["particle_0", "particle_1", "particle_2"]].tolist() == [12, 5, 18]
+    assert row["rearrangement"] == 1
+
+
+def test_the_table_of_an_earlier_version_is_read(work):
+    path = work.calculated_double_wells(T)
+    path.parent.mkdir(parents=True)
+    path.write_text("conf,i,j,quantum_splitting,fidelity,rearrangement\n1,0.1,0.2,0.001,full,1\n1,0.1,0.3,0.0012,,1\n")
+    table = read_double_wells(work, T)
+    assert table["fidelity"].tolist() == ["full", ""]
+    assert count_tls(table, 0.00151) == "2 TLS, 1 distinct"
+
+
+def test_a_double_well_without_any_file_leaves_an_empty_table(work):
+    update_double_wells(work, T, Settings())
+    table = read_double_wells(work, T)
+    assert len(table) == 0
+    columns = "conf,i,j,quantum_splitting,level_0,level_1,barrier,barrier_back,asymmetry,tunnelling_amplitude,"
+    columns += "path_length,mass_weighted_length,PR,rearrangement"
+    assert ",".join(table.columns).startswith(columns)
+    assert {"fidelity", "steps", "force", "images"} < {*table.columns}
+
+
+# Paths
+def band_of(rng, particles=6, images=5):
+    positions = rng.uniform(0, 4, (particles, 3)) + np.linspace(0, 1, images)[:, None, None] * 0.3
+    forces = rng.normal(size=positions.shape)
+    return Band(positions, rng.normal(size=images), forces, np.zeros(images), None, True, 1e-4, 9)
+
+
+def atoms(particles=6):
+    found = Atoms("X" * particles, np.zeros((particles, 3)), cell=[4, 4, 4], pbc=True)
+    found.set_array("diameters", np.linspace(0.8, 1.2, particles))
+    return found
+
+
+def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole(work):
+    pair = Pair(12, 0.1234567891, 1.5e-05)
+    band = band_of(np.random.default_rng(0))
+    write_path(work, T, pair, band, atoms())
+    path = path_file(work, T, pair)
+    assert path.name == "Cnf-12_0.1234567891_1.5e-05.extxyz"
+    images = ase.io.read(path, ":")
+    assert len(images) == 5
+    np.testing.assert_allclose([image.info["path_coordinate"] for image in images], band.lengths, atol=1e-8)
+    np.testing.assert_allclose([image.get_potential_energy() for image in images], band.energies, atol=1e-8)
+    for name, expected in (
+        ("positions", band.positions),
+        ("displacement", band.positions - band.positions[0]),
+        ("diameters", [atoms().arrays["diameters"]] * 5),
+    ):
+        np.testing.assert_allclose([image.arrays[name] for image in images], expected, atol=1e-8)
+    np.testing.assert_allclose([image.get_forces() for image in images], band.forces, atol=1e-8)
+    assert images[0].cell.lengths().tolist() == [4, 4, 4]
+
+
+def test_a_write_that_is_interrupted_leaves_the_path_that_was_there(work, monkeypatch):
+    band = band_of(np.random.default_rng(0))
+    write_path(work, T, PAIR, band, atoms())
+    path = path_file(work, T, PAIR)
+    before = path.read_bytes()
+
+    def interrupted(part, images, **options):
+        part.write_text("6\nhalf a fra")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ase.io.write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_path(work, T, PAIR, band, atoms())
+    assert [*path.parent.iterdir()] == [path]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("full", ["full"]), ("all", ["full", "screened"]), ("none", [])])
+def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kept):
+    minimum = atoms()
+    file = work.minimum(work.glass(T, 3), "0.1")
+    write_minimum(file, Minimum(minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0)))
+    job, band = Job(PAIR, (file, file)), band_of(np.random.default_rng(0))
+    settings = Settings(neb={"keep_paths": keep})
+    for fidelity in ("full", "screened"):
+        found = Calculation(job, Verdict("double well", "", band, PROFILE, LEVELS, fidelity), 1.0)
+        write_verdict(work, T, found, settings, refining=False)
+        assert path_file(work, T, PAIR).exists() == (fidelity in kept)
+        refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
+        write_verdict(work, T, refuted, settings, refining=True)
+        assert not path_file(work, T, PAIR).exists()
+
+
+def test_a_path_is_weighted_by_masses():
+    positions = np.random.default_rng(1).normal(size=(4, 3, 3))
+    masses = np.array([1.0, 4.0, 9.0])
+    by_hand = [0.0]
+    for one, other in pairwise(positions):
+        squares = (m * ((b - a) @ (b - a)) for m, a, b in zip(masses, one, other, strict=True))
+        by_hand.append(by_hand[-1] + sum(squares) ** 0.5)
+    np.testing.assert_allclose(path_lengths(positions, masses), by_hand)
+    np.testing.assert_allclose(path_lengths(positions, np.ones(3)), path_lengths(positions))
