@@ -125,8 +125,8 @@ def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
         "barrier": top - energies[0],
         "barrier_back": top - energies[-1],
         "asymmetry": energies[-1] - energies[0],
-        "path_length": lengths[-1],
-        "mass_weighted_length": record.get("mass_weighted_length", lengths[-1]),  # until 0.2 all masses were 1
+        "path_length": record.get("path_length", lengths[-1]),  # earlier records: all masses were 1
+        "mass_weighted_length": lengths[-1],
         "force": record.get("force", np.nan),
     }
     try:

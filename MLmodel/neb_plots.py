@@ -80,7 +80,7 @@ def _draw_profile(ax: Axes, one: NebProfile, threshold: float) -> None:
         note = "both levels in one well:\na vibration, no tunnelling"
         ax.text(0.5, 0.97, note, ha="center", va="top", fontsize=8, transform=ax.transAxes)
     height = 1.5 if one.one_well else 1.35
-    ax.set(xlabel="path length x (σ)", ylabel="V − min V (ε)", ylim=(-0.06 * top, height * top))
+    ax.set(xlabel="mass-weighted path length (σ √m)", ylabel="V − min V (ε)", ylim=(-0.06 * top, height * top))
 
 
 def _profile_numbers(one: NebProfile) -> pd.DataFrame:

@@ -84,7 +84,8 @@ def stages_of_pair(job: Job, make_calculator: Callable[..., Any]) -> dict[str, o
     potentials = [potential_of(start, make_calculator) for _ in line]
     row: dict[str, object] = dict(job.pair._asdict())
     for k, band in enumerate(refined_paths(potentials, line, SETTINGS.neb.force_tolerance, SETTINGS.neb.max_steps)):
-        verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar_of(SETTINGS.neb), full=k == 2)
+        ends = potentials[0], potentials[-1]
+        verdict = verdict_of(band, ends, hbar_of(SETTINGS.neb), full=k == 2, masses=start.get_masses())
         row[f"splitting_{k}"] = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
         row[f"cpu_{k}"] = process_time() - started
         row["kind"] = verdict.kind

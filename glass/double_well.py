@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
+from glass.mass_weighted import lengths_and_slopes, mass_weighted
 from glass.minimise import Potential
 from glass.path import END_POINT_DISTANCE, Band, refined_paths, straight_line
 from glass.tunnelling import (
@@ -97,7 +98,7 @@ def examine(
     Parameters
     ----------
     start, end : Atoms
-        The two minima, of one glass.
+        The two minima, of one glass; the masses of ``start`` are in units of m.
     make_calculator : callable
         Gets the Atoms and returns an ASE calculator that works in σ and ε.
     images : int
@@ -123,14 +124,17 @@ def examine(
             reason = f"the {end_point} is no minimum: force {force:.2g} ε/σ on a particle; relax it"
             return Verdict("unfinished", reason)
     for band in refined_paths(potentials, line, tolerance, max_steps):
-        verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full=len(band.positions) == images)
+        full = len(band.positions) == images
+        verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full, start.get_masses())
         if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
             break
     return verdict
 
 
-def verdict_of(band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool) -> Verdict:
-    """What one band says."""
+def verdict_of(
+    band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool, masses: Array | None = None
+) -> Verdict:
+    """What one band says; arguments as of :func:`profile_of`, and whether it has all images."""
     if band.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", band)
     if not np.isfinite(band.force):
@@ -138,15 +142,19 @@ def verdict_of(band: Band, potentials: tuple[Potential, Potential], hbar: float,
     if not band.converged:
         return Verdict("unfinished", f"force {band.force:.2g} ε/σ after {band.steps} steps; raise neb.max_steps", band)
     try:
-        profile = profile_of(band, potentials, hbar)
+        profile = profile_of(band, potentials, hbar, masses)
         levels = lowest_levels(profile, hbar)
     except NotResolvedError as error:
         return Verdict("unfinished", str(error), band)
     return Verdict("double well", "", band, profile, levels, "full" if full else "screened")
 
 
-def profile_of(band: Band, potentials: tuple[Potential, Potential], hbar: float) -> Profile:
+def profile_of(
+    band: Band, potentials: tuple[Potential, Potential], hbar: float, masses: Array | None = None
+) -> Profile:
     """V along a path, and on the straight line through its two ends, BEYOND energies outside each.
+
+    Lengths are mass-weighted (:mod:`glass.mass_weighted`). A straight line is one in these coordinates too.
 
     Parameters
     ----------
@@ -156,6 +164,8 @@ def profile_of(band: Band, potentials: tuple[Potential, Potential], hbar: float)
         As :func:`potential_of` makes them; one is called near the first end, the other near the last.
     hbar : float
         ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
+    masses : ndarray of shape (N,), optional
+        In units of m; all 1 without them.
 
     Raises
     ------
@@ -163,18 +173,20 @@ def profile_of(band: Band, potentials: tuple[Potential, Potential], hbar: float)
         If an end is the highest image.
     """
     first, last = band.positions[0], band.positions[-1]
-    outwards = (first - last) / np.linalg.norm(first - last)
-    lengths = oscillator_lengths(band.lengths, band.energies, band.slopes, hbar)
+    masses = np.ones(len(first)) if masses is None else masses
+    outwards = (first - last) / np.linalg.norm(mass_weighted(first - last, masses))
+    lengths, slopes = lengths_and_slopes(band, masses)
+    sizes = oscillator_lengths(lengths, band.energies, slopes, hbar)
 
-    def beyond(potential: Potential, end: Array, energy: float, direction: Array, length: float) -> Beyond:
-        distances = np.linspace(0, REACH * length, BEYOND + 1)
+    def beyond(potential: Potential, end: Array, energy: float, direction: Array, size: float) -> Beyond:
+        distances = np.linspace(0, REACH * size, BEYOND + 1)
         energies = [energy, *(potential(end + s * direction)[0] for s in distances[1:])]
         return Beyond(distances, np.array(energies))
 
     return Profile(
-        band.lengths,
+        lengths,
         band.energies,
-        band.slopes,
-        beyond(potentials[0], first, band.energies[0], outwards, lengths[0]),
-        beyond(potentials[1], last, band.energies[-1], -outwards, lengths[1]),
+        slopes,
+        beyond(potentials[0], first, band.energies[0], outwards, sizes[0]),
+        beyond(potentials[1], last, band.energies[-1], -outwards, sizes[1]),
     )

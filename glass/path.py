@@ -222,35 +222,18 @@ class ElasticBand:
         for k in range(1, len(self.positions) - 1):
             self.energies[k], self.forces[k] = self.potentials[k](self.positions[k])
 
-    def tangents(self) -> Array:
-        """Unit vectors along the path at the inner images, shape (n_images − 2, N, 3)."""
-        rise, fall = np.diff(self.energies)[1:], np.diff(self.energies)[:-1]
-        large, small = np.maximum(abs(rise), abs(fall)), np.minimum(abs(rise), abs(fall))
-        upwards = rise + fall > 0
-        ahead = np.where(upwards, large, small)
-        behind = np.where(upwards, small, large)
-        climbing, descending = (rise > 0) & (fall > 0), (rise < 0) & (fall < 0)
-        ahead = np.where(climbing, 1.0, np.where(descending, 0.0, ahead))
-        behind = np.where(descending, 1.0, np.where(climbing, 0.0, behind))
-        flat = ahead + behind == 0
-        ahead[flat] = behind[flat] = 1.0
-        steps = np.diff(self.positions, axis=0)
-        tangents = ahead[:, None, None] * steps[1:] + behind[:, None, None] * steps[:-1]
-        tangents /= _norms(tangents)[:, None, None]
-        return np.asarray(tangents)
-
     def nudged_forces(self) -> Array:
         """True force across the path and spring force along it, shape (n_images − 2, N, 3)."""
-        tangents = self.tangents()
-        along = _dot(self.forces[1:-1], tangents)
+        along_path = tangents(self.positions, self.energies)
+        along = _dot(self.forces[1:-1], along_path)
         spring = SPRING * np.diff(_distances(self.positions) / self.rest)
-        tangents *= (spring - along)[:, None, None]
-        tangents += self.forces[1:-1]
-        return tangents
+        along_path *= (spring - along)[:, None, None]
+        along_path += self.forces[1:-1]
+        return along_path
 
     def slopes(self) -> Array:
         """dV/dx at every image, zero at the end points; shape (n_images,)."""
-        return np.concatenate([[0.0], -_dot(self.forces[1:-1], self.tangents()), [0.0]])
+        return np.concatenate([[0.0], -_dot(self.forces[1:-1], tangents(self.positions, self.energies)), [0.0]])
 
     def third_minimum(self, nudged: Array, settled: float) -> Array | None:
         """Where settled images in dips of the profile relax to, lowest first, unless to one of the end points.
@@ -268,6 +251,32 @@ class ElasticBand:
             if found.gradient_norm <= RELAXED and away >= END_POINT_DISTANCE:
                 return found.positions
         return None
+
+
+def tangents(positions: Array, energies: Array) -> Array:
+    """Unit vectors along a path at its inner images, shape (n_images − 2, N, 3); improved tangent.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_images, N, 3)
+        In σ.
+    energies : ndarray of shape (n_images,)
+        In ε.
+    """
+    rise, fall = np.diff(energies)[1:], np.diff(energies)[:-1]
+    large, small = np.maximum(abs(rise), abs(fall)), np.minimum(abs(rise), abs(fall))
+    upwards = rise + fall > 0
+    ahead = np.where(upwards, large, small)
+    behind = np.where(upwards, small, large)
+    climbing, descending = (rise > 0) & (fall > 0), (rise < 0) & (fall < 0)
+    ahead = np.where(climbing, 1.0, np.where(descending, 0.0, ahead))
+    behind = np.where(descending, 1.0, np.where(climbing, 0.0, behind))
+    flat = ahead + behind == 0
+    ahead[flat] = behind[flat] = 1.0
+    steps = np.diff(positions, axis=0)
+    found = ahead[:, None, None] * steps[1:] + behind[:, None, None] * steps[:-1]
+    found /= _norms(found)[:, None, None]
+    return np.asarray(found)
 
 
 class _LBFGS:
@@ -316,23 +325,9 @@ def _distances(positions: Array) -> Array:
     return _norms(np.diff(positions, axis=0))
 
 
-def path_lengths(positions: Array, masses: Array | None = None) -> Array:
-    """Path length from the first image to each, x = Σ |r_{k+1} − r_k|, or s = Σ (Σ_a m_a |r_{a,k+1} − r_{a,k}|²)^½.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_images, N, 3)
-        In σ.
-    masses : ndarray of shape (N,), optional
-        m_a of each particle, in m. Without them the length is not weighted.
-
-    Returns
-    -------
-    ndarray of shape (n_images,)
-        In σ, or with masses in σ √m.
-    """
-    weighted = positions if masses is None else positions * np.sqrt(masses)[:, None]
-    return np.concatenate([[0.0], np.cumsum(_distances(weighted))])
+def path_lengths(positions: Array) -> Array:
+    """Path length x in σ from the first image to each, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
+    return np.concatenate([[0.0], np.cumsum(_distances(positions))])
 
 
 def _largest(vectors: Array) -> float:

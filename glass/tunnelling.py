@@ -1,7 +1,8 @@
 """Quantum splitting of a double well: the Schrödinger equation along the path, −(ħ̃²/2) ψ″ + V ψ = E ψ.
 
 Ciarella et al., Nat. Commun. 14, 4229 (2023); Khomenko et al., Phys. Rev. Lett. 124, 225901 (2020). ħ̃ = ħ / (σ √(m ε)).
-How V is continued beyond the minima is this project's own choice: ``benchmarks/continuation.py`` compares candidates.
+Lengths are mass-weighted (:mod:`glass.mass_weighted`): read σ √m for σ where masses are not all 1. How V is
+continued beyond the minima is this project's own choice: ``benchmarks/continuation.py`` compares candidates.
 """
 
 from collections.abc import Callable

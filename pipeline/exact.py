@@ -152,15 +152,18 @@ def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
 
 
 def read_atoms(path: Path) -> Atoms:
-    """A minimum as ASE Atoms, its diameters in ``arrays["diameters"]``; raises MinimumError naming the file."""
+    """A minimum as ASE Atoms with elements where known, and masses; raises MinimumError naming the file.
+
+    ``arrays["diameters"]`` holds the diameters, ``arrays["types"]`` the types as they stand in the file.
+    """
     try:
         minimum = read_minimum(path)
     except MinimumError as error:
         raise MinimumError(f"{path.name}: {error}") from None
-    atoms = Atoms(
-        numbers=np.zeros(len(minimum.diameters), int), positions=minimum.positions, cell=minimum.box, pbc=True
-    )
+    types, numbers, masses = minimum.particles
+    atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=minimum.box, pbc=True)
     atoms.set_array("diameters", minimum.diameters)
+    atoms.set_array("types", types)
     return atoms
 
 
@@ -169,10 +172,10 @@ def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:
     same = len(start) == len(end) and all(
         np.allclose(one, other, rtol=0, atol=1e-8)
         for one, other in (
-            (start.arrays["diameters"], end.arrays["diameters"]),
+            *((start.arrays[name], end.arrays[name]) for name in ("diameters", "types", "numbers", "masses")),
             (start.cell.array, end.cell.array),
         )
     )
     if not same:
         names = " and ".join(path.name for path in job.files)
-        raise MinimumError(f"{names} differ in count of particles, diameters or box")
+        raise MinimumError(f"{names} differ in count of particles, diameters, species, masses or box")

@@ -132,15 +132,20 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
     return glass, rejected
 
 
-_SYSTEM = ("count of particles", "box", "diameters")
+_SYSTEM = ("count of particles", "box", "diameters", "species or order of species", "masses")
 _Read = list[tuple[float, str, Minimum]]
 
 
 def _of_one_system(read: _Read, rejected: dict[str, str]) -> _Read:
-    """Keep the minima with the count of particles, box and diameters that most of them have."""
+    """Keep the minima with the count of particles, box, diameters and species that most of them have."""
 
-    def system(minimum: Minimum) -> tuple[int, bytes, bytes]:
-        return len(minimum.diameters), np.round(minimum.box, 8).tobytes(), np.round(minimum.diameters, 8).tobytes()
+    def system(minimum: Minimum) -> tuple[int, bytes, bytes, bytes, bytes]:
+        box, diameters = np.round(minimum.box, 8).tobytes(), np.round(minimum.diameters, 8).tobytes()
+        if minimum.species is None:
+            return len(minimum.diameters), box, diameters, b"", b""
+        types, numbers, masses = minimum.species
+        kinds = np.stack([types, numbers]).tobytes()
+        return len(minimum.diameters), box, diameters, kinds, np.round(masses, 8).tobytes()
 
     if not read:
         return read

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from pipeline.files import atomic_write
@@ -19,12 +20,31 @@ class MinimumError(Exception):
     """Why one file can't be used."""
 
 
+class Species(NamedTuple):
+    """What the particles are, each array of shape (N,)."""
+
+    types: NDArray[np.int32]
+    """As in the file."""
+    numbers: NDArray[np.int32]
+    """Atomic numbers; 0 where no element is known."""
+    masses: Array
+    """In units of m."""
+
+
 class Minimum(NamedTuple):
     """One inherent structure: diameters (N,), positions (N, 3) and box lengths (3,), all in σ, in order of id."""
 
     diameters: Array
     positions: Array
     box: Array
+    species: Species | None = None
+    """None where all are of one type, without element, of mass 1."""
+
+    @property
+    def particles(self) -> Species:
+        """The species, also where nothing is said of them."""
+        n = len(self.diameters)
+        return self.species or Species(np.ones(n, np.int32), np.zeros(n, np.int32), np.ones(n))
 
 
 def energy_in_name(path: Path) -> float:
@@ -50,7 +70,7 @@ def read_minimum(path: Path) -> Minimum:
     ----------
     path : Path
         ``*.conf.txt``: LAMMPS ``write_data`` text, ``atom_style charge`` with the diameter in place of the charge.
-        ``*.conf``: Fortran unformatted sequential, little-endian.
+        ``*.conf``: Fortran unformatted sequential, little-endian; tells no species.
 
     Raises
     ------
@@ -58,11 +78,19 @@ def read_minimum(path: Path) -> Minimum:
         If the file is truncated, disagrees with its header, or holds anything but finite numbers in an orthogonal box.
     """
     content = path.read_bytes()
-    minimum = _from_text(content) if path.name.endswith(".txt") else _from_binary(content)
-    if not all(np.isfinite(values).all() for values in minimum):
+    return checked(_from_text(content) if path.name.endswith(".txt") else _from_binary(content))
+
+
+def checked(minimum: Minimum) -> Minimum:
+    """A minimum as it is; raises MinimumError unless its numbers are finite, box lengths and masses above zero."""
+    diameters, positions, box, species = minimum
+    masses = np.ones(1) if species is None else species.masses
+    if not all(np.isfinite(values).all() for values in (diameters, positions, box, masses)):
         raise MinimumError("a number in it is not finite")
-    if not (minimum.box > 0).all():
+    if not (box > 0).all():
         raise MinimumError("a box length is not above zero")
+    if not (masses > 0).all():
+        raise MinimumError("a mass is not above zero")
     return minimum
 
 
@@ -89,7 +117,27 @@ def _from_text(content: bytes) -> Minimum:
     order = np.argsort(table[:, 0])
     if not np.array_equal(table[order, 0], np.arange(1, n + 1)):
         raise MinimumError(f"the ids are not 1 to {n}, each once")
-    return Minimum(table[order, 2], table[order, 3:6], box)
+    return Minimum(table[order, 2], table[order, 3:6], box, _text_species(content, table[order, 1]))
+
+
+def _text_species(content: bytes, types: Array) -> Species | None:
+    """Species by the section ``Masses``: lines ``type mass``, with ``# Si`` where the type is an element."""
+    parts = re.split(rb"^[ \t]*Masses\b[^\n]*\n", content, maxsplit=1, flags=re.M)
+    section = re.split(rb"^[ \t]*[A-Za-z]", parts[-1], maxsplit=1, flags=re.M)[0] if len(parts) == 2 else b""
+    lines = re.findall(rb"^[ \t]*([^\s#]+)[ \t]+([^\s#]+)[ \t]*(?:#[ \t]*(\S+))?", section, re.M)
+    mass_of = {_number(kind): _number(mass) for kind, mass, _ in lines}
+    number_of = {_number(kind): atomic_numbers.get(label.decode(errors="replace"), 0) for kind, _, label in lines}
+    kinds, which = np.unique(types, return_inverse=True)
+    if not np.array_equal(kinds, np.rint(kinds)):
+        raise MinimumError("an atom type is no whole number")
+    without = [f"{kind:.0f}" for kind in kinds if kind not in mass_of]
+    if len(parts) == 2 and without:
+        raise MinimumError(f"the section Masses has no mass of type {', '.join(without)}")
+    masses = np.array([mass_of.get(kind, 1.0) for kind in kinds])
+    numbers = np.array([number_of.get(kind, 0) for kind in kinds], np.int32)
+    if len(kinds) == 1 and masses[0] == 1 and numbers[0] == 0:
+        return None
+    return Species(types.astype(np.int32), numbers[which], masses[which])
 
 
 def _numbers(rows: list[list[bytes]]) -> Array:
@@ -157,7 +205,7 @@ def write_minimum(path: Path, minimum: Minimum) -> None:
     path : Path
         Named ``{energy}.conf``, with the energy per particle in ε.
     minimum : Minimum
-        Written bit for bit.
+        Written bit for bit, but for its species, which the format does not tell.
     """
     particles = np.zeros(len(minimum.diameters), _PARTICLE)
     particles["head"] = particles["tail"] = 32

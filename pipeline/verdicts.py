@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from glass.path import path_lengths
 from glass.two_level import two_level
 from pipeline.exact import Calculation, hbar_of, read_atoms
 from pipeline.neb_files import add_calculation, add_non_dw, add_splitting, add_unfinished, take_back_splitting
@@ -71,12 +70,11 @@ def _describe(workspace: Workspace, temperature: str, calculation: Calculation, 
     minimum = read_atoms(files[0])
     if settings.keep_paths in ("all", verdict.fidelity):
         write_path(workspace, temperature, pair, verdict.band, minimum)
-    weighted = path_lengths(verdict.band.positions, minimum.get_masses())[-1]
     how = {
         **neb_settings(settings),
         "fidelity": verdict.fidelity,
         "force": verdict.band.force,
         **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings))),
-        "mass_weighted_length": float(weighted),
+        "path_length": float(verdict.band.lengths[-1]),
     }
     add_record(workspace, temperature, pair, verdict.levels, verdict.profile, how)

@@ -7,8 +7,8 @@ from glass.soft_spheres import SoftSpheres
 
 
 def make_atoms(positions, diameters, box):
-    """Soft spheres in a periodic box with ASE's calculator."""
-    atoms = Atoms(numbers=np.ones(len(diameters)), positions=positions, cell=box, pbc=True)
+    """Soft spheres of mass 1, as ASE gives it to what is no element, in a periodic box with ASE's calculator."""
+    atoms = Atoms(numbers=np.zeros(len(diameters), int), positions=positions, cell=box, pbc=True)
     atoms.set_array("diameters", np.asarray(diameters, dtype=float))
     atoms.calc = SoftSpheres()
     return atoms

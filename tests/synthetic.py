@@ -10,26 +10,24 @@ QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0
 """Settings to train within seconds; the tests themselves run side by side."""
 
 
-def text_minimum(diameters, positions, box, order=None, images=True):
-    """LAMMPS ``write_data`` text of one minimum, atoms in the order given."""
+def text_minimum(diameters, positions, box, order=None, images=True, types=None, masses=("1 1",)):
+    """LAMMPS ``write_data`` text of one minimum, atoms in the order given; ``masses``: the lines of that section."""
+    types = [1] * len(diameters) if types is None else types
     lines = [
         "LAMMPS data file via write_data, version 17 Nov 2016, timestep = 0",
         "",
         f"{len(diameters)} atoms",
-        "1 atom types",
+        f"{max(types)} atom types",
         "",
         *(f"{-side / 2!r} {side / 2!r} {axis}lo {axis}hi" for side, axis in zip(box.tolist(), "xyz", strict=True)),
         "",
-        "Masses",
-        "",
-        "1 1",
-        "",
+        *(("Masses", "", *masses, "") if masses else ()),
         "Atoms # charge",
         "",
     ]
     for k in range(len(diameters)) if order is None else order:
         numbers = " ".join(repr(float(value)) for value in [diameters[k], *positions[k]])
-        lines.append(f"{k + 1} 1 {numbers}" + (" 0 0 0" if images else ""))
+        lines.append(f"{k + 1} {types[k]} {numbers}" + (" 0 0 0" if images else ""))
     return "\n".join([*lines, "", "Velocities", "", *(f"{k + 1} 0 0 0" for k in range(len(diameters))), ""])
 
 

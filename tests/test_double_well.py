@@ -1,5 +1,7 @@
 """Path and levels together, on a quartic double well in a bent valley: known curve, known splitting."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from oscillator_basis import HBAR, in_oscillator_basis
@@ -7,7 +9,8 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
 from glass.double_well import profile_of
-from glass.path import find_path
+from glass.mass_weighted import lengths_and_slopes
+from glass.path import Band, find_path
 from glass.tunnelling import lowest_levels
 
 HEIGHT, HALF, BEND, STIFF = 0.02, 0.2, 2.0, 400.0
@@ -22,14 +25,22 @@ def valley(positions):
     return energy, -np.array([[slope, STIFF * off, STIFF * z]])
 
 
-def splitting(images=41, tolerance=2e-4):
+def relaxed(images=41, tolerance=2e-4):
     ends = np.array([[[-HALF, BEND * HALF**2, 0]], [[HALF, BEND * HALF**2, 0]]])
     line = ends[0] + np.linspace(0, 1, images)[:, None, None] * (ends[1] - ends[0])
     path = find_path([valley] * images, line, tolerance, 2000)
     assert path.converged
     assert path.third_minimum is None
-    low, high = lowest_levels(profile_of(path, (valley, valley), HBAR), HBAR)
+    return path
+
+
+def splitting_of(path, potential, hbar, masses=None):
+    low, high = lowest_levels(profile_of(path, (potential, potential), hbar, masses), hbar)
     return high - low
+
+
+def splitting(**finer):
+    return splitting_of(relaxed(**finer), valley, HBAR)
 
 
 def exact_splitting():
@@ -57,3 +68,63 @@ def test_the_splitting_is_that_of_the_quartic_along_the_valley():
 )
 def test_finer_settings_leave_it_as_it_is(finer):
     assert splitting(**finer) == pytest.approx(splitting(), rel=0.02)
+
+
+# Masses
+def test_masses_of_one_change_no_bit():
+    path = relaxed()
+    lengths, slopes = lengths_and_slopes(path, np.ones(1))
+    np.testing.assert_array_equal(lengths, path.lengths)
+    np.testing.assert_array_equal(slopes, path.slopes)
+    assert splitting_of(path, valley, HBAR, np.ones(1)) == splitting_of(path, valley, HBAR)
+
+
+@pytest.mark.parametrize("mass", [0.25, 0.3, 4.0])
+def test_a_mass_that_all_have_is_another_unit_of_mass(mass):
+    """ħ̃ = ħ/(σ √(m ε)): m times larger is ħ̃ √m times smaller, on the same path."""
+    path = relaxed()
+    scaled = splitting_of(path, valley, HBAR / np.sqrt(mass))
+    assert splitting_of(path, valley, HBAR, np.array([mass])) == pytest.approx(scaled, rel=1e-12)
+
+
+def dumbbell(positions):
+    """The same quartic in the distance of two particles from 1 along x, which is all that holds them."""
+    apart = positions[1] - positions[0] - [1.0, 0, 0]
+    x = apart[0]
+    slope = np.array([4 * HEIGHT * ((x / HALF) ** 2 - 1) * x / HALF**2, STIFF * apart[1], STIFF * apart[2]])
+    energy = HEIGHT * ((x / HALF) ** 2 - 1) ** 2 + 0.5 * STIFF * (apart[1:] ** 2).sum()
+    return energy, np.array([slope, -slope])
+
+
+@pytest.mark.parametrize("masses", [(1.0, 1.0), (0.6, 3.0), (1.5, 0.2)])
+def test_two_particles_tunnel_with_their_reduced_mass(masses):
+    """A textbook result: of H = p₁²/2m₁ + p₂²/2m₂ + V(x₂ − x₁) the motion of x is that of one mass m₁m₂/(m₁ + m₂)."""
+    start, end = (np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF))
+    line = start + np.linspace(0, 1, 41)[:, None, None] * (end - start)
+    path = find_path([dumbbell] * 41, line, 2e-4, 2000)
+
+    def quartic(x):
+        return HEIGHT * ((x / HALF) ** 2 - 1) ** 2
+
+    hbar = HBAR * np.sqrt(sum(masses) / np.prod(masses))
+    exact = np.diff(in_oscillator_basis(quartic, hbar, np.sqrt(2 * HEIGHT) / HALF))[0]
+    assert splitting_of(path, dumbbell, HBAR, np.array(masses)) == pytest.approx(exact, rel=0.005)
+
+
+def test_slopes_are_the_derivative_of_the_energies_along_the_mass_weighted_path():
+    start, end = (np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF))
+    path = find_path([dumbbell] * 41, start + np.linspace(0, 1, 41)[:, None, None] * (end - start), 2e-4, 2000)
+    lengths, slopes = lengths_and_slopes(path, np.array([0.6, 3.0]))
+    np.testing.assert_allclose(slopes, CubicSpline(lengths, path.energies)(lengths, 1), atol=2e-3)
+
+
+def test_a_path_is_weighted_by_masses_and_without_motion_of_their_centre():
+    positions = np.random.default_rng(1).normal(size=(4, 3, 3))
+    masses = np.array([1.0, 4.0, 9.0])
+    by_hand = [0.0]
+    for one, other in pairwise(positions):
+        moved = other - one
+        moved -= (masses @ moved) / masses.sum()
+        by_hand.append(by_hand[-1] + sum(m * (step @ step) for m, step in zip(masses, moved, strict=True)) ** 0.5)
+    band = Band(positions, np.arange(4.0), np.zeros_like(positions), np.zeros(4), None, True, 0.0, 0)
+    np.testing.assert_allclose(lengths_and_slopes(band, masses)[0], by_hand)

@@ -1,7 +1,5 @@
 """double_wells.csv: what stands in each row, also of older workspaces and of results of others; files of paths."""
 
-from itertools import pairwise
-
 import ase.io
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from formulas import double_well, profile_of_formula
 from oscillator_basis import HBAR
 
 from glass.double_well import Verdict
-from glass.path import Band, path_lengths
+from glass.path import Band
 from glass.tunnelling import lowest_levels
 from glass.two_level import TwoLevel, two_level
 from MLmodel.double_wells import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
@@ -53,7 +51,7 @@ def row_of(work, pair=PAIR):
 
 
 def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
-    calculated(work, force=1e-4, mass_weighted_length=0.9)
+    calculated(work, force=1e-4, path_length=0.9)
     row = row_of(work)
     expected = {
         "quantum_splitting": SPLITTING,
@@ -61,8 +59,8 @@ def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
         "barrier": HEIGHT,
         "barrier_back": HEIGHT,
         "tunnelling_amplitude": SPLITTING,
-        "path_length": 2 * HALF,
-        "mass_weighted_length": 0.9,
+        "path_length": 0.9,
+        "mass_weighted_length": 2 * HALF,
         "level_0_in_i": 0.5,
         "level_1_in_i": 0.5,
         "images": 41,
@@ -222,14 +220,3 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
         refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
         write_verdict(work, T, refuted, settings, refining=True)
         assert not path_file(work, T, PAIR).exists()
-
-
-def test_a_path_is_weighted_by_masses():
-    positions = np.random.default_rng(1).normal(size=(4, 3, 3))
-    masses = np.array([1.0, 4.0, 9.0])
-    by_hand = [0.0]
-    for one, other in pairwise(positions):
-        squares = (m * ((b - a) @ (b - a)) for m, a, b in zip(masses, one, other, strict=True))
-        by_hand.append(by_hand[-1] + sum(squares) ** 0.5)
-    np.testing.assert_allclose(path_lengths(positions, masses), by_hand)
-    np.testing.assert_allclose(path_lengths(positions, np.ones(3)), path_lengths(positions))

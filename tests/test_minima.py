@@ -31,7 +31,7 @@ def write_binary(path, box=BOX):
 def test_ids_may_come_in_any_order(tmp_path_factory, order, images):
     path = tmp_path_factory.mktemp("minimum") / "0.2.conf.txt"
     path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, images))
-    diameters, positions, box = read_minimum(path)
+    diameters, positions, box, _ = read_minimum(path)
     np.testing.assert_array_equal(diameters, DIAMETERS)
     np.testing.assert_array_equal(positions, POSITIONS)
     np.testing.assert_allclose(box, BOX, rtol=1e-15)
@@ -40,7 +40,7 @@ def test_ids_may_come_in_any_order(tmp_path_factory, order, images):
 def test_binary_and_text_give_the_same(tmp_path):
     (tmp_path / "0.2.conf.txt").write_text(TEXT)
     write_binary(tmp_path / "0.2.conf")
-    for one, other in zip(*(read_minimum(path) for path in sorted(tmp_path.iterdir())), strict=True):
+    for one, other in zip(*(read_minimum(path)[:3] for path in sorted(tmp_path.iterdir())), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-15)
 
 
@@ -48,7 +48,7 @@ def test_a_written_minimum_is_what_a_fortran_program_writes_and_reads_back(tmp_p
     write_binary(tmp_path / "0.2.conf")
     write_minimum(tmp_path / "0.3.conf", Minimum(DIAMETERS, POSITIONS, BOX))
     assert (tmp_path / "0.3.conf").read_bytes() == (tmp_path / "0.2.conf").read_bytes()
-    for one, other in zip(read_minimum(tmp_path / "0.3.conf"), (DIAMETERS, POSITIONS, BOX), strict=True):
+    for one, other in zip(read_minimum(tmp_path / "0.3.conf")[:3], (DIAMETERS, POSITIONS, BOX), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -58,12 +58,42 @@ def test_one_box_length_means_a_cube(tmp_path):
 
 
 def test_real_minima_are_read_whole(real_minima):
-    diameters, positions, box = read_minimum(real_minima[0])
+    diameters, positions, box, _ = read_minimum(real_minima[0])
     assert positions.shape == (1500, 3)
     np.testing.assert_allclose(box, 11.447142426, rtol=1e-12)
     assert (diameters.min() > 0.7) & (diameters.max() < 1.7)
     lines = [line.split() for line in real_minima[0].read_text().split("Atoms # charge")[1].split("\n") if line.strip()]
     assert {int(one[0]): [float(x) for x in one[3:6]] for one in lines} == dict(enumerate(positions.tolist(), 1))
+
+
+TYPES = [1, 2, 2, 1, 3, 3, 1, 1, 1, 2, 2, 2]
+
+
+def with_masses(*masses, types=TYPES):
+    return synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, types=types, masses=masses)
+
+
+@pytest.mark.parametrize("order", [None, range(11, -1, -1)])
+def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
+    path = tmp_path / "0.2.conf.txt"
+    masses = ("1 28.0855 # Si", "2  1.59994e1 # O", "3 2.5 # big")
+    path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, types=TYPES, masses=masses))
+    types, numbers, masses = read_minimum(path).species
+    assert types.tolist() == TYPES
+    assert numbers.tolist() == [{1: 14, 2: 8, 3: 0}[kind] for kind in TYPES]
+    assert masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
+
+
+@pytest.mark.parametrize(("masses", "types"), [(("1 1",), None), ((), None)])
+def test_one_type_of_mass_one_is_no_species(tmp_path, masses, types):
+    (tmp_path / "0.2.conf.txt").write_text(with_masses(*masses, types=types))
+    assert read_minimum(tmp_path / "0.2.conf.txt").species is None
+
+
+def test_without_a_section_of_masses_they_are_one(tmp_path):
+    (tmp_path / "0.2.conf.txt").write_text(with_masses())
+    types, numbers, masses = read_minimum(tmp_path / "0.2.conf.txt").species
+    assert (types.tolist(), set(numbers), set(masses)) == (TYPES, {0}, {1.0})
 
 
 LAST = TEXT[: TEXT.index("Velocities")].rstrip().split("\n")[-1]
@@ -83,6 +113,10 @@ BROKEN = {
     "no atoms section": (TEXT.replace("Atoms #", "Bonds #"), "no section"),
     "no count": (TEXT.replace("12 atoms", ""), "N atoms"),
     "another style": (TEXT.replace("# charge", "# atomic"), "atom_style atomic"),
+    "a type without mass": (with_masses("1 1", "3 2"), "no mass of type 2"),
+    "a mass of zero": (with_masses("1 1", "2 0", "3 2"), "mass is not above zero"),
+    "a mass that is none": (with_masses("1 1", "2 x", "3 2"), "is not a number"),
+    "a type that is none": (TEXT.replace(LAST, LAST.replace("12 1", "12 1.5", 1)), "type is no whole number"),
     "empty": ("", "N atoms"),
 }
 
@@ -152,6 +186,7 @@ def other_minimum(seed, box=BOX, diameters=DIAMETERS):
         (other_minimum(9, box=BOX * 1.01), "another box"),
         (other_minimum(9, diameters=DIAMETERS[:-1]), "another count of particles"),
         (other_minimum(9, diameters=DIAMETERS + 1e-3), "another diameters"),
+        (with_masses("1 1", "2 1", "3 1"), "another species"),
     ],
 )
 def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd, reason):
@@ -163,6 +198,20 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd
         assert list(rejected) == [paths[-1].name]
         assert reason in rejected[paths[-1].name]
         assert len(glass.files) == 3
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (with_masses("1 2", "2 4", "3 1", types=TYPES[::-1]), "another species or order of species"),
+        (with_masses("1 2", "2 4", "3 1.5"), "another masses"),
+    ],
+)
+def test_species_and_masses_are_the_same_in_all_minima_of_a_glass(tmp_path, odd, reason):
+    usual = with_masses("1 2", "2 4", "3 1")
+    paths = minima(tmp_path, e200=usual, e202=odd, e203=usual)
+    _, rejected = load_glass(read_minima(paths), 10)
+    assert reason in rejected["0.202.conf.txt"]
 
 
 def test_a_second_file_with_the_same_label_is_left_out(tmp_path):

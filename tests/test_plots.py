@@ -159,7 +159,7 @@ def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
     one = profile()
     (ax,) = neb_plots.neb_profiles([one], TLS, "T = 0.1").figure.axes
     assert ax.get_title() == "Cnf-7\n0.261818288 – 0.2619687696\nE₁ − E₀ = 0.001 ε (TLS)"
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("path length x (σ)", "V − min V (ε)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mass-weighted path length (σ √m)", "V − min V (ε)")
     drawn = lines(ax)
     np.testing.assert_allclose(drawn["images"].get_ydata(), one.energies - 300)
     np.testing.assert_allclose(drawn["V along the path, straight on outside"].get_ydata(), one.potential - 300)
