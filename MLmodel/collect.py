@@ -70,9 +70,9 @@ def update_table(
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
         read = []
-        for some in workers.results(read_minima, jobs, in_order=True):
+        for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
             read += some
-            bar.update(len(some))
+            bar.update(len(job))
     glass, rejected = load_glass(read, settings.ij_decimals)
     if glass is None:
         print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))

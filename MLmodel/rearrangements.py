@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from glass.rearrangements import EDGES, displacement_field, find_rearrangements, most_displaced, participation
 from pipeline.keys import pair_keys
-from pipeline.minima import files_by_key
-from pipeline.minimum_files import MinimumError, read_minimum
+from pipeline.minima import places_by_key, read_place
+from pipeline.minimum_files import MinimumError
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 
@@ -64,11 +64,11 @@ def _fields(
     workspace: Workspace, temperature: str, conf: int, rows: pd.DataFrame, decimals: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Displacement fields of some pairs of one glass, shape (n_pairs, 3N), and which of them are known."""
-    files = files_by_key(workspace.glass(temperature, conf), decimals)
+    places = places_by_key(workspace.glass(temperature, conf), decimals)
     minima = {}
     for key in np.unique(rows[["low", "high"]]):
         try:
-            minima[key] = read_minimum(files[key])
+            minima[key] = read_place(places[key])
         except (KeyError, OSError, MinimumError):
             continue  # step 0 and run_neb.py say what is wrong with it
     known = np.array([low in minima and high in minima for low, high in zip(rows["low"], rows["high"], strict=True)])

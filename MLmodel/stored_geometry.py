@@ -13,7 +13,7 @@ from glass.features import geometry_columns, pair_geometry
 from MLmodel.table_record import TableRecord, read_record
 from MLmodel.tables import BATCH, open_table
 from pipeline.keys import find_keys, minimum_keys
-from pipeline.minima import Glass
+from pipeline.minima import Glass, file_of
 from pipeline.stamps import have_same_content
 
 TILE = 8
@@ -128,7 +128,7 @@ class _OldRows:
         kept = [
             k
             for k, name in enumerate(glass.files)
-            if name not in old.rejected and have_same_content(old.files.get(name), record.files[name])
+            if name not in old.rejected and have_same_content(old.files.get(file_of(name)), record.files[file_of(name)])
         ]
         self.new_index = np.array(kept, dtype=np.int64)
         self.keys = glass.keys[self.new_index]

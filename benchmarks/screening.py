@@ -79,7 +79,7 @@ def stages_of(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.Data
 def stages_of_pair(job: Job, make_calculator: Callable[..., Any]) -> dict[str, object]:
     """One row: conf, i, j; after each band its splitting in ε and the CPU seconds so far; the verdict of the last."""
     started = process_time()
-    start, end = (read_atoms(path) for path in job.files)
+    start, end = (read_atoms(place) for place in job.places)
     line = straight_line(start.positions, end.positions, start.cell.lengths(), SETTINGS.neb.images)
     potentials = [potential_of(start, make_calculator) for _ in line]
     row: dict[str, object] = dict(job.pair._asdict())

@@ -1,4 +1,4 @@
-"""From the names of a pair's minima to its exact calculation: files of the minima, calculator, verdict."""
+"""From the names of a pair's minima to its exact calculation: places of the minima, calculator, verdict."""
 
 import importlib
 import sys
@@ -16,8 +16,8 @@ from glass.double_well import Verdict, examine, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
 from pipeline.keys import Pair, minimum_names, pair_keys
-from pipeline.minima import files_by_key
-from pipeline.minimum_files import MinimumError, read_minimum
+from pipeline.minima import Place, places_by_key, read_place
+from pipeline.minimum_files import MinimumError
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import Workspace
 
@@ -30,10 +30,10 @@ _LOADED: set[str] = set()
 
 
 class Job(NamedTuple):
-    """One pair to calculate, and the files of its minima."""
+    """One pair to calculate, and where its minima stand."""
 
     pair: Pair
-    files: tuple[Path, Path]
+    places: tuple[Place, Place]
 
 
 def jobs_of(
@@ -42,17 +42,17 @@ def jobs_of(
     """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing."""
     decimals = settings.ij_decimals
     jobs, missing = [], []
-    files: dict[int, dict[int, Path]] = {}
+    places: dict[int, dict[int, Place]] = {}
     for conf, low, high in pair_keys(pairs, decimals).itertuples(index=False):
         folder = workspace.glass(temperature, conf)
-        if conf not in files:
-            files[conf] = files_by_key(folder, decimals)
+        if conf not in places:
+            places[conf] = places_by_key(folder, decimals)
         pair = Pair(conf, *minimum_names([low, high], decimals).tolist())
-        gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in files[conf]]
+        gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
         if gone:
             missing.append(f"{pair}: no minimum {gone[0]!r} in {folder}")
         else:
-            jobs.append(Job(pair, (files[conf][low], files[conf][high])))
+            jobs.append(Job(pair, (places[conf][low], places[conf][high])))
     return jobs, missing
 
 
@@ -111,7 +111,7 @@ def calculate(
     """
     started = time.process_time()
     try:
-        start, end = (read_atoms(path) for path in job.files)
+        start, end = (read_atoms(place) for place in job.places)
         check_one_glass(job, start, end)
         if settings.calculator not in _LOADED:  # to load or compile it is no cost of this pair
             potential_of(start, make_calculator)(start.positions)
@@ -151,15 +151,15 @@ def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
     return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")
 
 
-def read_atoms(path: Path) -> Atoms:
+def read_atoms(place: Place) -> Atoms:
     """A minimum as ASE Atoms with elements where known, and masses; raises MinimumError naming the file.
 
     ``arrays["diameters"]`` holds the diameters, ``arrays["types"]`` the types as they stand in the file.
     """
     try:
-        minimum = read_minimum(path)
+        minimum = read_place(place)
     except MinimumError as error:
-        raise MinimumError(f"{path.name}: {error}") from None
+        raise MinimumError(f"{place.name}: {error}") from None
     types, numbers, masses = minimum.particles
     atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=minimum.box, pbc=True)
     atoms.set_array("diameters", minimum.diameters)
@@ -177,5 +177,5 @@ def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:
         )
     )
     if not same:
-        names = " and ".join(path.name for path in job.files)
+        names = " and ".join(place.name for place in job.places)
         raise MinimumError(f"{names} differ in count of particles, diameters, species, masses or box")

@@ -1,8 +1,9 @@
 """The minima of one glass, and the checks that they must pass together."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from glass.features import largest_displacement
+from pipeline.frames import minimum_of, read_frame, read_frames
 from pipeline.keys import minimum_keys
 from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum
 
@@ -27,9 +29,9 @@ class Glass:
     Attributes
     ----------
     files : list of str, n_minima
-        The files' names.
+        The names of their places (:class:`Place`).
     energies : ndarray of shape (n_minima,)
-        Energy per particle in ε, as in the files' names.
+        Energy per particle in ε, as in the files' names or frames.
     keys : ndarray of int64, shape (n_minima,)
         The same in units of 10^-ij_decimals.
     positions : ndarray of shape (n_minima, 3, N)
@@ -50,8 +52,25 @@ class Glass:
         return int(self.positions.shape[2])
 
 
+class Place(NamedTuple):
+    """Where a minimum stands: a file, or a frame of one, counted from 0."""
+
+    path: Path
+    frame: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As in lists: ``0.2.conf``, ``many.extxyz#3``."""
+        return self.path.name if self.frame is None else f"{self.path.name}#{self.frame}"
+
+
+def file_of(name: str) -> str:
+    """Name of the file in the name of a place."""
+    return name.rpartition("#")[0] or name
+
+
 class ReadMinimum(NamedTuple):
-    """One file as it was read: a minimum and its energy per particle in ε, or the reason why there is none."""
+    """What was read at a place: a minimum and its energy per particle in ε, or the reason why there is none."""
 
     name: str
     energy: float
@@ -64,20 +83,49 @@ def minimum_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def files_by_key(folder: Path, decimals: int) -> dict[int, Path]:
-    """Files of a glass by the key of their minimum; empty where there is no such glass."""
-    files: dict[int, Path] = {}
+def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
+    """Places of a glass's minima by their keys; empty where there is no such glass."""
+    places: dict[int, Place] = {}
     for path in minimum_paths(folder) if folder.is_dir() else []:
+        for place, energy in _energies(path):
+            places.setdefault(int(minimum_keys(energy, decimals)), place)
+    return places
+
+
+def read_place(place: Place) -> Minimum:
+    """The minimum at a place; raises MinimumError where there is no usable one."""
+    return read_minimum(place.path) if place.frame is None else read_frame(place.path, place.frame)
+
+
+def _energies(path: Path) -> list[tuple[Place, float]]:
+    """Places in a file, with the energy per particle in ε that its name or its frames tell."""
+    if _holds_one(path):
         try:
-            files.setdefault(int(minimum_keys(energy_in_name(path), decimals)), path)
+            return [(Place(path), energy_in_name(path))]
         except MinimumError:
-            continue
-    return files
+            return []
+    if not path.is_file():
+        return []
+    status = path.stat()
+    energies = _frame_energies(path, status.st_size, status.st_mtime_ns)
+    return [(Place(path, frame), energy) for frame, energy in energies]
+
+
+@lru_cache
+def _frame_energies(path: Path, size: int, changed: int) -> list[tuple[int, float]]:
+    """Number and energy of the usable frames of a file as it is now, which is read once."""
+    frames = enumerate(_try_frames(path))
+    return [(frame, one.energy) for frame, one in frames if one.minimum is not None]
+
+
+def _holds_one(path: Path) -> bool:
+    """Whether a file is in a format of one minimum, named by its energy."""
+    return path.name.endswith((".conf", ".conf.txt"))
 
 
 def read_minima(paths: Sequence[Path]) -> list[ReadMinimum]:
     """Read some files of a glass, each on its own; a job for a worker."""
-    return [_try_minimum(path) for path in paths]
+    return [one for path in paths for one in ([_try_minimum(path)] if _holds_one(path) else _try_frames(path))]
 
 
 def _try_minimum(path: Path) -> ReadMinimum:
@@ -87,6 +135,24 @@ def _try_minimum(path: Path) -> ReadMinimum:
         return ReadMinimum(path.name, np.nan, None, str(error))
     except OSError as error:
         return ReadMinimum(path.name, np.nan, None, f"can't be read: {error.strerror}")
+
+
+def _try_frames(path: Path) -> Iterator[ReadMinimum]:
+    """Each frame, and what ends the file where it can't be read whole; under the file's own name if nothing can."""
+    frame = 0
+    try:
+        for atoms in read_frames(path):
+            name = Place(path, frame).name
+            try:
+                yield ReadMinimum(name, *minimum_of(atoms), "")
+            except MinimumError as error:
+                yield ReadMinimum(name, np.nan, None, str(error))
+            frame += 1
+    except MinimumError as error:
+        yield ReadMinimum(Place(path, frame or None).name, np.nan, None, str(error))
+    else:
+        if frame == 0:
+            yield ReadMinimum(path.name, np.nan, None, "no frame in it")
 
 
 def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | None, dict[str, str]]:
@@ -104,7 +170,7 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
     glass : Glass or None
         None where no file is usable.
     rejected : dict of str to str
-        File name to reason.
+        Name of the place to reason.
     """
     rejected: dict[str, str] = {}
     read: list[tuple[float, str, Minimum]] = []

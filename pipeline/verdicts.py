@@ -64,10 +64,10 @@ def write_verdict(
 
 def _describe(workspace: Workspace, temperature: str, calculation: Calculation, settings: NebSettings) -> None:
     """The path and the record of a double well."""
-    (pair, files), verdict, _ = calculation
+    (pair, places), verdict, _ = calculation
     if verdict.band is None or verdict.profile is None or verdict.levels is None:
         return
-    minimum = read_atoms(files[0])
+    minimum = read_atoms(places[0])
     if settings.keep_paths in ("all", verdict.fidelity):
         write_path(workspace, temperature, pair, verdict.band, minimum)
     how = {

@@ -15,6 +15,7 @@ from MLmodel.double_wells import FROM_PROFILE, count_tls, read_double_wells, upd
 from pipeline.exact import Calculation, Job
 from pipeline.files import append_line
 from pipeline.keys import Pair
+from pipeline.minima import Place
 from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.neb_files import add_calculation, add_splitting
 from pipeline.neb_records import add_record, record_of
@@ -211,7 +212,7 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
     minimum = atoms()
     file = work.minimum(work.glass(T, 3), "0.1")
     write_minimum(file, Minimum(minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0)))
-    job, band = Job(PAIR, (file, file)), band_of(np.random.default_rng(0))
+    job, band = Job(PAIR, (Place(file), Place(file))), band_of(np.random.default_rng(0))
     settings = Settings(neb={"keep_paths": keep})
     for fidelity in ("full", "screened"):
         found = Calculation(job, Verdict("double well", "", band, PROFILE, LEVELS, fidelity), 1.0)

@@ -1,0 +1,98 @@
+"""Minima in the formats that ASE reads, many in one file: one frame is one minimum, with its energy and species.
+
+``ase.io`` is imported where it is used, as it takes half a second and the project's own formats do without.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pipeline.minimum_files import Minimum, MinimumError, Species, checked
+
+ORTHOGONAL = 1e-8
+"""So far a cell's off-diagonal elements may be from zero, relative to the largest: formats round."""
+
+
+def format_of(path: Path) -> str:
+    """ASE's name of the format that a file's name tells; empty where there is none that ASE reads."""
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
+    try:
+        name = str(filetype(str(path.resolve()), read=False))
+    except UnknownFileTypeError:
+        return ""
+    return name if name in ioformats and ioformats[name].can_read else ""
+
+
+def read_frames(path: Path, index: str = ":") -> Iterator[Atoms]:
+    """Frames of a file in their order; ``index`` is a slice in ASE's spelling.
+
+    Raises
+    ------
+    MinimumError
+        If ASE can't read the next frame; it reads none behind it.
+    """
+    from ase.io import iread
+
+    if not path.is_file():
+        raise MinimumError("not a file that can be read")
+    name = format_of(path)
+    if not name:
+        raise MinimumError("named neither {energy}.conf nor {energy}.conf.txt, nor as a format that ASE reads")
+    frames = iread(str(path), index, format=name, do_not_split_by_at_sign=True)
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                atoms = next(frames, None)
+        except Exception as error:  # ASE's readers raise anything
+            said = " ".join(str(error).split())
+            raise MinimumError(f"not readable as {name}, nor what follows: {type(error).__name__}: {said}") from error
+        if atoms is None:
+            return
+        yield atoms
+
+
+def read_frame(path: Path, number: int) -> Minimum:
+    """One frame, counted from 0, as a minimum; raises MinimumError where it can't be used."""
+    for atoms in read_frames(path, f"{number}:{number + 1}"):
+        return minimum_of(atoms)[1]
+    raise MinimumError("there is no such frame")
+
+
+def minimum_of(atoms: Atoms) -> tuple[float, Minimum]:
+    """Energy per particle and minimum of a frame; lengths, energies and masses in the units in which they stand there.
+
+    Arrays ``diameters`` and ``types`` (or ``type``) are taken where there are any; else diameters are 1, and atomic
+    numbers are the types.
+
+    Raises
+    ------
+    MinimumError
+        If it has no energy, is not periodic, or its box is not orthogonal, or a number in it is not allowed.
+    """
+    if not len(atoms):
+        raise MinimumError("no atom in the frame")
+    if not atoms.pbc.all():
+        raise MinimumError("the frame is not periodic in all three directions")
+    cell = atoms.cell.array
+    box = np.diag(cell).copy()
+    if not np.abs(cell - np.diag(box)).max() <= ORTHOGONAL * np.abs(cell).max():
+        raise MinimumError("the box is not orthogonal")
+    energy = None if atoms.calc is None else atoms.calc.results.get("energy")
+    if energy is None or not np.isfinite(energy):
+        raise MinimumError("the frame has no energy")
+    diameters = np.asarray(atoms.arrays.get("diameters", np.ones(len(atoms))), float)
+    species = Species(_types(atoms), atoms.numbers.astype(np.int32), np.asarray(atoms.get_masses(), float))
+    return float(energy) / len(atoms), checked(Minimum(diameters, atoms.positions, box, species))
+
+
+def _types(atoms: Atoms) -> NDArray[np.int32]:
+    types = next((atoms.arrays[name] for name in ("types", "type") if name in atoms.arrays), atoms.numbers)
+    if types.dtype.kind not in "iu":
+        raise MinimumError("the types are no whole numbers")
+    return np.asarray(types, np.int32)

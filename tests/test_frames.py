@@ -1,0 +1,181 @@
+"""Minima in formats that ASE reads: what is taken from a frame, why one is left out, what is computed anew."""
+
+import os
+
+import ase.io
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from steps import done, run
+from synthetic import read_pairs
+
+from pipeline.minima import Place, load_glass, places_by_key, read_minima, read_place
+from pipeline.minimum_files import MinimumError
+
+BOX = np.array([4.0, 5.0, 6.0])
+SYMBOLS = "Cu4Zr6XPd"
+N = 12
+GLASS = "Configurations/minima/T0.1/Cnf-1"
+
+
+def frame(seed, energy=None, symbols=SYMBOLS, cell=BOX, pbc=True, **arrays):
+    """A made-up minimum; its energy per particle is 0.2 and a little more for each seed, unless given as a total."""
+    atoms = Atoms(symbols, scaled_positions=np.random.default_rng(seed).random((N, 3)), cell=cell, pbc=pbc)
+    for name, values in arrays.items():
+        atoms.set_array(name, np.asarray(values))
+    atoms.calc = SinglePointCalculator(atoms, energy=N * (0.2 + seed * 1e-4) if energy is None else energy)
+    return atoms
+
+
+def without_energy(atoms):
+    atoms.calc = None
+    return atoms
+
+
+def loaded(*paths):
+    return load_glass(read_minima(paths), 10)
+
+
+@pytest.mark.parametrize("name", ["many.extxyz", "many.xyz", "many.traj", "many.json", "many.extxyz.gz", "at@2.xyz"])
+def test_every_frame_is_a_minimum_with_its_energy_per_particle(tmp_path, name):
+    frames = [frame(seed) for seed in (3, 1, 2)]
+    ase.io.write(tmp_path / name.replace("@", "-"), frames)
+    (tmp_path / name.replace("@", "-")).rename(tmp_path / name)
+    glass, rejected = loaded(tmp_path / name)
+    assert not rejected
+    assert glass.files == [f"{name}#1", f"{name}#2", f"{name}#0"]
+    np.testing.assert_allclose(glass.energies, [0.2001, 0.2002, 0.2003], rtol=1e-12)
+    np.testing.assert_allclose(glass.positions[0].T, frames[1].positions, atol=1e-7)
+    np.testing.assert_array_equal(glass.box, BOX)
+
+
+def test_elements_masses_types_and_diameters_stand_in_a_frame(tmp_path):
+    masses, types, diameters = np.linspace(1, 2, N), np.arange(N) % 3, np.linspace(0.7, 1.6, N)
+    frames = [frame(1), frame(2, masses=masses, types=types, diameters=diameters)]
+    for path, one in zip((tmp_path / "plain.extxyz", tmp_path / "own.extxyz"), frames, strict=True):
+        ase.io.write(path, one)
+    plain, own = (read_place(Place(tmp_path / name, 0)) for name in ("plain.extxyz", "own.extxyz"))
+    for minimum in (plain, own):
+        np.testing.assert_array_equal(minimum.particles.numbers, frames[0].numbers)
+    np.testing.assert_array_equal(plain.particles.types, frames[0].numbers)
+    np.testing.assert_array_equal(plain.particles.masses, frames[0].get_masses())
+    np.testing.assert_array_equal(plain.diameters, np.ones(N))
+    np.testing.assert_array_equal(own.particles.types, types)
+    np.testing.assert_allclose(own.particles.masses, masses, atol=1e-8)
+    np.testing.assert_allclose(own.diameters, diameters, atol=1e-8)
+
+
+TILTED = [[4.0, 0, 0], [0.5, 5, 0], [0, 0, 6]]
+ODD = {
+    "without energy": (without_energy(frame(9)), "no energy"),
+    "an energy that is no number": (frame(9, energy=np.nan), "no energy"),
+    "a tilted box": (frame(9, cell=TILTED), "the box is not orthogonal"),
+    "not periodic": (frame(9, pbc=[True, True, False]), "not periodic"),
+    "other species": (frame(9, symbols="Cu5Zr5XPd"), "another species"),
+    "species in another order": (frame(9, symbols="Zr6Cu4XPd"), "another species"),
+    "other masses": (frame(9, masses=np.full(N, 2.0)), "another masses"),
+    "a mass of zero": (frame(9, masses=np.arange(N)), "mass is not above zero"),
+    "another box": (frame(9, cell=BOX + 0.1), "another box"),
+    "types that are no whole numbers": (frame(9, types=np.full(N, 0.5)), "types are no whole numbers"),
+    "the energy of another": (frame(9, energy=N * 0.2002), "the same energy to 10 decimals as many.extxyz#1"),
+    "the place of another": (frame(1, energy=N * 0.2009), "the same place as many.extxyz#0"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_frame_that_is_no_good_is_left_out_with_its_reason_and_the_others_go_on(tmp_path, name):
+    odd, reason = ODD[name]
+    for one in (frame(1), frame(2), odd, frame(3)):
+        columns = ["symbols", "positions", *sorted(set(one.arrays) - {"numbers", "positions"})]
+        ase.io.write(tmp_path / "many.extxyz", one, append=True, columns=columns)
+    glass, rejected = loaded(tmp_path / "many.extxyz")
+    assert list(rejected) == ["many.extxyz#2"]
+    assert reason in rejected["many.extxyz#2"]
+    assert glass.files == ["many.extxyz#0", "many.extxyz#1", "many.extxyz#3"]
+
+
+def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
+    path = tmp_path / "many.extxyz"
+    ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
+    path.write_text(path.read_text()[:-60])
+    glass, rejected = loaded(path)
+    assert glass.files == ["many.extxyz#0", "many.extxyz#1"]
+    assert list(rejected) == ["many.extxyz#2"]
+    assert "not readable as extxyz" in rejected["many.extxyz#2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.xyz", ""), ("a.cif", "x"), ("a.traj", "x"), ("a.dat", "x"), ("a", "x")]
+)
+def test_a_file_that_ase_can_not_read_is_left_out(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    glass, rejected = loaded(tmp_path / name)
+    assert glass is None
+    assert list(rejected) == [name]
+
+
+def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):
+    ase.io.write(tmp_path / "many.extxyz", [frame(3), without_energy(frame(4)), frame(1)])
+    (tmp_path / "0.2002.conf").touch()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "folder").mkdir()
+    places = places_by_key(tmp_path, 10)
+    assert {key: place.name for key, place in places.items()} == {
+        2001000000: "many.extxyz#2",
+        2002000000: "0.2002.conf",
+        2003000000: "many.extxyz#0",
+    }
+    np.testing.assert_allclose(read_place(places[2001000000]).positions, frame(1).positions, atol=1e-7)
+    ase.io.write(tmp_path / "many.extxyz", [frame(5), frame(1)])
+    assert places_by_key(tmp_path, 10)[2001000000].name == "many.extxyz#1"
+    with pytest.raises(MinimumError, match="no such frame"):
+        read_place(places[2001000000])
+
+
+# Step 0
+@pytest.fixture
+def workspace(tmp_path):
+    """A glass of nine minima in two files, one frame of them without energy."""
+    folder = tmp_path / GLASS
+    folder.mkdir(parents=True)
+    ase.io.write(folder / "a.extxyz", [*(frame(seed) for seed in range(5)), without_energy(frame(8))])
+    ase.io.write(folder / "b.traj", [frame(seed) for seed in (9, 6, 7)])
+    (tmp_path / "config.yaml").write_text(synthetic.QUICK)
+    return tmp_path
+
+
+def test_the_pairs_of_frames_are_those_of_all_minima_and_frames_left_out_are_listed(workspace):
+    said = done("step0_collect", workspace)
+    assert "28 pairs, 28 computed, 1 files rejected" in said
+    assert "rejected: Cnf-1/a.extxyz#5: the frame has no energy" in said
+    table = pd.read_csv(workspace / "output_ML/T0.1/step0_rejected.csv")
+    assert table.to_numpy().tolist() == [[1, "a.extxyz#5", "the frame has no energy"]]
+    pairs = read_pairs(workspace)
+    np.testing.assert_allclose(pairs["Delta_E"], N * (pairs["j"] - pairs["i"]), atol=1e-12)
+    first = pairs.iloc[0]
+    step = frame(1).positions - frame(0).positions
+    step -= BOX * np.rint(step / BOX)
+    assert first[["i", "j"]].tolist() == [0.2, 0.2001]
+    assert first["displacement_0"] == pytest.approx(np.linalg.norm(step, axis=1).max(), abs=1e-6)
+
+
+def test_only_the_frames_of_a_file_that_changed_are_computed_again(workspace):
+    done("step0_collect", workspace)
+    folder = workspace / GLASS
+    assert "28 pairs, nothing new computed" in done("step0_collect", workspace)
+    os.utime(folder / "b.traj")
+    assert "28 pairs, nothing new computed" in done("step0_collect", workspace)
+    ase.io.write(folder / "b.traj", [frame(seed) for seed in (9, 6, 7, 5)])
+    assert f"36 pairs, {36 - 10} computed" in done("step0_collect", workspace)  # 10: those within a.extxyz
+    at_once = read_pairs(workspace)
+    (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").unlink()
+    assert "36 pairs, 36 computed" in done("step0_collect", workspace)
+    pd.testing.assert_frame_equal(read_pairs(workspace), at_once, check_exact=True)
+
+
+def test_the_help_names_the_formats():
+    said = run("step0_collect", ".", "--help").stdout
+    assert all(name in said for name in (".conf.txt", ".conf", ".extxyz", ".xyz", ".traj", "ASE"))
