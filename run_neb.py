@@ -5,8 +5,8 @@ Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --
 Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done;
          calculations.csv, what each calculation came to and cost
          output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
-         rearrangement; paths/, the images of those that could be TLS; neb_paths.png, the profiles of the smallest
-         splittings; rounds.csv and rounds.png
+         rearrangement; tls_statistics.png; paths/, the images of those that could be TLS; neb_paths.png, the profiles
+         of the smallest splittings; rounds.csv and rounds.png
 
 A pair that stands in one of these files is not calculated again. Few images tell what is no TLS; only double wells with
 splittings below neb.refine_below thresholds get all images.
@@ -27,6 +27,7 @@ from MLmodel.double_wells import count_tls, read_double_wells, update_double_wel
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
 from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
@@ -229,11 +230,17 @@ def report_double_wells(command: Command, temperature: str) -> None:
         f"T = {temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
         f"{count_tls(double_wells, settings.tls_threshold)}: {work.calculated_double_wells(temperature)}"
     )
+    pictures = []
+    if len(double_wells):
+        title = f"T = {temperature}: double wells calculated"
+        statistics = tls_statistics(double_wells, settings.tls_threshold, title)
+        pictures += statistics.save(work.tls_statistics(temperature), settings.figures)
     if counted.any():
         title = f"T = {temperature}: pairs of double wells of one glass"
         picture = overlaps(counted, settings.rearrangements.overlap, title)
-        written = picture.save(work.rearrangements(temperature), settings.figures)
-        print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
+        pictures += picture.save(work.rearrangements(temperature), settings.figures)
+    if pictures:
+        print(f"T = {temperature}: pictures: {', '.join(map(str, pictures))}")
 
 
 def draw_profiles(command: Command, temperature: str) -> None:

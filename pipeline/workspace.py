@@ -163,6 +163,9 @@ class Workspace:
     def calculated_double_wells(self, temperature: str) -> Path:
         return self._output_of(temperature) / "double_wells.csv"
 
+    def tls_statistics(self, temperature: str) -> Path:
+        return self._output_of(temperature) / "tls_statistics.png"
+
     def rearrangements(self, temperature: str) -> Path:
         return self._output_of(temperature) / "rearrangements.png"
 

@@ -8,6 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.splittings import comparison, spread_evenly
 from MLmodel import neb_plots, plots
+from MLmodel.tls_plots import tls_statistics
 from pipeline.keys import Pair
 from pipeline.task import QS
 
@@ -48,6 +49,20 @@ def some_rounds(nebs, tls, **others):
     return pd.DataFrame({**rows, **ahead, **at_random, **names, **others})
 
 
+def some_double_wells():
+    """Five double wells of two glasses, three of them TLS in two rearrangements."""
+    return pd.DataFrame(
+        {
+            "conf": [1, 1, 1, 2, 2],
+            "quantum_splitting": [1e-4, 2e-4, 1e-3, 0.01, 0.02],
+            "barrier": [0.02, 0.03, 0.2, 0.01, np.nan],
+            "tunnelling_amplitude": [1e-30, 1e-4, 1e-3, np.nan, np.nan],
+            "asymmetry": [1e-3, 1e-4, 1e-2, 0.05, np.nan],
+            "rearrangement": [1, 1, 2, 1, 0],
+        }
+    )
+
+
 def every_picture(exact=EXACT, predicted=PREDICTED):
     return {
         "true_against_predicted": plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "test set")}, TLS),
@@ -56,6 +71,7 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
         "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs"),
         "rounds": neb_plots.rounds(some_rounds([30], [5]), "the rounds"),
         "overlaps": neb_plots.overlaps(np.arange(50), 0.8, "the pairs"),
+        "tls_statistics": tls_statistics(some_double_wells(), TLS, "the pairs"),
     }
 
 
@@ -98,7 +114,30 @@ def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
         np.testing.assert_allclose(curve.get_ydata(), np.arange(7) / 6)
 
 
-@pytest.mark.parametrize("name", ["true_against_predicted", "splitting_cdf", "search_efficiency", "rounds"])
+def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
+    picture = tls_statistics(some_double_wells(), TLS, "T = 0.1")
+    numbers = picture.numbers.set_index("quantity")
+    for name, count, tls in (("barrier", 4, 3), ("tunnelling_amplitude", 3, 3), ("asymmetry", 4, 3)):
+        assert numbers.loc[name, ["count", "tls"]].sum().tolist() == [count, tls]
+        values = some_double_wells()[name].dropna().clip(lower=1e-8)
+        inside = [
+            ((values >= low) & (values < high)).sum() for low, high in numbers.loc[name, ["from", "to"]].to_numpy()
+        ]
+        assert numbers.loc[name, "count"].tolist() == inside
+    assert numbers.loc["tls_of_glasses", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 0], [2, 0], [3, 1]]
+    assert numbers.loc["tls_of_rearrangements", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 1], [2, 1]]
+    assert picture.figure.axes[1].get_title() == "1 below 1e-08 ε, drawn there"
+
+
+def test_what_no_double_well_tells_is_said_in_its_panel():
+    older = some_double_wells().assign(tunnelling_amplitude=np.nan, rearrangement=0)
+    figure = tls_statistics(older, TLS, "T = 0.1").figure
+    assert texts(figure.axes[1]) == ["not known of any double well"]
+
+
+@pytest.mark.parametrize(
+    "name", ["true_against_predicted", "splitting_cdf", "search_efficiency", "rounds", "tls_statistics"]
+)
 def test_no_legend_lies_on_the_data(name):
     figure = every_picture()[name].figure
     figure.draw_without_rendering()
@@ -112,6 +151,7 @@ def test_panels_do_not_overlap():
         plots.true_against_predicted(two, TLS).figure,
         neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure,
         every_picture()["rounds"].figure,
+        every_picture()["tls_statistics"].figure,
         comparison(calculated(), TLS, "the pairs").figure,
     ):
         figure.draw_without_rendering()

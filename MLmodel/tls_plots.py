@@ -1,0 +1,96 @@
+"""Picture of what was found: barriers, amplitudes and asymmetries of the double wells, and how TLS are spread."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from MLmodel.plots import BLUE, GREEN, ORANGE, Picture, legend_below, say, styled_figure
+from MLmodel.rearrangements import REARRANGEMENT
+from pipeline.task import QS
+
+DISTRIBUTIONS = {
+    "barrier": "barrier from the lower minimum (ε)",
+    "tunnelling_amplitude": "tunnelling amplitude Δ₀ (ε)",
+    "asymmetry": "asymmetry of the minima (ε)",
+}
+"""Columns of ``double_wells.csv`` that are drawn, and their axes."""
+
+SMALLEST = 1e-8
+"""ε; smaller values are drawn here."""
+
+BINS = 6
+"""To a decade."""
+
+
+def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str) -> Picture:
+    """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement.
+
+    Parameters
+    ----------
+    double_wells : DataFrame
+        As :func:`MLmodel.double_wells.update_double_wells` gives it; what is not known (NaN) is left out.
+    threshold : float
+        In ε; below it a double well is a TLS.
+    title : str
+        Which double wells these are.
+
+    Returns
+    -------
+    Picture
+        Numbers: quantity; from, to, in ε the edges of a bin, or both the number of TLS; count, of the double wells in
+        the bin, or of the glasses or rearrangements with so many TLS; tls, those of the double wells that are TLS.
+    """
+    is_tls = double_wells[QS] < threshold
+    with styled_figure(9.6, 8.2) as figure:
+        panels = figure.subplots(2, 2).ravel()
+        numbers = [
+            _draw_distribution(ax, name, label, double_wells[name].astype(float), is_tls, threshold)
+            for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False)
+        ]
+        numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
+        figure.suptitle(title, fontsize=11)
+    table = pd.concat([part for part in numbers if part is not None], ignore_index=True)
+    return Picture(figure, table.reindex(columns=["quantity", "from", "to", "count", "tls"]).astype({"tls": "Int64"}))
+
+
+def _draw_distribution(
+    ax: Axes, name: str, label: str, values: "pd.Series[float]", is_tls: "pd.Series[bool]", threshold: float
+) -> pd.DataFrame | None:
+    known = values.notna()
+    ax.set(xlabel=label, ylabel="double wells")
+    if not known.any():
+        say(ax, "not known of any double well")
+        return None
+    drawn = values[known].clip(lower=SMALLEST)
+    low, high = int(np.floor(np.log10(drawn.min()))), int(np.floor(np.log10(drawn.max()))) + 1
+    edges = np.geomspace(10.0**low, 10.0**high, (high - low) * BINS + 1)
+    edges[0] = min(edges[0], drawn.min())  # as rounded
+    count, tls = (np.histogram(chosen, edges)[0] for chosen in (drawn, drawn[is_tls[known]]))
+    ax.stairs(count, edges, fill=True, color=BLUE, alpha=0.35, label=f"double wells: {count.sum()}")
+    ax.stairs(tls, edges, fill=True, color=ORANGE, alpha=0.9, label=f"TLS (splitting < {threshold:g} ε): {tls.sum()}")
+    ax.set(xscale="log", yscale="log", ylim=(0.7, None))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    smaller = int((values < SMALLEST).sum())
+    if smaller:
+        ax.set_title(f"{smaller} below {SMALLEST:g} ε, drawn there")
+    legend_below(ax)
+    return pd.DataFrame({"quantity": name, "from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
+
+
+def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]") -> pd.DataFrame:
+    sorted_wells = double_wells[REARRANGEMENT] > 0
+    groups = {
+        "glasses": is_tls.groupby(double_wells["conf"]).sum(),
+        "rearrangements": is_tls[sorted_wells].groupby([double_wells["conf"], double_wells[REARRANGEMENT]]).sum(),
+    }
+    numbers = []
+    for (name, found), color, shift in zip(groups.items(), (GREEN, BLUE), (-0.2, 0.2), strict=True):
+        count = np.bincount(found.astype(int), minlength=1)
+        tls = np.arange(len(count))
+        ax.bar(tls + shift, count, 0.38, color=color, label=f"{name}: {len(found)}, {(found > 0).sum()} with a TLS")
+        numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
+    ax.set(xlabel="TLS in it", ylabel="glasses, rearrangements", yscale="log", ylim=(0.7, None))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(ax)
+    return pd.concat(numbers)
