@@ -110,3 +110,17 @@ def test_reduced_hbar_is_that_of_the_paper():
     hbar = 6.62607015e-34 / (2 * np.pi) / (2.21e-10 * np.sqrt(1.02e-25 * 662 * 1.380649e-23))
     assert reduced_hbar(2.21e-10, 1.02e-25, 662) == pytest.approx(hbar, rel=1e-9)
     assert hbar == pytest.approx(HBAR, abs=5e-6)
+
+
+def test_a_wall_too_steep_for_the_spline_gives_no_level_below_the_potential():
+    """Between the places of such a wall the spline swings far below zero, and would hold the lowest level there."""
+    lengths = np.linspace(0, 1, 41)
+    energies = 0.02 * (1 - (2 * lengths - 1) ** 2) ** 2
+    distances = np.linspace(0, 0.4, 9)
+    soft = Beyond(distances, 0.16 * distances**2)
+    steep = Beyond(distances, np.array([0, 1e-3, 5e-3, 0.02, 0.1, 1, 1e2, 1e4, 2e6]))
+    slopes = np.gradient(energies, lengths)
+    slopes[[0, -1]] = 0
+    assert np.diff(lowest_levels(Profile(lengths, energies, slopes, soft, soft), 0.0156))[0] > 0
+    with pytest.raises(NotResolvedError, match="too steeply beyond an end"):
+        lowest_levels(Profile(lengths, energies, slopes, soft, steep), 0.0156)
