@@ -201,18 +201,18 @@ def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
     ------
     NotResolvedError
         If V does not confine, the splitting changes by more than ACCURACY when the grid is made twice as fine and V is
-        followed to twice the MARGIN, or the lowest level lies below all energies that were calculated, as between
-        places beyond an end where V rises too steeply for a spline.
+        followed to twice the MARGIN, or the lowest level lies below both minima, as between places beyond an end where
+        V rises too steeply for a spline.
     """
     coarse = levels_on_grid(profile, hbar, POINTS, MARGIN)
     fine = levels_on_grid(profile, hbar, 2 * POINTS, 2 * MARGIN)
     splitting, check = coarse[1] - coarse[0], fine[1] - fine[0]
     if not abs(splitting - check) <= ACCURACY * check:
         raise NotResolvedError(f"the splitting is not converged: {splitting:.6g} ε, on a finer grid {check:.6g} ε")
-    lowest = min(float(part.energies.min()) for part in (profile, profile.before, profile.after))
-    if fine[0] < lowest:
+    below = float(profile.energies.min()) - fine[0]
+    if below > 0:
         raise NotResolvedError(
-            f"the lowest level is {lowest - fine[0]:.3g} ε below V: V rises too steeply beyond an end"
+            f"the lowest level is {below:.3g} ε below both minima: V rises too steeply beyond an end"
         )
     return fine
 
