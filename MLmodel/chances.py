@@ -40,7 +40,8 @@ class Chances(NamedTuple):
         below = np.clip((np.asarray(spread) - SPREADS[0]) / (SPREADS[1] - SPREADS[0]), 0, len(SPREADS) - 1)
         row = np.broadcast_to(np.minimum(below.astype(int), len(SPREADS) - 2), places.shape)
         part, pair = below - row, np.arange(len(places))
-        return np.asarray((1 - part) * of_each[row, pair] + part * of_each[row + 1, pair])
+        between = (1 - part) * of_each[row, pair] + part * of_each[row + 1, pair]
+        return np.asarray(between.clip(0, 1))  # rounding
 
     def expected(self, splittings: Array) -> Array:
         """log₁₀ of the exact splittings to be expected where these, in ε, are predicted."""
