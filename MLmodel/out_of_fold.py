@@ -34,6 +34,7 @@ _TREES: dict[str, Any] = {
     "force_row_wise": True,
     "seed": 0,
     "verbosity": -1,
+    "num_threads": 1,  # more wait for each other, longer than they work on 10⁴ pairs, and on a busy machine much longer
 }
 
 
@@ -61,7 +62,7 @@ def kept_out(pairs: pd.DataFrame, task: Task) -> str:
     return f"{'glasses' if by_glass(pairs, task) else 'pairs'} kept out, in folds (quick models)"
 
 
-def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task, cores: int) -> OutOfFold:
+def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task) -> OutOfFold:
     """Predict each pair in folds of whole glasses.
 
     Where these can't be kept out (:func:`by_glass`), the folds are of pairs.
@@ -74,22 +75,20 @@ def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task, cores: int
         The columns to learn from.
     task : Task
         What to predict.
-    cores : int
-        How many to use; the result does not depend on it.
     """
     trees, smooth = np.empty(len(pairs)), np.empty(len(pairs))
     for train, test in _glass_folds(pairs, task) if by_glass(pairs, task) else _pair_folds(pairs, task):
         for predicted, learn in ((trees, quick_trees), (smooth, quick_smooth)):
-            predicted[test] = learn(pairs.iloc[train], features, task, cores)(pairs.iloc[test])
+            predicted[test] = learn(pairs.iloc[train], features, task)(pairs.iloc[test])
     both, target = (trees + smooth) / 2, _target(pairs, task)
     with_smooth = _error(both, target, task) <= _error(trees, target, task)
     predicted = both if with_smooth else trees
     return OutOfFold(predicted if task == CLASSIFIER else 10.0**predicted, with_smooth)
 
 
-def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task, cores: int) -> Callable[[pd.DataFrame], Array]:
+def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
     """Learn boosted trees; what they predict of pairs, a probability or log₁₀ of the splitting in ε."""
-    settings = {**_TREES, "objective": "binary" if task == CLASSIFIER else "l2", "num_threads": cores}
+    settings = {**_TREES, "objective": "binary" if task == CLASSIFIER else "l2"}
     # From 400 pairs on 200 trees of leaves of 20; on fewer these would say nothing, or be far too sure.
     leaf, rounds = np.clip(len(pairs) // 10, 2, 20), np.clip(len(pairs) // 2, 50, 200)
     data = lightgbm.Dataset(pairs[features].astype(np.float64), _target(pairs, task))
@@ -97,7 +96,7 @@ def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task, cores: int
     return lambda asked: np.asarray(model.predict(asked[features].astype(np.float64)))
 
 
-def quick_smooth(pairs: pd.DataFrame, features: list[str], task: Task, _: int) -> Callable[[pd.DataFrame], Array]:
+def quick_smooth(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
     """The same with the smooth model."""
     model = learn_smooth(pairs[features], _target(pairs, task), task)
     return lambda asked: model.predict(asked[features])

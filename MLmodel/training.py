@@ -91,7 +91,7 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     _check_enough(parts["train"], task, folder, FEWEST_TO_TRAIN, remedy)
     if (parts["train"][labelled.features].nunique() < 2).all():
         raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
-    unseen = out_of_fold(pairs, labelled.features, task, settings.cores)
+    unseen = out_of_fold(pairs, labelled.features, task)
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))

@@ -79,15 +79,15 @@ def published(train: pd.DataFrame, test: pd.DataFrame, features: list[str], neig
 
 def trees(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:
     """Trees, all pairs alike."""
-    chance = quick_trees(train, features, CLASSIFIER, 1)(test)
-    return chance, 10 ** quick_trees(train[train[DW] == 1], features, PREDICTOR, 1)(test)
+    chance = quick_trees(train, features, CLASSIFIER)(test)
+    return chance, 10 ** quick_trees(train[train[DW] == 1], features, PREDICTOR)(test)
 
 
 def both(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:
     """The mean of trees and smooth model."""
     chance, splitting = trees(train, test, features)
-    other = quick_smooth(train, features, CLASSIFIER, 1)(test)
-    logarithm = quick_smooth(train[train[DW] == 1], features, PREDICTOR, 1)(test)
+    other = quick_smooth(train, features, CLASSIFIER)(test)
+    logarithm = quick_smooth(train[train[DW] == 1], features, PREDICTOR)(test)
     return (chance + other) / 2, 10 ** ((np.log10(splitting) + logarithm) / 2)
 
 
@@ -234,7 +234,7 @@ def play(table: pd.DataFrame, features: list[str], kept_out: list[int]) -> list[
     is_out = table["conf"].isin(kept_out)
     train, test = table[~is_out].reset_index(drop=True), table[is_out].reset_index(drop=True)
     wells = train[train[DW] == 1].reset_index(drop=True)
-    unseen = out_of_fold(wells, features, PREDICTOR, 1).predicted
+    unseen = out_of_fold(wells, features, PREDICTOR).predicted
     chances = tls_chances(wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)
     first: dict[Any, Models] = {}
     played = []

@@ -96,7 +96,7 @@ def our_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Ar
 
 def trained(pairs: pd.DataFrame, task: Task, features: list[str], asked: pd.DataFrame) -> tuple[Array, Array]:
     """What a model of steps 1 or 3 predicts, and the out-of-fold predictions for the pairs it was trained on."""
-    unseen = out_of_fold(pairs, features, task, SETTINGS.cores)
+    unseen = out_of_fold(pairs, features, task)
     limits = SETTINGS.classifier if task == CLASSIFIER else SETTINGS.predictor
     with tempfile.TemporaryDirectory() as folder:
         fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, folder, unseen.with_smooth)
