@@ -8,7 +8,7 @@ Stops at once if nothing is new since the last training.
 
 from MLmodel.judging import few_labels
 from MLmodel.labels import gather
-from MLmodel.metrics import classifier_metrics, format_metrics
+from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import unseen_predictions
 from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
@@ -42,7 +42,8 @@ def train_one(command: Command, temperature: str) -> None:
         print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
         if by_glass(known.table, CLASSIFIER):
             print(f"  what to expect of a new glass: {kept_out(known.table, CLASSIFIER)}")
-            print(format_metrics(classifier_metrics(*unseen_predictions(work, card))))
+            is_dw, chance = unseen_predictions(work, card)
+            print(format_metrics(classifier_metrics(is_dw, chance) | chance_metrics(chance, is_dw, "double wells")))
         for line in few_labels(known.table[DW], CLASSIFIER, settings):
             print(line)
 
