@@ -147,10 +147,10 @@ def _finished(
         waiting = np.memmap(spool, np.float64, "r+", shape=(total, len(columns)))[start : start + BATCH]
         rows = pd.DataFrame(waiting, columns=columns, copy=True)
         new = ~among(pair_keys(rows, decimals), answered)
-        splitting, chance, spread = correction.correct(rows[new])
-        rows.loc[new, [QS, PROBABILITY]] = np.column_stack([splitting, chance])
-        rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy())
-        rows.loc[new, TLS_PROBABILITY] = chance * chances(splitting, spread)
+        corrected, spread = correction.correct(rows[new]), np.ones(len(rows))
+        rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
+        spread[new] = corrected.spread
+        rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), spread)
         waiting[:] = rows
         splittings[start : start + BATCH], tls[start : start + BATCH] = rows[QS], rows[TLS_PROBABILITY]
     return splittings, tls

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.example import EXAMPLE, ROOT, T, answers_of, copy_with_tables
+from benchmarks.unseen_glasses import labelled
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.labels import join_to_tables
 from MLmodel.local_glass import LocalCorrection
@@ -186,9 +187,7 @@ def count_tls(pairs: pd.DataFrame) -> int:
 
 def rows_of_example(splits: int) -> tuple[pd.DataFrame, list[list[int]]]:
     """The rows that ship, and sets of 14 glasses of them."""
-    work = Workspace(EXAMPLE)
-    wells = pd.read_feather(work.pretraining(PREDICTOR, T))[[*PAIR_COLUMNS, QS]]
-    table = pd.read_feather(work.pretraining(CLASSIFIER, T)).merge(wells, how="left", on=PAIR_COLUMNS)
+    table, _ = labelled(Workspace(EXAMPLE))
     return table, list(drawn_glasses(table, 14, 12, 10**6, splits))
 
 

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from glass.features import largest_displacement
 from pipeline.frames import minimum_of, read_frame, read_frames
 from pipeline.keys import minimum_keys
-from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum
+from pipeline.minimum_files import OF_ONE, Minimum, MinimumError, energy_in_name, read_minimum
 
 REPEATED = 1e-10
 """σ; a minimum is a repetition of another if no particle is displaced by as much."""
@@ -99,7 +99,7 @@ def read_place(place: Place) -> Minimum:
 
 def _energies(path: Path) -> list[tuple[Place, float]]:
     """Places in a file, with the energy per particle in ε that its name or its frames tell."""
-    if _holds_one(path):
+    if path.name.endswith(OF_ONE):
         try:
             return [(Place(path), energy_in_name(path))]
         except MinimumError:
@@ -118,14 +118,11 @@ def _frame_energies(path: Path, size: int, changed: int) -> list[tuple[int, floa
     return [(frame, one.energy) for frame, one in frames if one.minimum is not None]
 
 
-def _holds_one(path: Path) -> bool:
-    """Whether a file is in a format of one minimum, named by its energy."""
-    return path.name.endswith((".conf", ".conf.txt"))
-
-
 def read_minima(paths: Sequence[Path]) -> list[ReadMinimum]:
     """Read some files of a glass, each on its own; a job for a worker."""
-    return [one for path in paths for one in ([_try_minimum(path)] if _holds_one(path) else _try_frames(path))]
+    return [
+        one for path in paths for one in ([_try_minimum(path)] if path.name.endswith(OF_ONE) else _try_frames(path))
+    ]
 
 
 def _try_minimum(path: Path) -> ReadMinimum:

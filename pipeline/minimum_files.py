@@ -16,6 +16,10 @@ from pipeline.files import atomic_write
 Array = NDArray[np.float64]
 
 
+OF_ONE = (".conf", ".conf.txt")
+"""How files in the formats of one minimum are named, after its energy."""
+
+
 class MinimumError(Exception):
     """Why one file can't be used."""
 
@@ -55,7 +59,7 @@ def energy_in_name(path: Path) -> float:
     MinimumError
         If the name is no finite number, or does not end in ``.conf`` or ``.conf.txt``.
     """
-    if not path.name.endswith((".conf", ".conf.txt")):
+    if not path.name.endswith(OF_ONE):
         raise MinimumError("not named {energy}.conf or {energy}.conf.txt")
     text = path.name.removesuffix(".txt").removesuffix(".conf")
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is None or not np.isfinite(float(text)):
