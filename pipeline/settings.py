@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError
+from pipeline.units import UNITS, Units
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]
@@ -70,6 +71,7 @@ class RearrangementSettings(_Section):
 class Settings(_Section):
     """All settings; units and meaning stand beside each key in config.yaml."""
 
+    units: Literal["reduced"] = "reduced"
     ij_decimals: Annotated[int, Field(ge=1, le=12)] = 10
     particles: Annotated[int, Field(ge=1, le=64)] = 3
     pairs: PairSettings = PairSettings()
@@ -90,6 +92,11 @@ class Settings(_Section):
     @classmethod
     def _empty_section(cls, section: Any) -> Any:
         return {} if section is None else section
+
+    @property
+    def unit(self) -> Units:
+        """Symbols of the units."""
+        return UNITS[self.units]
 
     @property
     def cores(self) -> int:
