@@ -1,9 +1,10 @@
-"""Worker processes: results as they come, a count of their steps, and a word when one is killed."""
+"""Worker processes: results as they come, a count of their steps, and what becomes of a job whose worker dies or hangs."""
 
 import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from steps import ROOT
@@ -17,8 +18,26 @@ def square(number):
     return number**2
 
 
-def end(_):
-    os.kill(os.getpid(), signal.SIGKILL)
+def end(folder, deaths, job):
+    """Die, unless so many have died already."""
+    if len(list(folder.iterdir())) < deaths:
+        (folder / str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return job
+
+
+def hang_at_3(job):
+    if job == 3:
+        signal.pause()
+    return job
+
+
+def divide(job):
+    return 1 / job
+
+
+def generator(_):
+    return (number for number in ())
 
 
 def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted():
@@ -29,9 +48,51 @@ def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted(
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_a_worker_that_is_killed_ends_the_work_with_a_word_instead_of_waiting_for_ever(in_order):
-    with worker_pool(2) as workers, pytest.raises(UserError, match="a worker process was killed"):
-        list(workers.results(end, range(3), in_order))
+def test_a_job_whose_workers_die_is_tried_three_times_and_then_named(tmp_path, in_order):
+    with worker_pool(2) as workers, pytest.raises(UserError, match=r"3 worker processes died of it: SIGKILL"):
+        list(workers.results(partial(end, tmp_path, 99), range(3), in_order))
+    assert len(list(tmp_path.iterdir())) >= 3
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_work_goes_on_when_workers_die(tmp_path, in_order):
+    with worker_pool(2) as workers:
+        found = list(workers.results(partial(end, tmp_path, 2), range(8), in_order))
+    assert (found if in_order else sorted(found)) == list(range(8))
+
+
+def test_what_is_given_up_is_told_of_in_place_of_its_result_and_the_rest_goes_on():
+    with worker_pool(2) as workers:
+        given_up = partial(workers.results, hang_at_3, range(6), time_limit=0.5, lost=lambda job, reason: (job, reason))
+        assert list(given_up(in_order=True)) == [0, 1, 2, (3, "it took longer than 0.5 s"), 4, 5]
+        assert sorted(workers.results(square, range(6))) == [0, 1, 4, 9, 16, 25]
+
+
+def test_jobs_are_taken_no_faster_than_results_are():
+    taken = 0
+
+    def jobs():
+        nonlocal taken
+        for taken in range(1000):
+            yield taken
+
+    with worker_pool(2) as workers:
+        for number, _ in enumerate(workers.results(square, jobs(), in_order=True)):
+            assert taken <= number + 2 * 5 + 1
+
+
+def test_what_was_not_waited_for_does_not_turn_up_later():
+    with worker_pool(2) as workers:
+        next(workers.results(square, range(100, 120)))
+        assert sorted(workers.results(square, range(5))) == [0, 1, 4, 9, 16]
+
+
+def test_an_error_is_raised_where_results_are_waited_for_and_a_result_that_cannot_be_sent_is_one():
+    with worker_pool(1) as workers:
+        with pytest.raises(ZeroDivisionError):
+            list(workers.results(divide, [1, 0]))
+        with pytest.raises(RuntimeError, match="can't be sent"):
+            list(workers.results(generator, [0]))
 
 
 SPAWNED = """
