@@ -8,8 +8,9 @@ Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.cs
          rearrangement; tls_statistics.png; paths/, the images of those that could be TLS; neb_paths.png, the profiles
          of the smallest splittings; rounds.csv and rounds.png
 
-A pair that stands in one of these files is not calculated again. Few images tell what is no TLS; only double wells with
-splittings below neb.refine_below thresholds get all images.
+A pair that stands in one of these files is not calculated again, but with --refine or --retry. A run whose first pairs
+are all unfinished for one cause (a calculator that fails, a unit that is off, minima that are none) stops and names it.
+Few images tell what is no TLS; only double wells with splittings below neb.refine_below thresholds get all images.
 """
 
 import argparse
@@ -23,17 +24,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from MLmodel.double_wells import count_tls, read_double_wells, update_double_wells
+from MLmodel.double_wells import count_tls, update_double_wells
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
-from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
+from MLmodel.pairs_to_calculate import pairs_to_calculate
 from MLmodel.rounds import does_it_pay, update_rounds
 from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
-from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
-from pipeline.keys import Pair, among, no_pairs, pair_keys
-from pipeline.neb_files import keys_with_result, read_pair_list
+from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
+from pipeline.keys import Pair
 from pipeline.neb_records import changed_settings, profile_of_record, read_records, two_level_of_record
+from pipeline.one_cause import OneCause
 from pipeline.progress import progress
 from pipeline.verdicts import neb_settings, write_verdict
 from pipeline.workers import Workers, worker_pool
@@ -65,8 +66,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         help=f"every pair that could be a double well: those of the list, and all with nearest_between ≥ {COULD_BE}",
     )
     source.add_argument(
-        "--refine", type=int, metavar="N", help="the N smallest splittings that were only screened, with all images"
+        "--refine",
+        type=int,
+        metavar="N",
+        help="the N smallest splittings that were only screened, or have fewer images or larger forces than the "
+        "settings ask for; from their stored paths",
     )
+    source.add_argument("--retry", action="store_true", help="the pairs of unfinished.csv again")
     source.add_argument(
         "--explore", type=int, metavar="N", help="N pairs chosen by where they lie, to begin without any label"
     )
@@ -82,7 +88,7 @@ def main(command: Command) -> None:
         number = getattr(given, name)
         if number is not None and number < least:
             raise UserError(f"--{name} {number} is not allowed: it is a whole number, {least} or more")
-    from_minima = given.pairs or given.explore or given.refine or given.all is not None
+    from_minima = given.pairs or given.explore or given.refine or given.retry or given.all is not None
     has_input = work.has_glasses if from_minima else (lambda T: work.predicted(T, "newpairs").exists())
     temperatures = command.temperatures(
         has_input, "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label"
@@ -100,15 +106,16 @@ def what_next(kinds: Counter[str]) -> str:
     if kinds["double well"] or kinds["non-DW"]:
         return "steps 1 to 4, which learn from these results; begin with step1_train_dw.py"
     if kinds["unfinished"]:
-        return "no pair got a result: fix what unfinished.csv says, delete its lines and run run_neb.py again"
+        return "no pair got a result: mend what unfinished.csv says, then run_neb.py --retry"
     return "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
 
 
 def calculate_one(command: Command, temperature: str, make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
     work = command.workspace
-    pairs, source = pairs_to_calculate(command, temperature)
-    jobs, without_minima = jobs_of(work, temperature, pairs, command.settings)
+    pairs, source = pairs_to_calculate(work, temperature, command.settings, command.options)
+    from_paths = command.options.refine is not None
+    jobs, without_minima = jobs_of(work, temperature, pairs, command.settings, from_paths)
     for line in without_minima:
         print(f"T = {temperature}: passed over: {line}")
     if len(without_minima) == len(pairs) > 0:
@@ -130,50 +137,6 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
     return kinds
 
 
-def pairs_to_calculate(command: Command, temperature: str) -> tuple[pd.DataFrame, str]:
-    """Those of the pairs asked for that have no result, each once; and in words where they come from."""
-    work, given, settings = command.workspace, command.options, command.settings
-    decimals = settings.ij_decimals
-    if given.refine:
-        screened = read_double_wells(work, temperature)
-        screened = screened[screened["fidelity"] == "screened"].head(given.refine)
-        return screened, f"{work.calculated_double_wells(temperature)}, screened until now"
-    known = keys_with_result(work, temperature, decimals)
-    path = given.pairs or work.predicted(temperature, "newpairs")
-    if given.explore or given.all is not None:
-        return pairs_of_tables(command, temperature, known, path)
-    if not path.exists():
-        raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
-    pairs = read_pair_list(path)
-    keys = pair_keys(pairs, decimals)
-    itself = keys["low"] == keys["high"]
-    if itself.any():
-        raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
-    left = ~keys.duplicated().to_numpy() & ~among(keys, known)
-    if given.pairs:
-        return pairs[left], str(path)
-    random = given.top // 10 if given.random is None else given.random
-    picked = top_and_random(pairs[left], given.top, random, (settings.seed, len(known)))  # another draw each round
-    drawn = len(picked) - given.top
-    return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
-
-
-def pairs_of_tables(command: Command, temperature: str, known: pd.DataFrame, listed: Path) -> tuple[pd.DataFrame, str]:
-    """The pairs of --explore or --all, and in words where they come from."""
-    work, given, settings = command.workspace, command.options, command.settings
-    decimals, ceilings = settings.ij_decimals, settings.classify
-    tables = work.pair_tables(temperature)
-    if not tables:
-        raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
-    if given.explore:
-        seed = (settings.seed, len(known))
-        picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
-        return picked, f"{work.pairs(temperature)}, chosen by where they lie"
-    from_list = read_pair_list(listed) if listed.exists() else no_pairs()
-    picked = all_candidates(tables, ceilings, known, given.all, from_list, decimals)
-    return picked, f"{work.pairs(temperature)}, all with nearest_between ≥ {given.all:g} or on the list"
-
-
 def report_changed_settings(command: Command, temperature: str) -> None:
     """Say so before results of other settings are mixed with those that are there."""
     now = neb_settings(command.settings.neb)
@@ -192,19 +155,29 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
     function = partial(
         calculate, settings=settings.neb, make_calculator=make_calculator, refine_below=float(refine_below)
     )
-    refining = command.options.refine is not None
-    written = partial(write_verdict, command.workspace, temperature, settings=settings, refining=refining)
+    refining, retrying = command.options.refine is not None, command.options.retry
+    written = partial(
+        write_verdict, command.workspace, temperature, settings=settings, refining=refining, retrying=retrying
+    )
+    one_cause = OneCause(settings.neb)
     cores = min(settings.cores, len(jobs))
     bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
+
+    def write(results: list[Calculation]) -> None:
+        for one in results:
+            bar.write(f"  {one.job.pair}: {written(one)}")
+            kinds[one.verdict.kind] += 1
+            bar.update()
 
     def run(workers: Workers, some: list[Job]) -> float:
         """CPU seconds taken."""
         seconds = 0.0
-        for one in workers.results(function, some):
-            bar.write(f"  {one.job.pair}: {written(one)}")
-            kinds[one.verdict.kind] += 1
-            seconds += one.cpu_seconds
-            bar.update()
+        try:
+            for one in workers.results(function, some, time_limit=settings.neb.time_limit, lost=given_up):
+                write(one_cause.released(one))
+                seconds += one.cpu_seconds
+        finally:
+            write(one_cause.rest())
         return seconds
 
     with bar, worker_pool(cores) as workers:

@@ -1,8 +1,9 @@
 """The exact calculation for one pair of minima: path, levels and verdict, from any ASE calculator."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from glass.mass_weighted import lengths_and_slopes, mass_weighted
 from glass.minimise import Potential
-from glass.path import END_POINT_DISTANCE, Band, refined_paths, straight_line
+from glass.path import END_POINT_DISTANCE, Band, continued_path, refined_paths, straight_line
 from glass.tunnelling import (
     BEYOND,
     REACH,
@@ -23,6 +24,25 @@ from glass.tunnelling import (
 )
 
 Array = NDArray[np.float64]
+
+
+ENERGY_MISMATCH = 1e-3
+"""ε; the total energy difference may be so far from what it should be."""
+
+
+class CalculatorFailedError(Exception):
+    """A calculator raised an error, or returned what is no finite energy or force."""
+
+
+class EndPoints(NamedTuple):
+    """Both minima of a pair by the calculator."""
+
+    energies: Array
+    """Total, in ε; shape (2,)."""
+    forces: Array
+    """The largest on a particle, in ε/σ; shape (2,)."""
+    difference: float | None
+    """What the second energy should be above the first, in ε."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,11 @@ class Verdict:
         Its two lowest levels in ε.
     fidelity : {"", "screened", "full"}
         Of a double well: screened by a coarse band, or calculated with all images.
+    cause : {"", "calculator", "minimum", "energies"}
+        Of an unfinished pair, where it may be that of many: the calculator failed, an end point is no minimum, or the
+        energies are not those of the minima.
+    ends : EndPoints or None
+        None where they could not be calculated.
     """
 
     kind: Literal["double well", "non-DW", "unfinished"]
@@ -51,6 +76,8 @@ class Verdict:
     profile: Profile | None = None
     levels: tuple[float, float] | None = None
     fidelity: Literal["", "screened", "full"] = ""
+    cause: Literal["", "calculator", "minimum", "energies"] = ""
+    ends: EndPoints | None = None
 
 
 def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Potential:
@@ -65,19 +92,41 @@ def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Poten
         Copied.
     make_calculator : callable
         Gets the Atoms and returns an ASE calculator.
+
+    Raises
+    ------
+    CalculatorFailedError
+        If the calculator can't be made; the potential raises it too.
     """
     atoms = atoms.copy()
-    calculator = make_calculator(atoms)
+    with failures_named():
+        calculator = make_calculator(atoms)
     changes = all_changes
 
     def potential(positions: Array) -> tuple[float, Array]:
         nonlocal changes
         atoms.positions = positions
-        calculator.calculate(atoms, ["energy", "forces"], changes)
+        with failures_named():
+            calculator.calculate(atoms, ["energy", "forces"], changes)
+            energy, forces = float(calculator.results["energy"]), np.asarray(calculator.results["forces"], float)
         changes = ["positions"]
-        return float(calculator.results["energy"]), np.asarray(calculator.results["forces"])
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            raise CalculatorFailedError("the calculator returned an energy or a force that is not finite")
+        if forces.shape != positions.shape:
+            raise CalculatorFailedError(f"the calculator returned forces of shape {forces.shape}")
+        return energy, forces
 
     return potential
+
+
+@contextmanager
+def failures_named() -> Iterator[None]:
+    """Whatever a calculator raises becomes a CalculatorFailedError that says so."""
+    try:
+        yield
+    except Exception as error:  # other people's code raises anything
+        said = " ".join(str(error).split())
+        raise CalculatorFailedError(f"the calculator failed: {type(error).__name__}: {said}") from error
 
 
 def examine(
@@ -90,10 +139,13 @@ def examine(
     max_steps: int,
     hbar: float,
     refine_below: float = np.inf,
+    energy_difference: float | None = None,
+    shared: bool = False,
+    known_path: Array | None = None,
 ) -> Verdict:
     """Tell whether two minima are a double well, and which are its two lowest levels.
 
-    The path is relaxed with few images first (:func:`glass.path.refined_paths`).
+    The path is relaxed with few images first (:func:`glass.path.refined_paths`), unless one is known.
 
     Parameters
     ----------
@@ -111,24 +163,66 @@ def examine(
         ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
     refine_below : float, default infinite
         ε; a double well whose splitting with few images is larger is not refined.
+    energy_difference : float, optional
+        ε; what V(end) − V(start) should be.
+    shared : bool, default False
+        One calculator serves all images, instead of each having its own.
+    known_path : ndarray of shape (n_images, N, 3), optional
+        A path between these minima, in σ, to begin with instead of the straight line.
     """
     line = straight_line(start.positions, end.positions, start.cell.lengths(), images)
     if np.linalg.norm(line[-1] - line[0]) < END_POINT_DISTANCE:
         return Verdict(
             "unfinished", f"the two minima are less than {END_POINT_DISTANCE} σ apart: they are the same minimum"
         )
-    potentials = [potential_of(start, make_calculator) for _ in line]
-    for end_point, potential, place in (("first", potentials[0], line[0]), ("second", potentials[-1], line[-1])):
-        force = np.linalg.norm(potential(place)[1], axis=1).max()
+    try:
+        potentials = (
+            [potential_of(start, make_calculator)] * images
+            if shared
+            else [potential_of(start, make_calculator) for _ in line]
+        )
+        ends, wrong = check_end_points((potentials[0], potentials[-1]), line, tolerance, energy_difference)
+        if wrong is not None:
+            return wrong
+        if known_path is None:
+            bands = refined_paths(potentials, line, tolerance, max_steps)
+        else:
+            bands = iter([continued_path(potentials, known_path, tolerance, max_steps)])
+        for band in bands:
+            full = len(band.positions) == images
+            verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full, start.get_masses())
+            if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
+                break
+    except CalculatorFailedError as error:
+        return Verdict("unfinished", str(error), cause="calculator")
+    return replace(verdict, ends=ends)
+
+
+def check_end_points(
+    potentials: tuple[Potential, Potential], line: Array, tolerance: float, energy_difference: float | None
+) -> tuple[EndPoints, Verdict | None]:
+    """Both end points, and the verdict if one is no minimum or their energies differ by what they should not.
+
+    Parameters
+    ----------
+    potentials : tuple of callable
+        Of the first and the last image.
+    line : ndarray of shape (n_images, N, 3)
+        In σ.
+    tolerance, energy_difference
+        As in :func:`examine`.
+    """
+    (low, pull), (high, back) = potentials[0](line[0]), potentials[1](line[-1])
+    forces = np.array([np.linalg.norm(one, axis=1).max() for one in (pull, back)])
+    ends = EndPoints(np.array([low, high]), forces, energy_difference)
+    for which, force in zip(("first", "second"), ends.forces, strict=True):
         if not force <= tolerance:
-            reason = f"the {end_point} is no minimum: force {force:.2g} ε/σ on a particle; relax it"
-            return Verdict("unfinished", reason)
-    for band in refined_paths(potentials, line, tolerance, max_steps):
-        full = len(band.positions) == images
-        verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full, start.get_masses())
-        if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
-            break
-    return verdict
+            reason = f"the {which} is no minimum: force {force:.2g} ε/σ on a particle; relax_minima.py relaxes it"
+            return ends, Verdict("unfinished", reason, cause="minimum", ends=ends)
+    if energy_difference is not None and not abs(high - low - energy_difference) <= ENERGY_MISMATCH:
+        reason = f"the energies differ by {high - low:.6g} ε, by the minima's names or frames {energy_difference:.6g} ε"
+        return ends, Verdict("unfinished", reason, cause="energies", ends=ends)
+    return ends, None
 
 
 def verdict_of(

@@ -160,6 +160,22 @@ def refined_paths(
         positions = band.positions
 
 
+def continued_path(potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int) -> Band:
+    """Relax a band that begins with a path known before, whatever number of images that has.
+
+    Parameters
+    ----------
+    potentials : sequence of callable, n_images
+        As of :func:`find_path`.
+    positions : ndarray of shape (n_known, N, 3)
+        The known path in σ, unwrapped.
+    tolerance, max_steps
+        As of :func:`find_path`.
+    """
+    elastic = ElasticBand(potentials, _redistributed(positions, len(potentials)))
+    return _relax_band(elastic, tolerance, max_steps, early=True)
+
+
 def image_places(images: int) -> Array:
     """Where along the path the images stand, from 0 to 1; shape (images,)."""
     even = np.linspace(0, 1, images)

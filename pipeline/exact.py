@@ -10,23 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from ase import Atoms
-from ase.calculators.calculator import CalculatorError
 
-from glass.double_well import Verdict, examine, potential_of
+from glass.double_well import CalculatorFailedError, Verdict, examine, failures_named, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
 from pipeline.keys import Pair, minimum_names, pair_keys
 from pipeline.minima import Place, places_by_key, read_place
 from pipeline.minimum_files import MinimumError
+from pipeline.path_files import path_file, read_path
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import Workspace
 
-ENERGY_MISMATCH = 1e-3
-"""ε; the total energy difference may be so far from that in the files' names."""
-
-
-_LOADED: set[str] = set()
-"""Calculators that this process has called."""
+_LOADED: dict[tuple[str, bool], Any] = {}
+"""Calculators that this process has called, by name and whether they are shared; those that are not are not kept."""
 
 
 class Job(NamedTuple):
@@ -34,12 +30,17 @@ class Job(NamedTuple):
 
     pair: Pair
     places: tuple[Place, Place]
+    known_path: Path | None = None
+    """Images of an earlier calculation to begin with."""
 
 
 def jobs_of(
-    workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings
+    workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings, from_paths: bool = False
 ) -> tuple[list[Job], list[str]]:
-    """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing."""
+    """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing.
+
+    With ``from_paths``, also the images that an earlier calculation left.
+    """
     decimals = settings.ij_decimals
     jobs, missing = [], []
     places: dict[int, dict[int, Place]] = {}
@@ -52,7 +53,9 @@ def jobs_of(
         if gone:
             missing.append(f"{pair}: no minimum {gone[0]!r} in {folder}")
         else:
-            jobs.append(Job(pair, (places[conf][low], places[conf][high])))
+            path = path_file(workspace, temperature, pair)
+            known = path if from_paths and path.exists() else None
+            jobs.append(Job(pair, (places[conf][low], places[conf][high]), known))
     return jobs, missing
 
 
@@ -70,8 +73,8 @@ def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
     try:
         found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
         problem = "" if callable(found) else f"{function} is no function"
-    except (ImportError, AttributeError, SyntaxError) as error:
-        problem = str(error)
+    except (Exception, SystemExit) as error:  # a user's module raises anything
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if problem:
         raise UserError(
             f"config.yaml: neb.calculator = {name}: {problem}; "
@@ -104,18 +107,12 @@ def calculate(
     refine_below : float, default infinite
         ε; a double well whose splitting with few images is larger is not refined.
 
-    Raises
-    ------
-    UserError
-        If the calculator can't work on these minima.
     """
     started = time.process_time()
     try:
         start, end = (read_atoms(place) for place in job.places)
         check_one_glass(job, start, end)
-        if settings.calculator not in _LOADED:  # to load or compile it is no cost of this pair
-            potential_of(start, make_calculator)(start.positions)
-            _LOADED.add(settings.calculator)
+        make_calculator = load(settings, make_calculator, start)
         started = time.process_time()
         verdict = examine(
             start,
@@ -126,29 +123,42 @@ def calculate(
             max_steps=settings.max_steps,
             hbar=hbar_of(settings),
             refine_below=refine_below,
+            energy_difference=len(start) * (job.pair.j - job.pair.i),
+            shared=settings.shared,
+            known_path=None if job.known_path is None else read_path(job.known_path, start, end),
         )
-        verdict = check_energies(job, len(start), verdict)
     except MinimumError as error:
         verdict = Verdict("unfinished", str(error))
-    except (ValueError, NotImplementedError, CalculatorError) as error:
-        raise UserError(f"{job.pair}: neb.calculator = {settings.calculator} can't work on it: {error}") from error
+    except CalculatorFailedError as error:
+        verdict = Verdict("unfinished", str(error), cause="calculator")
     return Calculation(job, verdict, time.process_time() - started)
+
+
+def given_up(job: Job, reason: str) -> Calculation:
+    """What becomes of a pair whose calculation killed its process or took too long."""
+    return Calculation(job, Verdict("unfinished", f"{reason}; neb.calculator?", cause="calculator"), 0.0)
+
+
+def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
+    """Make and call a calculator once in this process: to load or compile it is no cost of any pair.
+
+    Returns
+    -------
+    callable
+        What makes calculators; with ``neb.shared`` it hands out this one.
+    """
+    name = settings.calculator, settings.shared
+    if name not in _LOADED:
+        with failures_named():
+            calculator = make_calculator(atoms)
+        potential_of(atoms, lambda _: calculator)(atoms.positions)
+        _LOADED[name] = calculator if settings.shared else None
+    return (lambda _: _LOADED[name]) if settings.shared else make_calculator
 
 
 def hbar_of(settings: NebSettings) -> float:
     """ħ̃ = ħ / (σ √(m ε)) in the units of the settings."""
     return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
-
-
-def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
-    """Unfinished, if the calculator's energies are not those in the names."""
-    in_names = n_particles * (job.pair.j - job.pair.i)
-    if verdict.band is None:
-        return verdict
-    calculated = verdict.band.energies[-1] - verdict.band.energies[0]
-    if abs(calculated - in_names) <= ENERGY_MISMATCH:
-        return verdict
-    return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")
 
 
 def read_atoms(place: Place) -> Atoms:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from pipeline.csv_files import read_user_csv
 from pipeline.errors import UserError
-from pipeline.files import append_line, write_text
-from pipeline.keys import PAIR_COLUMNS, Pair, no_pairs, pair_keys
+from pipeline.files import append_line, atomic_write, write_text
+from pipeline.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
 from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
 
@@ -134,6 +134,15 @@ def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
 def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str) -> None:
     """Write why the exact calculation of a pair gave no verdict."""
     _append_row(workspace.unfinished(temperature), pair, {"reason": reason})
+
+
+def replace_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str | None, decimals: int) -> None:
+    """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
+    table = read_unfinished(workspace, temperature)
+    is_this = among(pair_keys(table, decimals), pair_keys(pd.DataFrame([pair]), decimals))
+    table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
+    with atomic_write(workspace.unfinished(temperature)) as part:
+        table.to_csv(part, index=False)
 
 
 def add_calculation(workspace: Workspace, temperature: str, pair: Pair, row: dict[str, Any]) -> None:

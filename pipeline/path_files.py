@@ -3,13 +3,20 @@
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from numpy.typing import NDArray
 
-from glass.path import Band
+from glass.path import Band, displacement
 from pipeline.files import atomic_write
 from pipeline.keys import Pair
 from pipeline.workspace import Workspace
+
+Array = NDArray[np.float64]
+
+ROUNDED = 1e-6
+"""σ; the format rounds positions to eight decimals."""
 
 
 def path_file(workspace: Workspace, temperature: str, pair: Pair) -> Path:
@@ -31,6 +38,31 @@ def write_path(workspace: Workspace, temperature: str, pair: Pair, band: Band, m
     """
     with atomic_write(path_file(workspace, temperature, pair)) as part:
         ase.io.write(part, images_of(pair, band, minimum), format="extxyz")
+
+
+def read_path(file: Path, start: Atoms, end: Atoms) -> Array | None:
+    """Positions of the images that a file holds, to begin a calculation with.
+
+    Parameters
+    ----------
+    file : Path
+        As :func:`write_path` wrote it.
+    start, end : Atoms
+        The minima.
+
+    Returns
+    -------
+    ndarray of shape (n_images, N, 3) or None
+        None where the file can't be read, or does not lead from one of these minima to the other.
+    """
+    try:
+        images = np.array([image.positions for image in ase.io.read(file, ":")])
+    except Exception:  # ASE's readers raise anything
+        return None
+    box = start.cell.lengths()
+    ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
+    fits = [np.abs(displacement(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
+    return images if len(fits) == 2 and all(fits) and len(images) >= 3 else None
 
 
 def images_of(pair: Pair, band: Band, minimum: Atoms) -> list[Atoms]:

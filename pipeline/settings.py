@@ -56,6 +56,8 @@ class NebSettings(_Section):
     max_steps: Annotated[int, Field(ge=1)] = 500
     refine_below: Ceiling = 3.0
     keep_paths: Literal["full", "all", "none"] = "full"
+    shared: bool = False
+    time_limit: Positive | None = None
     sigma: Positive = 2.21e-10
     mass: Positive = 1.02e-25
     epsilon: Positive = 662.0

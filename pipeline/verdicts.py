@@ -4,7 +4,14 @@ from typing import Any
 
 from glass.two_level import two_level
 from pipeline.exact import Calculation, hbar_of, read_atoms
-from pipeline.neb_files import add_calculation, add_non_dw, add_splitting, add_unfinished, take_back_splitting
+from pipeline.neb_files import (
+    add_calculation,
+    add_non_dw,
+    add_splitting,
+    add_unfinished,
+    replace_unfinished,
+    take_back_splitting,
+)
 from pipeline.neb_records import add_record, record_of
 from pipeline.path_files import path_file, write_path
 from pipeline.settings import NebSettings, Settings
@@ -19,7 +26,7 @@ def neb_settings(settings: NebSettings) -> dict[str, Any]:
 
 
 def write_verdict(
-    workspace: Workspace, temperature: str, calculation: Calculation, settings: Settings, refining: bool
+    workspace: Workspace, temperature: str, calculation: Calculation, settings: Settings, refining: bool, retrying: bool
 ) -> str:
     """Write what became of a pair; the same in words.
 
@@ -33,6 +40,8 @@ def write_verdict(
         ``neb`` and ``tls_threshold``.
     refining : bool
         Whether the pair has a splitting from few images, which stays where this calculation gives no verdict.
+    retrying : bool
+        Whether the pair stands in unfinished.csv, where its row is then replaced or removed.
     """
     job, verdict, cpu_seconds = calculation
     splitting = None
@@ -48,23 +57,27 @@ def write_verdict(
         "cpu_seconds": round(cpu_seconds, 4),
     }
     add_calculation(workspace, temperature, job.pair, row)
+    said = f"{verdict.kind}: {verdict.reason}"
     if splitting is not None:
         add_splitting(workspace, temperature, job.pair, splitting)
         is_tls = " (TLS)" if splitting < settings.tls_threshold else ""
-        return f"double well, splitting {splitting:.4g} ε, {verdict.fidelity}{is_tls}"
-    if verdict.kind == "non-DW":
+        said = f"double well, splitting {splitting:.4g} ε, {verdict.fidelity}{is_tls}"
+    elif verdict.kind == "non-DW":
         if refining:
             take_back_splitting(workspace, temperature, job.pair)
             path_file(workspace, temperature, job.pair).unlink(missing_ok=True)
         add_non_dw(workspace, temperature, job.pair)
-    elif not refining:
+    elif not (refining or retrying):
         add_unfinished(workspace, temperature, job.pair, verdict.reason)
-    return f"{verdict.kind}: {verdict.reason}"
+    if retrying:
+        reason = verdict.reason if verdict.kind == "unfinished" else None
+        replace_unfinished(workspace, temperature, job.pair, reason, settings.ij_decimals)
+    return said
 
 
 def _describe(workspace: Workspace, temperature: str, calculation: Calculation, settings: NebSettings) -> None:
     """The path and the record of a double well."""
-    (pair, places), verdict, _ = calculation
+    (pair, places, _), verdict, _ = calculation
     if verdict.band is None or verdict.profile is None or verdict.levels is None:
         return
     minimum = read_atoms(places[0])

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ class Workers:
     @property
     def steps(self) -> int:
         """Steps that the jobs have counted so far with :func:`count_steps`."""
-        return self._steps_of_ended + sum(worker.counter.value for worker in self._workers)
+        return self._steps_of_ended + sum(int(worker.counter.value) for worker in self._workers)
 
     def results(
         self,
@@ -166,10 +166,8 @@ class _Worker:
     def give(self, function: Callable[[Any], Any], task: _Task, time_limit: float | None) -> None:
         self.task = task
         self.until = float("inf") if time_limit is None else time.monotonic() + time_limit
-        try:
+        with suppress(OSError):  # it has died idle: its end of the pipe is closed, which the next look finds
             self.connection.send((function, task.job))
-        except OSError:  # it has died idle: its end of the pipe is closed, which the next look finds
-            pass
 
     def take(self) -> Any:
         """The result; raises what the function raised, or EOFError or OSError where the worker has died."""

@@ -201,7 +201,7 @@ def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them
     said = done("run_neb", trained_copy, "--top", 3)
     assert said.count("unfinished: the first is no minimum") == 3
     assert "round 1: 0 TLS in 3 NEBs" in said
-    assert said.splitlines()[-1].startswith("next: no pair got a result: fix what unfinished.csv says")
+    assert said.splitlines()[-1].startswith("next: no pair got a result: mend what unfinished.csv says")
     output = trained_copy / "output_ML/T0.1"
     assert f"rounds: {output / 'rounds.csv'}, {output / 'rounds.png'}" in said
     assert imread(output / "rounds.png").std() > 0.01
@@ -245,7 +245,7 @@ def test_a_file_under_the_name_of_another_minimum_is_unfinished(glass):
     i, j, other = minima(glass)[:3]
     shutil.copy(other, j)
     (glass / "pairs.csv").write_text(f"conf,i,j\n1,{i.stem},{j.stem}\n")
-    assert "in the files' names" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert "by the minima's names" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
 
 
 def test_a_truncated_minimum_is_unfinished(glass):

@@ -1,0 +1,95 @@
+"""Which pairs a run of ``run_neb.py`` calculates: from the list, a file, the pair tables or earlier results."""
+
+import argparse
+
+import pandas as pd
+
+from MLmodel.double_wells import read_double_wells
+from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
+from pipeline.errors import UserError
+from pipeline.keys import among, no_pairs, pair_keys
+from pipeline.neb_files import keys_with_result, read_neb_results, read_pair_list, read_unfinished
+from pipeline.settings import Settings
+from pipeline.workspace import Workspace
+
+
+def pairs_to_calculate(
+    work: Workspace, temperature: str, settings: Settings, given: argparse.Namespace
+) -> tuple[pd.DataFrame, str]:
+    """Choose the pairs that the options ask for, each once.
+
+    Parameters
+    ----------
+    work, temperature, settings
+        Of what.
+    given : Namespace
+        ``top``, ``random``, ``pairs``, ``all``, ``refine``, ``explore`` and ``retry`` of the command line.
+
+    Returns
+    -------
+    pairs : DataFrame
+        ``conf``, ``i``, ``j`` and perhaps more; in the order in which they are to be calculated.
+    source : str
+        In words, where they come from.
+
+    Raises
+    ------
+    UserError
+        If the file they come from is missing or can't be used.
+    """
+    if given.refine:
+        return _to_refine(work, temperature, settings, given.refine)
+    if given.retry:
+        return _to_retry(work, temperature, settings.ij_decimals)
+    known = keys_with_result(work, temperature, settings.ij_decimals)
+    if given.explore or given.all is not None:
+        return _of_tables(work, temperature, settings, given, known)
+    path = given.pairs or work.predicted(temperature, "newpairs")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
+    pairs = read_pair_list(path)
+    keys = pair_keys(pairs, settings.ij_decimals)
+    itself = keys["low"] == keys["high"]
+    if itself.any():
+        raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
+    left = ~keys.duplicated().to_numpy() & ~among(keys, known)
+    if given.pairs:
+        return pairs[left], str(path)
+    random = given.top // 10 if given.random is None else given.random
+    picked = top_and_random(pairs[left], given.top, random, (settings.seed, len(known)))  # another draw each round
+    drawn = len(picked) - given.top
+    return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
+
+
+def _to_refine(work: Workspace, temperature: str, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
+    """The smallest splittings with fewer images, or larger forces left, than the settings ask for."""
+    found = read_double_wells(work, temperature)
+    how = found.reindex(columns=["images", "force"])
+    coarse = (how["images"] < settings.neb.images) | (how["force"] > settings.neb.force_tolerance)
+    rough = found[(found["fidelity"] == "screened") | coarse]
+    return rough.head(count), f"{work.calculated_double_wells(temperature)}, screened or coarser until now"
+
+
+def _to_retry(work: Workspace, temperature: str, decimals: int) -> tuple[pd.DataFrame, str]:
+    """Pairs without a verdict."""
+    unfinished = read_unfinished(work, temperature)
+    keys = pair_keys(unfinished, decimals)
+    has_result = among(keys, pair_keys(read_neb_results(work, temperature), decimals))
+    return unfinished[~has_result & ~keys.duplicated().to_numpy()], str(work.unfinished(temperature))
+
+
+def _of_tables(
+    work: Workspace, temperature: str, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
+) -> tuple[pd.DataFrame, str]:
+    decimals, ceilings = settings.ij_decimals, settings.classify
+    tables = work.pair_tables(temperature)
+    if not tables:
+        raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
+    if given.explore:
+        seed = (settings.seed, len(known))
+        picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
+        return picked, f"{work.pairs(temperature)}, chosen by where they lie"
+    listed = work.predicted(temperature, "newpairs")
+    from_list = read_pair_list(listed) if listed.exists() else no_pairs()
+    picked = all_candidates(tables, ceilings, known, given.all, from_list, decimals)
+    return picked, f"{work.pairs(temperature)}, all with nearest_between ≥ {given.all:g} or on the list"
