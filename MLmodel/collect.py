@@ -16,8 +16,9 @@ from MLmodel.tables import NEIGHBOURHOOD, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass, load_glass, read_minima
+from pipeline.minima import Glass, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
+from pipeline.relaxed import TABLE
 from pipeline.settings import Settings
 from pipeline.transitions import read_transitions
 from pipeline.workers import Workers
@@ -63,9 +64,12 @@ def update_table(
         If the transitions can't be read, or ``particles`` is more than there are.
     """
     old = read_record(table)
-    if old is not None and old.is_current(files, transitions, settings):
+    folder = files[0].parent
+    relaxed = folder / TABLE
+    inputs = [*files, relaxed] if relaxed.exists() else files
+    if old is not None and old.is_current(inputs, transitions, settings):
         return Collected(stored_pairs(table), 0, old.rejected)
-    record = new_record(files, transitions, settings)
+    record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
@@ -73,15 +77,14 @@ def update_table(
         for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
             read += some
             bar.update(len(job))
-    glass, rejected = load_glass(read, settings.ij_decimals)
+    glass, rejected = load_glass(without_superseded(read, folder), settings.ij_decimals)
     if glass is None:
         print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
         table.unlink(missing_ok=True)
         return Collected(0, 0, rejected)
     if settings.particles > glass.n_particles:
         raise UserError(
-            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in "
-            f"{files[0].parent}; lower it"
+            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
         )
     record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
     result = write_pairs(glass, record, counts, table)

@@ -88,7 +88,7 @@ def minimum_of(atoms: Atoms) -> tuple[float, Minimum]:
         raise MinimumError("the frame has no energy")
     diameters = np.asarray(atoms.arrays.get("diameters", np.ones(len(atoms))), float)
     species = Species(_types(atoms), atoms.numbers.astype(np.int32), np.asarray(atoms.get_masses(), float))
-    return float(energy) / len(atoms), checked(Minimum(diameters, atoms.positions, box, species))
+    return float(energy) / len(atoms), checked(Minimum(diameters, atoms.positions, box, species.if_known()))
 
 
 def _types(atoms: Atoms) -> NDArray[np.int32]:

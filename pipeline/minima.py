@@ -15,6 +15,7 @@ from glass.features import largest_displacement
 from pipeline.frames import minimum_of, read_frame, read_frames
 from pipeline.keys import minimum_keys
 from pipeline.minimum_files import OF_ONE, Minimum, MinimumError, energy_in_name, read_minimum
+from pipeline.relaxed import TABLE, superseded
 
 REPEATED = 1e-10
 """σ; a minimum is a repetition of another if no particle is displaced by as much."""
@@ -80,16 +81,37 @@ class ReadMinimum(NamedTuple):
 
 def minimum_paths(folder: Path) -> list[Path]:
     """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != TABLE)
 
 
 def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
     """Places of a glass's minima by their keys; empty where there is no such glass."""
     places: dict[int, Place] = {}
-    for path in minimum_paths(folder) if folder.is_dir() else []:
-        for place, energy in _energies(path):
-            places.setdefault(int(minimum_keys(energy, decimals)), place)
+    for place, energy in places_with_energies(folder) if folder.is_dir() else []:
+        places.setdefault(int(minimum_keys(energy, decimals)), place)
     return places
+
+
+def places_with_energies(folder: Path) -> list[tuple[Place, float]]:
+    """Places and energies per particle of a glass's minima, without those that relax_minima.py found to be none."""
+    gone = superseded(folder)
+    return [
+        (place, energy)
+        for path in minimum_paths(folder)
+        for place, energy in _energies(path)
+        if place.name not in gone or gone[place.name].energy != energy
+    ]
+
+
+def without_superseded(read: Iterable[ReadMinimum], folder: Path) -> list[ReadMinimum]:
+    """Minima as they were read, those that relax_minima.py found to be none with the reason in place of the minimum."""
+    gone = superseded(folder)
+    return [
+        one._replace(minimum=None, reason=gone[one.name].reason)
+        if one.name in gone and gone[one.name].energy == one.energy
+        else one
+        for one in read
+    ]
 
 
 def read_place(place: Place) -> Minimum:

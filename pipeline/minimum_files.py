@@ -34,6 +34,11 @@ class Species(NamedTuple):
     masses: Array
     """In units of m."""
 
+    def if_known(self) -> "Species | None":
+        """None where it says nothing: one type, no element, masses of 1."""
+        nothing = np.ptp(self.types) == 0 and not self.numbers.any() and (self.masses == 1).all()
+        return None if nothing else self
+
 
 class Minimum(NamedTuple):
     """One inherent structure: diameters (N,), positions (N, 3) and box lengths (3,), all in σ, in order of id."""
@@ -139,9 +144,7 @@ def _text_species(content: bytes, types: Array) -> Species | None:
         raise MinimumError(f"the section Masses has no mass of type {', '.join(without)}")
     masses = np.array([mass_of.get(kind, 1.0) for kind in kinds])
     numbers = np.array([number_of.get(kind, 0) for kind in kinds], np.int32)
-    if len(kinds) == 1 and masses[0] == 1 and numbers[0] == 0:
-        return None
-    return Species(types.astype(np.int32), numbers[which], masses[which])
+    return Species(types.astype(np.int32), numbers[which], masses[which]).if_known()
 
 
 def _numbers(rows: list[list[bytes]]) -> Array:

@@ -1,0 +1,83 @@
+"""``relaxed.csv`` and ``relaxed.extxyz`` beside the minima of a glass: which of them were none, and what they relax to.
+
+What was relaxed stays where it is, but no step takes it for a minimum any more.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from ase import Atoms
+
+from pipeline.csv_files import read_user_csv
+from pipeline.errors import UserError
+from pipeline.files import atomic_write
+
+FRAMES = "relaxed.extxyz"
+"""A frame for each minimum found: read like every other file of minima."""
+
+TABLE = "relaxed.csv"
+"""A row for each place that was looked at."""
+
+COLUMNS = ["name", "energy", "max_force", "became", "displacement"]
+"""Of TABLE: place; energy per particle by which it is known; largest force on a particle; where the minimum is to which
+it relaxes, empty if it is one itself; and the total displacement between the two."""
+
+
+class Superseded(NamedTuple):
+    """Why a place is passed over."""
+
+    energy: float
+    reason: str
+
+
+def read_relaxed(folder: Path) -> pd.DataFrame:
+    """COLUMNS of every place that was looked at; empty where none was.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read.
+    """
+    path = folder / TABLE
+    if not path.exists():
+        return pd.DataFrame({name: pd.Series(dtype=str if name in ("name", "became") else float) for name in COLUMNS})
+    table = read_user_csv(path, COLUMNS)[COLUMNS].fillna({"became": ""}).astype({"name": str, "became": str})
+    numbers = table[["energy", "max_force"]].apply(pd.to_numeric, errors="coerce")
+    bad = numbers.isna().any(axis=1)
+    if bad.any():
+        raise UserError(
+            f"{path}: line {bad.argmax() + 2}: energy or max_force is no number; remove the file, run relax_minima.py"
+        )
+    return table.assign(**numbers)
+
+
+def write_relaxed(folder: Path, table: pd.DataFrame) -> None:
+    """Write TABLE whole."""
+    with atomic_write(folder / TABLE) as part:
+        table[COLUMNS].to_csv(part, index=False)
+
+
+def add_frames(folder: Path, found: list[Atoms]) -> list[str]:
+    """Put minima behind those in FRAMES, which appears whole; the names of their places."""
+    import ase.io
+
+    path = folder / FRAMES
+    before = ase.io.read(path, ":") if path.exists() else []
+    with atomic_write(path) as part:
+        ase.io.write(part, [*before, *found], format="extxyz")
+    return [f"{FRAMES}#{len(before) + k}" for k in range(len(found))]
+
+
+def superseded(folder: Path) -> dict[str, Superseded]:
+    """The places of a glass that are no minima, by name."""
+    if not (folder / TABLE).exists():
+        return {}
+    table = read_relaxed(folder)
+    gone = table[table["became"] != ""]
+    return {
+        row.name: Superseded(
+            row.energy, f"no minimum: force {row.max_force:.2g} on a particle; relaxed to {row.became}"
+        )
+        for row in gone.itertuples(index=False)
+    }
