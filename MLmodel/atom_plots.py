@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from numpy.typing import NDArray
 
 from glass.projection import main_axes, movers, nearest_images
@@ -16,16 +17,24 @@ from pipeline.units import Units
 
 Array = NDArray[np.float64]
 
-SHARE, MOST_MOVERS = 0.9, 30
-"""Arrows are drawn for the fewest particles that carry this share of Σ |Δr|², no more than so many."""
+FAR, MOST_MOVERS = 0.25, 15
+"""Arrows are drawn for the particles that move at least this part of the longest way, no more than so many."""
 
-SHELL, MOST_NEIGHBOURS = 1.3, 90
-"""Others are drawn where they touch a mover: so many mean spacings from it, no more than so many, the nearest."""
+SHELL, MOST_NEIGHBOURS = 1.2, 25
+"""Others are drawn near a mover: at most so many mean spacings from it, and no more than so many, the nearest."""
+
+SIZE = 0.6
+"""Circles have so many of the particles' diameters, or they would hide each other."""
 
 VISIBLE = 0.3
 """Arrows are magnified where the longest is shorter than so many mean spacings."""
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100)
+
+NARROWEST = 2.0
+"""The picture reaches at least so many mean spacings to each side."""
+
+_CIRCLE = Path.arc(0, 360, n=4)  # half as large in an SVG as matplotlib's own
 
 
 class Motion(NamedTuple):
@@ -101,7 +110,7 @@ COLORS = (BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00")
 
 
 def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
-    moved = movers(motion.displacements, SHARE, MOST_MOVERS)
+    moved = movers(motion.displacements, FAR, MOST_MOVERS)
     spacing = float((motion.box.prod() / len(motion.positions)) ** (1 / 3))
     places = nearest_images(motion.positions, motion.positions[moved[0]], motion.box)
     drawn = np.concatenate([moved, _neighbours(places, moved, SHELL * spacing)])
@@ -110,11 +119,12 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     moves = np.arange(len(drawn)) < len(moved)
     ends = np.concatenate([before[moves], (before + steps)[moves]])
     low, high = ends[:, :2].min(axis=0) - spacing, ends[:, :2].max(axis=0) + spacing
-    middle, half = (low + high) / 2, max(high - low) / 2
+    middle, half = (low + high) / 2, max(NARROWEST * spacing, *(high - low) / 2)
     ax.set(xlim=middle[0] + half * np.array([-1, 1]), ylim=middle[1] + half * np.array([-1, 1]), aspect="equal")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    sizes = motion.diameters[drawn] if np.ptp(motion.diameters) else np.full(len(drawn), 0.9 * spacing)
+    diameters = motion.diameters if np.ptp(motion.diameters) else np.full(len(motion.positions), spacing)
+    sizes = SIZE * diameters[drawn]
     names = np.array(motion.species)[drawn]
     kinds = {name: COLORS[k % len(COLORS)] for k, name in enumerate(sorted(set(motion.species)))}
     nearness = _nearness(before[:, 2])
@@ -122,7 +132,13 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     _circles(ax, before + steps, sizes, [*map(kinds.get, names)], moves, nearness, after=True)
     factor = _arrows(ax, before[moves], steps[moves], spacing)
     _scale_bar(ax, 2 * half, unit)
-    _legend_of_motion(ax, kinds, len(moved), factor)
+    squares = (motion.displacements**2).sum(axis=1)
+    carried = 100 * squares[moved].sum() / squares.sum()
+    arrows = "arrows: the motion" if factor == 1 else f"arrows: {factor} times the motion"
+    ax.set_title(
+        f"{len(moved)} particle{'s' * (len(moved) > 1)} with {carried:.0f} % of Σ|Δr|²\n{arrows}; circles: {SIZE:g} diameters"
+    )
+    _legend_of_motion(ax, kinds)
     numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": names, "moves": moves}
     numbers["diameter"] = motion.diameters[drawn]
     for columns, values in (
@@ -139,7 +155,7 @@ def _neighbours(places: Array, moved: NDArray[np.int64], reach: float) -> NDArra
     nearest = np.min([np.linalg.norm(places - places[one], axis=1) for one in moved], axis=0)
     nearest[moved] = np.inf
     order = np.argsort(nearest, kind="stable")
-    return order[nearest[order] < reach][:MOST_NEIGHBOURS]
+    return np.asarray(order[nearest[order] < reach][:MOST_NEIGHBOURS])
 
 
 def _nearness(depth: Array) -> Array:
@@ -166,21 +182,9 @@ def _circles(
         edges.append(to_rgba(colors[k] if after else ORANGE if moves[k] else GREY, alpha))
     styles = ["--" if moves[k] and not after else "-" for k in order]
     widths = [1.3 if moves[k] else 0.5 for k in order]
-    ax.add_collection(
-        EllipseCollection(
-            sizes[order],
-            sizes[order],
-            np.zeros(len(order)),
-            units="xy",
-            offsets=places[order, :2],
-            offset_transform=ax.transData,
-            facecolors=faces,
-            edgecolors=edges,
-            linestyles=styles,
-            linewidths=widths,
-            zorder=2 + after,
-        )
-    )
+    circles = [Path(0.5 * sizes[k] * _CIRCLE.vertices + places[k, :2], _CIRCLE.codes) for k in order]
+    shown: Any = {"facecolors": faces, "edgecolors": edges, "linestyles": styles, "linewidths": widths}
+    ax.add_collection(PathCollection(circles, **shown, zorder=2 + after), autolim=False)
 
 
 def _arrows(ax: Axes, starts: Array, steps: Array, spacing: float) -> int:
@@ -195,23 +199,19 @@ def _arrows(ax: Axes, starts: Array, steps: Array, spacing: float) -> int:
 def _scale_bar(ax: Axes, width: float, unit: Units) -> None:
     decade = 10 ** np.floor(np.log10(0.3 * width))
     length = decade * max(one for one in (1, 2, 5) if one * decade <= 0.3 * width)
-    (left, _), (bottom, _) = ax.get_xlim(), ax.get_ylim()
-    y = bottom - 0.03 * width
-    ax.plot([left, left + length], [y, y], color="black", lw=3, clip_on=False, solid_capstyle="butt")
-    ax.text(left + length + 0.02 * width, y, f"{length:g} {unit.length}", va="center", ha="left", clip_on=False)
+    left, bottom = ax.get_xlim()[0], ax.get_ylim()[0]
+    ax.plot([left, left + length], [bottom, bottom], color="black", lw=4, clip_on=False, solid_capstyle="butt")
+    ax.text(left, bottom + 0.015 * width, f"{length:g} {unit.length}", va="bottom", ha="left")
 
 
-def _legend_of_motion(ax: Axes, kinds: dict[str, str], moved: int, factor: int) -> None:
+def _legend_of_motion(ax: Axes, kinds: dict[str, str]) -> None:
     circle: Any = {"marker": "o", "ls": "", "ms": 9}
     handles = [Line2D([], [], mfc="none", mec=ORANGE, **circle), Line2D([], [], mec=GREY, mfc="#eeeeee", **circle)]
     labels = ["first minimum", "others"]
     for name, color in kinds.items():
         handles.append(Line2D([], [], mfc=to_rgba(color, 0.6), mec=color, **circle))
         labels.append(f"second minimum{f', {name}' if len(kinds) > 1 else ''}")
-    magnified = f"arrows {factor} times as long as the motion; " if factor > 1 else ""
-    capped = "at least " if moved == MOST_MOVERS else ""
-    ax.set_title(f"{magnified}{capped}{moved} particles carry {100 * SHARE:.0f} % of Σ|Δr|²")
-    ax.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.62, 0.0), ncols=2 if len(kinds) > 2 else 3)
+    ax.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3 if len(kinds) == 1 else 2)
 
 
 def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
@@ -231,10 +231,11 @@ def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
     if np.isfinite(wells.tunnelling_amplitude):
         amplitude = f"{wells.tunnelling_amplitude:.3g} {unit.energy}"
     ax.set_title(
-        f"splitting E₁ − E₀ = {splitting:.3g} {unit.energy}, tunnelling amplitude Δ₀ = {amplitude}\n"
-        f"barrier {wells.barrier:.3g} {unit.energy}, asymmetry of the minima {wells.asymmetry:.3g} {unit.energy}"
+        f"splitting E₁ − E₀ = {splitting:.3g} {unit.energy}, Δ₀ = {amplitude}\n"
+        f"barrier {wells.barrier:.3g} {unit.energy}, asymmetry {wells.asymmetry:.3g} {unit.energy}"
     )
-    ax.set(xlim=(wells.x[0], wells.x[-1]), ylim=(-0.3 * top, 1.3 * top))
+    lowest = min(0.0, *(wells.levels - floor + scale * states.min(axis=0)))
+    ax.set(xlim=(wells.x[0], wells.x[-1]), ylim=(lowest - 0.05 * top, 1.2 * top))
     ax.set(xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
     levels = {f"level_{k}": wells.levels[k] - floor for k in range(2)}

@@ -48,20 +48,18 @@ def nearest_images(positions: Array, centre: Array, box: Array) -> Array:
     return np.asarray(apart - box * np.rint(apart / box))
 
 
-def movers(displacements: Array, share: float, most: int) -> NDArray[np.int64]:
-    """Indices of the fewest particles that carry a share of Σ |Δr|², the one that moves most first.
+def movers(displacements: Array, part: float, most: int) -> NDArray[np.int64]:
+    """Indices of the particles that move at least a part of the longest way, the one that moves most first.
 
     Parameters
     ----------
     displacements : ndarray of shape (N, 3)
         In any unit.
-    share : float
+    part : float
         Between 0 and 1.
     most : int
         No more than so many.
     """
-    squares = (displacements**2).sum(axis=1)
-    order = np.argsort(-squares, kind="stable")
-    carried = np.cumsum(squares[order])
-    count = int(np.searchsorted(carried, share * carried[-1])) + 1
-    return order[: min(count, most)]
+    ways = np.linalg.norm(displacements, axis=1)
+    order = np.argsort(-ways, kind="stable")
+    return np.asarray(order[ways[order] >= part * ways.max()][:most])
