@@ -135,9 +135,8 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     squares = (motion.displacements**2).sum(axis=1)
     carried = 100 * squares[moved].sum() / squares.sum()
     arrows = "arrows: the motion" if factor == 1 else f"arrows: {factor} times the motion"
-    ax.set_title(
-        f"{len(moved)} particle{'s' * (len(moved) > 1)} with {carried:.0f} % of Σ|Δr|²\n{arrows}; circles: {SIZE:g} diameters"
-    )
+    sizes_are = f"circles: {SIZE:g} diameters"
+    ax.set_title(f"{_particles(len(moved))} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
     _legend_of_motion(ax, kinds)
     numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": names, "moves": moves}
     numbers["diameter"] = motion.diameters[drawn]
@@ -148,6 +147,10 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     ):
         numbers |= dict(zip(columns, values.T, strict=True))
     return pd.DataFrame(numbers)
+
+
+def _particles(count: int) -> str:
+    return "1 particle" if count == 1 else f"{count} particles"
 
 
 def _neighbours(places: Array, moved: NDArray[np.int64], reach: float) -> NDArray[np.int64]:
@@ -205,13 +208,13 @@ def _scale_bar(ax: Axes, width: float, unit: Units) -> None:
 
 
 def _legend_of_motion(ax: Axes, kinds: dict[str, str]) -> None:
-    circle: Any = {"marker": "o", "ls": "", "ms": 9}
-    handles = [Line2D([], [], mfc="none", mec=ORANGE, **circle), Line2D([], [], mec=GREY, mfc="#eeeeee", **circle)]
-    labels = ["first minimum", "others"]
+    marks: dict[str, tuple[Any, str]] = {"first minimum": ("none", ORANGE)}
     for name, color in kinds.items():
-        handles.append(Line2D([], [], mfc=to_rgba(color, 0.6), mec=color, **circle))
-        labels.append(f"second minimum{f', {name}' if len(kinds) > 1 else ''}")
-    ax.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3 if len(kinds) == 1 else 2)
+        marks["second minimum" if len(kinds) == 1 else f"second minimum, {name}"] = (to_rgba(color, 0.6), color)
+    marks["others"] = ("#eeeeee", GREY)
+    circles = [Line2D([], [], marker="o", ls="", ms=9, mfc=face, mec=edge) for face, edge in marks.values()]
+    ncols = 3 if len(kinds) == 1 else 2
+    ax.legend(circles, marks, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=ncols)
 
 
 def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
