@@ -163,7 +163,7 @@ def test_the_levels_stand_in_the_wells_with_their_numbers_and_units(work):
 
 def test_an_amplitude_that_is_not_defined_is_called_so(work):
     unknown = wells(work)._replace(tunnelling_amplitude=np.nan)
-    assert "Δ₀ = not defined" in two_level_picture(motion(), unknown, "the pair", UNIT).figure.axes[1].get_title()
+    assert "Δ₀ not defined" in two_level_picture(motion(), unknown, "the pair", UNIT).figure.axes[1].get_title()
 
 
 # Files
