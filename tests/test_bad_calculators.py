@@ -1,11 +1,12 @@
 """Calculators that fail, lie, die or hang: the pair pays, not the run; and one cause of many is named early."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from neb_glass import SETTINGS, T, minima, results
 from steps import done, refused, run_process
 
-from pipeline.minimum_files import energy_in_name
+from pipeline.minimum_files import energy_in_name, read_minimum
 from pipeline.neb_files import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
 
@@ -49,10 +50,6 @@ def calculator(atoms):
 
 def spoil(root, what, extra=""):
     """A calculator that does so at one of the minima; pairs with and without it."""
-    import numpy as np
-
-    from pipeline.minimum_files import read_minimum
-
     pairs = pd.read_csv(root / "pairs.csv", float_precision="round_trip")
     name = pairs["i"].mode()[0]
     path = next(path for path in minima(root) if energy_in_name(path) == name)
@@ -94,9 +91,6 @@ def test_unfinished_pairs_are_taken_up_again_when_asked(glass, calculated):
     assert "2 pairs to calculate" in said
     assert len(read_unfinished(Workspace(glass), T)) == 2  # nothing was mended
     (glass / "what.txt").write_text("nothing")
-    for name in list(__import__("sys").modules):
-        if name == "bad":
-            del __import__("sys").modules[name]
     assert "2 pairs to calculate" in done("run_neb", glass, "--retry", run=run_process)
     assert read_unfinished(Workspace(glass), T).empty
     alike = {line for lines in results(calculated).values() for line in lines}
@@ -126,7 +120,7 @@ def calculator(atoms):
     [
         (1 / 27.211386, 1e-3, "energy differences are 0.036749 times those of the minima (hartree for eV?)"),
         (1 / 80, 1e-3, "0.0125 times those of the minima (the energy per particle for the total energy?)"),
-        (1000.0, 1e-3, "the force on a particle being"),
+        (1e6, 1e-3, "times those of the minima: some unit is another"),
         (1.0, 1e-9, "the energies are right, so run relax_minima.py"),
     ],
 )

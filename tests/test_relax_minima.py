@@ -64,11 +64,11 @@ def test_a_new_minimum_is_written_beside_and_taken_by_step_0_and_run_neb(glass):
     assert "1 relaxed to new ones" in done("relax_minima", glass)
     (found,) = ase.io.read(folder_of(glass) / "relaxed.extxyz", ":")
     assert found.info["relaxed_from"] == spoilt.name
-    energy = found.get_potential_energy() / len(found)
+    energy = float(found.get_potential_energy()) / len(found)
     assert energy == pytest.approx(energy_in_name(first), abs=1e-10)
     step = found.positions - before.positions
     step -= np.diag(before.cell) * np.rint(step / np.diag(before.cell))
-    assert np.abs(step).max() < 1e-5
+    assert np.abs(step - step.mean(0)).max() < 1e-5
     assert relaxed_rows(glass).loc[spoilt.name, "became"] == "relaxed.extxyz#0"
     said = done("step0_collect", glass)
     assert "another" not in said  # it is of the same system as the binary files

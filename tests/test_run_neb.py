@@ -17,6 +17,7 @@ from glass import soft_spheres
 from glass.double_well import Verdict, potential_of
 from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
 from pipeline.neb_files import read_neb_results, read_unfinished
+from pipeline.path_files import read_path
 from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -158,6 +159,37 @@ def test_the_images_of_what_could_be_a_tls_are_kept_and_ase_finds_the_same_force
     assert asymmetry == pytest.approx(float(row["asymmetry"]), abs=1e-6)
     assert barrier <= float(row["barrier"]) <= 1.2 * barrier
     assert float(row["force"]) <= 1e-3
+
+
+def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(calculated, tmp_path):
+    done("run_neb", calculated, "--refine", 1)
+    assert "no new pairs" in done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
+    config = (calculated / "config.yaml").read_text().replace("images: 15", "images: 25")
+    (calculated / "config.yaml").write_text(config)
+    anew = shutil.copytree(calculated, tmp_path / "anew")
+    (path,) = (anew / f"output_ML/T{T}/paths").iterdir()
+    path.unlink()
+    rows = []
+    for root in (calculated, anew):
+        assert "1 pairs to calculate" in done("run_neb", root, "--refine", 1)
+        rows.append(pd.read_csv(Workspace(root).calculations(T)).iloc[-1])
+    continued, from_line = rows
+    assert continued["images"] == from_line["images"] == 25
+    assert continued["steps"] < from_line["steps"] / 2
+    assert continued["quantum_splitting"] == pytest.approx(from_line["quantum_splitting"], rel=0.01)
+
+
+def test_a_stored_path_of_other_minima_is_not_begun_with(calculated):
+    done("run_neb", calculated, "--refine", 1)
+    (path,) = (calculated / f"output_ML/T{T}/paths").iterdir()
+    images = ase.io.read(path, ":")
+    minimum, end = images[0], images[-1]
+    assert read_path(path, minimum, end).shape == (15, 80, 3)
+    other = end.copy()
+    other.positions[0] += 0.01
+    assert read_path(path, minimum, other) is None
+    path.write_text(path.read_text()[:-2000])
+    assert read_path(path, minimum, end) is None
 
 
 def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calculated):
