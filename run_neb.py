@@ -6,7 +6,8 @@ Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.cs
          calculations.csv, what each calculation came to and cost
          output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
          rearrangement; tls_statistics.png; paths/, the images of those that could be TLS; neb_paths.png, the profiles
-         of the smallest splittings; rounds.csv and rounds.png
+         of the smallest splittings; rounds.csv and rounds.png; tls_density.csv; pictures/, one of each TLS
+         output_ML/tls_density.png, tls_comparison.png: all temperatures
 
 A pair that stands in one of these files is not calculated again. Few images tell what is no TLS; only double wells with
 splittings below neb.refine_below thresholds get all images.
@@ -23,10 +24,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from MLmodel.density import draw_temperatures, update_density
 from MLmodel.double_wells import count_tls, read_double_wells, update_double_wells
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
 from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.tls_pictures import update_pictures
 from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
@@ -92,6 +95,8 @@ def main(command: Command) -> None:
     make_calculator = find_calculator(command.settings.neb.calculator, work.root)
     kinds: Counter[str] = Counter()
     command.for_each_temperature(temperatures, lambda T: kinds.update(calculate_one(command, T, make_calculator)))
+    if written := draw_temperatures(command.workspace, command.settings):
+        print(f"all temperatures: pictures: {', '.join(map(str, written))}")
     print(f"next: {what_next(kinds)}")
 
 
@@ -127,6 +132,7 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
     if table is not None:
         report_rounds(command, temperature, table)
     draw_profiles(command, temperature)
+    report_tls(command, temperature, np.nan if table is None else table["remaining_tls"].iloc[-1])
     return kinds
 
 
@@ -256,6 +262,16 @@ def draw_profiles(command: Command, temperature: str) -> None:
     title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
     written = neb_profiles(profiles, settings.tls_threshold, title).save(target, settings.figures)
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
+
+
+def report_tls(command: Command, temperature: str, left: float) -> None:
+    """Say the density of TLS, ``left`` of which are expected on the list, and make a picture of each."""
+    work, settings = command.workspace, command.settings
+    for sentence in update_density(work, temperature, settings, left):
+        print(f"T = {temperature}: {sentence}")
+    made, there = update_pictures(work, temperature, settings)
+    if there:
+        print(f"T = {temperature}: pictures of TLS: {there}, {made} of them new: {work.tls_pictures(temperature)}")
 
 
 def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile | None:

@@ -90,17 +90,30 @@ def _from_calculations(workspace: Workspace, temperature: str, neb: pd.DataFrame
 
 def _from_records(workspace: Workspace, temperature: str, neb: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
+    records = records_of(workspace, temperature, neb, settings.ij_decimals)
+    hbar = hbar_of(settings.neb)
+    rows: list[dict[str, float]] = [describe(record, hbar) if record else {} for record in records]
+    return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
+
+
+def records_of(
+    workspace: Workspace, temperature: str, double_wells: pd.DataFrame, decimals: int
+) -> list[dict[str, Any] | None]:
+    """The last record of each double well; None where there is none, or its splitting is another.
+
+    ``double_wells`` has the columns ``conf``, ``i``, ``j``, ``quantum_splitting``.
+    """
     records = list(read_records(workspace, temperature))
-    rows: list[dict[str, float]] = [{}] * len(neb)
+    found: list[dict[str, Any] | None] = [None] * len(double_wells)
     if records:
-        keys = pair_keys(pd.DataFrame(records, columns=PAIR_COLUMNS), settings.ij_decimals)
+        keys = pair_keys(pd.DataFrame(records, columns=PAIR_COLUMNS), decimals)
         latest = dict(zip(keys.itertuples(index=False, name=None), records, strict=True))
-        wanted = pair_keys(neb, settings.ij_decimals).itertuples(index=False, name=None)
-        for row, (key, splitting) in enumerate(zip(wanted, neb[QS], strict=True)):
+        wanted = pair_keys(double_wells, decimals).itertuples(index=False, name=None)
+        for row, (key, splitting) in enumerate(zip(wanted, double_wells[QS], strict=True)):
             record = latest.get(key)
             if record and np.isclose(np.diff(record["levels"])[0], splitting, rtol=SAME, atol=0):
-                rows[row] = describe(record, hbar_of(settings.neb))
-    return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
+                found[row] = record
+    return found
 
 
 def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:

@@ -28,6 +28,7 @@ _STYLE: Any = {
     "legend.fontsize": 9.5,
     "lines.linewidth": 1.8,
     "pdf.fonttype": 42,  # journals refuse Type 3 fonts, matplotlib's default
+    "svg.fonttype": "none",  # text, which can be edited, and half as large as outlines
 }
 
 

@@ -120,9 +120,17 @@ def _frame_energies(path: Path, size: int, changed: int) -> list[tuple[int, floa
 
 def read_minima(paths: Sequence[Path]) -> list[ReadMinimum]:
     """Read some files of a glass, each on its own; a job for a worker."""
-    return [
-        one for path in paths for one in ([_try_minimum(path)] if path.name.endswith(OF_ONE) else _try_frames(path))
-    ]
+    return [one for path in paths for one in _try_file(path)]
+
+
+def any_minimum(folder: Path) -> Minimum | None:
+    """The first usable minimum of a glass, for what all of them share; None where there is none."""
+    read = (one.minimum for path in minimum_paths(folder) for one in _try_file(path))
+    return next((minimum for minimum in read if minimum is not None), None)
+
+
+def _try_file(path: Path) -> Iterable[ReadMinimum]:
+    return [_try_minimum(path)] if path.name.endswith(OF_ONE) else _try_frames(path)
 
 
 def _try_minimum(path: Path) -> ReadMinimum:

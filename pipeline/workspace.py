@@ -160,6 +160,22 @@ class Workspace:
         """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
         return self._output_of(temperature) / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
 
+    def tls_pictures(self, temperature: str) -> Path:
+        """The folder of the pictures of TLS, named as the paths."""
+        return self._output_of(temperature) / "pictures"
+
+    def tls_density(self, temperature: str) -> Path:
+        return self._output_of(temperature) / "tls_density.csv"
+
+    @property
+    def tls_densities(self) -> Path:
+        """The picture of all temperatures."""
+        return self._output / "tls_density.png"
+
+    @property
+    def tls_comparison(self) -> Path:
+        return self._output / "tls_comparison.png"
+
     def calculated_double_wells(self, temperature: str) -> Path:
         return self._output_of(temperature) / "double_wells.csv"
 

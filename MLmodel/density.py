@@ -1,0 +1,164 @@
+"""Density of TLS: how many there are per volume and energy, and per volume below each energy."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import constants
+from scipy.stats import chi2
+
+from MLmodel.double_wells import read_double_wells
+from MLmodel.metrics import Array
+from MLmodel.rearrangements import REARRANGEMENT
+from MLmodel.temperature_plots import comparison, tls_densities
+from pipeline.files import atomic_write
+from pipeline.minima import any_minimum
+from pipeline.settings import NebSettings, Settings
+from pipeline.task import QS
+from pipeline.workspace import Workspace
+
+SLOWEST = 1e-3
+"""A TLS counts as tunnelling if Δ₀ is at least this part of its splitting E: phonons relax it at a rate
+∝ Δ₀² E coth(E/2kT) (Phillips, Rep. Prog. Phys. 50, 1657 (1987)), at most 10⁶ times slower than a symmetric one."""
+
+CONFIDENCE = 0.68
+
+ENERGIES = np.geomspace(1e-2, 10, 31)
+"""Energies at which TLS are counted, over the threshold, which is one of them."""
+
+
+def poisson_interval(counts: Array) -> tuple[Array, Array]:
+    """Exact interval of the mean of a Poisson distribution from which so many were drawn (Garwood, 1936).
+
+    Parameters
+    ----------
+    counts : ndarray
+        Of any shape.
+
+    Returns
+    -------
+    low, high : ndarray
+        Each tail holds (1 − CONFIDENCE)/2; low is 0 where nothing was drawn.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low = np.where(counts > 0, 0.5 * chi2.ppf(tail, 2 * np.maximum(counts, 1)), 0.0)
+    return low, np.asarray(0.5 * chi2.ppf(1 - tail, 2 * counts + 2))
+
+
+def si_density(settings: NebSettings) -> float:
+    """1/(ε σ³), the unit of a density of TLS, in J⁻¹ m⁻³."""
+    return float(1 / (constants.k * settings.epsilon * settings.sigma**3))
+
+
+def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
+    """Densities of the double wells with a splitting below each energy.
+
+    Parameters
+    ----------
+    double_wells : DataFrame
+        ``conf``, ``quantum_splitting``, ``rearrangement`` and, where known, ``tunnelling_amplitude``, as
+        :func:`MLmodel.double_wells.read_double_wells` gives it; those of other glasses are passed over.
+    volumes : Series
+        Of every glass that was searched, by its number.
+    energies : ndarray of shape (n_energies,)
+        In the unit of energy.
+
+    Returns
+    -------
+    DataFrame
+        A row for each kind and energy, columns as in ``tls_density.csv`` (doc/files.md).
+    """
+    there = double_wells[double_wells["conf"].isin(volumes.index)].sort_values(QS, kind="stable")
+    amplitude = there.get("tunnelling_amplitude", pd.Series(np.nan, there.index))
+    kinds = {
+        "all": there,
+        "distinct": there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT]),
+        "tunnelling": there[amplitude >= SLOWEST * there[QS]],
+    }
+    found = {kind: _density(rows, volumes, energies) for kind, rows in kinds.items()}
+    return pd.concat(found, names=["kind"]).reset_index(0).reset_index(drop=True)
+
+
+def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
+    below = pd.DataFrame(rows[QS].to_numpy()[:, None] < energies).groupby(rows["conf"].to_numpy()).sum()
+    of_glasses = below.reindex(volumes.index, fill_value=0).to_numpy(float)
+    counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
+    low, high = poisson_interval(counts)
+    apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # a ratio's error: glasses may differ in size
+    spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
+    columns: dict[str, object] = {"energy": energies, "glasses": glasses, "volume": volume, "count": counts.astype(int)}
+    for name, over in (("per_volume", volume), ("density", volume * energies)):
+        parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
+        columns |= {f"{name}{part}": values / over for part, values in parts.items()}
+    return pd.DataFrame(columns)
+
+
+def glass_volumes(workspace: Workspace, temperature: str) -> "pd.Series[float]":
+    """Volume of every glass with usable minima, by its number."""
+    found = {conf: any_minimum(folder) for conf, folder in sorted(workspace.glasses(temperature).items())}
+    return pd.Series({conf: float(one.box.prod()) for conf, one in found.items() if one is not None}, dtype=float)
+
+
+def tls_density(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
+    """The density of TLS of one temperature, of all glasses that have minima; None where no glass has any."""
+    volumes = glass_volumes(workspace, temperature)
+    if not len(volumes):
+        return None
+    found = densities(read_double_wells(workspace, temperature), volumes, settings.tls_threshold * ENERGIES)
+    return found.assign(density_SI=found["density"] * si_density(settings.neb))
+
+
+def update_density(workspace: Workspace, temperature: str, settings: Settings, left: float) -> list[str]:
+    """Write ``tls_density.csv`` anew, and say what the density is.
+
+    Parameters
+    ----------
+    workspace, temperature, settings
+        Of what.
+    left : float
+        TLS that are expected among the pairs of the list that are left; NaN where that is not known.
+
+    Returns
+    -------
+    list of str
+        One sentence or two; none where there is no glass with minima.
+    """
+    table = tls_density(workspace, temperature, settings)
+    if table is None:
+        return []
+    at_threshold = table[np.isclose(table["energy"], settings.tls_threshold)].set_index("kind")
+    every = at_threshold.loc["all"]
+    part = every["count"] / (every["count"] + left) if every["count"] + left > 0 else np.nan
+    path = workspace.tls_density(temperature)
+    with atomic_write(path) as file:
+        table.assign(found_part=part).to_csv(file, index=False)
+    return _in_words(at_threshold, part, settings, path)
+
+
+def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path: Path) -> list[str]:
+    unit, every = settings.unit, at_threshold.loc["all"]
+    spread = f"; ± {every['density_sd_glasses']:.2g} from glass to glass" if every["glasses"] > 1 else ""
+    others = ", ".join(
+        f"{name} {at_threshold.loc[kind, 'density']:.3g} ({at_threshold.loc[kind, 'count']})"
+        for kind, name in (("distinct", "distinct"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
+    )
+    known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
+    return [
+        f"density of TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "
+        f"{every['density_high']:.3g}: 68 %, Poisson{spread}), {every['density_SI']:.2g} J⁻¹ m⁻³: {every['count']:.0f} in "
+        f"{every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
+        f"density of TLS: {others}; lower bounds{known}: {path}",
+    ]
+
+
+def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
+    """Draw density and distributions of all temperatures together; what was written, nothing where there is none."""
+    double_wells = {T: read_double_wells(workspace, T) for T in workspace.temperatures()}
+    found = {T: tls_density(workspace, T, settings) for T, table in double_wells.items() if len(table)}
+    tables = {T: table for T, table in found.items() if table is not None}
+    threshold, unit = settings.tls_threshold, settings.unit
+    pictures = {
+        workspace.tls_densities: tls_densities(tables, threshold, unit) if tables else None,
+        workspace.tls_comparison: comparison(double_wells, threshold, unit),
+    }
+    return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]
