@@ -26,17 +26,18 @@ import pandas as pd
 
 from MLmodel.density import draw_temperatures, update_density
 from MLmodel.double_wells import count_tls, read_double_wells, update_double_wells
-from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
+from MLmodel.neb_plots import neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
+from MLmodel.profiles import profile_to_draw
 from MLmodel.rounds import does_it_pay, update_rounds
 from MLmodel.tls_pictures import update_pictures
 from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
-from pipeline.keys import Pair, among, no_pairs, pair_keys
+from pipeline.keys import among, no_pairs, pair_keys
 from pipeline.neb_files import keys_with_result, read_pair_list
-from pipeline.neb_records import changed_settings, profile_of_record, read_records, two_level_of_record
+from pipeline.neb_records import changed_settings, read_records
 from pipeline.progress import progress
 from pipeline.verdicts import neb_settings, write_verdict
 from pipeline.workers import Workers, worker_pool
@@ -272,17 +273,6 @@ def report_tls(command: Command, temperature: str, left: float) -> None:
     made, there = update_pictures(work, temperature, settings)
     if there:
         print(f"T = {temperature}: pictures of TLS: {there}, {made} of them new: {work.tls_pictures(temperature)}")
-
-
-def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile | None:
-    """A stored profile as the picture shows it, a little beyond both ends; None for a record of 0.1."""
-    profile, system = profile_of_record(record), two_level_of_record(record, hbar)
-    if profile is None or system is None:
-        return None
-    pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
-    x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
-    drawn = profile.lengths, profile.energies, x, profile(x), levels
-    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:

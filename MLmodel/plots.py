@@ -1,5 +1,6 @@
 """Pictures of predictions, and the style of all: a function each, which takes numbers and knows nothing of models."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,20 @@ class Picture(NamedTuple):
             with atomic_write(written[-1]) as part:
                 self.numbers.to_csv(part, index=False)
         return written
+
+    def svg(self, name: str) -> str:
+        """The figure as SVG; the same figure and name give the same text."""
+        file = io.StringIO()
+        with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+            self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return file.getvalue()
+
+    def png(self, dots_per_inch: int) -> bytes:
+        """The figure as PNG."""
+        file = io.BytesIO()
+        with matplotlib.rc_context(_STYLE):
+            self.figure.savefig(file, format="png", bbox_inches="tight", dpi=dots_per_inch)
+        return file.getvalue()
 
 
 @contextmanager
