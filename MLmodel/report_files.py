@@ -68,7 +68,7 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path, figures: Fi
         first.astype(str).to_numpy().tolist(),
         figures.links(path),
     )
-    return [Table(title, ["how many", "reason"], table, figures.links(path)), More(f"Which {what}", [listed])]
+    return [Table(title, ["how many", "reason"], table, figures.links(path)), More(f"The {what}", [listed])]
 
 
 def provenance(command: Command, temperature: str, figures: Figures) -> list[Block]:
@@ -122,7 +122,7 @@ def _calculations(work: Workspace, temperature: str, figures: Figures) -> list[B
         for (verdict, fidelity), some in table.groupby(["verdict", "fidelity"])["cpu_seconds"]
     ]
     columns = ["verdict", "images", "calculations", "CPU in all (s)", "median (s)", "longest (s)"]
-    title = f"Exact calculations: {len(table)}, {table['cpu_seconds'].sum() / 3600:.3g} h of CPU time"
+    title = f"Exact calculations: {len(table)}, {table['cpu_seconds'].sum() / 60:.3g} min of CPU time"
     return [Table(title, columns, rows, figures.links(path))]
 
 

@@ -75,7 +75,7 @@ def _reliability(command: Command, temperature: str, figures: Figures, name: str
     columns = ["pairs", "predicted", "found", "found_low", "found_high"]
     numbers = read_own_csv(path, columns, columns)
     title = f"Are the chances of a {what} true? Points on the line are as predicted."
-    drawn = draw_reliability(numbers, what, f"T = {temperature}: {what}s, as {picture.stem} has them")
+    drawn = draw_reliability(numbers, what, f"T = {temperature}")
     return [figures.figure(drawn, f"T{temperature}-reliability-{name}", title, path, picture)]
 
 
@@ -87,20 +87,22 @@ class _Shown(NamedTuple):
     name: str
     how: str
 
+    def title(self, temperature: str) -> str:
+        """For a picture."""
+        return f"T = {temperature}, {self.name or 'earlier model'}: {self.how}".rstrip(": ")
+
 
 def _of_predictor(command: Command, temperature: str, figures: Figures) -> list[Block]:
     work, settings = command.workspace, command.settings
     picture = work.true_against_predicted("testset")
-    path = picture.with_suffix(".csv")
-    shown = _shown(command, temperature) if path.exists() else None
+    shown = _shown(command, temperature)
     if shown is None:
         return [Missing("Predicted against exact splittings, on pairs never seen: validate_qs.py draws them.")]
     blocks = _reliability(command, temperature, figures, "tls", "TLS")
     if not shown.name:
         blocks.insert(0, Missing("The predictor was trained again since validate_qs.py judged it: run that."))
-    limit, title = settings.tls_threshold, f"T = {temperature}, {shown.name or 'earlier model'}: {shown.how}"
+    limit = settings.tls_threshold
     panel = Panel(shown.exact, shown.predicted, f"{shown.name or 'earlier model'},\n{shown.how}".rstrip(",\n"))
-    cdf, efficiency = work.splitting_cdf(temperature), work.search_efficiency(temperature)
     for drawn, name, said, file in (
         (
             true_against_predicted({temperature: panel}, limit),
@@ -109,26 +111,34 @@ def _of_predictor(command: Command, temperature: str, figures: Figures) -> list[
             picture,
         ),
         (
-            search_efficiency(shown.exact, shown.predicted, limit, title),
-            "search",
-            "TLS found against NEBs run in the order of the prediction, between chance and the ideal.",
-            efficiency,
-        ),
-        (
-            splitting_cdf(shown.exact, shown.predicted, limit, title),
+            splitting_cdf(shown.exact, shown.predicted, limit, shown.title(temperature)),
             "cdf",
             "Cumulative distributions of exact and predicted splittings; they should lie on each other.",
-            cdf,
+            work.splitting_cdf(temperature),
         ),
     ):
         blocks.append(figures.figure(drawn, f"T{temperature}-{name}", said, file.with_suffix(".csv"), file))
     return blocks
 
 
+def search_figure(command: Command, temperature: str, figures: Figures) -> Block:
+    """How much faster TLS are found in the order of the prediction, on pairs never seen."""
+    picture = command.workspace.search_efficiency(temperature)
+    shown = _shown(command, temperature)
+    if shown is None:
+        return Missing("TLS found against NEBs run, on pairs never seen: validate_qs.py draws it.")
+    limit, title = command.settings.tls_threshold, shown.title(temperature)
+    drawn = search_efficiency(shown.exact, shown.predicted, limit, title)
+    said = "TLS found against NEBs run in the order of the prediction, between chance and the ideal."
+    return figures.figure(drawn, f"T{temperature}-search", said, picture.with_suffix(".csv"), picture)
+
+
 def _shown(command: Command, temperature: str) -> _Shown | None:
     """What the validator's pictures show of a temperature, and which pairs these are; None where none are."""
     work = command.workspace
     path = work.true_against_predicted("testset").with_suffix(".csv")
+    if not path.exists():
+        return None
     table = read_own_csv(path, ["temperature"], ["temperature"])
     values = [name for name in table if re.match("(exact|predicted)_", name)]  # the unit stands behind
     table = read_own_csv(path, ["temperature", *values], values)

@@ -4,13 +4,13 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from MLmodel.plots import Picture
 
@@ -19,6 +19,9 @@ ROOM = 1_300_000
 
 LARGE, DOTS = 200_000, 110
 """A figure of more bytes as SVG becomes a PNG of so many dots an inch."""
+
+BROAD = 500
+"""pt; a figure that is broader is not made small on a phone."""
 
 Link = tuple[str, str]
 """Where a link leads, seen from the page, and its text."""
@@ -158,7 +161,8 @@ def svg_within_page(svg: str, name: str, title: str) -> Markup:
     svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)
     svg = re.sub(r"\s*\n\s*", "\n", svg)
-    return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(title), 1))
+    kind = "broad" if float(re.findall(r'<svg[^>]* width="([\d.]+)', svg)[0]) > BROAD else "plain"
+    return Markup(svg.replace("<svg", Markup('<svg role="img" class="{}" aria-label="{}"').format(kind, title), 1))
 
 
 def _shorter(attribute: str) -> str:
@@ -192,15 +196,6 @@ def _fingerprint(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-Gather = Callable[[str], list[Block]]
-"""What a section has to say of a temperature."""
-
-
 def number(value: float, digits: int = 4) -> str:
     """For a cell: so many significant digits; empty where unknown."""
     return "" if value != value else f"{value:.{digits}g}"  # NaN only is not itself
-
-
-def marked(text: str) -> str:
-    """Text that may stand in an attribute or a name."""
-    return str(escape(re.sub(r"\s+", "-", text)))

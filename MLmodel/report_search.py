@@ -9,6 +9,7 @@ import pandas as pd
 from MLmodel.card import read_card
 from MLmodel.metrics import Array
 from MLmodel.neb_plots import rounds
+from MLmodel.report_models import search_figure
 from MLmodel.report_page import Block, Code, Figures, Missing, Table, Text, number
 from MLmodel.rounds import NEXT, does_it_pay, read_rounds
 from MLmodel.stopping import expected
@@ -52,7 +53,7 @@ def what_next(command: Command, temperature: str, figures: Figures) -> list[Bloc
             f"{settings.tls_threshold:g} {unit}",
             ["glass", "i", "j", f"predicted splitting ({unit})", "chance of a TLS", "chance of a double well"],
             [
-                [str(int(row[0])), *(number(value, 12) for value in row[1:3]), *(number(value) for value in row[3:])]
+                [str(int(row[0])), *(number(v, 12) for v in row[1:3]), number(row[3]), *(number(v, 2) for v in row[4:])]
                 for row in listed.top.itertuples(index=False, name=None)
             ],
             figures.links(path),
@@ -107,6 +108,10 @@ def _what_is_left(work: Workspace, temperature: str, decimals: int) -> _Left:
 def does_going_on_pay(command: Command, temperature: str, figures: Figures) -> list[Block]:
     """The rounds, their forecast, and what follows from them."""
     work = command.workspace
+    return [*_rounds(work, temperature, figures), search_figure(command, temperature, figures)]
+
+
+def _rounds(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
     path, picture = (work.rounds(temperature, kind) for kind in ("csv", "png"))
     if not path.exists():
         return [Missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
