@@ -67,6 +67,20 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """Such a workspace with its page; not to be changed."""
+    root = tmp_path_factory.mktemp("reported")
+    fill(root)
+    written(root)
+    return root
+
+
+@pytest.fixture
+def text(reported):
+    return Workspace(reported).report.read_text()
+
+
 class Page(HTMLParser):
     """What a page holds."""
 
@@ -97,15 +111,14 @@ def written(root, *arguments):
     return Workspace(root).report.read_text()
 
 
-def test_the_sections_stand_in_their_order_each_with_its_temperature(root):
-    page = Page(written(root))
+def test_the_sections_stand_in_their_order_each_with_its_temperature(text):
+    page = Page(text)
     assert page.headings == [text for heading in HEADINGS for text in (heading, f"T = {T}")]
     assert len(set(page.values("id"))) == len(page.values("id"))
     assert {href[1:] for href in page.values("href") if href.startswith("#")} <= set(page.values("id"))
 
 
-def test_the_page_loads_nothing_and_its_links_lead_to_files(root):
-    text = written(root)
+def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
     page = Page(text)
     loads = [one for name in ("src", "srcset", "data", "action") for one in page.values(name)]
     assert not [one for one in loads if not one.startswith("data:")]
@@ -113,34 +126,34 @@ def test_the_page_loads_nothing_and_its_links_lead_to_files(root):
     links = [href for href in page.values("href") if not href.startswith(("#", "data:"))]
     assert "T0.1/double_wells.csv" in links
     assert "../NEB_calculations/T0.1/unfinished.csv" in links
-    assert all((Workspace(root).report.parent / unquote(href)).is_file() for href in links)
+    assert all((Workspace(reported).report.parent / unquote(href)).is_file() for href in links)
 
 
-def test_what_files_say_is_text_on_the_page(root):
-    text = written(root)
+def test_what_files_say_is_text_on_the_page(text):
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert text.count("<script") == 1
 
 
-def test_unfinished_pairs_are_counted_by_reason(root):
-    assert re.search(r"<td>2</td><td>force … &lt;script&gt;", written(root))
+def test_unfinished_pairs_are_counted_by_reason(text):
+    assert re.search(r"<td>2</td><td>force … &lt;script&gt;", text)
 
 
-def test_pairs_with_an_answer_are_no_longer_to_be_calculated(root):
-    text = written(root)  # of chances 0.5, 0.25 and 0.125 the first is unfinished
+def test_pairs_with_an_answer_are_no_longer_to_be_calculated(
+    text,
+):  # of chances 0.5, 0.25 and 0.125 the first is unfinished
     assert "TLS expected of the next 2 exact calculations: 0.4 (0 to 1, 68 %)" in text
     assert "1 of the list were calculated" in text
     assert "run_neb.py --top 2" in text
     assert "<td>9</td><td>0.1</td><td>0.5</td><td>0.002</td>" in text
 
 
-def test_the_rounds_are_told_in_the_words_of_run_neb(root):
-    assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in written(root)
+def test_the_rounds_are_told_in_the_words_of_run_neb(text):
+    assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in text
 
 
-def test_the_same_files_give_the_same_bytes(root):
-    assert written(root) == written(root)
+def test_the_same_files_give_the_same_bytes(reported, text):
+    assert written(reported) == text
 
 
 def test_settings_that_are_not_the_default_are_marked(root):
@@ -153,6 +166,10 @@ def test_two_temperatures_stand_in_one_page(root):
     page = Page(written(root))
     assert page.headings[:3] == [HEADINGS[0], "T = 0.1", "T = 0.2"]
     assert len(set(page.values("id"))) == len(page.values("id"))
+
+
+def test_the_page_is_about_the_temperature_that_is_named(root):
+    (root / "Configurations/minima/T0.2").mkdir(parents=True)
     assert Page(written(root, "-T", "0.2")).headings[:2] == [HEADINGS[0], "T = 0.2"]
 
 
