@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from MLmodel.density import draw_temperatures, update_density
+from MLmodel.density import update_density
 from MLmodel.double_wells import count_tls, read_double_wells, update_double_wells
 from MLmodel.neb_plots import neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
 from MLmodel.profiles import profile_to_draw
 from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.temperatures import draw_temperatures
 from MLmodel.tls_pictures import update_pictures
 from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script

@@ -123,7 +123,8 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     ax.set(xlim=middle[0] + half * np.array([-1, 1]), ylim=middle[1] + half * np.array([-1, 1]), aspect="equal")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    diameters = motion.diameters if np.ptp(motion.diameters) else np.full(len(motion.positions), spacing)
+    polydisperse = bool(np.ptp(motion.diameters))
+    diameters = motion.diameters if polydisperse else np.full(len(motion.positions), spacing)
     sizes = SIZE * diameters[drawn]
     names = np.array(motion.species)[drawn]
     kinds = {name: COLORS[k % len(COLORS)] for k, name in enumerate(sorted(set(motion.species)))}
@@ -135,7 +136,7 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     squares = (motion.displacements**2).sum(axis=1)
     carried = 100 * squares[moved].sum() / squares.sum()
     arrows = "arrows: the motion" if factor == 1 else f"arrows: {factor} times the motion"
-    sizes_are = f"circles: {SIZE:g} diameters"
+    sizes_are = f"circles: {SIZE:g} {'diameters' if polydisperse else 'mean spacings'}"
     ax.set_title(f"{_particles(len(moved))} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
     _legend_of_motion(ax, kinds)
     numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": names, "moves": moves}
@@ -230,11 +231,10 @@ def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
         name = f"level E{'₀₁'[k]} and its wavefunction"
         ax.plot(wells.x, level + scale * states[:, k], color=color, ls=line, label=name)
     splitting = wells.levels[1] - wells.levels[0]
-    amplitude = "not defined"
-    if np.isfinite(wells.tunnelling_amplitude):
-        amplitude = f"{wells.tunnelling_amplitude:.3g} {unit.energy}"
+    known = np.isfinite(wells.tunnelling_amplitude)
+    amplitude = f"= {wells.tunnelling_amplitude:.3g} {unit.energy}" if known else "not defined"
     ax.set_title(
-        f"splitting E₁ − E₀ = {splitting:.3g} {unit.energy}, Δ₀ = {amplitude}\n"
+        f"splitting E₁ − E₀ = {splitting:.3g} {unit.energy}, Δ₀ {amplitude}\n"
         f"barrier {wells.barrier:.3g} {unit.energy}, asymmetry {wells.asymmetry:.3g} {unit.energy}"
     )
     lowest = min(0.0, *(wells.levels - floor + scale * states.min(axis=0)))

@@ -10,7 +10,6 @@ from scipy.stats import chi2
 from MLmodel.double_wells import read_double_wells
 from MLmodel.metrics import Array
 from MLmodel.rearrangements import REARRANGEMENT
-from MLmodel.temperature_plots import comparison, tls_densities
 from pipeline.files import atomic_write
 from pipeline.minima import any_minimum
 from pipeline.settings import NebSettings, Settings
@@ -145,20 +144,7 @@ def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path:
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
         f"density of TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "
-        f"{every['density_high']:.3g}: 68 %, Poisson{spread}), {every['density_SI']:.2g} J⁻¹ m⁻³: {every['count']:.0f} in "
-        f"{every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
+        f"{every['density_high']:.3g}: 68 %, Poisson{spread}), {every['density_SI']:.2g} J⁻¹ m⁻³: "
+        f"{every['count']:.0f} in {every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
         f"density of TLS: {others}; lower bounds{known}: {path}",
     ]
-
-
-def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
-    """Draw density and distributions of all temperatures together; what was written, nothing where there is none."""
-    double_wells = {T: read_double_wells(workspace, T) for T in workspace.temperatures()}
-    found = {T: tls_density(workspace, T, settings) for T, table in double_wells.items() if len(table)}
-    tables = {T: table for T, table in found.items() if table is not None}
-    threshold, unit = settings.tls_threshold, settings.unit
-    pictures = {
-        workspace.tls_densities: tls_densities(tables, threshold, unit) if tables else None,
-        workspace.tls_comparison: comparison(double_wells, threshold, unit),
-    }
-    return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]

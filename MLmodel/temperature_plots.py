@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
+from MLmodel.density import SLOWEST
 from MLmodel.metrics import Array
-from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, YELLOW, Picture, legend_below, say, styled_figure
+from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, YELLOW, Picture, legend_below, styled_figure
 from pipeline.task import QS
 from pipeline.units import Units
 
@@ -44,9 +45,9 @@ def tls_densities(tables: Mapping[str, pd.DataFrame], threshold: float, unit: Un
     Picture or None
         Numbers: temperature, and the columns of the tables. None where no table has a double well.
     """
-    numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
-    if not numbers["count"].any():
+    if not any(table["count"].any() for table in tables.values()):
         return None
+    numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
     with styled_figure(9.8, 5.4) as figure:
         curves, densities = figure.subplots(1, 2, width_ratios=(1.25, 1))
         _draw_curves(curves, tables, threshold, unit)
@@ -75,7 +76,11 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float,
 
 
 def _draw_densities(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> None:
-    kinds = {"all": ("o", "all TLS"), "distinct": ("s", "distinct"), "tunnelling": ("^", "tunnelling: Δ₀ ≥ 0.001 E")}
+    kinds = {
+        "all": ("o", "all TLS"),
+        "distinct": ("s", "distinct"),
+        "tunnelling": ("^", f"tunnelling: Δ₀ ≥ {SLOWEST:g} E"),
+    }
     for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
         for k, table in enumerate(tables.values()):
             at = table[(table["kind"] == kind) & np.isclose(table["energy"], threshold)].iloc[0]
@@ -121,11 +126,12 @@ def comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, unit:
                     numbers[-1][["of", "quantity"]] = which, name
                 ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
                 if not ax.lines:
-                    say(ax, f"no {which}")
-                ax.set_xlim(left=max(ax.get_xlim()[0], SMALLEST * threshold))
-                ax.xaxis.set_minor_formatter(NullFormatter())
+                    ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
         for ax, name in zip(panels[-1], columns, strict=True):
-            ax.set_xlabel(QUANTITIES[name].format(unit.energy))
+            values = pd.concat([table[name] for table in known.values()]).dropna().clip(lower=SMALLEST * threshold)
+            ax.set(xlabel=QUANTITIES[name].format(unit.energy), xlim=(0.7 * values.min(), 1.5 * values.max()))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        figure.suptitle("double wells calculated, and the TLS among them", fontsize=11)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
     table = pd.concat(numbers, ignore_index=True)
     return Picture(figure, table[["temperature", "of", "quantity", "value", "share"]])

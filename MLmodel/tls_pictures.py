@@ -58,12 +58,9 @@ def update_pictures(workspace: Workspace, temperature: str, settings: Settings) 
     chosen = list(zip(names, records, strict=True))[:DRAWN]
     for name, record in progress(chosen, desc=f"T = {temperature}: pictures of TLS", unit="picture"):
         targets = [folder / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
-        job = _job(workspace, temperature, record, settings)
-        files = [place.path for place in job.places] if job else []
-        how = {"levels": record["levels"], "units": settings.units, "program": __version__}
-        inputs = made_from(files, **how)
+        inputs = made_from([], levels=record["levels"], units=settings.units, program=__version__)
         if not up_to_date(targets, inputs):
-            picture = picture_of_record(record, job, settings)
+            picture = picture_of_pair(workspace, temperature, record, settings)
             if picture is None:
                 continue
             picture.save(targets[0], settings.figures)
@@ -77,13 +74,9 @@ def picture_of_pair(
     workspace: Workspace, temperature: str, record: dict[str, Any], settings: Settings
 ) -> Picture | None:
     """The picture of the double well of one record; None where its minima or its levels are not known any more."""
-    return picture_of_record(record, _job(workspace, temperature, record, settings), settings)
-
-
-def picture_of_record(record: dict[str, Any], job: Job | None, settings: Settings) -> Picture | None:
-    """As :func:`picture_of_pair`; ``job`` names its minima."""
+    jobs, _ = jobs_of(workspace, temperature, pd.DataFrame([record], columns=PAIR_COLUMNS), settings)
     wells = wells_of_record(record, hbar_of(settings.neb))
-    motion = motion_of_job(job) if job else None
+    motion = motion_of_job(jobs[0]) if jobs else None
     if wells is None or motion is None:
         return None
     conf, i, j = _pair(record)
@@ -150,9 +143,3 @@ def wells_of_record(record: dict[str, Any], hbar: float) -> Wells | None:
 
 def _pair(record: dict[str, Any]) -> Pair:
     return Pair(record["conf"], record["i"], record["j"])
-
-
-def _job(workspace: Workspace, temperature: str, record: dict[str, Any], settings: Settings) -> Job | None:
-    """The pair of a record with the places of its minima; None where one is not there."""
-    jobs, _ = jobs_of(workspace, temperature, pd.DataFrame([record], columns=PAIR_COLUMNS), settings)
-    return jobs[0] if jobs else None

@@ -40,6 +40,18 @@ def test_every_pair_gets_one_verdict(calculated):
     assert imread(calculated / f"output_ML/T{T}/neb_paths.png").std() > 0.01
 
 
+def test_what_was_found_is_told_as_a_density_and_each_tls_has_a_picture(calculated):
+    output = calculated / f"output_ML/T{T}"
+    table, wells = pd.read_csv(output / "tls_density.csv"), pd.read_csv(output / "double_wells.csv")
+    tls = int((wells["quantum_splitting"] < 0.00151).sum())  # config.yaml
+    of_all = table[(table["kind"] == "all") & np.isclose(table["energy"], 0.00151)].iloc[0]
+    assert of_all["count"] == tls
+    assert of_all["volume"] == pytest.approx(80)  # 80 particles at number density 1
+    said = (calculated / "said.txt").read_text()
+    assert f"density of TLS: {tls / 80 / 0.00151:.3g} ε⁻¹ σ⁻³" in said
+    assert len([*(output / "pictures").glob("Cnf-*.png")]) == tls
+
+
 def test_a_second_run_finds_nothing_to_do(calculated):
     before = results(calculated)
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")

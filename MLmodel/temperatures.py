@@ -1,0 +1,22 @@
+"""What was found at several temperatures, in one picture each: ``tls_density.png`` and ``tls_comparison.png``."""
+
+from pathlib import Path
+
+from MLmodel.density import tls_density
+from MLmodel.double_wells import read_double_wells
+from MLmodel.temperature_plots import comparison, tls_densities
+from pipeline.settings import Settings
+from pipeline.workspace import Workspace
+
+
+def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
+    """Draw what is known of all temperatures; the files written, none where there is nothing to draw."""
+    tables = {temperature: read_double_wells(workspace, temperature) for temperature in workspace.temperatures()}
+    double_wells = {temperature: table for temperature, table in tables.items() if len(table)}
+    found = {temperature: tls_density(workspace, temperature, settings) for temperature in double_wells}
+    densities = {temperature: table for temperature, table in found.items() if table is not None}
+    pictures = {
+        workspace.tls_densities: tls_densities(densities, settings.tls_threshold, settings.unit),
+        workspace.tls_comparison: comparison(double_wells, settings.tls_threshold, settings.unit),
+    }
+    return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]

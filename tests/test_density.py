@@ -1,0 +1,206 @@
+"""Density of TLS: counts per volume and energy with their errors, in both units; temperatures in one picture."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from scipy import constants, stats
+from test_plots import legend, some_double_wells
+
+from MLmodel.density import (
+    ENERGIES,
+    densities,
+    glass_volumes,
+    poisson_interval,
+    si_density,
+    tls_density,
+    update_density,
+)
+from MLmodel.temperature_plots import comparison, tls_densities
+from MLmodel.temperatures import draw_temperatures
+from pipeline.minimum_files import Minimum, write_minimum
+from pipeline.settings import Settings
+from pipeline.units import UNITS
+from pipeline.workspace import Workspace
+
+TLS, UNIT = 0.00151, UNITS["reduced"]
+VOLUMES = pd.Series({1: 100.0, 2: 300.0})
+
+
+def at(table, kind, energy=TLS):
+    return table[(table["kind"] == kind) & np.isclose(table["energy"], energy)].iloc[0]
+
+
+def found(double_wells=None, volumes=VOLUMES):
+    double_wells = some_double_wells() if double_wells is None else double_wells
+    return densities(double_wells, volumes, TLS * ENERGIES)
+
+
+# Numbers
+def test_the_density_is_the_number_of_tls_over_volume_and_threshold():
+    # some_double_wells: three TLS, all of glass 1, in two rearrangements; two of them have Δ₀/E of 0.5 and 1
+    table = found()
+    for kind, count in (("all", 3), ("distinct", 2), ("tunnelling", 2)):
+        row = at(table, kind)
+        assert row["count"] == count
+        assert row["per_volume"] == pytest.approx(count / 400)
+        assert row["density"] == pytest.approx(count / (400 * TLS))
+    assert (row["glasses"], row["volume"]) == (2, 400)
+
+
+def test_the_curve_counts_what_lies_below_each_energy():
+    of_all = found().query("kind == 'all'")
+    splittings = some_double_wells()["quantum_splitting"].to_numpy()
+    assert of_all["count"].tolist() == [(splittings < energy).sum() for energy in of_all["energy"]]
+    assert of_all["count"].iloc[-1] == 4
+
+
+def test_the_interval_is_the_exact_one_of_poisson():
+    # its definition: at either end what was counted, or something further off, has a probability of 16 %
+    counts = np.array([1, 3, 12, 79])
+    low, high = poisson_interval(counts)
+    np.testing.assert_allclose(stats.poisson.sf(counts - 1, low), 0.16)
+    np.testing.assert_allclose(stats.poisson.cdf(counts, high), 0.16)
+    assert poisson_interval(np.array([0]))[0] == 0
+    row = at(found(), "all")
+    np.testing.assert_allclose([row["per_volume_low"], row["per_volume_high"]], np.array([low[1], high[1]]) / 400)
+
+
+def test_the_spread_over_glasses_of_one_size_is_the_standard_error_of_their_mean():
+    rng = np.random.default_rng(3)
+    conf = rng.integers(1, 9, 40)
+    wells = pd.DataFrame({"conf": conf, "quantum_splitting": 1e-4, "rearrangement": 1, "tunnelling_amplitude": 1e-4})
+    row = at(found(wells, pd.Series(50.0, range(1, 9))), "all")
+    counts = np.bincount(conf, minlength=9)[1:]
+    assert row["per_volume_sd_glasses"] == pytest.approx(stats.sem(counts) / 50)
+    assert np.isnan(at(found(wells, pd.Series({1: 50.0})), "all")["per_volume_sd_glasses"])
+
+
+def test_double_wells_of_glasses_without_minima_do_not_count():
+    row = at(found(volumes=pd.Series({2: 300.0})), "all")
+    assert (row["count"], row["volume"]) == (0, 300)
+
+
+def test_where_nothing_moves_in_no_known_way_only_the_density_of_all_is_above_zero():
+    wells = some_double_wells().assign(rearrangement=0).drop(columns="tunnelling_amplitude")
+    table = found(wells)
+    assert [at(table, kind)["count"] for kind in ("all", "distinct", "tunnelling")] == [3, 0, 0]
+
+
+def test_the_unit_of_the_density_in_si_is_that_of_the_settings():
+    # 1 eV⁻¹ Å⁻³ is 1e30 / 1.602e-19 J⁻¹ m⁻³; epsilon: 1 eV / k_B
+    electronvolt = constants.eV / constants.k
+    assert si_density(Settings(neb={"sigma": 1e-10, "epsilon": electronvolt}).neb) == pytest.approx(1e30 / constants.eV)
+    # config.yaml: 2.21 Å and 662 K
+    assert si_density(Settings().neb) == pytest.approx(1 / (2.21e-10**3 * 662 * 1.380649e-23))
+
+
+# Files
+T = "0.1"
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Three glasses, one of them without a usable minimum, and the double wells of two."""
+    work = Workspace(tmp_path)
+    for conf, box in ((1, [5.0, 5.0, 4.0]), (2, [10.0, 10.0, 3.0])):
+        write_minimum(work.minimum(work.glass(T, conf), "0.2"), Minimum(np.ones(4), np.eye(4, 3), np.array(box)))
+    (work.glass(T, 1) / "0.1.conf").write_text("damaged")
+    work.glass(T, 3).mkdir()
+    (work.glass(T, 3) / "README").write_text("no minimum")
+    add_double_wells(work, T)
+    return work
+
+
+def add_double_wells(work, temperature):
+    path = work.calculated_double_wells(temperature)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    some_double_wells().assign(i=0.1, j=0.2, fidelity="full").to_csv(path, index=False)
+
+
+def test_a_glass_counts_as_searched_if_a_minimum_of_it_can_be_read(work):
+    assert glass_volumes(work, T).to_dict() == pytest.approx(VOLUMES.to_dict())
+
+
+def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(work):
+    said = "\n".join(update_density(work, T, Settings(), 1.0))
+    table = pd.read_csv(work.tls_density(T))
+    assert (table["found_part"] == 0.75).all()
+    row = at(table, "all")
+    assert row["density_SI"] == pytest.approx(row["density"] * si_density(Settings().neb))
+    assert f"{row['density']:.3g} ε⁻¹ σ⁻³" in said
+    assert f"distinct {at(table, 'distinct')['density']:.3g} (2), with Δ₀ ≥ 0.001 E" in said
+    assert "glasses searched: 2" in said
+    assert "about 75 % of those of the list are found" in said
+    assert "about" not in "\n".join(update_density(work, T, Settings(), np.nan))
+
+
+def test_without_minima_there_is_no_density(work, tmp_path):
+    elsewhere = Workspace(tmp_path / "elsewhere")
+    add_double_wells(elsewhere, T)
+    assert tls_density(elsewhere, T, Settings()) is None
+    assert update_density(elsewhere, T, Settings(), 1.0) == []
+
+
+# Pictures
+def test_two_temperatures_have_a_curve_each_in_one_picture():
+    tables = {"0.1": found(), "0.12": found(volumes=VOLUMES / 2)}
+    figure, numbers = tls_densities(tables, TLS, UNIT)
+    curves, points = figure.axes
+    assert legend(curves)[:2] == ["T = 0.1, glasses: 2", "T = 0.12, glasses: 2"]
+    cold, hot = (line for line in curves.get_lines() if line.get_label().startswith("T ="))
+    np.testing.assert_allclose(2 * cold.get_ydata(), hot.get_ydata())
+    assert (cold.get_color(), cold.get_linestyle()) != (hot.get_color(), hot.get_linestyle())
+    assert cold.get_ydata()[0] > 0
+    assert (curves.get_xscale(), curves.get_yscale()) == ("log", "log")
+    assert "(σ⁻³)" in curves.get_ylabel()
+    assert "(ε⁻¹ σ⁻³)" in points.get_ylabel()
+    assert [label.get_text() for label in points.get_xticklabels()] == ["0.1", "0.12"]
+    assert numbers["temperature"].unique().tolist() == ["0.1", "0.12"]
+
+
+def test_two_temperatures_are_compared_by_shares_of_double_wells_and_of_tls():
+    wells = some_double_wells()
+    figure, numbers = comparison({"0.1": wells, "0.12": wells.assign(barrier=1.0)}, TLS, UNIT)
+    assert len(figure.axes) == 6
+    shares = numbers.set_index(["temperature", "of", "quantity"]).sort_index()
+    cold = shares.loc[("0.1", "TLS", "barrier")]
+    assert cold["value"].tolist() == [0.02, 0.03, 0.2]  # some_double_wells
+    np.testing.assert_allclose(cold["share"], [1 / 3, 2 / 3, 1])
+    assert len(shares.loc[("0.1", "double wells", "barrier")]) == 4
+    assert (shares.loc[("0.12", "double wells", "barrier")]["value"] == 1).all()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["T = 0.1", "T = 0.12"]
+
+
+def test_a_temperature_without_amplitudes_is_not_compared():
+    wells = some_double_wells()
+    assert comparison({"0.1": wells, "0.12": wells.assign(tunnelling_amplitude=np.nan)}, TLS, UNIT) is None
+    assert comparison({"0.1": wells, "0.12": wells.drop(columns="barrier")}, TLS, UNIT) is not None
+    assert comparison({"0.1": wells}, TLS, UNIT) is None
+
+
+def test_temperatures_without_tls_say_so():
+    wells = some_double_wells().assign(quantum_splitting=1.0)
+    figure = comparison({"0.1": wells, "0.12": wells}, TLS, UNIT).figure
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [[]] * 3 + [["no TLS"]] * 3
+
+
+def test_pictures_come_in_the_formats_of_the_settings(work):
+    settings = Settings(figures=["png", "svg"])
+    names = [path.name for path in draw_temperatures(work, settings)]
+    assert names == ["tls_density.png", "tls_density.svg", "tls_density.csv"]
+    assert imread(work.tls_densities).std() > 0.01
+    for path in (work.glass("0.12", 1), work.glass("0.12", 2)):
+        write_minimum(work.minimum(path, "0.2"), Minimum(np.ones(4), np.eye(4, 3), np.full(3, 5.0)))
+    add_double_wells(work, "0.12")
+    names = [path.name for path in draw_temperatures(work, Settings(figures=["svg"]))]
+    assert names == ["tls_density.svg", "tls_density.csv", "tls_comparison.svg", "tls_comparison.csv"]
+
+
+def test_where_there_is_nothing_to_draw_there_is_no_picture(work):
+    work.calculated_double_wells(T).unlink()
+    assert draw_temperatures(work, Settings()) == []
+    large = some_double_wells().assign(i=0.1, j=0.2, fidelity="", quantum_splitting=1.0)
+    large.to_csv(work.calculated_double_wells(T), index=False)
+    assert draw_temperatures(work, Settings()) == []
+    assert not work.tls_densities.exists()
