@@ -55,7 +55,7 @@ def double_wells_found(command: Command, temperature: str, figures: Figures) -> 
             shown["conf"], shown["i"], shown["j"], kinds, numbers, shown["fidelity"], strict=True
         )
     ]
-    opened = f"; the first {len(pictures)} rows open a picture" if pictures else ""
+    opened = f"; {len(pictures)} of them open a picture" if pictures else ""
     table = Table(
         f"Double wells calculated, smallest splitting first{cut}{opened}",
         ["glass", "kind", "i", "j", *columns.values(), "images"],
