@@ -1,5 +1,6 @@
-# make round [WORKSPACE=DIR]   steps 0 to 4 and both validators on a workspace
-# make loop [ROUNDS=3] [TOP=30] [WORKSPACE=DIR]   that many rounds: exact calculations from the top of the list, steps 1 to 4
+# make round [WORKSPACE=DIR]   steps 0 to 4, both validators and the report on a workspace
+# make loop [ROUNDS=3] [TOP=30] [WORKSPACE=DIR]   that many rounds: exact calculations from the top of the list, steps 1 to 4;
+#                              at the end the report
 # make quick                   lint, types and the tests that take less than a minute
 # make test                    all tests
 # make check                   lint, format and types
@@ -19,7 +20,7 @@ WORKSPACE ?= $(if $(OWN),.,example-run)
 
 round: .venv/installed workspace
 	@for step in step0_collect.py step1_train_dw.py step2_classify_dw.py step3_train_qs.py \
-	  validate_dw.py validate_qs.py step4_predict_qs.py; do \
+	  validate_dw.py validate_qs.py step4_predict_qs.py report.py; do \
 	  echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
 
 loop: .venv/installed workspace
@@ -28,6 +29,7 @@ loop: .venv/installed workspace
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "== round $$round of $(ROUNDS)"; $(RUN) run_neb.py --top $(TOP) --workspace "$(WORKSPACE)" || exit; \
 	  for step in $(STEPS); do echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done; done
+	@echo "== report.py"; $(RUN) report.py --workspace "$(WORKSPACE)"
 
 workspace:
 	@if [ "$(WORKSPACE)" = example-run ] && [ ! -d example-run ]; then \

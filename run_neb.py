@@ -27,8 +27,9 @@ import pandas as pd
 
 from MLmodel.density import update_density
 from MLmodel.double_wells import count_tls, update_double_wells
-from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
+from MLmodel.neb_plots import neb_profiles, overlaps, rounds
 from MLmodel.pairs_to_calculate import pairs_to_calculate
+from MLmodel.profiles import profile_to_draw
 from MLmodel.rounds import does_it_pay, update_rounds
 from MLmodel.temperatures import draw_temperatures
 from MLmodel.tls_pictures import update_pictures
@@ -36,8 +37,7 @@ from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
-from pipeline.keys import Pair
-from pipeline.neb_records import changed_settings, profile_of_record, read_records, two_level_of_record
+from pipeline.neb_records import changed_settings, read_records
 from pipeline.one_cause import OneCause
 from pipeline.progress import progress
 from pipeline.verdicts import neb_settings, write_verdict
@@ -246,17 +246,6 @@ def report_tls(command: Command, temperature: str, left: float) -> None:
     made, there = update_pictures(work, temperature, settings)
     if there:
         print(f"T = {temperature}: pictures of TLS: {there}, {made} of them new: {work.tls_pictures(temperature)}")
-
-
-def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile | None:
-    """A stored profile as the picture shows it, a little beyond both ends; None for a record of 0.1."""
-    profile, system = profile_of_record(record), two_level_of_record(record, hbar)
-    if profile is None or system is None:
-        return None
-    pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
-    x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
-    drawn = profile.lengths, profile.energies, x, profile(x), levels
-    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
 
 
 def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:

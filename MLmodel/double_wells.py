@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from glass.tunnelling import NotResolvedError
 from glass.two_level import barrier_top
 from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
+from pipeline.csv_files import read_own_csv
 from pipeline.exact import hbar_of
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, no_pairs, pair_keys
@@ -157,11 +158,18 @@ def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
 
 
 def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
-    """``double_wells.csv`` as :func:`update_double_wells`, or an earlier version, wrote it; empty where none did."""
+    """``double_wells.csv`` as :func:`update_double_wells`, or an earlier version, wrote it; empty where none did.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
     path = workspace.calculated_double_wells(temperature)
     if not path.exists():
         return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
-    table = pd.read_csv(path, float_precision="round_trip")
+    needed = [*PAIR_COLUMNS, QS, REARRANGEMENT]
+    table = read_own_csv(path, [*needed, "fidelity"], [*needed, *FROM_PROFILE, "PR", "images", "steps"])
     return table.assign(fidelity=table["fidelity"].fillna(""))
 
 

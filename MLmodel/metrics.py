@@ -11,11 +11,15 @@ Array = NDArray[np.float64]
 
 def format_metrics(values: Mapping[str, float]) -> str:
     """Metrics as lines of a table; n/a where there is no value."""
-    text = {
+    return "\n".join(f"    {what:34s} {value:>10s}" for what, value in metric_texts(values).items())
+
+
+def metric_texts(values: Mapping[str, float]) -> dict[str, str]:
+    """Each metric as text; n/a where there is no value."""
+    return {
         what: "n/a" if np.isnan(value) else str(value) if isinstance(value, int) else f"{value:.4f}"
         for what, value in values.items()
     }
-    return "\n".join(f"    {what:34s} {value:>10s}" for what, value in text.items())
 
 
 def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:

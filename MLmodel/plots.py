@@ -1,5 +1,6 @@
 """Pictures of predictions, and the style of all: a function each, which takes numbers and knows nothing of models."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,20 @@ class Picture(NamedTuple):
                 self.numbers.to_csv(part, index=False)
         return written
 
+    def svg(self, name: str) -> str:
+        """The figure as SVG; the same figure and name give the same text."""
+        file = io.StringIO()
+        with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+            self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return file.getvalue()
+
+    def png(self, dots_per_inch: int) -> bytes:
+        """The figure as PNG."""
+        file = io.BytesIO()
+        with matplotlib.rc_context(_STYLE):
+            self.figure.savefig(file, format="png", bbox_inches="tight", dpi=dots_per_inch)
+        return file.getvalue()
+
 
 @contextmanager
 def styled_figure(width: float, height: float) -> Iterator[Figure]:
@@ -99,7 +114,7 @@ def true_against_predicted(panels: Mapping[str, Panel], threshold: float) -> Pic
     with styled_figure(4.6 * len(panels) + 0.4, 5.6) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (temperature, (exact, predicted, name)) in zip(axes, panels.items(), strict=True):
-            ax.set_title(f"T = {temperature}, {name}: {_count(exact)}")
+            ax.set_title(f"T = {temperature}, {name}: {_count(len(exact))}")
             ax.set(xlabel="exact quantum splitting (ε)", ylabel="predicted quantum splitting (ε)", box_aspect=1)
             if len(exact):
                 _draw_true_against_predicted(ax, exact, predicted, threshold)
@@ -255,12 +270,18 @@ def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: st
     pairs, happenings = rows.size().to_numpy(), rows["happened"].sum().to_numpy()
     low, high = (np.asarray(end) for end in proportion_confint(happenings, pairs, 0.32, method="beta"))
     numbers = pd.DataFrame({"pairs": pairs, "predicted": rows["chance"].mean().to_numpy(), "found": happenings / pairs})
-    numbers = numbers.assign(found_low=low, found_high=high)
+    return draw_reliability(numbers.assign(found_low=low, found_high=high), what, title)
+
+
+def draw_reliability(numbers: pd.DataFrame, what: str, title: str) -> Picture:
+    """The picture of :func:`reliability` from its numbers."""
+    low, high = numbers["found_low"], numbers["found_high"]
+    pairs = int(numbers["pairs"].sum())
     with styled_figure(5.2, 5.0) as figure:
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
         bars = np.clip([numbers["found"] - low, high - numbers["found"]], 0, None)
-        label = f"{_count(chance)}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
+        label = f"{_count(pairs)}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
         ax.errorbar(
             numbers["predicted"].to_numpy(),
             numbers["found"].to_numpy(),
@@ -288,8 +309,8 @@ def label_log_axes(ax: Axes) -> None:
             axis.set_minor_formatter("")
 
 
-def _count(pairs: Array) -> str:
-    return f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'}"
+def _count(pairs: int) -> str:
+    return f"{pairs} pair{'' if pairs == 1 else 's'}"
 
 
 def legend_below(ax: Axes) -> None:

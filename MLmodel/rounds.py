@@ -44,6 +44,17 @@ _NEEDED = ["round", "nebs", "tls"]
 _RENAMED = {"random_tls_per_neb": "random_double_well_rate"}
 """In 0.1 this was the share of TLS in the pretraining set."""
 
+_COUNTS = [
+    *("classifier_labels", "predictor_labels", "nebs", "double_wells", "tls", "distinct_tls", "unfinished"),
+    *("next_nebs", "next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"),
+]
+"""Whole numbers, empty in rows of earlier versions."""
+
+_NUMBERS = [
+    *("tls_per_neb", "cpu_seconds", "tls_expected", "tls_expected_sd", "tls_p_value", "random_double_well_rate"),
+    *("random_pair_rate", "next_tls", "remaining_tls", "chance_95_found"),
+]
+
 _OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]
 """Stay as they were when the list was first seen: models may have been trained since."""
 
@@ -75,15 +86,15 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
         "classifier": classifier.autogluon,
         "predictor": predictor.autogluon,
     }
-    counts = [name for name, value in row.items() if isinstance(value, int)]
     path = workspace.rounds(temperature, "csv")
-    before = _read(path, list(row)) if path.exists() else pd.DataFrame(columns=["round", *row])
+    before = read_rounds(path) if path.exists() else pd.DataFrame(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+    before = before.reindex(columns=["round", *row])
     is_this = before["list"] == row["list"]
     if is_this.any():
         row.update(before.loc[is_this, _OF_THE_LIST].iloc[-1])
     before = before[~is_this]
     row = {"round": len(before) + 1, **row}
-    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(counts, "Int64"))
+    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(_COUNTS, "Int64"))
     nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].fillna(0).to_numpy(np.int64).T
     found = confidence_found(nebs - unfinished, tls, len(listed.left))
     table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
@@ -92,12 +103,19 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     return table
 
 
-def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+def read_rounds(path: Path) -> pd.DataFrame:
+    """The rows of ``rounds.csv``, also of an earlier version's; what that did not know is empty.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, object), float_precision="round_trip")
         table = table.astype(dict.fromkeys(_NEEDED, int)).rename(columns=_RENAMED)
-        numbers = dict.fromkeys((name for name in columns if name not in _NAMES), float)
-        return table.reindex(columns=["round", *columns]).astype(numbers)
+        table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+        return table.astype(dict.fromkeys([*_COUNTS, *_NUMBERS], float)).astype(dict.fromkeys(_COUNTS, "Int64"))
     except (ValueError, KeyError):
         raise UserError(f"{path}: not readable; remove it, and it begins anew with the present round") from None
 

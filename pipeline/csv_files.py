@@ -1,4 +1,4 @@
-"""CSVs that a user writes."""
+"""CSVs that a user writes, and those that the steps wrote."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,4 +30,34 @@ def read_user_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; give {form}")
+    return table
+
+
+def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV that a step wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    needed : sequence of str
+        Columns that it must have.
+    numbers : sequence of str
+        Columns that hold numbers, or nothing, where they are there.
+
+    Raises
+    ------
+    UserError
+        If the file is not readable as CSV, a column is missing, or text stands where a number should.
+    """
+    remedy = "remove it and run the step that makes it"
+    try:
+        table = pd.read_csv(path, float_precision="round_trip", index_col=False)
+        found = [name for name in numbers if name in table]
+        table[found] = table[found].apply(pd.to_numeric)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: not readable ({' '.join(str(error).split())}); {remedy}") from None
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; {remedy}")
     return table

@@ -131,6 +131,10 @@ class Workspace:
         return self._output_of(temperature) / f"predictedQs_T{temperature}_{pairs}.csv"
 
     @property
+    def report(self) -> Path:
+        return self._output / "report.html"
+
+    @property
     def classifier_performance(self) -> Path:
         return self._output / "dw_classifier_performances.txt"
 

@@ -1,0 +1,291 @@
+"""report.html: what the page says, that it loads nothing, and how it behaves in a browser without a network."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pandas as pd
+import pytest
+from formulas import double_well, profile_of_formula
+from oscillator_basis import HBAR
+from steps import done, refused
+
+from glass.tunnelling import lowest_levels
+from MLmodel.double_wells import update_double_wells
+from pipeline.keys import Pair
+from pipeline.neb_files import add_calculation, add_splitting, add_unfinished
+from pipeline.neb_records import add_record
+from pipeline.settings import Settings
+from pipeline.workspace import Workspace
+
+T = "0.1"
+PROFILE = profile_of_formula(*double_well(0.05, 0.2), (-0.2, 0.2), images=41)
+LEVELS = lowest_levels(PROFILE, HBAR)
+HOW = {"calculator": "a:b", "hbar": HBAR, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+HEADINGS = [
+    "1. What to calculate next",
+    "2. Does going on pay?",
+    "3. Can the models be believed?",
+    "4. Two-level systems found",
+    "5. Left out and unfinished",
+    "6. From what this was made",
+]
+SCRIPT = "<script>alert(1)</script>"
+ROUND = {
+    **{"round": 1, "list": "0123456789ab", "classifier_labels": 40, "predictor_labels": 20, "nebs": 30, "tls": 4},
+    **{"double_wells": 20, "distinct_tls": 3, "unfinished": 1, "tls_per_neb": 0.13, "cpu_seconds": 9.5},
+    **{"tls_expected": 3.5, "tls_expected_sd": 1.5, "tls_p_value": 0.8, "random_double_well_rate": 0.01},
+    **{"random_pair_rate": 0.001, "next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4},
+    **{"remaining_pairs": 70, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9, "chance_95_found": 0.1},
+}
+
+
+def fill(root, temperature=T, wells=3):
+    """A workspace after a round of exact calculations, whose minima and models are gone."""
+    work = Workspace(root)
+    for k in range(wells):
+        pair = Pair(3 + k, 0.1, 0.2)
+        add_record(work, temperature, pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
+        cost = {"fidelity": "full", "images": 41, "steps": 77, "cpu_seconds": 1.5}
+        add_calculation(work, temperature, pair, {"verdict": "double well", "quantum_splitting": 1, **cost})
+        add_splitting(work, temperature, pair, LEVELS[1] - LEVELS[0])
+    add_unfinished(work, temperature, Pair(9, 0.1, 0.3), f"force 0.5 {SCRIPT}")
+    add_unfinished(work, temperature, Pair(9, 0.1, 0.4), f"force 0.25 {SCRIPT}")
+    update_double_wells(work, temperature, Settings())
+    rejected = pd.DataFrame({"conf": [1, None], "file": ["a.conf", SCRIPT], "reason": ["truncated", "no folder"]})
+    rejected.astype({"conf": "Int64"}).to_csv(work.rejected(temperature), index=False)
+    rows = [[9, 0.1, 0.3, 1e-3, 0.5, 0.9], [9, 0.1, 0.5, 2e-3, 0.25, 0.8], [9, 0.1, 0.6, 3e-3, 0.125, 0.7]]
+    columns = ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
+    pd.DataFrame(rows, columns=columns).to_csv(work.predicted(temperature, "newpairs"), index=False)
+    pd.DataFrame([ROUND]).to_csv(work.rounds(temperature, "csv"), index=False)
+
+
+@pytest.fixture
+def root(tmp_path):
+    fill(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """Such a workspace with its page; not to be changed."""
+    root = tmp_path_factory.mktemp("reported")
+    fill(root)
+    written(root)
+    return root
+
+
+@pytest.fixture
+def text(reported):
+    return Workspace(reported).report.read_text()
+
+
+class Page(HTMLParser):
+    """What a page holds."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.headings, self._in = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag in ("h2", "h3"):
+            self.headings.append("")
+            self._in = tag
+
+    def handle_endtag(self, tag):
+        self._in = None if tag == self._in else self._in
+
+    def handle_data(self, data):
+        if self._in:
+            self.headings[-1] += data
+
+    def values(self, name):
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+def written(root, *arguments):
+    done("report", root, *arguments)
+    return Workspace(root).report.read_text()
+
+
+def test_the_sections_stand_in_their_order_each_with_its_temperature(text):
+    page = Page(text)
+    assert page.headings == [text for heading in HEADINGS for text in (heading, f"T = {T}")]
+    assert len(set(page.values("id"))) == len(page.values("id"))
+    assert {href[1:] for href in page.values("href") if href.startswith("#")} <= set(page.values("id"))
+
+
+def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
+    page = Page(text)
+    loads = [one for name in ("src", "srcset", "data", "action") for one in page.values(name)]
+    assert not [one for one in loads if not one.startswith("data:")]
+    assert not re.findall(r"https?:|@import|url\((?!#)|<base|<iframe", text)
+    links = [href for href in page.values("href") if not href.startswith(("#", "data:"))]
+    assert "T0.1/double_wells.csv" in links
+    assert "../NEB_calculations/T0.1/unfinished.csv" in links
+    assert all((Workspace(reported).report.parent / unquote(href)).is_file() for href in links)
+
+
+def test_what_files_say_is_text_on_the_page(text):
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert text.count("<script") == 1
+
+
+def test_unfinished_pairs_are_counted_by_reason(text):
+    assert re.search(r"<td>2</td><td>force … &lt;script&gt;", text)
+
+
+def test_pairs_with_an_answer_are_no_longer_to_be_calculated(
+    text,
+):  # of chances 0.5, 0.25 and 0.125 the first is unfinished
+    assert "TLS expected of the next 2 exact calculations: 0.4 (0 to 1, 68 %)" in text
+    assert "1 of the list were calculated" in text
+    assert "run_neb.py --top 2" in text
+    assert "<td>9</td><td>0.1</td><td>0.5</td><td>0.002</td>" in text
+
+
+def test_the_rounds_are_told_in_the_words_of_run_neb(text):
+    assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in text
+
+
+def test_the_same_files_give_the_same_bytes(reported, text):
+    assert written(reported) == text
+
+
+def test_settings_that_are_not_the_default_are_marked(root):
+    (root / "config.yaml").write_text("seed: 21\n")
+    assert "<td>seed</td><td>21</td><td>20</td>" in written(root)
+
+
+def test_two_temperatures_stand_in_one_page(root):
+    fill(root, "0.2")
+    page = Page(written(root))
+    assert page.headings[:3] == [HEADINGS[0], "T = 0.1", "T = 0.2"]
+    assert len(set(page.values("id"))) == len(page.values("id"))
+
+
+def test_the_page_is_about_the_temperature_that_is_named(root):
+    (root / "Configurations/minima/T0.2").mkdir(parents=True)
+    assert Page(written(root, "-T", "0.2")).headings[:2] == [HEADINGS[0], "T = 0.2"]
+
+
+def test_an_empty_workspace_is_told_what_to_do(tmp_path):
+    assert "put minima there and run step 0" in refused("report", tmp_path)
+
+
+def test_where_files_are_missing_the_page_says_which_step_makes_them(tmp_path):
+    (tmp_path / "Configurations/minima/T0.1").mkdir(parents=True)
+    text = written(tmp_path)
+    for script in ("step0_collect", "step1_train_dw", "step3_train_qs", "validate_dw", "validate_qs", "run_neb"):
+        assert f"{script}.py" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("output_ML/T0.1/double_wells.csv", "conf,i\n1,2\n"),
+        ("output_ML/T0.1/double_wells.csv", ""),
+        ("output_ML/T0.1/rounds.csv", "\x00"),
+        ("output_ML/T0.1/step0_rejected.csv", "conf,file\n"),
+        ("output_ML/T0.1/rearrangements.csv", "pairs_of_double_wells\nmany\n"),
+        ("output_ML/T0.1/reliability-dw.csv", "pairs\n1\n"),
+        ("output_ML/T0.1/predictedQs_T0.1_newpairs.csv", "conf,i,j\n1,2,3\n"),
+        ("output_ML/qs-true_vs_AI_testset.csv", "temperature,exact_epsilon,predicted_epsilon\n0.1,a,b\n"),
+        ("NEB_calculations/T0.1/unfinished.csv", "conf,i,j,reason\nx,2,3,why\n"),
+        ("NEB_calculations/T0.1/calculations.csv", "conf,i,j\n1,2,3\n"),
+    ],
+)
+def test_a_damaged_file_is_named(root, name, content):
+    (root / name).write_text(content)
+    assert f"{root / name}: " in refused("report", root)
+    assert not Workspace(root).report.exists()
+
+
+@pytest.mark.slow
+def test_a_thousand_double_wells_fit_into_two_megabytes(tmp_path):
+    fill(tmp_path, wells=1001)
+    page = Page(written(tmp_path))
+    assert Workspace(tmp_path).report.stat().st_size < 2e6
+    assert len(page.values("data-opens")) == 24
+    assert "the first 1000 of 1001 rows" in Workspace(tmp_path).report.read_text()
+
+
+@pytest.mark.slow
+def test_the_models_are_judged_on_glasses_they_did_not_see(trained_copy):
+    done("validate_dw", trained_copy)
+    done("validate_qs", trained_copy)
+    text = written(trained_copy)
+    assert "Predictor of the splitting, what to expect of a new glass: glasses kept out" in text
+    assert "trained again since" not in text
+    assert text.count("<svg") == 5  # two reliabilities, true against predicted, distributions, search
+    pictures = trained_copy / "output_ML/qs-true_vs_AI_testset.csv"
+    pd.read_csv(pictures).iloc[1:].to_csv(pictures, index=False)
+    assert "The predictor was trained again since validate_qs.py judged it" in written(trained_copy)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Chromium without a network, which begins with nothing and keeps nothing."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    found = shutil.which("chromium"), shutil.which("chromedriver")
+    if None in found:
+        pytest.skip("there is no chromium and chromedriver to open the page in")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found[0]
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
+        options.add_argument(f"--{name}")
+    for name in ("disable-background-networking", "disable-component-update", "host-resolver-rules=MAP * ~NOTFOUND"):
+        options.add_argument(f"--{name}")
+    options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(found[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.slow
+def test_in_a_browser_without_network_the_page_sorts_opens_pictures_and_prints(browser, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    fill(tmp_path / "work")
+    written(tmp_path / "work")
+    browser.get(Workspace(tmp_path / "work").report.as_uri())
+
+    def all_of(selector):
+        return browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def glasses():
+        return [row.find_element(By.TAG_NAME, "td").text for row in all_of("tr[data-opens]")]
+
+    assert glasses() == ["3", "4", "5"]
+    head = all_of("table.sorts th")[0]
+    head.find_element(By.TAG_NAME, "button").click()
+    assert (head.get_attribute("aria-sort"), glasses()) == ("ascending", ["3", "4", "5"])
+    head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    assert (head.get_attribute("aria-sort"), glasses()) == ("descending", ["5", "4", "3"])
+    assert [one.get_attribute("aria-sort") for one in all_of("table.sorts th")[1:]] == [None] * 11
+
+    row = all_of("tr[data-opens]")[1]
+    row.find_elements(By.TAG_NAME, "td")[3].click()
+    shown = all_of("tr.picture figure")
+    assert [one.get_attribute("id") for one in shown] == [row.get_attribute("data-opens")]
+    assert shown[0].find_element(By.TAG_NAME, "svg").is_displayed()
+    link = row.find_element(By.TAG_NAME, "a")
+    assert link.get_attribute("aria-expanded") == "true"
+    link.send_keys(Keys.ENTER)
+    assert not all_of("tr.picture")
+    link.send_keys(Keys.ENTER)
+    assert len(all_of("tr.picture svg")) == 1
+
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    assert len(printed) > 20_000
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert browser.get_log("browser") == []
+    narrow = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
