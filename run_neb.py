@@ -176,7 +176,7 @@ def pairs_of_tables(command: Command, temperature: str, known: pd.DataFrame, lis
 
 def report_changed_settings(command: Command, temperature: str) -> None:
     """Say so before results of other settings are mixed with those that are there."""
-    now = neb_settings(command.settings.neb)
+    now = neb_settings(command.settings)
     for name, then in changed_settings(read_records(command.workspace, temperature), now).items():
         before = ", ".join(map(str, then))
         print(f"T = {temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}")
@@ -190,7 +190,11 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
         return kinds
     refine_below = np.inf if command.options.refine else settings.neb.refine_below * settings.tls_threshold
     function = partial(
-        calculate, settings=settings.neb, make_calculator=make_calculator, refine_below=float(refine_below)
+        calculate,
+        settings=settings.neb,
+        make_calculator=make_calculator,
+        refine_below=float(refine_below),
+        units=settings.unit,
     )
     refining = command.options.refine is not None
     written = partial(write_verdict, command.workspace, temperature, settings=settings, refining=refining)

@@ -15,17 +15,19 @@ from ase.calculators.calculator import CalculatorError
 from glass.double_well import Verdict, examine, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
+from pipeline.glass_units import calculator_for_glass, to_glass, verdict_in
 from pipeline.keys import Pair, minimum_names, pair_keys
 from pipeline.minima import Place, places_by_key, read_place
 from pipeline.minimum_files import MinimumError
 from pipeline.settings import NebSettings, Settings
+from pipeline.units import REDUCED, Units
 from pipeline.workspace import Workspace
 
 ENERGY_MISMATCH = 1e-3
 """ε; the total energy difference may be so far from that in the files' names."""
 
 
-_LOADED: set[str] = set()
+_LOADED: set[str | None] = set()
 """Calculators that this process has called."""
 
 
@@ -56,14 +58,19 @@ def jobs_of(
     return jobs, missing
 
 
-def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
+def find_calculator(name: str | None, root: Path) -> Callable[[Atoms], Any]:
     """The function that ``neb.calculator`` names; its module may stand in the workspace, which workers then know too.
 
     Raises
     ------
     UserError
-        If there is no such module or function.
+        If there is no such module or function, or none is named.
     """
+    if name is None:
+        raise UserError(
+            "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
+            f"name it module:function, the module in {root} or installed"
+        )
     module, function = name.split(":")
     if str(root.resolve()) not in sys.path:
         sys.path.append(str(root.resolve()))
@@ -89,7 +96,11 @@ class Calculation(NamedTuple):
 
 
 def calculate(
-    job: Job, settings: NebSettings, make_calculator: Callable[[Atoms], Any], refine_below: float = np.inf
+    job: Job,
+    settings: NebSettings,
+    make_calculator: Callable[[Atoms], Any],
+    refine_below: float = np.inf,
+    units: Units = REDUCED,
 ) -> Calculation:
     """The exact calculation of one pair; a job for a worker.
 
@@ -102,7 +113,9 @@ def calculate(
     make_calculator : callable
         See :func:`find_calculator`.
     refine_below : float, default infinite
-        ε; a double well whose splitting with few images is larger is not refined.
+        In the unit of energy; a double well whose splitting with few images is larger is not refined.
+    units : Units, default reduced
+        Of the minima, the calculator, the settings and the verdict.
 
     Raises
     ------
@@ -118,16 +131,16 @@ def calculate(
             _LOADED.add(settings.calculator)
         started = time.process_time()
         verdict = examine(
-            start,
-            end,
-            make_calculator,
+            to_glass(start, units),
+            to_glass(end, units),
+            calculator_for_glass(start, make_calculator, units),
             images=settings.images,
-            tolerance=settings.force_tolerance,
+            tolerance=settings.force_tolerance * units.sigma / units.epsilon,
             max_steps=settings.max_steps,
-            hbar=hbar_of(settings),
-            refine_below=refine_below,
+            hbar=hbar_of(settings) / (units.sigma * (units.m * units.epsilon) ** 0.5),
+            refine_below=refine_below / units.epsilon,
         )
-        verdict = check_energies(job, len(start), verdict)
+        verdict = check_energies(job, len(start), verdict_in(units, verdict), units)
     except MinimumError as error:
         verdict = Verdict("unfinished", str(error))
     except (ValueError, NotImplementedError, CalculatorError) as error:
@@ -136,19 +149,21 @@ def calculate(
 
 
 def hbar_of(settings: NebSettings) -> float:
-    """ħ̃ = ħ / (σ √(m ε)) in the units of the settings."""
+    """ħ̃ = ħ / (σ √(m ε)) in the units of the settings; of metal units ħ in Å √(u eV)."""
     return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
 
 
-def check_energies(job: Job, n_particles: int, verdict: Verdict) -> Verdict:
+def check_energies(job: Job, n_particles: int, verdict: Verdict, units: Units = REDUCED) -> Verdict:
     """Unfinished, if the calculator's energies are not those in the names."""
     in_names = n_particles * (job.pair.j - job.pair.i)
     if verdict.band is None:
         return verdict
     calculated = verdict.band.energies[-1] - verdict.band.energies[0]
-    if abs(calculated - in_names) <= ENERGY_MISMATCH:
+    if abs(calculated - in_names) <= ENERGY_MISMATCH * units.epsilon:
         return verdict
-    return Verdict("unfinished", f"the energies differ by {calculated:.6g} ε, in the files' names by {in_names:.6g} ε")
+    unit = units.energy
+    reason = f"the energies differ by {calculated:.6g} {unit}, in the files' names by {in_names:.6g} {unit}"
+    return Verdict("unfinished", reason)
 
 
 def read_atoms(place: Place) -> Atoms:

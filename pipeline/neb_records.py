@@ -18,7 +18,14 @@ from pipeline.workspace import Workspace
 _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
 
-SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance": None, "beyond_ends": "parabola"}
+SETTINGS = {
+    "units": "reduced",
+    "calculator": None,
+    "hbar": None,
+    "images": None,
+    "force_tolerance": None,
+    "beyond_ends": "parabola",
+}
 """What of a record tells how the result was made, and what it was where a record does not tell (None: unknown)."""
 
 
@@ -37,7 +44,7 @@ def add_record(
     workspace, temperature, pair
         Of what.
     levels : tuple of float
-        The two lowest, in ε.
+        The two lowest, in the unit of energy of the settings, like all that follows.
     profile : Profile
         V(x).
     settings : dict
