@@ -27,13 +27,14 @@ from MLmodel.double_wells import count_tls, read_double_wells, update_double_wel
 from MLmodel.neb_plots import NebProfile, neb_profiles, overlaps, rounds
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
 from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.table_record import check_units
 from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Job, calculate, find_calculator, hbar_of, jobs_of
 from pipeline.keys import Pair, among, no_pairs, pair_keys
 from pipeline.neb_files import keys_with_result, read_pair_list
-from pipeline.neb_records import changed_settings, profile_of_record, read_records, two_level_of_record
+from pipeline.neb_records import changed_settings, check_records, profile_of_record, read_records, two_level_of_record
 from pipeline.progress import progress
 from pipeline.verdicts import neb_settings, write_verdict
 from pipeline.workers import Workers, worker_pool
@@ -107,6 +108,7 @@ def what_next(kinds: Counter[str]) -> str:
 def calculate_one(command: Command, temperature: str, make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
     work = command.workspace
+    check_records(work, temperature, command.settings.unit)
     pairs, source = pairs_to_calculate(command, temperature)
     jobs, without_minima = jobs_of(work, temperature, pairs, command.settings)
     for line in without_minima:
@@ -165,6 +167,7 @@ def pairs_of_tables(command: Command, temperature: str, known: pd.DataFrame, lis
     tables = work.pair_tables(temperature)
     if not tables:
         raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
+    check_units(tables, settings.unit)
     if given.explore:
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
@@ -237,7 +240,7 @@ def report_double_wells(command: Command, temperature: str) -> None:
     pictures = []
     if len(double_wells):
         title = f"T = {temperature}: double wells calculated"
-        statistics = tls_statistics(double_wells, settings.tls_threshold, title)
+        statistics = tls_statistics(double_wells, settings.tls_threshold, title, settings.unit)
         pictures += statistics.save(work.tls_statistics(temperature), settings.figures)
     if counted.any():
         title = f"T = {temperature}: pairs of double wells of one glass"
@@ -258,7 +261,7 @@ def draw_profiles(command: Command, temperature: str) -> None:
         return
     target = work.neb_paths(temperature, "png")
     title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
-    written = neb_profiles(profiles, settings.tls_threshold, title).save(target, settings.figures)
+    written = neb_profiles(profiles, settings.tls_threshold, title, settings.unit).save(target, settings.figures)
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 
