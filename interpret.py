@@ -27,7 +27,7 @@ from pipeline.task import CLASSIFIER, PREDICTOR, Task
 EXPLAINED = 200
 """So many pairs of a test set are explained, evenly spread over the order of their predictions."""
 
-QUANTITY = {CLASSIFIER: "probability of a double well", PREDICTOR: "log10 of the splitting in ε"}
+TASKS = (CLASSIFIER, PREDICTOR)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def main(command: Command) -> None:
     """Explain the models of every temperature that has one."""
     work, pair = command.workspace, command.options.pair and asked_pair(command.options.pair)
     temperatures = command.temperatures(
-        lambda T: any(work.card(task, T).exists() for task in QUANTITY),
+        lambda T: any(work.card(task, T).exists() for task in TASKS),
         "no model under MLmodel; run step1_train_dw.py or step3_train_qs.py",
     )
     if pair and len(temperatures) > 1:
@@ -64,7 +64,7 @@ def asked_pair(given: list[str]) -> Pair:
 def interpret(command: Command, temperature: str, pair: Pair | None) -> None:
     """Explain what models there are at one temperature; what must be fixed for one does not keep the other waiting."""
     work = command.workspace
-    there = [task for task in QUANTITY if work.card(task, temperature).exists()]
+    there = [task for task in TASKS if work.card(task, temperature).exists()]
     if not there:
         raise UserError(f"{work.model(CLASSIFIER, temperature)}: no model yet; run step1_train_dw.py")
     found = pair and find_pair(work.pair_tables(temperature), pair, command.settings.ij_decimals)
@@ -74,12 +74,12 @@ def interpret(command: Command, temperature: str, pair: Pair | None) -> None:
             f"{work.double_wells(temperature)}"
         )
     errors, written = [], []
-    for task in QUANTITY:
+    for task in TASKS:
         if task not in there:
             print(f"T = {temperature}: no {task.name} yet, left out; run {task.script}")
             continue
         try:
-            card = find_card(work, task, temperature)
+            card = find_card(work, task, temperature, command.settings.unit)
             written += explain_pair(command, card, *found) if found else explain_test_set(command, card)
         except UserError as error:
             errors.append(str(error))
@@ -97,10 +97,11 @@ def explain_test_set(command: Command, card: Card) -> list[Path]:
     explained = explain(model, train, pairs)
     effects = strength(explained)
     print(f"T = {card.temperature}: {card.task.name}, {len(pairs)} of {len(test)} pairs of the test set")
-    print(f"  mean |effect| of each feature on the {QUANTITY[card.task]}")
+    quantity = quantity_of(command, card.task)
+    print(f"  mean |effect| of each feature on the {quantity}")
     print("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
     title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
-    picture = beeswarm(explained, effects, QUANTITY[card.task], title)
+    picture = beeswarm(explained, effects, quantity, title)
     return picture.save(work.shap(card.task, card.temperature), command.settings.figures)
 
 
@@ -112,14 +113,22 @@ def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -
     base, prediction = explained[["base_value", "prediction"]].iloc[0]
     pair = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0])
     print(f"T = {card.temperature}: {task.name}, {pair}")
-    print(f"  {QUANTITY[task]}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects")
+    quantity = quantity_of(command, task)
+    print(f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects")
     print(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
     rows = explained.sort_values("shap", key=abs, ascending=False)
     for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True):
         print(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
     print(f"  {in_words(command, task, prediction)}")
-    picture = waterfall(explained, QUANTITY[task], f"T = {card.temperature}, {task.name}\n{pair}")
+    picture = waterfall(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
     return picture.save(work.shap(task, card.temperature, "pair-"), command.settings.figures)
+
+
+def quantity_of(command: Command, task: Task) -> str:
+    """What a model predicts."""
+    if task == CLASSIFIER:
+        return "probability of a double well"
+    return f"log10 of the splitting in {command.settings.unit.energy}"
 
 
 def in_words(command: Command, task: Task, prediction: float) -> str:
@@ -127,8 +136,8 @@ def in_words(command: Command, task: Task, prediction: float) -> str:
     if task == CLASSIFIER:
         least = command.settings.classify.min_probability
         return f"a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on"
-    threshold = command.settings.tls_threshold
-    return f"a splitting of {10**prediction:.3g} ε if it is a double well; a TLS is below {threshold:g} ε"
+    threshold, unit = command.settings.tls_threshold, command.settings.unit.energy
+    return f"a splitting of {10**prediction:.3g} {unit} if it is a double well; a TLS is below {threshold:g} {unit}"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from MLmodel.tls_plots import tls_statistics
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
-from pipeline.neb_records import changed_settings, read_records
+from pipeline.neb_records import changed_settings, check_records, read_records
 from pipeline.one_cause import OneCause
 from pipeline.progress import progress
 from pipeline.verdicts import neb_settings, write_verdict
@@ -119,6 +119,7 @@ def what_next(kinds: Counter[str]) -> str:
 def calculate_one(command: Command, temperature: str, make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
     work = command.workspace
+    check_records(work, temperature, command.settings.unit)
     pairs, source = pairs_to_calculate(work, temperature, command.settings, command.options)
     from_paths = command.options.refine is not None
     jobs, without_minima = jobs_of(work, temperature, pairs, command.settings, from_paths)
@@ -146,7 +147,7 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
 
 def report_changed_settings(command: Command, temperature: str) -> None:
     """Say so before results of other settings are mixed with those that are there."""
-    now = neb_settings(command.settings.neb)
+    now = neb_settings(command.settings)
     for name, then in changed_settings(read_records(command.workspace, temperature), now).items():
         before = ", ".join(map(str, then))
         print(f"T = {temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}")
@@ -160,13 +161,17 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
         return kinds
     refine_below = np.inf if command.options.refine else settings.neb.refine_below * settings.tls_threshold
     function = partial(
-        calculate, settings=settings.neb, make_calculator=make_calculator, refine_below=float(refine_below)
+        calculate,
+        settings=settings.neb,
+        make_calculator=make_calculator,
+        refine_below=float(refine_below),
+        units=settings.unit,
     )
     refining, retrying = command.options.refine is not None, command.options.retry
     written = partial(
         write_verdict, command.workspace, temperature, settings=settings, refining=refining, retrying=retrying
     )
-    one_cause = OneCause(settings.neb)
+    one_cause = OneCause(settings)
     cores = min(settings.cores, len(jobs))
     bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
 
@@ -213,7 +218,7 @@ def report_double_wells(command: Command, temperature: str) -> None:
     pictures = []
     if len(double_wells):
         title = f"T = {temperature}: double wells calculated"
-        statistics = tls_statistics(double_wells, settings.tls_threshold, title)
+        statistics = tls_statistics(double_wells, settings.tls_threshold, title, settings.unit)
         pictures += statistics.save(work.tls_statistics(temperature), settings.figures)
     if counted.any():
         title = f"T = {temperature}: pairs of double wells of one glass"
@@ -234,7 +239,7 @@ def draw_profiles(command: Command, temperature: str) -> None:
         return
     target = work.neb_paths(temperature, "png")
     title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
-    written = neb_profiles(profiles, settings.tls_threshold, title).save(target, settings.figures)
+    written = neb_profiles(profiles, settings.tls_threshold, title, settings.unit).save(target, settings.figures)
     print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
 
 

@@ -23,6 +23,7 @@ from pipeline.errors import UserError
 from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.progress import progress
 from pipeline.transitions import write_transitions
+from pipeline.units import REDUCED
 from pipeline.workers import count_steps, worker_pool
 from pipeline.workspace import Workspace
 
@@ -115,6 +116,11 @@ def check(command: Command) -> str:
         If it is missing, or a number is impossible.
     """
     given = command.options
+    if command.settings.unit != REDUCED:
+        raise UserError(
+            f"simulate_glass.py: makes soft spheres, which are in σ and ε, but config.yaml says units: "
+            f"{command.settings.units}; take another workspace, with units: reduced"
+        )
     if len(command.asked) != 1:
         raise UserError("simulate_glass.py: name one temperature with -T")
     for name, value in (("-T", command.asked[0]), ("--sampling-temperature", given.sampling_temperature)):

@@ -15,7 +15,7 @@ import numba
 import pandas as pd
 
 from MLmodel.collect import Collected, update_table
-from MLmodel.table_record import is_ready_made, read_record
+from MLmodel.table_record import check_units, is_ready_made, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
@@ -23,6 +23,7 @@ from pipeline.files import atomic_write
 from pipeline.minima import minimum_paths
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.units import check_same_units
 from pipeline.workers import Workers, worker_pool
 
 Rejected = tuple[int | None, str, str]
@@ -94,6 +95,7 @@ def check_other_tables(command: Command, temperature: str, ready_made: list[Path
     for table in sorted(others):
         if table in ready_made:
             kind = "ready-made table"
+            check_units([table], settings.unit)
             check_once(table, settings.ij_decimals)
         else:
             kind = "table whose minima are gone, kept"
@@ -117,8 +119,10 @@ def check_once(table: Path, decimals: int) -> None:
 def check_kept(table: Path, settings: Settings) -> None:
     """Raise UserError unless a table without minima was made with the settings of the others."""
     record = read_record(table)
+    remedy = "put its minima back, or take it away"
     if record is None or (record.ij_decimals, record.particles) != (settings.ij_decimals, settings.particles):
-        raise UserError(f"{table}: made with other ij_decimals or particles; put its minima back, or take it away")
+        raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
+    check_same_units(table, record.units, settings.unit, remedy)
 
 
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:

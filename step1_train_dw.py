@@ -13,6 +13,7 @@ from MLmodel.model import unseen_predictions
 from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
 from pipeline.command import Command, run_script
+from pipeline.neb_records import check_records
 from pipeline.task import CLASSIFIER, DW
 
 
@@ -31,6 +32,7 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
+    check_records(work, temperature, settings.unit)
     known = gather(work, CLASSIFIER, temperature, settings)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from MLmodel.card import Card, read_card
 from MLmodel.model import Model, check_features, find_card
+from MLmodel.table_record import check_units
 from MLmodel.tables import (
     BATCH,
     PROBABILITY,
@@ -49,7 +50,8 @@ def classify_one(command: Command, temperature: str) -> None:
     tables, target = work.pair_tables(temperature), work.double_wells(temperature)
     if not tables:
         raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py")
-    card = find_card(work, CLASSIFIER, temperature)
+    card = find_card(work, CLASSIFIER, temperature, command.settings.unit)
+    check_units(tables, command.settings.unit)
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
     record = made_from(tables, model=card.autogluon, ceilings=command.settings.classify.model_dump())
@@ -72,7 +74,7 @@ def classify(command: Command, card: Card, tables: list[Path], target: Path) -> 
     model = Model(command.workspace, card)
     features = common_features(tables)
     looked_at, kept, expected = 0, 0, 0.0
-    with csv_writer(target, [*PAIR_COLUMNS, PROBABILITY, *features]) as write:
+    with csv_writer(target, [*PAIR_COLUMNS, PROBABILITY, *features], command.settings.unit) as write:
         for rows in pairs_to_classify(command.settings.classify, tables, [*PAIR_COLUMNS, *features]):
             rows = rows.assign(**{PROBABILITY: model.predict(rows)})
             looked_at += len(rows)

@@ -13,6 +13,7 @@ from MLmodel.model import unseen_predictions
 from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
 from pipeline.command import Command, run_script
+from pipeline.neb_records import check_records
 from pipeline.task import PREDICTOR, QS
 
 
@@ -31,6 +32,7 @@ def main(command: Command) -> None:
 def train_one(command: Command, temperature: str) -> None:
     """Train the predictor of one temperature."""
     work, settings = command.workspace, command.settings
+    check_records(work, temperature, settings.unit)
     known = gather(work, PREDICTOR, temperature, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")

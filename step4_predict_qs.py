@@ -16,9 +16,10 @@ from MLmodel.card import read_card
 from MLmodel.labels import pretraining_paths
 from MLmodel.lists import write_lists
 from MLmodel.model import check_features, find_card
-from MLmodel.tables import TLS_PROBABILITY, csv_columns, read_csv_batches
+from MLmodel.tables import TLS_PROBABILITY, check_csv_units, csv_columns, read_csv_batches
 from pipeline.command import Command, run_script
 from pipeline.errors import UserError
+from pipeline.neb_records import check_records
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import PREDICTOR
 
@@ -47,8 +48,10 @@ def predict_one(command: Command, temperature: str) -> int:
     double_wells = work.double_wells(temperature)
     if not double_wells.exists():
         raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
-    card = find_card(work, PREDICTOR, temperature)
+    card = find_card(work, PREDICTOR, temperature, command.settings.unit)
     check_features(card, csv_columns(double_wells), double_wells)
+    check_csv_units(double_wells, command.settings.unit, "run step2_classify_dw.py")
+    check_records(work, temperature, command.settings.unit)
     targets = [work.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
     settings = command.settings
     once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
@@ -71,7 +74,7 @@ def predict_one(command: Command, temperature: str) -> int:
 
 def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> int:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs, which it counts."""
-    threshold, listed = command.settings.tls_threshold, 0
+    threshold, unit, listed = command.settings.tls_threshold, command.settings.unit.energy, 0
     for path in (all_pairs, new_pairs):
         before, listed, tls = listed, 0, 0.0
         for rows in read_csv_batches(path, [TLS_PROBABILITY]):
@@ -80,7 +83,7 @@ def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path)
         what = "pairs that may be double wells"
         if path == new_pairs:
             what = f"of them without an answer yet ({before - listed} with one are left out)"
-        print(f"T = {temperature}: {listed} {what}, {tls:.1f} TLS expected (below {threshold:g} ε): {path}")
+        print(f"T = {temperature}: {listed} {what}, {tls:.1f} TLS expected (below {threshold:g} {unit}): {path}")
     top = pd.read_csv(new_pairs, nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")

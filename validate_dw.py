@@ -27,7 +27,7 @@ def main(command: Command) -> None:
     with command.only_writer():
         sections: dict[str, str] = {}
         written: list[Path] = []
-        for card in cards_to_judge(work, CLASSIFIER, asked):
+        for card in cards_to_judge(work, CLASSIFIER, asked, command.settings.unit):
             sections[card.temperature], pictures = section(command, card)
             written += pictures
         write_text(work.classifier_performance, "\n".join(sections.values()))
@@ -41,7 +41,7 @@ def section(command: Command, card: Card) -> tuple[str, list[Path]]:
     work, settings = command.workspace, command.settings
     model = Model(work, card)
     trained, judged = read_set(work, card, "train"), judge_on(work, model, settings)
-    lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}"]
+    lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}, units: {card.units}"]
     for name, is_dw, chance in (
         ("training set", trained[DW], model.predict(trained)),
         (judged.heading, judged.exact, judged.predicted),

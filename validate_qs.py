@@ -41,7 +41,7 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
     threshold, formats = settings.tls_threshold, settings.figures
     panels: dict[str, dict[str, Panel]] = {"trainingset": {}, "testset": {}}
     written = []
-    for card in cards_to_judge(work, PREDICTOR, asked):
+    for card in cards_to_judge(work, PREDICTOR, asked, settings.unit):
         temperature, model = card.temperature, Model(work, card)
         trained, judged = read_set(work, card, "train"), judge_on(work, model, settings)
         known = Panel(trained[QS].to_numpy(), model.predict(trained), "train set")
@@ -49,7 +49,7 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
         name = judged.name if judged.name == "test set" else f"{judged.name},\n{judged.how}"
         panels["testset"][temperature] = Panel(judged.exact, judged.predicted, name)
         if temperature in asked:
-            print(f"T = {temperature}: predictor of splittings, trained {card.trained}")
+            print(f"T = {temperature}: predictor of splittings, trained {card.trained}, units: {card.units}")
             for heading, panel in (("training set", known), (judged.heading, judged)):
                 print(f"  {heading}")
                 print(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
@@ -58,7 +58,7 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
                 (search_efficiency, work.search_efficiency(temperature)),
             ):
                 title = f"T = {temperature}, {judged.name}: {judged.how}"
-                written += draw(judged.exact, judged.predicted, threshold, title).save(path, formats)
+                written += draw(judged.exact, judged.predicted, threshold, title, settings.unit).save(path, formats)
             used = read_set(work, card, "used")
             how, (chance, is_tls) = kept_out(used, PREDICTOR), unseen_chances(work, card, threshold)
             print(f"  {how}; double wells only")
@@ -68,7 +68,8 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
             picture = reliability(chance, is_tls, "TLS", f"T = {temperature}: double wells,\n{how}")
             written += picture.save(work.reliability(temperature, "tls"), formats)
     for name, by_temperature in panels.items():
-        written += true_against_predicted(by_temperature, threshold).save(work.true_against_predicted(name), formats)
+        picture = true_against_predicted(by_temperature, threshold, settings.unit)
+        written += picture.save(work.true_against_predicted(name), formats)
     return written
 
 

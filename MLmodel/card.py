@@ -47,6 +47,8 @@ class Card:
     """Digest of each set's file: they and the model are of one training."""
     program: str
     """Version of this program that trained it."""
+    units: str = "reduced"
+    """Of the pairs it was trained on."""
 
     @property
     def cut(self) -> str:
@@ -70,6 +72,7 @@ def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None
     content = read_json(path)
     if "format" not in content:
         content = {"format": 1, "program": "0.1.0", **content}
+    content = {"units": "reduced", **content}  # earlier cards do not tell
     remedy = f"remove the folder {path.parent} and run {task.script}"
     if content["format"] not in UNDERSTOOD:
         understood = " and ".join(map(str, UNDERSTOOD))

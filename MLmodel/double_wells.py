@@ -71,6 +71,7 @@ def update_double_wells(
         **moved,
         **calculated,
         force=profiles["force"],
+        units=settings.units,
     )
     with atomic_write(workspace.calculated_double_wells(temperature)) as part:
         table.to_csv(part, index=False)

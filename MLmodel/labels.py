@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from MLmodel.table_record import check_units
 from MLmodel.tables import (
     MAY_BE_UNKNOWN,
     NEEDED,
@@ -166,18 +167,21 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
     temperature : str
         As in the folders' names.
     settings : Settings
-        ``ij_decimals``, and ``pretraining``: the temperatures whose pretraining sets are used too.
+        ``ij_decimals``, ``units``, and ``pretraining``: the temperatures whose pretraining sets are used too.
 
     Raises
     ------
     UserError
-        If there is no pair table, no label, no common feature, or the labels contradict each other.
+        If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
+        other units.
     """
     tables, decimals = workspace.pair_tables(temperature), settings.ij_decimals
     if not tables:
         raise UserError(f"{workspace.pairs(temperature)}: no pair table; run step0_collect.py first")
     for path in tables:
         check_columns(path, open_table(path).schema, NEEDED)
+    sets = pretraining_sets(workspace, task, temperature, settings)
+    check_units([*tables, *sets], settings.unit)
     of_each = [feature_columns(open_table(path).schema) for path in tables]
     in_all_tables = [name for name in NEIGHBOURHOOD if all(name in names for names in of_each)]
     report = []
@@ -185,7 +189,7 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
     if task == PREDICTOR:
         neb = neb[neb[DW] == 1]
     known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
-    for path in pretraining_sets(workspace, task, temperature, settings):
+    for path in sets:
         part = read_pretraining(path, task)
         report.append(f"pretraining set: {len(part)} pairs ({path})")
         unknown = [name for name in in_all_tables if name not in part]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.metrics import Array
-from MLmodel.smooth import Smooth, learn_smooth
+from MLmodel.smooth import SOFTENING, Smooth, learn_smooth
 from pipeline.settings import TrainingSettings
 from pipeline.task import CLASSIFIER, DW, QS, Task
 
@@ -103,7 +103,7 @@ class Trained:
         self._smooth = Smooth.load(path) if path.exists() else None
 
     def predict(self, features: pd.DataFrame) -> Array:
-        """Probability of a double well, or quantum splitting in ε, of each pair; shape (n_pairs,)."""
+        """Probability of a double well, or quantum splitting, of each pair; shape (n_pairs,)."""
         if self._task == CLASSIFIER:
             predicted = np.asarray(self._trees.predict_proba(features, as_multiclass=False), dtype=np.float64)
         else:
@@ -114,7 +114,13 @@ class Trained:
 
 
 def fit(
-    table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: str, with_smooth: bool = False
+    table: pd.DataFrame,
+    task: Task,
+    limits: TrainingSettings,
+    cores: int,
+    folder: str,
+    with_smooth: bool = False,
+    softening: float = SOFTENING,
 ) -> float:
     """Train a model and save it: the same from the same table, whatever the machine does and on any cores.
 
@@ -135,6 +141,8 @@ def fit(
         Where the model goes.
     with_smooth : bool
         Whether predictions are the mean of AutoGluon's and those of :mod:`MLmodel.smooth`.
+    softening : float
+        Of the smooth model (:func:`MLmodel.smooth.shape_features`).
 
     Returns
     -------
@@ -172,7 +180,7 @@ def fit(
     seconds = 0.0
     if with_smooth:
         weights = table[_WEIGHT].to_numpy() if _WEIGHT in table else None
-        smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights)
+        smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights, softening)
         smooth.save(Path(folder) / _SMOOTH)
         seconds = _seconds_per_pair(smooth.predict, many)
     return seconds + _keep_best_that_is_fast(predictor, many, limits.max_seconds_per_pair - seconds)

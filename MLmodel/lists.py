@@ -17,6 +17,7 @@ from MLmodel.local_glass import LocalCorrection
 from MLmodel.metrics import Array
 from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.rearrangements import each_once
+from MLmodel.smooth import SOFTENING
 from MLmodel.tables import (
     BATCH,
     PROBABILITY,
@@ -47,7 +48,7 @@ def write_lists(
     work, card
         Where the predictor is, and which.
     settings : Settings
-        ``tls_threshold``, ``ij_decimals``, ``rearrangements``.
+        ``tls_threshold``, ``ij_decimals``, ``rearrangements``, ``units``.
     double_wells : Path
         The pairs as step 2 wrote them.
     all_pairs, new_pairs : Path
@@ -68,12 +69,13 @@ def write_lists(
     answers = known_answers(work, card.temperature, decimals)
     with (
         tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
-        csv_writer(all_pairs, columns) as write_all,
-        csv_writer(new_pairs, columns) as write_new,
+        csv_writer(all_pairs, columns, settings.unit) as write_all,
+        csv_writer(new_pairs, columns, settings.unit) as write_new,
     ):
         found = _spooled(model, double_wells, columns, spool, answers, decimals)
         is_new = found["is_new"].to_numpy(bool)
-        correction = LocalCorrection(found, is_new, read_set(work, card, "used"), chances)
+        softening = SOFTENING * settings.unit.epsilon
+        correction = LocalCorrection(found, is_new, read_set(work, card, "used"), chances, softening)
         splittings, tls = _finished(spool, columns, correction, answered, chances, decimals)
         for rows in _in_order(spool, columns, np.argsort(splittings, kind="stable")):
             write_all(rows)
@@ -94,7 +96,7 @@ def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFr
     Returns
     -------
     DataFrame
-        ``KEY_COLUMNS``; ``DW``; ``exact``, the splitting in ε; ``is_new``, whether neither model was trained on it.
+        ``KEY_COLUMNS``; ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
     """
     neb = read_neb_results(work, temperature)
     new = pair_keys(neb, decimals).join(neb[[DW]]).assign(exact=neb[QS], is_new=True)
@@ -139,7 +141,7 @@ def _finished(
     Returns
     -------
     splittings, tls : ndarray of shape (n_pairs,)
-        In ε, and the chance to be a TLS.
+        And the chance to be a TLS.
     """
     total = os.fstat(spool.fileno()).st_size // (8 * len(columns))
     splittings, tls = np.empty(total), np.empty(total)

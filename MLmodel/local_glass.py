@@ -15,7 +15,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from MLmodel.chances import Chances
 from MLmodel.metrics import Array
-from MLmodel.smooth import shape_features
+from MLmodel.smooth import SOFTENING, shape_features
 from MLmodel.tables import PROBABILITY
 from pipeline.task import DW, QS
 
@@ -44,7 +44,6 @@ class Corrected(NamedTuple):
     """Predictions after the correction; arrays of shape (n_pairs,)."""
 
     splitting: Array
-    """In ε."""
     dw_probability: Array
     spread: Array
     """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
@@ -61,17 +60,27 @@ class LocalCorrection:
     ----------
     known : DataFrame of shape (n_known, n_columns)
         Pairs with an answer: ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted, ``DW`` and ``exact``, the
-        splitting in ε, NaN where there is none.
+        splitting, NaN where there is none.
     is_new : ndarray of bool, shape (n_known,)
         Whether the models did not learn from it.
     scale : DataFrame of shape (n_pairs, n_columns)
         Pairs whose features give mean and standard deviation.
     chances : Chances
         Says what exact splittings are to be expected where one is predicted.
+    softening : float
+        See :func:`MLmodel.smooth.shape_features`.
     """
 
-    def __init__(self, known: pd.DataFrame, is_new: NDArray[np.bool_], scale: pd.DataFrame, chances: Chances) -> None:
-        features = shape_features(scale)
+    def __init__(
+        self,
+        known: pd.DataFrame,
+        is_new: NDArray[np.bool_],
+        scale: pd.DataFrame,
+        chances: Chances,
+        softening: float = SOFTENING,
+    ) -> None:
+        self._softening = softening
+        features = shape_features(scale, softening)
         self._mean, spread = features.mean(axis=0), features.std(axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
         self._errors: dict[int, GaussianProcessRegressor] = {}
@@ -97,7 +106,7 @@ class LocalCorrection:
         return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(self._standardised(pairs), errors)
 
     def _standardised(self, pairs: pd.DataFrame) -> Array:
-        return np.asarray((shape_features(pairs) - self._mean) / self._spread)
+        return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
 
     def correct(self, pairs: pd.DataFrame) -> Corrected:
         """Correct predictions.

@@ -13,16 +13,17 @@ from MLmodel.metrics import Array
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.task import Task
+from pipeline.units import Units, check_same_units
 from pipeline.workspace import Workspace
 
 
-def find_card(workspace: Workspace, task: Task, temperature: str) -> Card:
-    """The card of a model that can be used here.
+def find_card(workspace: Workspace, task: Task, temperature: str, units: Units) -> Card:
+    """The card of a model that can be used here, on pairs in these units.
 
     Raises
     ------
     UserError
-        If there is no model, or it was trained with versions other than those installed.
+        If there is no model, or it was trained in other units, or with versions other than those installed.
     """
     folder, remedy = workspace.model(task, temperature), f"run {task.script}"
     card = read_card(workspace, task, temperature)
@@ -30,6 +31,7 @@ def find_card(workspace: Workspace, task: Task, temperature: str) -> Card:
         raise UserError(f"{folder}: no model yet; {remedy}")
     if card.temperature != temperature:
         raise UserError(f"{folder}: was trained at T = {card.temperature}, not {temperature}; {remedy}")
+    check_same_units(folder, card.units, units, remedy)
     files = workspace.autogluon(task, temperature, card.autogluon)
     if not files.is_dir():
         raise UserError(f"{files}: the model's files are missing; {remedy}")
@@ -56,7 +58,7 @@ def trained_temperatures(workspace: Workspace, task: Task) -> list[str]:
     return [one for one in workspace.temperatures() if workspace.card(task, one).exists()]
 
 
-def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str]) -> Iterator[Card]:
+def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:
     """Cards of all models that can be used: files about all temperatures stay whole when one temperature is asked for.
 
     Raises
@@ -66,7 +68,7 @@ def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str]) -> It
     """
     for temperature in dict.fromkeys([*trained_temperatures(workspace, task), *asked]):
         try:
-            yield find_card(workspace, task, temperature)
+            yield find_card(workspace, task, temperature, units)
         except UserError as error:
             if temperature in asked:
                 raise
@@ -93,7 +95,7 @@ def unseen_predictions(workspace: Workspace, card: Card) -> tuple[Array, Array]:
     Returns
     -------
     exact, predicted : ndarray of shape (n_pairs,)
-        Splittings in ε, or whether a pair is a double well and the probability of it.
+        Splittings, or whether a pair is a double well and the probability of it.
 
     Raises
     ------
@@ -124,7 +126,7 @@ class Model:
         self._trained = Trained(str(folder), card.task)
 
     def predict(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
-        """Probability of a double well, or quantum splitting in ε.
+        """Probability of a double well, or quantum splitting.
 
         Parameters
         ----------

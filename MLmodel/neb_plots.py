@@ -1,4 +1,4 @@
-"""Pictures of exact calculations: profiles with their levels, and the rounds. Energies in ε, lengths in σ."""
+"""Pictures of exact calculations: profiles with their levels, and the rounds."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,10 +14,11 @@ from glass.rearrangements import EDGES
 from MLmodel.metrics import Array
 from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 from pipeline.keys import Pair
+from pipeline.units import Units
 
 
 class NebProfile(NamedTuple):
-    """Potential energy along a path; lengths in σ, energies in ε."""
+    """Potential energy along a path; lengths are mass-weighted."""
 
     pair: Pair
     lengths: Array
@@ -33,7 +34,7 @@ class NebProfile(NamedTuple):
     """``screened``, with few images, or ``full``."""
 
 
-def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -> Picture:
+def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str, units: Units) -> Picture:
     """V(x) of double wells with their two lowest levels, a panel each.
 
     Parameters
@@ -41,30 +42,33 @@ def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str) -
     profiles : sequence of NebProfile
         At least one.
     threshold : float
-        In ε; below it a double well is a TLS, which its panel says.
+        Below it a double well is a TLS, which its panel says.
     title : str
         Which pairs these are.
+    units : Units
+        Of profiles and threshold.
 
     Returns
     -------
     Picture
         Numbers: conf, i, j; x_sigma; V_epsilon; is_image, whether the row is an image or a point of the curve;
-        level_0_epsilon, level_1_epsilon; one_well; fidelity. V and levels are counted from the pair's lowest image.
+        level_0_epsilon, level_1_epsilon; one_well; fidelity. V and levels are counted from the pair's lowest image. In
+        metal units the names end in angstrom and eV.
     """
     columns = min(3, len(profiles))
     rows = -(-len(profiles) // columns)
     with styled_figure(3.6 * columns + 0.3, 3.0 * rows + 0.9) as figure:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, one in zip(panels, profiles, strict=False):
-            _draw_profile(ax, one, threshold)
+            _draw_profile(ax, one, threshold, units)
         for ax in panels[len(profiles) :]:
             ax.set_visible(False)
         figure.suptitle(title, fontsize=11)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
-    return Picture(figure, pd.concat(map(_profile_numbers, profiles), ignore_index=True))
+    return Picture(figure, pd.concat([_profile_numbers(one, units) for one in profiles], ignore_index=True))
 
 
-def _draw_profile(ax: Axes, one: NebProfile, threshold: float) -> None:
+def _draw_profile(ax: Axes, one: NebProfile, threshold: float, units: Units) -> None:
     floor = one.energies.min()
     ax.plot(one.x, one.potential - floor, color=BLUE, label="V along the path, straight on outside")
     ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=BLUE, mfc="white", label="images")
@@ -74,25 +78,26 @@ def _draw_profile(ax: Axes, one: NebProfile, threshold: float) -> None:
     splitting = one.levels[1] - one.levels[0]
     notes = [note for note, holds in (("TLS", splitting < threshold), ("screened", one.fidelity != "full")) if holds]
     note = f" ({', '.join(notes)})" if notes else ""
-    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} ε{note}", fontsize=9)
+    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} {units.energy}{note}", fontsize=9)
     top = max(one.energies.max(), one.levels[1]) - floor
     if one.one_well:
         note = "both levels in one well:\na vibration, no tunnelling"
         ax.text(0.5, 0.97, note, ha="center", va="top", fontsize=8, transform=ax.transAxes)
     height = 1.5 if one.one_well else 1.35
-    ax.set(xlabel="mass-weighted path length (σ √m)", ylabel="V − min V (ε)", ylim=(-0.06 * top, height * top))
+    ax.set(xlabel=f"mass-weighted path length ({units.length} √{units.mass})", ylabel=f"V − min V ({units.energy})")
+    ax.set(ylim=(-0.06 * top, height * top))
 
 
-def _profile_numbers(one: NebProfile) -> pd.DataFrame:
+def _profile_numbers(one: NebProfile, units: Units) -> pd.DataFrame:
     floor = one.energies.min()
     return pd.DataFrame(
         {
             **one.pair._asdict(),
-            "x_sigma": np.concatenate([one.x, one.lengths]),
-            "V_epsilon": np.concatenate([one.potential, one.energies]) - floor,
+            f"x_{units.length_name}": np.concatenate([one.x, one.lengths]),
+            f"V_{units.energy_name}": np.concatenate([one.potential, one.energies]) - floor,
             "is_image": np.repeat([False, True], [len(one.x), len(one.lengths)]),
-            "level_0_epsilon": one.levels[0] - floor,
-            "level_1_epsilon": one.levels[1] - floor,
+            f"level_0_{units.energy_name}": one.levels[0] - floor,
+            f"level_1_{units.energy_name}": one.levels[1] - floor,
             "one_well": one.one_well,
             "fidelity": one.fidelity,
         }

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from MLmodel.metrics import Array
-from MLmodel.smooth import learn_smooth
+from MLmodel.smooth import SOFTENING, learn_smooth
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 
 FOLDS = 5
@@ -42,7 +42,7 @@ class OutOfFold(NamedTuple):
     """What :func:`out_of_fold` found."""
 
     predicted: Array
-    """Probability of a double well, or quantum splitting in ε; shape (n_pairs,)."""
+    """Probability of a double well, or quantum splitting; shape (n_pairs,)."""
     with_smooth: bool
     """Whether the smooth model helps: the mean with it has no larger error (log loss, or that of log₁₀) than trees."""
 
@@ -62,7 +62,7 @@ def kept_out(pairs: pd.DataFrame, task: Task) -> str:
     return f"{'glasses' if by_glass(pairs, task) else 'pairs'} kept out, in folds (quick models)"
 
 
-def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task) -> OutOfFold:
+def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task, softening: float = SOFTENING) -> OutOfFold:
     """Predict each pair in folds of whole glasses.
 
     Where these can't be kept out (:func:`by_glass`), the folds are of pairs.
@@ -75,11 +75,14 @@ def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task) -> OutOfFo
         The columns to learn from.
     task : Task
         What to predict.
+    softening : float
+        Of the smooth model (:func:`MLmodel.smooth.shape_features`).
     """
     trees, smooth = np.empty(len(pairs)), np.empty(len(pairs))
     for train, test in _glass_folds(pairs, task) if by_glass(pairs, task) else _pair_folds(pairs, task):
-        for predicted, learn in ((trees, quick_trees), (smooth, quick_smooth)):
-            predicted[test] = learn(pairs.iloc[train], features, task)(pairs.iloc[test])
+        known, asked = pairs.iloc[train], pairs.iloc[test]
+        trees[test] = quick_trees(known, features, task)(asked)
+        smooth[test] = quick_smooth(known, features, task, softening)(asked)
     both, target = (trees + smooth) / 2, _target(pairs, task)
     with_smooth = _error(both, target, task) <= _error(trees, target, task)
     predicted = both if with_smooth else trees
@@ -87,7 +90,7 @@ def out_of_fold(pairs: pd.DataFrame, features: list[str], task: Task) -> OutOfFo
 
 
 def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
-    """Learn boosted trees; what they predict of pairs, a probability or log₁₀ of the splitting in ε."""
+    """Learn boosted trees; what they predict of pairs, a probability or log₁₀ of the splitting."""
     settings = {**_TREES, "objective": "binary" if task == CLASSIFIER else "l2"}
     # From 400 pairs on 200 trees of leaves of 20; on fewer these would say nothing, or be far too sure.
     leaf, rounds = np.clip(len(pairs) // 10, 2, 20), np.clip(len(pairs) // 2, 50, 200)
@@ -96,9 +99,11 @@ def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task) -> Callabl
     return lambda asked: np.asarray(model.predict(asked[features].astype(np.float64)))
 
 
-def quick_smooth(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
+def quick_smooth(
+    pairs: pd.DataFrame, features: list[str], task: Task, softening: float = SOFTENING
+) -> Callable[[pd.DataFrame], Array]:
     """The same with the smooth model."""
-    model = learn_smooth(pairs[features], _target(pairs, task), task)
+    model = learn_smooth(pairs[features], _target(pairs, task), task, softening=softening)
     return lambda asked: model.predict(asked[features])
 
 

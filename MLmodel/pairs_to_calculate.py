@@ -6,6 +6,7 @@ import pandas as pd
 
 from MLmodel.double_wells import read_double_wells
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
+from MLmodel.table_record import check_units
 from pipeline.errors import UserError
 from pipeline.keys import among, no_pairs, pair_keys
 from pipeline.neb_files import keys_with_result, read_neb_results, read_pair_list, read_unfinished
@@ -85,6 +86,7 @@ def _of_tables(
     tables = work.pair_tables(temperature)
     if not tables:
         raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
+    check_units(tables, settings.unit)
     if given.explore:
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)

@@ -17,6 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from MLmodel.metrics import Array, predictor_metrics, smallest_tenth, tls_found
 from pipeline.files import atomic_write
+from pipeline.units import Units
 
 # Okabe and Ito's palette, told apart by every common kind of colour vision.
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
@@ -88,7 +89,7 @@ def styled_figure(width: float, height: float) -> Iterator[Figure]:
 
 
 class Panel(NamedTuple):
-    """Pairs of one temperature; arrays of shape (n_pairs,), quantum splittings in ε."""
+    """Pairs of one temperature; arrays of shape (n_pairs,), quantum splittings in the unit of energy."""
 
     exact: Array
     predicted: Array
@@ -96,7 +97,7 @@ class Panel(NamedTuple):
     """What the pairs are, for the title."""
 
 
-def true_against_predicted(panels: Mapping[str, Panel], threshold: float) -> Picture:
+def true_against_predicted(panels: Mapping[str, Panel], threshold: float, units: Units) -> Picture:
     """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked.
 
     Parameters
@@ -104,23 +105,26 @@ def true_against_predicted(panels: Mapping[str, Panel], threshold: float) -> Pic
     panels : mapping of str to Panel
         By temperature.
     threshold : float
-        In ε; below it a double well is a TLS.
+        Below it a double well is a TLS.
+    units : Units
+        Of splittings and threshold.
 
     Returns
     -------
     Picture
-        Numbers: temperature, exact_epsilon, predicted_epsilon; a row per pair.
+        Numbers: temperature, exact_epsilon, predicted_epsilon, in eV exact_eV and predicted_eV; a row per pair.
     """
     with styled_figure(4.6 * len(panels) + 0.4, 5.6) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (temperature, (exact, predicted, name)) in zip(axes, panels.items(), strict=True):
             ax.set_title(f"T = {temperature}, {name}: {_count(len(exact))}")
-            ax.set(xlabel="exact quantum splitting (ε)", ylabel="predicted quantum splitting (ε)", box_aspect=1)
+            quantity = f"quantum splitting ({units.energy})"
+            ax.set(xlabel=f"exact {quantity}", ylabel=f"predicted {quantity}", box_aspect=1)
             if len(exact):
-                _draw_true_against_predicted(ax, exact, predicted, threshold)
+                _draw_true_against_predicted(ax, exact, predicted, threshold, units)
             else:
                 say(ax, "no pairs")
-    columns = ("exact_epsilon", "predicted_epsilon")
+    columns = (f"exact_{units.energy_name}", f"predicted_{units.energy_name}")
     numbers = [
         pd.DataFrame({"temperature": temperature, **dict(zip(columns, panel[:2], strict=True))})
         for temperature, panel in panels.items()
@@ -128,12 +132,14 @@ def true_against_predicted(panels: Mapping[str, Panel], threshold: float) -> Pic
     return Picture(figure, pd.concat(numbers, ignore_index=True))
 
 
-def _draw_true_against_predicted(ax: Axes, exact: Array, predicted: Array, threshold: float) -> None:
+def _draw_true_against_predicted(ax: Axes, exact: Array, predicted: Array, threshold: float, units: Units) -> None:
     deviation = predictor_metrics(exact, predicted, threshold)["rms deviation of log10"]
     ax.set_title(f"{ax.get_title()}\nrms deviation {deviation:.3f} in log₁₀")
     low, high = _limits(exact, predicted, threshold)
     outside = (exact < low) | (exact > high) | (predicted < low) | (predicted > high)
-    ax.axvspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: exact splitting < {threshold:g} ε")
+    ax.axvspan(
+        low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: exact splitting < {threshold:g} {units.energy}"
+    )
     ax.axhline(threshold, color=ORANGE, lw=1, ls="--", label="predicted to be TLS: below this line")
     ax.plot([low, high], [low, high], color="black", lw=1, label="predicted = exact")
     size = 7 if len(exact) < 200 else 4
@@ -154,30 +160,34 @@ def _limits(exact: Array, predicted: Array, threshold: float) -> tuple[float, fl
     return 0.5 * min(both.min(), threshold), 2.0 * max(float(np.quantile(both, 0.995, method="higher")), threshold)
 
 
-def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str) -> Picture:
+def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
     """Cumulative distributions of exact and predicted splitting over the same pairs.
 
     Parameters
     ----------
     exact, predicted : ndarray of shape (n_pairs,)
-        Quantum splittings in ε.
+        Quantum splittings.
     threshold : float
-        In ε; below it a double well is a TLS.
+        Below it a double well is a TLS.
     title : str
         What the pairs are.
+    units : Units
+        Of splittings and threshold.
 
     Returns
     -------
     Picture
-        Numbers: quantity, exact or predicted; splitting_epsilon; share, of pairs with this splitting or a smaller one.
+        Numbers: quantity, exact or predicted; splitting_epsilon, in eV splitting_eV; share, of pairs with this
+        splitting or a smaller one.
     """
-    both = {"exact": exact, "predicted": predicted}
+    both, column = {"exact": exact, "predicted": predicted}, f"splitting_{units.energy_name}"
     with styled_figure(5.6, 5.0) as figure:
         ax = figure.subplots()
-        ax.set(title=title, xlabel="quantum splitting (ε)", ylabel="share of pairs up to this splitting")
+        ax.set(title=title, xlabel=f"quantum splitting ({units.energy})", ylabel="share of pairs up to this splitting")
         if len(exact):
             low, high = _limits(exact, predicted, threshold)
-            ax.axvspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: splitting < {threshold:g} ε")
+            label = f"TLS: splitting < {threshold:g} {units.energy}"
+            ax.axvspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
             for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
                 ax.ecdf(values, color=color, ls=line, label=name)
             ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
@@ -186,25 +196,27 @@ def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str) 
         else:
             say(ax, "no pairs")
     numbers = [
-        pd.DataFrame({"quantity": name, "splitting_epsilon": np.sort(values)}).assign(
-            share=lambda rows: rows["splitting_epsilon"].rank(method="max", pct=True)
+        pd.DataFrame({"quantity": name, column: np.sort(values)}).assign(
+            share=lambda rows: rows[column].rank(method="max", pct=True)
         )
         for name, values in both.items()
     ]
     return Picture(figure, pd.concat(numbers, ignore_index=True))
 
 
-def search_efficiency(exact: Array, predicted: Array, threshold: float, title: str) -> Picture:
+def search_efficiency(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
     """TLS found against NEBs run in the order of the prediction; without a TLS, pairs of the smallest tenth found.
 
     Parameters
     ----------
     exact, predicted : ndarray of shape (n_pairs,)
-        Quantum splittings in ε; infinite where a pair is no double well.
+        Quantum splittings; infinite where a pair is no double well.
     threshold : float
-        In ε; below it a double well is a TLS.
+        Below it a double well is a TLS.
     title : str
         What the pairs are.
+    units : Units
+        Of splittings and threshold.
 
     Returns
     -------
@@ -215,7 +227,8 @@ def search_efficiency(exact: Array, predicted: Array, threshold: float, title: s
     if len(exact) and not (exact < threshold).any():
         largest = smallest_tenth(exact)
         label, limit = "smallest tenth found, of {}", np.nextafter(largest, np.inf)
-        title += f"\nno TLS (< {threshold:g} ε): search for the smallest tenth (≤ {largest:.3g} ε)"
+        unit = units.energy
+        title += f"\nno TLS (< {threshold:g} {unit}): search for the smallest tenth (≤ {largest:.3g} {unit})"
     found = tls_found(exact, predicted, limit)
     total = int(found[-1]) if len(found) else 0
     nebs = np.arange(1, len(found) + 1)

@@ -144,7 +144,7 @@ def _models(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
 
 
 def _settings(settings: Settings) -> Table:
-    default = dict(_flat(Settings().model_dump()))
+    default = dict(_flat(Settings.model_validate({"units": settings.units}).model_dump()))
     rows = [
         [name, value, "" if value == default[name] else default[name]] for name, value in _flat(settings.model_dump())
     ]

@@ -105,13 +105,13 @@ def _of_predictor(command: Command, temperature: str, figures: Figures) -> list[
     panel = Panel(shown.exact, shown.predicted, f"{shown.name or 'earlier model'},\n{shown.how}".rstrip(",\n"))
     for drawn, name, said, file in (
         (
-            true_against_predicted({temperature: panel}, limit),
+            true_against_predicted({temperature: panel}, limit, settings.unit),
             "true-against-predicted",
             "Predicted against exact splittings; points on the line are as predicted.",
             picture,
         ),
         (
-            splitting_cdf(shown.exact, shown.predicted, limit, shown.title(temperature)),
+            splitting_cdf(shown.exact, shown.predicted, limit, shown.title(temperature), settings.unit),
             "cdf",
             "Cumulative distributions of exact and predicted splittings; they should lie on each other.",
             work.splitting_cdf(temperature),
@@ -128,7 +128,7 @@ def search_figure(command: Command, temperature: str, figures: Figures) -> Block
     if shown is None:
         return Missing("TLS found against NEBs run, on pairs never seen: validate_qs.py draws it.")
     limit, title = command.settings.tls_threshold, shown.title(temperature)
-    drawn = search_efficiency(shown.exact, shown.predicted, limit, title)
+    drawn = search_efficiency(shown.exact, shown.predicted, limit, title, command.settings.unit)
     said = "TLS found against NEBs run in the order of the prediction, between chance and the ideal."
     return figures.figure(drawn, f"T{temperature}-search", said, picture.with_suffix(".csv"), picture)
 

@@ -97,14 +97,14 @@ def _picture(command: Command, temperature: str, record: dict[str, Any]) -> Pict
     if picture is not None:
         return picture
     profile = profile_to_draw(record, hbar_of(settings.neb))
-    return neb_profiles([profile], settings.tls_threshold, "") if profile is not None else None
+    return neb_profiles([profile], settings.tls_threshold, "", settings.unit) if profile is not None else None
 
 
 def _statistics(command: Command, temperature: str, double_wells: pd.DataFrame, figures: Figures) -> list[Block]:
     work, settings = command.workspace, command.settings
     picture = work.tls_statistics(temperature)
     known = double_wells.reindex(columns=list(dict.fromkeys([*double_wells, *FROM_PROFILE])))  # not in 0.1
-    drawn = tls_statistics(known, settings.tls_threshold, f"T = {temperature}: double wells calculated")
+    drawn = tls_statistics(known, settings.tls_threshold, f"T = {temperature}: double wells calculated", settings.unit)
     title = "How many double wells, and TLS among them, have which barrier, amplitude and asymmetry"
     files = (picture.with_suffix(".csv"), picture, work.tls_density(temperature))
     blocks: list[Block] = [figures.figure(drawn, f"T{temperature}-statistics", title, *files)]

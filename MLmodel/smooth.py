@@ -27,29 +27,34 @@ _RIDGE, _LOGISTIC = 0.3, 3.0
 _BATCH = 2048
 """Pairs predicted at a time: what is computed for them stays in the processor's cache."""
 
+SOFTENING = 1e-3
+"""ε; smaller energy differences are all alike."""
+
 _SHAPE = r"Delta_E|total_displacement|PR|displacement_\d+|0to\d+"
 
 _SMALLEST = 1e-12
 """Of sizes whose logarithm is taken: tables that are not ours may hold a zero."""
 
 
-def shape_features(pairs: pd.DataFrame) -> Array:
+def shape_features(pairs: pd.DataFrame, softening: float = SOFTENING) -> Array:
     """Logarithms of the sizes of a pair, and its shape: what smooth models learn from.
 
     Parameters
     ----------
     pairs : DataFrame of shape (n_pairs, n_columns)
         Columns that a table lacks are left out.
+    softening : float, default 0.001
+        SOFTENING in the unit of energy of the pairs.
 
     Returns
     -------
     ndarray of shape (n_pairs, n_features)
-        ln(|Delta_E| + 0.001 ε), ln total_displacement, ln displacement_0, ln PR, displacement_k / displacement_0, 0tok:
-        8 for three particles.
+        ln(|Delta_E| + softening), ln total_displacement, ln displacement_0, ln PR, displacement_k / displacement_0,
+        0tok: 8 for three particles.
     """
     names = [name for name in pairs if re.fullmatch(_SHAPE, name)]
     columns = {name: pairs[name].to_numpy(np.float64) for name in names}
-    found = [np.log(np.abs(columns["Delta_E"]) + 1e-3)] if "Delta_E" in columns else []
+    found = [np.log(np.abs(columns["Delta_E"]) + softening)] if "Delta_E" in columns else []
     sizes = [name for name in ("total_displacement", "displacement_0", "PR") if name in columns]
     found += [np.log(np.maximum(columns[name], _SMALLEST)) for name in sizes]
     largest = np.maximum(columns.get("displacement_0", 1.0), _SMALLEST)
@@ -76,10 +81,12 @@ class Smooth(NamedTuple):
     """Shape ()."""
     is_probability: Array
     """Shape (), 0 or 1."""
+    softening: Array | float = SOFTENING
+    """Shape (), of :func:`shape_features`; earlier files do not tell."""
 
     def predict(self, pairs: pd.DataFrame) -> Array:
         """Probability of a double well, or the quantity that was learnt; shape (n_pairs,)."""
-        standardised = (shape_features(pairs) - self.mean) / self.scale
+        standardised = (shape_features(pairs, float(self.softening)) - self.mean) / self.scale
         out = np.empty(len(pairs))
         for start in range(0, len(pairs), _BATCH):
             kernel = gaussian_kernel(standardised[start : start + _BATCH], self.landmarks, LENGTH)
@@ -96,7 +103,7 @@ class Smooth(NamedTuple):
     def load(cls, path: Path) -> "Smooth":
         """Read what :meth:`save` wrote."""
         with np.load(path) as file:
-            return cls(**{name: file[name] for name in cls._fields})
+            return cls(**{name: file[name] for name in cls._fields if name in file})
 
 
 def gaussian_kernel(one: Array, other: Array, length: float) -> Array:
@@ -105,7 +112,9 @@ def gaussian_kernel(one: Array, other: Array, length: float) -> Array:
     return np.asarray(np.exp(np.maximum(squares, 0) * (-0.5 / length**2)))
 
 
-def learn_smooth(pairs: pd.DataFrame, target: Array, task: Task, weights: Array | None = None) -> Smooth:
+def learn_smooth(
+    pairs: pd.DataFrame, target: Array, task: Task, weights: Array | None = None, softening: float = SOFTENING
+) -> Smooth:
     """Train a smooth model.
 
     Parameters
@@ -118,8 +127,10 @@ def learn_smooth(pairs: pd.DataFrame, target: Array, task: Task, weights: Array 
         Which of the two.
     weights : ndarray of shape (n_pairs,), optional
         Of the pairs.
+    softening : float
+        See :func:`shape_features`.
     """
-    features = shape_features(pairs)
+    features = shape_features(pairs, softening)
     scaler = StandardScaler().fit(features)
     kernel = Nystroem(gamma=0.5 / LENGTH**2, n_components=min(LANDMARKS, len(pairs)), random_state=0)
     mapped = kernel.fit_transform(scaler.transform(features))
@@ -133,4 +144,5 @@ def learn_smooth(pairs: pd.DataFrame, target: Array, task: Task, weights: Array 
         kernel.normalization_.T @ model.coef_.ravel(),
         np.ravel(model.intercept_)[0],
         np.array(is_probability),
+        np.array(softening),
     )

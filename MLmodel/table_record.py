@@ -1,14 +1,16 @@
 """The record in a pair table that step 0 made: which files and settings it comes from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from MLmodel.tables import open_table
+from MLmodel.tables import UNITS, open_table
+from pipeline.errors import UserError
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
+from pipeline.units import Units, check_same_units
 from pipeline.version import __version__
 
 _METADATA = b"step0_collect"
@@ -36,6 +38,8 @@ class TableRecord:
     box: tuple[float, ...] = ()
     format: int = _UNDERSTOOD[-1]
     program: str = __version__
+    units: str = "reduced"
+    """Earlier records do not tell."""
 
     @property
     def metadata(self) -> dict[bytes, str]:
@@ -47,6 +51,7 @@ class TableRecord:
         return (
             self.format == _UNDERSTOOD[-1]
             and _settings_of(self) == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E)
+            and self.units == settings.units
             and set(self.files) == {path.name for path in paths}
             and is_unchanged(transitions, self.transitions)
             and all(is_unchanged(path, self.files[path.name]) for path in paths)
@@ -71,6 +76,7 @@ def new_record(paths: Sequence[Path], transitions: Path, settings: Settings) -> 
         files={path.name: fingerprint(path) if path.exists() else [] for path in paths},
         rejected={},
         transitions=fingerprint(transitions) if transitions.exists() else None,
+        units=settings.units,
     )
 
 
@@ -87,3 +93,32 @@ def read_record(table: Path) -> TableRecord | None:
 def is_ready_made(table: Path) -> bool:
     """Whether a pair table was put there by the user."""
     return _METADATA not in (open_table(table).schema.metadata or {})
+
+
+def check_units(tables: Iterable[Path], units: Units) -> None:
+    """Raise UserError if a table is in other units: its record says, or the column ``units`` of one made elsewhere.
+
+    One that says nothing is in reduced units, as all were until 0.1.
+    """
+    for table in tables:
+        record = read_record(table)
+        if record is not None:
+            check_same_units(table, record.units, units, "run step0_collect.py")
+        elif is_ready_made(table):
+            remedy = f'if it is in {units.name} ones, give it a column {UNITS} with "{units.name}" in each row'
+            check_same_units(table, _units_in_column(table), units, remedy)
+
+
+def _units_in_column(table: Path) -> str:
+    reader = open_table(table)
+    if UNITS not in reader.schema.names:
+        return "reduced"
+    reader = open_table(table, [UNITS])
+    found = {
+        str(name) for k in range(reader.num_record_batches) for name in reader.get_batch(k)[UNITS].unique().to_pylist()
+    }
+    if len(found) != 1:
+        raise UserError(
+            f"{table}: its column {UNITS} holds {len(found)} different values; all rows must be in the same"
+        )
+    return found.pop()

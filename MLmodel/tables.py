@@ -17,6 +17,7 @@ from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
+from pipeline.units import REDUCED, Units, check_same_units
 
 BATCH = 262_144
 """So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
@@ -26,6 +27,9 @@ PROBABILITY = "dw_probability"
 
 TLS_PROBABILITY = "tls_probability"
 """Column of the probability of a TLS."""
+
+UNITS = "units"
+"""Column of text that names the units in which a row is; the last one of a CSV."""
 
 OUT_OF_FOLD = "out_of_fold"
 """Column of the pairs used for training: what a model says of them that saw no pair of their glass."""
@@ -39,7 +43,7 @@ NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "
 MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
 """Features that may be missing (NaN) for a pair."""
 
-_NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD}
+_NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
 
 _PANDAS_INDEX = "__index_level_"
 """How pyarrow names an index that pandas had."""
@@ -189,7 +193,7 @@ def glasses_in(path: Path) -> list[int]:
 
 
 @contextmanager
-def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[pd.DataFrame], None]]:
+def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write a CSV of pairs piece by piece; the file appears when the block ends well.
 
     Parameters
@@ -198,31 +202,46 @@ def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[pd.Data
         The file.
     columns : sequence of str
         ``conf`` is written as an integer; every other number so that it reads back the same.
+    units : Units
+        Named in the last column, UNITS, of each row.
 
     Yields
     ------
     callable
         Takes a DataFrame with these columns, appends its rows and returns nothing.
     """
-    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    numbers = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    schema = numbers.append(pa.field(UNITS, pa.string()))
     plain = not any(mark in name for name in columns for mark in ',"\r\n')
     options = pa.csv.WriteOptions(quoting_header="none" if plain else "needed")
     with atomic_write(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
 
         def append(rows: pd.DataFrame) -> None:
-            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
+            table = pa.Table.from_pandas(rows, numbers, preserve_index=False)
+            writer.write_table(
+                table.append_column(schema.field(UNITS), pa.array([units.name] * len(rows), pa.string()))
+            )
 
         yield append
 
 
 def csv_columns(path: Path) -> list[str]:
-    """Column names of a CSV of pairs; UserError if it has none."""
+    """Names of the columns of numbers in a CSV of pairs; UserError if it has none."""
     with _readable(path):
-        return list(pd.read_csv(path, nrows=0))
+        return [name for name in pd.read_csv(path, nrows=0) if name != UNITS]
+
+
+def check_csv_units(path: Path, units: Units, remedy: str) -> None:
+    """Raise UserError if the first row of a CSV of pairs says other units; those of 0.1 say nothing: reduced."""
+    with _readable(path):
+        first = pd.read_csv(path, nrows=1)
+    for name in first.get(UNITS, pd.Series(REDUCED.name, first.index)):
+        check_same_units(path, str(name), units, remedy)
 
 
 def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Rows of a CSV of pairs, at most BATCH at a time; UserError if it holds anything but numbers."""
+    """Rows of a CSV of pairs, at most BATCH at a time; UserError if it holds anything but numbers, its units apart."""
+    columns = csv_columns(path) if columns is None else columns
     with _readable(path), pd.read_csv(path, usecols=columns, chunksize=BATCH, float_precision="round_trip") as reader:
         for part in reader:
             yield part.astype({name: np.float64 for name in part if name != "conf"})

@@ -8,11 +8,12 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from MLmodel.plots import BLUE, GREEN, ORANGE, Picture, legend_below, say, styled_figure
 from MLmodel.rearrangements import REARRANGEMENT
 from pipeline.task import QS
+from pipeline.units import Units
 
 DISTRIBUTIONS = {
-    "barrier": "barrier from the lower minimum (ε)",
-    "tunnelling_amplitude": "tunnelling amplitude Δ₀ (ε)",
-    "asymmetry": "asymmetry of the minima (ε)",
+    "barrier": "barrier from the lower minimum",
+    "tunnelling_amplitude": "tunnelling amplitude Δ₀",
+    "asymmetry": "asymmetry of the minima",
 }
 """Columns of ``double_wells.csv`` that are drawn, and their axes."""
 
@@ -23,7 +24,7 @@ BINS = 6
 """To a decade."""
 
 
-def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str) -> Picture:
+def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str, units: Units) -> Picture:
     """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement.
 
     Parameters
@@ -31,21 +32,23 @@ def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str) -> 
     double_wells : DataFrame
         As :func:`MLmodel.double_wells.update_double_wells` gives it; what is not known (NaN) is left out.
     threshold : float
-        In ε; below it a double well is a TLS.
+        Below it a double well is a TLS.
     title : str
         Which double wells these are.
+    units : Units
+        Of double wells and threshold.
 
     Returns
     -------
     Picture
-        Numbers: quantity; from, to, in ε the edges of a bin, or both the number of TLS; count, of the double wells in
+        Numbers: quantity; from, to, the edges of a bin, or both the number of TLS; count, of the double wells in
         the bin, or of the glasses or rearrangements with so many TLS; tls, those of the double wells that are TLS.
     """
     is_tls = double_wells[QS] < threshold
     with styled_figure(9.6, 8.2) as figure:
         panels = figure.subplots(2, 2).ravel()
         numbers = [
-            _draw_distribution(ax, name, label, double_wells[name].astype(float), is_tls, threshold)
+            _draw_distribution(ax, name, label, double_wells[name].astype(float), is_tls, threshold, units)
             for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False)
         ]
         numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
@@ -55,25 +58,32 @@ def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str) -> 
 
 
 def _draw_distribution(
-    ax: Axes, name: str, label: str, values: "pd.Series[float]", is_tls: "pd.Series[bool]", threshold: float
+    ax: Axes,
+    name: str,
+    label: str,
+    values: "pd.Series[float]",
+    is_tls: "pd.Series[bool]",
+    threshold: float,
+    units: Units,
 ) -> pd.DataFrame | None:
-    known = values.notna()
-    ax.set(xlabel=label, ylabel="double wells")
+    known, smallest = values.notna(), SMALLEST * units.epsilon
+    ax.set(xlabel=f"{label} ({units.energy})", ylabel="double wells")
     if not known.any():
         say(ax, "not known of any double well")
         return None
-    drawn = values[known].clip(lower=SMALLEST)
+    drawn = values[known].clip(lower=smallest)
     low, high = int(np.floor(np.log10(drawn.min()))), int(np.floor(np.log10(drawn.max()))) + 1
     edges = np.geomspace(10.0**low, 10.0**high, (high - low) * BINS + 1)
     edges[0] = min(edges[0], drawn.min())  # as rounded
     count, tls = (np.histogram(chosen, edges)[0] for chosen in (drawn, drawn[is_tls[known]]))
     ax.stairs(count, edges, fill=True, color=BLUE, alpha=0.35, label=f"double wells: {count.sum()}")
-    ax.stairs(tls, edges, fill=True, color=ORANGE, alpha=0.9, label=f"TLS (splitting < {threshold:g} ε): {tls.sum()}")
+    label = f"TLS (splitting < {threshold:g} {units.energy}): {tls.sum()}"
+    ax.stairs(tls, edges, fill=True, color=ORANGE, alpha=0.9, label=label)
     ax.set(xscale="log", yscale="log", ylim=(0.7, None))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    smaller = int((values < SMALLEST).sum())
+    smaller = int((values < smallest).sum())
     if smaller:
-        ax.set_title(f"{smaller} below {SMALLEST:g} ε, drawn there")
+        ax.set_title(f"{smaller} below {smallest:.2g} {units.energy}, drawn there")
     legend_below(ax)
     return pd.DataFrame({"quantity": name, "from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 

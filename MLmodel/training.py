@@ -23,6 +23,7 @@ from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, wr
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.learner import TIME_IS_OVER, NothingTrainedError, fit, to_learn
 from MLmodel.out_of_fold import out_of_fold
+from MLmodel.smooth import SOFTENING
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
@@ -80,6 +81,7 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
         "features": labelled.features,
         "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
         "versions": installed_versions(),
+        "units": settings.units,
         "data": _digest(pairs[[*labelled.features, task.target]], keys),
     }
     if _is_trained(workspace, task, temperature, inputs):
@@ -91,7 +93,8 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     _check_enough(parts["train"], task, folder, FEWEST_TO_TRAIN, remedy)
     if (parts["train"][labelled.features].nunique() < 2).all():
         raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
-    unseen = out_of_fold(pairs, labelled.features, task)
+    softening = SOFTENING * settings.unit.epsilon
+    unseen = out_of_fold(pairs, labelled.features, task, softening)
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
@@ -99,7 +102,7 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     try:
         files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
         files.parent.mkdir(parents=True, exist_ok=True)
-        learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth)
+        learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth, softening)
         print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
         seconds = _in_own_process(learn, limits, log)
         for part, path in paths.items():

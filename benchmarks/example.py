@@ -192,7 +192,7 @@ def judge(work: Workspace, picture: Path | None) -> None:
             print(f"TLS in the top {top}: {found[top - 1]}, at random {top * found[-1] / len(found):.1f}")
     if picture:
         title = f"the example: {len(listed)} pairs of the list, answers from NEB"
-        written = search_efficiency(exact, -chance, SETTINGS.tls_threshold, title).save(picture, ["png"])
+        written = search_efficiency(exact, -chance, SETTINGS.tls_threshold, title, SETTINGS.unit).save(picture, ["png"])
         print(f"picture: {', '.join(map(str, written))}")
 
 

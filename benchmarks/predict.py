@@ -19,6 +19,7 @@ import pandas as pd
 from MLmodel.model import Model, find_card
 from pipeline.neb_files import write_neb_results
 from pipeline.task import CLASSIFIER, DW, QS
+from pipeline.units import REDUCED
 from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,7 +91,7 @@ def run(step: str, work: Workspace) -> tuple[float, float]:
 
 def whole_table(work: Workspace) -> None:
     """What one would write without batches: read everything, predict everything."""
-    model = Model(work, find_card(work, CLASSIFIER, T))
+    model = Model(work, find_card(work, CLASSIFIER, T, REDUCED))
     started = time.perf_counter()
     table = pd.read_feather(work.pairs(T) / "made-up.feather")
     probability = model.predict(table)

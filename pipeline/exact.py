@@ -14,14 +14,16 @@ from ase import Atoms
 from glass.double_well import CalculatorFailedError, Verdict, examine, failures_named, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
+from pipeline.glass_units import calculator_for_glass, to_glass, verdict_in
 from pipeline.keys import Pair, minimum_names, pair_keys
 from pipeline.minima import Place, places_by_key, read_place
 from pipeline.minimum_files import MinimumError
 from pipeline.path_files import path_file, read_path
 from pipeline.settings import NebSettings, Settings
+from pipeline.units import REDUCED, Units
 from pipeline.workspace import Workspace
 
-_LOADED: dict[tuple[str, bool], Any] = {}
+_LOADED: dict[tuple[str | None, bool], Any] = {}
 """Calculators that this process has called, by name and whether they are shared; those that are not are not kept."""
 
 
@@ -59,14 +61,19 @@ def jobs_of(
     return jobs, missing
 
 
-def find_calculator(name: str, root: Path) -> Callable[[Atoms], Any]:
+def find_calculator(name: str | None, root: Path) -> Callable[[Atoms], Any]:
     """The function that ``neb.calculator`` names; its module may stand in the workspace, which workers then know too.
 
     Raises
     ------
     UserError
-        If there is no such module or function.
+        If there is no such module or function, or none is named.
     """
+    if name is None:
+        raise UserError(
+            "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
+            f"name it module:function, the module in {root} or installed"
+        )
     module, function = name.split(":")
     if str(root.resolve()) not in sys.path:
         sys.path.append(str(root.resolve()))
@@ -92,7 +99,11 @@ class Calculation(NamedTuple):
 
 
 def calculate(
-    job: Job, settings: NebSettings, make_calculator: Callable[[Atoms], Any], refine_below: float = np.inf
+    job: Job,
+    settings: NebSettings,
+    make_calculator: Callable[[Atoms], Any],
+    refine_below: float = np.inf,
+    units: Units = REDUCED,
 ) -> Calculation:
     """The exact calculation of one pair; a job for a worker.
 
@@ -105,8 +116,9 @@ def calculate(
     make_calculator : callable
         See :func:`find_calculator`.
     refine_below : float, default infinite
-        ε; a double well whose splitting with few images is larger is not refined.
-
+        In the unit of energy; a double well whose splitting with few images is larger is not refined.
+    units : Units, default reduced
+        Of the minima, the calculator, the settings and the verdict.
     """
     started = time.process_time()
     try:
@@ -115,18 +127,19 @@ def calculate(
         make_calculator = load(settings, make_calculator, start)
         started = time.process_time()
         verdict = examine(
-            start,
-            end,
-            make_calculator,
+            to_glass(start, units),
+            to_glass(end, units),
+            calculator_for_glass(start, make_calculator, units),
             images=settings.images,
-            tolerance=settings.force_tolerance,
+            tolerance=settings.force_tolerance * units.sigma / units.epsilon,
             max_steps=settings.max_steps,
-            hbar=hbar_of(settings),
-            refine_below=refine_below,
-            energy_difference=len(start) * (job.pair.j - job.pair.i),
+            hbar=hbar_of(settings) / (units.sigma * (units.m * units.epsilon) ** 0.5),
+            refine_below=refine_below / units.epsilon,
+            energy_difference=len(start) * (job.pair.j - job.pair.i) / units.epsilon,
             shared=settings.shared,
-            known_path=None if job.known_path is None else read_path(job.known_path, start, end),
+            known_path=None if job.known_path is None else read_path(job.known_path, start, end, units.sigma),
         )
+        verdict = verdict_in(units, verdict)
     except MinimumError as error:
         verdict = Verdict("unfinished", str(error))
     except CalculatorFailedError as error:
@@ -157,7 +170,7 @@ def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: 
 
 
 def hbar_of(settings: NebSettings) -> float:
-    """ħ̃ = ħ / (σ √(m ε)) in the units of the settings."""
+    """ħ̃ = ħ / (σ √(m ε)) in the units of the settings; of metal units ħ in Å √(u eV)."""
     return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
 
 

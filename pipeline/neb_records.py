@@ -12,6 +12,7 @@ from glass.two_level import TwoLevel, two_level
 from pipeline.errors import UserError
 from pipeline.files import append_line
 from pipeline.keys import Pair
+from pipeline.units import REDUCED, Units, check_same_units
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
@@ -37,7 +38,7 @@ def add_record(
     workspace, temperature, pair
         Of what.
     levels : tuple of float
-        The two lowest, in ε.
+        The two lowest, in the unit of energy of the settings, like all that follows.
     profile : Profile
         V(x).
     settings : dict
@@ -97,6 +98,14 @@ def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, A
             if not complete:
                 raise UserError(f"{path}: line {number} is damaged; remove the line or the file")
             yield record
+
+
+def check_records(workspace: Workspace, temperature: str, units: Units) -> None:
+    """Raise UserError if the record of an exact result says other units; those of 0.1 say nothing: reduced."""
+    path = workspace.neb_paths(temperature, "jsonl")
+    for record in read_records(workspace, temperature):
+        remedy = "put these units there, or begin in another workspace"
+        check_same_units(path, record.get("units", REDUCED.name), units, remedy)
 
 
 def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, list[Any]]:

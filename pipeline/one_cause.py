@@ -8,7 +8,7 @@ import numpy as np
 from glass.double_well import ENERGY_MISMATCH
 from pipeline.errors import UserError
 from pipeline.exact import Calculation
-from pipeline.settings import NebSettings
+from pipeline.settings import Settings
 
 ENOUGH = 8
 """So many pairs, and no other before them, make one cause."""
@@ -35,12 +35,13 @@ class OneCause:
 
     Parameters
     ----------
-    settings : NebSettings
+    settings : Settings
         For what is said of them.
     """
 
-    def __init__(self, settings: NebSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.neb
+        self._unit = settings.unit
         self._held: list[Calculation] = []
         self._watching = True
 
@@ -94,10 +95,10 @@ class OneCause:
             return f"for all {first} {energies}; {end}"
         force = np.median([one.forces.max() for one in ends])
         none = (
-            f"none {first} has two minima, the force on a particle being {force:.2g} in the median "
-            f"(neb.force_tolerance: {self._settings.force_tolerance:g})"
+            f"none {first} has two minima, the force on a particle being {force:.2g} {self._unit.force} in the "
+            f"median (neb.force_tolerance: {self._settings.force_tolerance:g})"
         )
-        if np.abs(calculated - expected).max(initial=0.0) <= ENERGY_MISMATCH:
+        if np.abs(calculated - expected).max(initial=0.0) <= ENERGY_MISMATCH * self._unit.epsilon:
             return f"{none}; the energies are right, so run relax_minima.py, or raise the tolerance; {end}"
         return f"{none}, and {energies}; {end}"
 

@@ -24,7 +24,9 @@ def path_file(workspace: Workspace, temperature: str, pair: Pair) -> Path:
     return workspace.path(temperature, pair.conf, repr(float(pair.i)), repr(float(pair.j)))
 
 
-def write_path(workspace: Workspace, temperature: str, pair: Pair, band: Band, minimum: Atoms) -> None:
+def write_path(
+    workspace: Workspace, temperature: str, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced"
+) -> None:
     """Write all images of a path, a frame each; the file appears whole.
 
     Parameters
@@ -35,20 +37,24 @@ def write_path(workspace: Workspace, temperature: str, pair: Pair, band: Band, m
         The path.
     minimum : Atoms
         The pair's first minimum; its box, species and other arrays are those of every image.
+    units : str, default reduced
+        Name of the units of both.
     """
     with atomic_write(path_file(workspace, temperature, pair)) as part:
-        ase.io.write(part, images_of(pair, band, minimum), format="extxyz")
+        ase.io.write(part, images_of(pair, band, minimum, units), format="extxyz")
 
 
-def read_path(file: Path, start: Atoms, end: Atoms) -> Array | None:
-    """Positions of the images that a file holds, to begin a calculation with.
+def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
+    """Positions of the images that a file holds in another unit of length, to begin a calculation with.
 
     Parameters
     ----------
     file : Path
         As :func:`write_path` wrote it.
     start, end : Atoms
-        The minima.
+        The minima, in the units of the file.
+    unit : float, default 1
+        In the file's unit.
 
     Returns
     -------
@@ -62,13 +68,13 @@ def read_path(file: Path, start: Atoms, end: Atoms) -> Array | None:
     box = start.cell.lengths()
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
     fits = [np.abs(displacement(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
-    return images if len(fits) == 2 and all(fits) and len(images) >= 3 else None
+    return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 else None
 
 
-def images_of(pair: Pair, band: Band, minimum: Atoms) -> list[Atoms]:
+def images_of(pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> list[Atoms]:
     """The images as ASE Atoms with energy and forces; arguments as of :func:`write_path`.
 
-    ``arrays["displacement"]`` is that from the first image, ``info["path_coordinate"]`` the path length; both in σ.
+    ``arrays["displacement"]`` is that from the first image, ``info["path_coordinate"]`` the path length.
     """
     images = []
     for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
@@ -77,7 +83,7 @@ def images_of(pair: Pair, band: Band, minimum: Atoms) -> list[Atoms]:
         if "diameters" in image.arrays:
             image.set_array("radius", 0.5 * image.arrays["diameters"])  # OVITO draws this size
         image.set_array("displacement", positions - band.positions[0])
-        image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x)}
+        image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x), "units": units}
         image.calc = SinglePointCalculator(
             image, energy=float(band.energies[number]), forces=band.forces[number].copy()
         )

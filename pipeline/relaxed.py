@@ -3,6 +3,7 @@
 What was relaxed stays where it is, but no step takes it for a minimum any more.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,10 +53,12 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
     return table.assign(**numbers)
 
 
-def write_relaxed(folder: Path, table: pd.DataFrame) -> None:
-    """Write TABLE whole."""
+def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:
+    """Put rows behind those in TABLE, which appears whole; each holds COLUMNS."""
+    added = pd.DataFrame(list(rows), columns=COLUMNS)
+    before = read_relaxed(folder)
     with atomic_write(folder / TABLE) as part:
-        table[COLUMNS].to_csv(part, index=False)
+        (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
 
 
 def add_frames(folder: Path, found: list[Atoms]) -> list[str]:

@@ -1,6 +1,8 @@
 """Minima that are none: relaxed by the calculator, and told apart from those that are there."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +13,12 @@ from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_
 from glass.minimise import relax
 from glass.path import END_POINT_DISTANCE, displacement
 from pipeline.exact import load, read_atoms
+from pipeline.glass_units import calculator_for_glass, to_glass
 from pipeline.minima import Place
 from pipeline.minimum_files import MinimumError
+from pipeline.relaxed import add_frames, add_rows
 from pipeline.settings import NebSettings
+from pipeline.units import Units
 
 WELL_BELOW = 0.05
 """Relaxations end when the norm of the gradient is so many times the force tolerance."""
@@ -33,7 +38,9 @@ class Looked(NamedTuple):
     """Why nothing can be said, or no minimum was reached."""
 
 
-def look_at(job: tuple[Place, float], settings: NebSettings, make_calculator: Callable[[Atoms], Any]) -> Looked:
+def look_at(
+    job: tuple[Place, float], settings: NebSettings, make_calculator: Callable[[Atoms], Any], units: Units
+) -> Looked:
     """Whether a place holds a minimum by the calculator, and the nearest one if not; a job for a worker.
 
     Parameters
@@ -44,27 +51,32 @@ def look_at(job: tuple[Place, float], settings: NebSettings, make_calculator: Ca
         ``force_tolerance`` and the calculator's name.
     make_calculator : callable
         See :func:`pipeline.exact.find_calculator`.
+    units : Units
+        Of the minima, the calculator and the settings.
     """
     place, energy = job
     try:
         atoms = read_atoms(place)
-        potential = potential_of(atoms, load(settings, make_calculator, atoms))
-        calculated, forces = potential(atoms.positions)
-        max_force = _largest(forces)
-        if abs(calculated - len(atoms) * energy) > ENERGY_MISMATCH:
-            return Looked(
-                place, energy, problem=f"the calculator's energy is {calculated / len(atoms):.10g} a particle"
-            )
-        if max_force <= settings.force_tolerance:
+        inside = to_glass(atoms, units)
+        potential = potential_of(inside, calculator_for_glass(atoms, load(settings, make_calculator, atoms), units))
+        tolerance = settings.force_tolerance * units.sigma / units.epsilon
+        force_unit = units.epsilon / units.sigma
+        calculated, forces = potential(inside.positions)
+        max_force = _largest(forces) * force_unit
+        if abs(calculated - len(atoms) * energy / units.epsilon) > ENERGY_MISMATCH:
+            found_there = f"{calculated * units.epsilon / len(atoms):.10g} {units.energy}"
+            return Looked(place, energy, problem=f"the calculator's energy is {found_there} a particle")
+        if _largest(forces) <= tolerance:
             return Looked(place, energy, max_force)
-        found = relax(potential, atoms.positions, WELL_BELOW * settings.force_tolerance)
-        atoms.positions = found.positions
+        found = relax(potential, inside.positions, WELL_BELOW * tolerance)
+        calculated, forces = potential(found.positions)
+        if not _largest(forces) <= tolerance:
+            left = _largest(forces) * force_unit
+            return Looked(place, energy, max_force, problem=f"no minimum reached: force {left:.2g} {units.force}")
+        atoms.positions = found.positions * units.sigma
         atoms.wrap()
-        calculated, forces = potential(atoms.positions)
-        if not _largest(forces) <= settings.force_tolerance:
-            return Looked(place, energy, max_force, problem=f"no minimum reached: force {_largest(forces):.2g}")
         atoms.info["relaxed_from"] = place.name
-        atoms.calc = SinglePointCalculator(atoms, energy=calculated, forces=forces)
+        atoms.calc = SinglePointCalculator(atoms, energy=calculated * units.epsilon, forces=forces * force_unit)
         return Looked(place, energy, max_force, atoms)
     except (MinimumError, CalculatorFailedError) as error:
         return Looked(place, energy, problem=str(error))
@@ -79,51 +91,58 @@ def _largest(forces: np.ndarray) -> float:
     return float(np.linalg.norm(forces, axis=1).max())
 
 
-class Sorted(NamedTuple):
-    """Where one relaxed minimum belongs."""
+def store(folder: Path, looked: Sequence[Looked], minima: Sequence[tuple[Place, float]], units: Units) -> Counter[str]:
+    """Add what was found in a glass to its two files; how many places there were of each kind.
 
-    looked: Looked
-    same_as: Place | int
-    """A place that holds the same minimum; or the number of a new one."""
-    displacement: float
-    """Total, from where it was, over all particles."""
-
-
-def sort_out(relaxed: Sequence[Looked], minima: Sequence[tuple[Place, float]]) -> tuple[list[Sorted], list[Atoms]]:
-    """Tell new minima from those that are there, and from each other.
-
-    Two are one minimum if they are nearer to each other than END_POINT_DISTANCE, below which run_neb.py calls them so.
+    A relaxed minimum is that of another place if the two are nearer to each other than END_POINT_DISTANCE, below which
+    run_neb.py calls them the same.
 
     Parameters
     ----------
-    relaxed : sequence of Looked
-        Those that were relaxed.
+    folder : Path
+        Of the glass.
+    looked : sequence of Looked
+        What was found.
     minima : sequence of tuple
         Place and energy per particle of those that are minima.
-
-    Returns
-    -------
-    sorted : list of Sorted
-        In the order of ``relaxed``.
-    new : list of Atoms
-        The new minima, by their numbers.
+    units : Units
+        Of all of them.
     """
-    found: list[Sorted] = []
     new: list[Atoms] = []
-    for looked in relaxed:
-        atoms = looked.relaxed
-        if atoms is None:
-            continue
-        window = ENERGY_MISMATCH / len(atoms)
-        energy = atoms.get_potential_energy() / len(atoms)
-        there = [place for place, other in minima if abs(other - energy) < window]
-        known = next((place for place in there if distance(atoms, read_atoms(place)) < END_POINT_DISTANCE), None)
-        among_new = next((k for k, one in enumerate(new) if distance(atoms, one) < END_POINT_DISTANCE), None)
-        if known is None and among_new is None:
-            new.append(atoms)
-        same_as = known or (len(new) - 1 if among_new is None else among_new)
-        found.append(Sorted(looked, same_as, distance(atoms, read_atoms(looked.place))))
-    return found, new
+    became: list[str | int] = []
+    for one in looked:
+        became.append("" if one.relaxed is None else _same_as(one.relaxed, minima, new, units))
+        if became[-1] == len(new) and one.relaxed is not None:
+            new.append(one.relaxed)
+    names = add_frames(folder, new) if new else []
+    rows = [
+        (
+            one.place.name,
+            one.energy,
+            one.max_force,
+            names[where] if isinstance(where, int) else where,
+            np.nan if one.relaxed is None else distance(one.relaxed, read_atoms(one.place)),
+        )
+        for one, where in zip(looked, became, strict=True)
+        if not one.problem
+    ]
+    if rows:
+        add_rows(folder, rows)
+    fell = sum(where != "" for where in became) - len(new)
+    problems = sum(bool(one.problem) for one in looked)
+    minima_there = len(looked) - len(new) - fell - problems
+    kinds = ("are minima", "relaxed to new ones", "fell into another", "could not be relaxed")
+    return Counter(dict(zip(kinds, (minima_there, len(new), fell, problems), strict=True)))
+
+
+def _same_as(atoms: Atoms, minima: Sequence[tuple[Place, float]], new: Sequence[Atoms], units: Units) -> str | int:
+    """Name of the place that holds a minimum already; else its number among the new ones."""
+    near = END_POINT_DISTANCE * units.sigma
+    energy, window = atoms.get_potential_energy() / len(atoms), ENERGY_MISMATCH * units.epsilon / len(atoms)
+    for place, other in minima:
+        if abs(other - energy) < window and distance(atoms, read_atoms(place)) < near:
+            return place.name
+    return next((number for number, one in enumerate(new) if distance(atoms, one) < near), len(new))
 
 
 def distance(one: Atoms, other: Atoms) -> float:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import UserError
-from pipeline.units import UNITS, Units
+from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]
@@ -50,7 +50,9 @@ class PredictorSettings(TrainingSettings):
 class NebSettings(_Section):
     """The exact calculation."""
 
-    calculator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "glass.soft_spheres:calculator"
+    calculator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = (
+        "glass.soft_spheres:calculator"
+    )
     images: Annotated[int, Field(ge=5)] = 41
     force_tolerance: Positive = 2.0e-4
     max_steps: Annotated[int, Field(ge=1)] = 500
@@ -70,10 +72,19 @@ class RearrangementSettings(_Section):
     list_once: bool = False
 
 
+_METAL: dict[str, Any] = {
+    "pairs": {"max_delta_E": 0.057},
+    "classify": {"max_delta_E": 0.0057, "max_distance": 4.4},
+    "neb": {"calculator": None, "force_tolerance": 5.0e-6, **SI_OF_METAL},
+    "tls_threshold": KELVIN,
+}
+"""Defaults with a dimension in metal units: what the others are for the paper's σ and ε."""
+
+
 class Settings(_Section):
     """All settings; units and meaning stand beside each key in config.yaml."""
 
-    units: Literal["reduced"] = "reduced"
+    units: Literal["reduced", "metal"] = "reduced"
     ij_decimals: Annotated[int, Field(ge=1, le=12)] = 10
     particles: Annotated[int, Field(ge=1, le=64)] = 3
     pairs: PairSettings = PairSettings()
@@ -95,6 +106,17 @@ class Settings(_Section):
     def _empty_section(cls, section: Any) -> Any:
         return {} if section is None else section
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_metal_units(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("units") != "metal":
+            return given
+        section: Any = given.get("neb")
+        for name in SI_OF_METAL if isinstance(section, dict) else ():
+            if name in section:
+                raise ValueError(f"neb.{name} is not allowed: units: metal are Å, eV and u; take neb.{name} out")
+        return _filled(given, _METAL)
+
     @property
     def unit(self) -> Units:
         """Symbols of the units."""
@@ -108,6 +130,17 @@ class Settings(_Section):
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
+
+
+def _filled(given: Any, defaults: dict[str, Any]) -> Any:
+    """A section with other defaults; what is no section stays, to be refused."""
+    if not isinstance(given, dict | None):
+        return given
+    section = given or {}
+    return section | {
+        name: _filled(section.get(name), default) if isinstance(default, dict) else section.get(name, default)
+        for name, default in defaults.items()
+    }
 
 
 class _Loader(yaml.SafeLoader):
@@ -160,6 +193,8 @@ def read_settings(path: Path | None) -> Settings:
 def _in_words(error: Any) -> str:
     """Key, value and what is allowed, from one pydantic error."""
     key = ".".join(str(part) for part in error["loc"] if part not in ("int", "float"))
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
     if error["type"] == "extra_forbidden":
         section: Any = Settings
         for part in error["loc"][:-1]:

@@ -2,15 +2,58 @@
 
 from typing import NamedTuple
 
+from ase.units import create_units
+
+from pipeline.errors import UserError
+
+_SI = create_units("2018")
+
 
 class Units(NamedTuple):
-    """Symbols of the units, for labels and printed lines."""
+    """Symbols of the units, for labels and printed lines, and what the units of ``glass`` are in them.
+
+    There lengths, energies and masses are in σ, ε and m, and what is small or settled is told in these. Of a workspace
+    in reduced units they are its own, whatever they are in m, J and kg; of one in metal units those of the paper.
+    """
 
     name: str
     length: str
     energy: str
     mass: str
+    length_name: str
+    """For names of columns, which have no symbols."""
+    energy_name: str
+    sigma: float = 1.0
+    """σ in the unit of length; so with the others."""
+    epsilon: float = 1.0
+    m: float = 1.0
+
+    @property
+    def are_those_of_glass(self) -> bool:
+        """Whether nothing is to be converted."""
+        return self.sigma == self.epsilon == self.m == 1
+
+    @property
+    def force(self) -> str:
+        """Symbol of the unit of force."""
+        return f"{self.energy}/{self.length}"
 
 
-UNITS = {"reduced": Units("reduced", "σ", "ε", "m")}
+REDUCED = Units("reduced", "σ", "ε", "m", "sigma", "epsilon")
+METAL = Units("metal", "Å", "eV", "u", "angstrom", "eV", 2.21, 662.0 * _SI["kB"], 1.02e-25 / _SI["_amu"])
+"""The paper: σ = 2.21 Å, ε = 662 K · k_B, m = 1.02·10⁻²⁵ kg."""
+
+UNITS = {units.name: units for units in (REDUCED, METAL)}
 """By their name in ``config.yaml``."""
+
+KELVIN = float(_SI["kB"])
+"""k_B · 1 K in eV."""
+
+SI_OF_METAL = {"sigma": 1.0e-10, "mass": float(_SI["_amu"]), "epsilon": 1.0 / KELVIN}
+"""Å in m, u in kg, and eV over k_B in K: what ``neb`` of ``config.yaml`` says of reduced units."""
+
+
+def check_same_units(what: object, then: str, now: Units, remedy: str) -> None:
+    """Raise UserError unless something that is there was made in the units of now."""
+    if then != now.name:
+        raise UserError(f"{what}: made with units: {then}, but config.yaml says units: {now.name}; {remedy}")

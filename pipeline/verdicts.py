@@ -14,15 +14,15 @@ from pipeline.neb_files import (
 )
 from pipeline.neb_records import add_record, record_of
 from pipeline.path_files import path_file, write_path
-from pipeline.settings import NebSettings, Settings
+from pipeline.settings import Settings
 from pipeline.task import QS
 from pipeline.workspace import Workspace
 
 
-def neb_settings(settings: NebSettings) -> dict[str, Any]:
+def neb_settings(settings: Settings) -> dict[str, Any]:
     """What tells later how a result was made: the ``SETTINGS`` of :mod:`pipeline.neb_records`."""
-    chosen = settings.model_dump(include={"calculator", "images", "force_tolerance"})
-    return {**chosen, "hbar": hbar_of(settings), "beyond_ends": "straight line"}
+    chosen = settings.neb.model_dump(include={"calculator", "images", "force_tolerance"})
+    return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": "straight line", "units": settings.units}
 
 
 def write_verdict(
@@ -37,7 +37,7 @@ def write_verdict(
     calculation : Calculation
         Pair, verdict and cost.
     settings : Settings
-        ``neb`` and ``tls_threshold``.
+        ``neb``, ``tls_threshold`` and ``units``.
     refining : bool
         Whether the pair has a splitting from few images, which stays where this calculation gives no verdict.
     retrying : bool
@@ -47,7 +47,7 @@ def write_verdict(
     splitting = None
     if verdict.levels is not None:
         splitting = verdict.levels[1] - verdict.levels[0]
-        _describe(workspace, temperature, calculation, settings.neb)  # first: what has a result is not calculated again
+        _describe(workspace, temperature, calculation, settings)  # first: what has a result is not calculated again
     row = {
         "verdict": verdict.kind,
         QS: splitting,
@@ -61,7 +61,7 @@ def write_verdict(
     if splitting is not None:
         add_splitting(workspace, temperature, job.pair, splitting)
         is_tls = " (TLS)" if splitting < settings.tls_threshold else ""
-        said = f"double well, splitting {splitting:.4g} ε, {verdict.fidelity}{is_tls}"
+        said = f"double well, splitting {splitting:.4g} {settings.unit.energy}, {verdict.fidelity}{is_tls}"
     elif verdict.kind == "non-DW":
         if refining:
             take_back_splitting(workspace, temperature, job.pair)
@@ -75,19 +75,19 @@ def write_verdict(
     return said
 
 
-def _describe(workspace: Workspace, temperature: str, calculation: Calculation, settings: NebSettings) -> None:
+def _describe(workspace: Workspace, temperature: str, calculation: Calculation, settings: Settings) -> None:
     """The path and the record of a double well."""
     (pair, places, _), verdict, _ = calculation
     if verdict.band is None or verdict.profile is None or verdict.levels is None:
         return
     minimum = read_atoms(places[0])
-    if settings.keep_paths in ("all", verdict.fidelity):
-        write_path(workspace, temperature, pair, verdict.band, minimum)
+    if settings.neb.keep_paths in ("all", verdict.fidelity):
+        write_path(workspace, temperature, pair, verdict.band, minimum, settings.units)
     how = {
         **neb_settings(settings),
         "fidelity": verdict.fidelity,
         "force": verdict.band.force,
-        **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings))),
+        **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings.neb))),
         "path_length": float(verdict.band.lengths[-1]),
     }
     add_record(workspace, temperature, pair, verdict.levels, verdict.profile, how)

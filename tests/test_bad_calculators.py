@@ -80,14 +80,14 @@ def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(gl
     assert sorted(unfinished["j"]) == sorted(bad["j"])
     assert unfinished["reason"].str.contains(reason, regex=False).all()
     assert len(read_neb_results(Workspace(glass), T)) == 2
-    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "some.csv")
+    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
 
 
 def test_unfinished_pairs_are_taken_up_again_when_asked(glass, calculated):
     bad = spoil(glass, "raise")
-    done("run_neb", glass, "--pairs", glass / "some.csv")
+    done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
     assert len(read_unfinished(Workspace(glass), T)) == 2
-    said = done("run_neb", glass, "--retry")
+    said = done("run_neb", glass, "--retry", run=run_process)
     assert "2 pairs to calculate" in said
     assert len(read_unfinished(Workspace(glass), T)) == 2  # nothing was mended
     (glass / "what.txt").write_text("nothing")
@@ -96,7 +96,7 @@ def test_unfinished_pairs_are_taken_up_again_when_asked(glass, calculated):
     alike = {line for lines in results(calculated).values() for line in lines}
     assert {line for name, lines in results(glass).items() if name.endswith("txt") for line in lines} < alike
     assert len(read_neb_results(Workspace(glass), T)) == 2 + len(bad)
-    assert "no new pairs" in done("run_neb", glass, "--retry")
+    assert "no new pairs" in done("run_neb", glass, "--retry", run=run_process)
 
 
 UNITS = """

@@ -18,6 +18,7 @@ from pipeline.files import append_line, atomic_write
 from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
+from pipeline.units import REDUCED
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
@@ -229,6 +230,6 @@ def test_numbers_in_csvs_read_back_the_same(tmp_path):
 
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"conf": range(50), "i": rng.random(50), "j": rng.random(50)})
-    with csv_writer(tmp_path / "a.csv", list(table)) as write:
+    with csv_writer(tmp_path / "a.csv", list(table), REDUCED) as write:
         write(table)
     pd.testing.assert_frame_equal(pd.concat(read_csv_batches(tmp_path / "a.csv")), table, check_exact=True)

@@ -15,6 +15,7 @@ from MLmodel.model import Model, find_card, read_set
 from MLmodel.shap_plots import SHOWN, beeswarm, waterfall
 from pipeline.keys import PAIR_COLUMNS, Pair
 from pipeline.task import CLASSIFIER, PREDICTOR
+from pipeline.units import REDUCED
 from pipeline.workspace import Workspace
 
 RNG = np.random.default_rng(0)
@@ -222,7 +223,7 @@ def test_the_effects_add_up_to_what_the_pipeline_predicts(interpreted, task):
     rows = written(interpreted, task.name)
     assert list(rows) == COLUMNS
     work = Workspace(interpreted)
-    model = Model(work, find_card(work, task, "0.1"))
+    model = Model(work, find_card(work, task, "0.1", REDUCED))
     test = read_set(work, model.card, "test")
     predicted = model.predict(test) if task == CLASSIFIER else np.log10(model.predict(test))
     by_pair = rows.groupby(PAIR_COLUMNS, sort=False)

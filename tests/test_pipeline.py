@@ -129,7 +129,7 @@ def test_a_result_corrects_the_prediction_of_its_like_before_it_is_learnt(traine
     distances = np.where(glasses[:, None] == glasses, cdist(standardised, standardised), 99)
     np.fill_diagonal(distances, 99)
     one, like = np.unravel_index(distances.argmin(), distances.shape)
-    conf, i, j, splitting = not_known.loc[one, ["conf", "i", "j", "quantum_splitting"]]
+    conf, i, j, splitting = not_known.loc[one, ["conf", "i", "j", "quantum_splitting"]].astype(float).tolist()
     with Workspace(trained_copy).new_splittings("0.1").open("a") as file:
         file.write(f"Cnf-{conf:.0f} {j!r}_{i!r} {2 * splitting!r}\n")
     said = done("step4_predict_qs", trained_copy)

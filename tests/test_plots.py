@@ -11,6 +11,7 @@ from MLmodel import neb_plots, plots
 from MLmodel.tls_plots import tls_statistics
 from pipeline.keys import Pair
 from pipeline.task import QS
+from pipeline.units import REDUCED
 
 TLS = 0.00151
 EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])
@@ -65,13 +66,15 @@ def some_double_wells():
 
 def every_picture(exact=EXACT, predicted=PREDICTED):
     return {
-        "true_against_predicted": plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "test set")}, TLS),
-        "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs"),
-        "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs"),
-        "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs"),
+        "true_against_predicted": plots.true_against_predicted(
+            {"0.1": plots.Panel(exact, predicted, "test set")}, TLS, REDUCED
+        ),
+        "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs", REDUCED),
+        "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs", REDUCED),
+        "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs", REDUCED),
         "rounds": neb_plots.rounds(some_rounds([30], [5]), "the rounds"),
         "overlaps": neb_plots.overlaps(np.arange(50), 0.8, "the pairs"),
-        "tls_statistics": tls_statistics(some_double_wells(), TLS, "the pairs"),
+        "tls_statistics": tls_statistics(some_double_wells(), TLS, "the pairs", REDUCED),
     }
 
 
@@ -81,7 +84,7 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
         "0.062": plots.Panel(EXACT, PREDICTED, "test set"),
         "0.07": plots.Panel(EXACT[:2], PREDICTED[:2], "all labels"),
     }
-    figure = plots.true_against_predicted(panels, TLS).figure
+    figure = plots.true_against_predicted(panels, TLS, REDUCED).figure
     assert len(figure.axes) == 2
     for ax, (temperature, (exact, predicted, name)) in zip(figure.axes, panels.items(), strict=True):
         assert f"T = {temperature}, {name}: {len(exact)} pairs\nrms deviation" in ax.get_title()
@@ -97,14 +100,14 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
 def test_pairs_beyond_the_frame_are_drawn_at_its_edge_and_counted():
     exact = np.geomspace(0.001, 0.1, 1000)
     predicted = np.where(np.arange(1000) == 3, 1e4, exact)
-    (ax,) = plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "train set")}, TLS).figure.axes
+    (ax,) = plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "train set")}, TLS, REDUCED).figure.axes
     assert ax.get_ylim()[1] < 1
     edge = lines(ax)["1 outside the frame, drawn at its edge"]
     assert edge.get_ydata() == ax.get_ylim()[1]
 
 
 def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
-    (ax,) = plots.splitting_cdf(EXACT, PREDICTED, TLS, "the pairs").figure.axes
+    (ax,) = plots.splitting_cdf(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
     assert (ax.get_title(), ax.get_xlabel()) == ("the pairs", "quantum splitting (ε)")
     assert ax.get_ylabel() == "share of pairs up to this splitting"
     assert legend(ax) == ["TLS: splitting < 0.00151 ε", "exact", "predicted"]
@@ -115,7 +118,7 @@ def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
-    picture = tls_statistics(some_double_wells(), TLS, "T = 0.1")
+    picture = tls_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED)
     numbers = picture.numbers.set_index("quantity")
     for name, count, tls in (("barrier", 4, 3), ("tunnelling_amplitude", 3, 3), ("asymmetry", 4, 3)):
         assert numbers.loc[name, ["count", "tls"]].sum().tolist() == [count, tls]
@@ -131,7 +134,7 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
 
 def test_what_no_double_well_tells_is_said_in_its_panel():
     older = some_double_wells().assign(tunnelling_amplitude=np.nan, rearrangement=0)
-    figure = tls_statistics(older, TLS, "T = 0.1").figure
+    figure = tls_statistics(older, TLS, "T = 0.1", REDUCED).figure
     assert texts(figure.axes[1]) == ["not known of any double well"]
 
 
@@ -148,8 +151,8 @@ def test_no_legend_lies_on_the_data(name):
 def test_panels_do_not_overlap():
     two = dict.fromkeys(("0.062", "0.07"), plots.Panel(EXACT, PREDICTED, "test set"))
     for figure in (
-        plots.true_against_predicted(two, TLS).figure,
-        neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure,
+        plots.true_against_predicted(two, TLS, REDUCED).figure,
+        neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure,
         every_picture()["rounds"].figure,
         every_picture()["tls_statistics"].figure,
         comparison(calculated(), TLS, "the pairs").figure,
@@ -161,7 +164,7 @@ def test_panels_do_not_overlap():
 
 
 def test_the_search_counts_tls_between_chance_and_the_ideal():
-    (ax,) = plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs").figure.axes
+    (ax,) = plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
     assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("the pairs", "NEBs run", "TLS found, of 3")
     ideal, found, chance = (line.get_ydata().tolist() for line in ax.get_lines())
     assert ideal == [1, 2, 3, 3, 3, 3]
@@ -171,19 +174,19 @@ def test_the_search_counts_tls_between_chance_and_the_ideal():
 
 def test_without_a_tls_the_search_is_for_the_smallest_tenth_and_the_title_says_so():
     exact = np.random.default_rng(0).permutation(np.arange(1, 31) / 100)
-    (ax,) = plots.search_efficiency(exact, exact, TLS, "the pairs").figure.axes
+    (ax,) = plots.search_efficiency(exact, exact, TLS, "the pairs", REDUCED).figure.axes
     assert ax.get_title() == "the pairs\nno TLS (< 0.00151 ε): search for the smallest tenth (≤ 0.03 ε)"
     assert ax.get_ylabel() == "smallest tenth found, of 3"
     assert lines(ax)["in the order of the prediction"].get_ydata().tolist() == [1, 2] + [3] * 28
 
 
 def test_equal_splittings_are_searched_for_too():
-    (ax,) = plots.search_efficiency(np.full(5, 0.02), np.arange(5.0), TLS, "the pairs").figure.axes
+    (ax,) = plots.search_efficiency(np.full(5, 0.02), np.arange(5.0), TLS, "the pairs", REDUCED).figure.axes
     assert ax.get_ylabel() == "smallest tenth found, of 5"
 
 
 def test_a_list_without_any_double_well_is_no_search():
-    (ax,) = plots.search_efficiency(np.full(5, np.inf), np.arange(5.0), TLS, "the pairs").figure.axes
+    (ax,) = plots.search_efficiency(np.full(5, np.inf), np.arange(5.0), TLS, "the pairs", REDUCED).figure.axes
     assert texts(ax) == ["no double well among these pairs"]
 
 
@@ -197,7 +200,7 @@ def test_an_empty_set_says_that_it_has_no_pairs(name, tmp_path):
 
 def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
     one = profile()
-    (ax,) = neb_plots.neb_profiles([one], TLS, "T = 0.1").figure.axes
+    (ax,) = neb_plots.neb_profiles([one], TLS, "T = 0.1", REDUCED).figure.axes
     assert ax.get_title() == "Cnf-7\n0.261818288 – 0.2619687696\nE₁ − E₀ = 0.001 ε (TLS)"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("mass-weighted path length (σ √m)", "V − min V (ε)")
     drawn = lines(ax)
@@ -209,7 +212,7 @@ def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
 
 def test_a_splitting_that_is_a_vibration_is_called_one():
     tunnelling, vibration = (profile(one_well, (300.001, 300.02)) for one_well in (False, True))
-    figure = neb_plots.neb_profiles([tunnelling, vibration], TLS, "T = 0.1").figure
+    figure = neb_plots.neb_profiles([tunnelling, vibration], TLS, "T = 0.1", REDUCED).figure
     assert texts(figure.axes[0]) == []
     assert texts(figure.axes[1]) == ["both levels in one well:\na vibration, no tunnelling"]
     figure.draw_without_rendering()
@@ -219,7 +222,7 @@ def test_a_splitting_that_is_a_vibration_is_called_one():
 
 
 def test_as_many_panels_are_seen_as_there_are_profiles():
-    figure = neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1").figure
+    figure = neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure
     assert figure.get_suptitle() == "T = 0.1"
     assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
 
@@ -293,7 +296,7 @@ def test_the_csv_of_predictions_holds_every_pair_to_the_last_digit(tmp_path):
         "0.062": plots.Panel(EXACT, PREDICTED, "test set"),
         "0.07": plots.Panel(EXACT / 3, PREDICTED / 3, "test set"),
     }
-    plots.true_against_predicted(panels, TLS).save(tmp_path / "a.png", ["png"])
+    plots.true_against_predicted(panels, TLS, REDUCED).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", dtype={"temperature": str}, float_precision="round_trip")
     assert [*table] == ["temperature", "exact_epsilon", "predicted_epsilon"]
     for temperature, (exact, predicted, _) in panels.items():
@@ -303,7 +306,7 @@ def test_the_csv_of_predictions_holds_every_pair_to_the_last_digit(tmp_path):
 
 
 def test_the_csv_of_the_distributions_holds_what_is_drawn(tmp_path):
-    picture = plots.splitting_cdf(np.array([0.03, 0.01, 0.01]), EXACT[:3], TLS, "the pairs")
+    picture = plots.splitting_cdf(np.array([0.03, 0.01, 0.01]), EXACT[:3], TLS, "the pairs", REDUCED)
     picture.save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     assert [*table] == ["quantity", "splitting_epsilon", "share"]
@@ -314,7 +317,7 @@ def test_the_csv_of_the_distributions_holds_what_is_drawn(tmp_path):
 
 
 def test_the_csv_of_the_search_has_a_row_per_neb(tmp_path):
-    plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs").save(tmp_path / "a.png", ["png"])
+    plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv")
     assert table["nebs"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["found"].tolist() == [1, 2, 2, 3, 3, 3]
@@ -324,7 +327,7 @@ def test_the_csv_of_the_search_has_a_row_per_neb(tmp_path):
 
 def test_the_csv_of_profiles_names_the_pair_and_tells_images_from_the_curve(tmp_path):
     one = profile(one_well=True)
-    neb_plots.neb_profiles([one, one], TLS, "T = 0.1").save(tmp_path / "a.png", ["png"])
+    neb_plots.neb_profiles([one, one], TLS, "T = 0.1", REDUCED).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     assert table[["conf", "i", "j"]].drop_duplicates().to_numpy().tolist() == [list(one.pair)]
     images, curve = (table[table["is_image"] == flag] for flag in (True, False))

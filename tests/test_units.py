@@ -1,0 +1,339 @@
+"""Reduced units and metal ones: the same physics, symbols where numbers stand, no mixture."""
+
+import json
+import re
+import shutil
+
+import ase.io
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from neb_glass import SETTINGS, T, minima
+from scipy import constants
+from steps import ROOT, done, refused
+
+from glass.double_well import Verdict, potential_of
+from MLmodel.smooth import SOFTENING, shape_features
+from pipeline.errors import UserError
+from pipeline.glass_units import to_glass, verdict_in
+from pipeline.minimum_files import MinimumError, energy_in_name, read_minimum
+from pipeline.settings import Settings, read_settings
+from pipeline.units import METAL
+
+SIGMA, EPSILON, MASS = 2.21, 662 * constants.k / constants.e, 1.02e-25 / constants.atomic_mass
+"""σ, ε and m of the paper in Å, eV and u."""
+
+SOFT_SPHERES_IN_EV = f"""\
+from ase.calculators.calculator import Calculator, all_changes
+from glass.soft_spheres import calculator as soft_spheres
+
+SIGMA, EPSILON = {SIGMA!r}, {EPSILON!r}
+
+
+class InMetalUnits(Calculator):
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        inside = atoms.copy()
+        inside.set_cell(atoms.cell / SIGMA, scale_atoms=True)
+        inside.set_array("diameters", atoms.arrays["diameters"] / SIGMA)
+        inside.calc = soft_spheres(inside)
+        energy, forces = inside.get_potential_energy(), inside.get_forces()
+        self.results = {{"energy": EPSILON * energy, "forces": EPSILON / SIGMA * forces}}
+
+
+def calculator(atoms):
+    return InMetalUnits()
+"""
+
+METAL_SETTINGS = f"""\
+units: metal
+neb:
+  calculator: soft_spheres_in_ev:calculator
+  images: 15
+  keep_paths: all
+  force_tolerance: {1e-3 * EPSILON / SIGMA!r}
+classify: {{max_delta_E: {0.1 * EPSILON!r}, max_distance: {2 * SIGMA!r}}}
+tls_threshold: {0.00151 * EPSILON!r}
+processes: 2
+"""
+
+
+def in_metal_units(root, target):
+    """The small glass of soft spheres in Å, eV and u, with the same pairs to calculate."""
+    assert "images: 15, force_tolerance: 1.0e-3" in SETTINGS  # those of METAL_SETTINGS
+    folder = target / f"Configurations/minima/T{T}/Cnf-1"
+    folder.mkdir(parents=True)
+    names = {}
+    for path in minima(root):
+        energy, (diameters, positions, box, _) = energy_in_name(path), read_minimum(path)
+        places = np.mod(positions, box) - box / 2
+        text = synthetic.text_minimum(SIGMA * diameters, SIGMA * places, SIGMA * box, masses=(f"1 {MASS!r}",))
+        names[energy] = f"{EPSILON * energy:.10f}"
+        (folder / f"{names[energy]}.conf.txt").write_text(text)
+    pairs = pd.read_csv(root / "pairs.csv")
+    of = {round(energy, 10): float(name) for energy, name in names.items()}
+    pairs.assign(**{name: pairs[name].round(10).map(of) for name in "ij"}).to_csv(target / "pairs.csv", index=False)
+    (target / "soft_spheres_in_ev.py").write_text(SOFT_SPHERES_IN_EV)
+    (target / "config.yaml").write_text(METAL_SETTINGS)
+    return target
+
+
+@pytest.fixture(scope="module")
+def metal_once(calculated_once, tmp_path_factory):
+    root = in_metal_units(calculated_once, tmp_path_factory.mktemp("metal"))
+    said = [done("step0_collect", root), done("run_neb", root, "--pairs", root / "pairs.csv")]
+    (root / "said.txt").write_text("".join(said))
+    return root
+
+
+@pytest.fixture
+def metal(metal_once, tmp_path):
+    return shutil.copytree(metal_once, tmp_path / "metal")
+
+
+TIMES = {
+    EPSILON: "quantum_splitting level_0 level_1 barrier barrier_back asymmetry tunnelling_amplitude level_asymmetry",
+    SIGMA: "path_length",
+    SIGMA * MASS**0.5: "mass_weighted_length",
+    1.0: "level_0_in_i level_1_in_i PR rearrangement particle_0 particle_1 particle_2 images",
+}
+"""What the columns of double_wells.csv are in metal units."""
+
+
+@pytest.mark.slow
+def test_double_wells_are_the_same_physics_in_either_units(calculated_once, metal_once):
+    """Where rounding lets the optimiser take other steps, they agree as far as force_tolerance goes, here to 1 %."""
+    ours, theirs = (
+        pd.read_csv(root / f"output_ML/T{T}/double_wells.csv").sort_values(["i", "j"], ignore_index=True)
+        for root in (calculated_once, metal_once)
+    )
+    assert theirs["fidelity"].tolist() == ours["fidelity"].tolist()
+    np.testing.assert_allclose(theirs["quantum_splitting"], EPSILON * ours["quantum_splitting"], rtol=0.01)
+    same = theirs["steps"] == ours["steps"]
+    assert same.mean() > 0.7
+    ours, theirs = ours[same], theirs[same]
+    assert len(ours) >= 5
+    for times, names in TIMES.items():
+        for name in names.split():
+            np.testing.assert_allclose(theirs[name], times * ours[name], rtol=1e-6, atol=1e-12 * times, err_msg=name)
+    kelvin = theirs["quantum_splitting"] / (constants.k / constants.e)
+    np.testing.assert_allclose(kelvin, 662 * ours["quantum_splitting"], rtol=1e-6)
+    assert list(ours)[-1] == list(theirs)[-1] == "units"
+    assert (set(ours["units"]), set(theirs["units"])) == ({"reduced"}, {"metal"})
+
+
+@pytest.mark.slow
+def test_every_pair_has_the_same_verdict_in_either_units(calculated_once, metal_once):
+    ours, theirs = (
+        pd.read_csv(root / f"NEB_calculations/T{T}/calculations.csv").sort_values(["i", "j"])
+        for root in (calculated_once, metal_once)
+    )
+    assert theirs["verdict"].tolist() == ours["verdict"].tolist()
+    assert {"double well", "non-DW"} <= {*ours["verdict"]}
+
+
+@pytest.mark.slow
+def test_paths_and_records_are_in_the_units_that_they_name(calculated_once, metal_once):
+    paths = sorted((metal_once / f"output_ML/T{T}/paths").iterdir())
+    images = ase.io.read(paths[0], ":")
+    assert {image.info["units"] for image in images} == {"metal"}
+    potential = potential_of(images[0], vars_of(SOFT_SPHERES_IN_EV)["calculator"])
+    energy, forces = potential(images[7].positions)
+    assert images[7].get_potential_energy() == pytest.approx(energy, abs=1e-8)
+    np.testing.assert_allclose(images[7].get_forces(), forces, atol=1e-6)
+    records = {}
+    for root in (calculated_once, metal_once):
+        lines = (root / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines()
+        records[root] = sorted(map(json.loads, lines), key=lambda one: one["levels"][1] - one["levels"][0])
+    ours, theirs = (records[root][0] for root in (calculated_once, metal_once))
+    assert (ours["units"], theirs["units"]) == ("reduced", "metal")
+    # ħ in Å √(u eV)
+    hbar = constants.hbar / (1e-10 * np.sqrt(constants.atomic_mass * constants.e))
+    assert theirs["hbar"] == pytest.approx(hbar, rel=1e-8)
+    np.testing.assert_allclose(theirs["lengths"], SIGMA * MASS**0.5 * np.array(ours["lengths"]), rtol=1e-6)
+    np.testing.assert_allclose(theirs["before"]["energies"], EPSILON * np.array(ours["before"]["energies"]), rtol=1e-6)
+
+
+def vars_of(source):
+    names = {}
+    exec(source, names)
+    return names
+
+
+@pytest.mark.slow
+def test_no_symbol_of_reduced_units_is_written_in_metal_ones(metal_once):
+    said = (metal_once / "said.txt").read_text()
+    assert re.search(r"double well, splitting \S+ eV", said)
+    written = [path for path in metal_once.rglob("*") if path.suffix in (".txt", ".csv", ".jsonl")]
+    for text in [said, *(path.read_text() for path in written)]:
+        assert not re.search("[εσ]", text)
+    columns = pd.read_csv(metal_once / f"output_ML/T{T}/neb_paths.csv").columns
+    assert {"x_angstrom", "V_eV", "level_0_eV", "level_1_eV"} < {*columns}
+
+
+@pytest.mark.slow
+def test_results_of_other_units_are_not_mixed(metal):
+    text = (metal / "config.yaml").read_text()
+    (metal / "config.yaml").write_text(text.replace("units: metal\n", ""))
+    said = refused("run_neb", metal, "--pairs", metal / "pairs.csv")
+    assert "neb_paths.jsonl: made with units: metal, but config.yaml says units: reduced" in said
+    assert "Cnf-1.feather: made with units: metal" in refused("run_neb", metal / "", "--explore", "3", *moved(metal))
+
+
+def moved(root):
+    """Take the records away."""
+    (root / f"output_ML/T{T}/neb_paths.jsonl").unlink()
+    return ()
+
+
+@pytest.mark.slow
+def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
+    """Made-up labels: what is said and written names eV, and each step refuses what the one before made in others."""
+    root = synthetic.make_workspace(tmp_path)
+    same = "pairs: {max_delta_E: 1.0}\nclassify: {max_delta_E: 0.1, max_distance: 2.0}\ntls_threshold: 0.00151\n"
+    metal, reduced = synthetic.QUICK + same + "units: metal\n", synthetic.QUICK + same
+    (root / "config.yaml").write_text(metal)
+    done("step0_collect", root)
+    synthetic.write_neb(root, synthetic.read_pairs(root).sample(400, random_state=1))
+    said, script = "", "step1_train_dw"
+    for script in ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs"):
+        said += done(script, root)
+    for script in ("validate_dw", "validate_qs", "interpret"):
+        said += done(script, root)
+    assert "TLS expected (below 0.00151 eV)" in said
+    assert "log10 of the splitting in eV" in said
+    assert not re.search("[εσ]", said)
+    assert "units: metal" in (root / "output_ML/dw_classifier_performances.txt").read_text()
+    for name in ("DW_T0.1", "predictedQs_T0.1_allpairs", "predictedQs_T0.1_newpairs"):
+        table = pd.read_csv(root / f"output_ML/T0.1/{name}.csv")
+        assert list(table)[-1] == "units"
+        assert set(table["units"]) == {"metal"}
+    assert "splitting_eV" in pd.read_csv(root / "output_ML/T0.1/splitting_cdf_T0.1.csv")
+    (root / "config.yaml").write_text(reduced)
+    for script in ("step1_train_dw", "step3_train_qs"):
+        assert "Cnf-1.feather: made with units: metal, but config.yaml says units: reduced" in refused(script, root)
+    for script in ("step2_classify_dw", "step4_predict_qs", "validate_dw", "validate_qs", "interpret"):
+        assert re.search(r"(dw|qs)-\w+-T01: made with units: metal, .* run step[13]", refused(script, root))
+    done("step0_collect", root)
+    assert "made with units: metal" in refused("step2_classify_dw", root)
+    (root / "config.yaml").write_text(metal)
+    assert "Cnf-1.feather: made with units: reduced" in refused("step2_classify_dw", root)
+
+
+def test_a_table_made_elsewhere_says_its_units_in_a_column(tmp_path):
+    table = pd.DataFrame({"conf": 1, "i": [0.1, 0.2], "j": [0.3, 0.4], "Delta_E": 0.01, "total_displacement": 1.0})
+    folder = tmp_path / "Configurations/pairs/T0.1"
+    folder.mkdir(parents=True)
+    (tmp_path / "config.yaml").write_text("units: metal\n")
+    table.to_feather(folder / "mine.feather")
+    said = refused("step0_collect", tmp_path)
+    assert "mine.feather: made with units: reduced" in said
+    assert 'a column units with "metal" in each row' in said
+    table.assign(units=["metal", "reduced"]).to_feather(folder / "mine.feather")
+    assert "2 different values" in refused("step0_collect", tmp_path)
+    table.assign(units="metal").to_feather(folder / "mine.feather")
+    done("step0_collect", tmp_path)
+    (tmp_path / "config.yaml").write_text("units: reduced\n")
+    assert "made with units: metal" in refused("step0_collect", tmp_path)
+
+
+def test_defaults_are_the_same_quantities_in_metal_units():
+    """To two figures, as they are rounded; the threshold exactly k_B · 1 K, of which 0.00151 ε is three figures."""
+    reduced, metal = Settings(), Settings.model_validate({"units": "metal"})
+    for section, name, times in (
+        ("pairs", "max_delta_E", EPSILON),
+        ("classify", "max_delta_E", EPSILON),
+        ("classify", "max_distance", SIGMA),
+        ("neb", "force_tolerance", EPSILON / SIGMA),
+    ):
+        ours, theirs = (getattr(getattr(one, section), name) for one in (reduced, metal))
+        assert theirs == pytest.approx(times * ours, rel=0.05)
+    assert metal.tls_threshold == pytest.approx(constants.k / constants.e, rel=1e-12)
+    assert metal.neb.sigma == 1e-10
+    assert metal.neb.mass == pytest.approx(constants.atomic_mass, rel=1e-8)
+    assert metal.neb.epsilon == pytest.approx(constants.e / constants.k, rel=1e-12)
+    assert (METAL.sigma, METAL.epsilon, METAL.m) == pytest.approx((SIGMA, EPSILON, MASS), rel=1e-8)
+
+
+def test_the_shipped_settings_tell_the_defaults_of_metal_units():
+    metal = Settings.model_validate({"units": "metal"})
+    told = re.findall(r"\(metal: (\S+) (?:eV|Å)", (ROOT / "config.yaml").read_text())
+    defaults = (
+        metal.pairs.max_delta_E,
+        metal.classify.max_delta_E,
+        metal.classify.max_distance,
+        metal.neb.force_tolerance,
+        metal.tls_threshold,
+    )
+    assert [float(number) for number in told] == pytest.approx(defaults, rel=1e-9)
+
+
+def test_what_is_set_is_in_the_units_named_and_the_rest_keeps_its_default(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("units: metal\npairs:\nclassify: {max_distance: 3.0}\nneb: {images: 21}\n")
+    settings = read_settings(path)
+    assert (settings.pairs.max_delta_E, settings.classify.max_delta_E, settings.classify.max_distance) == (
+        0.057,
+        0.0057,
+        3.0,
+    )
+    assert (settings.neb.images, settings.neb.force_tolerance) == (21, 5e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *((f"neb: {{{name}: 1.0}}", [f"neb.{name} is not allowed", "units: metal"]) for name in ("sigma", "mass")),
+        ("neb: {epsilon: 1.0}", ["neb.epsilon is not allowed", "take neb.epsilon out"]),
+        ("neb: 3", ["neb = 3", "section"]),
+        ("tls_threshold: 0", ["tls_threshold = 0", "greater than 0"]),
+    ],
+)
+def test_what_metal_units_do_not_allow_is_named(tmp_path, text, words):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"units: metal\n{text}\n")
+    with pytest.raises(UserError) as error:
+        read_settings(path)
+    for word in [str(path), *words]:
+        assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_soft_spheres_are_not_for_metal_units(tmp_path):
+    (tmp_path / "config.yaml").write_text("units: metal\n")
+    assert "in σ and ε, but config.yaml says units: metal" in refused("simulate_glass", tmp_path, "-T", "0.1")
+    (tmp_path / "Configurations/minima/T0.1/Cnf-1").mkdir(parents=True)
+    assert "neb.calculator is not set" in refused("run_neb", tmp_path, "--explore", "3")
+
+
+def test_numbers_in_reasons_are_converted_with_their_symbols():
+    """0.054 ε/σ = 0.0014 eV/Å, 0.02 σ = 0.044 Å, 0.001234 ε = 7.04e-05 eV."""
+    for reason, expected in (
+        ("force 0.054 ε/σ after 5 steps; raise neb.max_steps", "force 0.0014 eV/Å after 5 steps; raise neb.max_steps"),
+        ("less than 0.02 σ apart: they are", "less than 0.044 Å apart: they are"),
+        (
+            "not converged: 0.001234 ε, on a finer grid 1e-05 ε",
+            "not converged: 7.04e-05 eV, on a finer grid 5.7e-07 eV",
+        ),
+        ("force nan ε/σ on a particle", "force nan eV/Å on a particle"),
+        ("a third minimum on the way", "a third minimum on the way"),
+    ):
+        assert verdict_in(METAL, Verdict("unfinished", reason)).reason == expected
+
+
+def test_a_minimum_that_tells_no_mass_is_none_in_metal_units():
+    atoms = ase.Atoms(numbers=[0, 0], positions=np.zeros((2, 3)), masses=[1, 1], cell=[9, 9, 9], pbc=True)
+    with pytest.raises(MinimumError, match="masses in u"):
+        to_glass(atoms, METAL)
+
+
+def test_smooth_models_see_the_same_shape_in_either_units():
+    """All features but 0tok, which are standardised later, differ by the logarithms of the units."""
+    rng = np.random.default_rng(0)
+    names = ["Delta_E", "displacement_0", "displacement_1", "total_displacement", "PR"]
+    pairs = pd.DataFrame(rng.random((20, 5)) * 0.01, columns=names)
+    times = [EPSILON, SIGMA, SIGMA, SIGMA, 1.0]
+    apart = shape_features(pairs * times, SOFTENING * METAL.epsilon) - shape_features(pairs)
+    np.testing.assert_allclose(apart, np.tile(apart[0], (20, 1)), atol=1e-7)
