@@ -1,5 +1,6 @@
-"""The images of a path as an extended XYZ file, which ASE and OVITO open."""
+"""Images of a path, and minima, as an extended XYZ file, which ASE and OVITO open."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -29,8 +30,19 @@ def write_path(workspace: Workspace, temperature: str, pair: Pair, band: Band, m
     minimum : Atoms
         The pair's first minimum; its box, species and other arrays are those of every image.
     """
-    with atomic_write(path_file(workspace, temperature, pair)) as part:
-        ase.io.write(part, images_of(pair, band, minimum), format="extxyz")
+    write_frames(path_file(workspace, temperature, pair), images_of(pair, band, minimum))
+
+
+def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames with their energies, positions to eight decimals; the file appears whole.
+
+    Those with ``diameters`` get an array ``radius``, the size that OVITO draws.
+    """
+    for frame in frames:
+        if "diameters" in frame.arrays:
+            frame.set_array("radius", 0.5 * frame.arrays["diameters"])
+    with atomic_write(path) as part:
+        ase.io.write(part, frames, format="extxyz")
 
 
 def images_of(pair: Pair, band: Band, minimum: Atoms) -> list[Atoms]:
@@ -42,8 +54,6 @@ def images_of(pair: Pair, band: Band, minimum: Atoms) -> list[Atoms]:
     for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
         image = minimum.copy()
         image.positions = positions
-        if "diameters" in image.arrays:
-            image.set_array("radius", 0.5 * image.arrays["diameters"])  # OVITO draws this size
         image.set_array("displacement", positions - band.positions[0])
         image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x)}
         image.calc = SinglePointCalculator(

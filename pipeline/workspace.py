@@ -160,6 +160,10 @@ class Workspace:
         """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
         return self._output_of(temperature) / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
 
+    def exported_minima(self, temperature: str, conf: int) -> Path:
+        """The minima of a glass for other programs, in one file."""
+        return self._output_of(temperature) / "minima" / f"Cnf-{conf}.extxyz"
+
     def calculated_double_wells(self, temperature: str) -> Path:
         return self._output_of(temperature) / "double_wells.csv"
 
