@@ -15,7 +15,7 @@ from glass.double_well import potential_of
 from glass.minimise import Minima, relax
 from pipeline.workers import worker_pool
 
-GLASSES, CELLS, MELT, QUENCH, MINIMA, INTERVAL = 2, 3, 500, 1500, 80, 25  # 4 · 3³ atoms; time steps of 2 fs
+GLASSES, CELLS, KELVIN, MELT, QUENCH, MINIMA, INTERVAL = 2, 3, 900, 500, 1500, 80, 25  # 4 · 3³ atoms; steps of 2 fs
 FORCE = 5e-6  # eV/Å, norm over all atoms; what is above it is no minimum
 
 SETTINGS = """\
@@ -34,7 +34,7 @@ def make_glass(conf: int, root: Path) -> str:
     atoms.symbols = list(rng.permutation(["Al", "Ni"] * (len(atoms) // 2)))
     atoms.calc = calculator(atoms)
     md = Langevin(atoms, 2 * units.fs, temperature_K=3000, friction=0.02 / units.fs, fixcm=False, rng=rng)
-    for kelvin in np.concatenate([np.full(MELT // 10, 3000), np.linspace(2000, 600, QUENCH // 10)]):
+    for kelvin in np.concatenate([np.full(MELT // 10, 3000), np.linspace(2000, KELVIN, QUENCH // 10)]):
         md.set_temperature(temperature_K=kelvin)
         md.run(10)
     potential, minima, frames = potential_of(atoms, calculator), Minima(atoms.cell.lengths()), []
@@ -46,7 +46,7 @@ def make_glass(conf: int, root: Path) -> str:
         if len(minima.positions) > known:
             frames.append(frame := atoms.copy())
             frame.positions, frame.calc = found.positions, SinglePointCalculator(frame, energy=found.energy)
-    folder = root / f"Configurations/minima/T600/Cnf-{conf}"
+    folder = root / f"Configurations/minima/T{KELVIN}/Cnf-{conf}"
     folder.mkdir(parents=True)
     ase.io.write(folder / "minima.extxyz", frames, columns=["symbols", "positions"])
     return f"Cnf-{conf}: {len(frames)} minima of {atoms.get_chemical_formula()}"
