@@ -15,12 +15,12 @@ from glass.double_well import potential_of
 from glass.minimise import Minima, relax
 from pipeline.workers import worker_pool
 
-GLASSES, CELLS, KELVIN, MELT, QUENCH, MINIMA, INTERVAL = 2, 3, 900, 500, 1500, 80, 25  # 4 · 3³ atoms; steps of 2 fs
+GLASSES, CELLS, KELVIN, MELT, QUENCH, MINIMA, INTERVAL = 2, 3, 900, 500, 1500, 150, 40  # 4 · 3³ atoms; steps of 2 fs
 FORCE = 5e-6  # eV/Å, norm over all atoms; what is above it is no minimum
 
 SETTINGS = """\
 pairs: {max_delta_E: 3.0}  # eV
-classify: {max_delta_E: 0.5, max_distance: 5.0}  # eV, Å
+classify: {max_delta_E: 0.7, max_distance: 8.0}  # eV, Å
 neb: {calculator: "doc.flat_emt:calculator", force_tolerance: 1.0e-4,  # eV/Å
   sigma: 1.0e-10, mass: 1.66053906660e-27, epsilon: 11604.518}  # m, kg, K: Å, u, eV
 tls_threshold: 8.617e-5  # eV: 1 K
