@@ -16,9 +16,8 @@ from MLmodel.tables import NEIGHBOURHOOD, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass, load_glass, read_minima, without_superseded
+from pipeline.minima import Glass, inputs_of, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
-from pipeline.relaxed import TABLE
 from pipeline.settings import Settings
 from pipeline.transitions import read_transitions
 from pipeline.workers import Workers
@@ -64,9 +63,7 @@ def update_table(
         If the transitions can't be read, or ``particles`` is more than there are.
     """
     old = read_record(table)
-    folder = files[0].parent
-    relaxed = folder / TABLE
-    inputs = [*files, relaxed] if relaxed.exists() else files
+    folder, inputs = files[0].parent, inputs_of(files)
     if old is not None and old.is_current(inputs, transitions, settings):
         return Collected(stored_pairs(table), 0, old.rejected)
     record = new_record(inputs, transitions, settings)

@@ -14,6 +14,7 @@ from ase import Atoms
 from glass.double_well import CalculatorFailedError, Verdict, examine, failures_named, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError
+from pipeline.frames import atoms_of
 from pipeline.glass_units import calculator_for_glass, to_glass, verdict_in
 from pipeline.keys import Pair, minimum_names, pair_keys
 from pipeline.minima import Place, places_by_key, read_place
@@ -175,19 +176,12 @@ def hbar_of(settings: NebSettings) -> float:
 
 
 def read_atoms(place: Place) -> Atoms:
-    """A minimum as ASE Atoms with elements where known, and masses; raises MinimumError naming the file.
-
-    ``arrays["diameters"]`` holds the diameters, ``arrays["types"]`` the types as they stand in the file.
-    """
+    """A minimum as :func:`pipeline.frames.atoms_of` makes it; raises MinimumError naming the file."""
     try:
         minimum = read_place(place)
     except MinimumError as error:
         raise MinimumError(f"{place.name}: {error}") from None
-    types, numbers, masses = minimum.particles
-    atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=minimum.box, pbc=True)
-    atoms.set_array("diameters", minimum.diameters)
-    atoms.set_array("types", types)
-    return atoms
+    return atoms_of(minimum)
 
 
 def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:

@@ -91,6 +91,18 @@ def minimum_of(atoms: Atoms) -> tuple[float, Minimum]:
     return float(energy) / len(atoms), checked(Minimum(diameters, atoms.positions, box, species.if_known()))
 
 
+def atoms_of(minimum: Minimum) -> Atoms:
+    """A minimum as ASE Atoms with elements where known, and masses.
+
+    ``arrays["diameters"]`` holds the diameters, ``arrays["types"]`` the types as they stand in the file.
+    """
+    types, numbers, masses = minimum.particles
+    atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=minimum.box, pbc=True)
+    atoms.set_array("diameters", minimum.diameters)
+    atoms.set_array("types", types)
+    return atoms
+
+
 def _types(atoms: Atoms) -> NDArray[np.int32]:
     types = next((atoms.arrays[name] for name in ("types", "type") if name in atoms.arrays), atoms.numbers)
     if types.dtype.kind not in "iu":

@@ -84,6 +84,11 @@ def minimum_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != TABLE)
 
 
+def inputs_of(files: Sequence[Path]) -> list[Path]:
+    """All that decides which minima a glass has: its files, and what relax_minima.py says of them."""
+    return [*files, *(path for path in (files[0].parent / TABLE,) if path.exists())]
+
+
 def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
     """Places of a glass's minima by their keys; empty where there is no such glass."""
     places: dict[int, Place] = {}

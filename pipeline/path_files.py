@@ -1,5 +1,6 @@
-"""The images of a path as an extended XYZ file, which ASE and OVITO open."""
+"""Images of a path, and minima, as an extended XYZ file, which ASE and OVITO open."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -40,8 +41,19 @@ def write_path(
     units : str, default reduced
         Name of the units of both.
     """
-    with atomic_write(path_file(workspace, temperature, pair)) as part:
-        ase.io.write(part, images_of(pair, band, minimum, units), format="extxyz")
+    write_frames(path_file(workspace, temperature, pair), images_of(pair, band, minimum, units))
+
+
+def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames with their energies, positions to eight decimals; the file appears whole.
+
+    Those with ``diameters`` get an array ``radius``, the size that OVITO draws.
+    """
+    for frame in frames:
+        if "diameters" in frame.arrays:
+            frame.set_array("radius", 0.5 * frame.arrays["diameters"])
+    with atomic_write(path) as part:
+        ase.io.write(part, frames, format="extxyz")
 
 
 def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
@@ -80,8 +92,6 @@ def images_of(pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") ->
     for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
         image = minimum.copy()
         image.positions = positions
-        if "diameters" in image.arrays:
-            image.set_array("radius", 0.5 * image.arrays["diameters"])  # OVITO draws this size
         image.set_array("displacement", positions - band.positions[0])
         image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x), "units": units}
         image.calc = SinglePointCalculator(

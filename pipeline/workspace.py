@@ -180,6 +180,10 @@ class Workspace:
     def tls_comparison(self) -> Path:
         return self._output / "tls_comparison.png"
 
+    def exported_minima(self, temperature: str, conf: int) -> Path:
+        """The minima of a glass for other programs, in one file."""
+        return self._output_of(temperature) / "minima" / f"Cnf-{conf}.extxyz"
+
     def calculated_double_wells(self, temperature: str) -> Path:
         return self._output_of(temperature) / "double_wells.csv"
 

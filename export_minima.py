@@ -1,0 +1,107 @@
+"""Write the minima of each glass as one extended XYZ file, which ASE and OVITO open.
+
+Reads    Configurations/minima/T{T}/Cnf-{conf}/
+Writes   output_ML/T{T}/minima/Cnf-{conf}.extxyz
+
+A frame is a minimum, the lowest energy first: total energy, ``name`` (its i or j in the tables), diameters, radius,
+types, masses, elements where known. Minima that step 0 would reject are named and passed over.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from pipeline.command import Command, run_script
+from pipeline.errors import UserError
+from pipeline.frames import atoms_of
+from pipeline.keys import minimum_names
+from pipeline.minima import inputs_of, load_glass, minimum_paths, read_minima, without_superseded
+from pipeline.path_files import write_frames
+from pipeline.progress import progress
+from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
+from pipeline.workers import worker_pool
+
+
+class Job(NamedTuple):
+    """One glass: its number, the files of its minima, and where they shall stand."""
+
+    conf: int
+    files: list[Path]
+    target: Path
+    inputs: Inputs
+
+
+class Exported(NamedTuple):
+    """How many minima were written, and what was passed over, with the reason."""
+
+    job: Job
+    minima: int
+    rejected: dict[str, str]
+
+
+def main(command: Command) -> None:
+    """Write the glasses of every temperature that has minima."""
+    temperatures = command.temperatures(
+        command.workspace.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put them there"
+    )
+    command.for_each_temperature(temperatures, lambda T: export(command, T))
+
+
+def export(command: Command, temperature: str) -> None:
+    """Write the glasses of one temperature whose files are missing or out of date."""
+    work, decimals, units = command.workspace, command.settings.ij_decimals, command.settings.units
+    glasses = work.glasses(temperature)
+    if not glasses:
+        raise UserError(f"{work.minima(temperature)}: no glass in it; put folders Cnf-{{number}} there")
+    jobs = []
+    for conf, folder in glasses.items():
+        files, target = minimum_paths(folder), work.exported_minima(temperature, conf)
+        job = Job(conf, files, target, made_from(inputs_of(files), ij_decimals=decimals, units=units))
+        if up_to_date([target], job.inputs):
+            print(f"T = {temperature}: Cnf-{conf}: nothing new: {target}")
+        else:
+            jobs.append(job)
+    if not jobs:
+        return
+    with (
+        progress(desc=f"T = {temperature}", total=len(jobs), unit="glass") as bar,
+        worker_pool(min(command.settings.cores, len(jobs))) as workers,
+    ):
+        for one in workers.results(partial(write_glass, decimals=decimals, units=units), jobs, in_order=True):
+            report(one, f"T = {temperature}: Cnf-{one.job.conf}")
+            bar.update()
+
+
+def write_glass(job: Job, decimals: int, units: str) -> Exported:
+    """Write the usable minima of one glass; a job for a worker."""
+    read = without_superseded(read_minima(job.files), job.files[0].parent)
+    glass, rejected = load_glass(read, decimals)
+    if glass is None:
+        job.target.unlink(missing_ok=True)
+        return Exported(job, 0, rejected)
+    place = {one.name: one for one in read}
+    frames: list[Atoms] = []
+    for file, name in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
+        energy, minimum = place[file].energy, place[file].minimum
+        assert minimum is not None  # load_glass keeps no other
+        atoms = atoms_of(minimum)
+        atoms.info |= {"name": name, "units": units}
+        atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * energy)
+        frames.append(atoms)
+    write_frames(job.target, frames)
+    mark_made([job.target], job.inputs)
+    return Exported(job, len(frames), rejected)
+
+
+def report(one: Exported, name: str) -> None:
+    """Say what was written and what was passed over."""
+    for place, reason in one.rejected.items():
+        print(f"{name}: passed over: {place}: {reason}")
+    print(f"{name}: {one.minima} minima: {one.job.target}" if one.minima else f"{name}: no usable minimum")
+
+
+if __name__ == "__main__":
+    run_script(main, __doc__)
