@@ -216,8 +216,8 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
     settings = Settings(neb={"keep_paths": keep})
     for fidelity in ("full", "screened"):
         found = Calculation(job, Verdict("double well", "", band, PROFILE, LEVELS, fidelity), 1.0)
-        write_verdict(work, T, found, settings, refining=False)
+        write_verdict(work, T, found, settings, refining=False, retrying=False)
         assert path_file(work, T, PAIR).exists() == (fidelity in kept)
         refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
-        write_verdict(work, T, refuted, settings, refining=True)
+        write_verdict(work, T, refuted, settings, refining=True, retrying=False)
         assert not path_file(work, T, PAIR).exists()

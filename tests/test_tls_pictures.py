@@ -18,7 +18,7 @@ from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.neb_files import add_non_dw, add_splitting, take_back_splitting
 from pipeline.neb_records import add_record, read_records
 from pipeline.settings import Settings
-from pipeline.units import UNITS, Units
+from pipeline.units import METAL, UNITS
 from pipeline.workspace import Workspace
 
 T, UNIT = "0.1", UNITS["reduced"]
@@ -146,7 +146,7 @@ def test_circles_have_the_sizes_of_the_particles_and_the_legend_names_species(wo
 
 
 def test_the_levels_stand_in_the_wells_with_their_numbers_and_units(work):
-    metal = Units("metal", "Å", "eV", "u")
+    metal = METAL
     figure, numbers = two_level_picture(motion(), wells(work), "the pair", metal)
     ax = figure.axes[1]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("mass-weighted path length (Å √u)", "V − min V (eV)")
