@@ -150,7 +150,7 @@ def _filled(given: Any, defaults: dict[str, Any]) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-5`` is a number, as everybody but YAML 1.1 reads it; no key stands twice, nothing is copied."""
+    """YAML in which ``1e-5`` is a number, as all but YAML 1.1 read it; no key stands twice, nothing is copied."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = set()
