@@ -81,7 +81,7 @@ def collect_minima(
             collected.append(update_table(table, files, transitions, command.settings, workers, name))
             rejected += [(conf, file, reason) for file, reason in collected[-1].rejected.items()]
     for folder in work.misnamed_glasses(temperature):
-        rejected.append((None, folder.name, "not a folder named Cnf-{number}"))
+        rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
     return collected, rejected
 
 
