@@ -54,7 +54,7 @@ def main(command: Command) -> None:
         collected.extend(made)
         rejected.extend(left_out)
 
-    with worker_pool(command.settings.cores) as workers:
+    with worker_pool(command.settings) as workers:
         command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
     print(
