@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
 from pipeline.task import Task
@@ -53,7 +55,7 @@ class Card:
     @property
     def cut(self) -> str:
         """How the test set was kept out, in words."""
-        if self.settings["test_split"] == "glass":
+        if self.settings.get("test_split") == "glass":
             return "whole glasses kept out"
         return "pairs cut at random from the same glasses"
 
@@ -81,7 +83,11 @@ def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None
     missing = [name for name in names if name not in content]
     if missing:
         raise UserError(f"{path}: lacks {', '.join(missing)}; {remedy}")
-    return Card(task, **{name: content[name] for name in names})
+    try:
+        return TypeAdapter(Card).validate_python({**content, "task": task})
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(f"{path}: {where} is not what it should be; {remedy}") from None
 
 
 def write_card(workspace: Workspace, card: Card) -> None:

@@ -189,7 +189,11 @@ def read_pair_list(path: Path) -> pd.DataFrame:
     UserError
         If the file is not readable, lacks one of these columns, or holds there anything but numbers.
     """
-    table = read_user_csv(path, PAIR_COLUMNS)
+    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS))
+
+
+def check_pairs(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The table from a file with its names of pairs as numbers; UserError unless all are some that a pair can have."""
     numbers = pd.DataFrame({name: as_numbers(table[name]) for name in PAIR_COLUMNS})
     bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():
