@@ -54,7 +54,7 @@ def main(command: Command) -> None:
         collected.extend(made)
         rejected.extend(left_out)
 
-    with worker_pool(command.settings.cores) as workers:
+    with worker_pool(command.settings) as workers:
         command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
     print(
@@ -81,7 +81,7 @@ def collect_minima(
             collected.append(update_table(table, files, transitions, command.settings, workers, name))
             rejected += [(conf, file, reason) for file, reason in collected[-1].rejected.items()]
     for folder in work.misnamed_glasses(temperature):
-        rejected.append((None, folder.name, "not a folder named Cnf-{number}"))
+        rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
     return collected, rejected
 
 

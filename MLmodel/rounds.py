@@ -236,7 +236,7 @@ def _found(last: pd.Series) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{float(f'{100 * share:.2g}'):g} %"
 
 
 def _to_come(last: pd.Series) -> str:
@@ -250,8 +250,8 @@ def _to_come(last: pd.Series) -> str:
 def _advice(last: pd.Series) -> list[str]:
     tls, promised = int(last["tls"]), float(last["tls_expected"])
     following, at_random = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
-    if last["chance_95_found"] >= 0.95:
-        confidence = f"with a confidence of {_percent(last['chance_95_found'])}"
+    if last["remaining_pairs"] and last["chance_95_found"] >= 0.95:
+        confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
         return [f"at least 95 % of the TLS on the list are found, {confidence}: you may stop"]
     if max(tls, promised) >= FEWEST and last["tls_p_value"] < 0.05:
         fewer, high = ("fewer", "high") if tls < promised else ("more", "low")
