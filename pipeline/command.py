@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import interrupted
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
 from pipeline.settings import Settings, read_settings
@@ -136,6 +137,8 @@ def run_script(
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
     try:
+        if signal.getsignal(signal.SIGINT) is interrupted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         step(_parse(description or "", options, make_workspace))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
