@@ -68,7 +68,7 @@ def export(command: Command, temperature: str) -> None:
         return
     with (
         progress(desc=f"T = {temperature}", total=len(jobs), unit="glass") as bar,
-        worker_pool(min(command.settings.cores, len(jobs))) as workers,
+        worker_pool(command.settings, len(jobs)) as workers,
     ):
         for one in workers.results(partial(write_glass, decimals=decimals, units=units), jobs, in_order=True):
             report(one, f"T = {temperature}: Cnf-{one.job.conf}")

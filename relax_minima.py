@@ -37,7 +37,7 @@ def main(command: Command) -> None:
         for conf, folder in work.glasses(temperature).items():
             counts.update(relax_glass(command, f"T = {temperature}: Cnf-{conf}", folder, function, workers))
 
-    with worker_pool(settings.cores) as workers:
+    with worker_pool(settings) as workers:
         command.for_each_temperature(temperatures, relax_one)
     print(", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "nothing new to look at")
     changed = counts["relaxed to new ones"] + counts["fell into another"]

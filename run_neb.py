@@ -172,7 +172,6 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
         write_verdict, command.workspace, temperature, settings=settings, refining=refining, retrying=retrying
     )
     one_cause = OneCause(settings)
-    cores = min(settings.cores, len(jobs))
     bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
 
     def write(results: list[Calculation]) -> None:
@@ -192,12 +191,12 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
             write(one_cause.rest())
         return seconds
 
-    with bar, worker_pool(cores) as workers:
+    with bar, worker_pool(settings, len(jobs)) as workers:
         if len(jobs) > 4 * SAMPLE:
             sample = {int(k) for k in np.linspace(0, len(jobs) - 1, SAMPLE)}
             seconds = run(workers, [jobs[k] for k in sorted(sample)]) / len(sample)
             jobs = [job for k, job in enumerate(jobs) if k not in sample]
-            minutes = len(jobs) * seconds / 60
+            minutes, cores = len(jobs) * seconds / 60, workers.count
             bar.write(
                 f"T = {temperature}: {len(sample)} pairs took {seconds:.2g} s of CPU time each; forecast for the other "
                 f"{len(jobs)}: {minutes:.3g} min of CPU time, {minutes / cores:.3g} min on {cores} cores"

@@ -97,7 +97,7 @@ def make_glasses(command: Command, jobs: list[Job]) -> None:
         f"{given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
     )
     bar = progress(desc="sweeps and time steps", total=steps, unit="step")
-    with bar, worker_pool(min(command.settings.cores, len(jobs))) as workers:
+    with bar, worker_pool(command.settings, len(jobs)) as workers:
 
         def show() -> None:
             bar.update(workers.steps - bar.n)
