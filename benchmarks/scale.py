@@ -4,7 +4,7 @@ python -m benchmarks.scale DIR [--glasses 1] [--minima 4500]
 
 A glass of 4500 minima with 1500 particles has 10⁷ pairs, ten of them 10⁸; all are below pairs.max_delta_E. Their
 particles lie as in ``benchmarks.collect``; a fifth of the pairs are under step 2's ceilings, as it prints. The models
-learn from the example's pretraining sets. DIR must be new or made by this benchmark: glasses that are there are not made
+learn from the pretraining sets of the example. DIR must be new or made by this benchmark: glasses in it are not made
 again, the steps' results are.
 
 Memory is what a step's processes hold together, a page that several share counted once: all of it, and without mapped
