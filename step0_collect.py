@@ -10,6 +10,11 @@ Minima are LAMMPS text {energy}.conf.txt, Fortran binary {energy}.conf, or any f
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from pathlib import Path
 
 import numba
@@ -18,7 +23,6 @@ import pandas as pd
 from MLmodel.collect import Collected, update_table
 from MLmodel.table_record import check_units, is_ready_made, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.minima import minimum_paths
