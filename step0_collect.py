@@ -4,7 +4,8 @@ Reads    Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}
 Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/step0_rejected.csv
 
 Minima are LAMMPS text {energy}.conf.txt, Fortran binary {energy}.conf, or any format that ASE reads (*.extxyz, *.xyz,
-*.traj, …): one frame is one minimum, and its energy stands in the frame. A frame is named file#number, from 0.
+*.traj, …): one frame is one minimum, and its energy stands in the frame, or in the name of a LAMMPS dump,
+{energy}.dump. A frame is named file#number, from 0.
 
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
@@ -81,7 +82,7 @@ def collect_minima(
             collected.append(update_table(table, files, transitions, command.settings, workers, name))
             rejected += [(conf, file, reason) for file, reason in collected[-1].rejected.items()]
     for folder in work.misnamed_glasses(temperature):
-        rejected.append((None, folder.name, "not a folder named Cnf-{number}"))
+        rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
     return collected, rejected
 
 

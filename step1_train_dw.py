@@ -37,7 +37,7 @@ def train_one(command: Command, temperature: str) -> None:
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, CLASSIFIER, temperature, known, settings)
+    card = train(work, CLASSIFIER, temperature, known, settings, command.wait)
     if card is None:
         print("  nothing new since the last training")
     else:

@@ -37,7 +37,7 @@ def train_one(command: Command, temperature: str) -> None:
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, PREDICTOR, temperature, known, settings)
+    card = train(work, PREDICTOR, temperature, known, settings, command.wait)
     if card is None:
         print("  nothing new since the last training")
     else:

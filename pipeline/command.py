@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,15 @@ _PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_MORE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+_FAILING = (
+    *(errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
+    *(errno.EREMOTEIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
+)
 """Failures of the system that a user can do something about; all others are bugs."""
+
+CLEAN_UP = 8.0
+"""s; a step that was told to terminate ends after so long at most, as queues kill what takes much longer."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +144,10 @@ def run_script(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        if error.errno in _NO_SPACE:
-            remedy = "no space left; nothing is half-written; make room and run the step again"
-        elif error.errno in _NO_PERMISSION:
-            remedy = f"{str(error.strerror).lower()}; allow that, or use another --workspace, and run the step again"
-        else:
+        remedy = _remedy(error)
+        if remedy is None:
             raise
+        where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{remedy}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -149,10 +155,28 @@ def run_script(
         sys.exit(130)
 
 
+def _remedy(error: OSError) -> str | None:
+    """What to do about a failure of the system; None where that is a bug."""
+    said = str(os.strerror(error.errno)).lower() if error.errno else ""
+    if error.errno in _NO_SPACE:
+        return "no space left; nothing is half-written; make room and run the step again"
+    if error.errno in _NO_PERMISSION:
+        return f"{said}; allow that, or use another --workspace, and run the step again"
+    if error.errno in _NO_MORE:
+        return f"{said}; nothing is half-written; raise the limit (ulimit) or end other programs, and run it again"
+    if error.errno in _FAILING:
+        return f"{said}; nothing is half-written; see to the file system, or use another --workspace, and run it again"
+    return None
+
+
 def _terminated(step: int, *_: object) -> None:
     """Clean up what is under way; a worker that was forked a moment ago has nothing to clean up."""
     if os.getpid() != step:
         os._exit(143)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    last = threading.Timer(CLEAN_UP, os._exit, [143])
+    last.daemon = True
+    last.start()
     sys.exit(143)
 
 

@@ -6,8 +6,9 @@ import json
 import os
 import platform
 import re
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,15 @@ from pipeline.errors import UserError
 
 _HOST = re.sub(r"\W", "-", platform.node())
 
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems say that can't be told to write to disk at once."""
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Name to write to; it becomes ``path`` when the block ends well and is removed when it does not.
+
+    What was written is on disk before it is renamed, and the name before the block is left.
 
     Parameters
     ----------
@@ -28,19 +34,49 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A hidden name in the same folder, so that the final rename is atomic. It is this process's own: of two that
-        write one file, the later to finish replaces the other's, whole. What a killed writer left is removed.
+        An empty file with a hidden name in the same folder, so that the final rename is atomic. It is this process's
+        own, and nobody can have put a link there: of two that write one file, the later to finish replaces the
+        other's, whole. What a killed writer left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.part"):
-        if not _is_running(int(left.name.split(".")[-2])):
+        writer = left.name.split(".")[-2]
+        if writer.isdecimal() and not is_running(int(writer)):
             left.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{_HOST}.{secrets.token_hex(8)}.{os.getpid()}.part")
     try:
-        yield part
-        os.replace(part, path)
+        with file_named(path, part):
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+            yield part
+            sync(part)
+            os.replace(part, path)
+            sync(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # such as one that has become read-only
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def file_named(path: Path, part: Path | None = None) -> Iterator[None]:
+    """Failures of the system in this block name a file, where they name none or only the part of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def sync(path: Path) -> None:
+    """Have a file or the names in a folder written to disk, where the file system can."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(file)
 
 
 def _escaped(name: str) -> str:
@@ -48,10 +84,11 @@ def _escaped(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # another user's
@@ -74,17 +111,27 @@ def append_line(path: Path, line: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = line.encode()
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":
-            content = b"\n" + content
-        if os.write(file, content) < len(content):
-            os.ftruncate(file, size)
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        os.fsync(file)
-    finally:
-        os.close(file)
+    with file_named(path):
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                content = b"\n" + content
+            if os.write(file, content) < len(content):
+                os.ftruncate(file, size)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        if not size:
+            sync(path.parent)
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of a file; OSError where there is none that can be read, as of a named pipe, which would wait."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a file", str(path))
+    return path.read_bytes()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -96,8 +143,8 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is not one.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(content_of(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error}); remove it and run the step that made it") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object; remove it and run the step that made it")

@@ -226,7 +226,7 @@ def _work(connection: Any, counter: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threadpool_limits(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         try:
             function, job = connection.recv()
@@ -242,7 +242,7 @@ def _work(connection: Any, counter: Any) -> None:
             connection.send((None, RuntimeError(f"what {function} returned can't be sent: {error}")))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that was killed can't end its workers, who would wait for work forever."""
     multiprocess.parent_process().join()
     os._exit(1)

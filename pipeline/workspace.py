@@ -1,5 +1,6 @@
 """Where every file of a workspace stands: other modules ask here for its path."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,14 @@ class Workspace:
     def autogluon(self, task: Task, temperature: str, name: str) -> Path:
         """``name``: of one training, as the card gives it."""
         return self.model(task, temperature) / name
+
+    def current(self, task: Task, temperature: str) -> Path:
+        """Link to AutoGluon's folder of the last complete training, which holds its card and sets too."""
+        return self.model(task, temperature) / "current"
+
+    def training_lock(self, task: Task, temperature: str) -> Path:
+        """Held by the process that trains a model, whatever workspaces share it."""
+        return self.root / "MLmodel" / ".locks" / f"{task.folder}-T{digits(temperature)}.lock"
 
     def training_log(self, task: Task, temperature: str) -> Path:
         return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}.log"
@@ -227,7 +236,7 @@ class Workspace:
         return bool(self._in_minima(temperature))
 
     def misnamed_glasses(self, temperature: str) -> list[Path]:
-        """What stands beside them under another name."""
+        """What stands beside them: under another name, or not readable."""
         return [path for path in self._in_minima(temperature) if not _is_glass(path)]
 
     def _in_minima(self, temperature: str) -> list[Path]:
@@ -236,7 +245,8 @@ class Workspace:
 
 
 def _is_glass(path: Path) -> bool:
-    return path.is_dir() and re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", path.name) is not None
+    named = re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", path.name) is not None
+    return named and path.is_dir() and os.access(path, os.R_OK | os.X_OK)
 
 
 def _is_number(text: str) -> bool:
