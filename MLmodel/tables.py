@@ -336,8 +336,10 @@ def check_csv_units(path: Path, units: Units, remedy: str) -> None:
     check_same_units(path, name, units, remedy)
 
 
-def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Rows of a CSV of pairs, at most BATCH at a time.
+def read_csv_batches(
+    path: Path, columns: Sequence[str] | None = None, content: pa.Buffer | None = None
+) -> Iterator[pd.DataFrame]:
+    """Rows of a CSV of pairs, at most BATCH at a time; ``content``: a part of the file with its first line, to read.
 
     Raises
     ------
@@ -348,7 +350,7 @@ def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterat
     columns = [name for name in header if name != UNITS] if columns is None else list(columns)
     units, line = set[Any](), 2  # the first line names the columns
     with _readable(path):
-        reader = _open_csv(path, [*columns, *(name for name in header if name == UNITS)])
+        reader = _open_csv(content or path, [*columns, *(name for name in header if name == UNITS)])
         for batch in reader:
             if UNITS in header:  # the last column: the first to suffer where a line is cut
                 units.update(batch[UNITS].unique().to_pylist())
@@ -363,11 +365,11 @@ def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterat
             yield reader.schema.empty_table().select(columns).to_pandas()
 
 
-def _open_csv(path: Path, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
+def _open_csv(path: Path | pa.Buffer, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
     """Some columns of a CSV of pairs in pieces, by Arrow's reader: exact, and much faster than that of pandas."""
     types = {name: pa.float64() for name in columns} | {"conf": pa.int64(), UNITS: pa.string()}
     return pa.csv.open_csv(
-        path,
+        path if isinstance(path, Path) else pa.BufferReader(path),
         pa.csv.ReadOptions(block_size=_BLOCK),
         convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(columns)),
     )

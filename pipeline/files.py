@@ -7,6 +7,8 @@ import os
 import platform
 import re
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -158,3 +160,19 @@ def file_digest(path: Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+@contextmanager
+def spool_folder(path: Path) -> Iterator[Path]:
+    """Folder for what waits on disk until a file is written; it is hidden beside the file, and gone after the block.
+
+    What a killed writer left is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.spool"):
+        writer = left.name.split(".")[-3]
+        if writer.isdecimal() and not is_running(int(writer)):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f".{path.name}.{_HOST}.{os.getpid()}."
+    with tempfile.TemporaryDirectory(prefix=prefix, suffix=".spool", dir=path.parent) as folder:
+        yield Path(folder)
