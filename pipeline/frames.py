@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +15,12 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from pipeline.errors import short
 from pipeline.minimum_files import Minimum, MinimumError, Species, checked
 
 ORTHOGONAL = 1e-8
 """So far a cell's off-diagonal elements may be from zero, relative to the largest: formats round."""
 
-
-_SAID = 200
-"""Characters that are told of an error of ASE, which may hold the whole file."""
 
 _BEHIND = 100
 """No reader asks so often for a line behind the end of a whole file."""
@@ -39,7 +38,7 @@ def format_of(path: Path) -> str:
 
 
 class _Text(io.TextIOWrapper):
-    """Text in which it is an error to read on behind the end, as a reader does as often as a damaged count says."""
+    """Text in which damaged counts, of atoms or of columns, are an error: a reader would count so far."""
 
     _behind = 0
 
@@ -48,6 +47,8 @@ class _Text(io.TextIOWrapper):
         self._behind = 0 if line else self._behind + 1
         if self._behind > _BEHIND:
             raise EOFError("the file ends too early")
+        if "Properties=" in line and re.search(r"Properties=\S*:\d{4,}", line):
+            raise ValueError("more columns than any file has")
         return line
 
 
@@ -83,8 +84,9 @@ def read_frames(path: Path, index: str = ":") -> Iterator[Atoms]:
                 warnings.simplefilter("ignore")
                 atoms = next(frames, None)
         except Exception as error:  # ASE's readers raise anything
-            said = " ".join(str(error).split())[:_SAID]
-            raise MinimumError(f"not readable as {name}, nor what follows: {type(error).__name__}: {said}") from error
+            raise MinimumError(
+                f"not readable as {name}, nor what follows: {type(error).__name__}: {short(error)}"
+            ) from error
         if atoms is None:
             return
         yield atoms
