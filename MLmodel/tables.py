@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.dataset
 from numpy.typing import NDArray
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
@@ -59,9 +59,6 @@ _FINITE = float(np.finfo(np.float64).max)
 _FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
 """What pyarrow raises over damaged files."""
 
-_SAID = 200
-"""Characters that are told of what it says."""
-
 _BLOCK = 1 << 24
 """Bytes of a CSV that are read at a time: some ten thousand pairs."""
 
@@ -99,18 +96,19 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
     try:
         file = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
         reader = pa.ipc.open_file(file)
+        names = reader.schema.names  # may be no text
         if columns is None:
             return reader
         fields = [reader.schema.get_field_index(name) for name in columns]
         if min(fields, default=0) < 0:
-            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(reader.schema.names))}")
+            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(names))}")
         return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
     except PermissionError as error:
         raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
     except _FROM_ARROW as error:
-        said = " ".join(str(error).split())[:_SAID]
         raise UserError(
-            f"{path}: not a feather file, truncated or damaged ({said}); write it again (pandas: table.to_feather)"
+            f"{path}: not a feather file, truncated or damaged ({short(error)}); write it again "
+            "(pandas: table.to_feather)"
         ) from None
 
 
@@ -196,9 +194,8 @@ def record_batches(path: Path, columns: Sequence[str], mapped: bool = False) -> 
             batch = reader.get_batch(k)
             batch.validate(full=True)  # else a wrong length would be believed, and read beyond
         except _FROM_ARROW as error:
-            said = " ".join(str(error).split())[:_SAID]
-            raise UserError(f"{path}: damaged ({said}); {_remedy(reader.schema)}") from None
-        yield batch
+            raise UserError(f"{path}: damaged ({short(error)}); {_remedy(reader.schema)}") from None
+        yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
 
 
 def _remedy(schema: pa.Schema) -> str:
@@ -269,7 +266,7 @@ def stored_pairs(path: Path) -> int:
     try:
         return int(pa.dataset.dataset(path, format="feather").count_rows())
     except _FROM_ARROW as error:
-        raise UserError(f"{path}: damaged ({' '.join(str(error).split())[:_SAID]}); write it again") from None
+        raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
 
 
 def glasses_in(path: Path) -> list[int]:
@@ -347,7 +344,8 @@ def read_csv_batches(
         If it holds anything but numbers, its units apart, one of them is missing or impossible, or a line is cut.
     """
     header = _csv_header(path)
-    columns = [name for name in header if name != UNITS] if columns is None else list(columns)
+    of_pairs = [*PAIR_COLUMNS, *(name for name in header if name not in (*PAIR_COLUMNS, UNITS))]
+    columns = of_pairs if columns is None else list(columns)
     units, line = set[Any](), 2  # the first line names the columns
     with _readable(path):
         reader = _open_csv(content or path, [*columns, *(name for name in header if name == UNITS)])
@@ -382,7 +380,7 @@ def _readable(path: Path) -> Iterator[None]:
             raise ValueError("not a file")
         yield
     except _FROM_ARROW as error:
-        raise UserError(f"{path}: not readable ({' '.join(str(error).split())[:_SAID]}); {_MAKE_AGAIN}") from None
+        raise UserError(f"{path}: not readable ({short(error)}); {_MAKE_AGAIN}") from None
 
 
 def check_ready_made(path: Path, decimals: int) -> int:

@@ -20,6 +20,9 @@ _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
 _POSITIVE = ("hbar", "path_length", "force")
 
+_LARGEST = 1e15
+"""No number of a record is larger, in any unit."""
+
 SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance": None, "beyond_ends": "parabola"}
 """What of a record tells how the result was made, and what it was where a record does not tell (None: unknown)."""
 
@@ -138,8 +141,8 @@ def _is_complete(record: dict[str, Any]) -> bool:
         and record.get("hbar") != 0
         and told.shape == (4,)
         and all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
-        and all(np.isfinite(part).all() and (np.diff(part[0]) > 0).all() for part in parts)
-        and bool(np.isfinite(alone).all() and (np.abs(alone[:2]) < 1e18).all() and (np.array(alone[4:]) >= 0).all())
+        and all((np.abs(part) < _LARGEST).all() and (np.diff(part[0]) > 0).all() for part in parts)
+        and bool((np.abs(alone) < _LARGEST).all() and (np.array(alone[4:]) >= 0).all())
         and all(isinstance(record.get(name, ""), str) for name in ("fidelity", "units"))
     )
 
