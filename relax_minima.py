@@ -9,11 +9,15 @@ relaxed, and no step takes it for a minimum from then on; its file stays. If it 
 new one is written. What stands in relaxed.csv is not looked at again; remove that file after a change of calculator.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import find_calculator
 from pipeline.minima import places_with_energies
@@ -37,7 +41,7 @@ def main(command: Command) -> None:
         for conf, folder in work.glasses(temperature).items():
             counts.update(relax_glass(command, f"T = {temperature}: Cnf-{conf}", folder, function, workers))
 
-    with worker_pool(settings.cores) as workers:
+    with worker_pool(settings) as workers:
         command.for_each_temperature(temperatures, relax_one)
     print(", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "nothing new to look at")
     changed = counts["relaxed to new ones"] + counts["fell into another"]

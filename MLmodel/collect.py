@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glass.features import geometry_columns
 from glass.neighbourhood import pair_neighbourhood
 from MLmodel.stored_geometry import Geometry, cut_into_blocks
-from MLmodel.table_record import TableRecord, new_record, read_record
+from MLmodel.table_record import TableRecord, new_record, read_whole_record
 from MLmodel.tables import NEIGHBOURHOOD, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
@@ -62,10 +62,13 @@ def update_table(
     UserError
         If the transitions can't be read, or ``particles`` is more than there are.
     """
-    old = read_record(table)
+    old = read_whole_record(table)
     folder, inputs = files[0].parent, inputs_of(files)
     if old is not None and old.is_current(inputs, transitions, settings):
-        return Collected(stored_pairs(table), 0, old.rejected)
+        try:
+            return Collected(stored_pairs(table), 0, old.rejected)
+        except UserError:
+            pass  # damaged: it is made again
     record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]

@@ -13,6 +13,8 @@ import pandas as pd
 
 from MLmodel.metrics import Array
 from MLmodel.smooth import SOFTENING, Smooth, learn_smooth
+from MLmodel.tree_import import autogluon_prediction, import_trees
+from MLmodel.trees import Trees
 from pipeline.settings import TrainingSettings
 from pipeline.task import CLASSIFIER, DW, QS, Task
 
@@ -50,6 +52,9 @@ TIME_IS_OVER = "train_hours is over"
 
 _SMOOTH = "smooth.npz"
 """File of the smooth model, in the folder of AutoGluon's; there only where it helps."""
+
+_TREES = "trees.npz"
+"""File of AutoGluon's best model as arrays, in its folder; there only where they say the same."""
 
 _TIMED_PAIRS, _TIMED = 10_000, 5
 """So many pairs are predicted at once when the time a pair is measured, so often; the shortest time counts."""
@@ -96,23 +101,26 @@ class Trained:
     """
 
     def __init__(self, folder: str, task: Task) -> None:
-        from autogluon.tabular import TabularPredictor  # here, as it takes seconds
-
         self._task = task
-        self._trees: Any = TabularPredictor.load(folder, verbosity=0)
-        self._trees.persist()
-        path = Path(folder) / _SMOOTH
-        self._smooth = Smooth.load(path) if path.exists() else None
+        trees, smooth = Path(folder) / _TREES, Path(folder) / _SMOOTH
+        self._trees = Trees.load(trees).predict if trees.exists() else _autogluon(folder)
+        self._smooth = Smooth.load(smooth) if smooth.exists() else None
 
     def predict(self, features: pd.DataFrame) -> Array:
         """Probability of a double well, or quantum splitting, of each pair; shape (n_pairs,)."""
-        if self._task == CLASSIFIER:
-            predicted = np.asarray(self._trees.predict_proba(features, as_multiclass=False), dtype=np.float64)
-        else:
-            predicted = np.asarray(self._trees.predict(features), dtype=np.float64)
+        predicted = self._trees(features)
         if self._smooth is not None:
             predicted = (predicted + self._smooth.predict(features)) / 2
         return predicted if self._task == CLASSIFIER else 10.0**-predicted
+
+
+def _autogluon(folder: str) -> Callable[[pd.DataFrame], Array]:
+    """AutoGluon's own prediction, of a model whose trees were not saved as arrays."""
+    from autogluon.tabular import TabularPredictor  # here, as it takes seconds
+
+    predictor = TabularPredictor.load(folder, verbosity=0)
+    predictor.persist()
+    return partial(autogluon_prediction, predictor)
 
 
 def fit(
@@ -188,7 +196,7 @@ def fit(
         smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights, softening)
         smooth.save(Path(folder) / _SMOOTH)
         seconds = _seconds_per_pair(smooth.predict, many)
-    return seconds + _keep_best_that_is_fast(predictor, many, limits.max_seconds_per_pair - seconds)
+    return seconds + _keep_best_that_is_fast(predictor, features, many, limits.max_seconds_per_pair - seconds)
 
 
 def _raise_what_failed(predictor: Any, folder: str) -> None:
@@ -210,7 +218,7 @@ def _seconds_per_pair(predict: Callable[[pd.DataFrame], Any], many: pd.DataFrame
     return min(times) / len(many)
 
 
-def _keep_best_that_is_fast(predictor: Any, many: pd.DataFrame, limit: float) -> float:
+def _keep_best_that_is_fast(predictor: Any, features: pd.DataFrame, many: pd.DataFrame, limit: float) -> float:
     """Keep the best model that is fast enough, else the fastest; the seconds that it takes a pair.
 
     AutoGluon's own limit goes by one measurement in the middle of the training, so that what it keeps depends on what
@@ -220,11 +228,16 @@ def _keep_best_that_is_fast(predictor: Any, many: pd.DataFrame, limit: float) ->
     scores = predictor.leaderboard().set_index("model")["score_val"]
     names = sorted(predictor.model_names(can_infer=True), key=lambda name: -scores[refitted.get(name, name)])
     predictor.persist(names)
+    trees: dict[str, Trees | None] = {}
     seconds = {}
     for name in names:
-        seconds[name] = _seconds_per_pair(partial(predictor.predict, model=name), many)
+        trees[name] = as_trees = import_trees(predictor, name, features)
+        predict = as_trees.predict if as_trees else partial(autogluon_prediction, predictor, model=name)
+        seconds[name] = _seconds_per_pair(predict, many)
         if seconds[name] <= limit:
             break
     kept = name if seconds[name] <= limit else min(names, key=seconds.__getitem__)
     predictor.set_model_best(kept, save_trainer=True)
+    if as_trees := trees[kept]:
+        as_trees.save(Path(predictor.path) / _TREES)
     return float(seconds[kept])

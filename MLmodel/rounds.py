@@ -19,6 +19,7 @@ from MLmodel.tables import (
     read_csv_batches,
     under_ceilings,
 )
+from pipeline.csv_files import read_own_csv
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
@@ -111,13 +112,21 @@ def read_rounds(path: Path) -> pd.DataFrame:
     UserError
         If the file is damaged.
     """
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, object), float_precision="round_trip")
-        table = table.astype(dict.fromkeys(_NEEDED, int)).rename(columns=_RENAMED)
-        table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
-        return table.astype(dict.fromkeys([*_COUNTS, *_NUMBERS], float)).astype(dict.fromkeys(_COUNTS, "Int64"))
-    except (ValueError, KeyError):
-        raise UserError(f"{path}: not readable; remove it, and it begins anew with the present round") from None
+    columns = ["round", *_COUNTS, *_NUMBERS, *_RENAMED]
+    table = read_own_csv(path, _NEEDED, columns, _NAMES).rename(columns=_RENAMED)
+    table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+    counts = table[["round", *_COUNTS]].astype(float)
+    bad = ~(counts.isna() | ((counts >= 0) & (counts < 1e15) & (counts % 1 == 0))).all(axis=1) | counts[
+        _NEEDED
+    ].isna().any(axis=1)
+    if bad.any():
+        line = bad.argmax() + 2
+        raise UserError(
+            f"{path}: line {line}: a count is missing or no whole number; remove the file, and it begins anew with "
+            "the present round"
+        )
+    types = {**dict.fromkeys(_NUMBERS, float), **dict.fromkeys(_COUNTS, "Int64"), "round": int}
+    return table.astype(types)
 
 
 class _List(NamedTuple):
@@ -236,7 +245,7 @@ def _found(last: pd.Series) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{float(f'{100 * share:.2g}'):g} %"
 
 
 def _to_come(last: pd.Series) -> str:
@@ -250,8 +259,8 @@ def _to_come(last: pd.Series) -> str:
 def _advice(last: pd.Series) -> list[str]:
     tls, promised = int(last["tls"]), float(last["tls_expected"])
     following, at_random = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
-    if last["chance_95_found"] >= 0.95:
-        confidence = f"with a confidence of {_percent(last['chance_95_found'])}"
+    if last["remaining_pairs"] and last["chance_95_found"] >= 0.95:
+        confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
         return [f"at least 95 % of the TLS on the list are found, {confidence}: you may stop"]
     if max(tls, promised) >= FEWEST and last["tls_p_value"] < 0.05:
         fewer, high = ("fewer", "high") if tls < promised else ("more", "low")

@@ -1,17 +1,17 @@
 """A smooth model of the geometry of a pair: trees are made of steps, and tell pairs of a new glass apart less well."""
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 
 from MLmodel.metrics import Array
+from MLmodel.trees import read_arrays
 from pipeline.files import atomic_write
 from pipeline.task import CLASSIFIER, Task
 
@@ -24,8 +24,14 @@ LANDMARKS = 300
 _RIDGE, _LOGISTIC = 0.3, 3.0
 """Regularisation: ``alpha`` of scikit-learn's Ridge, and ``C`` of its LogisticRegression."""
 
-_BATCH = 2048
-"""Pairs predicted at a time: what is computed for them stays in the processor's cache."""
+_BLOCK = 512
+"""Pairs predicted at a time: what is computed for them stays in the processor's first cache."""
+
+_ROUNDS, _LEAST = 1.5 * 2.0**52, -1000.0
+"""Of :func:`_add_gaussians`: what makes whole numbers; powers of two below 2^−1000 are as good as zero."""
+
+_TAYLOR_DOWN = tuple(math.log(2.0) ** k / math.factorial(k) for k in range(11))[::-1]
+"""Taylor series of 2^r: relative error 2e-13 for |r| ≤ ½."""
 
 SOFTENING = 1e-3
 """ε; smaller energy differences are all alike."""
@@ -87,11 +93,9 @@ class Smooth(NamedTuple):
     def predict(self, pairs: pd.DataFrame) -> Array:
         """Probability of a double well, or the quantity that was learnt; shape (n_pairs,)."""
         standardised = (shape_features(pairs, float(self.softening)) - self.mean) / self.scale
-        out = np.empty(len(pairs))
-        for start in range(0, len(pairs), _BATCH):
-            kernel = gaussian_kernel(standardised[start : start + _BATCH], self.landmarks, LENGTH)
-            out[start : start + _BATCH] = kernel @ self.coefficients
-        out += self.intercept
+        out = np.full(len(pairs), float(self.intercept))
+        _add_gaussians(np.ascontiguousarray(standardised.T), self.landmarks, self.coefficients, LENGTH, out)
+        out[np.isnan(standardised).any(axis=1)] = np.nan
         return np.asarray(expit(out)) if self.is_probability else out
 
     def save(self, path: Path) -> None:
@@ -102,14 +106,39 @@ class Smooth(NamedTuple):
     @classmethod
     def load(cls, path: Path) -> "Smooth":
         """Read what :meth:`save` wrote."""
-        with np.load(path) as file:
-            return cls(**{name: file[name] for name in cls._fields if name in file})
+        return cls(**read_arrays(path, cls._fields, may_lack=["softening"]))
 
 
-def gaussian_kernel(one: Array, other: Array, length: float) -> Array:
-    """exp(−|a − b|² / 2 length²) of each row of one array with each of the other; shape (n_one, n_other)."""
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
-    return np.asarray(np.exp(np.maximum(squares, 0) * (-0.5 / length**2)))
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_gaussians(features, landmarks, coefficients, length, out):  # type: ignore[no-untyped-def]
+    """Add Σ_l coefficient_l exp(−|z − z_l|² / 2 length²); features z of shape (n_features, n_pairs).
+
+    exp(−x) = 2^k 2^r with a whole k and |r| ≤ ½. Adding 1.5·2⁵² rounds to a whole number, which then stands in the last
+    bits and is added to the exponent of 2^r: nothing else is as fast in vector instructions.
+    """
+    scale = 0.5 / length**2 / math.log(2.0)
+    exponent, power = np.empty(_BLOCK), np.empty(_BLOCK)
+    exponent_bits, power_bits = exponent.view(np.int64), power.view(np.int64)
+    for start in range(0, len(out), _BLOCK):
+        width = min(_BLOCK, len(out) - start)
+        for one in range(len(landmarks)):
+            exponent[:] = 0.0
+            for feature in range(len(features)):
+                values, landmark = features[feature, start : start + width], landmarks[one, feature]
+                for pair in range(width):
+                    exponent[pair] -= (values[pair] - landmark) ** 2
+            for pair in range(width):
+                wanted = max(exponent[pair] * scale, _LEAST)
+                exponent[pair] = wanted + _ROUNDS
+                rest = wanted - (exponent[pair] - _ROUNDS)
+                total = 0.0
+                for term in numba.literal_unroll(_TAYLOR_DOWN):
+                    total = total * rest + term
+                power[pair] = total
+            for pair in range(width):
+                power_bits[pair] += exponent_bits[pair] << 52
+            for pair in range(width):
+                out[start + pair] += coefficients[one] * power[pair]
 
 
 def learn_smooth(
@@ -130,6 +159,10 @@ def learn_smooth(
     softening : float
         See :func:`shape_features`.
     """
+    from sklearn.kernel_approximation import Nystroem  # here, as they take long and no prediction needs them
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.preprocessing import StandardScaler
+
     features = shape_features(pairs, softening)
     scaler = StandardScaler().fit(features)
     kernel = Nystroem(gamma=0.5 / LENGTH**2, n_components=min(LANDMARKS, len(pairs)), random_state=0)

@@ -10,9 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from glass.features import geometry_columns, pair_geometry
-from MLmodel.table_record import TableRecord, read_record
-from MLmodel.tables import BATCH, open_table
-from pipeline.keys import find_keys, minimum_keys
+from glass.rounded import box_fractions
+from MLmodel.table_record import TableRecord, read_whole_record
+from MLmodel.tables import BATCH, LARGEST, record_batches
+from pipeline.errors import UserError
+from pipeline.keys import can_be_key, find_keys, minimum_keys
 from pipeline.minima import Glass, file_of
 from pipeline.stamps import have_same_content
 
@@ -82,6 +84,7 @@ class Geometry:
         self.squares = np.full((len(glass.keys), len(glass.keys)), np.inf, np.float32)
         self.computed = 0
         self._glass = glass
+        self._fractions = box_fractions(glass.positions, glass.box)
         self._particles = record.particles
         self._width = len(geometry_columns(record.particles))
         self._old = _OldRows(target, glass, record)
@@ -102,7 +105,9 @@ class Geometry:
         if len(missing):
             order = missing[np.lexsort((second[missing], first[missing] // TILE))]
             glass = self._glass
-            geometry[order] = pair_geometry(glass.positions, glass.box, first[order], second[order], self._particles)
+            geometry[order] = pair_geometry(
+                glass.positions, self._fractions, glass.box, first[order], second[order], self._particles
+            )
         self.squares[first, second] = self.squares[second, first] = geometry[:, -2] ** 2
         geometry.tofile(self._file)
 
@@ -122,7 +127,7 @@ class _OldRows:
         self.new_index: Index = np.empty(0, np.int64)
         self.keys: Index = np.empty(0, np.int64)
         self.batches: list[tuple[int, int, pa.RecordBatch]] = []
-        old = read_record(table)
+        old = read_whole_record(table)
         if old is None or not old.has_comparable_geometry(record):
             return
         kept = [
@@ -132,12 +137,13 @@ class _OldRows:
         ]
         self.new_index = np.array(kept, dtype=np.int64)
         self.keys = glass.keys[self.new_index]
-        reader = open_table(table, mapped=True)
-        for k in range(reader.num_record_batches):
-            batch = reader.get_batch(k)
-            if batch.num_rows:
-                ends = minimum_keys([batch["i"][0].as_py(), batch["i"][batch.num_rows - 1].as_py()], self.decimals)
-                self.batches.append((int(ends[0]), int(ends[1]), batch))
+        try:
+            for batch in record_batches(table, self.columns, mapped=True):
+                if batch.num_rows:
+                    ends = minimum_keys([batch["i"][0].as_py(), batch["i"][batch.num_rows - 1].as_py()], self.decimals)
+                    self.batches.append((int(ends[0]), int(ends[1]), batch))
+        except UserError:
+            self.batches = []  # a damaged table: all is computed anew
 
     def take(self, block: Block) -> tuple[NDArray[np.float64], Index]:
         """Geometry of a block's pairs, shape (n_pairs, 2 M + 1), and the rows of those not known yet."""
@@ -155,13 +161,15 @@ class _OldRows:
 
     def _match(self, batch: pa.RecordBatch, block: Block) -> tuple[Index, NDArray[np.float64]]:
         """Rows of the block that stand in an old batch, and their values."""
-        first, second = (self._index_of(minimum_keys(batch[name].to_numpy(), self.decimals)) for name in ("i", "j"))
-        known = (first >= block.start) & (first < block.stop) & (second >= 0)
+        i, j = batch["i"].to_numpy(), batch["j"].to_numpy()
+        named = can_be_key(i, self.decimals) & can_be_key(j, self.decimals)  # all are, unless the table is damaged
+        first, second = (self._index_of(minimum_keys(np.where(named, of, 0.0), self.decimals)) for of in (i, j))
+        known = named & (first >= block.start) & (first < block.stop) & (second > first)
         first, second = first[known], second[known]
         rows = block.row_of[first - block.start] + second - first - 1
         partners = np.diff(block.row_of)
-        stored = second - first <= partners[first - block.start]
         values = np.column_stack([batch[name].to_numpy()[known] for name in self.columns[2:]])
+        stored = (second - first <= partners[first - block.start]) & ((values >= 0) & (values <= LARGEST)).all(axis=1)
         return rows[stored], values[stored]
 
     def _index_of(self, keys: Index) -> Index:

@@ -3,18 +3,18 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
 
-from MLmodel.tables import UNITS, open_table
+from pydantic import TypeAdapter
+
+from MLmodel.tables import RECORD, UNITS, open_table, record_batches
 from pipeline.errors import UserError
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
 from pipeline.units import Units, check_same_units
 from pipeline.version import __version__
-
-_METADATA = b"step0_collect"
-"""The record's key in the table's schema metadata; a table without it is ready-made."""
 
 _UNDERSTOOD = (1, 2)
 """Formats whose geometry can be taken over; the last one is written. 2 has the neighbourhood columns. Raised, with the
@@ -44,7 +44,7 @@ class TableRecord:
     @property
     def metadata(self) -> dict[bytes, str]:
         """The record as metadata of a table's schema."""
-        return {_METADATA: json.dumps(asdict(self))}
+        return {RECORD: json.dumps(asdict(self))}
 
     def is_current(self, paths: Sequence[Path], transitions: Path, settings: Settings) -> bool:
         """Whether a table made now from these files under these settings would be the same."""
@@ -81,18 +81,56 @@ def new_record(paths: Sequence[Path], transitions: Path, settings: Settings) -> 
 
 
 def read_record(table: Path) -> TableRecord | None:
-    """The record in a table that step 0 made; None where there is no table, no record, or one not understood."""
+    """The record in a table that step 0 made; None where there is no table, no record, or one not understood.
+
+    Raises
+    ------
+    UserError
+        If the table or its record is damaged.
+    """
     if not table.exists():
         return None
-    content: dict[str, Any] = json.loads((open_table(table).schema.metadata or {}).get(_METADATA, "{}"))
-    if content.get("format") not in _UNDERSTOOD:
+    try:
+        content = json.loads((open_table(table).schema.metadata or {}).get(RECORD, "{}"))
+        if content.get("format") not in _UNDERSTOOD:
+            return None
+        return _adapter().validate_python({"program": "0.1.0", **content})  # 0.1 did not say
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{table}: its record is damaged; remove it and run step0_collect.py") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[TableRecord]:
+    return TypeAdapter(TableRecord)
+
+
+def read_whole_record(table: Path) -> TableRecord | None:
+    """The same, but None of a damaged table too, which is made again."""
+    try:
+        return read_record(table)
+    except UserError:
         return None
-    return TableRecord(**{"program": "0.1.0", **content, "box": tuple(content["box"])})  # 0.1 did not say
 
 
 def is_ready_made(table: Path) -> bool:
-    """Whether a pair table was put there by the user."""
-    return _METADATA not in (open_table(table).schema.metadata or {})
+    """Whether a pair table was put there by the user; a damaged one was not if it holds the beginning of a record.
+
+    Raises
+    ------
+    UserError
+        If it is damaged and does not look like a table of step 0.
+    """
+    try:
+        return RECORD not in (open_table(table).schema.metadata or {})
+    except UserError:
+        if not table.is_file() or (table.stat().st_size and not _holds(table, RECORD)):
+            raise
+        return False
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return content.find(text) >= 0
 
 
 def check_units(tables: Iterable[Path], units: Units) -> None:
@@ -113,10 +151,7 @@ def _units_in_column(table: Path) -> str:
     reader = open_table(table)
     if UNITS not in reader.schema.names:
         return "reduced"
-    reader = open_table(table, [UNITS])
-    found = {
-        str(name) for k in range(reader.num_record_batches) for name in reader.get_batch(k)[UNITS].unique().to_pylist()
-    }
+    found = {str(name) for batch in record_batches(table, [UNITS]) for name in batch[UNITS].unique().to_pylist()}
     if len(found) != 1:
         raise UserError(
             f"{table}: its column {UNITS} holds {len(found)} different values; all rows must be in the same"

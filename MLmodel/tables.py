@@ -1,9 +1,12 @@
 """Pair tables on disk: opening, checking and reading them a piece at a time."""
 
+import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,6 +48,31 @@ MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
 
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
 
+_GEOMETRY = re.compile(r"displacement_\d+|0to\d+|total_displacement|PR")
+"""Features that are a length or a count: from 0 to LARGEST."""
+
+LARGEST = 1e9
+"""No box is so long, in any unit, nor does any glass have so many particles."""
+
+_FINITE = float(np.finfo(np.float64).max)
+
+_FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
+"""What pyarrow raises over damaged files."""
+
+_SAID = 200
+"""Characters that are told of what it says."""
+
+_BLOCK = 1 << 24
+"""Bytes of a CSV that are read at a time: some ten thousand pairs."""
+
+_LONGEST = 1 << 20
+"""Characters of the line that names the columns of a CSV."""
+
+_MAKE_AGAIN = "remove it and run the step that makes it"
+
+RECORD = b"step0_collect"
+"""The key in a table's metadata under which step 0 tells from what it made the table; a ready-made one has none."""
+
 _PANDAS_INDEX = "__index_level_"
 """How pyarrow names an index that pandas had."""
 
@@ -64,21 +92,26 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
     Raises
     ------
     UserError
-        If it is no feather (Arrow) file, or was truncated.
+        If it is no feather (Arrow) file, or damaged.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: not a file; remove it")
     try:
         file = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
         reader = pa.ipc.open_file(file)
         if columns is None:
             return reader
         fields = [reader.schema.get_field_index(name) for name in columns]
+        if min(fields, default=0) < 0:
+            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(reader.schema.names))}")
         return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
-    except pa.ArrowInvalid:
-        raise UserError(
-            f"{path}: not a feather file, or truncated; write it again (pandas: table.to_feather)"
-        ) from None
-    except OSError as error:
+    except PermissionError as error:
         raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
+    except _FROM_ARROW as error:
+        said = " ".join(str(error).split())[:_SAID]
+        raise UserError(
+            f"{path}: not a feather file, truncated or damaged ({said}); write it again (pandas: table.to_feather)"
+        ) from None
 
 
 def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
@@ -86,6 +119,9 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in schema.names]
     if missing:
         raise UserError(f"{path}: missing column {', '.join(missing)}; add it (README: the pair table)")
+    twice = [name for name in needed if schema.names.count(name) > 1]
+    if twice:
+        raise UserError(f"{path}: column {twice[0]} stands there twice; keep one")
     for name in needed:
         if not _is_numeric(schema.field(name).type):
             raise UserError(f"{path}: column {name} holds {schema.field(name).type}, not numbers; convert it")
@@ -136,20 +172,69 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     Raises
     ------
     UserError
-        If a column is missing or not numeric, or the file can't be read.
+        If a column is missing or not numeric, the file can't be read, a number is not finite (those of
+        ``MAY_BE_UNKNOWN`` may be NaN) or impossible.
     """
     reader = open_table(path)
     if columns is None:
         columns = [*PAIR_COLUMNS, *feature_columns(reader.schema)]
     check_columns(path, reader.schema, columns)
-    reader = open_table(path, columns)
+    row = 0
+    for batch in record_batches(path, columns):
+        for start in range(0, batch.num_rows, BATCH):
+            rows = batch.slice(start, BATCH).to_pandas(ignore_metadata=True)[list(columns)]
+            _check_numbers(path, rows, row, "row", _remedy(reader.schema))
+            yield rows
+            row += len(rows)
+
+
+def record_batches(path: Path, columns: Sequence[str], mapped: bool = False) -> Iterator[pa.RecordBatch]:
+    """Some columns of a feather file as they are stored there; UserError where that is damaged."""
+    reader = open_table(path, columns, mapped)
     for k in range(reader.num_record_batches):
         try:
-            batch = reader.get_batch(k).select(list(columns))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path}: damaged ({error}); write it again") from None
-        for start in range(0, batch.num_rows, BATCH):
-            yield batch.slice(start, BATCH).to_pandas(ignore_metadata=True)
+            batch = reader.get_batch(k)
+            batch.validate(full=True)  # else a wrong length would be believed, and read beyond
+        except _FROM_ARROW as error:
+            said = " ".join(str(error).split())[:_SAID]
+            raise UserError(f"{path}: damaged ({said}); {_remedy(reader.schema)}") from None
+        yield batch
+
+
+def _remedy(schema: pa.Schema) -> str:
+    made_here = RECORD in (schema.metadata or {})
+    return "remove it and run step0_collect.py" if made_here else "fix the row or take it out, or write the file again"
+
+
+def _check_numbers(path: Path, rows: pd.DataFrame, offset: int, word: str, remedy: str) -> None:
+    """Raise UserError unless all numbers are there, where they must be known, finite and possible."""
+    for name in rows:
+        values = rows[name].to_numpy()
+        if values.dtype.kind not in "iuf":  # booleans; whole numbers, some of them missing
+            values = values.astype(np.float64)
+        low, high, possible = _possible(name)
+        bad = ~((values >= low) & (values <= high))
+        if name in MAY_BE_UNKNOWN:
+            bad &= ~np.isnan(values)
+        if name == "conf":
+            bad |= values != np.rint(values)
+        if bad.any():
+            row = int(np.argmax(bad))
+            said = f" = {values[row]} is not {possible}" if np.isfinite(values[row]) else " is not a finite number"
+            raise UserError(f"{path}: {word} {offset + row}: {name}{said}; {remedy}")
+
+
+def _possible(name: str) -> tuple[float, float, str]:
+    """The least and the largest that a column can hold, and the same in words."""
+    if name == "conf":
+        return 0, 1e18, "a whole number"
+    if name in (PROBABILITY, TLS_PROBABILITY):
+        return 0, 1, "from 0 to 1"
+    if name == QS:
+        return np.nextafter(0, 1), _FINITE, "above zero"
+    if _GEOMETRY.fullmatch(name):
+        return 0, LARGEST, f"from 0 to {LARGEST:g}"
+    return -_FINITE, _FINITE, "finite"
 
 
 def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, pd.DataFrame] | None:
@@ -181,7 +266,10 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
 def stored_pairs(path: Path) -> int:
     """Number of rows of a pair table."""
     open_table(path)
-    return int(pa.dataset.dataset(path, format="feather").count_rows())
+    try:
+        return int(pa.dataset.dataset(path, format="feather").count_rows())
+    except _FROM_ARROW as error:
+        raise UserError(f"{path}: damaged ({' '.join(str(error).split())[:_SAID]}); write it again") from None
 
 
 def glasses_in(path: Path) -> list[int]:
@@ -227,32 +315,72 @@ def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Cal
 
 def csv_columns(path: Path) -> list[str]:
     """Names of the columns of numbers in a CSV of pairs; UserError if it has none."""
-    with _readable(path):
-        return [name for name in pd.read_csv(path, nrows=0) if name != UNITS]
+    return [name for name in _csv_header(path) if name != UNITS]
+
+
+def _csv_header(path: Path) -> list[str]:
+    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader([file.readline(_LONGEST)]), [])
+        if not names or len(set(names)) < len(names):
+            raise ValueError("its first line does not name the columns, each once")
+    return names
 
 
 def check_csv_units(path: Path, units: Units, remedy: str) -> None:
     """Raise UserError if the first row of a CSV of pairs says other units; those of 0.1 say nothing: reduced."""
-    with _readable(path):
-        first = pd.read_csv(path, nrows=1)
-    for name in first.get(UNITS, pd.Series(REDUCED.name, first.index)):
-        check_same_units(path, str(name), units, remedy)
+    name = REDUCED.name
+    if UNITS in _csv_header(path):
+        with _readable(path):
+            first = next((batch for batch in _open_csv(path, [UNITS]) if batch.num_rows), None)
+            name = units.name if first is None else str(first[UNITS][0])
+    check_same_units(path, name, units, remedy)
 
 
 def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Rows of a CSV of pairs, at most BATCH at a time; UserError if it holds anything but numbers, its units apart."""
-    columns = csv_columns(path) if columns is None else columns
-    with _readable(path), pd.read_csv(path, usecols=columns, chunksize=BATCH, float_precision="round_trip") as reader:
-        for part in reader:
-            yield part.astype({name: np.float64 for name in part if name != "conf"})
+    """Rows of a CSV of pairs, at most BATCH at a time.
+
+    Raises
+    ------
+    UserError
+        If it holds anything but numbers, its units apart, one of them is missing or impossible, or a line is cut.
+    """
+    header = _csv_header(path)
+    columns = [name for name in header if name != UNITS] if columns is None else list(columns)
+    units, line = set[Any](), 2  # the first line names the columns
+    with _readable(path):
+        reader = _open_csv(path, [*columns, *(name for name in header if name == UNITS)])
+        for batch in reader:
+            if UNITS in header:  # the last column: the first to suffer where a line is cut
+                units.update(batch[UNITS].unique().to_pylist())
+                if len(units) > 1:
+                    raise ValueError(f"lines {line} to {line + batch.num_rows - 1}: the units are not the same in all")
+            for start in range(0, batch.num_rows, BATCH):
+                rows = batch.select(columns).slice(start, BATCH).to_pandas()
+                _check_numbers(path, rows, line, "line", _MAKE_AGAIN)
+                yield rows
+                line += len(rows)
+        if line == 2:
+            yield reader.schema.empty_table().select(columns).to_pandas()
+
+
+def _open_csv(path: Path, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
+    """Some columns of a CSV of pairs in pieces, by Arrow's reader: exact, and much faster than that of pandas."""
+    types = {name: pa.float64() for name in columns} | {"conf": pa.int64(), UNITS: pa.string()}
+    return pa.csv.open_csv(
+        path,
+        pa.csv.ReadOptions(block_size=_BLOCK),
+        convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(columns)),
+    )
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
+        if not path.is_file():
+            raise ValueError("not a file")
         yield
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: not readable ({error}); remove it and run the step that makes it") from None
+    except _FROM_ARROW as error:
+        raise UserError(f"{path}: not readable ({' '.join(str(error).split())[:_SAID]}); {_MAKE_AGAIN}") from None
 
 
 def check_ready_made(path: Path, decimals: int) -> int:
@@ -281,17 +409,6 @@ def check_ready_made(path: Path, decimals: int) -> int:
 
 
 def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> None:
-    known = rows.drop(columns=list(MAY_BE_UNKNOWN), errors="ignore")
-    unknown = ~np.isfinite(known.to_numpy(np.float64))
-    if unknown.any():
-        row, column = np.argwhere(unknown)[0]
-        raise UserError(
-            f"{path}: row {offset + row}: {known.columns[column]} is not a finite number; fix the row or take it out"
-        )
-    conf = rows["conf"].to_numpy()
-    if (conf != np.rint(conf)).any():
-        row = int(np.argmax(conf != np.rint(conf)))
-        raise UserError(f"{path}: row {offset + row}: conf = {conf[row]} is not a whole number; name glasses by number")
     itself = minimum_keys(rows["i"], decimals) == minimum_keys(rows["j"], decimals)
     if itself.any():
         row = int(np.argmax(itself))

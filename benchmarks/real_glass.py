@@ -80,7 +80,7 @@ def verdicts(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.DataF
     function = partial(
         calculate, settings=SETTINGS.neb, make_calculator=find_calculator(SETTINGS.neb.calculator, work.root)
     )
-    with worker_pool(SETTINGS.cores) as workers:
+    with worker_pool(SETTINGS) as workers:
         found = [one.verdict for one in workers.results(function, jobs, in_order=True)]
     return pairs.assign(kind=[one.kind for one in found], reason=[one.reason for one in found])
 

@@ -131,7 +131,7 @@ def main() -> None:
     given = parser.parse_args()
     table, kept_out = READ[given.data](given.splits)
     features = feature_names(table, DW, QS, REARRANGEMENT)
-    with worker_pool(SETTINGS.cores) as workers:
+    with worker_pool(SETTINGS) as workers:
         splits = list(workers.results(partial(play, table, features), kept_out, in_order=True))
     tls = [count_tls(table[table["conf"].isin(split)]) for split in kept_out]
     print(f"{given.data}: {len(splits)} splits, {min(tls)} to {max(tls)} TLS in each\n")

@@ -72,7 +72,7 @@ def stages_of(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.Data
     """What each band of a pair said and cost; see :func:`stages_of_pair`."""
     jobs, _ = jobs_of(work, temperature, pairs, SETTINGS)
     function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, work.root))
-    with worker_pool(SETTINGS.cores) as workers:
+    with worker_pool(SETTINGS) as workers:
         return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
 
 

@@ -80,7 +80,7 @@ def calculate_some(
     )
     passed_over = 0
     rows: list[dict[str, object]] = []
-    with worker_pool(settings.cores) as workers:
+    with worker_pool(settings) as workers:
         verdicts = workers.results(function, jobs, in_order=True)
         for (job, verdict, _), predicted in zip(verdicts, listed[QS], strict=True):
             if "is no minimum" in verdict.reason:

@@ -13,6 +13,7 @@ from ase.md.langevin import Langevin
 from doc.flat_emt import calculator
 from glass.double_well import potential_of
 from glass.minimise import Minima, relax
+from pipeline.settings import Settings
 from pipeline.workers import worker_pool
 
 GLASSES, CELLS, KELVIN, MELT, QUENCH, MINIMA, INTERVAL = 2, 3, 900, 500, 1500, 150, 40  # 4 · 3³ atoms; steps of 2 fs
@@ -53,7 +54,7 @@ def make_glass(conf: int, root: Path) -> str:
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
-    with worker_pool(2) as workers:
+    with worker_pool(Settings(processes=2)) as workers:
         for said in workers.results(lambda conf: make_glass(conf, root), range(1, GLASSES + 1)):
             print(said)
     (root / "config.yaml").write_text(SETTINGS)

@@ -127,6 +127,13 @@ def append_line(path: Path, line: str) -> None:
             sync(path.parent)
 
 
+def content_of(path: Path) -> bytes:
+    """All bytes of a file; OSError where there is none that can be read, as of a named pipe, which would wait."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a file", str(path))
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -136,8 +143,8 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is not one.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(content_of(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error}); remove it and run the step that made it") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object; remove it and run the step that made it")

@@ -54,11 +54,18 @@ def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
     UserError
         If a name is too large to have so many decimals.
     """
-    keys = np.rint(np.asarray(names, dtype=np.float64) * 10.0**decimals)
-    if keys.size and np.abs(keys).max() >= 2.0**63:
-        largest = np.abs(names).max()
-        raise UserError(f"config.yaml: ij_decimals = {decimals} is too many for the minimum {largest:g}; lower it")
-    return keys.astype(np.int64)
+    names = np.asarray(names, dtype=np.float64)
+    bad = ~can_be_key(names, decimals)
+    if bad.any():
+        raise UserError(
+            f"config.yaml: ij_decimals = {decimals} is too many for the minimum {names[bad][0]:g}; lower it"
+        )
+    return np.rint(names * 10.0**decimals).astype(np.int64)
+
+
+def can_be_key(names: ArrayLike, decimals: int) -> NDArray[np.bool_]:
+    """Whether names of minima are small enough to have so many decimals."""
+    return np.asarray(np.abs(names) < 2.0**63 / 10.0**decimals)
 
 
 def minimum_names(keys: ArrayLike, decimals: int) -> NDArray[np.float64]:

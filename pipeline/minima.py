@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from glass.features import largest_displacement
 from pipeline.frames import minimum_of, read_frame, read_frames
-from pipeline.keys import minimum_keys
+from pipeline.keys import can_be_key, minimum_keys
 from pipeline.minimum_files import OF_ONE, Minimum, MinimumError, energy_in_name, read_minimum
 from pipeline.relaxed import TABLE, superseded
 
@@ -93,7 +93,8 @@ def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
     """Places of a glass's minima by their keys; empty where there is no such glass."""
     places: dict[int, Place] = {}
     for place, energy in places_with_energies(folder) if folder.is_dir() else []:
-        places.setdefault(int(minimum_keys(energy, decimals)), place)
+        if can_be_key(energy, decimals):
+            places.setdefault(int(minimum_keys(energy, decimals)), place)
     return places
 
 
@@ -165,8 +166,6 @@ def _try_minimum(path: Path) -> ReadMinimum:
         return ReadMinimum(path.name, energy_in_name(path), read_minimum(path), "")
     except MinimumError as error:
         return ReadMinimum(path.name, np.nan, None, str(error))
-    except OSError as error:
-        return ReadMinimum(path.name, np.nan, None, f"can't be read: {error.strerror}")
 
 
 def _try_frames(path: Path) -> Iterator[ReadMinimum]:
@@ -209,6 +208,8 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
     for name, energy, minimum, reason in files:
         if minimum is None:
             rejected[name] = reason
+        elif not can_be_key(energy, decimals):
+            rejected[name] = f"its energy {energy:g} is too large to have {decimals} decimals (ij_decimals)"
         else:
             read.append((energy, name, minimum))
     read.sort(key=lambda one: one[:2])

@@ -11,13 +11,19 @@ import pyarrow.csv
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from pipeline.files import atomic_write
+from pipeline.files import atomic_write, content_of
 
 Array = NDArray[np.float64]
 
 
 OF_ONE = (".conf", ".conf.txt")
 """How files in the formats of one minimum are named, after its energy."""
+
+
+_NUMBER = r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?"
+
+FARTHEST = 1e6
+"""Box lengths; a position so far out has lost the decimals that tell where in the box it is."""
 
 
 class MinimumError(Exception):
@@ -67,7 +73,7 @@ def energy_in_name(path: Path) -> float:
     if not path.name.endswith(OF_ONE):
         raise MinimumError("not named {energy}.conf or {energy}.conf.txt")
     text = path.name.removesuffix(".txt").removesuffix(".conf")
-    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is None or not np.isfinite(float(text)):
+    if re.fullmatch(_NUMBER, text) is None or not np.isfinite(float(text)):
         raise MinimumError(f"the name gives no energy: '{text}' is not a number")
     return float(text)
 
@@ -86,7 +92,10 @@ def read_minimum(path: Path) -> Minimum:
     MinimumError
         If the file is truncated, disagrees with its header, or holds anything but finite numbers in an orthogonal box.
     """
-    content = path.read_bytes()
+    try:
+        content = content_of(path)
+    except OSError as error:
+        raise MinimumError(f"can't be read: {error.strerror}") from None
     return checked(_from_text(content) if path.name.endswith(".txt") else _from_binary(content))
 
 
@@ -100,13 +109,15 @@ def checked(minimum: Minimum) -> Minimum:
         raise MinimumError("a box length is not above zero")
     if not (masses > 0).all():
         raise MinimumError("a mass is not above zero")
+    if not (np.abs(positions) <= FARTHEST * box).all():
+        raise MinimumError(f"a position is more than {FARTHEST:g} box lengths out")
     return minimum
 
 
 def _from_text(content: bytes) -> Minimum:
     parts = re.split(rb"^[ \t]*(Atoms\b[^\n]*)\n", content, maxsplit=1, flags=re.M)
     head, atoms, body = parts if len(parts) == 3 else (content, b"", b"")
-    count = re.search(rb"^\s*(\d+)\s+atoms\s*$", head, re.M)
+    count = re.search(rb"^\s*(\d{1,9})\s+atoms\s*$", head, re.M)
     if count is None:
         raise MinimumError("no line 'N atoms' in the header")
     if not atoms:
@@ -137,7 +148,7 @@ def _text_species(content: bytes, types: Array) -> Species | None:
     mass_of = {_number(kind): _number(mass) for kind, mass, _ in lines}
     number_of = {_number(kind): atomic_numbers.get(label.decode(errors="replace"), 0) for kind, _, label in lines}
     kinds, which = np.unique(types, return_inverse=True)
-    if not np.array_equal(kinds, np.rint(kinds)):
+    if not (np.array_equal(kinds, np.rint(kinds)) and np.abs(kinds).max() < 2**31):
         raise MinimumError("an atom type is no whole number")
     without = [f"{kind:.0f}" for kind in kinds if kind not in mass_of]
     if len(parts) == 2 and without:
@@ -176,10 +187,9 @@ def _text_box(head: bytes) -> Array:
 
 
 def _number(text: bytes) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise MinimumError(f"'{text.decode(errors='replace')}' in the header is not a number") from None
+    if re.fullmatch(_NUMBER.encode(), text) is None:
+        raise MinimumError(f"'{text[:40].decode(errors='replace')}' in the header is not a number")
+    return float(text)
 
 
 _PARTICLE = np.dtype([("head", "<i4"), ("values", "<f8", 4), ("tail", "<i4")])

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.csv_files import read_user_csv
+from pipeline.csv_files import as_numbers, read_user_csv
 from pipeline.errors import UserError
-from pipeline.files import append_line, atomic_write, write_text
+from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
 from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
 
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_COUNTED = ("images", "steps", "cpu_seconds")
+"""Columns of calculations.csv with what a calculation took."""
 
 ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""
@@ -48,19 +49,21 @@ def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
 
 def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     try:
-        lines = pd.Series(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str).str.strip()
+        lines = pd.Series(content_of(path).decode("utf-8-sig").splitlines(), dtype=str).str.strip()
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror}); put a text file there, or nothing") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
     lines.index += 1
     lines = lines[(lines != "") & ~lines.str.startswith("#")]
     form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
     parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
-    numbers = parts.iloc[:, :3].apply(_as_numbers).astype(np.float64)
+    numbers = pd.DataFrame({column: as_numbers(parts[column]) for column in range(3)})
     bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         line = bad.idxmax()
         raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; fix or remove the line")
-    value = _as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
+    value = as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
     bad = ~(np.isfinite(value) & (value > 0)) & splitting
     if bad.any():
         line = bad.idxmax()
@@ -77,12 +80,6 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
             ORIGIN: [f"{path} line {number}" for number in lines.index],
         }
     )
-
-
-def _as_numbers(column: "pd.Series[str]") -> "pd.Series[float]":
-    """Text as the nearest floats, Fortran's ``1.06D-02`` too; NaN where it is no number."""
-    plain = column.str.replace("[dD]", "e", n=1, regex=True)
-    return plain.where(plain.str.fullmatch(_NUMBER)).astype(np.float64)
 
 
 def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFrame) -> None:
@@ -178,7 +175,13 @@ def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
-    return table
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in _COUNTED if name in table}, table.index)
+    possible = (numbers >= 0) & (numbers < 1e15) & ((numbers % 1 == 0) | (numbers.columns == "cpu_seconds"))
+    bad = ~(possible | table[numbers.columns].isna()).all(axis=1)
+    if bad.any():
+        line = int(np.argmax(bad)) + 2
+        raise UserError(f"{path}: line {line}: {', '.join(numbers)} are not numbers from 0 on; fix or remove the line")
+    return table.assign(**numbers)
 
 
 def keys_with_result(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
@@ -195,8 +198,12 @@ def read_pair_list(path: Path) -> pd.DataFrame:
     UserError
         If the file is not readable, lacks one of these columns, or holds there anything but numbers.
     """
-    table = read_user_csv(path, PAIR_COLUMNS)
-    numbers = table[PAIR_COLUMNS].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS))
+
+
+def check_pairs(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The table from a file with its names of pairs as numbers; UserError unless all are some that a pair can have."""
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in PAIR_COLUMNS})
     bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():
         line = int(np.argmax(bad)) + 2

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from glass.path import Band, displacement
 from pipeline.files import atomic_write
+from pipeline.frames import read_frames
 from pipeline.keys import Pair
+from pipeline.minimum_files import MinimumError
 from pipeline.workspace import Workspace
 
 Array = NDArray[np.float64]
@@ -74,8 +76,10 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
         None where the file can't be read, or does not lead from one of these minima to the other.
     """
     try:
-        images = np.array([image.positions for image in ase.io.read(file, ":")])
-    except Exception:  # ASE's readers raise anything
+        images = np.array([image.positions for image in read_frames(file)])
+    except (MinimumError, ValueError):  # the second: images of different length
+        return None
+    if not np.isfinite(images).all():
         return None
     box = start.cell.lengths()
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from ase import Atoms
 
-from pipeline.csv_files import read_user_csv
+from pipeline.csv_files import as_numbers, read_user_csv
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 
@@ -44,8 +45,8 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=str if name in ("name", "became") else float) for name in COLUMNS})
     table = read_user_csv(path, COLUMNS)[COLUMNS].fillna({"became": ""}).astype({"name": str, "became": str})
-    numbers = table[["energy", "max_force"]].apply(pd.to_numeric, errors="coerce")
-    bad = numbers.isna().any(axis=1)
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in ("energy", "max_force")})
+    bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         raise UserError(
             f"{path}: line {bad.argmax() + 2}: energy or max_force is no number; remove the file, run relax_minima.py"

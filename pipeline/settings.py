@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -13,6 +13,12 @@ from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]
+Hours = Annotated[float, Field(gt=0, le=10_000)]
+Seconds = Annotated[float, Field(gt=0, le=3.6e7)]
+
+
+_SAID = 300
+"""Characters of a value that are repeated in a message."""
 
 
 class _Section(BaseModel):
@@ -36,9 +42,9 @@ class ClassifySettings(_Section):
 class TrainingSettings(_Section):
     """One model: how long it may train and how fast it must predict."""
 
-    train_hours: Positive = 0.05
+    train_hours: Hours = 0.05
     fast: bool = False
-    max_seconds_per_pair: Positive = 1.0e-5
+    max_seconds_per_pair: Seconds = 1.0e-5
 
 
 class PredictorSettings(TrainingSettings):
@@ -53,16 +59,16 @@ class NebSettings(_Section):
     calculator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = (
         "glass.soft_spheres:calculator"
     )
-    images: Annotated[int, Field(ge=5)] = 41
+    images: Annotated[int, Field(ge=5, le=10_000)] = 41
     force_tolerance: Positive = 2.0e-4
-    max_steps: Annotated[int, Field(ge=1)] = 500
+    max_steps: Annotated[int, Field(ge=1, le=10**9)] = 500
     refine_below: Ceiling = 3.0
     keep_paths: Literal["full", "all", "none"] = "full"
     shared: bool = False
-    time_limit: Positive | None = None
-    sigma: Positive = 2.21e-10
-    mass: Positive = 1.02e-25
-    epsilon: Positive = 662.0
+    time_limit: Seconds | None = None
+    sigma: Annotated[float, Field(ge=1e-15, le=1.0)] = 2.21e-10
+    mass: Annotated[float, Field(ge=1e-32, le=1.0)] = 1.02e-25
+    epsilon: Annotated[float, Field(ge=1e-9, le=1e12)] = 662.0
 
 
 class RearrangementSettings(_Section):
@@ -70,6 +76,39 @@ class RearrangementSettings(_Section):
 
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.75
     list_once: bool = False
+
+
+class ClusterSettings(_Section):
+    """Where work runs, if not here: a Dask scheduler that is there, or a batch system; one of all."""
+
+    scheduler: Annotated[str, Field(min_length=1)] | None = None
+    scheduler_file: Annotated[str, Field(min_length=1)] | None = None
+    slurm: dict[str, Any] | None = None
+    pbs: dict[str, Any] | None = None
+    sge: dict[str, Any] | None = None
+    lsf: dict[str, Any] | None = None
+    htcondor: dict[str, Any] | None = None
+    oar: dict[str, Any] | None = None
+    moab: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_all(self) -> "ClusterSettings":
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"cluster names {' and '.join(given) or 'nothing'}: give one of {', '.join(type(self).model_fields)}"
+            )
+        count = (getattr(self, given[0]) or {}).get("n_workers", 1) if "scheduler" not in given[0] else 1
+        if type(count) is not int or count < 1:
+            raise ValueError(
+                f"cluster.{given[0]}.n_workers = {count!r} is not allowed: it is a whole number above zero"
+            )
+        return self
+
+    @property
+    def chosen(self) -> tuple[str, Any]:
+        """The name of the one that is given, and its value."""
+        return next((name, value) for name, value in self if value is not None)
 
 
 _METAL: dict[str, Any] = {
@@ -98,7 +137,8 @@ class Settings(_Section):
     test_split: Literal["pair", "glass"] = "pair"
     tls_threshold: Positive = 0.00151
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
-    processes: Annotated[int, Field(ge=1)] | None = None
+    processes: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    cluster: ClusterSettings | None = None
     figures: Annotated[list[Literal["png", "pdf", "svg"]], Field(min_length=1)] = ["png"]
 
     @field_validator("pairs", "classify", "classifier", "predictor", "neb", "rearrangements", mode="before")
@@ -144,16 +184,28 @@ def _filled(given: Any, defaults: dict[str, Any]) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-5`` is a number, as everybody but YAML 1.1 reads it, and no key stands twice."""
+    """YAML in which ``1e-5`` is a number, as all but YAML 1.1 read it; no key stands twice, nothing is copied."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", node.start_mark)
+        keys = set()
+        for key, _ in node.value:
+            if str(key.value) in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} stands twice", node.start_mark
+                )
+            keys.add(str(key.value))
         return super().construct_mapping(node, deep)
 
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # a few lines of them stand for gigabytes
+            raise yaml.composer.ComposerError(None, None, "copies (*name) are not allowed", self.get_mark())
+        return super().compose_node(parent, index)
 
+
+_Loader.yaml_implicit_resolvers = {  # no key takes a date: as text it is refused with the key's name
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
@@ -178,8 +230,10 @@ def read_settings(path: Path | None) -> Settings:
         raise UserError(f"{path}: no such settings file; name one with --config, or leave it out for the defaults")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not readable as YAML: too deeply nested") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # 2001-99-99, !!bool x, …
+        raise UserError(f"{path}: not readable as YAML: {_short(str(error))}") from None
     if content is None:
         return Settings()
     if not isinstance(content, dict):
@@ -190,20 +244,27 @@ def read_settings(path: Path | None) -> Settings:
         raise UserError(f"{path}: " + "; ".join(_in_words(one) for one in error.errors())) from None
 
 
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SAID else f"{text[:_SAID]}…"
+
+
 def _in_words(error: Any) -> str:
     """Key, value and what is allowed, from one pydantic error."""
-    key = ".".join(str(part) for part in error["loc"] if part not in ("int", "float"))
+    key = _short(".".join(str(part) for part in error["loc"] if part not in ("int", "float")))
+    given = _short(repr(error["input"]))
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "extra_forbidden":
         section: Any = Settings
         for part in error["loc"][:-1]:
-            section = section.model_fields[part].annotation
+            kind = section.model_fields[part].annotation
+            section = next((one for one in get_args(kind) if hasattr(one, "model_fields")), kind)
         return f"unknown key {key}; allowed here: {', '.join(section.model_fields)}"
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{key} = {error['input']!r} is not allowed: it is a section, with keys of its own below it"
+        return f"{key} = {given} is not allowed: it is a section, with keys of its own below it"
     if error["type"] == "list_type":
-        return f"{key} = {error['input']!r} is not allowed: it is a list, such as [{error['input']}]"
+        return f"{key} = {given} is not allowed: it is a list, such as [{_short(str(error['input']))}]"
     if error["type"] == "bool_type":
-        return f"{key} = {error['input']!r} is not allowed: it is true or false (boolean)"
-    return f"{key} = {error['input']!r} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{key} = {given} is not allowed: it is true or false (boolean)"
+    return f"{key} = {given} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"

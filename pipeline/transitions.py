@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.csv_files import read_user_csv
+from pipeline.csv_files import as_numbers, read_user_csv
 from pipeline.errors import UserError
 from pipeline.files import write_text
 
@@ -27,7 +27,7 @@ def read_transitions(path: Path) -> pd.DataFrame:
         If a column is missing or a row is not two minima and a count of zero or more.
     """
     table = read_user_csv(path, _COLUMNS)
-    numbers = table[_COLUMNS].apply(pd.to_numeric, errors="coerce")
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in _COLUMNS})
     bad = ~np.isfinite(numbers).all(axis=1) | (numbers["count"] < 0)
     if bad.any():
         row = int(np.argmax(bad))

@@ -1,5 +1,6 @@
 """Where every file of a workspace stands: other modules ask here for its path."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,7 +236,7 @@ class Workspace:
         return bool(self._in_minima(temperature))
 
     def misnamed_glasses(self, temperature: str) -> list[Path]:
-        """What stands beside them under another name."""
+        """What stands beside them: under another name, or not readable."""
         return [path for path in self._in_minima(temperature) if not _is_glass(path)]
 
     def _in_minima(self, temperature: str) -> list[Path]:
@@ -244,7 +245,8 @@ class Workspace:
 
 
 def _is_glass(path: Path) -> bool:
-    return path.is_dir() and re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", path.name) is not None
+    named = re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", path.name) is not None
+    return named and path.is_dir() and os.access(path, os.R_OK | os.X_OK)
 
 
 def _is_number(text: str) -> bool:

@@ -114,7 +114,7 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     config = SETTINGS.replace("images: 15", "images: 31") + f"tls_threshold: {threshold}\n"
     (glass / "config.yaml").write_text(config)
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    first = double_wells(glass)
+    first, asked = double_wells(glass), len(pd.read_csv(glass / "pairs.csv"))
     full = first["fidelity"] == "full"
     assert full.any()
     assert not full.all()
@@ -124,13 +124,19 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
     assert kept == {f"{i}_{j}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
     assert "1 pairs to calculate" in done("run_neb", glass, "--refine", 1)
-    assert (double_wells(glass)["fidelity"] == "full").sum() == full.sum() + 1
+    assert len(pd.read_csv(Workspace(glass).calculations(T))) == asked + 1
     done("run_neb", glass, "--refine", 100)
     refined = double_wells(glass)
     costs = pd.read_csv(Workspace(glass).calculations(T), keep_default_na=False)
-    assert (refined["fidelity"] == "screened").sum() == (costs["verdict"][-len(first) :] == "unfinished").sum() <= 1
+    again = costs[costs.duplicated(["conf", "i", "j"])]
+    assert len(again) == (~full).sum()
+    assert (refined["fidelity"] == "screened").sum() == (again["verdict"] == "unfinished").sum() <= 1
+    refuted = pairs_of(again[again["verdict"] == "non-DW"])  # more images may show a third minimum
+    assert set(pairs_of(first)) - set(pairs_of(refined)) == set(refuted)
+    neb = read_neb_results(Workspace(glass), T)
+    assert set(refuted) <= set(pairs_of(neb[neb["is_dw"] == 0]))
     both = first.merge(refined, on=["conf", "i", "j"])
-    assert len(both) == len(first) == len(refined)
+    assert len(both) == len(refined) == len(first) - len(refuted) > full.sum()
     change = np.abs(np.log(both["quantum_splitting_x"] / both["quantum_splitting_y"]))
     assert (change[both["fidelity_x"] == "full"] == 0).all()
     assert change.max() < 0.15

@@ -10,7 +10,10 @@ import pytest
 from steps import ROOT
 
 from pipeline.errors import UserError
+from pipeline.settings import Settings
 from pipeline.workers import count_steps, worker_pool
+
+TWO = Settings(processes=2)
 
 
 def square(number):
@@ -41,7 +44,7 @@ def generator(_):
 
 
 def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted():
-    with worker_pool(2) as workers:
+    with worker_pool(TWO) as workers:
         assert list(workers.results(square, range(20), in_order=True)) == [k**2 for k in range(20)]
         assert sorted(workers.results(square, range(20))) == [k**2 for k in range(20)]
         assert workers.steps == 2 * sum(range(20))
@@ -49,20 +52,23 @@ def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted(
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_a_job_whose_workers_die_is_tried_three_times_and_then_named(tmp_path, in_order):
-    with worker_pool(2) as workers, pytest.raises(UserError, match=r"3 worker processes died of it: SIGKILL"):
+    with (
+        worker_pool(TWO) as workers,
+        pytest.raises(UserError, match=r"3 worker processes died of it: SIGKILL"),
+    ):
         list(workers.results(partial(end, tmp_path, 99), range(3), in_order))
     assert len(list(tmp_path.iterdir())) >= 3
 
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_work_goes_on_when_workers_die(tmp_path, in_order):
-    with worker_pool(2) as workers:
+    with worker_pool(TWO) as workers:
         found = list(workers.results(partial(end, tmp_path, 2), range(8), in_order))
     assert (found if in_order else sorted(found)) == list(range(8))
 
 
 def test_what_is_given_up_is_told_of_in_place_of_its_result_and_the_rest_goes_on():
-    with worker_pool(2) as workers:
+    with worker_pool(TWO) as workers:
         given_up = partial(workers.results, hang_at_3, range(6), time_limit=0.5, lost=lambda job, reason: (job, reason))
         assert list(given_up(in_order=True)) == [0, 1, 2, (3, "it took longer than 0.5 s"), 4, 5]
         assert sorted(workers.results(square, range(6))) == [0, 1, 4, 9, 16, 25]
@@ -70,20 +76,20 @@ def test_what_is_given_up_is_told_of_in_place_of_its_result_and_the_rest_goes_on
 
 def test_jobs_are_taken_no_faster_than_results_are():
     jobs = iter(range(1000))
-    with worker_pool(2) as workers:
+    with worker_pool(TWO) as workers:
         results = workers.results(square, jobs, in_order=True)
         assert [next(results) for _ in range(10)] == [k**2 for k in range(10)]
         assert next(jobs) <= 10 + 2 * 5
 
 
 def test_what_was_not_waited_for_does_not_turn_up_later():
-    with worker_pool(2) as workers:
+    with worker_pool(TWO) as workers:
         next(workers.results(square, range(100, 120)))
         assert sorted(workers.results(square, range(5))) == [0, 1, 4, 9, 16]
 
 
 def test_an_error_is_raised_where_results_are_waited_for_and_a_result_that_cannot_be_sent_is_one():
-    with worker_pool(1) as workers:
+    with worker_pool(Settings(processes=1)) as workers:
         with pytest.raises(ZeroDivisionError):
             list(workers.results(divide, [1, 0]))
         with pytest.raises(RuntimeError, match="can't be sent"):
@@ -93,10 +99,11 @@ def test_an_error_is_raised_where_results_are_waited_for_and_a_result_that_canno
 SPAWNED = """
 import sys, multiprocess
 from tests.test_workers import square
+from pipeline.settings import Settings
 from pipeline.workers import worker_pool
 if __name__ == "__main__":
     multiprocess.set_start_method("spawn")
-    with worker_pool(2) as workers:
+    with worker_pool(Settings(processes=2)) as workers:
         print(sorted(workers.results(square, [1, 2, 3])), workers.steps)
 """
 

@@ -1,0 +1,248 @@
+"""Worker processes of this machine: they get functions and jobs, return results as they come, end with their parent.
+
+Each has a pipe of its own and holds no lock, so that one that dies or hangs takes nothing with it but its job.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pickle import PicklingError
+from typing import Any, NamedTuple
+
+import multiprocess
+from multiprocess.connection import wait
+from multiprocess.pool import ExceptionWithTraceback
+from threadpoolctl import threadpool_limits
+
+from pipeline.errors import UserError
+
+TRIES = 3
+"""A job is given up when so many workers have died of it."""
+
+AHEAD = 4
+"""Results that must wait for an earlier one are at most so many times the workers."""
+
+LOOK_EVERY = 0.5
+"""s; so long at most without a word to who waits for results."""
+
+
+class Processes:
+    """So many single-threaded worker processes that are running.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    start : str, optional
+        How they start, ``spawn`` or ``fork``; default: the system's way.
+    """
+
+    def __init__(self, count: int, start: str | None = None) -> None:
+        self._context = multiprocess.get_context(start)
+        self._workers: list[_Worker] = []
+        self.count = count
+        self._steps_of_ended = 0
+        self._fill()
+
+    @property
+    def steps(self) -> int:
+        """Steps that the jobs have counted so far with :func:`count_steps`."""
+        return self._steps_of_ended + sum(int(worker.counter.value) for worker in self._workers)
+
+    def results(
+        self,
+        function: Callable[[Any], Any],
+        jobs: Iterable[Any],
+        in_order: bool = False,
+        while_waiting: Callable[[], object] = lambda: None,
+        time_limit: float | None = None,
+        lost: Callable[[Any, str], Any] | None = None,
+    ) -> Iterator[Any]:
+        """Results of a function, as they are reached or in the order of the jobs.
+
+        Jobs are taken as workers become free. A job whose worker dies is tried again, TRIES times in all.
+
+        Parameters
+        ----------
+        function : callable
+            Gets a job.
+        jobs : iterable
+            What to work on.
+        in_order : bool
+            Results in the order of the jobs.
+        while_waiting : callable
+            Called every half a second or so in which there is no result.
+        time_limit : float, optional
+            s; a job that takes longer is given up and its worker killed.
+        lost : callable, optional
+            Gets a job that was given up and the reason, and returns what to yield for it.
+
+        Raises
+        ------
+        UserError
+            If a job was given up, without ``lost``.
+        Exception
+            What the function raised.
+        """
+        coming = iter(enumerate(jobs))
+        again: deque[_Task] = deque()
+        reached: dict[int, Any] = {}
+        next_out = 0
+
+        def next_task() -> _Task | None:
+            if again:
+                return again.popleft()
+            if in_order and len(reached) >= AHEAD * self.count:
+                return None
+            task = next(coming, None)
+            return None if task is None else _Task(*task, TRIES)
+
+        try:
+            while True:
+                self._fill()
+                for worker in self._workers:
+                    if worker.task is None and (task := next_task()) is not None:
+                        worker.give(function, task, time_limit)
+                busy = [worker for worker in self._workers if worker.task is not None]
+                if not busy:
+                    return
+                ready = wait([worker.connection for worker in busy], LOOK_EVERY)
+                if not ready:
+                    while_waiting()
+                for worker in busy:
+                    task = worker.task
+                    try:
+                        if worker.connection in ready:
+                            outcome = worker.take()
+                        elif time.monotonic() > worker.until:
+                            self._end(worker)
+                            outcome = given_up(task.job, f"it took longer than {time_limit:g} s", lost)
+                        else:
+                            continue
+                    except (EOFError, OSError):
+                        reason = worker.died_of()
+                        self._end(worker)
+                        if task.tries > 1:
+                            again.append(task._replace(tries=task.tries - 1))
+                            continue
+                        outcome = given_up(task.job, f"{TRIES} worker processes died of it: {reason}", lost)
+                    reached[task.number] = outcome
+                while reached and (not in_order or next_out in reached):
+                    yield reached.pop(next_out if in_order else next(iter(reached)))
+                    next_out += 1
+        finally:
+            for worker in [worker for worker in self._workers if worker.task is not None]:
+                self._end(worker)
+
+    def _fill(self) -> None:
+        """Start a worker for each that has ended."""
+        self._workers += [_Worker(self._context) for _ in range(self.count - len(self._workers))]
+
+    def _end(self, worker: "_Worker") -> None:
+        self._workers.remove(worker)
+        worker.end()
+        self._steps_of_ended += worker.counter.value
+
+    def end(self) -> None:
+        """End all of them, whatever they do."""
+        for worker in list(self._workers):
+            self._end(worker)
+
+
+class _Task(NamedTuple):
+    """A job, which of all it is, and how many workers may still die of it."""
+
+    number: int
+    job: Any
+    tries: int
+
+
+class _Worker:
+    """One process and what it works on."""
+
+    def __init__(self, context: Any) -> None:
+        self.counter = context.RawValue("q", 0)  # no lock: this worker alone writes to it
+        self.connection, others = context.Pipe()
+        self.process = context.Process(target=_work, args=(others, self.counter), daemon=True)
+        self.process.start()
+        others.close()
+        self.task: Any = None
+        self.until = float("inf")
+
+    def give(self, function: Callable[[Any], Any], task: _Task, time_limit: float | None) -> None:
+        self.task = task
+        self.until = float("inf") if time_limit is None else time.monotonic() + time_limit
+        with suppress(OSError):  # it has died idle: its end of the pipe is closed, which the next look finds
+            self.connection.send((function, task.job))
+
+    def take(self) -> Any:
+        """The result; raises what the function raised, or EOFError or OSError where the worker has died."""
+        outcome, error = self.connection.recv()
+        self.task = None
+        if error is not None:
+            raise error
+        return outcome
+
+    def died_of(self) -> str:
+        """Why a process ended that has closed its pipe."""
+        self.process.join()
+        status = int(self.process.exitcode)
+        if status >= 0:
+            return f"exit status {status}"
+        return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
+
+    def end(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
+
+def given_up(job: Any, reason: str, lost: Callable[[Any, str], Any] | None) -> Any:
+    """What to yield for a job that is given up; raises UserError where nobody says that."""
+    if lost is None:
+        raise UserError(f"a piece of work was given up: {reason}; run the step again")
+    return lost(job, reason)
+
+
+_counter: Any = None
+"""The counter that a worker was handed when it started."""
+
+
+def count_steps(number: int) -> None:
+    """Count steps of a job, within a worker, so that progress can be shown while it runs."""
+    if _counter is not None:
+        _counter.value += number
+
+
+def _work(connection: Any, counter: Any) -> None:
+    """What a worker does until its parent is gone."""
+    global _counter
+    _counter = counter
+    # To end is the parent's business: it kills.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threadpool_limits(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    while True:
+        try:
+            function, job = connection.recv()
+        except EOFError:
+            return
+        try:
+            outcome = function(job), None
+        except Exception as error:
+            outcome = None, ExceptionWithTraceback(error, error.__traceback__)
+        try:
+            connection.send(outcome)
+        except (TypeError, AttributeError, ValueError, PicklingError) as error:
+            connection.send((None, RuntimeError(f"what {function} returned can't be sent: {error}")))
+
+
+def end_with_parent() -> None:
+    """A parent that was killed can't end its workers, who would wait for work forever."""
+    multiprocess.parent_process().join()
+    os._exit(1)

@@ -1,0 +1,199 @@
+"""Files that were damaged, or are none: each reader says so in one line, and a glass pays for its own files only."""
+
+import os
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from steps import done, refused, run_process
+
+from pipeline.errors import UserError
+from pipeline.minima import load_glass, places_by_key, read_minima
+from pipeline.neb_files import read_neb_results, read_pair_list
+from pipeline.settings import read_settings
+from pipeline.transitions import read_transitions
+from pipeline.workspace import Workspace
+
+T = "0.1"
+
+HUGE = "0.25e3088754526"
+"""pandas' own reader of numbers crashes on so many digits in the exponent."""
+
+
+@pytest.fixture
+def glass(tmp_path):
+    """A workspace with the minima of one made-up glass; their folder is ``minima`` below."""
+    return synthetic.make_workspace(tmp_path, glasses=1, n_minima=6)
+
+
+def minima(root):
+    return root / f"Configurations/minima/T{T}/Cnf-1"
+
+
+def rejected(root):
+    return pd.read_csv(root / f"output_ML/T{T}/step0_rejected.csv").set_index("file")["reason"].to_dict()
+
+
+def write_transitions(root, text):
+    path = Workspace(root).transitions(T, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_transitions_that_are_nothing_but_a_header_are_none(glass):
+    write_transitions(glass, "i,j,count\n")
+    assert "15 pairs, 15 computed, 0 files rejected" in done("step0_collect", glass)
+    assert (synthetic.read_pairs(glass)[["Tij", "Tji"]] == 0).all(axis=None)
+
+
+def test_an_exponent_of_many_digits_in_transitions_is_named_by_its_line(glass):
+    write_transitions(glass, f"i,j,count\n0.2,0.3,1\n{HUGE},0.26,1\n")
+    ended = refused("step0_collect", glass, run=run_process)  # in this process it would end all tests
+    assert "Cnf-1.csv: line 3: not two minima and a count" in ended
+
+
+@pytest.mark.parametrize("number", [HUGE, "1e9999", "1_0", "infinity", "0x10", "1" * 400, "0.2e", "."])
+@pytest.mark.parametrize("name", ["NON-DW.txt", "Qs_calculations.txt", "pairs.csv"])
+def test_what_is_no_number_is_named_by_its_line(tmp_path, number, name):
+    work = Workspace(tmp_path)
+    path = work.neb(T) / name
+    path.parent.mkdir(parents=True)
+    lines = {
+        "NON-DW.txt": f"Cnf-1 0.2_0.3\nCnf-1 {number}_0.26\n",
+        "Qs_calculations.txt": f"Cnf-1 0.2_0.3 0.1\nCnf-1 0.2_0.26 {number}\n",
+        "pairs.csv": f"conf,i,j\n{number},0.2,0.3\n",
+    }
+    path.write_text(lines[name])
+    with pytest.raises(UserError, match=rf"{re.escape(name)}: line 2: "):
+        read_pair_list(path) if name == "pairs.csv" else read_neb_results(work, T)
+
+
+def test_numbers_in_files_of_users_are_read_exactly(tmp_path):
+    numbers = np.random.default_rng(0).random((200, 2))
+    path = tmp_path / "a.csv"
+    path.write_text("i,j,count\n" + "".join(f"{i!r},{j!r},1\n" for i, j in numbers.tolist()) + "0.1D-1,nothing,1\n")
+    with pytest.raises(UserError, match="line 202"):
+        read_transitions(path)
+    path.write_text(path.read_text().replace("nothing", "5"))  # and so a column that pandas takes for text
+    assert read_transitions(path)[["i", "j"]].to_numpy().tolist() == [*numbers.tolist(), [0.01, 5.0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("1e300.conf", "its energy 1e+300 is too large to have 10 decimals"),
+        ("fifo.conf", "the name gives no energy"),
+        ("0.3.conf", "can't be read: Not a file"),
+        ("0.3.conf.txt", "can't be read: Not a file"),
+        ("fifo.extxyz", "not a file that can be read"),
+    ],
+)
+def test_an_odd_file_among_the_minima_is_one_rejected_entry(glass, name, says):
+    path = minima(glass) / name
+    if "e300" in name:
+        path.write_bytes(next(minima(glass).iterdir()).read_bytes())
+        path.rename(f"{path}.txt")
+        name = f"{name}.txt"
+    else:
+        os.mkfifo(path)
+    assert "15 pairs, 15 computed, 1 files rejected" in done("step0_collect", glass, run=run_process)
+    assert says in rejected(glass)[name]
+    assert len(places_by_key(minima(glass), 10)) == 6 + (name.startswith("0.3"))
+
+
+def test_a_folder_that_can_not_be_read_is_one_rejected_entry(glass, monkeypatch):
+    other = synthetic.make_glass(minima(glass).with_name("Cnf-2"), 6, seed=2)[0].parent
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(other) and access(path, mode))
+    assert "15 pairs, 15 computed, 1 files rejected" in done("step0_collect", glass)
+    assert "not readable" in rejected(glass)["Cnf-2"]
+
+
+def test_a_header_that_claims_5000_digits_of_atoms_is_one_rejected_entry(glass):
+    path = sorted(minima(glass).iterdir())[0]
+    path.write_text(path.read_text().replace("40 atoms", "4" * 5000 + " atoms"))
+    assert "10 pairs, 10 computed, 1 files rejected" in done("step0_collect", glass)
+    assert "no line 'N atoms'" in rejected(glass)[path.name]
+
+
+def reasons(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    return load_glass(read_minima([tmp_path / name]), 10)[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("\n3 1 ", "\n3 1e300 ", "type is no whole number"),
+        ("-3.0 3.0 xlo", "-3.0 3_0 xlo", "'3_0' in the header is not a number"),
+        ("Masses\n\n1 1", "Masses\n\n1 infinity", "'infinity' in the header is not a number"),
+        ("-3.0 3.0 xlo", f"-3.0 {'3' * 400} xlo", "in the header is not a number"),
+    ],
+)
+def test_numbers_that_nothing_can_have_are_told(tmp_path, old, new, says):
+    text = synthetic.make_glass(tmp_path / "glass", 1)[0].read_text()
+    assert old in text
+    assert says in reasons(tmp_path, "0.2.conf.txt", text.replace(old, new, 1))["0.2.conf.txt"]
+
+
+def test_a_position_too_far_out_to_say_where_in_the_box_it_is_is_told(tmp_path):
+    text = synthetic.text_minimum(np.ones(2), np.array([[1.0, 1.0, 1.0], [1e17, 2.0, 2.0]]), np.array([6.0, 6.0, 6.0]))
+    assert "box lengths out" in reasons(tmp_path, "0.2.conf.txt", text)["0.2.conf.txt"]
+
+
+FRAME = '2\nLattice="4 0 0 0 5 0 0 0 6" Properties=species:S:1:pos:R:3{} {} pbc="T T T"\nCu 1 1 1{}\nCu 2 2 2{}\n'
+
+
+@pytest.mark.parametrize(
+    ("columns", "energy", "values", "says"),
+    [
+        ("", "energy=low", "", "no energy"),
+        ("", 'energy="0.2 0.3"', "", "no energy"),
+        (":diameters:S:1", "energy=0.4", " big", "diameters or masses"),
+        (":diameters:R:2", "energy=0.4", " 1 1", "diameters or masses"),
+        (":types:I:2", "energy=0.4", " 1 1", "types are no whole numbers"),
+        (":types:I:1", "energy=0.4", " 9999999999", "types are no whole numbers|not readable"),
+        (":Z:I:1", "energy=0.4", " 999", "atomic number|not readable"),
+        (":Z:I:1", "energy=0.4", " -5", "atomic number|not readable"),
+    ],
+)
+def test_a_frame_with_impossible_entries_is_told(tmp_path, columns, energy, values, says):
+    told = reasons(tmp_path, "a.extxyz", FRAME.format(columns, energy, values, values))
+    assert re.search(says, told["a.extxyz#0"] if "a.extxyz#0" in told else told["a.extxyz"])
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.xyz"])
+def test_a_frame_that_claims_more_atoms_than_could_be_counted_does_not_hang(tmp_path, name):
+    frame = FRAME.format("", "energy=0.4", "", "")
+    assert "the file ends too early" in reasons(tmp_path, name, frame.replace("2\n", "2000000000000\n", 1))[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("classifier: {train_hours: 1e306}", ["classifier.train_hours = 1e+306", "10000"]),
+        ("neb: {time_limit: 1e300}", ["neb.time_limit = 1e+300"]),
+        ("neb: {images: 1000000000}", ["neb.images = 1000000000"]),
+        ("neb: {sigma: 1e-300}", ["neb.sigma = 1e-300"]),
+        ("seed: 2001-99-99", ["seed = '2001-99-99'", "integer"]),
+        ("seed: " + "9" * 5000, ["not readable as YAML"]),
+        ("[" * 5000, ["too deeply nested"]),
+        ("seed: !!bool maybe", ["not readable as YAML"]),
+        ("seed: !!timestamp today", ["not readable as YAML"]),
+        ("seed: !!int ''", ["not readable as YAML"]),
+        ("a: &a [x, x]\nb: &b [*a, *a]", ["copies (*name) are not allowed"]),
+        ("pretraining: '" + "x" * 100_000 + "'", ["pretraining", "…"]),
+    ],
+)
+def test_settings_that_nothing_can_have_are_told_in_one_short_line(tmp_path, text, words):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_settings(path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1500
+    for word in ["config.yaml", *words]:
+        assert word in str(error.value)
