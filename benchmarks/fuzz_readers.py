@@ -173,7 +173,7 @@ def _write_own(work: Workspace) -> None:
         sets={"train": "cd"},
         program="1.0",
     )
-    write_card(work, card)
+    write_card(work.card(CLASSIFIER, T), card)
 
 
 class _Here:
