@@ -17,10 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from MLmodel.card import read_card
+from MLmodel.card import check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
-from MLmodel.lists import write_lists
-from MLmodel.model import check_features, find_card
 from MLmodel.tables import TLS_PROBABILITY, check_csv_units, csv_columns, read_csv_batches
 from pipeline.errors import UserError
 from pipeline.neb_records import check_records
@@ -69,6 +67,8 @@ def predict_one(command: Command, temperature: str) -> int:
     if up_to_date(targets, record):
         print(f"T = {temperature}: nothing new to predict")
     else:
+        from MLmodel.lists import write_lists
+
         used = write_lists(work, card, settings, double_wells, *targets)
         if used:
             print(f"T = {temperature}: {used} results not learnt from yet correct the predictions for like pairs")

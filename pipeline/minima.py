@@ -13,9 +13,10 @@ from scipy.spatial import cKDTree
 
 from glass.features import largest_displacement
 from pipeline.frames import minimum_of, read_frame, read_frames
+from pipeline.glass_files import minimum_paths
 from pipeline.keys import can_be_key, minimum_keys
 from pipeline.minimum_files import OF_ONE, Minimum, MinimumError, energy_in_name, read_minimum
-from pipeline.relaxed import TABLE, superseded
+from pipeline.relaxed import superseded
 
 REPEATED = 1e-10
 """σ; a minimum is a repetition of another if no particle is displaced by as much."""
@@ -77,16 +78,6 @@ class ReadMinimum(NamedTuple):
     energy: float
     minimum: Minimum | None
     reason: str
-
-
-def minimum_paths(folder: Path) -> list[Path]:
-    """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != TABLE)
-
-
-def inputs_of(files: Sequence[Path]) -> list[Path]:
-    """All that decides which minima a glass has: its files, and what relax_minima.py says of them."""
-    return [*files, *(path for path in (files[0].parent / TABLE,) if path.exists())]
 
 
 def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
