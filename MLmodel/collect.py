@@ -59,13 +59,7 @@ def update_table(
     folder, inputs = files[0].parent, inputs_of(files)
     record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None
-    jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
-    with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
-        read = []
-        for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
-            read += some
-            bar.update(len(job))
-    glass, rejected = load_glass(without_superseded(read, folder), settings.ij_decimals)
+    glass, rejected = _read_glass(files, settings, workers, name)
     if glass is None:
         print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
         table.unlink(missing_ok=True)
@@ -82,6 +76,19 @@ def update_table(
         f"{above} above pairs.max_delta_E left out: {table}"
     )
     return result
+
+
+def _read_glass(
+    files: list[Path], settings: Settings, workers: Workers, name: str
+) -> tuple[Glass | None, dict[str, str]]:
+    """The usable minima of a glass, and the others with the reason."""
+    jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
+    with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
+        read = []
+        for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
+            read += some
+            bar.update(len(job))
+    return load_glass(without_superseded(read, files[0].parent), settings.ij_decimals)
 
 
 def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path) -> Collected:

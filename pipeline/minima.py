@@ -209,7 +209,9 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
     if not read:
         return None, rejected
     box = read[0][2].box
-    positions = np.stack([np.mod(minimum.positions, box).T for _, _, minimum in read])
+    positions = np.empty((len(read), 3, len(read[0][2].diameters)))
+    for k, (_, _, minimum) in enumerate(read):
+        positions[k] = np.mod(minimum.positions, box).T
     keep = _at_own_place(positions, box, [name for _, name, _ in read], rejected)
     energies = np.array([read[k][0] for k in keep])
     glass = Glass(
