@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeline import interrupted
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
 from pipeline.version import __version__
@@ -30,7 +31,7 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_MORE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 _FAILING = (
     *(errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
-    *(errno.EREMOTEIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
+    *(errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
 )
 """Failures of the system that a user can do something about; all others are bugs."""
 
@@ -152,6 +153,8 @@ def run_script(
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
     try:
+        if signal.getsignal(signal.SIGINT) is interrupted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         step(_command(_parser(description, options), make_workspace))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
