@@ -13,11 +13,9 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from MLmodel.card import Card, read_card
-from MLmodel.model import Model, check_features, find_card
+from MLmodel.card import Card, check_features, find_card, read_card
 from MLmodel.table_record import check_units
 from MLmodel.tables import (
     BATCH,
@@ -35,6 +33,9 @@ from pipeline.progress import progress
 from pipeline.settings import ClassifySettings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def main(command: Command) -> None:
@@ -75,6 +76,8 @@ def classify_one(command: Command, temperature: str) -> None:
 
 def classify(command: Command, card: Card, tables: list[Path], target: Path) -> tuple[int, int, float]:
     """Write what may be a double well; numbers of pairs looked at, of those kept, and of double wells expected."""
+    from MLmodel.model import Model
+
     model = Model(command.workspace, card)
     features = common_features(tables)
     looked_at, kept, expected = 0, 0, 0.0
@@ -89,8 +92,10 @@ def classify(command: Command, card: Card, tables: list[Path], target: Path) -> 
     return looked_at, kept, expected
 
 
-def pairs_to_classify(ceilings: ClassifySettings, tables: list[Path], columns: list[str]) -> Iterator[pd.DataFrame]:
+def pairs_to_classify(ceilings: ClassifySettings, tables: list[Path], columns: list[str]) -> "Iterator[pd.DataFrame]":
     """Pairs to look at in batches for the model, which is slow on few at a time."""
+    import pandas as pd
+
     waiting: list[pd.DataFrame] = []
     total = sum(stored_pairs(table) for table in tables)
     with progress(total=total, desc="classifying", unit="pair") as bar:

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from MLmodel.tables import RECORD, UNITS, open_table, record_batches
+from MLmodel.tables import RECORD, UNITS, open_table, record_batches, stored_pairs
 from pipeline.errors import UserError
+from pipeline.glass_files import inputs_of
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
 from pipeline.units import Units, check_same_units
@@ -61,6 +62,32 @@ class TableRecord:
         """Whether stored geometry means the same under both records."""
         names = ("ij_decimals", "particles", "n_particles", "box")
         return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
+
+    pairs: int
+    computed: int
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+def kept_table(table: Path, files: Sequence[Path], transitions: Path, settings: Settings) -> Collected | None:
+    """What is in the table of a glass that would come out the same now; None if it must be made.
+
+    Parameters
+    ----------
+    table, files, transitions, settings
+        As :func:`MLmodel.collect.update_table` takes them.
+    """
+    record = read_whole_record(table)
+    if record is None or not record.is_current(inputs_of(files), transitions, settings):
+        return None
+    try:
+        return Collected(stored_pairs(table), 0, record.rejected)
+    except UserError:  # damaged
+        return None
 
 
 def _settings_of(record: TableRecord) -> tuple[int, int, float]:

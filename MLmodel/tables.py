@@ -1,18 +1,18 @@
 """Pair tables on disk: opening, checking and reading them a piece at a time."""
 
+from __future__ import annotations
+
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError, short
@@ -21,6 +21,9 @@ from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
 from pipeline.units import REDUCED, Units, check_same_units
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 262_144
 """So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
@@ -251,6 +254,8 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
     tuple of Path and DataFrame of shape (1, n_columns), or None
         The table that holds it and its row with all features; None if no table does.
     """
+    import pandas as pd
+
     wanted = pair_keys(pd.DataFrame([pair]), decimals).to_numpy()
     for path in paths:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
@@ -262,9 +267,9 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
 
 def stored_pairs(path: Path) -> int:
     """Number of rows of a pair table."""
-    open_table(path)
+    reader = open_table(path, open_table(path).schema.names[:1], mapped=True)
     try:
-        return int(pa.dataset.dataset(path, format="feather").count_rows())
+        return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
     except _FROM_ARROW as error:
         raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
 
@@ -392,6 +397,8 @@ def check_ready_made(path: Path, decimals: int) -> int:
         If a column is missing, a number is not finite (those of ``MAY_BE_UNKNOWN`` may be NaN), ``conf`` is no whole
         number, a minimum is paired with itself, or a pair stands twice.
     """
+    import pandas as pd
+
     check_columns(path, open_table(path).schema, NEEDED)
     row = 0
     hashes = []

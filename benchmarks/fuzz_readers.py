@@ -32,8 +32,9 @@ from MLmodel.tables import (
 )
 from pipeline import neb_files
 from pipeline.errors import UserError
+from pipeline.glass_files import minimum_paths
 from pipeline.keys import Pair, pair_keys
-from pipeline.minima import load_glass, minimum_paths, places_by_key, read_minima
+from pipeline.minima import load_glass, places_by_key, read_minima
 from pipeline.minimum_files import Minimum, MinimumError, write_minimum
 from pipeline.neb_files import ORIGIN
 from pipeline.neb_records import add_record, read_records
