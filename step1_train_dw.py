@@ -14,6 +14,7 @@ from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
 from pipeline.command import Command, run_script
 from pipeline.neb_records import check_records
+from pipeline.shares import merge_unless_running
 from pipeline.task import CLASSIFIER, DW
 
 
@@ -33,6 +34,8 @@ def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
     check_records(work, temperature, settings.unit)
+    for sentence in merge_unless_running(work, temperature, settings.ij_decimals, command.script):
+        print(f"T = {temperature}: {sentence}")
     known = gather(work, CLASSIFIER, temperature, settings)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
