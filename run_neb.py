@@ -15,41 +15,10 @@ Few images tell what is no TLS; only double wells with splittings below neb.refi
 """
 
 import argparse
-import heapq
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from MLmodel.density import update_density
-from MLmodel.double_wells import count_tls, update_double_wells
-from MLmodel.neb_plots import neb_profiles, overlaps, rounds
-from MLmodel.pairs_to_calculate import pairs_to_calculate
-from MLmodel.profiles import profile_to_draw
-from MLmodel.rounds import does_it_pay, update_rounds
-from MLmodel.temperatures import draw_temperatures
-from MLmodel.tls_pictures import update_pictures
-from MLmodel.tls_plots import tls_statistics
-from pipeline.command import Command, run_script
-from pipeline.errors import UserError
-from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
-from pipeline.neb_records import changed_settings, check_records, read_records
-from pipeline.one_cause import OneCause
-from pipeline.progress import progress
-from pipeline.shares import merge_shares, share_in_words
-from pipeline.verdicts import neb_settings, write_verdict
-from pipeline.workers import Workers, worker_pool
-
-DRAWN = 6
-"""The picture shows so many profiles."""
-
-SAMPLE = 24
-"""A long run begins with so many pairs from all over its order, from which the time of the others is forecast."""
+from pipeline.command import Command, check_command_line, run_script
+from pipeline.share import share_in_words
 
 COULD_BE = 0.8
 """--all: of the double wells of the example, whose glasses are hot, 98 % have at least this nearest_between; of a cold
@@ -92,6 +61,44 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="only the k-th of N parts of these pairs, with files of its own, for job arrays; the next run without, "
         "such as --top 0, or step 1 brings all together",
     )
+
+
+if __name__ == "__main__":
+    check_command_line(__doc__, options)
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from MLmodel.density import update_density
+from MLmodel.double_wells import count_tls, update_double_wells
+from MLmodel.neb_plots import neb_profiles, overlaps, rounds
+from MLmodel.pairs_to_calculate import pairs_to_calculate
+from MLmodel.profiles import profile_to_draw
+from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.temperatures import draw_temperatures
+from MLmodel.tls_pictures import update_pictures
+from MLmodel.tls_plots import tls_statistics
+from pipeline.errors import UserError
+from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
+from pipeline.neb_records import changed_settings, check_records, read_records
+from pipeline.one_cause import OneCause
+from pipeline.progress import progress
+from pipeline.shares import merge_shares
+from pipeline.verdicts import neb_settings, write_verdict
+from pipeline.workers import Workers, worker_pool
+
+DRAWN = 6
+"""The picture shows so many profiles."""
+
+SAMPLE = 24
+"""A long run begins with so many pairs from all over its order, from which the time of the others is forecast."""
 
 
 def main(command: Command) -> None:

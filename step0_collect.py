@@ -10,15 +10,19 @@ Minima are LAMMPS text {energy}.conf.txt, Fortran binary {energy}.conf, or any f
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from pathlib import Path
 
 import numba
 import pandas as pd
 
-from MLmodel.collect import Collected, update_table
+from MLmodel.collect import Collected, GlassJob, update_tables
 from MLmodel.table_record import check_units, is_ready_made, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.minima import minimum_paths
@@ -68,19 +72,20 @@ def collect_minima(
 ) -> tuple[list[Collected], list[Rejected]]:
     """Bring the tables of all glasses with minima up to date; also what was left out."""
     work = command.workspace
-    collected: list[Collected] = []
-    rejected: list[Rejected] = []
+    jobs: dict[int, GlassJob] = {}
+    left_out: dict[int, dict[str, str]] = {}
     for conf, folder in work.glasses(temperature).items():
         files, table = minimum_paths(folder), work.glass_pairs(temperature, conf)
         name = f"T = {temperature}: Cnf-{conf}"
         if not files:
-            rejected.append((conf, f"Cnf-{conf}", "nothing in it"))
+            left_out[conf] = {f"Cnf-{conf}": "nothing in it"}
         elif table in ready_made:
             print(f"{name}: the ready-made table is used, its minima are not read")
         else:
-            transitions = work.transitions(temperature, conf)
-            collected.append(update_table(table, files, transitions, command.settings, workers, name))
-            rejected += [(conf, file, reason) for file, reason in collected[-1].rejected.items()]
+            jobs[conf], left_out[conf] = GlassJob(table, files, work.transitions(temperature, conf), name), {}
+    collected = list(update_tables(list(jobs.values()), command.settings, workers))
+    left_out |= {conf: one.rejected for conf, one in zip(jobs, collected, strict=True)}
+    rejected: list[Rejected] = [(conf, file, why) for conf, some in left_out.items() for file, why in some.items()]
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
     return collected, rejected

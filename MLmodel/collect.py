@@ -1,11 +1,17 @@
 """From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
 
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numba import set_num_threads
 from numpy.typing import NDArray
 
 from glass.features import geometry_columns
@@ -20,7 +26,7 @@ from pipeline.minima import Glass, inputs_of, load_glass, read_minima, without_s
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.transitions import read_transitions
-from pipeline.workers import Workers
+from pipeline.workers import Here, Workers
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
@@ -35,6 +41,38 @@ class Collected:
     pairs: int
     computed: int
     rejected: dict[str, str] = field(default_factory=dict)
+
+
+class GlassJob(NamedTuple):
+    """The table of one glass to bring up to date: the arguments of :func:`update_table`."""
+
+    table: Path
+    files: list[Path]
+    transitions: Path
+    name: str
+
+
+def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
+    """Bring the tables of several glasses up to date, in their order; on a cluster each is a job.
+
+    Here the workers read the minima of one glass after the other, of which all cores then compute the pairs.
+    """
+    if settings.cluster is None:
+        for job in jobs:
+            yield update_table(job.table, job.files, job.transitions, settings, workers, job.name)
+        return
+    for collected, said in workers.results(partial(_update_elsewhere, settings=settings), jobs, in_order=True):
+        print(said, end="")
+        yield collected
+
+
+def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
+    """A job for a worker of a cluster; also what was printed."""
+    set_num_threads(1)
+    said = io.StringIO()
+    with redirect_stdout(said):
+        collected = update_table(job.table, job.files, job.transitions, settings, Here(), job.name)
+    return collected, said.getvalue()
 
 
 def update_table(

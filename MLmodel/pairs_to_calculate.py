@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.keys import among, no_pairs, pair_keys
 from pipeline.neb_files import keys_with_result, read_neb_results, read_pair_list, read_unfinished
 from pipeline.settings import Settings
+from pipeline.shares import part_of
 from pipeline.workspace import Workspace
 
 
@@ -46,7 +47,7 @@ def pairs_to_calculate(
     known = keys_with_result(work, temperature, settings.ij_decimals)
     if given.share:
         pairs, source = _not_known(work, temperature, settings, given, known.iloc[:0])
-        pairs = given.share.of(pairs, settings.ij_decimals)
+        pairs = part_of(pairs, given.share, settings.ij_decimals)
         source = f"share {given.share.number} of {given.share.parts} of {source}"
         return pairs[~among(pair_keys(pairs, settings.ij_decimals), known)], source
     return _not_known(work, temperature, settings, given, known)

@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from pipeline import interrupted
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
-from pipeline.settings import Settings, read_settings
 from pipeline.version import __version__
 from pipeline.workspace import Workspace, digits
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 _PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
 
@@ -28,7 +31,7 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_MORE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 _FAILING = (
     *(errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
-    *(errno.EREMOTEIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
+    *(errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
 )
 """Failures of the system that a user can do something about; all others are bugs."""
 
@@ -41,7 +44,7 @@ class Command:
     """What the user asked for."""
 
     workspace: Workspace
-    settings: Settings
+    settings: "Settings"
     asked: list[str]
     """The temperatures named with -T; empty: all that have input."""
     script: str = ""
@@ -112,6 +115,20 @@ class Command:
             yield
 
 
+def check_command_line(
+    description: str | None, options: Callable[[argparse.ArgumentParser], None] | None = None
+) -> None:
+    """End here with ``--help``, ``--version`` or a mistake; arguments as of :func:`run_script`.
+
+    Stands before a script's other imports, so that nobody waits for what only the work needs.
+    """
+    try:
+        _parser(description, options).parse_args()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def run_script(
     step: Callable[[Command], None],
     description: str | None,
@@ -136,7 +153,9 @@ def run_script(
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
     try:
-        step(_parse(description or "", options, make_workspace))
+        if signal.getsignal(signal.SIGINT) is interrupted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        step(_command(_parser(description, options), make_workspace))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -185,9 +204,9 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message}; see --help")
 
 
-def _parse(
-    description: str, options: Callable[[argparse.ArgumentParser], None] | None, make_workspace: bool
-) -> Command:
+def _parser(
+    description: str | None, options: Callable[[argparse.ArgumentParser], None] | None
+) -> argparse.ArgumentParser:
     parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-T",
@@ -209,6 +228,12 @@ def _parse(
     parser.add_argument("--version", action="version", version=f"tls-finder {__version__}")
     if options is not None:
         options(parser)
+    return parser
+
+
+def _command(parser: argparse.ArgumentParser, make_workspace: bool) -> Command:
+    from pipeline.settings import read_settings  # not needed by --help
+
     given = parser.parse_args()
     workspace = Workspace(given.workspace)
     if not given.workspace.is_dir():

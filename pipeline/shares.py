@@ -1,11 +1,8 @@
 """A run cut into shares for the jobs of an array: which pairs each has, and how their results come together."""
 
-import argparse
-import re
 import zlib
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,36 +12,18 @@ from pipeline.files import atomic_write
 from pipeline.keys import among, pair_keys
 from pipeline.locks import only_writer
 from pipeline.neb_files import read_own_results, read_own_unfinished
+from pipeline.share import Share
 from pipeline.workspace import Workspace
 
 
-class Share(NamedTuple):
-    """The ``number``-th of so many ``parts``, from 1."""
+def part_of(pairs: pd.DataFrame, share: Share, decimals: int) -> pd.DataFrame:
+    """The pairs that a share has.
 
-    number: int
-    parts: int
-
-    @property
-    def name(self) -> str:
-        """As files carry it."""
-        return f"{self.number}-of-{self.parts}"
-
-    def of(self, pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
-        """Its part of some pairs.
-
-        Which share has a pair follows from the pair's name alone: no other has it, whatever becomes of the list.
-        """
-        keys = pair_keys(pairs, decimals).itertuples(index=False)
-        mine = [zlib.crc32(f"{conf} {low} {high}".encode()) % self.parts + 1 == self.number for conf, low, high in keys]
-        return pairs[np.array(mine, dtype=bool)]
-
-
-def share_in_words(text: str) -> Share:
-    """``2/8`` as it is given on the command line."""
-    numbers = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    if numbers is None or not 1 <= int(numbers[1]) <= int(numbers[2]):
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is k/N, such as 2/8, with k from 1 to N")
-    return Share(int(numbers[1]), int(numbers[2]))
+    That follows from a pair's name alone: no other share has it, whatever becomes of the list.
+    """
+    keys = pair_keys(pairs, decimals).itertuples(index=False)
+    number = [zlib.crc32(f"{conf} {low} {high}".encode()) % share.parts + 1 for conf, low, high in keys]
+    return pairs[np.array(number, dtype=int) == share.number]
 
 
 def merge_shares(workspace: Workspace, temperature: str, decimals: int) -> list[str]:

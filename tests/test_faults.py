@@ -26,6 +26,7 @@ from pipeline.locks import only_writer
 from pipeline.task import CLASSIFIER
 from pipeline.workspace import Workspace
 
+SCRIPTS = ["relax_minima", "report", "step1_train_dw", "step3_train_qs", "validate_dw"]
 MODEL = "dw-classification-T01"
 
 
@@ -142,6 +143,17 @@ def test_without_locks_one_can_wait(tmp_path, no_locks, monkeypatch, capsys):
 
 
 # Signals
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_during_the_first_imports_is_one_line(script, tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, env=environment)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.startswith("interrupted: ")
+    assert ended.stderr.count("\n") == 1
+
+
 STUBBORN = """
 import os, signal, sys
 from pipeline import command

@@ -106,8 +106,8 @@ def test_every_feature_is_right_to_a_millionth_however_little_the_particles_move
 def test_those_that_moved_most_are_named_in_the_order_of_double_precision():
     rng = np.random.default_rng(5)
     box, one = np.full(3, 11.4), np.random.default_rng(4).random((1500, 3)) * 11.4
-    for _ in range(100):
-        length = np.full(1500, 0.3) * (1 + 1e-7 * rng.permutation(1500))
+    for _ in range(300):
+        length = np.full(1500, 0.3) * (1 + 5e-8 * rng.permutation(1500))
         direction = rng.normal(size=(1500, 3))
         other = one + direction / np.linalg.norm(direction, axis=1)[:, None] * length[:, None]
         found, expected = compute(one, other, box), brute_force(one, other, box, 3)

@@ -22,7 +22,8 @@ from pipeline.neb_files import (
     read_neb_results,
     read_unfinished,
 )
-from pipeline.shares import Share, lock_of, merge_shares, merge_unless_running
+from pipeline.share import Share
+from pipeline.shares import lock_of, merge_shares, merge_unless_running, part_of
 from pipeline.workspace import Workspace
 
 DECIMALS = 10
@@ -61,13 +62,13 @@ def assert_same(found, expected):
 
 def test_every_pair_is_in_one_share_whatever_the_list_and_the_order_of_its_minima():
     listed = pairs(1000)
-    of = [Share(number, 4).of(listed, DECIMALS) for number in (1, 2, 3, 4)]
+    of = [part_of(listed, Share(number, 4), DECIMALS) for number in (1, 2, 3, 4)]
     assert sorted(pd.concat(of).index) == list(listed.index)
     assert min(map(len, of)) > 200
     later = listed.iloc[::-3].rename(columns={"i": "j", "j": "i"})
     for number, part in enumerate(of, 1):
-        assert set(Share(number, 4).of(later, DECIMALS).index) == set(part.index) & set(later.index)
-    assert len(Share(1, 4).of(listed.iloc[:0], DECIMALS)) == 0
+        assert set(part_of(later, Share(number, 4), DECIMALS).index) == set(part.index) & set(later.index)
+    assert len(part_of(listed.iloc[:0], Share(1, 4), DECIMALS)) == 0
 
 
 @pytest.fixture
