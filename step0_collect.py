@@ -18,7 +18,7 @@ if __name__ == "__main__":
 import csv
 from pathlib import Path
 
-from MLmodel.table_record import Collected, check_units, is_ready_made, kept_table, read_record
+from MLmodel.table_record import Collected, GlassJob, check_units, is_ready_made, kept_table, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
@@ -68,27 +68,33 @@ def collect_minima(
 ) -> tuple[list[Collected], list[Rejected]]:
     """Bring the tables of all glasses with minima up to date; also what was left out."""
     work = command.workspace
-    collected: list[Collected] = []
-    rejected: list[Rejected] = []
-    for conf, folder in work.glasses(temperature).items():
+    jobs: dict[int, GlassJob] = {}
+    found: dict[int, Collected] = {}
+    left_out: dict[int, dict[str, str]] = {}
+    glasses = work.glasses(temperature)
+    for conf, folder in glasses.items():
         files, table = minimum_paths(folder), work.glass_pairs(temperature, conf)
         name = f"T = {temperature}: Cnf-{conf}"
         if not files:
-            rejected.append((conf, f"Cnf-{conf}", "nothing in it"))
+            left_out[conf] = {f"Cnf-{conf}": "nothing in it"}
         elif table in ready_made:
             print(f"{name}: the ready-made table is used, its minima are not read")
         else:
-            transitions = work.transitions(temperature, conf)
-            found = kept_table(table, files, transitions, command.settings)
-            if found is None:
-                from MLmodel.collect import update_table
+            job = GlassJob(table, files, work.transitions(temperature, conf), name)
+            kept = kept_table(job, command.settings)
+            if kept is None:
+                jobs[conf] = job
+            else:
+                found[conf] = kept
+    if jobs:
+        from MLmodel.collect import update_tables
 
-                found = update_table(table, files, transitions, command.settings, workers, name)
-            collected.append(found)
-            rejected += [(conf, file, reason) for file, reason in found.rejected.items()]
+        found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
+    left_out |= {conf: one.rejected for conf, one in found.items()}
+    rejected: list[Rejected] = [(conf, *one) for conf in glasses for one in left_out.get(conf, {}).items()]
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
-    return collected, rejected
+    return list(found.values()), rejected
 
 
 def check_other_tables(command: Command, temperature: str, ready_made: list[Path]) -> list[Collected]:

@@ -15,6 +15,7 @@ from MLmodel.card import Card
 from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
 from pipeline.neb_records import check_records
+from pipeline.shares import merge_unless_running
 from pipeline.task import CLASSIFIER, DW
 
 
@@ -34,6 +35,8 @@ def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
     check_records(work, temperature, settings.unit)
+    for sentence in merge_unless_running(work, temperature, settings.ij_decimals, command.script):
+        print(f"T = {temperature}: {sentence}")
     known = gather(work, CLASSIFIER, temperature, settings)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")

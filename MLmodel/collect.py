@@ -1,6 +1,10 @@
 """From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
 
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -12,7 +16,7 @@ from numpy.typing import NDArray
 from glass.features import geometry_columns
 from glass.neighbourhood import pair_neighbourhood
 from MLmodel.stored_geometry import Geometry, cut_into_blocks
-from MLmodel.table_record import Collected, TableRecord, new_record
+from MLmodel.table_record import Collected, GlassJob, TableRecord, new_record
 from MLmodel.tables import NEIGHBOURHOOD
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
@@ -22,7 +26,7 @@ from pipeline.minima import Glass, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.transitions import read_transitions
-from pipeline.workers import Workers
+from pipeline.workers import Here, Workers
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
@@ -30,25 +34,39 @@ _FILES_PER_JOB = 8
 Index = NDArray[np.int64]
 
 
-def update_table(
-    table: Path, files: list[Path], transitions: Path, settings: Settings, workers: Workers, name: str
-) -> Collected:
+def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
+    """Bring the tables of several glasses up to date, in their order; on a cluster each is a job.
+
+    Here the workers read the minima of one glass after the other, of which all cores then compute the pairs.
+    """
+    if settings.cluster is None:
+        for job in jobs:
+            yield update_table(job, settings, workers)
+        return
+    for collected, said in workers.results(partial(_update_elsewhere, settings=settings), jobs, in_order=True):
+        print(said, end="")
+        yield collected
+
+
+def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
+    """A job for a worker of a cluster; also what was printed."""
+    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1})
+    with redirect_stdout(said):
+        collected = update_table(job, alone, Here())
+    return collected, said.getvalue()
+
+
+def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
     """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable.
 
     Parameters
     ----------
-    table : Path
-        Where it stands or shall stand.
-    files : list of Path
-        The glass's minima, as :func:`pipeline.glass_files.minimum_paths` gives them.
-    transitions : Path
-        Its transitions, which may be missing.
+    job : GlassJob
+        Which.
     settings : Settings
         What is stored.
     workers : Workers
         Read the files.
-    name : str
-        Of the glass, for what is printed.
 
     Raises
     ------
@@ -56,6 +74,7 @@ def update_table(
         If the transitions can't be read, or ``particles`` is more than there are.
     """
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
+    table, files, transitions, name = job
     folder, inputs = files[0].parent, inputs_of(files)
     record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -73,19 +74,26 @@ class Collected:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-def kept_table(table: Path, files: Sequence[Path], transitions: Path, settings: Settings) -> Collected | None:
-    """What is in the table of a glass that would come out the same now; None if it must be made.
+class GlassJob(NamedTuple):
+    """The pair table of one glass, to be brought up to date."""
 
-    Parameters
-    ----------
-    table, files, transitions, settings
-        As :func:`MLmodel.collect.update_table` takes them.
-    """
-    record = read_whole_record(table)
-    if record is None or not record.is_current(inputs_of(files), transitions, settings):
+    table: Path
+    """Where it stands or shall stand."""
+    files: list[Path]
+    """The minima, as :func:`pipeline.glass_files.minimum_paths` gives them."""
+    transitions: Path
+    """May be missing."""
+    name: str
+    """Of the glass, for what is printed."""
+
+
+def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
+    """What is in the table of a glass that would come out the same now; None if it must be made."""
+    record = read_whole_record(job.table)
+    if record is None or not record.is_current(inputs_of(job.files), job.transitions, settings):
         return None
     try:
-        return Collected(stored_pairs(table), 0, record.rejected)
+        return Collected(stored_pairs(job.table), 0, record.rejected)
     except UserError:  # damaged
         return None
 

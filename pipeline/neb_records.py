@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,14 +91,19 @@ def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
 
 
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
-    """Records as :func:`add_record` takes them, in the order of the calculations.
+    """Records as :func:`add_record` takes them, in the order of the calculations; first those of shares.
 
     Raises
     ------
     UserError
         If a line is damaged.
     """
-    path = workspace.neb_paths(temperature, "jsonl")
+    for share in workspace.shares(temperature):
+        yield from _read_own_records(share.neb_paths(temperature, "jsonl"))
+    yield from _read_own_records(workspace.neb_paths(temperature, "jsonl"))
+
+
+def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     if not path.is_file():

@@ -2,12 +2,14 @@
 
 import os
 import random
+import shutil
 import signal
 import sys
 from functools import partial
 from pathlib import Path
 
 import neb_glass
+import pandas as pd
 import pytest
 from dask_cluster import Cluster, wait_for
 from steps import done, refused, run_process, started, stop, wait_until
@@ -169,6 +171,31 @@ def test_workers_that_are_killed_at_random_and_one_that_is_frozen_cost_no_result
                 cluster.add_worker()
                 cluster.kill(rng.choice([one for one in cluster.workers if str(one.pid) != frozen.read_text()]))
     assert sorted(found) == list(range(60))
+
+
+@pytest.mark.slow
+def test_pair_tables_and_glasses_are_the_same_byte_by_byte(cluster, workspace, tmp_path):
+    options = ["--glasses", "2", "--n-particles", "80", "--sweeps", "200", "--quenches", "20", "--interval", "100"]
+    tables = {}
+    for place in ("here", "elsewhere"):
+        root = shutil.copytree(workspace, tmp_path / place)
+        if place == "elsewhere":
+            with_cluster(root, cluster)
+        said = [done("simulate_glass", root, "-T", "0.15", *options, run=run_process)]
+        said.append(done("step0_collect", root, run=run_process).replace(str(root), ""))
+        files = (root / "Configurations").rglob("*.*")
+        tables[place] = {path.relative_to(root): path.read_bytes() for path in files if ".part" not in path.name}
+        tables[place]["said"] = "".join(said).replace(str(root), "")
+    assert len(tables["here"]) > 10
+    for name, content in tables["here"].items():
+        if not str(name).endswith(".feather"):
+            assert tables["elsewhere"][name] == content, name
+    feathers = [
+        {name: pd.read_feather(tmp_path / place / name) for name in tables[place] if ".feather" in str(name)}
+        for place in tables
+    ]
+    for name, table in feathers[0].items():
+        pd.testing.assert_frame_equal(feathers[1][name], table, check_exact=True)
 
 
 @pytest.mark.slow
