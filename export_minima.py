@@ -7,6 +7,11 @@ A frame is a minimum, the lowest energy first: total energy, ``name`` (its i or 
 types, masses, elements where known. Minima that step 0 would reject are named and passed over.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +19,6 @@ from typing import NamedTuple
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.frames import atoms_of
 from pipeline.keys import minimum_names

@@ -10,6 +10,19 @@ the probability of a double well, and log10 of the splitting.
 """
 
 import argparse
+
+from pipeline.command import Command, check_command_line, run_script
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the option of this script."""
+    names = ("CONF", "I", "J")
+    parser.add_argument("--pair", nargs=3, metavar=names, help="this pair of the pair tables instead of the test sets")
+
+
+if __name__ == "__main__":
+    check_command_line(__doc__, options)
+
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +32,6 @@ from MLmodel.explain import evenly_spread, explain, predicted_quantity, strength
 from MLmodel.model import Model, check_features, find_card, read_set
 from MLmodel.shap_plots import beeswarm, waterfall
 from MLmodel.tables import find_pair
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.keys import Pair
 from pipeline.task import CLASSIFIER, PREDICTOR, Task
@@ -28,12 +40,6 @@ EXPLAINED = 200
 """So many pairs of a test set are explained, evenly spread over the order of their predictions."""
 
 TASKS = (CLASSIFIER, PREDICTOR)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Add the option of this script."""
-    names = ("CONF", "I", "J")
-    parser.add_argument("--pair", nargs=3, metavar=names, help="this pair of the pair tables instead of the test sets")
 
 
 def main(command: Command) -> None:

@@ -9,11 +9,15 @@ relaxed, and no step takes it for a minimum from then on; its file stays. If it 
 new one is written. What stands in relaxed.csv is not looked at again; remove that file after a change of calculator.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.exact import find_calculator
 from pipeline.minima import places_with_energies

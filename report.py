@@ -6,6 +6,11 @@ Writes   output_ML/report.html: one file that loads nothing from elsewhere and n
 With -T the page is about these temperatures only.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from collections.abc import Callable
 
 from MLmodel.report_files import left_out, provenance
@@ -13,7 +18,6 @@ from MLmodel.report_models import can_models_be_believed
 from MLmodel.report_page import Block, Figures, Section, render
 from MLmodel.report_search import does_going_on_pay, what_next
 from MLmodel.report_wells import double_wells_found
-from pipeline.command import Command, run_script
 from pipeline.files import write_text
 from pipeline.progress import progress
 from pipeline.version import __version__

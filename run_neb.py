@@ -15,39 +15,9 @@ Few images tell what is no TLS; only double wells with splittings below neb.refi
 """
 
 import argparse
-import heapq
-from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from MLmodel.density import update_density
-from MLmodel.double_wells import count_tls, update_double_wells
-from MLmodel.neb_plots import neb_profiles, overlaps, rounds
-from MLmodel.pairs_to_calculate import pairs_to_calculate
-from MLmodel.profiles import profile_to_draw
-from MLmodel.rounds import does_it_pay, update_rounds
-from MLmodel.temperatures import draw_temperatures
-from MLmodel.tls_pictures import update_pictures
-from MLmodel.tls_plots import tls_statistics
-from pipeline.command import Command, run_script
-from pipeline.errors import UserError
-from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
-from pipeline.neb_records import changed_settings, check_records, read_records
-from pipeline.one_cause import OneCause
-from pipeline.progress import progress
-from pipeline.verdicts import neb_settings, write_verdict
-from pipeline.workers import Workers, worker_pool
-
-DRAWN = 6
-"""The picture shows so many profiles."""
-
-SAMPLE = 24
-"""A long run begins with so many pairs from all over its order, from which the time of the others is forecast."""
+from pipeline.command import Command, check_command_line, run_script
 
 COULD_BE = 0.8
 """--all: of the double wells of the example, whose glasses are hot, 98 % have at least this nearest_between; of a cold
@@ -83,6 +53,42 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--random", type=int, metavar="N", help="and N more of the list, drawn at random (default: a tenth of --top)"
     )
+
+
+if __name__ == "__main__":
+    check_command_line(__doc__, options)
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from MLmodel.density import update_density
+from MLmodel.double_wells import count_tls, update_double_wells
+from MLmodel.neb_plots import neb_profiles, overlaps, rounds
+from MLmodel.pairs_to_calculate import pairs_to_calculate
+from MLmodel.profiles import profile_to_draw
+from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.temperatures import draw_temperatures
+from MLmodel.tls_pictures import update_pictures
+from MLmodel.tls_plots import tls_statistics
+from pipeline.errors import UserError
+from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
+from pipeline.neb_records import changed_settings, check_records, read_records
+from pipeline.one_cause import OneCause
+from pipeline.progress import progress
+from pipeline.verdicts import neb_settings, write_verdict
+from pipeline.workers import Workers, worker_pool
+
+DRAWN = 6
+"""The picture shows so many profiles."""
+
+SAMPLE = 24
+"""A long run begins with so many pairs from all over its order, from which the time of the others is forecast."""
 
 
 def main(command: Command) -> None:

@@ -7,6 +7,32 @@ temperature goes from minimum to minimum. A glass that is there is not made agai
 """
 
 import argparse
+
+from pipeline.command import Command, check_command_line, run_script
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this script."""
+    add = parser.add_argument
+    add("--n-particles", type=int, default=300, metavar="N", help="particles of a glass (default: %(default)s)")
+    add("--particles", type=int, dest="n_particles", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # until 0.1
+    add("--glasses", type=int, default=4, help="glasses, numbered from 1 (default: %(default)s)")
+    add("--sweeps", type=int, default=100_000, help="Monte Carlo sweeps at T, of N moves each (default: %(default)s)")
+    add(
+        "--sampling-temperature",
+        type=float,
+        default=0.06,
+        metavar="T",
+        help="ε; of the dynamics (default: %(default)s)",
+    )
+    add("--quenches", type=int, default=1000, help="quenches of a glass (default: %(default)s)")
+    add("--interval", type=int, default=500, help="time steps between quenches, 0.005 each (default: %(default)s)")
+    add("--seed", type=int, default=20, help="the same seed gives the same files (default: %(default)s)")
+
+
+if __name__ == "__main__":
+    check_command_line(__doc__, options)
+
 import re
 import shutil
 from dataclasses import dataclass
@@ -18,7 +44,6 @@ import numpy as np
 from glass.minimise import Minima
 from glass.sampling import FRAMES, LARGEST, Equilibrium, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.progress import progress
@@ -45,25 +70,6 @@ class Job:
     def steps(self) -> int:
         """Sweeps and time steps to make."""
         return int(self.options.sweeps + self.options.quenches * self.options.interval)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this script."""
-    add = parser.add_argument
-    add("--n-particles", type=int, default=300, metavar="N", help="particles of a glass (default: %(default)s)")
-    add("--particles", type=int, dest="n_particles", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # until 0.1
-    add("--glasses", type=int, default=4, help="glasses, numbered from 1 (default: %(default)s)")
-    add("--sweeps", type=int, default=100_000, help="Monte Carlo sweeps at T, of N moves each (default: %(default)s)")
-    add(
-        "--sampling-temperature",
-        type=float,
-        default=0.06,
-        metavar="T",
-        help="ε; of the dynamics (default: %(default)s)",
-    )
-    add("--quenches", type=int, default=1000, help="quenches of a glass (default: %(default)s)")
-    add("--interval", type=int, default=500, help="time steps between quenches, 0.005 each (default: %(default)s)")
-    add("--seed", type=int, default=20, help="the same seed gives the same files (default: %(default)s)")
 
 
 def main(command: Command) -> None:

@@ -4,10 +4,16 @@ Reads    Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}
 Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/step0_rejected.csv
 
 Minima are LAMMPS text {energy}.conf.txt, Fortran binary {energy}.conf, or any format that ASE reads (*.extxyz, *.xyz,
-*.traj, …): one frame is one minimum, and its energy stands in the frame. A frame is named file#number, from 0.
+*.traj, …): one frame is one minimum, and its energy stands in the frame, or in the name of a LAMMPS dump,
+{energy}.dump. A frame is named file#number, from 0.
 
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
+
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
 
 from pathlib import Path
 
@@ -17,7 +23,6 @@ import pandas as pd
 from MLmodel.collect import Collected, update_table
 from MLmodel.table_record import check_units, is_ready_made, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.minima import minimum_paths

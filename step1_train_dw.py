@@ -6,13 +6,17 @@ Writes   MLmodel/dw-classification-T{digits}/, beside it the sets it was trained
 Stops at once if nothing is new since the last training.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from MLmodel.judging import few_labels
 from MLmodel.labels import gather
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import unseen_predictions
 from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
-from pipeline.command import Command, run_script
 from pipeline.neb_records import check_records
 from pipeline.task import CLASSIFIER, DW
 
@@ -37,7 +41,7 @@ def train_one(command: Command, temperature: str) -> None:
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, CLASSIFIER, temperature, known, settings)
+    card = train(work, CLASSIFIER, temperature, known, settings, command.wait)
     if card is None:
         print("  nothing new since the last training")
     else:

@@ -6,6 +6,11 @@ Writes   output_ML/T{T}/DW_T{T}.csv: the pairs that may be double wells, with th
 Stops at once if neither the tables nor the model nor the ceilings changed since.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +29,6 @@ from MLmodel.tables import (
     stored_pairs,
     under_ceilings,
 )
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.progress import progress

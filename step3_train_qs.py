@@ -6,13 +6,17 @@ Writes   MLmodel/qs-regression-T{digits}/, beside it the sets it was trained and
 Stops at once if nothing is new since the last training.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from MLmodel.judging import few_labels
 from MLmodel.labels import gather
 from MLmodel.metrics import format_metrics, predictor_metrics
 from MLmodel.model import unseen_predictions
 from MLmodel.out_of_fold import by_glass, kept_out
 from MLmodel.training import train
-from pipeline.command import Command, run_script
 from pipeline.neb_records import check_records
 from pipeline.task import PREDICTOR, QS
 
@@ -37,7 +41,7 @@ def train_one(command: Command, temperature: str) -> None:
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, PREDICTOR, temperature, known, settings)
+    card = train(work, PREDICTOR, temperature, known, settings, command.wait)
     if card is None:
         print("  nothing new since the last training")
     else:

@@ -8,6 +8,11 @@ Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest spl
 Stops at once if neither the double wells nor the model nor these files changed since.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +22,6 @@ from MLmodel.labels import pretraining_paths
 from MLmodel.lists import Listed, listed_in, write_lists
 from MLmodel.model import check_features, find_card
 from MLmodel.tables import check_csv_units, csv_columns
-from pipeline.command import Command, run_script
 from pipeline.errors import UserError
 from pipeline.neb_records import check_records
 from pipeline.settings import Settings

@@ -7,6 +7,11 @@ Writes   output_ML/dw_classifier_performances.txt, a section per temperature
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from pathlib import Path
 
 from MLmodel.card import Card
@@ -14,7 +19,6 @@ from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures
 from MLmodel.plots import reliability
-from pipeline.command import Command, run_script
 from pipeline.files import write_text
 from pipeline.task import CLASSIFIER, DW
 

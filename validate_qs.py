@@ -9,6 +9,11 @@ Where the test set holds too few pairs to judge, all labels are shown instead, p
 Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it.
 """
 
+from pipeline.command import Command, check_command_line, run_script
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +26,6 @@ from MLmodel.metrics import Array, chance_metrics, format_metrics, predictor_met
 from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures, unseen_predictions
 from MLmodel.out_of_fold import kept_out
 from MLmodel.plots import Panel, reliability, search_efficiency, splitting_cdf, true_against_predicted
-from pipeline.command import Command, run_script
 from pipeline.task import PREDICTOR, QS
 from pipeline.workspace import Workspace
 

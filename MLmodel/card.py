@@ -2,9 +2,12 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
@@ -13,16 +16,14 @@ from pipeline.workspace import Workspace
 
 SETS = ("train", "test", "used")
 
-UNDERSTOOD = (1, 2)
-"""Formats of card.json that can be read; the last one is written. 2 names the format and the program's version."""
+UNDERSTOOD = (1, 2, 3)
+"""Formats of card.json that can be read; the last one is written. 2 names the format and the program's version, 3 the
+digests of the model's files."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What stands in ``card.json`` beside AutoGluon's folder.
-
-    Writing it is what puts a new model in the place of the old one.
-    """
+    """What stands in ``card.json``."""
 
     task: Task
     temperature: str
@@ -49,11 +50,13 @@ class Card:
     """Version of this program that trained it."""
     units: str = "reduced"
     """Of the pairs it was trained on."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Digest of each file in AutoGluon's folder; empty in earlier cards."""
 
     @property
     def cut(self) -> str:
         """How the test set was kept out, in words."""
-        if self.settings["test_split"] == "glass":
+        if self.settings.get("test_split") == "glass":
             return "whole glasses kept out"
         return "pairs cut at random from the same glasses"
 
@@ -72,28 +75,36 @@ def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None
     content = read_json(path)
     if "format" not in content:
         content = {"format": 1, "program": "0.1.0", **content}
-    content = {"units": "reduced", **content}  # earlier cards do not tell
+    content = {"units": "reduced", "files": {}, **content}  # earlier cards do not tell
     remedy = f"remove the folder {path.parent} and run {task.script}"
     if content["format"] not in UNDERSTOOD:
-        understood = " and ".join(map(str, UNDERSTOOD))
+        understood = f"{', '.join(map(str, UNDERSTOOD[:-1]))} and {UNDERSTOOD[-1]}"
         raise UserError(f"{path}: has format {content['format']}, understood are {understood}; update, or {remedy}")
-    names = [field.name for field in fields(Card) if field.name != "task"]
+    names = [one.name for one in fields(Card) if one.name != "task"]
     missing = [name for name in names if name not in content]
     if missing:
         raise UserError(f"{path}: lacks {', '.join(missing)}; {remedy}")
-    return Card(task, **{name: content[name] for name in names})
+    try:
+        card = TypeAdapter(Card).validate_python({"task": task, **{name: content[name] for name in names}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}; {remedy}") from None
+    if card.autogluon in ("", "..") or Path(card.autogluon).name != card.autogluon:
+        raise UserError(f"{path}: autogluon: {card.autogluon!r} is no name of a folder beside the card; {remedy}")
+    return card
 
 
-def write_card(workspace: Workspace, card: Card) -> None:
-    """Put a new model in place."""
+def write_card(path: Path, card: Card) -> None:
+    """Write a card."""
     content = {"format": UNDERSTOOD[-1], **asdict(card), "task": card.task.folder}
-    write_text(workspace.card(card.task, card.temperature), json.dumps(content, indent=1))
+    write_text(path, json.dumps(content, indent=1))
 
 
 def sets_fit(workspace: Workspace, card: Card) -> bool:
     """Whether the sets on disk are the ones the model was trained and tested on."""
     paths = {subset: workspace.model_set(card.task, card.temperature, subset) for subset in SETS}
-    return all(path.exists() and file_digest(path) == card.sets[subset] for subset, path in paths.items())
+    return all(path.exists() and file_digest(path) == card.sets.get(subset) for subset, path in paths.items())
 
 
 def installed_versions() -> dict[str, str]:

@@ -10,10 +10,11 @@ from glass.tunnelling import NotResolvedError
 from glass.two_level import barrier_top
 from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
 from pipeline.csv_files import read_own_csv
+from pipeline.errors import UserError
 from pipeline.exact import hbar_of
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, no_pairs, pair_keys
-from pipeline.neb_files import read_calculations, read_neb_results
+from pipeline.neb_files import check_pairs, read_calculations, read_neb_results
 from pipeline.neb_records import read_records, two_level_of_record
 from pipeline.settings import Settings
 from pipeline.task import DW, QS
@@ -171,7 +172,13 @@ def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
         return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
     needed = [*PAIR_COLUMNS, QS, REARRANGEMENT]
     table = read_own_csv(path, [*needed, "fidelity"], [*needed, *FROM_PROFILE, "PR", "images", "steps"])
-    return table.assign(fidelity=table["fidelity"].fillna(""))
+    table = check_pairs(path, table)
+    whole = (table[REARRANGEMENT] >= 0) & (table[REARRANGEMENT] % 1 == 0)
+    bad = ~(whole & (table[QS] > 0))
+    if bad.any():
+        line = bad.argmax() + 2
+        raise UserError(f"{path}: line {line}: not a splitting above zero and the number of a rearrangement; remove it")
+    return table.assign(fidelity=table["fidelity"].fillna("").astype(str))
 
 
 def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:

@@ -1,5 +1,7 @@
 """What is learnt, and with which models. Doing it safely is the business of :mod:`MLmodel.training`."""
 
+import os
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -161,6 +163,8 @@ def fit(
     ------
     NothingTrainedError
         If there was no time for a single model.
+    OSError
+        If files can't be written: AutoGluon itself goes on without the model that failed.
     """
     from autogluon.tabular import TabularPredictor  # here, as it takes seconds and prints
 
@@ -181,6 +185,7 @@ def fit(
         callbacks=[TimeGuard(limits.train_hours)],
         **(FAST if limits.fast else THOROUGH),
     )
+    _raise_what_failed(predictor, folder)
     if not predictor.model_names():
         raise NothingTrainedError
     features = table.drop(columns=[task.target, _WEIGHT], errors="ignore")
@@ -192,6 +197,12 @@ def fit(
         smooth.save(Path(folder) / _SMOOTH)
         seconds = _seconds_per_pair(smooth.predict, many)
     return seconds + _keep_best_that_is_fast(predictor, features, many, limits.max_seconds_per_pair - seconds)
+
+
+def _raise_what_failed(predictor: Any, folder: str) -> None:
+    for said in predictor.model_failures().get("exc_str", ()):
+        if number := re.match(r"\[Errno (\d+)\]", str(said)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), folder)
 
 
 def _seconds_per_pair(predict: Callable[[pd.DataFrame], Any], many: pd.DataFrame) -> float:

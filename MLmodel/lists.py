@@ -180,7 +180,8 @@ def _with_answer(there: Path, part: tuple[int, int]) -> pd.DataFrame | None:
     known, model = _known(there)
     lines = read_lines(known.double_wells, part)
     keys = pair_keys(read_numbers(known.double_wells, lines, PAIR_COLUMNS), known.decimals)
-    answers = keys.reset_index(names="row").merge(known.answers, on=KEY_COLUMNS)
+    keys = keys[among(keys, known.answers)].reset_index(names="row")
+    answers = keys.merge(known.answers, on=KEY_COLUMNS)
     if answers.empty:
         return None
     rows = read_numbers(known.double_wells, lines.take(answers["row"].to_numpy()), known.columns)
@@ -205,9 +206,8 @@ def _finished(there: Path, correction: Path, part: tuple[int, int]) -> Finished:
     splitting, chance = rows[QS].to_numpy(), rows[PROBABILITY].to_numpy()
     tls = chance * known.chances(splitting, spread)
     lines = with_numbers(lines, len(PAIR_COLUMNS), [splitting, tls], len(PAIR_COLUMNS), chance)
-    every = let_wait(there.with_name(f"all-{part[0]}"), lines, splitting)
-    best_first = (-tls + 1j * splitting)[new]
-    left = let_wait(there.with_name(f"new-{part[0]}"), lines.take(np.flatnonzero(new)), best_first)
+    every = let_wait(there.with_name(f"all-{part[0]}"), lines, splitting, np.ones(len(new), bool))
+    left = let_wait(there.with_name(f"new-{part[0]}"), lines, -tls + 1j * splitting, new)
     return Finished((every, left), (Listed(len(tls), float(tls.sum())), Listed(int(new.sum()), float(tls[new].sum()))))
 
 
@@ -230,7 +230,7 @@ def _write(path: Path, header: bytes, pieces: Iterable[Lines]) -> None:
     with atomic_write(path) as part, part.open("wb") as file:
         file.write(header)
         for lines in pieces:
-            lines.text.tofile(file)
+            file.write(lines.text.data)
 
 
 def listed_in(path: Path) -> Listed:

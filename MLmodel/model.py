@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from MLmodel.card import Card, installed_versions, read_card, sets_fit
 from MLmodel.learner import Trained
 from MLmodel.metrics import Array
+from MLmodel.model_files import check_digests
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.task import Task
@@ -118,10 +119,16 @@ class Model:
         Where it is.
     card : Card
         Which it is, from :func:`find_card`.
+
+    Raises
+    ------
+    UserError
+        If its files are not those of its training.
     """
 
     def __init__(self, workspace: Workspace, card: Card) -> None:
         folder = workspace.autogluon(card.task, card.temperature, card.autogluon)
+        check_digests(folder, card.files, f"remove {folder.parent} and run {card.task.script}")
         self.card = card
         self._trained = Trained(str(folder), card.task)
 

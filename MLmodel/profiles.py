@@ -17,4 +17,4 @@ def profile_to_draw(record: dict[str, Any], hbar: float) -> NebProfile | None:
     pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
     x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
     drawn = profile.lengths, profile.energies, x, profile(x), levels
-    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
+    return NebProfile(pair, *drawn, system.one_well, record.get("fidelity", ""))

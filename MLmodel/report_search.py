@@ -116,7 +116,8 @@ def _rounds(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
     if not path.exists():
         return [Missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
     table = read_rounds(path)
-    if table.empty or table.iloc[-1][["remaining_pairs", "tls_expected", "next_tls"]].isna().any():
+    told = ["list", "unfinished", "tls_expected", "next_nebs", "next_tls", "remaining_pairs"]
+    if table.empty or table.iloc[-1][told].isna().any():
         return [Missing(f"The last round in {path.name} is of an earlier version: run_neb.py brings it up to date.")]
     blocks: list[Block] = [Text(f"{said[0].upper()}{said[1:]}.") for said in does_it_pay(table.iloc[-1])]
     new_list = work.predicted(temperature, "newpairs")

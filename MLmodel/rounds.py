@@ -19,6 +19,7 @@ from MLmodel.tables import (
     read_csv_batches,
     under_ceilings,
 )
+from pipeline.csv_files import read_own_csv
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
@@ -111,13 +112,21 @@ def read_rounds(path: Path) -> pd.DataFrame:
     UserError
         If the file is damaged.
     """
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, object), float_precision="round_trip")
-        table = table.astype(dict.fromkeys(_NEEDED, int)).rename(columns=_RENAMED)
-        table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
-        return table.astype(dict.fromkeys([*_COUNTS, *_NUMBERS], float)).astype(dict.fromkeys(_COUNTS, "Int64"))
-    except (ValueError, KeyError):
-        raise UserError(f"{path}: not readable; remove it, and it begins anew with the present round") from None
+    columns = ["round", *_COUNTS, *_NUMBERS, *_RENAMED]
+    table = read_own_csv(path, _NEEDED, columns, _NAMES).rename(columns=_RENAMED)
+    table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+    counts = table[["round", *_COUNTS]].astype(float)
+    bad = ~(counts.isna() | ((counts >= 0) & (counts < 1e15) & (counts % 1 == 0))).all(axis=1) | counts[
+        _NEEDED
+    ].isna().any(axis=1)
+    if bad.any():
+        line = bad.argmax() + 2
+        raise UserError(
+            f"{path}: line {line}: a count is missing or no whole number; remove the file, and it begins anew with "
+            "the present round"
+        )
+    types = {**dict.fromkeys(_NUMBERS, float), **dict.fromkeys(_COUNTS, "Int64"), "round": int}
+    return table.astype(types)
 
 
 class _List(NamedTuple):

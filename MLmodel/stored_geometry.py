@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from glass.features import geometry_columns, pair_geometry
+from glass.rounded import box_fractions
 from MLmodel.table_record import TableRecord, read_whole_record
 from MLmodel.tables import BATCH, LARGEST, record_batches
 from pipeline.errors import UserError
@@ -83,6 +84,7 @@ class Geometry:
         self.squares = np.full((len(glass.keys), len(glass.keys)), np.inf, np.float32)
         self.computed = 0
         self._glass = glass
+        self._fractions = box_fractions(glass.positions, glass.box)
         self._particles = record.particles
         self._width = len(geometry_columns(record.particles))
         self._old = _OldRows(target, glass, record)
@@ -103,7 +105,9 @@ class Geometry:
         if len(missing):
             order = missing[np.lexsort((second[missing], first[missing] // TILE))]
             glass = self._glass
-            geometry[order] = pair_geometry(glass.positions, glass.box, first[order], second[order], self._particles)
+            geometry[order] = pair_geometry(
+                glass.positions, self._fractions, glass.box, first[order], second[order], self._particles
+            )
         self.squares[first, second] = self.squares[second, first] = geometry[:, -2] ** 2
         geometry.tofile(self._file)
 

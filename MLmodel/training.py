@@ -1,34 +1,29 @@
-"""Training a model, whole or not at all: the split, AutoGluon in a process of its own, the sets and the card."""
+"""Training a model, whole or not at all: the split, one process at a time, the sets and the card."""
 
 import hashlib
-import os
-import shutil
-import signal
-import sys
-import time
-import traceback
 import uuid
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import multiprocess
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
 from MLmodel.labels import SOURCE, Labelled
-from MLmodel.learner import TIME_IS_OVER, NothingTrainedError, fit, to_learn
+from MLmodel.learner import fit, to_learn
+from MLmodel.model_files import CARD, digests_of, left_folders, put_in_place, remove_left
 from MLmodel.out_of_fold import out_of_fold
+from MLmodel.process import in_own_process
 from MLmodel.smooth import SOFTENING
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, file_digest
+from pipeline.files import file_digest, file_named
 from pipeline.keys import KEY_COLUMNS, pair_keys
-from pipeline.progress import progress
+from pipeline.locks import only_writer
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.task import CLASSIFIER, DW, QS, Task
 from pipeline.version import __version__
@@ -37,14 +32,10 @@ from pipeline.workspace import Workspace
 FEWEST, FEWEST_TO_TRAIN = 10, 5
 """From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
 
-_MEMORY_IS_OVER = ("Not enough memory to train", "Ran low on memory")
-"""AutoGluon's log says so where a model is not trained, or with fewer trees, for it."""
 
-_NOTHING_TRAINED = 3
-"""Exit status of the training process when there was no time for a single model."""
-
-
-def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled, settings: Settings) -> Card | None:
+def train(
+    workspace: Workspace, task: Task, temperature: str, labelled: Labelled, settings: Settings, wait: bool = False
+) -> Card | None:
     """Train one model, unless the last training used the same data, settings and versions.
 
     Parameters
@@ -59,6 +50,8 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
         The labelled pairs.
     settings : Settings
         Time limits and the split.
+    wait : bool
+        Wait for another process that trains this model.
 
     Returns
     -------
@@ -69,7 +62,9 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
     ------
     UserError
         If there are too few labels, only one class, no feature that differs, or no time for a single model; or if
-        glasses are to be kept apart and there is only one.
+        glasses are to be kept apart and there is only one; or if another process trains this model.
+    OSError
+        If files can't be written.
     RuntimeError
         If AutoGluon fails.
     """
@@ -84,49 +79,68 @@ def train(workspace: Workspace, task: Task, temperature: str, labelled: Labelled
         "units": settings.units,
         "data": _digest(pairs[[*labelled.features, task.target]], keys),
     }
-    if _is_trained(workspace, task, temperature, inputs):
+    is_trained = _is_trained(workspace, task, temperature, inputs)
+    if is_trained and not left_folders(workspace, task, temperature):
         return None
-    _check_enough(pairs, task, folder, FEWEST, "add NEB results or a pretraining set")
+    if not is_trained:
+        _check_enough(pairs, task, folder, FEWEST, "add NEB results or a pretraining set")
+        parts = _parts(pairs, keys, labelled.features, task, folder, settings)
+    with only_writer(workspace.training_lock(task, temperature), task.script, wait):
+        try:
+            if _is_trained(workspace, task, temperature, inputs):  # perhaps by who was waited for
+                return None
+            name = f"autogluon-{uuid.uuid4().hex[:8]}"
+            files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
+            files.parent.mkdir(parents=True, exist_ok=True)
+            softening = SOFTENING * settings.unit.epsilon
+            unseen = out_of_fold(pairs, labelled.features, task, softening)
+            parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
+            table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
+            learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth, softening)
+            hours = f"up to {limits.train_hours:g} h"
+            print(f"training on {len(table)} pairs for {hours}; AutoGluon's log: {log}", flush=True)
+            with file_named(files):
+                seconds = in_own_process(learn, limits, log)
+            card = Card(
+                task=task,
+                temperature=temperature,
+                autogluon=name,
+                trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                pairs={part: len(rows) for part, rows in parts.items()},
+                sources=pairs[SOURCE].value_counts().to_dict(),
+                sets=_write_sets(files, parts),
+                files=digests_of(files),
+                seconds_per_pair=seconds,
+                program=__version__,
+                **inputs,
+            )
+            write_card(files / CARD, card)
+            put_in_place(workspace, task, temperature, files)
+        finally:
+            remove_left(workspace, task, temperature)
+    return card
+
+
+def _parts(
+    pairs: pd.DataFrame, keys: pd.DataFrame, features: list[str], task: Task, folder: Path, settings: Settings
+) -> dict[str, pd.DataFrame]:
+    """The pairs to train and to test on, and all."""
     test = split(keys, pairs[DW] == 1 if task == CLASSIFIER else pairs[QS] < settings.tls_threshold, settings)
     parts = dict(zip(SETS, (pairs[~test], pairs[test], pairs), strict=True))
     remedy = "the others are in the test set: lower test_fraction, or use test_split: pair"
     _check_enough(parts["train"], task, folder, FEWEST_TO_TRAIN, remedy)
-    if (parts["train"][labelled.features].nunique() < 2).all():
+    if (parts["train"][features].nunique() < 2).all():
         raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
-    softening = SOFTENING * settings.unit.epsilon
-    unseen = out_of_fold(pairs, labelled.features, task, softening)
-    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
-    name = f"autogluon-{uuid.uuid4().hex[:8]}"
-    table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
-    paths = {part: workspace.model_set(task, temperature, part) for part in SETS}
-    try:
-        files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
-        files.parent.mkdir(parents=True, exist_ok=True)
-        learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth, softening)
-        print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
-        seconds = _in_own_process(learn, limits, log)
-        for part, path in paths.items():
-            with atomic_write(path) as file:
-                parts[part].reset_index(drop=True).to_feather(file)
-        card = Card(
-            task=task,
-            temperature=temperature,
-            autogluon=name,
-            trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            pairs={part: len(rows) for part, rows in parts.items()},
-            sources=pairs[SOURCE].value_counts().to_dict(),
-            sets={part: file_digest(path) for part, path in paths.items()},
-            seconds_per_pair=seconds,
-            program=__version__,
-            **inputs,
-        )
-        write_card(workspace, card)
-    finally:
-        current = read_card(workspace, task, temperature)
-        for left in folder.glob("autogluon-*"):
-            if current is None or left.name != current.autogluon:
-                shutil.rmtree(left)
-    return card
+    return parts
+
+
+def _write_sets(folder: Path, parts: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """Write the sets beside AutoGluon's files; their digests."""
+    paths = {part: folder / f"{part}.feather" for part in SETS}
+    for part, path in paths.items():
+        with file_named(path):
+            parts[part].reset_index(drop=True).to_feather(path)
+    return {part: file_digest(path) for part, path in paths.items()}
 
 
 def _is_trained(workspace: Workspace, task: Task, temperature: str, inputs: dict[str, Any]) -> bool:
@@ -200,48 +214,3 @@ def _check_enough(pairs: pd.DataFrame, task: Task, folder: Path, fewest: int, re
     for what, count in counts.items():
         if count < fewest:
             raise UserError(f"{folder.name}: {count} {what} to train on, {fewest} needed; {remedy}")
-
-
-def _in_own_process(learn: Callable[[], float], limits: TrainingSettings, log: Path) -> float:
-    """Run AutoGluon where its chatter can be sent to a file and Ctrl-C stops it; seconds the model takes a pair."""
-    context = multiprocess.get_context("spawn")
-    speed = context.Value("d", 0.0)
-    process = context.Process(target=_fit, args=(learn, str(log), speed))
-    started = time.monotonic()
-    log.touch()
-    restored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is this process's business, not its child's
-    process.start()
-    signal.signal(signal.SIGINT, restored)
-    try:
-        with progress(desc="training", bar_format="{desc}: {n:.0f} s") as shown:
-            while process.is_alive():
-                process.join(0.5)
-                shown.update(time.monotonic() - started - shown.n)
-    finally:
-        if process.is_alive():
-            process.kill()
-            process.join()
-    if process.exitcode == _NOTHING_TRAINED:
-        raise UserError(f"{log}: no model was trained in train_hours = {limits.train_hours:g}; raise it in config.yaml")
-    if process.exitcode != 0:
-        raise RuntimeError(f"AutoGluon failed with exit status {process.exitcode}; its log: {log}")
-    said = log.read_text(errors="replace")
-    if TIME_IS_OVER in said:
-        hours = f"train_hours = {limits.train_hours:g}"
-        print(f"  {hours} cut the training short, so that another run may give another model; raise it in config.yaml")
-    if any(words in said for words in _MEMORY_IS_OVER):
-        print(f"  memory ran short, so that another run may give another model: {log}")
-    if speed.value > limits.max_seconds_per_pair:
-        print(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
-    return float(speed.value)
-
-
-def _fit(learn: Callable[[], float], log: str, speed: Any) -> None:
-    with open(log, "w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    try:
-        speed.value = learn()
-    except NothingTrainedError:
-        traceback.print_exc()
-        sys.exit(_NOTHING_TRAINED)

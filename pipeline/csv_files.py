@@ -26,7 +26,7 @@ def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
     return plain.str.replace("[dD]", "e", n=1, regex=True).astype(np.float64)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
     """All columns as they stand there: numbers where pandas finds nothing else, and exactly these."""
     return pd.read_csv(
         BytesIO(content_of(path)),
@@ -35,6 +35,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         index_col=False,
         skipinitialspace=True,
         low_memory=False,
+        dtype=dict.fromkeys(texts, object),
     )
 
 
@@ -59,7 +60,7 @@ def read_user_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str], texts: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV that a step wrote.
 
     Parameters
@@ -70,6 +71,8 @@ def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str]) -> p
         Columns that it must have.
     numbers : sequence of str
         Columns that hold numbers, or nothing, where they are there.
+    texts : sequence of str
+        Columns whose text may look like a number.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str]) -> p
     """
     remedy = "remove it and run the step that makes it"
     try:
-        table = _read_csv(path)
+        table = _read_csv(path, texts)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({' '.join(str(error).split())}); {remedy}") from None
     missing = [name for name in needed if name not in table]

@@ -4,6 +4,7 @@ import importlib
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,8 +63,44 @@ def jobs_of(
     return jobs, missing
 
 
-def find_calculator(name: str | None, root: Path) -> Callable[[Atoms], Any]:
-    """The function that ``neb.calculator`` names; its module may stand in the workspace, which workers then know too.
+@dataclass(frozen=True)
+class NamedCalculator:
+    """What ``neb.calculator`` names: found by its name in each process, on whichever machine, when it is called."""
+
+    name: str
+    root: Path
+    """A module that is not installed stands here."""
+
+    def __call__(self, atoms: Atoms) -> Any:
+        """The calculator for these atoms."""
+        return self.find()(atoms)
+
+    def find(self) -> Callable[[Atoms], Any]:
+        """The function itself.
+
+        Raises
+        ------
+        UserError
+            If there is no such module or function.
+        """
+        module, function = self.name.split(":")
+        if str(self.root) not in sys.path:
+            sys.path.append(str(self.root))
+        try:
+            found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
+            problem = "" if callable(found) else f"{function} is no function"
+        except (Exception, SystemExit) as error:  # a user's module raises anything
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if problem:
+            raise UserError(
+                f"config.yaml: neb.calculator = {self.name}: {problem}; "
+                f"name it module:function, the module in {self.root} or installed"
+            )
+        return found
+
+
+def find_calculator(name: str | None, root: Path) -> NamedCalculator:
+    """The function that ``neb.calculator`` names; its module may stand in the workspace.
 
     Raises
     ------
@@ -75,20 +112,9 @@ def find_calculator(name: str | None, root: Path) -> Callable[[Atoms], Any]:
             "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
             f"name it module:function, the module in {root} or installed"
         )
-    module, function = name.split(":")
-    if str(root.resolve()) not in sys.path:
-        sys.path.append(str(root.resolve()))
-    try:
-        found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
-        problem = "" if callable(found) else f"{function} is no function"
-    except (Exception, SystemExit) as error:  # a user's module raises anything
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if problem:
-        raise UserError(
-            f"config.yaml: neb.calculator = {name}: {problem}; "
-            f"name it module:function, the module in {root} or installed"
-        )
-    return found
+    calculator = NamedCalculator(name, root.resolve())
+    calculator.find()
+    return calculator
 
 
 class Calculation(NamedTuple):

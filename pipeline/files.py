@@ -6,10 +6,11 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ from pipeline.errors import UserError
 
 _HOST = re.sub(r"\W", "-", platform.node())
 
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems say that can't be told to write to disk at once."""
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Name to write to; it becomes ``path`` when the block ends well and is removed when it does not.
+
+    What was written is on disk before it is renamed, and the name before the block is left.
 
     Parameters
     ----------
@@ -30,19 +36,49 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A hidden name in the same folder, so that the final rename is atomic. It is this process's own: of two that
-        write one file, the later to finish replaces the other's, whole. What a killed writer left is removed.
+        An empty file with a hidden name in the same folder, so that the final rename is atomic. It is this process's
+        own, and nobody can have put a link there: of two that write one file, the later to finish replaces the
+        other's, whole. What a killed writer left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.part"):
-        if not _is_running(int(left.name.split(".")[-2])):
+        writer = left.name.split(".")[-2]
+        if writer.isdecimal() and not is_running(int(writer)):
             left.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{_HOST}.{secrets.token_hex(8)}.{os.getpid()}.part")
     try:
-        yield part
-        os.replace(part, path)
+        with file_named(path, part):
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+            yield part
+            sync(part)
+            os.replace(part, path)
+            sync(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # such as one that has become read-only
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def file_named(path: Path, part: Path | None = None) -> Iterator[None]:
+    """Failures of the system in this block name a file, where they name none or only the part of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def sync(path: Path) -> None:
+    """Have a file or the names in a folder written to disk, where the file system can."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(file)
 
 
 def _escaped(name: str) -> str:
@@ -50,10 +86,11 @@ def _escaped(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # another user's
@@ -76,17 +113,20 @@ def append_line(path: Path, line: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = line.encode()
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":
-            content = b"\n" + content
-        if os.write(file, content) < len(content):
-            os.ftruncate(file, size)
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        os.fsync(file)
-    finally:
-        os.close(file)
+    with file_named(path):
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                content = b"\n" + content
+            if os.write(file, content) < len(content):
+                os.ftruncate(file, size)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        if not size:
+            sync(path.parent)
 
 
 def content_of(path: Path) -> bytes:
@@ -130,7 +170,8 @@ def spool_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.spool"):
-        if not _is_running(int(left.name.split(".")[-3])):
+        writer = left.name.split(".")[-3]
+        if writer.isdecimal() and not is_running(int(writer)):
             shutil.rmtree(left, ignore_errors=True)
     prefix = f".{path.name}.{_HOST}.{os.getpid()}."
     with tempfile.TemporaryDirectory(prefix=prefix, suffix=".spool", dir=path.parent) as folder:

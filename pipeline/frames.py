@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
@@ -19,6 +21,15 @@ from pipeline.minimum_files import Minimum, MinimumError, Species, checked
 ORTHOGONAL = 1e-8
 """So far a cell's off-diagonal elements may be from zero, relative to the largest: formats round."""
 
+
+_DUMP = "lammps-dump-text"
+"""ASE's name of the text dumps of LAMMPS."""
+
+_DUMP_NAME = r"dump\..+|.+\.(dump|lammpstrj|lammpsdump)(\.(gz|bz2|xz))?"
+"""How dumps are called; ASE goes by their content."""
+
+_ENERGY_NAME = r"(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*"
+"""Names that are energies; a whole number may count files."""
 
 _SAID = 200
 """Characters that are told of an error of ASE, which may hold the whole file."""
@@ -31,6 +42,8 @@ def format_of(path: Path) -> str:
     """ASE's name of the format that a file's name tells; empty where there is none that ASE reads."""
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
+    if re.fullmatch(_DUMP_NAME, path.name):
+        return _DUMP
     try:
         name = str(filetype(str(path.resolve()), read=False))
     except UnknownFileTypeError:
@@ -60,7 +73,40 @@ def _frames(path: Path, name: str, index: str) -> Iterator[Atoms]:
         yield from iread(str(path), index, format=name, do_not_split_by_at_sign=True)
     else:
         with _Text(open_with_compression(str(path), "rb")) as text:
-            yield from iread(text, index, format=name)
+            frames = iread(text, index, format=name)
+            yield from _of_dump(frames, path) if name == _DUMP else frames
+
+
+def _of_dump(frames: Iterator[Atoms], path: Path) -> Iterator[Atoms]:
+    """Frames without what ASE makes up: an energy of 0 where there are forces, elements from types or masses.
+
+    Of particles without elements the charge is the diameter, as in our text minima.
+    """
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(str(path), "rt") as lines:
+        columns: list[str] = next((line.split()[2:] for line in lines if line.startswith("ITEM: ATOMS")), [])
+    for atoms in frames:
+        atoms.calc = None
+        if "element" not in columns:
+            atoms.numbers[:] = 0
+            if "q" in columns:
+                atoms.set_array("diameters", atoms.get_initial_charges())
+        yield atoms
+
+
+def _named_by_energy(path: Path, frames: Iterator[Atoms]) -> Iterator[Atoms]:
+    """Frames; the only one of a file named by an energy per particle has it, unless it has one of its own."""
+    first, named = next(frames, None), re.fullmatch(_ENERGY_NAME, path.name)
+    if first is None:
+        return
+    second = None
+    if named is not None and first.calc is None:
+        second = next(frames, None)
+        if second is None:
+            first.calc = SinglePointCalculator(first, energy=len(first) * float(named["energy"]))
+    yield from (atoms for atoms in (first, second) if atoms is not None)
+    yield from frames
 
 
 def read_frames(path: Path, index: str = ":") -> Iterator[Atoms]:
@@ -76,7 +122,7 @@ def read_frames(path: Path, index: str = ":") -> Iterator[Atoms]:
     name = format_of(path)
     if not name:
         raise MinimumError("named neither {energy}.conf nor {energy}.conf.txt, nor as a format that ASE reads")
-    frames = _frames(path, name, index)
+    frames = _named_by_energy(path, _frames(path, name, index))
     while True:
         try:
             with warnings.catch_warnings():

@@ -18,6 +18,9 @@ from pipeline.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
 from pipeline.task import DW, QS
 from pipeline.workspace import Workspace
 
+_COUNTED = ("images", "steps", "cpu_seconds")
+"""Columns of calculations.csv with what a calculation took."""
+
 ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""
 
@@ -172,7 +175,13 @@ def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
-    return table
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in _COUNTED if name in table}, table.index)
+    possible = (numbers >= 0) & (numbers < 1e15) & ((numbers % 1 == 0) | (numbers.columns == "cpu_seconds"))
+    bad = ~(possible | table[numbers.columns].isna()).all(axis=1)
+    if bad.any():
+        line = int(np.argmax(bad)) + 2
+        raise UserError(f"{path}: line {line}: {', '.join(numbers)} are not numbers from 0 on; fix or remove the line")
+    return table.assign(**numbers)
 
 
 def keys_with_result(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
@@ -189,7 +198,11 @@ def read_pair_list(path: Path) -> pd.DataFrame:
     UserError
         If the file is not readable, lacks one of these columns, or holds there anything but numbers.
     """
-    table = read_user_csv(path, PAIR_COLUMNS)
+    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS))
+
+
+def check_pairs(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The table from a file with its names of pairs as numbers; UserError unless all are some that a pair can have."""
     numbers = pd.DataFrame({name: as_numbers(table[name]) for name in PAIR_COLUMNS})
     bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():

@@ -18,6 +18,7 @@ from pipeline.workspace import Workspace
 
 _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
+_POSITIVE = ("hbar", "path_length", "force")
 
 SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance": None, "beyond_ends": "parabola"}
 """What of a record tells how the result was made, and what it was where a record does not tell (None: unknown)."""
@@ -88,12 +89,14 @@ def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, A
     path = workspace.neb_paths(temperature, "jsonl")
     if not path.exists():
         return
+    if not path.is_file():
+        raise UserError(f"{path}: not a file; remove it")
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
                 complete = _is_complete(record)
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
                 complete = False
             if not complete:
                 raise UserError(f"{path}: line {number} is damaged; remove the line or the file")
@@ -120,13 +123,25 @@ def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]
 
 
 def _is_complete(record: dict[str, Any]) -> bool:
+    """Whether a record holds all that is read from it, in numbers that it can have."""
     low, high = map(float, record["levels"])
     parts = [_numbers(record, _PROFILE)]
     if "before" in record:
         parts += [_numbers(record[side], _BEYOND) for side in ("before", "after")]
-    told = np.shape(np.array(record.get("two_level", [None] * 4), float)) == (4,)
-    whole = told and all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
-    return low < high and whole and {*Pair._fields} <= {*record}
+    told = np.array(record.get("two_level", [None] * 4), float)
+    pair = Pair(*(record[name] for name in Pair._fields))
+    alone = [pair.i, pair.j, low, high, *(float(record[name]) for name in _POSITIVE if record.get(name) is not None)]
+    return (
+        type(pair.conf) is int
+        and 0 <= pair.conf < 10**18
+        and low < high
+        and record.get("hbar") != 0
+        and told.shape == (4,)
+        and all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
+        and all(np.isfinite(part).all() and (np.diff(part[0]) > 0).all() for part in parts)
+        and bool(np.isfinite(alone).all() and (np.abs(alone[:2]) < 1e18).all() and (np.array(alone[4:]) >= 0).all())
+        and all(isinstance(record.get(name, ""), str) for name in ("fidelity", "units"))
+    )
 
 
 def _numbers(record: dict[str, Any], names: tuple[str, ...]) -> NDArray[np.float64]:

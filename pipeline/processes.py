@@ -120,7 +120,7 @@ class Processes:
                             outcome = worker.take()
                         elif time.monotonic() > worker.until:
                             self._end(worker)
-                            outcome = _given_up(task, f"it took longer than {time_limit:g} s", lost)
+                            outcome = given_up(task.job, f"it took longer than {time_limit:g} s", lost)
                         else:
                             continue
                     except (EOFError, OSError):
@@ -129,7 +129,7 @@ class Processes:
                         if task.tries > 1:
                             again.append(task._replace(tries=task.tries - 1))
                             continue
-                        outcome = _given_up(task, f"{TRIES} worker processes died of it: {reason}", lost)
+                        outcome = given_up(task.job, f"{TRIES} worker processes died of it: {reason}", lost)
                     reached[task.number] = outcome
                 while reached and (not in_order or next_out in reached):
                     yield reached.pop(next_out if in_order else next(iter(reached)))
@@ -201,10 +201,11 @@ class _Worker:
         self.process.join()
 
 
-def _given_up(task: _Task, reason: str, lost: Callable[[Any, str], Any] | None) -> Any:
+def given_up(job: Any, reason: str, lost: Callable[[Any, str], Any] | None) -> Any:
+    """What to yield for a job that is given up; raises UserError where nobody says that."""
     if lost is None:
         raise UserError(f"a piece of work was given up: {reason}; run the step again")
-    return lost(task.job, reason)
+    return lost(job, reason)
 
 
 _counter: Any = None
@@ -225,7 +226,7 @@ def _work(connection: Any, counter: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threadpool_limits(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         try:
             function, job = connection.recv()
@@ -241,7 +242,7 @@ def _work(connection: Any, counter: Any) -> None:
             connection.send((None, RuntimeError(f"what {function} returned can't be sent: {error}")))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that was killed can't end its workers, who would wait for work forever."""
     multiprocess.parent_process().join()
     os._exit(1)

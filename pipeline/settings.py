@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -78,6 +78,39 @@ class RearrangementSettings(_Section):
     list_once: bool = False
 
 
+class ClusterSettings(_Section):
+    """Where work runs, if not here: a Dask scheduler that is there, or a batch system; one of all."""
+
+    scheduler: Annotated[str, Field(min_length=1)] | None = None
+    scheduler_file: Annotated[str, Field(min_length=1)] | None = None
+    slurm: dict[str, Any] | None = None
+    pbs: dict[str, Any] | None = None
+    sge: dict[str, Any] | None = None
+    lsf: dict[str, Any] | None = None
+    htcondor: dict[str, Any] | None = None
+    oar: dict[str, Any] | None = None
+    moab: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_all(self) -> "ClusterSettings":
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"cluster names {' and '.join(given) or 'nothing'}: give one of {', '.join(type(self).model_fields)}"
+            )
+        count = (getattr(self, given[0]) or {}).get("n_workers", 1) if "scheduler" not in given[0] else 1
+        if type(count) is not int or count < 1:
+            raise ValueError(
+                f"cluster.{given[0]}.n_workers = {count!r} is not allowed: it is a whole number above zero"
+            )
+        return self
+
+    @property
+    def chosen(self) -> tuple[str, Any]:
+        """The name of the one that is given, and its value."""
+        return next((name, value) for name, value in self if value is not None)
+
+
 _METAL: dict[str, Any] = {
     "pairs": {"max_delta_E": 0.057},
     "classify": {"max_delta_E": 0.0057, "max_distance": 4.4},
@@ -105,6 +138,7 @@ class Settings(_Section):
     tls_threshold: Positive = 0.00151
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20
     processes: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    cluster: ClusterSettings | None = None
     figures: Annotated[list[Literal["png", "pdf", "svg"]], Field(min_length=1)] = ["png"]
 
     @field_validator("pairs", "classify", "classifier", "predictor", "neb", "rearrangements", mode="before")
@@ -224,7 +258,8 @@ def _in_words(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         section: Any = Settings
         for part in error["loc"][:-1]:
-            section = section.model_fields[part].annotation
+            kind = section.model_fields[part].annotation
+            section = next((one for one in get_args(kind) if hasattr(one, "model_fields")), kind)
         return f"unknown key {key}; allowed here: {', '.join(section.model_fields)}"
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} = {given} is not allowed: it is a section, with keys of its own below it"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
 
 Fingerprint = list[Any]
@@ -28,8 +29,8 @@ def have_same_content(one: Fingerprint | None, other: Fingerprint | None) -> boo
 
 def is_unchanged(path: Path, recorded: Fingerprint | None) -> bool:
     """Whether a file is there and has the content it had when its fingerprint was taken."""
-    if not recorded or not path.exists():
-        return not recorded and not path.exists()
+    if not isinstance(recorded, list) or not path.exists():
+        return recorded is None and not path.exists()
     now = _status(path)
     if now == recorded[:2]:
         return True
@@ -71,10 +72,14 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
 def _is_made_from(output: Path, inputs: Inputs) -> bool:
     if not output.exists() or not _stamp(output).exists():
         return False
-    record = read_json(_stamp(output))
-    files = record.pop("files", {})
+    try:
+        record = read_json(_stamp(output))
+    except UserError:
+        return False  # a damaged stamp says nothing
+    files = record.pop("files", None)
     return (
-        is_unchanged(output, record.pop("output", None))
+        isinstance(files, dict)
+        and is_unchanged(output, record.pop("output", None))
         and record == json.loads(json.dumps(inputs.other))
         and set(files) == {path.name for path in inputs.files}
         and all(is_unchanged(path, files[path.name]) for path in inputs.files)

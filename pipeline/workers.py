@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from pipeline.errors import UserError
 from pipeline.processes import Processes, count_steps
 from pipeline.settings import Settings
 
@@ -42,8 +43,23 @@ def worker_pool(settings: Settings, jobs: int | None = None) -> Iterator[Workers
     settings : Settings
         ``cluster``; without one, ``processes``.
     jobs : int, optional
-        How many jobs there are: no more processes are started.
+        How many jobs there are: no more processes are started here.
+
+    Raises
+    ------
+    UserError
+        If the cluster does not answer, or can't be started.
     """
+    if settings.cluster is not None:
+        try:
+            from pipeline.dask_workers import dask_workers
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f'config.yaml: cluster: {error.name} is not installed; pip install ".[cluster]", or cluster: null'
+            ) from None
+        with dask_workers(settings.cluster) as cluster:
+            yield cluster
+        return
     workers = Processes(settings.cores if jobs is None else min(settings.cores, jobs))
     try:
         yield workers

@@ -105,6 +105,14 @@ class Workspace:
         """``name``: of one training, as the card gives it."""
         return self.model(task, temperature) / name
 
+    def current(self, task: Task, temperature: str) -> Path:
+        """Link to AutoGluon's folder of the last complete training, which holds its card and sets too."""
+        return self.model(task, temperature) / "current"
+
+    def training_lock(self, task: Task, temperature: str) -> Path:
+        """Held by the process that trains a model, whatever workspaces share it."""
+        return self.root / "MLmodel" / ".locks" / f"{task.folder}-T{digits(temperature)}.lock"
+
     def training_log(self, task: Task, temperature: str) -> Path:
         return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}.log"
 

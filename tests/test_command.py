@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -40,6 +41,14 @@ def test_every_script_shows_its_version_and_its_help(script, tmp_path):
     text = run(script, tmp_path, "--help").stdout
     for option in ("--temperature", "--workspace", "--config", "--wait", "--version", "Writes"):
         assert option in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_comes_before_what_only_the_work_needs(script):
+    command = [sys.executable, "-X", "importtime", ROOT / f"{script}.py", "--help"]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    libraries = "numpy|pandas|pyarrow|numba|scipy|sklearn|matplotlib|ase|pydantic|yaml|multiprocess|MLmodel|glass"
+    assert not re.findall(rf"\b({libraries})$", loaded, re.MULTILINE)
 
 
 def test_the_version_is_the_same_everywhere():

@@ -215,7 +215,7 @@ def test_a_card_of_the_first_format_which_has_no_number_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [({"format": 7}, "has format 7, understood are 1 and 2"), ({"format": 2}, "lacks program")]
+    ("content", "says"), [({"format": 7}, "has format 7, understood are 1, 2 and 3"), ({"format": 2}, "lacks program")]
 )
 def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_path, content, says):
     path = card(tmp_path, **content)

@@ -117,6 +117,42 @@ def test_a_file_that_ase_can_not_read_is_left_out(tmp_path, name, content):
     assert list(rejected) == [name]
 
 
+def dump(path, columns, rows, frames=1):
+    """A text dump as LAMMPS writes it."""
+    head = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{}\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 5\n0 6\nITEM: ATOMS {}\n"
+    lines = "".join(" ".join(map(str, row)) + "\n" for row in rows)
+    path.write_text((head.format(len(rows), columns) + lines) * frames)
+
+
+def test_a_lammps_dump_is_a_minimum_of_the_energy_in_its_name_and_of_types_without_elements(tmp_path):
+    places = frame(1).positions.tolist()
+    rows = [(k + 1, 1 + k % 2, 0.8 + 0.01 * k, *place, 0, 0, 0) for k, place in enumerate(places)]
+    for name in ("0.2001.lammpstrj", "dump.0.2001"):
+        dump(tmp_path / name, "id type q x y z fx fy fz", rows[::-1])  # with forces, ASE says an energy of 0
+        ((energy, minimum),) = [(one.energy, one.minimum) for one in read_minima([tmp_path / name])]
+        assert energy == pytest.approx(0.2001, rel=1e-14)
+        np.testing.assert_allclose(minimum.positions, places)
+        np.testing.assert_allclose(minimum.diameters, [row[2] for row in rows])
+        assert minimum.particles.types.tolist() == [1, 2] * 6
+        assert not minimum.particles.numbers.any()  # not hydrogen and helium
+        assert (minimum.particles.masses == 1).all()
+    dump(
+        tmp_path / "0.2002.dump",
+        "id type element mass x y z",
+        [(k, 1, "Ni", 58.7, *row[3:6]) for k, row in enumerate(rows)],
+    )
+    assert read_minima([tmp_path / "0.2002.dump"])[0].minimum.particles.numbers.tolist() == [28] * N
+
+
+def test_energies_of_a_dump_of_many_frames_and_of_a_numbered_file_are_not_known(tmp_path):
+    rows = [(k + 1, 1, *place) for k, place in enumerate(frame(1).positions.tolist())]
+    dump(tmp_path / "0.2001.dump", "id type x y z", rows, frames=2)
+    dump(tmp_path / "3.dump", "id type x y z", rows)
+    assert [one.reason for one in read_minima([tmp_path / "0.2001.dump", tmp_path / "3.dump"])] == [
+        "the frame has no energy"
+    ] * 3
+
+
 def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):
     ase.io.write(tmp_path / "many.extxyz", [frame(3), without_energy(frame(4)), frame(1)])
     (tmp_path / "0.2002.conf").touch()

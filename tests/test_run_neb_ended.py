@@ -68,14 +68,19 @@ def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(gl
     assert results(glass) == results(calculated)
 
 
-def test_an_interrupted_run_keeps_what_it_has(patient):
+@pytest.mark.parametrize(
+    ("sent", "group", "status"), [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGTERM, True, 143)]
+)
+def test_a_run_that_is_ended_while_workers_calculate_keeps_what_it_has(patient, calculated, sent, group, status):
     (patient / "at_most").write_text("3")
     with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
         wait_until(lambda: lines(patient) >= 3, process)
-        ended = stop(process)
-    assert ended.returncode == 130
-    assert ended.stderr.count("\n") == 1
-    assert lines(patient) >= 3
+        ended = stop(process, sent, group)
+    assert ended.returncode == status
+    assert ended.stderr.count("\n") == (1 if sent == signal.SIGINT else 0)
+    kept = results(patient)
+    assert sum(map(len, kept.values())) >= 3
+    assert all(set(kept[name]) <= set(results(calculated)[name]) for name in kept)
 
 
 def test_a_worker_that_dies_takes_nothing_with_it(patient, calculated):

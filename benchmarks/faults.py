@@ -1,0 +1,330 @@
+"""Every step ended or hindered at every n-th call of the system, and run again.
+
+Run with: python -m benchmarks.faults [STEP …] [--every K] [--only KIND …]
+
+Needs strace. On a small workspace that it makes, each step is killed on entering the n-th rename, write, fsync, unlink,
+truncate and mkdir, for each n that an undisturbed run has, and gets errors as results of these and of opening, reading
+and locking. Killed or not it must end as an undisturbed run or with one line and status 2; and run again without the
+fault it must end so too, with files that equal those of an undisturbed run.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.neb_files import write_neb_results
+from pipeline.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+T = "0.15"
+LONGEST = 300
+"""s; what takes longer hangs."""
+
+_GLASS = [
+    "--glasses=2",
+    "--n-particles=80",
+    "--sweeps=300",
+    "--quenches=60",
+    "--interval=200",
+    "--sampling-temperature=0.1",
+]
+_QUICK = "{train_hours: 0.01, fast: true}"
+_SETTINGS = f"classifier: {_QUICK}\npredictor: {_QUICK}\nprocesses: 1\nneb: {{images: 9, max_steps: 50}}\n"
+
+STEPS: dict[str, list[str]] = {
+    "step0_collect": [],
+    "step1_train_dw": [],
+    "step2_classify_dw": [],
+    "step3_train_qs": [],
+    "step4_predict_qs": [],
+    "validate_dw": [],
+    "validate_qs": [],
+    "run_neb": ["--top", "3", "--random", "0"],
+    "report": [],
+}
+"""In their order, with their arguments."""
+
+CALLS = {
+    "rename": "?rename,?renameat,?renameat2",
+    "unlink": "?unlink,?unlinkat,?rmdir",
+    "write": "?write,?pwrite64,?writev",
+    "fsync": "?fsync,?fdatasync",
+    "truncate": "?truncate,?ftruncate",
+    "mkdir": "?mkdir,?mkdirat",
+    "link": "?link,?linkat,?symlink,?symlinkat",
+    "open": "?open,?openat",
+    "read": "?read,?pread64",
+    "lock": "?fcntl",
+}
+
+FAULTS = {
+    "rename": ("KILL", "EIO", "EACCES", "ENOSPC", "ESTALE"),
+    "unlink": ("KILL", "EIO", "EACCES"),
+    "write": ("KILL", "ENOSPC", "EIO"),
+    "fsync": ("KILL", "EIO", "ENOSPC", "ENOSYS"),
+    "truncate": ("KILL", "EIO"),
+    "mkdir": ("KILL", "EACCES", "ENOSPC"),
+    "link": ("KILL", "EACCES", "ENOSYS"),
+    "open": ("EACCES", "ESTALE", "EIO"),
+    "read": ("EIO", "ESTALE"),
+    "lock": ("ENOLCK", "ENOSYS", "ESTALE"),
+}
+"""SIGKILL on entering a call, and errors as its result."""
+
+
+class Ended(NamedTuple):
+    """How a step ended: exit status, minus the signal if one killed it, None if it hung."""
+
+    status: int | None
+    stderr: str
+    counts: dict[str, int]
+    """How often each kind of call was made, by the process or thread that made most."""
+
+    @property
+    def says_why(self) -> bool:
+        """Whether it asked the user to act, in one line."""
+        return self.status == 2 and self.stderr.count("\n") == 1 and self.stderr.startswith("error: ")
+
+
+class Trial:
+    """A small workspace before and after each step, in a folder; and steps in it, disturbed or not.
+
+    Steps are forked from this process, which has imported all that they need.
+    """
+
+    def __init__(self, folder: Path, steps: list[str]) -> None:
+        self.folder, self.root = folder, folder / "workspace"
+        self.counts: dict[str, dict[str, int]] = {}
+        self.after: dict[str, dict[str, object]] = {}
+        self._make()
+        for step in STEPS:
+            shutil.copytree(self.root, folder / step, symlinks=True)
+            ended = self.run(step, "trace" if step in steps else None)
+            if ended.status != 0:
+                raise RuntimeError(f"{step} failed undisturbed: {ended.stderr}")
+            self.counts[step], self.after[step] = ended.counts, content(self.root)
+            if step == steps[-1]:
+                break
+
+    def _make(self) -> None:
+        self.root.mkdir()
+        (self.root / "config.yaml").write_text(_SETTINGS)
+        self.run("simulate_glass", None, "-T", T, *_GLASS)
+        self.run("step0_collect", None)
+        tables = sorted((self.root / f"Configurations/pairs/T{T}").glob("*.feather"))
+        pairs = pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
+        pairs = pairs.sample(frac=0.5, random_state=0)
+        is_dw = (pairs["total_displacement"] < pairs["total_displacement"].median()).astype(int)
+        splitting = np.hypot(0.2 * pairs["Delta_E"], 0.02 * np.exp(-4 * pairs["total_displacement"]))
+        write_neb_results(Workspace(self.root), T, pairs.assign(is_dw=is_dw, quantum_splitting=splitting))
+        for path in ("Configurations/pairs", "output_ML"):
+            shutil.rmtree(self.root / path)
+
+    def restore(self, step: str) -> None:
+        """The workspace as it is before a step."""
+        shutil.rmtree(self.root)
+        shutil.copytree(self.folder / step, self.root, symlinks=True)
+
+    def run(self, step: str, inject: str | None, *arguments: str) -> Ended:
+        """Run a step.
+
+        Parameters
+        ----------
+        step : str
+            Its script.
+        inject : str or None
+            What strace is told to inject; ``trace`` to count calls; None: without it.
+        *arguments
+            Of the script, instead of those of STEPS.
+        """
+        said, log = self.folder / "stderr", self.folder / "strace"
+        go, ready = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _in_child(step, [*(arguments or STEPS.get(step, [])), "--workspace", str(self.root)], said, go, ready)
+        os.close(go)
+        tracer = None
+        if inject is not None:
+            calls = ",".join(CALLS.values())
+            options = [f"--trace={calls}"] if inject == "trace" else inject.split()
+            command = ["strace", "-f", "-o", str(log), "-p", str(child), *options]
+            tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            assert tracer.stderr is not None
+            if "attached" not in (line := tracer.stderr.readline()):
+                os.kill(child, signal.SIGKILL)
+                raise RuntimeError(f"strace can't attach to a process: {line}")
+        os.write(ready, b"!")
+        os.close(ready)
+        status = _wait(child)
+        if tracer is not None:
+            tracer.communicate()
+        return Ended(status, said.read_text(), _count(log) if inject == "trace" else {})
+
+    def try_fault(self, step: str, call: str, fault: str, number: int) -> tuple[str, str]:
+        """Run a step with a fault at the n-th call, and again without; what became of it, and details of a failure."""
+        self.restore(step)
+        what = f"signal={fault}" if fault == "KILL" else f"error={fault}"
+        where = " ".join(f"-P {path}" for path in lock_files(self.root)) if call == "lock" else ""
+        first = self.run(step, f"--trace={CALLS[call]} --inject={CALLS[call]}:{what}:when={number} {where}")
+        again = self.run(step, None)
+        details = f"{step}: {fault} at {call} {number}: status {first.status}, then {again.status}"
+        for ended in (first, again):
+            expected = (0, -signal.SIGKILL) if ended is first and fault == "KILL" else (0,)
+            if ended.status not in expected and not ended.says_why:
+                return "failed", f"{details}\n{ended.stderr[-1500:]}"
+        if again.status != 0:
+            return "one line, twice", f"{details}: {again.stderr}"
+        differing = differences(content(self.root), self.after[step])
+        if differing:
+            return "failed", f"{details}: other files than undisturbed: {', '.join(differing)}"
+        return {0: "not hindered", 2: "one line"}.get(first.status or 0, "killed"), ""
+
+
+def _in_child(step: str, arguments: list[str], said: Path, go: int, ready: int) -> None:
+    """Be a step, once the parent says so."""
+    status = 1
+    try:
+        os.setsid()
+        ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1))  # PR_SET_PTRACER: anybody may trace this process
+        os.close(ready)
+        os.read(go, 1)
+        os.close(go)
+        for number, path in ((0, os.devnull), (1, os.devnull), (2, str(said))):
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            os.dup2(file, number)
+            os.close(file)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        sys.argv = [str(ROOT / f"{step}.py"), *arguments]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(child: int) -> int | None:
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _count(log: Path) -> dict[str, int]:
+    kind_of = {name.strip("?"): kind for kind, names in CALLS.items() for name in names.split(",")}
+    made = re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
+    counts = Counter((thread, kind_of[name]) for thread, name in made if name in kind_of)
+    most = {kind: max((n for (_, one), n in counts.items() if one == kind), default=0) for kind in CALLS}
+    return most | {"lock": 3}  # of files only: the step's, the model's, and one more
+
+
+def lock_files(root: Path) -> list[Path]:
+    """All locks of a workspace, there or not."""
+    model = root / "MLmodel" / ".locks"
+    digits = T.replace(".", "")
+    names = [f"{step}{temperature}" for step in STEPS for temperature in ("", f"-T{T}")]
+    trainings = [model / f"{name}-T{digits}.lock" for name in ("dw-classification", "qs-regression")]
+    return [*(root / "output_ML" / ".locks" / f"{name}.lock" for name in names), *trainings]
+
+
+def content(root: Path) -> dict[str, object]:
+    """What is in the files of a workspace, but for what differs between two undisturbed runs."""
+    found: dict[str, object] = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_dir() or ".locks" in path.parts or path.suffix == ".log":
+            continue
+        if re.search(r"/autogluon-\w+/", name):  # the card has digests of these files; they are as random as it is
+            continue
+        found[name] = _comparable(path)
+    return found
+
+
+def _comparable(path: Path) -> object:
+    if path.name == "card.json":
+        card = json.loads(path.read_text())
+        return {name: card[name] for name in ("data", "sets", "features", "pairs", "settings")}
+    if path.name.endswith(".made-from.json"):
+        record = json.loads(path.read_text())
+        return sorted(record), sorted(record["files"])
+    if path.name == "calculations.csv":
+        return pd.read_csv(path).drop(columns="cpu_seconds").to_csv()
+    if path.name == "rounds.csv":
+        return pd.read_csv(path).drop(columns=["cpu_seconds", "classifier", "predictor"]).to_csv()
+    if path.suffix == ".html" or path.name in ("rounds.png",):
+        return path.stat().st_size > 0
+    if path.suffix == ".csv" and path.name.startswith(("DW_T", "predictedQs")):
+        return pd.read_csv(path).round(9).to_csv()
+    return path.read_bytes()
+
+
+def differences(found: dict[str, object], expected: dict[str, object]) -> list[str]:
+    """Names of files that are missing, too many, or other than expected."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name, b"") != expected.get(name, b""))
+
+
+def numbers(count: int, every: int) -> Iterator[int]:
+    """Which of so many calls get a fault."""
+    return iter(range(1, count + 1, every))
+
+
+def load() -> None:
+    """Import all that steps need, so that those forked from here need not."""
+    import autogluon.tabular  # noqa: F401
+
+    for script in STEPS:
+        sys.argv = [script]
+        runpy.run_path(str(ROOT / f"{script}.py"), run_name="loaded")
+
+
+def main() -> None:
+    """Try all faults and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", default=list(STEPS), help="default: all")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="only every K-th call (default: all)")
+    parser.add_argument("--only", nargs="*", default=list(CALLS), metavar="KIND", help=f"of {', '.join(CALLS)}")
+    given = parser.parse_args()
+    load()
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(Path(folder), sorted(given.steps, key=list(STEPS).index))
+        for step, counts in trial.counts.items():
+            print(f"{step}: {', '.join(f'{call} {count}' for call, count in counts.items())}")
+        for step in given.steps:
+            for call in given.only:
+                for fault in FAULTS[call]:
+                    became: Counter[str] = Counter()
+                    for number in numbers(trial.counts[step][call], given.every):
+                        outcome, details = trial.try_fault(step, call, fault, number)
+                        became[outcome] += 1
+                        if outcome == "failed":
+                            print(details, flush=True)
+                    told = ", ".join(f"{outcome}: {count}" for outcome, count in became.most_common()) or "never called"
+                    print(f"{step:18} {fault:7} {call:9} {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

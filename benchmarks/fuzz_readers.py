@@ -1,0 +1,329 @@
+"""Every reader of the pipeline with files that it reads, and what must hold of a value that it takes for good."""
+
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ase.io
+import numpy as np
+import pandas as pd
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from glass.path import Band
+from glass.tunnelling import Beyond, Profile
+from MLmodel.card import Card, read_card, write_card
+from MLmodel.collect import update_table
+from MLmodel.double_wells import describe, read_double_wells
+from MLmodel.labels import read_pretraining
+from MLmodel.rounds import does_it_pay, read_rounds
+from MLmodel.table_record import check_units, is_ready_made
+from MLmodel.tables import check_csv_units, check_ready_made, csv_writer, read_batches, read_csv_batches, stored_pairs
+from pipeline import neb_files
+from pipeline.keys import Pair, pair_keys
+from pipeline.minima import load_glass, minimum_paths, places_by_key, read_minima
+from pipeline.minimum_files import Minimum, write_minimum
+from pipeline.neb_records import add_record, read_records
+from pipeline.path_files import path_file, read_path, write_path
+from pipeline.relaxed import add_rows, superseded
+from pipeline.settings import Settings, read_settings
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.transitions import read_transitions, write_transitions
+from pipeline.units import REDUCED
+from pipeline.workspace import Workspace
+
+T = "0.1"
+N, MINIMA, BOX = 12, 5, np.array([4.0, 5.0, 6.0])
+FEATURES = ["Delta_E", "displacement_0", "displacement_1", "0to1", "total_displacement", "PR", "Tij", "gabriel"]
+COLUMNS = ["conf", "i", "j", *FEATURES]
+
+
+class ImpossibleError(Exception):
+    """A reader took something for good that nothing can have."""
+
+
+class Reader(NamedTuple):
+    """A reader, the file that it reads, and where else it looks."""
+
+    name: str
+    file: Callable[[Workspace], Path]
+    """Which file is spoilt."""
+    read: Callable[[Workspace], Any]
+    """Reads it; raises what the reader raises, or ImpossibleError."""
+
+
+def must(holds: Any, what: str) -> None:
+    """Raise ImpossibleError unless something holds."""
+    if not np.all(holds):
+        raise ImpossibleError(what)
+
+
+def make_workspace(root: Path) -> None:
+    """A small workspace with one good file for each reader."""
+    work, rng = Workspace(root), np.random.default_rng(0)
+    folders = {name: root / name for name in ("text", "binary", "extxyz", "extxyz.gz", "traj", "json")}
+    diameters, positions = rng.uniform(0.7, 1.6, N), rng.random((MINIMA, N, 3)) * BOX
+    energies = 0.2 + 1e-4 * np.arange(MINIMA)
+    frames = []
+    for place, energy in zip(positions, energies, strict=True):
+        minimum = Minimum(diameters, place, BOX)
+        for folder in (folders["binary"], work.glass(T, 1), work.glass(T, 2)):
+            write_minimum(folder / f"{energy:.10f}.conf", minimum)
+        folders["text"].mkdir(exist_ok=True)
+        (folders["text"] / f"{energy:.9E}.conf.txt").write_text(_text(minimum))
+        atoms = Atoms("Cu8Zr4", place, cell=BOX, pbc=True)
+        atoms.calc = SinglePointCalculator(atoms, energy=N * energy)
+        frames.append(atoms)
+    for name in ("extxyz", "extxyz.gz", "traj", "json"):
+        folders[name].mkdir()
+        ase.io.write(folders[name] / f"many.{name}", frames)
+    write_transitions(work.transitions(T, 1), [("0.2000000000", "0.2001000000", 3), ("0.2001", "0.2002", 1)])
+    pairs = [Pair(1, 0.2, 0.2001), Pair(1, 0.2, 0.2002), Pair(2, 0.2001, 0.2003), Pair(12, 0.21, 0.2200000001)]
+    for k, pair in enumerate(pairs):
+        neb_files.add_non_dw(work, T, pair)
+        neb_files.add_splitting(work, T, pair, 1.25e-3 * (k + 1))
+        neb_files.add_unfinished(work, T, pair, 'not converged, "force" 0.1')
+        row = {"verdict": "double well", QS: 1e-3, "fidelity": "full", "images": 41, "steps": 70, "cpu_seconds": 1.5}
+        neb_files.add_calculation(work, T, pair, row)
+        profile = Profile(*np.cumsum(rng.random((3, 5)), axis=1), *(Beyond(*_rising(rng)) for _ in range(2)))
+        add_record(work, T, pair, (0.01, 0.0125), profile, {"hbar": 0.0156, "fidelity": "full", "force": 1e-4})
+    add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
+    _write_tables(work, rng)
+    _write_own(work)
+    band = Band(positions, np.arange(5.0), np.zeros(positions.shape), np.zeros(5), None, True, 1e-3, 7)
+    write_path(work, T, pairs[0], band, frames[0])
+
+
+def _rising(rng: np.random.Generator) -> Any:
+    return np.cumsum(rng.random((2, 4)), axis=1)
+
+
+def _text(minimum: Minimum) -> str:
+    edges = [f"0.0 {side} {axis}lo {axis}hi" for side, axis in zip(BOX, "xyz", strict=True)]
+    numbers = np.column_stack([minimum.diameters, minimum.positions]).tolist()
+    lines = [f"{k} {1 + k % 2} {d!r} {x!r} {y!r} {z!r} 0 0 0" for k, (d, x, y, z) in enumerate(numbers, 1)]
+    head = ["LAMMPS data file", "", f"{N} atoms", "2 atom types", "", *edges, "", "Masses", "", "1 1 # Cu", "2 4 # Zr"]
+    return "\n".join([*head, "", "Atoms # charge", "", *lines, "", "Velocities", "", "1 0 0 0", ""])
+
+
+def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
+    table = pd.DataFrame(rng.random((40, len(COLUMNS))), columns=COLUMNS).assign(conf=np.arange(40) % 3)
+    table["j"] = table["i"] + 1 + rng.random(40)
+    table.loc[::7, "gabriel"] = np.nan
+    folder = work.pairs(T)
+    folder.mkdir(parents=True)
+    table.to_feather(folder / "database.feather")
+    work.pretraining(CLASSIFIER, T).parent.mkdir()
+    table.assign(**{DW: np.arange(40) % 2}).to_feather(work.pretraining(CLASSIFIER, T))
+    table.assign(**{QS: rng.random(40)}).to_feather(work.pretraining(PREDICTOR, T))
+    for path, more in (
+        (work.double_wells(T), ["dw_probability"]),
+        (work.predicted(T, "newpairs"), [QS, "tls_probability", "dw_probability"]),
+    ):
+        columns = ["conf", "i", "j", *more, *FEATURES]
+        with csv_writer(path, columns, REDUCED) as write:
+            write(table.assign(**{name: rng.random(40) for name in more})[columns])
+    found = table[["conf", "i", "j"]].assign(**{QS: rng.random(40), "level_0": 0.1, "PR": 3.0, "rearrangement": 1})
+    found.assign(fidelity="full", images=41, steps=7, units="reduced").to_csv(
+        work.calculated_double_wells(T), index=False
+    )
+    counts = dict.fromkeys(("nebs", "double_wells", "tls", "distinct_tls", "unfinished", "next_nebs"), 3)
+    counts |= dict.fromkeys(("next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"), 7)
+    chances = dict.fromkeys(("tls_expected", "tls_p_value", "next_tls", "remaining_tls", "chance_95_found"), 0.25)
+    names = {"list": ["123456789012", "12e345678901"], "classifier": "one", "predictor": "two"}
+    pd.DataFrame({"round": [1, 2], **counts, **chances, "random_double_well_rate": 0.1, **names}).to_csv(
+        work.rounds(T, "csv"), index=False
+    )
+
+
+def _write_own(work: Workspace) -> None:
+    """A pair table of step 0, settings, a stamp and a card."""
+    _collect(work)
+    work.settings.write_text((Path(__file__).parent.parent / "config.yaml").read_text())
+    source = work.root / "source"
+    source.write_text("what it is made from")
+    mark_made([source], made_from([source], setting=[1, {"a": 2.5}]))
+    some, name = {"a": 1}, "ag-1"
+    card = Card(
+        task=CLASSIFIER,
+        temperature=T,
+        features=["PR"],
+        autogluon=name,
+        trained="2025-01-01",
+        settings={"test_split": "pair"},
+        versions={"python": "3.11"},
+        data="ab",
+        pairs=some,
+        sources=some,
+        seconds_per_pair=1e-6,
+        sets={"train": "cd"},
+        program="1.0",
+    )
+    write_card(work, card)
+
+
+class _Here:
+    """Workers that work here."""
+
+    def results(self, function: Callable[..., Any], jobs: Any, **_: Any) -> Iterator[Any]:
+        return map(function, jobs)
+
+
+def _collect(work: Workspace) -> pd.DataFrame:
+    """Step 0 of one glass; its table."""
+    table, settings = work.glass_pairs(T, 2), Settings(particles=2)
+    must(not table.exists() or not is_ready_made(table), "taken for a ready-made table")
+    with redirect_stdout(StringIO()):
+        files = minimum_paths(work.glass(T, 2))
+        update_table(table, files, work.transitions(T, 2), settings, _Here(), "")  # type: ignore[arg-type]
+    return pd.concat(read_batches(table))
+
+
+def _remade(work: Workspace) -> pd.DataFrame:
+    """Step 0 where a minimum was added: it takes over what the table holds."""
+    folder, added = work.glass(T, 2), "0.2009000000.conf"
+    minimum = Minimum(np.ones(N), np.random.default_rng(7).random((N, 3)) * BOX, BOX)
+    write_minimum(folder / added, minimum)
+    try:
+        table = _collect(work)
+    finally:
+        (folder / added).unlink()
+    must(len(table) == MINIMA * (MINIMA - 1) // 2, "another number of pairs")
+    return table
+
+
+def _minima(work: Workspace, folder: str) -> Any:
+    paths = minimum_paths(work.root / folder)
+    read = read_minima(paths)
+    glass, rejected = load_glass(read, 10)
+    must([reason and "\n" not in reason for reason in rejected.values()], "a reason of several lines")
+    must(len(rejected) + (len(glass.files) if glass else 0) == len(read), "a minimum is lost")
+    places = places_by_key(work.root / folder, 10)
+    if glass is None:
+        return sorted(rejected)
+    must(glass.box > 0, "box")
+    must((glass.positions >= 0) & (glass.positions <= glass.box[:, None]), "a position outside of the box")
+    must(np.isfinite(glass.energies) & (np.diff(glass.keys, prepend=glass.keys[0] - 1) > 0), "energies")
+    must([int(key) in places for key in glass.keys], "a minimum that is not found again")
+    return [glass.positions.tobytes(), glass.energies.tobytes(), sorted(rejected)]
+
+
+def _pairs(table: pd.DataFrame) -> pd.DataFrame:
+    must((table["conf"] >= 0) & np.isfinite(table[["i", "j"]]).all(axis=1), "names of pairs")
+    must(table["conf"].dtype.kind in "iu", "conf is no whole number")
+    pair_keys(table, 10)
+    return table
+
+
+def _table(table: pd.DataFrame) -> pd.DataFrame:
+    must(np.isfinite(table.drop(columns=["Tij", "gabriel"], errors="ignore").to_numpy(float)), "not finite")
+    must(table["conf"] % 1 == 0, "conf is no whole number")
+    must(table.filter(regex="displacement|PR") >= 0, "a negative length")
+    must(table.filter(regex="probability").apply(lambda one: one.between(0, 1)), "a chance beyond 0 to 1")
+    must(table.filter(regex=QS) > 0, "a splitting that is not above zero")
+    pair_keys(table, 10)
+    return table
+
+
+def _ready_made(work: Workspace) -> Any:
+    path = work.pairs(T) / "database.feather"
+    must(is_ready_made(path), "taken for a table of step 0")
+    check_units([path], REDUCED)
+    count = check_ready_made(path, 10)
+    must(count == stored_pairs(path), "counted differently")
+    return _table(pd.concat(read_batches(path)))
+
+
+def _list(path: Path) -> pd.DataFrame:
+    check_csv_units(path, REDUCED, "make it again")
+    return _table(pd.concat(read_csv_batches(path)))
+
+
+def _new_pairs(work: Workspace) -> Path:
+    return work.predicted(T, "newpairs")
+
+
+def _calculations(work: Workspace) -> pd.DataFrame:
+    table = _pairs(neb_files.read_calculations(work, T))
+    numbers = table.reindex(columns=["images", "steps", "cpu_seconds"]).astype(float)
+    must(numbers.isna() | (numbers >= 0) & np.isfinite(numbers), "what it took")
+    return table
+
+
+def _results(work: Workspace) -> pd.DataFrame:
+    table = _pairs(neb_files.read_neb_results(work, T))
+    must(table.loc[table[DW] == 1, QS] > 0, "a splitting that is not above zero")
+    return table
+
+
+def _records(work: Workspace) -> Any:
+    found = [describe(record, 0.0156) for record in read_records(work, T)]
+    must([np.isfinite(one["barrier"]) and one["level_0"] < one["level_1"] for one in found], "levels or barrier")
+    return found
+
+
+def _rounds(work: Workspace) -> Any:
+    table = read_rounds(work.rounds(T, "csv"))
+    last = table.iloc[-1:].dropna()
+    return table, [does_it_pay(row) for _, row in last.iterrows()]
+
+
+def _path(work: Workspace) -> Any:
+    start, end = (Atoms("Cu8Zr4", place, cell=BOX, pbc=True) for place in _ends())
+    images = read_path(path_file(work, T, Pair(1, 0.2, 0.2001)), start, end)
+    must(images is None or np.isfinite(images), "not finite")
+    return images
+
+
+def _ends() -> Any:
+    rng = np.random.default_rng(0)
+    rng.uniform(0.7, 1.6, N)
+    return (rng.random((MINIMA, N, 3)) * BOX)[[0, -1]]
+
+
+def _first(folder: str) -> Callable[[Workspace], Path]:
+    return lambda work: sorted((work.root / folder).iterdir())[0]
+
+
+READERS = [
+    *(
+        Reader(f"minima: {folder}", _first(folder), partial(_minima, folder=folder))
+        for folder in ("text", "binary", "extxyz", "extxyz.gz", "traj", "json")
+    ),
+    Reader("relaxed.csv", lambda work: work.root / "relaxed.csv", lambda work: superseded(work.root)),
+    Reader("transitions", lambda work: work.transitions(T, 1), lambda work: read_transitions(work.transitions(T, 1))),
+    Reader("pair table, ready-made", lambda work: work.pairs(T) / "database.feather", _ready_made),
+    Reader("pair table of step 0", lambda work: work.glass_pairs(T, 2), lambda work: _table(_collect(work))),
+    Reader("pair table taken over", lambda work: work.glass_pairs(T, 2), lambda work: _table(_remade(work))),
+    Reader(
+        "pretraining, classifier",
+        lambda work: work.pretraining(CLASSIFIER, T),
+        lambda work: _table(read_pretraining(work.pretraining(CLASSIFIER, T), CLASSIFIER)[[*COLUMNS, DW]]),
+    ),
+    Reader(
+        "pretraining, predictor",
+        lambda work: work.pretraining(PREDICTOR, T),
+        lambda work: _table(read_pretraining(work.pretraining(PREDICTOR, T), PREDICTOR)[[*COLUMNS, QS]]),
+    ),
+    Reader("NON-DW.txt", lambda work: work.non_dw(T), _results),
+    Reader("Qs_calculations.txt", lambda work: work.new_splittings(T), _results),
+    Reader("unfinished.csv", lambda work: work.unfinished(T), lambda work: _pairs(neb_files.read_unfinished(work, T))),
+    Reader("calculations.csv", lambda work: work.calculations(T), _calculations),
+    Reader("neb_paths.jsonl", lambda work: work.neb_paths(T, "jsonl"), _records),
+    Reader("paths/*.extxyz", lambda work: path_file(work, T, Pair(1, 0.2, 0.2001)), _path),
+    Reader("double_wells.csv", lambda work: work.calculated_double_wells(T), lambda work: read_double_wells(work, T)),
+    Reader("rounds.csv", lambda work: work.rounds(T, "csv"), _rounds),
+    Reader("DW_T….csv", lambda work: work.double_wells(T), lambda work: _list(work.double_wells(T))),
+    Reader("predictedQs_….csv", _new_pairs, lambda work: _list(_new_pairs(work))),
+    Reader("config.yaml", lambda work: work.settings, lambda work: read_settings(work.settings)),
+    Reader("card.json", lambda work: work.card(CLASSIFIER, T), lambda work: read_card(work, CLASSIFIER, T)),
+    Reader(
+        "stamps",
+        lambda work: work.root / ".source.made-from.json",
+        lambda work: up_to_date([work.root / "source"], made_from([work.root / "source"], setting=[1, {"a": 2.5}])),
+    ),
+]

@@ -1,0 +1,370 @@
+"""Faults of the machine: full disks, file systems without locks, kills, links where a file should be."""
+
+import errno
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import synthetic
+from steps import LONGEST, ROOT, _command, done, refused, run, started, started_python, stop, wait_until
+
+from MLmodel.card import SETS, read_card, sets_fit
+from MLmodel.out_of_fold import OutOfFold
+from pipeline import files, locks
+from pipeline.errors import UserError
+from pipeline.files import append_line, atomic_write
+from pipeline.locks import only_writer
+from pipeline.task import CLASSIFIER
+from pipeline.workspace import Workspace
+
+SCRIPTS = ["relax_minima", "report", "step1_train_dw", "step3_train_qs", "validate_dw"]
+MODEL = "dw-classification-T01"
+
+
+# Files
+def test_a_link_at_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    path, other = tmp_path / "table.csv", tmp_path / "precious"
+    other.write_text("not ours")
+    host = files._HOST
+    (tmp_path / f".table.csv.{host}.{os.getpid()}.part").symlink_to(other)
+    with atomic_write(path) as part:
+        part.write_text("new")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "guessed")
+    (tmp_path / f".table.csv.{host}.guessed.{os.getpid()}.part").symlink_to(other)
+    with pytest.raises(FileExistsError), atomic_write(path) as part:
+        part.write_text("newer")
+    assert other.read_text() == "not ours"
+    assert path.read_text() == "new"
+
+
+@pytest.fixture
+def asked_of_the_disk(monkeypatch):
+    """Names that are synced and renamed, in order."""
+    asked = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(file):
+        asked.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{file}"))))
+        sync(file)
+
+    def replaced(source, target):
+        asked.append(("rename", os.path.basename(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    return asked
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="names of open files are read in /proc")
+def test_what_is_written_is_on_disk_before_it_gets_its_name_and_then_the_name_is(tmp_path, asked_of_the_disk):
+    with atomic_write(tmp_path / "table.csv") as part:
+        part.write_text("whole")
+    assert asked_of_the_disk == [("sync", part.name), ("rename", "table.csv"), ("sync", tmp_path.name)]
+    asked_of_the_disk.clear()
+    for _ in range(2):
+        append_line(tmp_path / "results.txt", "line\n")
+    assert asked_of_the_disk == [("sync", "results.txt"), ("sync", tmp_path.name), ("sync", "results.txt")]
+
+
+def test_a_failure_to_write_names_the_file_that_was_wanted(tmp_path):
+    path = tmp_path / "table.csv"
+    for name in (None, "part", "other.csv"):
+
+        def fail(name=name):
+            with atomic_write(path) as part:
+                raise OSError(errno.ENOSPC, "full", *([str(part) if name == "part" else name] if name else []))
+
+        with pytest.raises(OSError, match="full") as error:
+            fail()
+        assert error.value.filename == (name if name == "other.csv" else str(path))
+
+
+# Locks
+@pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def no_locks(monkeypatch, request):
+    """A file system that has no locks."""
+
+    def fail(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(locks.fcntl, "lockf", fail)
+
+
+def owner(process, host=None):
+    return f"step2_classify_dw (process {process} on {host or platform.node()}, since yesterday)"
+
+
+def hold(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".held").write_text(text)
+
+
+def take(path):
+    with only_writer(path, "me"):
+        return path.with_suffix(".held").read_text()
+
+
+def test_without_locks_a_file_stands_for_one(tmp_path, no_locks):
+    path = tmp_path / ".locks" / "step2.lock"
+    with only_writer(path, "me"), pytest.raises(UserError, match=rf"me \(process {os.getpid()} on .*--wait.* remove"):
+        take(path)
+    assert take(path).startswith(f"me (process {os.getpid()} on {platform.node()}, since ")
+    assert not path.with_suffix(".held").exists()
+
+
+def test_without_locks_a_dead_owner_of_this_machine_is_noticed_and_of_another_is_named(tmp_path, no_locks):
+    path = tmp_path / ".locks" / "step2.lock"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    hold(path, owner(dead.pid))
+    assert take(path).startswith("me ")
+    for text in (owner(dead.pid, "elsewhere"), owner(os.getpid()), ""):
+        hold(path, text)
+        with pytest.raises(UserError, match=rf"use --wait; if it has ended, remove {path.with_suffix('.held')}"):
+            take(path)
+
+
+def test_without_locks_one_can_wait(tmp_path, no_locks, monkeypatch, capsys):
+    path = tmp_path / ".locks" / "step2.lock"
+    hold(path, owner(os.getpid()))
+    monkeypatch.setattr(locks.time, "sleep", lambda _: path.with_suffix(".held").unlink())
+    with only_writer(path, "me", wait=True):
+        assert capsys.readouterr().out == f"waiting for {owner(os.getpid())}\n"
+
+
+# Signals
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_during_the_first_imports_is_one_line(script, tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    command = [sys.executable, str(ROOT / f"{script}.py"), "--workspace", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, env=environment)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.startswith("interrupted: ")
+    assert ended.stderr.count("\n") == 1
+
+
+STUBBORN = """
+import os, signal, sys
+from pipeline import command
+command.CLEAN_UP = 0.1
+def step(given):
+    try:
+        print("begun", flush=True)
+        sys.stdin.read()
+    finally:
+        print("cleaning up", flush=True)
+        sys.stdin.read()
+command.run_script(step, "")
+"""
+"""A step whose cleaning up never ends."""
+
+
+def test_a_step_that_is_terminated_ends_even_if_its_cleaning_up_does_not():
+    with started_python("-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {STUBBORN!s}") as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "cleaning up\n"
+        assert process.wait(LONGEST) == 143
+
+
+# Trainings
+LONG = "classifier: {train_hours: 1}\nprocesses: 1\nseed: 3\n"
+"""Settings with which a training has not ended before it is stopped."""
+
+
+@pytest.fixture
+def training(trained_copy):
+    """A workspace whose training of the classifier is at work, and that process."""
+    log = trained_copy / f"MLmodel/{MODEL}.log"
+    log.unlink()
+    (trained_copy / "config.yaml").write_text(LONG)
+    with started("step1_train_dw", trained_copy) as process:
+        wait_until(lambda: log.exists() and "Fitting" in log.read_text(), process)
+        yield trained_copy, process
+
+
+def folders_of(model):
+    return sorted(path.name for path in model.glob("autogluon-*"))
+
+
+def folders(root):
+    return folders_of(root / f"MLmodel/{MODEL}")
+
+
+def card_of(root):
+    return read_card(Workspace(root), CLASSIFIER, "0.1")
+
+
+@pytest.mark.slow
+def test_two_workspaces_that_share_a_model_do_not_train_it_at_once(training, tmp_path):
+    root, process = training
+    other = tmp_path / "other"
+    shutil.copytree(root, other, ignore=shutil.ignore_patterns("MLmodel", ".locks"))
+    (other / "MLmodel").symlink_to(root / "MLmodel")
+    before = folders(root)
+    assert f"step1_train_dw.py (process {process.pid} on " in refused("step1_train_dw", other)
+    assert folders(root) == before
+    assert len(before) == 2
+
+
+@pytest.mark.slow
+def test_a_killed_step_takes_its_training_along_and_the_next_removes_what_it_left(training):
+    root, process = training
+    before = card_of(root)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    stop(process, signal.SIGKILL, group=False)
+    assert not psutil.wait_procs(children, timeout=LONGEST)[1]
+    assert len(folders(root)) == 2
+    (root / "config.yaml").write_text(synthetic.QUICK)
+    assert "nothing new" in done("step1_train_dw", root)
+    assert folders(root) == [before.autogluon]
+
+
+STARTING = f"""
+import os, runpy, signal, sys
+from multiprocess import popen_spawn_posix
+launch = popen_spawn_posix.Popen._launch
+def interrupted(self, process):
+    os.kill(os.getpid(), signal.SIGINT)
+    launch(self, process)
+    print("started", self.pid, flush=True)
+popen_spawn_posix.Popen._launch = interrupted
+runpy.run_path({str(ROOT / "step1_train_dw.py")!r}, run_name="__main__")
+"""
+"""Step 1, interrupted while it starts AutoGluon's process."""
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_training_process_starts_ends_the_step(trained_copy):
+    before = card_of(trained_copy)
+    (trained_copy / "config.yaml").write_text(LONG)
+    command = [sys.executable, "-c", STARTING, "--workspace", str(trained_copy)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, cwd=ROOT)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not psutil.pid_exists(int(ended.stdout.split("started ")[1]))
+    assert card_of(trained_copy) == before
+    assert folders(trained_copy) == [before.autogluon]
+
+
+@pytest.fixture
+def quick_training(monkeypatch):
+    """A training that takes the files of the last for new ones."""
+
+    def learn(job, *_):
+        folder = Path(job.args[4])
+        shutil.copytree(folder.parent / folders_of(folder.parent)[0], folder)
+        return 1e-6
+
+    monkeypatch.setattr("MLmodel.training.in_own_process", learn)
+    monkeypatch.setattr("MLmodel.training.out_of_fold", lambda pairs, *_: OutOfFold(np.zeros(len(pairs)), False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("links", [True, False])
+def test_whatever_fails_while_a_model_is_put_in_place_its_sets_are_those_of_its_card(
+    trained, trained_copy, monkeypatch, quick_training, links
+):
+    """A model of links, and one without, as earlier versions made it and copies have it."""
+    (trained_copy / "config.yaml").write_text(synthetic.QUICK + "test_fraction: 0.3\n")
+    work, replace = Workspace(trained_copy), os.replace
+    before, place, calls, failed = card_of(trained), 0, 0, True
+
+    def failing(source, target):
+        nonlocal calls, failed
+        calls += "MLmodel" in str(target)
+        if calls == place and not failed:
+            failed = True
+            raise OSError(errno.EIO, "Input/output error", str(target))
+        replace(source, target)
+        assert sets_fit(work, card_of(trained_copy)), target
+
+    monkeypatch.setattr(os, "replace", failing)
+    while failed:
+        shutil.rmtree(trained_copy / "MLmodel")
+        shutil.copytree(trained / "MLmodel", trained_copy / "MLmodel", symlinks=links)
+        place, calls, failed = place + 1, 0, False
+        if run("step1_train_dw", trained_copy).returncode == 2:
+            assert card_of(trained_copy) == before
+        done("step1_train_dw", trained_copy)
+        assert card_of(trained_copy) != before
+        assert folders(trained_copy) == [card_of(trained_copy).autogluon]
+        assert os.readlink(work.card(CLASSIFIER, "0.1")) == "current/card.json"
+    assert place == (3 if links else 12)  # the card and `current`; before that four copies and as many links
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_while_training_is_one_line(trained_copy):
+    before = card_of(trained_copy)
+    (trained_copy / "config.yaml").write_text(synthetic.QUICK + "seed: 3\n")
+
+    def run_limited(*arguments):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+        command = _command(*arguments)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, preexec_fn=limit)
+
+    said = refused("step1_train_dw", trained_copy, run=run_limited)
+    assert f"MLmodel/{MODEL}" in said
+    assert "no space left; nothing is half-written" in said
+    assert card_of(trained_copy) == before
+    assert folders(trained_copy) == [before.autogluon]
+
+
+# Models
+@pytest.mark.slow
+def test_a_model_whose_files_changed_is_refused_with_what_changed(trained_copy):
+    card = card_of(trained_copy)
+    model = trained_copy / f"MLmodel/{MODEL}/{card.autogluon}"
+    (trained_copy / "output_ML/T0.1/DW_T0.1.csv").unlink()
+    changed = next(model.rglob("model.pkl"))
+    content = changed.read_bytes()
+    changed.write_bytes(content[:-1] + b"x")
+    said = refused("step2_classify_dw", trained_copy)
+    assert f"{changed}: was changed since the training; put it right, or remove {model.parent} and run step1" in said
+    changed.unlink()
+    assert f"{changed}: is missing" in refused("step2_classify_dw", trained_copy)
+    changed.write_bytes(content)
+    (model / "smooth.npz").write_bytes(b"")
+    assert "smooth.npz: was " in refused("step2_classify_dw", trained_copy)
+    shutil.rmtree(model.parent)
+    done("step1_train_dw", trained_copy)
+    done("step2_classify_dw", trained_copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("autogluon", value) for value in ("../../../outside", "/tmp", "..", ".", "", "a/b")),
+        *(("features", "PR"), ("sets", []), ("seconds_per_pair", "soon"), ("sources", {"neb": "many"})),
+    ],
+)
+def test_a_card_that_holds_what_no_training_writes_is_refused(tmp_path, name, value):
+    path = Workspace(tmp_path).card(CLASSIFIER, "0.1")
+    path.parent.mkdir(parents=True)
+    texts = dict.fromkeys(["temperature", "autogluon", "trained", "data"], "x")
+    maps = {key: {} for key in ("settings", "versions", "pairs", "sources", "sets")}
+    path.write_text(json.dumps({**texts, **maps, "features": [], "seconds_per_pair": 1e-6, name: value}))
+    with pytest.raises(UserError, match=f"{path}: {name}.*remove the folder .* and run step1_train_dw.py"):
+        read_card(Workspace(tmp_path), CLASSIFIER, "0.1")
+
+
+def test_sets_and_card_are_links_that_one_rename_switches(trained):
+    model, work = trained / f"MLmodel/{MODEL}", Workspace(trained)
+    assert os.readlink(model / "current") == card_of(trained).autogluon
+    assert os.readlink(work.card(CLASSIFIER, "0.1")) == "current/card.json"
+    for subset in SETS:
+        assert os.readlink(work.model_set(CLASSIFIER, "0.1", subset)) == f"{MODEL}/current/{subset}.feather"
