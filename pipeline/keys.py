@@ -109,5 +109,7 @@ def pair_keys(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
 
 def among(keys: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether each pair stands among the known ones; both as :func:`pair_keys` gives them, shape (n_pairs,)."""
-    found = keys[KEY_COLUMNS].merge(known[KEY_COLUMNS].drop_duplicates(), how="left", indicator=True)
-    return np.asarray(found["_merge"] == "both")
+    found = keys["low"].isin(known["low"]).to_numpy()  # few, mostly; to merge all takes longer
+    merged = keys.loc[found, KEY_COLUMNS].merge(known[KEY_COLUMNS].drop_duplicates(), how="left", indicator=True)
+    found[found] = merged["_merge"] == "both"
+    return np.asarray(found)
