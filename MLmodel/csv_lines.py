@@ -26,6 +26,9 @@ Text = NDArray[np.uint8]
 
 _COMMA, _NEWLINE, _RETURN = (np.uint8(ord(character)) for character in ",\n\r")
 
+_AT_ONCE = 32
+"""Bytes that are copied in one vector instruction."""
+
 
 class Lines(NamedTuple):
     """Lines of text."""
@@ -149,6 +152,10 @@ def _put_in(text, starts, new, new_starts, other, other_starts, at, place, out, 
 @numba.njit(cache=True, nogil=True)
 def _append(out, to, text, start, stop):  # type: ignore[no-untyped-def]
     """Copy a piece of text; where the next one goes."""
+    while stop - start >= _AT_ONCE:
+        for k in range(_AT_ONCE):
+            out[to + k] = text[start + k]
+        start, to = start + _AT_ONCE, to + _AT_ONCE
     for k in range(stop - start):
         out[to + k] = text[start + k]
     return to + stop - start

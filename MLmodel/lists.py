@@ -1,11 +1,10 @@
 """The lists of predicted pairs, written in order: parts of them wait on disk, sorted, and are merged."""
 
 import io
-import pickle
 from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,15 @@ import pandas as pd
 from MLmodel.card import Card
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.csv_lines import Lines, parts_of, read_lines, read_numbers, with_numbers
+from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
 from MLmodel.labels import keys_in_pretraining
+from MLmodel.listed import Listed
 from MLmodel.local_glass import LocalCorrection
-from MLmodel.model import Model, read_set, unseen_predictions
+from MLmodel.model import read_set, unseen_predictions
 from MLmodel.rearrangements import each_once
 from MLmodel.smooth import SOFTENING
 from MLmodel.sorted_lines import Waiting, let_wait, merged
-from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, UNITS, csv_columns, read_batches, read_csv_batches
+from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, UNITS, csv_columns, read_batches
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, spool_folder
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
@@ -37,8 +38,8 @@ SHOWN_ONCE = 1000
 class Known(NamedTuple):
     """What the jobs need; they find it in a file, as it is too much to come with each."""
 
-    work: Workspace
-    card: Card
+    model: Path
+    """Of :func:`MLmodel.for_jobs.saved_model`."""
     double_wells: Path
     columns: list[str]
     """Of numbers."""
@@ -48,14 +49,6 @@ class Known(NamedTuple):
     answered: pd.DataFrame
     """Keys of the pairs that need no calculation."""
     chances: Chances
-
-
-class Listed(NamedTuple):
-    """What a list holds, or a part of one."""
-
-    pairs: int
-    tls: float
-    """To be expected among them."""
 
 
 class Finished(NamedTuple):
@@ -98,17 +91,18 @@ def write_lists(
     answered = pd.concat([read(work, temperature, decimals) for read in (keys_with_result, keys_in_pretraining)])
     answers = known_answers(work, temperature, decimals)
     chances = tls_chances(*unseen_predictions(work, card), settings.tls_threshold)
-    known = Known(work, card, double_wells, columns, decimals, answers, answered.drop_duplicates(), chances)
     parts = parts_of(double_wells)
     with spool_folder(all_pairs) as spool, worker_pool(settings, len(parts)) as workers:
-        there = _saved(known, spool / "known")
+        model = saved_model(work, card, spool / "model")
+        known = Known(model, double_wells, columns, decimals, answers, answered.drop_duplicates(), chances)
+        there = saved(known, spool / "known")
         found = _all_found(
             known, workers.results(partial(_with_answer, there), parts if len(answers) else [], in_order=True)
         )
         is_new = found["is_new"].to_numpy(bool)
         softening = SOFTENING * settings.unit.epsilon
         correction = LocalCorrection(found, is_new, read_set(work, card, "used"), chances, softening)
-        finish = partial(_finished, there, _saved(correction, spool / "correction"))
+        finish = partial(_finished, there, saved(correction, spool / "correction"))
         finished: list[Finished] = []
         with progress(desc="predicting", unit="pair") as bar:
             for part in workers.results(finish, parts, in_order=True):
@@ -159,32 +153,17 @@ def _header(double_wells: Path) -> bytes:
     return new + header[len(first) :] + b"\n"
 
 
-def _saved(what: Any, path: Path) -> Path:
-    path.write_bytes(pickle.dumps(what))
-    return path
-
-
-@lru_cache(maxsize=2)
-def _loaded(path: Path) -> Any:
-    return pickle.loads(path.read_bytes())
-
-
-@lru_cache(maxsize=1)
-def _known(path: Path) -> tuple[Known, Model]:
-    known: Known = _loaded(path)
-    return known, Model(known.work, known.card)
-
-
 def _with_answer(there: Path, part: tuple[int, int]) -> pd.DataFrame | None:
     """The pairs of a part that :func:`known_answers` holds, with their answers and as predicted; None for none."""
-    known, model = _known(there)
+    known: Known = loaded(there)
     lines = read_lines(known.double_wells, part)
     keys = pair_keys(read_numbers(known.double_wells, lines, PAIR_COLUMNS), known.decimals)
-    answers = keys.reset_index(names="row").merge(known.answers, on=KEY_COLUMNS)
+    keys = keys[among(keys, known.answers)].reset_index(names="row")
+    answers = keys.merge(known.answers, on=KEY_COLUMNS)
     if answers.empty:
         return None
     rows = read_numbers(known.double_wells, lines.take(answers["row"].to_numpy()), known.columns)
-    return rows.assign(**{QS: model.predict(rows)}).join(answers[[DW, "exact", "is_new"]])
+    return rows.assign(**{QS: loaded_model(known.model).predict(rows)}).join(answers[[DW, "exact", "is_new"]])
 
 
 def _all_found(known: Known, parts: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
@@ -194,20 +173,19 @@ def _all_found(known: Known, parts: Iterable[pd.DataFrame | None]) -> pd.DataFra
 
 def _finished(there: Path, correction: Path, part: tuple[int, int]) -> Finished:
     """Predict a part, correct it but for pairs with an answer, and let its lines wait in the order of both lists."""
-    known, model = _known(there)
+    known: Known = loaded(there)
     lines = read_lines(known.double_wells, part)
     rows = read_numbers(known.double_wells, lines, known.columns)
-    rows = rows.assign(**{QS: model.predict(rows)})
+    rows = rows.assign(**{QS: loaded_model(known.model).predict(rows)})
     new, spread = ~among(pair_keys(rows, known.decimals), known.answered), np.ones(len(rows))
-    corrected = _loaded(correction).correct(rows[new])
+    corrected = loaded(correction).correct(rows[new])
     rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
     spread[new] = corrected.spread
     splitting, chance = rows[QS].to_numpy(), rows[PROBABILITY].to_numpy()
     tls = chance * known.chances(splitting, spread)
     lines = with_numbers(lines, len(PAIR_COLUMNS), [splitting, tls], len(PAIR_COLUMNS), chance)
-    every = let_wait(there.with_name(f"all-{part[0]}"), lines, splitting)
-    best_first = (-tls + 1j * splitting)[new]
-    left = let_wait(there.with_name(f"new-{part[0]}"), lines.take(np.flatnonzero(new)), best_first)
+    every = let_wait(there.with_name(f"all-{part[0]}"), lines, splitting, np.ones(len(new), bool))
+    left = let_wait(there.with_name(f"new-{part[0]}"), lines, -tls + 1j * splitting, new)
     return Finished((every, left), (Listed(len(tls), float(tls.sum())), Listed(int(new.sum()), float(tls[new].sum()))))
 
 
@@ -230,13 +208,4 @@ def _write(path: Path, header: bytes, pieces: Iterable[Lines]) -> None:
     with atomic_write(path) as part, part.open("wb") as file:
         file.write(header)
         for lines in pieces:
-            lines.text.tofile(file)
-
-
-def listed_in(path: Path) -> Listed:
-    """What a list that is there holds."""
-    pairs, tls = 0, 0.0
-    for rows in read_csv_batches(path, [TLS_PROBABILITY]):
-        pairs += len(rows)
-        tls += float(rows[TLS_PROBABILITY].sum())
-    return Listed(pairs, tls)
+            file.write(lines.text.data)

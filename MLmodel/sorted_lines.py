@@ -39,14 +39,15 @@ class Waiting(NamedTuple):
         return Lines(np.fromfile(self.path, np.uint8, int(starts[-1] - starts[0]), offset=first), starts - starts[0])
 
 
-def let_wait(path: Path, lines: Lines, keys: Keys) -> Waiting:
-    """Sort lines by their keys, equal ones as they stand, and write them to a file."""
-    order = np.argsort(keys, kind="stable")
+def let_wait(path: Path, lines: Lines, keys: Keys, chosen: NDArray[np.bool_]) -> Waiting:
+    """Sort the chosen lines by their keys, equal ones as they stand, and write them to a file."""
+    order = np.flatnonzero(chosen)
+    order = order[np.argsort(keys[order], kind="stable")]
     lines = lines.take(order)
     with path.open("wb") as file:
         for array in (keys[order], lines.starts, lines.text):
-            array.tofile(file)
-    return Waiting(path, len(keys), keys.dtype.str)
+            file.write(array.data)
+    return Waiting(path, len(order), keys.dtype.str)
 
 
 def merged(parts: Sequence[Waiting]) -> Iterator[Lines]:

@@ -1,6 +1,6 @@
 """Every reader of the pipeline with files that it reads, and what must hold of a value that it takes for good."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
@@ -20,7 +20,7 @@ from MLmodel.collect import update_table
 from MLmodel.double_wells import describe, read_double_wells
 from MLmodel.labels import read_pretraining
 from MLmodel.rounds import does_it_pay, read_rounds
-from MLmodel.table_record import check_units, is_ready_made
+from MLmodel.table_record import GlassJob, check_units, is_ready_made
 from MLmodel.tables import (
     MAY_BE_UNKNOWN,
     check_csv_units,
@@ -32,8 +32,9 @@ from MLmodel.tables import (
 )
 from pipeline import neb_files
 from pipeline.errors import UserError
+from pipeline.glass_files import minimum_paths
 from pipeline.keys import Pair, pair_keys
-from pipeline.minima import load_glass, minimum_paths, places_by_key, read_minima
+from pipeline.minima import load_glass, places_by_key, read_minima
 from pipeline.minimum_files import Minimum, MinimumError, write_minimum
 from pipeline.neb_files import ORIGIN
 from pipeline.neb_records import add_record, read_records
@@ -44,6 +45,7 @@ from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.transitions import read_transitions, write_transitions
 from pipeline.units import REDUCED
+from pipeline.workers import Here
 from pipeline.workspace import Workspace
 
 T = "0.1"
@@ -176,13 +178,6 @@ def _write_own(work: Workspace) -> None:
     write_card(work.card(CLASSIFIER, T), card)
 
 
-class _Here:
-    """Workers that work here."""
-
-    def results(self, function: Callable[..., Any], jobs: Any, **_: Any) -> Iterator[Any]:
-        return map(function, jobs)
-
-
 def _collect(work: Workspace) -> pd.DataFrame:
     """Step 0 of one glass; its table."""
     table, settings = work.glass_pairs(T, 2), Settings(particles=2)
@@ -191,7 +186,7 @@ def _collect(work: Workspace) -> pd.DataFrame:
         return pd.concat(read_batches(table))
     with redirect_stdout(StringIO()):
         files = minimum_paths(work.glass(T, 2))
-        update_table(table, files, work.transitions(T, 2), settings, _Here(), "")  # type: ignore[arg-type]
+        update_table(GlassJob(table, files, work.transitions(T, 2), ""), settings, Here())
     return pd.concat(read_batches(table))
 
 

@@ -1,20 +1,25 @@
 """neb_paths.jsonl: a line for each double well that was calculated here, with its levels and its path's profile."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glass.tunnelling import Beyond, Profile
-from glass.two_level import TwoLevel, two_level
 from pipeline.errors import UserError
 from pipeline.files import append_line
 from pipeline.keys import Pair
 from pipeline.units import REDUCED, Units, check_same_units
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from glass.tunnelling import Profile
+    from glass.two_level import TwoLevel
 
 _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
@@ -58,6 +63,8 @@ def add_record(
 
 def profile_of_record(record: dict[str, Any]) -> Profile | None:
     """V(x); None for a record of 0.1, which does not tell how V went on beyond the ends."""
+    from glass.tunnelling import Beyond, Profile
+
     if "before" not in record:
         return None
     before, after = (Beyond(*_numbers(record[side], _BEYOND)) for side in ("before", "after"))
@@ -72,6 +79,8 @@ def record_of(system: TwoLevel) -> dict[str, Any]:
 
 def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
     """Stored with the record, else calculated from it with its own ħ̃ or the one given; None for a record of 0.1."""
+    from glass.two_level import TwoLevel, two_level
+
     if "two_level" in record:
         amplitude, asymmetry, first, second = np.array(record["two_level"], float).tolist()
         return TwoLevel(amplitude, asymmetry, (first, second))
@@ -82,14 +91,19 @@ def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
 
 
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
-    """Records as :func:`add_record` takes them, in the order of the calculations.
+    """Records as :func:`add_record` takes them, in the order of the calculations; first those of shares.
 
     Raises
     ------
     UserError
         If a line is damaged.
     """
-    path = workspace.neb_paths(temperature, "jsonl")
+    for share in workspace.shares(temperature):
+        yield from _read_own_records(share.neb_paths(temperature, "jsonl"))
+    yield from _read_own_records(workspace.neb_paths(temperature, "jsonl"))
+
+
+def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     if not path.is_file():
