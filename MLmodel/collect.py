@@ -16,9 +16,10 @@ from MLmodel.tables import NEIGHBOURHOOD, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass, inputs_of, load_glass, read_minima, without_superseded
+from pipeline.minima import Glass, file_of, inputs_of, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
 from pipeline.settings import Settings
+from pipeline.stamps import Fingerprint
 from pipeline.transitions import read_transitions
 from pipeline.workers import Workers
 
@@ -86,7 +87,14 @@ def update_table(
         raise UserError(
             f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
         )
-    record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
+    again: dict[str, Fingerprint] = {file_of(one.name): [] for one in read if one.try_again}
+    record = replace(
+        record,
+        files=record.files | again,
+        rejected=rejected,
+        n_particles=glass.n_particles,
+        box=tuple(glass.box.tolist()),
+    )
     result = write_pairs(glass, record, counts, table)
     above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
     print(
