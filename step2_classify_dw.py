@@ -11,9 +11,7 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.card import read_card
-from MLmodel.classified import classify_tables
-from MLmodel.model import check_features, find_card
+from MLmodel.card import check_features, find_card, read_card
 from MLmodel.table_record import check_units
 from MLmodel.tables import open_table
 from pipeline.errors import UserError
@@ -46,6 +44,8 @@ def classify_one(command: Command, temperature: str) -> None:
     if up_to_date([target], record):
         print(f"T = {temperature}: nothing new to classify: {target}")
         return
+    from MLmodel.classified import classify_tables
+
     looked_at, kept, expected = classify_tables(work, card, command.settings, tables, target)
     mark_made([target], record)
     if not looked_at:

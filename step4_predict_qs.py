@@ -17,10 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from MLmodel.card import read_card
+from MLmodel.card import check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
-from MLmodel.lists import Listed, listed_in, write_lists
-from MLmodel.model import check_features, find_card
+from MLmodel.listed import Listed, listed_in
 from MLmodel.tables import check_csv_units, csv_columns
 from pipeline.errors import UserError
 from pipeline.neb_records import check_records
@@ -71,6 +70,8 @@ def predict_one(command: Command, temperature: str) -> int:
         print(f"T = {temperature}: nothing new to predict")
         listed = [listed_in(target) for target in targets]
     else:
+        from MLmodel.lists import write_lists
+
         used, *listed = write_lists(work, card, settings, double_wells, *targets)
         if used:
             print(f"T = {temperature}: {used} results not learnt from yet correct the predictions for like pairs")

@@ -14,12 +14,13 @@ from MLmodel.chances import Chances, tls_chances
 from MLmodel.csv_lines import Lines, parts_of, read_lines, read_numbers, with_numbers
 from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
 from MLmodel.labels import keys_in_pretraining
+from MLmodel.listed import Listed
 from MLmodel.local_glass import LocalCorrection
 from MLmodel.model import read_set, unseen_predictions
 from MLmodel.rearrangements import each_once
 from MLmodel.smooth import SOFTENING
 from MLmodel.sorted_lines import Waiting, let_wait, merged
-from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, UNITS, csv_columns, read_batches, read_csv_batches
+from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, UNITS, csv_columns, read_batches
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, spool_folder
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
@@ -48,14 +49,6 @@ class Known(NamedTuple):
     answered: pd.DataFrame
     """Keys of the pairs that need no calculation."""
     chances: Chances
-
-
-class Listed(NamedTuple):
-    """What a list holds, or a part of one."""
-
-    pairs: int
-    tls: float
-    """To be expected among them."""
 
 
 class Finished(NamedTuple):
@@ -216,12 +209,3 @@ def _write(path: Path, header: bytes, pieces: Iterable[Lines]) -> None:
         file.write(header)
         for lines in pieces:
             file.write(lines.text.data)
-
-
-def listed_in(path: Path) -> Listed:
-    """What a list that is there holds."""
-    pairs, tls = 0, 0.0
-    for rows in read_csv_batches(path, [TLS_PROBABILITY]):
-        pairs += len(rows)
-        tls += float(rows[TLS_PROBABILITY].sum())
-    return Listed(pairs, tls)

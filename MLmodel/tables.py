@@ -1,26 +1,29 @@
 """Pair tables on disk: opening, checking and reading them a piece at a time."""
 
+from __future__ import annotations
+
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
 from numpy.typing import NDArray
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
 from pipeline.units import REDUCED, Units, check_same_units
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 262_144
 """So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
@@ -59,9 +62,6 @@ _FINITE = float(np.finfo(np.float64).max)
 _FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
 """What pyarrow raises over damaged files."""
 
-_SAID = 200
-"""Characters that are told of what it says."""
-
 _BLOCK = 1 << 24
 """Bytes of a CSV that are read at a time: some ten thousand pairs."""
 
@@ -99,18 +99,19 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
     try:
         file = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
         reader = pa.ipc.open_file(file)
+        names = reader.schema.names  # may be no text
         if columns is None:
             return reader
         fields = [reader.schema.get_field_index(name) for name in columns]
         if min(fields, default=0) < 0:
-            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(reader.schema.names))}")
+            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(names))}")
         return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
     except PermissionError as error:
         raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
     except _FROM_ARROW as error:
-        said = " ".join(str(error).split())[:_SAID]
         raise UserError(
-            f"{path}: not a feather file, truncated or damaged ({said}); write it again (pandas: table.to_feather)"
+            f"{path}: not a feather file, truncated or damaged ({short(error)}); write it again "
+            "(pandas: table.to_feather)"
         ) from None
 
 
@@ -203,9 +204,8 @@ def record_batches(
             batch = reader.get_batch(k)
             batch.validate(full=True)  # else a wrong length would be believed, and read beyond
         except _FROM_ARROW as error:
-            said = " ".join(str(error).split())[:_SAID]
-            raise UserError(f"{path}: damaged ({said}); {_remedy(reader.schema)}") from None
-        yield batch
+            raise UserError(f"{path}: damaged ({short(error)}); {_remedy(reader.schema)}") from None
+        yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
 
 
 def _remedy(schema: pa.Schema) -> str:
@@ -261,6 +261,8 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
     tuple of Path and DataFrame of shape (1, n_columns), or None
         The table that holds it and its row with all features; None if no table does.
     """
+    import pandas as pd
+
     wanted = pair_keys(pd.DataFrame([pair]), decimals).to_numpy()
     for path in paths:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
@@ -272,11 +274,11 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
 
 def stored_pairs(path: Path) -> int:
     """Number of rows of a pair table."""
-    open_table(path)
+    reader = open_table(path, open_table(path).schema.names[:1], mapped=True)
     try:
-        return int(pa.dataset.dataset(path, format="feather").count_rows())
+        return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
     except _FROM_ARROW as error:
-        raise UserError(f"{path}: damaged ({' '.join(str(error).split())[:_SAID]}); write it again") from None
+        raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
 
 
 def glasses_in(path: Path) -> list[int]:
@@ -360,7 +362,8 @@ def read_csv_batches(
         If it holds anything but numbers, its units apart, one of them is missing or impossible, or a line is cut.
     """
     header = _csv_header(path)
-    columns = [name for name in header if name != UNITS] if columns is None else list(columns)
+    of_pairs = [*PAIR_COLUMNS, *(name for name in header if name not in (*PAIR_COLUMNS, UNITS))]
+    columns = of_pairs if columns is None else list(columns)
     units, line = set[Any](), 2  # the first line names the columns
     with _readable(path):
         reader = _open_csv(content or path, [*columns, *(name for name in header if name == UNITS)])
@@ -395,7 +398,7 @@ def _readable(path: Path) -> Iterator[None]:
             raise ValueError("not a file")
         yield
     except _FROM_ARROW as error:
-        raise UserError(f"{path}: not readable ({' '.join(str(error).split())[:_SAID]}); {_MAKE_AGAIN}") from None
+        raise UserError(f"{path}: not readable ({short(error)}); {_MAKE_AGAIN}") from None
 
 
 def check_ready_made(path: Path, decimals: int) -> int:
@@ -407,6 +410,8 @@ def check_ready_made(path: Path, decimals: int) -> int:
         If a column is missing, a number is not finite (those of ``MAY_BE_UNKNOWN`` may be NaN), ``conf`` is no whole
         number, a minimum is paired with itself, or a pair stands twice.
     """
+    import pandas as pd
+
     check_columns(path, open_table(path).schema, NEEDED)
     row = 0
     hashes = []

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.scale import Cost, run
+from MLmodel.card import find_card
 from MLmodel.learner import autogluon_of
-from MLmodel.model import Model, find_card
+from MLmodel.model import Model
 from MLmodel.smooth import Smooth
 from pipeline.neb_files import write_neb_results
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 
 _HOST = re.sub(r"\W", "-", platform.node())
 
@@ -147,7 +147,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(content_of(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); remove it and run the step that made it") from None
+        raise UserError(
+            f"{path}: not readable as JSON ({short(error)}); remove it and run the step that made it"
+        ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object; remove it and run the step that made it")
     return content

@@ -26,7 +26,7 @@ from pipeline.locks import only_writer
 from pipeline.task import CLASSIFIER
 from pipeline.workspace import Workspace
 
-SCRIPTS = ["relax_minima", "report", "step1_train_dw", "step3_train_qs", "validate_dw"]
+SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 MODEL = "dw-classification-T01"
 
 
