@@ -140,7 +140,9 @@ def find_path(
         has converged or ``max_steps`` are over.
     """
     if not early:
-        return _relax_band(ElasticBand(potentials, positions.copy()), tolerance, max_steps, early)
+        return _relax_band(
+            ElasticBand(potentials, positions.copy()), tolerance, max_steps, early, settled_force(tolerance)
+        )
     *_, last = refined_paths(potentials, positions, tolerance, max_steps)
     return last
 
@@ -156,7 +158,7 @@ def refined_paths(
     images, steps = len(positions), 0
     for count, times in (*((count, times) for count, times in STAGES if count < images), (images, 1.0)):
         elastic = ElasticBand(potentials[:count], _redistributed(positions, count))
-        band = _relax_band(elastic, times * tolerance, max_steps - steps, early=True)
+        band = _relax_band(elastic, times * tolerance, max_steps - steps, True, settled_force(tolerance))
         steps += band.steps
         yield replace(band, steps=steps)
         if band.third_minimum is not None or not band.converged:
@@ -177,7 +179,7 @@ def continued_path(potentials: Sequence[Potential], positions: Array, tolerance:
         As of :func:`find_path`.
     """
     elastic = ElasticBand(potentials, _redistributed(positions, len(potentials)))
-    return _relax_band(elastic, tolerance, max_steps, early=True)
+    return _relax_band(elastic, tolerance, max_steps, True, settled_force(tolerance))
 
 
 def image_places(images: int) -> Array:
@@ -192,10 +194,15 @@ def _redistributed(positions: Array, images: int) -> Array:
     return np.asarray(CubicSpline(lengths, positions)(lengths[-1] * image_places(images)))
 
 
-def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bool) -> Band:
+def settled_force(tolerance: float) -> float:
+    """Nudged force in ε/σ below which images are looked at, of a path to be relaxed to this force tolerance."""
+    return max(SETTLED, TOLERANCES_SETTLED * tolerance)
+
+
+def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bool, settled: float) -> Band:
     step_of = _LBFGS()
     smallest, best, part = np.inf, band.positions, 1.0
-    third, settled = None, max(SETTLED, TOLERANCES_SETTLED * tolerance)
+    third = None
     for steps in range(max_steps + 1):
         nudged = band.nudged_forces()
         force = _largest(nudged)
@@ -206,7 +213,7 @@ def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bo
             break
         if force < smallest:
             smallest, best = force, band.positions.copy()
-        elif force > max(DIVERGED * smallest, SETTLED):
+        elif force > max(DIVERGED * smallest, settled):
             smallest, part, step_of = 2 * smallest, 0.5 * part, _LBFGS()
             band.positions[:] = best
             band.evaluate()

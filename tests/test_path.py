@@ -51,6 +51,16 @@ def test_the_third_minimum_is_told_before_the_path_has_converged():
     assert path(FIRST, LAST).steps < path(FIRST, LAST, early=False).steps
 
 
+def test_it_is_told_as_soon_where_barriers_and_the_tolerance_are_higher():
+    def higher(positions):
+        energy, forces = mueller_brown(positions)
+        return 20 * energy, 20 * forces
+
+    found = find_path([higher] * 41, line(FIRST, LAST, 41), 20 * 1e-4, 2000)
+    np.testing.assert_allclose(found.third_minimum[0], MIDDLE, atol=1e-3)
+    assert found.steps <= 2 * path(FIRST, LAST).steps  # four times as many with the limit of soft spheres
+
+
 def test_a_path_that_does_not_converge_says_so():
     found = find_path([mueller_brown] * 9, line(FIRST, MIDDLE, 9), 1e-4, 3)
     assert not found.converged
