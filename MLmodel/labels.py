@@ -8,16 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from MLmodel.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
 from MLmodel.table_record import check_units
-from MLmodel.tables import (
-    MAY_BE_UNKNOWN,
-    NEEDED,
-    NEIGHBOURHOOD,
-    check_columns,
-    feature_columns,
-    open_table,
-    read_batches,
-)
+from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
 from pipeline.errors import UserError
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import ORIGIN, read_neb_results
