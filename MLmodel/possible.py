@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.task import QS
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def check_numbers(path: Path, rows: pd.DataFrame, offset: int, word: str, remedy
         if bad.any():
             row = int(np.argmax(bad))
             said = f" = {values[row]} is not {possible}" if np.isfinite(values[row]) else " is not a finite number"
-            raise UserError(f"{path}: {word} {offset + row}: {name}{said}; {remedy}")
+            raise UserError(f"{path}: {word} {offset + row}: {short(name)}{said}; {remedy}")
 
 
 def _possible(name: str) -> tuple[float, float, str]:

@@ -91,10 +91,12 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
         raise UserError(f"{path}: missing column {', '.join(missing)}; add it (README: the pair table)")
     twice = [name for name in needed if schema.names.count(name) > 1]
     if twice:
-        raise UserError(f"{path}: column {twice[0]} stands there twice; keep one")
+        raise UserError(f"{path}: column {short(twice[0])} stands there twice; keep one")
     for name in needed:
         if not _is_numeric(schema.field(name).type):
-            raise UserError(f"{path}: column {name} holds {schema.field(name).type}, not numbers; convert it")
+            raise UserError(
+                f"{path}: column {short(name)} holds {short(schema.field(name).type)}, not numbers; convert it"
+            )
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -375,6 +375,16 @@ def test_units_that_are_a_long_text_are_told_in_a_short_line(listed):
     assert len(str(error.value)) < 1000
 
 
+def test_a_column_with_a_long_name_is_told_in_a_short_line(listed):
+    header, first, *rest = listed.read_text().splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index("Delta_E")] = ""
+    listed.write_text("\n".join([header.replace("Delta_E", "9" * 5000), ",".join(cells), *rest]) + "\n")
+    with pytest.raises(UserError, match=r"line 2: 9+… is not a finite number") as error:
+        list(read_csv_batches(listed))
+    assert len(str(error.value)) < 1000
+
+
 @pytest.mark.parametrize("cut", [4, 12, 40])
 def test_a_list_whose_last_line_is_cut_is_named(listed, cut):
     listed.write_text(listed.read_text()[:-cut])
