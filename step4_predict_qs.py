@@ -20,7 +20,7 @@ import pandas as pd
 from MLmodel.card import check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
 from MLmodel.listed import Listed, listed_in
-from MLmodel.tables import check_csv_units, csv_columns
+from MLmodel.pair_csv import check_csv_units, csv_columns
 from pipeline.errors import UserError
 from pipeline.neb_records import check_records
 from pipeline.settings import Settings

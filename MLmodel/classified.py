@@ -7,15 +7,9 @@ from typing import NamedTuple
 
 from MLmodel.card import Card
 from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
-from MLmodel.tables import (
-    PROBABILITY,
-    common_features,
-    csv_text,
-    csv_writer,
-    read_batches,
-    record_batches,
-    under_ceilings,
-)
+from MLmodel.pair_csv import csv_text, csv_writer
+from MLmodel.possible import PROBABILITY
+from MLmodel.tables import common_features, read_batches, record_batches, under_ceilings
 from pipeline.files import spool_folder
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.progress import progress

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from glass.features import geometry_columns
 from glass.neighbourhood import pair_neighbourhood
+from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.stored_geometry import Geometry, cut_into_blocks
 from MLmodel.table_record import Collected, GlassJob, TableRecord, new_record
-from MLmodel.tables import BATCH, NEIGHBOURHOOD
+from MLmodel.tables import BATCH
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.glass_files import inputs_of

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from MLmodel.metrics import Array
-from MLmodel.tables import read_csv_batches
+from MLmodel.pair_csv import read_csv_batches
 from pipeline.errors import UserError
 
 PART = 1 << 23
@@ -74,7 +74,7 @@ def read_lines(path: Path, part: tuple[int, int]) -> Lines:
 
 
 def read_numbers(path: Path, lines: Lines, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of lines of a CSV of pairs; UserError as :func:`MLmodel.tables.read_csv_batches` raises it."""
+    """Columns of lines of a CSV of pairs; UserError as :func:`MLmodel.pair_csv.read_csv_batches` raises it."""
     with path.open("rb") as file:
         header = file.readline()
     try:

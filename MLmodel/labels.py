@@ -8,17 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from MLmodel.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
 from MLmodel.table_record import check_units
-from MLmodel.tables import (
-    MAY_BE_UNKNOWN,
-    NEEDED,
-    NEIGHBOURHOOD,
-    check_columns,
-    feature_columns,
-    open_table,
-    read_batches,
-)
-from pipeline.errors import UserError
+from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
+from pipeline.errors import UserError, short
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import ORIGIN, read_neb_results
 from pipeline.progress import progress
@@ -77,7 +70,7 @@ def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
     unknown = ~np.isfinite(table[known].to_numpy(np.float64))
     if unknown.any():
         row, column = np.argwhere(unknown)[0]
-        raise UserError(f"{path}: row {row}: {known[column]} is not a finite number; fix the row or take it out")
+        raise UserError(f"{path}: row {row}: {short(known[column])} is not a finite number; fix the row or take it out")
     target = table[task.target]
     bad = ~target.isin((0, 1)) if task == CLASSIFIER else target <= 0
     if bad.any():

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from MLmodel.tables import TLS_PROBABILITY, read_csv_batches
+from MLmodel.pair_csv import read_csv_batches
+from MLmodel.possible import TLS_PROBABILITY
 
 
 class Listed(NamedTuple):

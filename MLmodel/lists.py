@@ -17,10 +17,12 @@ from MLmodel.labels import keys_in_pretraining
 from MLmodel.listed import Listed
 from MLmodel.local_glass import LocalCorrection
 from MLmodel.model import read_set, unseen_predictions
+from MLmodel.pair_csv import csv_columns
+from MLmodel.possible import PROBABILITY, TLS_PROBABILITY
 from MLmodel.rearrangements import each_once
 from MLmodel.smooth import SOFTENING
 from MLmodel.sorted_lines import Waiting, let_wait, merged
-from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, UNITS, csv_columns, read_batches
+from MLmodel.tables import UNITS, read_batches
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, spool_folder
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys

@@ -16,8 +16,8 @@ from scipy.spatial.distance import cdist
 
 from MLmodel.chances import Chances
 from MLmodel.metrics import Array
+from MLmodel.possible import PROBABILITY
 from MLmodel.smooth import SOFTENING, shape_features
-from MLmodel.tables import PROBABILITY
 from pipeline.task import DW, QS
 
 LENGTH = 0.3

@@ -9,11 +9,12 @@ import pandas as pd
 from MLmodel.card import read_card
 from MLmodel.metrics import Array
 from MLmodel.neb_plots import rounds
+from MLmodel.pair_csv import read_csv_batches
+from MLmodel.possible import PROBABILITY, TLS_PROBABILITY
 from MLmodel.report_models import search_figure
 from MLmodel.report_page import Block, Code, Figures, Missing, Table, Text, number
 from MLmodel.rounds import NEXT, does_it_pay, read_rounds
 from MLmodel.stopping import expected
-from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, read_csv_batches
 from pipeline.command import Command
 from pipeline.files import file_digest
 from pipeline.keys import PAIR_COLUMNS, among, pair_keys

@@ -9,16 +9,11 @@ import pandas as pd
 from MLmodel.card import read_card
 from MLmodel.double_wells import read_double_wells
 from MLmodel.metrics import Array
+from MLmodel.pair_csv import csv_columns, read_csv_batches
+from MLmodel.possible import PROBABILITY, TLS_PROBABILITY
 from MLmodel.rearrangements import REARRANGEMENT
 from MLmodel.stopping import confidence_found, expected, p_value
-from MLmodel.tables import (
-    PROBABILITY,
-    TLS_PROBABILITY,
-    csv_columns,
-    read_batches,
-    read_csv_batches,
-    under_ceilings,
-)
+from MLmodel.tables import read_batches, under_ceilings
 from pipeline.csv_files import read_own_csv
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from glass.features import geometry_columns, pair_geometry
 from glass.rounded import box_fractions
+from MLmodel.possible import LARGEST
 from MLmodel.table_record import TableRecord, read_whole_record
-from MLmodel.tables import BATCH, LARGEST, record_batches
+from MLmodel.tables import BATCH, record_batches
 from pipeline.errors import UserError
 from pipeline.keys import can_be_key, find_keys, minimum_keys
 from pipeline.minima import REPEATED, Glass, file_of

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 from numpy.typing import NDArray
 
+from MLmodel.possible import (
+    FROM_ARROW,
+    PROBABILITY,
+    TLS_PROBABILITY,
+    check_numbers,
+)
 from pipeline.errors import UserError, short
-from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
-from pipeline.units import REDUCED, Units, check_same_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 262_144
 """So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
-
-PROBABILITY = "dw_probability"
-"""Column of the probability of a double well."""
-
-TLS_PROBABILITY = "tls_probability"
-"""Column of the probability of a TLS."""
 
 UNITS = "units"
 """Column of text that names the units in which a row is; the last one of a CSV."""
@@ -43,32 +37,7 @@ OUT_OF_FOLD = "out_of_fold"
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
 
-NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "nearest_j"]
-"""Columns that :func:`glass.neighbourhood.pair_neighbourhood` gives, in order; only in tables made from minima."""
-
-MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
-"""Features that may be missing (NaN) for a pair."""
-
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
-
-_GEOMETRY = re.compile(r"displacement_\d+|0to\d+|total_displacement|PR")
-"""Features that are a length or a count: from 0 to LARGEST."""
-
-LARGEST = 1e9
-"""No box is so long, in any unit, nor does any glass have so many particles."""
-
-_FINITE = float(np.finfo(np.float64).max)
-
-_FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
-"""What pyarrow raises over damaged files."""
-
-_BLOCK = 1 << 24
-"""Bytes of a CSV that are read at a time: some ten thousand pairs."""
-
-_LONGEST = 1 << 20
-"""Characters of the line that names the columns of a CSV."""
-
-_MAKE_AGAIN = "remove it and run the step that makes it"
 
 RECORD = b"step0_collect"
 """The key in a table's metadata under which step 0 tells from what it made the table; a ready-made one has none."""
@@ -108,7 +77,7 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
         return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
     except PermissionError as error:
         raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
-    except _FROM_ARROW as error:
+    except FROM_ARROW as error:
         raise UserError(
             f"{path}: not a feather file, truncated or damaged ({short(error)}); write it again "
             "(pandas: table.to_feather)"
@@ -122,10 +91,12 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
         raise UserError(f"{path}: missing column {', '.join(missing)}; add it (README: the pair table)")
     twice = [name for name in needed if schema.names.count(name) > 1]
     if twice:
-        raise UserError(f"{path}: column {twice[0]} stands there twice; keep one")
+        raise UserError(f"{path}: column {short(twice[0])} stands there twice; keep one")
     for name in needed:
         if not _is_numeric(schema.field(name).type):
-            raise UserError(f"{path}: column {name} holds {schema.field(name).type}, not numbers; convert it")
+            raise UserError(
+                f"{path}: column {short(name)} holds {short(schema.field(name).type)}, not numbers; convert it"
+            )
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
@@ -189,7 +160,7 @@ def read_batches(
     for batch in record_batches(path, columns, chosen=chosen):
         for start in range(0, batch.num_rows, BATCH):
             rows = batch.slice(start, BATCH).to_pandas(ignore_metadata=True)[list(columns)]
-            _check_numbers(path, rows, row, "row", _remedy(reader.schema))
+            check_numbers(path, rows, row, "row", _remedy(reader.schema))
             yield rows
             row += len(rows)
 
@@ -203,7 +174,7 @@ def record_batches(
         try:
             batch = reader.get_batch(k)
             batch.validate(full=True)  # else a wrong length would be believed, and read beyond
-        except _FROM_ARROW as error:
+        except FROM_ARROW as error:
             raise UserError(f"{path}: damaged ({short(error)}); {_remedy(reader.schema)}") from None
         yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
 
@@ -211,37 +182,6 @@ def record_batches(
 def _remedy(schema: pa.Schema) -> str:
     made_here = RECORD in (schema.metadata or {})
     return "remove it and run step0_collect.py" if made_here else "fix the row or take it out, or write the file again"
-
-
-def _check_numbers(path: Path, rows: pd.DataFrame, offset: int, word: str, remedy: str) -> None:
-    """Raise UserError unless all numbers are there, where they must be known, finite and possible."""
-    for name in rows:
-        values = rows[name].to_numpy()
-        if values.dtype.kind not in "iuf":  # booleans; whole numbers, some of them missing
-            values = values.astype(np.float64)
-        low, high, possible = _possible(name)
-        bad = ~((values >= low) & (values <= high))
-        if name in MAY_BE_UNKNOWN:
-            bad &= ~np.isnan(values)
-        if name == "conf":
-            bad |= values != np.rint(values)
-        if bad.any():
-            row = int(np.argmax(bad))
-            said = f" = {values[row]} is not {possible}" if np.isfinite(values[row]) else " is not a finite number"
-            raise UserError(f"{path}: {word} {offset + row}: {name}{said}; {remedy}")
-
-
-def _possible(name: str) -> tuple[float, float, str]:
-    """The least and the largest that a column can hold, and the same in words."""
-    if name == "conf":
-        return 0, 1e18, "a whole number"
-    if name in (PROBABILITY, TLS_PROBABILITY):
-        return 0, 1, "from 0 to 1"
-    if name == QS:
-        return np.nextafter(0, 1), _FINITE, "above zero"
-    if _GEOMETRY.fullmatch(name):
-        return 0, LARGEST, f"from 0 to {LARGEST:g}"
-    return -_FINITE, _FINITE, "finite"
 
 
 def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, pd.DataFrame] | None:
@@ -277,7 +217,7 @@ def stored_pairs(path: Path) -> int:
     reader = open_table(path, open_table(path).schema.names[:1], mapped=True)
     try:
         return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
-    except _FROM_ARROW as error:
+    except FROM_ARROW as error:
         raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
 
 
@@ -287,120 +227,6 @@ def glasses_in(path: Path) -> list[int]:
     for rows in read_batches(path, ["conf"]):
         found.update(rows["conf"].unique().astype(int).tolist())
     return sorted(found)
-
-
-@contextmanager
-def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Callable[[pd.DataFrame | bytes], None]]:
-    """Write a CSV of pairs piece by piece; the file appears when the block ends well.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    columns : sequence of str
-        ``conf`` is written as an integer; every other number so that it reads back the same.
-    units : Units
-        Named in the last column, UNITS, of each row.
-
-    Yields
-    ------
-    callable
-        Takes a DataFrame with these columns, or its :func:`csv_text`, appends its rows and returns nothing.
-    """
-    import pandas as pd
-
-    with atomic_write(path) as part, part.open("wb") as file:
-        file.write(csv_text(pd.DataFrame(columns=list(columns), dtype=np.float64), columns, units, header=True))
-
-        def append(rows: pd.DataFrame | bytes) -> None:
-            file.write(rows if isinstance(rows, bytes) else csv_text(rows, columns, units))
-
-        yield append
-
-
-def csv_text(rows: pd.DataFrame, columns: Sequence[str], units: Units, header: bool = False) -> bytes:
-    """Rows as :func:`csv_writer` writes them."""
-    numbers = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    table = pa.Table.from_pandas(rows, numbers, preserve_index=False)
-    table = table.append_column(pa.field(UNITS, pa.string()), pa.array([units.name] * len(rows), pa.string()))
-    plain = not any(mark in name for name in columns for mark in ',"\r\n')
-    options = pa.csv.WriteOptions(include_header=header, quoting_header="none" if plain else "needed")
-    text = pa.BufferOutputStream()
-    pa.csv.write_csv(table, text, options)
-    return bytes(text.getvalue().to_pybytes())
-
-
-def csv_columns(path: Path) -> list[str]:
-    """Names of the columns of numbers in a CSV of pairs; UserError if it has none."""
-    return [name for name in _csv_header(path) if name != UNITS]
-
-
-def _csv_header(path: Path) -> list[str]:
-    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
-        names = next(csv.reader([file.readline(_LONGEST)]), [])
-        if not names or len(set(names)) < len(names):
-            raise ValueError("its first line does not name the columns, each once")
-    return names
-
-
-def check_csv_units(path: Path, units: Units, remedy: str) -> None:
-    """Raise UserError if the first row of a CSV of pairs says other units; those of 0.1 say nothing: reduced."""
-    name = REDUCED.name
-    if UNITS in _csv_header(path):
-        with _readable(path):
-            first = next((batch for batch in _open_csv(path, [UNITS]) if batch.num_rows), None)
-            name = units.name if first is None else str(first[UNITS][0])
-    check_same_units(path, name, units, remedy)
-
-
-def read_csv_batches(
-    path: Path, columns: Sequence[str] | None = None, content: pa.Buffer | None = None
-) -> Iterator[pd.DataFrame]:
-    """Rows of a CSV of pairs, at most BATCH at a time; ``content``: a part of the file with its first line, to read.
-
-    Raises
-    ------
-    UserError
-        If it holds anything but numbers, its units apart, one of them is missing or impossible, or a line is cut.
-    """
-    header = _csv_header(path)
-    of_pairs = [*PAIR_COLUMNS, *(name for name in header if name not in (*PAIR_COLUMNS, UNITS))]
-    columns = of_pairs if columns is None else list(columns)
-    units, line = set[Any](), 2  # the first line names the columns
-    with _readable(path):
-        reader = _open_csv(content or path, [*columns, *(name for name in header if name == UNITS)])
-        for batch in reader:
-            if UNITS in header:  # the last column: the first to suffer where a line is cut
-                units.update(batch[UNITS].unique().to_pylist())
-                if len(units) > 1:
-                    raise ValueError(f"lines {line} to {line + batch.num_rows - 1}: the units are not the same in all")
-            for start in range(0, batch.num_rows, BATCH):
-                rows = batch.select(columns).slice(start, BATCH).to_pandas()
-                _check_numbers(path, rows, line, "line", _MAKE_AGAIN)
-                yield rows
-                line += len(rows)
-        if line == 2:
-            yield reader.schema.empty_table().select(columns).to_pandas()
-
-
-def _open_csv(path: Path | pa.Buffer, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
-    """Some columns of a CSV of pairs in pieces, by Arrow's reader: exact, and much faster than that of pandas."""
-    types = {name: pa.float64() for name in columns} | {"conf": pa.int64(), UNITS: pa.string()}
-    return pa.csv.open_csv(
-        path if isinstance(path, Path) else pa.BufferReader(path),
-        pa.csv.ReadOptions(block_size=_BLOCK),
-        convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(columns)),
-    )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        if not path.is_file():
-            raise ValueError("not a file")
-        yield
-    except _FROM_ARROW as error:
-        raise UserError(f"{path}: not readable ({short(error)}); {_MAKE_AGAIN}") from None
 
 
 def check_ready_made(path: Path, decimals: int) -> int:

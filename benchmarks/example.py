@@ -22,8 +22,9 @@ from MLmodel.double_wells import count_tls, read_double_wells
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
+from MLmodel.possible import TLS_PROBABILITY
 from MLmodel.rearrangements import REARRANGEMENT
-from MLmodel.tables import TLS_PROBABILITY, read_batches, under_ceilings
+from MLmodel.tables import read_batches, under_ceilings
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished, write_neb_results

@@ -19,17 +19,11 @@ from MLmodel.card import Card, read_card, write_card
 from MLmodel.collect import update_table
 from MLmodel.double_wells import describe, read_double_wells
 from MLmodel.labels import read_pretraining
+from MLmodel.pair_csv import check_csv_units, csv_writer, read_csv_batches
+from MLmodel.possible import MAY_BE_UNKNOWN
 from MLmodel.rounds import does_it_pay, read_rounds
 from MLmodel.table_record import GlassJob, check_units, is_ready_made
-from MLmodel.tables import (
-    MAY_BE_UNKNOWN,
-    check_csv_units,
-    check_ready_made,
-    csv_writer,
-    read_batches,
-    read_csv_batches,
-    stored_pairs,
-)
+from MLmodel.tables import check_ready_made, read_batches, stored_pairs
 from pipeline import neb_files
 from pipeline.errors import UserError
 from pipeline.glass_files import minimum_paths

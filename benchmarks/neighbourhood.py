@@ -25,8 +25,9 @@ from glass.neighbourhood import pair_neighbourhood
 from glass.rounded import box_fractions
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
+from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.stored_geometry import TILE
-from MLmodel.tables import NEIGHBOURHOOD, feature_names
+from MLmodel.tables import feature_names
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.neb_files import read_neb_results
 from pipeline.task import CLASSIFIER, DW

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.tables import PROBABILITY, read_batches, under_ceilings
+from MLmodel.possible import PROBABILITY
+from MLmodel.tables import read_batches, under_ceilings
 from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys

@@ -32,9 +32,10 @@ from MLmodel.local_glass import LocalCorrection
 from MLmodel.metrics import Array
 from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
 from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from MLmodel.possible import NEIGHBOURHOOD, PROBABILITY
 from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
 from MLmodel.stopping import confidence_found, expected
-from MLmodel.tables import NEIGHBOURHOOD, PROBABILITY, feature_names
+from MLmodel.tables import feature_names
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.neb_files import read_neb_results
 from pipeline.settings import Settings

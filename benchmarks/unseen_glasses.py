@@ -22,7 +22,8 @@ from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.metrics import Array, nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
-from MLmodel.tables import NEIGHBOURHOOD, feature_names
+from MLmodel.possible import NEIGHBOURHOOD
+from MLmodel.tables import feature_names
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ase.units import create_units
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 
 _SI = create_units("2018")
 
@@ -56,4 +56,4 @@ SI_OF_METAL = {"sigma": 1.0e-10, "mass": float(_SI["_amu"]), "epsilon": 1.0 / KE
 def check_same_units(what: object, then: str, now: Units, remedy: str) -> None:
     """Raise UserError unless something that is there was made in the units of now."""
     if then != now.name:
-        raise UserError(f"{what}: made with units: {then}, but config.yaml says units: {now.name}; {remedy}")
+        raise UserError(f"{what}: made with units: {short(then)}, but config.yaml says units: {now.name}; {remedy}")

@@ -17,8 +17,9 @@ from steps import done, refused, run_process
 from MLmodel.card import read_card
 from MLmodel.double_wells import read_double_wells
 from MLmodel.labels import read_pretraining
+from MLmodel.pair_csv import check_csv_units, csv_writer, read_csv_batches
 from MLmodel.rounds import read_rounds
-from MLmodel.tables import check_ready_made, csv_writer, open_table, read_batches, read_csv_batches
+from MLmodel.tables import check_ready_made, open_table, read_batches
 from pipeline.errors import UserError
 from pipeline.exact import find_calculator
 from pipeline.minima import load_glass, places_by_key, read_minima
@@ -365,6 +366,23 @@ def test_a_damaged_list_is_named(listed, column, text, says):
     listed.write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:]]) + "\n")
     with pytest.raises(UserError, match=rf"DW_T0\.1\.csv: .*{says}"):
         list(read_csv_batches(listed))
+
+
+def test_units_that_are_a_long_text_are_told_in_a_short_line(listed):
+    listed.write_text(listed.read_text().replace('"reduced"', "9" * 5000))
+    with pytest.raises(UserError, match=r"DW_T0\.1\.csv: made with units: 9+…") as error:
+        check_csv_units(listed, REDUCED, "run step 2")
+    assert len(str(error.value)) < 1000
+
+
+def test_a_column_with_a_long_name_is_told_in_a_short_line(listed):
+    header, first, *rest = listed.read_text().splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index("Delta_E")] = ""
+    listed.write_text("\n".join([header.replace("Delta_E", "9" * 5000), ",".join(cells), *rest]) + "\n")
+    with pytest.raises(UserError, match=r"line 2: 9+… is not a finite number") as error:
+        list(read_csv_batches(listed))
+    assert len(str(error.value)) < 1000
 
 
 @pytest.mark.parametrize("cut", [4, 12, 40])

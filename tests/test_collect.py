@@ -13,8 +13,8 @@ from steps import ROOT, done, refused, run_process, started_python, stop
 from synthetic import read_pairs
 
 from MLmodel import collect, stored_geometry
+from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.table_record import new_record, read_record
-from MLmodel.tables import NEIGHBOURHOOD
 from pipeline.minima import load_glass, read_minima
 from pipeline.minimum_files import read_minimum
 from pipeline.settings import PairSettings, Settings

@@ -226,7 +226,7 @@ def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_p
 
 
 def test_numbers_in_csvs_read_back_the_same(tmp_path):
-    from MLmodel.tables import csv_writer, read_csv_batches
+    from MLmodel.pair_csv import csv_writer, read_csv_batches
 
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"conf": range(50), "i": rng.random(50), "j": rng.random(50)})

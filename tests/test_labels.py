@@ -6,7 +6,7 @@ import pytest
 from pyarrow import feather
 
 from MLmodel.labels import SOURCE, gather, join_to_tables
-from MLmodel.tables import NEIGHBOURHOOD
+from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.neb_files import read_neb_results

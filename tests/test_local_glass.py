@@ -8,8 +8,8 @@ from scipy.stats import norm
 from MLmodel import local_glass
 from MLmodel.chances import tls_chances
 from MLmodel.local_glass import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
+from MLmodel.possible import PROBABILITY
 from MLmodel.smooth import shape_features
-from MLmodel.tables import PROBABILITY
 from pipeline.task import DW, QS
 
 
