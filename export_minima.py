@@ -21,8 +21,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from pipeline.errors import UserError
 from pipeline.frames import atoms_of
+from pipeline.glass_files import inputs_of, minimum_paths
 from pipeline.keys import minimum_names
-from pipeline.minima import inputs_of, load_glass, minimum_paths, read_minima, without_superseded
+from pipeline.minima import load_glass, read_minima, without_superseded
 from pipeline.path_files import write_frames
 from pipeline.progress import progress
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date

@@ -27,9 +27,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from MLmodel.card import Card
+from MLmodel.card import Card, check_features, find_card
 from MLmodel.explain import evenly_spread, explain, predicted_quantity, strength
-from MLmodel.model import Model, check_features, find_card, read_set
+from MLmodel.model import Model, read_set
 from MLmodel.shap_plots import beeswarm, waterfall
 from MLmodel.tables import find_pair
 from pipeline.errors import UserError

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.exact import find_calculator
+from pipeline.glass_files import RELAXED
 from pipeline.minima import places_with_energies
 from pipeline.progress import progress
-from pipeline.relaxed import TABLE, read_relaxed
+from pipeline.relaxed import read_relaxed
 from pipeline.relaxing import Looked, given_up, look_at, store
 from pipeline.workers import Workers, worker_pool
 
@@ -74,7 +75,7 @@ def relax_glass(
     minima = [(place, energy) for place, energy in places if place not in changed]
     kinds = store(folder, looked, minima, command.settings.unit)
     if jobs:
-        print(f"{name}: {', '.join(f'{kind}: {count}' for kind, count in kinds.items())}: {folder / TABLE}")
+        print(f"{name}: {', '.join(f'{kind}: {count}' for kind, count in kinds.items())}: {folder / RELAXED}")
     return +kinds
 
 

@@ -18,6 +18,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.share import share_in_words
 
 COULD_BE = 0.8
 """--all: of the double wells of the example, whose glasses are hot, 98 % have at least this nearest_between; of a cold
@@ -53,6 +54,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--random", type=int, metavar="N", help="and N more of the list, drawn at random (default: a tenth of --top)"
     )
+    parser.add_argument(
+        "--share",
+        type=share_in_words,
+        metavar="k/N",
+        help="only the k-th of N parts of these pairs, with files of its own, for job arrays; the next run without, "
+        "such as --top 0, or step 1 brings all together",
+    )
 
 
 if __name__ == "__main__":
@@ -61,6 +69,7 @@ if __name__ == "__main__":
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -81,6 +90,7 @@ from pipeline.exact import Calculation, Job, calculate, find_calculator, given_u
 from pipeline.neb_records import changed_settings, check_records, read_records
 from pipeline.one_cause import OneCause
 from pipeline.progress import progress
+from pipeline.shares import merge_shares
 from pipeline.verdicts import neb_settings, write_verdict
 from pipeline.workers import Workers, worker_pool
 
@@ -94,10 +104,12 @@ SAMPLE = 24
 def main(command: Command) -> None:
     """Calculate the pairs of every temperature that has a list."""
     work, given = command.workspace, command.options
-    for name, least in (("top", 1), ("refine", 1), ("explore", 1), ("random", 0)):
+    for name, least in (("top", 0), ("refine", 1), ("explore", 1), ("random", 0)):
         number = getattr(given, name)
         if number is not None and number < least:
             raise UserError(f"--{name} {number} is not allowed: it is a whole number, {least} or more")
+    if given.share and (given.refine or given.retry or given.explore):
+        raise UserError("--share goes with --top, --pairs or --all; run --refine, --retry and --explore without")
     from_minima = given.pairs or given.explore or given.refine or given.retry or given.all is not None
     has_input = work.has_glasses if from_minima else (lambda T: work.predicted(T, "newpairs").exists())
     temperatures = command.temperatures(
@@ -107,7 +119,12 @@ def main(command: Command) -> None:
         raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
     make_calculator = find_calculator(command.settings.neb.calculator, work.root)
     kinds: Counter[str] = Counter()
+    if given.share:
+        command = replace(command, script=f"{command.script}-{given.share.name}")
     command.for_each_temperature(temperatures, lambda T: kinds.update(calculate_one(command, T, make_calculator)))
+    if given.share:
+        print("next: once all shares have ended, run_neb.py --top 0 or step1_train_dw.py, which bring them together")
+        return
     if written := draw_temperatures(command.workspace, command.settings):
         print(f"all temperatures: pictures: {', '.join(map(str, written))}")
     print(f"next: {what_next(kinds)}")
@@ -126,6 +143,8 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
     """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
     work = command.workspace
     check_records(work, temperature, command.settings.unit)
+    for sentence in [] if command.options.share else merge_shares(work, temperature, command.settings.ij_decimals):
+        print(f"T = {temperature}: {sentence}")
     pairs, source = pairs_to_calculate(work, temperature, command.settings, command.options)
     from_paths = command.options.refine is not None
     jobs, without_minima = jobs_of(work, temperature, pairs, command.settings, from_paths)
@@ -136,19 +155,28 @@ def calculate_one(command: Command, temperature: str, make_calculator: Callable[
     print(f"T = {temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
     if jobs:
         report_changed_settings(command, temperature)
+    if command.options.share:
+        kinds = run_jobs(command, temperature, jobs, make_calculator)
+        report_kinds(command, temperature, kinds)
+        return kinds
     try:
         kinds = run_jobs(command, temperature, jobs, make_calculator)
     finally:  # what an interrupted run has found counts in its round
         report_double_wells(command, temperature)
         table = update_rounds(work, temperature, command.settings)
-    if jobs:
-        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
-        print(f"T = {temperature}: {counts}: {work.neb(temperature)}")
+    report_kinds(command, temperature, kinds)
     if table is not None:
         report_rounds(command, temperature, table)
     draw_profiles(command, temperature)
     report_tls(command, temperature, np.nan if table is None else table["remaining_tls"].iloc[-1])
     return kinds
+
+
+def report_kinds(command: Command, temperature: str, kinds: Counter[str]) -> None:
+    """Say how many verdicts there were of each kind."""
+    if kinds:
+        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
+        print(f"T = {temperature}: {counts}: {command.workspace.neb(temperature)}")
 
 
 def report_changed_settings(command: Command, temperature: str) -> None:
@@ -174,9 +202,9 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
         units=settings.unit,
     )
     refining, retrying = command.options.refine is not None, command.options.retry
-    written = partial(
-        write_verdict, command.workspace, temperature, settings=settings, refining=refining, retrying=retrying
-    )
+    share = command.options.share
+    work = command.workspace.of_share(share.name) if share else command.workspace
+    written = partial(write_verdict, work, temperature, settings=settings, refining=refining, retrying=retrying)
     one_cause = OneCause(settings)
     bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
 

@@ -15,17 +15,14 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+import csv
 from pathlib import Path
 
-import numba
-import pandas as pd
-
-from MLmodel.collect import Collected, update_table
-from MLmodel.table_record import check_units, is_ready_made, read_record
+from MLmodel.table_record import Collected, GlassJob, check_units, is_ready_made, kept_table, read_record
 from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.minima import minimum_paths
+from pipeline.glass_files import minimum_paths
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import check_same_units
@@ -42,7 +39,6 @@ def main(command: Command) -> None:
         lambda T: work.has_glasses(T) or bool(work.pair_tables(T)),
         "no minima under Configurations/minima/T…/Cnf-…, no pair table under Configurations/pairs/T…; put either there",
     )
-    numba.set_num_threads(min(command.settings.cores, numba.config.NUMBA_NUM_THREADS))
     collected: list[Collected] = []
     rejected: list[Rejected] = []
 
@@ -72,22 +68,33 @@ def collect_minima(
 ) -> tuple[list[Collected], list[Rejected]]:
     """Bring the tables of all glasses with minima up to date; also what was left out."""
     work = command.workspace
-    collected: list[Collected] = []
-    rejected: list[Rejected] = []
-    for conf, folder in work.glasses(temperature).items():
+    jobs: dict[int, GlassJob] = {}
+    found: dict[int, Collected] = {}
+    left_out: dict[int, dict[str, str]] = {}
+    glasses = work.glasses(temperature)
+    for conf, folder in glasses.items():
         files, table = minimum_paths(folder), work.glass_pairs(temperature, conf)
         name = f"T = {temperature}: Cnf-{conf}"
         if not files:
-            rejected.append((conf, f"Cnf-{conf}", "nothing in it"))
+            left_out[conf] = {f"Cnf-{conf}": "nothing in it"}
         elif table in ready_made:
             print(f"{name}: the ready-made table is used, its minima are not read")
         else:
-            transitions = work.transitions(temperature, conf)
-            collected.append(update_table(table, files, transitions, command.settings, workers, name))
-            rejected += [(conf, file, reason) for file, reason in collected[-1].rejected.items()]
+            job = GlassJob(table, files, work.transitions(temperature, conf), name)
+            kept = kept_table(job, command.settings)
+            if kept is None:
+                jobs[conf] = job
+            else:
+                found[conf] = kept
+    if jobs:
+        from MLmodel.collect import update_tables
+
+        found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
+    left_out |= {conf: one.rejected for conf, one in found.items()}
+    rejected: list[Rejected] = [(conf, *one) for conf in glasses for one in left_out.get(conf, {}).items()]
     for folder in work.misnamed_glasses(temperature):
         rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
-    return collected, rejected
+    return list(found.values()), rejected
 
 
 def check_other_tables(command: Command, temperature: str, ready_made: list[Path]) -> list[Collected]:
@@ -132,9 +139,8 @@ def check_kept(table: Path, settings: Settings) -> None:
 
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:
     """Write the list of files that were left out."""
-    with atomic_write(path) as part:
-        table = pd.DataFrame(rejected, columns=["conf", "file", "reason"])
-        table.astype({"conf": "Int64"}).to_csv(part, index=False)
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file, lineterminator="\n").writerows([("conf", "file", "reason"), *rejected])
     for conf, name, reason in rejected[:5]:
         print(f"rejected: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
     if rejected:

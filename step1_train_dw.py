@@ -11,13 +11,11 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.judging import few_labels
-from MLmodel.labels import gather
-from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
-from MLmodel.model import unseen_predictions
-from MLmodel.out_of_fold import by_glass, kept_out
+from MLmodel.card import Card
+from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
 from pipeline.neb_records import check_records
+from pipeline.shares import merge_unless_running
 from pipeline.task import CLASSIFIER, DW
 
 
@@ -37,6 +35,8 @@ def train_one(command: Command, temperature: str) -> None:
     """Train the classifier of one temperature."""
     work, settings = command.workspace, command.settings
     check_records(work, temperature, settings.unit)
+    for sentence in merge_unless_running(work, temperature, settings.ij_decimals, command.script):
+        print(f"T = {temperature}: {sentence}")
     known = gather(work, CLASSIFIER, temperature, settings)
     double_wells = int(known.table[DW].sum())
     print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
@@ -45,13 +45,24 @@ def train_one(command: Command, temperature: str) -> None:
     if card is None:
         print("  nothing new since the last training")
     else:
-        print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
-        if by_glass(known.table, CLASSIFIER):
-            print(f"  what to expect of a new glass: {kept_out(known.table, CLASSIFIER)}")
-            is_dw, chance = unseen_predictions(work, card)
-            print(format_metrics(classifier_metrics(is_dw, chance) | chance_metrics(chance, is_dw, "double wells")))
-        for line in few_labels(known.table[DW], CLASSIFIER, settings):
-            print(line)
+        report(command, temperature, known, card)
+
+
+def report(command: Command, temperature: str, known: Labelled, card: Card) -> None:
+    """Print what the new model is worth."""
+    from MLmodel.judging import few_labels
+    from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
+    from MLmodel.model import unseen_predictions
+    from MLmodel.out_of_fold import by_glass, kept_out
+
+    work, settings = command.workspace, command.settings
+    print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+    if by_glass(known.table, CLASSIFIER):
+        print(f"  what to expect of a new glass: {kept_out(known.table, CLASSIFIER)}")
+        is_dw, chance = unseen_predictions(work, card)
+        print(format_metrics(classifier_metrics(is_dw, chance) | chance_metrics(chance, is_dw, "double wells")))
+    for line in few_labels(known.table[DW], CLASSIFIER, settings):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,8 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.judging import few_labels
-from MLmodel.labels import gather
-from MLmodel.metrics import format_metrics, predictor_metrics
-from MLmodel.model import unseen_predictions
-from MLmodel.out_of_fold import by_glass, kept_out
+from MLmodel.card import Card
+from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
 from pipeline.neb_records import check_records
 from pipeline.task import PREDICTOR, QS
@@ -45,12 +42,23 @@ def train_one(command: Command, temperature: str) -> None:
     if card is None:
         print("  nothing new since the last training")
     else:
-        print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
-        if by_glass(known.table, PREDICTOR):
-            print(f"  what to expect of a new glass: {kept_out(known.table, PREDICTOR)}")
-            print(format_metrics(predictor_metrics(*unseen_predictions(work, card), settings.tls_threshold)))
-        for line in few_labels(known.table[QS], PREDICTOR, settings):
-            print(line)
+        report(command, temperature, known, card)
+
+
+def report(command: Command, temperature: str, known: Labelled, card: Card) -> None:
+    """Print what the new model is worth."""
+    from MLmodel.judging import few_labels
+    from MLmodel.metrics import format_metrics, predictor_metrics
+    from MLmodel.model import unseen_predictions
+    from MLmodel.out_of_fold import by_glass, kept_out
+
+    work, settings = command.workspace, command.settings
+    print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+    if by_glass(known.table, PREDICTOR):
+        print(f"  what to expect of a new glass: {kept_out(known.table, PREDICTOR)}")
+        print(format_metrics(predictor_metrics(*unseen_predictions(work, card), settings.tls_threshold)))
+    for line in few_labels(known.table[QS], PREDICTOR, settings):
+        print(line)
 
 
 if __name__ == "__main__":

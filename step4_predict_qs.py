@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from MLmodel.card import read_card
+from MLmodel.card import check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
-from MLmodel.lists import write_lists
-from MLmodel.model import check_features, find_card
-from MLmodel.tables import TLS_PROBABILITY, check_csv_units, csv_columns, read_csv_batches
+from MLmodel.listed import Listed, listed_in
+from MLmodel.tables import check_csv_units, csv_columns
 from pipeline.errors import UserError
 from pipeline.neb_records import check_records
+from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import PREDICTOR
 
@@ -68,31 +68,32 @@ def predict_one(command: Command, temperature: str) -> int:
     )
     if up_to_date(targets, record):
         print(f"T = {temperature}: nothing new to predict")
+        listed = [listed_in(target) for target in targets]
     else:
-        used = write_lists(work, card, settings, double_wells, *targets)
+        from MLmodel.lists import write_lists
+
+        used, *listed = write_lists(work, card, settings, double_wells, *targets)
         if used:
             print(f"T = {temperature}: {used} results not learnt from yet correct the predictions for like pairs")
         mark_made(targets, record)
-    return report(command, temperature, *targets)
+    report(command.settings, temperature, targets, listed)
+    return listed[1].pairs
 
 
-def report(command: Command, temperature: str, all_pairs: Path, new_pairs: Path) -> int:
-    """Print how many pairs and TLS were predicted, and the top of the list of new pairs, which it counts."""
-    threshold, unit, listed = command.settings.tls_threshold, command.settings.unit.energy, 0
-    for path in (all_pairs, new_pairs):
-        before, listed, tls = listed, 0, 0.0
-        for rows in read_csv_batches(path, [TLS_PROBABILITY]):
-            listed += len(rows)
-            tls += float(rows[TLS_PROBABILITY].sum())
-        what = "pairs that may be double wells"
-        if path == new_pairs:
-            what = f"of them without an answer yet ({before - listed} with one are left out)"
-        print(f"T = {temperature}: {listed} {what}, {tls:.1f} TLS expected (below {threshold:g} {unit}): {path}")
-    top = pd.read_csv(new_pairs, nrows=NEXT)
+def report(settings: Settings, temperature: str, targets: list[Path], listed: list[Listed]) -> None:
+    """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
+    every, new = listed
+    words = (
+        "pairs that may be double wells",
+        f"of them without an answer yet ({every.pairs - new.pairs} with one are left out)",
+    )
+    for path, of, what in zip(targets, listed, words, strict=True):
+        tls = f"{of.tls:.1f} TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
+        print(f"T = {temperature}: {of.pairs} {what}, {tls}: {path}")
+    top = pd.read_csv(targets[1], nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
         print(top.iloc[:, :6].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
-    return listed
 
 
 if __name__ == "__main__":

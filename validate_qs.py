@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from MLmodel.card import Card
+from MLmodel.card import Card, trained_temperatures
 from MLmodel.chances import tls_chances
 from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import Array, chance_metrics, format_metrics, predictor_metrics
-from MLmodel.model import Model, cards_to_judge, read_set, trained_temperatures, unseen_predictions
+from MLmodel.model import Model, cards_to_judge, read_set, unseen_predictions
 from MLmodel.out_of_fold import kept_out
 from MLmodel.plots import Panel, reliability, search_efficiency, splitting_cdf, true_against_predicted
 from pipeline.task import PREDICTOR, QS

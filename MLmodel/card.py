@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
 from pipeline.task import Task
+from pipeline.units import Units, check_same_units
 from pipeline.workspace import Workspace
 
 SETS = ("train", "test", "used")
@@ -111,3 +113,44 @@ def installed_versions() -> dict[str, str]:
     """Versions without which a saved model may not load."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {"python": python, "autogluon.tabular": version("autogluon.tabular")}
+
+
+def find_card(workspace: Workspace, task: Task, temperature: str, units: Units) -> Card:
+    """The card of a model that can be used here, on pairs in these units.
+
+    Raises
+    ------
+    UserError
+        If there is no model, or it was trained in other units, or with versions other than those installed.
+    """
+    folder, remedy = workspace.model(task, temperature), f"run {task.script}"
+    card = read_card(workspace, task, temperature)
+    if card is None:
+        raise UserError(f"{folder}: no model yet; {remedy}")
+    if card.temperature != temperature:
+        raise UserError(f"{folder}: was trained at T = {card.temperature}, not {temperature}; {remedy}")
+    check_same_units(folder, card.units, units, remedy)
+    files = workspace.autogluon(task, temperature, card.autogluon)
+    if not files.is_dir():
+        raise UserError(f"{files}: the model's files are missing; {remedy}")
+    for name, installed in installed_versions().items():
+        if card.versions.get(name) != installed:
+            raise UserError(
+                f"{folder}: trained with {name} {card.versions.get(name)}, but {installed} is installed; {remedy}"
+            )
+    return card
+
+
+def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
+    """Raise UserError unless a table with these columns has all that a model needs."""
+    missing = [name for name in card.features if name not in columns]
+    if missing:
+        raise UserError(
+            f"{path}: lacks {', '.join(missing)}, which the model of T = {card.temperature} was trained on; "
+            f"add the column, or run {card.task.script} to train on what the tables have"
+        )
+
+
+def trained_temperatures(workspace: Workspace, task: Task) -> list[str]:
+    """Temperatures for which there is a model."""
+    return [one for one in workspace.temperatures() if workspace.card(task, one).exists()]

@@ -1,8 +1,13 @@
 """From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
 
-from dataclasses import dataclass, field, replace
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,17 +16,17 @@ from numpy.typing import NDArray
 from glass.features import geometry_columns
 from glass.neighbourhood import pair_neighbourhood
 from MLmodel.stored_geometry import Geometry, cut_into_blocks
-from MLmodel.table_record import TableRecord, new_record, read_whole_record
-from MLmodel.tables import NEIGHBOURHOOD, stored_pairs
+from MLmodel.table_record import Collected, GlassJob, TableRecord, new_record
+from MLmodel.tables import NEIGHBOURHOOD
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
+from pipeline.glass_files import inputs_of
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass, file_of, inputs_of, load_glass, read_minima, without_superseded
+from pipeline.minima import Glass, file_of, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.stamps import Fingerprint
 from pipeline.transitions import read_transitions
-from pipeline.workers import Workers
+from pipeline.workers import Here, Workers
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
@@ -29,56 +34,51 @@ _FILES_PER_JOB = 8
 Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Collected:
-    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
+def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
+    """Bring the tables of several glasses up to date, in their order; on a cluster each is a job.
 
-    pairs: int
-    computed: int
-    rejected: dict[str, str] = field(default_factory=dict)
+    Here the workers read the minima of one glass after the other, of which all cores then compute the pairs.
+    """
+    if settings.cluster is None:
+        for job in jobs:
+            yield update_table(job, settings, workers)
+        return
+    for collected, said in workers.results(partial(_update_elsewhere, settings=settings), jobs, in_order=True):
+        print(said, end="")
+        yield collected
 
 
-def update_table(
-    table: Path, files: list[Path], transitions: Path, settings: Settings, workers: Workers, name: str
-) -> Collected:
-    """Bring the pair table of one glass up to date; the table goes where no minimum is usable.
+def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
+    """A job for a worker of a cluster; also what was printed."""
+    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1})
+    with redirect_stdout(said):
+        collected = update_table(job, alone, Here())
+    return collected, said.getvalue()
+
+
+def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
+    """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable.
 
     Parameters
     ----------
-    table : Path
-        Where it stands or shall stand.
-    files : list of Path
-        The glass's minima, as :func:`pipeline.minima.minimum_paths` gives them.
-    transitions : Path
-        Its transitions, which may be missing.
+    job : GlassJob
+        Which.
     settings : Settings
         What is stored.
     workers : Workers
         Read the files.
-    name : str
-        Of the glass, for what is printed.
 
     Raises
     ------
     UserError
         If the transitions can't be read, or ``particles`` is more than there are.
     """
-    old = read_whole_record(table)
+    numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
+    table, files, transitions, name = job
     folder, inputs = files[0].parent, inputs_of(files)
-    if old is not None and old.is_current(inputs, transitions, settings):
-        try:
-            return Collected(stored_pairs(table), 0, old.rejected)
-        except UserError:
-            pass  # damaged: it is made again
     record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None
-    jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
-    with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
-        read = []
-        for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
-            read += some
-            bar.update(len(job))
-    glass, rejected = load_glass(without_superseded(read, folder), settings.ij_decimals)
+    glass, rejected, again = _read_glass(files, settings, workers, name)
     if glass is None:
         print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
         table.unlink(missing_ok=True)
@@ -87,10 +87,9 @@ def update_table(
         raise UserError(
             f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
         )
-    again: dict[str, Fingerprint] = {file_of(one.name): [] for one in read if one.try_again}
     record = replace(
         record,
-        files=record.files | again,
+        files=record.files | {file: [] for file in again},
         rejected=rejected,
         n_particles=glass.n_particles,
         box=tuple(glass.box.tolist()),
@@ -102,6 +101,20 @@ def update_table(
         f"{above} above pairs.max_delta_E left out: {table}"
     )
     return result
+
+
+def _read_glass(
+    files: list[Path], settings: Settings, workers: Workers, name: str
+) -> tuple[Glass | None, dict[str, str], set[str]]:
+    """The usable minima of a glass, the others with the reason, and the files to be tried again."""
+    jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
+    with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
+        read = []
+        for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
+            read += some
+            bar.update(len(job))
+    again = {file_of(one.name) for one in read if one.try_again}
+    return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
 
 
 def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path) -> Collected:

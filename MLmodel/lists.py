@@ -1,46 +1,66 @@
-"""The lists of predicted pairs, written in order: what stays in memory is 16 bytes a pair, the rows wait on disk."""
+"""The lists of predicted pairs, written in order: parts of them wait on disk, sorted, and are merged."""
 
-import os
-import tempfile
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from MLmodel.card import Card
 from MLmodel.chances import Chances, tls_chances
+from MLmodel.csv_lines import Lines, parts_of, read_lines, read_numbers, with_numbers
+from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
 from MLmodel.labels import keys_in_pretraining
+from MLmodel.listed import Listed
 from MLmodel.local_glass import LocalCorrection
-from MLmodel.metrics import Array
-from MLmodel.model import Model, read_set, unseen_predictions
+from MLmodel.model import read_set, unseen_predictions
 from MLmodel.rearrangements import each_once
 from MLmodel.smooth import SOFTENING
-from MLmodel.tables import (
-    BATCH,
-    PROBABILITY,
-    TLS_PROBABILITY,
-    csv_columns,
-    csv_writer,
-    read_batches,
-    read_csv_batches,
-)
+from MLmodel.sorted_lines import Waiting, let_wait, merged
+from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, UNITS, csv_columns, read_batches
+from pipeline.errors import UserError
+from pipeline.files import atomic_write, spool_folder
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
 from pipeline.neb_files import keys_with_result, read_neb_results
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workers import worker_pool
 from pipeline.workspace import Workspace
 
 SHOWN_ONCE = 1000
 """rearrangements.list_once orders so many rows at the top."""
 
 
+class Known(NamedTuple):
+    """What the jobs need; they find it in a file, as it is too much to come with each."""
+
+    model: Path
+    """Of :func:`MLmodel.for_jobs.saved_model`."""
+    double_wells: Path
+    columns: list[str]
+    """Of numbers."""
+    decimals: int
+    answers: pd.DataFrame
+    """Of :func:`known_answers`."""
+    answered: pd.DataFrame
+    """Keys of the pairs that need no calculation."""
+    chances: Chances
+
+
+class Finished(NamedTuple):
+    """A part of both lists, on disk."""
+
+    parts: tuple[Waiting, Waiting]
+    listed: tuple[Listed, Listed]
+
+
 def write_lists(
     work: Workspace, card: Card, settings: Settings, double_wells: Path, all_pairs: Path, new_pairs: Path
-) -> int:
+) -> tuple[int, Listed, Listed]:
     """Write both lists: all pairs, smallest splitting first; those without an answer, best chance to be a TLS first.
 
     Parameters
@@ -48,7 +68,7 @@ def write_lists(
     work, card
         Where the predictor is, and which.
     settings : Settings
-        ``tls_threshold``, ``ij_decimals``, ``rearrangements``, ``units``.
+        ``tls_threshold``, ``ij_decimals``, ``rearrangements``, ``units``; ``cluster`` and ``processes``.
     double_wells : Path
         The pairs as step 2 wrote them.
     all_pairs, new_pairs : Path
@@ -56,38 +76,46 @@ def write_lists(
 
     Returns
     -------
-    int
+    used : int
         Exact results that the models did not learn from and that corrected the predictions for like pairs.
+    listed_all, listed_new : Listed
+        What both lists hold.
+
+    Raises
+    ------
+    UserError
+        If the pairs are not as step 2 writes them.
     """
-    decimals = settings.ij_decimals
-    model = Model(work, card)
+    decimals, temperature = settings.ij_decimals, card.temperature
+    header, columns = _header(double_wells), csv_columns(double_wells)
+    answered = pd.concat([read(work, temperature, decimals) for read in (keys_with_result, keys_in_pretraining)])
+    answers = known_answers(work, temperature, decimals)
     chances = tls_chances(*unseen_predictions(work, card), settings.tls_threshold)
-    others = [name for name in csv_columns(double_wells) if name not in (*PAIR_COLUMNS, QS)]
-    columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, *others]
-    known = [read(work, card.temperature, decimals) for read in (keys_with_result, keys_in_pretraining)]
-    answered = pd.concat(known).drop_duplicates()
-    answers = known_answers(work, card.temperature, decimals)
-    with (
-        tempfile.TemporaryFile(dir=all_pairs.parent) as spool,
-        csv_writer(all_pairs, columns, settings.unit) as write_all,
-        csv_writer(new_pairs, columns, settings.unit) as write_new,
-    ):
-        found = _spooled(model, double_wells, columns, spool, answers, decimals)
+    parts = parts_of(double_wells)
+    with spool_folder(all_pairs) as spool, worker_pool(settings, len(parts)) as workers:
+        model = saved_model(work, card, spool / "model")
+        known = Known(model, double_wells, columns, decimals, answers, answered.drop_duplicates(), chances)
+        there = saved(known, spool / "known")
+        found = _all_found(
+            known, workers.results(partial(_with_answer, there), parts if len(answers) else [], in_order=True)
+        )
         is_new = found["is_new"].to_numpy(bool)
         softening = SOFTENING * settings.unit.epsilon
         correction = LocalCorrection(found, is_new, read_set(work, card, "used"), chances, softening)
-        splittings, tls = _finished(spool, columns, correction, answered, chances, decimals)
-        for rows in _in_order(spool, columns, np.argsort(splittings, kind="stable")):
-            write_all(rows)
-        listed = 0
-        for rows in _in_order(spool, columns, np.lexsort((splittings, -tls))):
-            new = rows[~among(pair_keys(rows, decimals), answered)]
-            if settings.rearrangements.list_once and listed < SHOWN_ONCE:
-                top = each_once(work, card.temperature, new.head(SHOWN_ONCE - listed), settings)
-                new = pd.concat([top, new.iloc[len(top) :]])
-            write_new(new)
-            listed += len(new)
-    return int(is_new.sum())
+        finish = partial(_finished, there, saved(correction, spool / "correction"))
+        finished: list[Finished] = []
+        with progress(desc="predicting", unit="pair") as bar:
+            for part in workers.results(finish, parts, in_order=True):
+                finished.append(part)
+                bar.update(part.listed[0].pairs)
+        _write(all_pairs, header, merged([part.parts[0] for part in finished]))
+        best_first = merged([part.parts[1] for part in finished])
+        _write(new_pairs, header, _each_once(work, temperature, best_first, settings))
+    every, new = (
+        Listed(sum(part.listed[k].pairs for part in finished), sum(part.listed[k].tls for part in finished))
+        for k in range(2)
+    )
+    return int(is_new.sum()), every, new
 
 
 def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
@@ -112,54 +140,72 @@ def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFr
     return pd.concat([part for part in parts if len(part)] or parts).drop_duplicates(KEY_COLUMNS)
 
 
-def _spooled(
-    model: Model, double_wells: Path, columns: list[str], spool: IO[bytes], answers: pd.DataFrame, decimals: int
-) -> pd.DataFrame:
-    """Let all pairs wait on disk with their splittings; those of them that :func:`known_answers` holds, with it."""
-    found = []
-    with progress(desc="predicting", unit="pair") as bar:
-        for rows in read_csv_batches(double_wells):
-            rows = rows.assign(**{QS: model.predict(rows), TLS_PROBABILITY: np.nan})[columns]
-            rows.to_numpy(np.float64).tofile(spool)
-            merged = pair_keys(rows, decimals).reset_index(names="row").merge(answers, on=KEY_COLUMNS)
-            found.append(rows.loc[merged["row"]].reset_index(drop=True).join(merged[[DW, "exact", "is_new"]]))
-            bar.update(len(rows))
-    spool.flush()
-    return pd.concat(found, ignore_index=True)
+def _header(double_wells: Path) -> bytes:
+    """First line of both lists."""
+    with double_wells.open("rb") as file:
+        header = file.readline().rstrip(b"\r\n")
+    first, names = ",".join([*PAIR_COLUMNS, PROBABILITY]).encode(), csv_columns(double_wells)
+    if not header.startswith(first) or not header.endswith(UNITS.encode()) or QS in names:
+        raise UserError(
+            f"{double_wells}: its columns are not those that step2_classify_dw.py writes; remove it and run that"
+        )
+    new = ",".join([*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]).encode()
+    return new + header[len(first) :] + b"\n"
 
 
-def _finished(
-    spool: IO[bytes],
-    columns: list[str],
-    correction: LocalCorrection,
-    answered: pd.DataFrame,
-    chances: Chances,
-    decimals: int,
-) -> tuple[Array, Array]:
-    """Correct the pairs that wait on disk, but for those with an answer, and put in their chances to be a TLS.
-
-    Returns
-    -------
-    splittings, tls : ndarray of shape (n_pairs,)
-        And the chance to be a TLS.
-    """
-    total = os.fstat(spool.fileno()).st_size // (8 * len(columns))
-    splittings, tls = np.empty(total), np.empty(total)
-    for start in range(0, total, BATCH):
-        waiting = np.memmap(spool, np.float64, "r+", shape=(total, len(columns)))[start : start + BATCH]
-        rows = pd.DataFrame(waiting, columns=columns, copy=True)
-        new = ~among(pair_keys(rows, decimals), answered)
-        corrected, spread = correction.correct(rows[new]), np.ones(len(rows))
-        rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
-        spread[new] = corrected.spread
-        rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), spread)
-        waiting[:] = rows
-        splittings[start : start + BATCH], tls[start : start + BATCH] = rows[QS], rows[TLS_PROBABILITY]
-    return splittings, tls
+def _with_answer(there: Path, part: tuple[int, int]) -> pd.DataFrame | None:
+    """The pairs of a part that :func:`known_answers` holds, with their answers and as predicted; None for none."""
+    known: Known = loaded(there)
+    lines = read_lines(known.double_wells, part)
+    keys = pair_keys(read_numbers(known.double_wells, lines, PAIR_COLUMNS), known.decimals)
+    keys = keys[among(keys, known.answers)].reset_index(names="row")
+    answers = keys.merge(known.answers, on=KEY_COLUMNS)
+    if answers.empty:
+        return None
+    rows = read_numbers(known.double_wells, lines.take(answers["row"].to_numpy()), known.columns)
+    return rows.assign(**{QS: loaded_model(known.model).predict(rows)}).join(answers[[DW, "exact", "is_new"]])
 
 
-def _in_order(spool: IO[bytes], columns: list[str], order: NDArray[np.int64]) -> Iterator[pd.DataFrame]:
-    """Batches of the rows that wait on disk; of them one is in memory at a time."""
-    for start in range(0, len(order), BATCH):
-        rows = np.memmap(spool, np.float64, "r", shape=(len(order), len(columns)))[order[start : start + BATCH]]
-        yield pd.DataFrame(rows, columns=columns).astype({"conf": np.int64})
+def _all_found(known: Known, parts: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
+    none = pd.DataFrame(columns=[*known.columns, QS, DW, "exact", "is_new"], dtype=np.float64)
+    return pd.concat([part for part in parts if part is not None] or [none], ignore_index=True)
+
+
+def _finished(there: Path, correction: Path, part: tuple[int, int]) -> Finished:
+    """Predict a part, correct it but for pairs with an answer, and let its lines wait in the order of both lists."""
+    known: Known = loaded(there)
+    lines = read_lines(known.double_wells, part)
+    rows = read_numbers(known.double_wells, lines, known.columns)
+    rows = rows.assign(**{QS: loaded_model(known.model).predict(rows)})
+    new, spread = ~among(pair_keys(rows, known.decimals), known.answered), np.ones(len(rows))
+    corrected = loaded(correction).correct(rows[new])
+    rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
+    spread[new] = corrected.spread
+    splitting, chance = rows[QS].to_numpy(), rows[PROBABILITY].to_numpy()
+    tls = chance * known.chances(splitting, spread)
+    lines = with_numbers(lines, len(PAIR_COLUMNS), [splitting, tls], len(PAIR_COLUMNS), chance)
+    every = let_wait(there.with_name(f"all-{part[0]}"), lines, splitting, np.ones(len(new), bool))
+    left = let_wait(there.with_name(f"new-{part[0]}"), lines, -tls + 1j * splitting, new)
+    return Finished((every, left), (Listed(len(tls), float(tls.sum())), Listed(int(new.sum()), float(tls[new].sum()))))
+
+
+def _each_once(work: Workspace, temperature: str, pieces: Iterable[Lines], settings: Settings) -> Iterable[Lines]:
+    """At the top one pair of each rearrangement before all others, where that is asked for."""
+    wanted = settings.rearrangements.list_once
+    for lines in pieces:
+        if wanted:
+            order = np.arange(len(lines.starts) - 1)
+            top = lines.take(order[:SHOWN_ONCE])
+            pairs = pd.read_csv(
+                io.BytesIO(top.text.tobytes()), names=PAIR_COLUMNS, usecols=range(3), float_precision="round_trip"
+            )
+            order[:SHOWN_ONCE] = each_once(work, temperature, pairs, settings).index
+            lines, wanted = lines.take(order), False
+        yield lines
+
+
+def _write(path: Path, header: bytes, pieces: Iterable[Lines]) -> None:
+    with atomic_write(path) as part, part.open("wb") as file:
+        file.write(header)
+        for lines in pieces:
+            file.write(lines.text.data)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
 from MLmodel.chances import Chances
 from MLmodel.metrics import Array
@@ -36,6 +37,9 @@ DW_AMPLITUDE = 0.25
 MOST = 1000
 """At most so many results of a glass are used, those of the smallest predicted splittings."""
 
+_REACH = LENGTH * np.sqrt(-2 * np.log(1e-12))
+"""Known pairs farther away than this say nothing."""
+
 _LARGEST_ERROR = 0.5
 """Of log₁₀: a path that went elsewhere says nothing of its neighbours."""
 
@@ -47,6 +51,46 @@ class Corrected(NamedTuple):
     dw_probability: Array
     spread: Array
     """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
+
+
+class _Process:
+    """A Gaussian process of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²), known up to noise at some z.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_known, n_features)
+        Where it is known.
+    values : ndarray of shape (n_known,)
+        What is known.
+    amplitude : float
+        Square root of its variance.
+    noise : float or ndarray of shape (n_known,)
+        Variance of the noise.
+    """
+
+    def __init__(self, places: Array, values: Array, amplitude: float, noise: float | Array) -> None:
+        self._tree, self._amplitude = KDTree(places), amplitude
+        covariance = self._covariance(places)
+        covariance[np.diag_indices_from(covariance)] += noise
+        self._factor = cholesky(covariance, lower=True)
+        self._solved = cho_solve((self._factor, True), values)
+
+    def _covariance(self, places: Array) -> Array:
+        squares = cdist(self._tree.data, places, "sqeuclidean")
+        return np.asarray(self._amplitude**2 * np.exp(-0.5 / LENGTH**2 * squares))
+
+    def near(self, places: Array) -> NDArray[np.intp]:
+        """Which places are so near to a known one that more is known of them than mean and variance."""
+        return np.flatnonzero(np.isfinite(self._tree.query(places, distance_upper_bound=_REACH)[0]))
+
+    def mean(self, places: Array) -> Array:
+        """Mean at each of some places, shape (n_places,)."""
+        return np.asarray(self._solved @ self._covariance(places))
+
+    def deviation(self, places: Array) -> Array:
+        """Standard deviation at each of some places, shape (n_places,)."""
+        explained = (solve_triangular(self._factor, self._covariance(places), lower=True) ** 2).sum(axis=0)
+        return np.asarray(np.sqrt(np.maximum(self._amplitude**2 - explained, 0.0)))
 
 
 class LocalCorrection:
@@ -83,9 +127,9 @@ class LocalCorrection:
         features = shape_features(scale, softening)
         self._mean, spread = features.mean(axis=0), features.std(axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
-        self._errors: dict[int, GaussianProcessRegressor] = {}
-        self._dw_errors: dict[int, GaussianProcessRegressor] = {}
-        self._known: dict[int, GaussianProcessRegressor] = {}
+        self._errors: dict[int, _Process] = {}
+        self._dw_errors: dict[int, _Process] = {}
+        self._known: dict[int, _Process] = {}
         wells = (known[DW] == 1).to_numpy()
         for conf, rows in _smallest_of_each(known[is_new]):
             chance = rows[PROBABILITY].clip(0.02, 0.98).to_numpy()
@@ -99,11 +143,8 @@ class LocalCorrection:
         for conf, rows in _smallest_of_each(known[wells]):
             self._known[conf] = self._process(rows, np.zeros(len(rows)), AMPLITUDE, NOISE**2)
 
-    def _process(
-        self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array
-    ) -> GaussianProcessRegressor:
-        kernel = ConstantKernel(amplitude**2) * RBF(LENGTH)
-        return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(self._standardised(pairs), errors)
+    def _process(self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array) -> _Process:
+        return _Process(self._standardised(pairs), errors, amplitude, noise)
 
     def _standardised(self, pairs: pd.DataFrame) -> Array:
         return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
@@ -121,12 +162,17 @@ class LocalCorrection:
         for conf, rows in pairs.groupby("conf").indices.items():
             here = features[rows]
             if conf in self._dw_errors:
-                chance[rows] = (chance[rows] + self._dw_errors[conf].predict(here)).clip(0.001, 0.999)
+                near = self._dw_errors[conf].near(here)
+                found = chance[rows[near]] + self._dw_errors[conf].mean(here[near])
+                chance[rows[near]] = found.clip(0.001, 0.999)
             if conf in self._errors:
-                logarithm[rows] += self._errors[conf].predict(here)
+                near = self._errors[conf].near(here)
+                logarithm[rows[near]] += self._errors[conf].mean(here[near])
             if conf in self._known:
-                _, deviation = self._known[conf].predict(here, return_std=True)
-                spread[rows] = np.hypot(deviation, NOISE) / np.hypot(AMPLITUDE, NOISE)
+                near = self._known[conf].near(here)
+                spread[rows[near]] = np.hypot(self._known[conf].deviation(here[near]), NOISE) / np.hypot(
+                    AMPLITUDE, NOISE
+                )
         return Corrected(10.0**logarithm, chance, spread)
 
 

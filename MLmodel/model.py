@@ -1,62 +1,20 @@
 """Using a trained model: whether it fits the tables, and its predictions."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from MLmodel.card import Card, installed_versions, read_card, sets_fit
+from MLmodel.card import Card, find_card, sets_fit, trained_temperatures
 from MLmodel.learner import Trained
 from MLmodel.metrics import Array
 from MLmodel.model_files import check_digests
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.task import Task
-from pipeline.units import Units, check_same_units
+from pipeline.units import Units
 from pipeline.workspace import Workspace
-
-
-def find_card(workspace: Workspace, task: Task, temperature: str, units: Units) -> Card:
-    """The card of a model that can be used here, on pairs in these units.
-
-    Raises
-    ------
-    UserError
-        If there is no model, or it was trained in other units, or with versions other than those installed.
-    """
-    folder, remedy = workspace.model(task, temperature), f"run {task.script}"
-    card = read_card(workspace, task, temperature)
-    if card is None:
-        raise UserError(f"{folder}: no model yet; {remedy}")
-    if card.temperature != temperature:
-        raise UserError(f"{folder}: was trained at T = {card.temperature}, not {temperature}; {remedy}")
-    check_same_units(folder, card.units, units, remedy)
-    files = workspace.autogluon(task, temperature, card.autogluon)
-    if not files.is_dir():
-        raise UserError(f"{files}: the model's files are missing; {remedy}")
-    for name, installed in installed_versions().items():
-        if card.versions.get(name) != installed:
-            raise UserError(
-                f"{folder}: trained with {name} {card.versions.get(name)}, but {installed} is installed; {remedy}"
-            )
-    return card
-
-
-def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
-    """Raise UserError unless a table with these columns has all that a model needs."""
-    missing = [name for name in card.features if name not in columns]
-    if missing:
-        raise UserError(
-            f"{path}: lacks {', '.join(missing)}, which the model of T = {card.temperature} was trained on; "
-            f"add the column, or run {card.task.script} to train on what the tables have"
-        )
-
-
-def trained_temperatures(workspace: Workspace, task: Task) -> list[str]:
-    """Temperatures for which there is a model."""
-    return [one for one in workspace.temperatures() if workspace.card(task, one).exists()]
 
 
 def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:

@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.keys import among, no_pairs, pair_keys
 from pipeline.neb_files import keys_with_result, read_neb_results, read_pair_list, read_unfinished
 from pipeline.settings import Settings
+from pipeline.shares import part_of
 from pipeline.workspace import Workspace
 
 
@@ -24,7 +25,8 @@ def pairs_to_calculate(
     work, temperature, settings
         Of what.
     given : Namespace
-        ``top``, ``random``, ``pairs``, ``all``, ``refine``, ``explore`` and ``retry`` of the command line.
+        ``top``, ``random``, ``pairs``, ``all``, ``refine``, ``explore``, ``retry`` and ``share`` of the command line.
+        All shares choose from the same list, whatever has a result by now; each leaves out what is not its own.
 
     Returns
     -------
@@ -43,6 +45,18 @@ def pairs_to_calculate(
     if given.retry:
         return _to_retry(work, temperature, settings.ij_decimals)
     known = keys_with_result(work, temperature, settings.ij_decimals)
+    if given.share:
+        pairs, source = _not_known(work, temperature, settings, given, known.iloc[:0])
+        pairs = part_of(pairs, given.share, settings.ij_decimals)
+        source = f"share {given.share.number} of {given.share.parts} of {source}"
+        return pairs[~among(pair_keys(pairs, settings.ij_decimals), known)], source
+    return _not_known(work, temperature, settings, given, known)
+
+
+def _not_known(
+    work: Workspace, temperature: str, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
+) -> tuple[pd.DataFrame, str]:
+    """Pairs that are not among the known ones."""
     if given.explore or given.all is not None:
         return _of_tables(work, temperature, settings, given, known)
     path = given.pairs or work.predicted(temperature, "newpairs")
@@ -57,7 +71,8 @@ def pairs_to_calculate(
     if given.pairs:
         return pairs[left], str(path)
     random = given.top // 10 if given.random is None else given.random
-    picked = top_and_random(pairs[left], given.top, random, (settings.seed, len(known)))  # another draw each round
+    round_ = len(pairs) if given.share else len(known)  # another draw each round
+    picked = top_and_random(pairs[left], given.top, random, (settings.seed, round_))
     drawn = len(picked) - given.top
     return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
 

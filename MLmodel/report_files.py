@@ -15,7 +15,7 @@ from MLmodel.report_page import Block, Figures, Missing, More, Table, Text, numb
 from MLmodel.tables import stored_pairs
 from pipeline.command import Command
 from pipeline.csv_files import read_own_csv
-from pipeline.minima import minimum_paths
+from pipeline.glass_files import minimum_paths
 from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, PREDICTOR

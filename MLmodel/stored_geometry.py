@@ -15,7 +15,7 @@ from MLmodel.table_record import TableRecord, read_whole_record
 from MLmodel.tables import BATCH, LARGEST, record_batches
 from pipeline.errors import UserError
 from pipeline.keys import can_be_key, find_keys, minimum_keys
-from pipeline.minima import Glass, file_of
+from pipeline.minima import REPEATED, Glass, file_of
 from pipeline.stamps import have_same_content
 
 TILE = 8
@@ -169,10 +169,16 @@ class _OldRows:
         rows = block.row_of[first - block.start] + second - first - 1
         partners = np.diff(block.row_of)
         values = np.column_stack([batch[name].to_numpy()[known] for name in self.columns[2:]])
-        stored = (second - first <= partners[first - block.start]) & ((values >= 0) & (values <= LARGEST)).all(axis=1)
+        stored = (second - first <= partners[first - block.start]) & _is_possible(values)
         return rows[stored], values[stored]
 
     def _index_of(self, keys: Index) -> Index:
         """Index of each minimum in the glass as it is now; −1 where it is gone or its file changed."""
         place = find_keys(self.keys, keys)
         return np.where(place >= 0, self.new_index[place], -1)
+
+
+def _is_possible(geometry: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows can be those of two different minima; of a damaged table some are not."""
+    largest, total = geometry[:, 0], geometry[:, -2]
+    return ((geometry >= 0) & (geometry <= LARGEST)).all(axis=1) & (largest >= REPEATED) & (total >= 0.999 * largest)

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from MLmodel.tables import RECORD, UNITS, open_table, record_batches
+from MLmodel.tables import RECORD, UNITS, open_table, record_batches, stored_pairs
 from pipeline.errors import UserError
+from pipeline.glass_files import inputs_of
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
 from pipeline.units import Units, check_same_units
@@ -61,6 +63,39 @@ class TableRecord:
         """Whether stored geometry means the same under both records."""
         names = ("ij_decimals", "particles", "n_particles", "box")
         return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
+
+    pairs: int
+    computed: int
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+class GlassJob(NamedTuple):
+    """The pair table of one glass, to be brought up to date."""
+
+    table: Path
+    """Where it stands or shall stand."""
+    files: list[Path]
+    """The minima, as :func:`pipeline.glass_files.minimum_paths` gives them."""
+    transitions: Path
+    """May be missing."""
+    name: str
+    """Of the glass, for what is printed."""
+
+
+def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
+    """What is in the table of a glass that would come out the same now; None if it must be made."""
+    record = read_whole_record(job.table)
+    if record is None or not record.is_current(inputs_of(job.files), job.transitions, settings):
+        return None
+    try:
+        return Collected(stored_pairs(job.table), 0, record.rejected)
+    except UserError:  # damaged
+        return None
 
 
 def _settings_of(record: TableRecord) -> tuple[int, int, float]:

@@ -1,26 +1,29 @@
 """Pair tables on disk: opening, checking and reading them a piece at a time."""
 
+from __future__ import annotations
+
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
 from numpy.typing import NDArray
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
 from pipeline.units import REDUCED, Units, check_same_units
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 262_144
 """So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
@@ -59,9 +62,6 @@ _FINITE = float(np.finfo(np.float64).max)
 _FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
 """What pyarrow raises over damaged files."""
 
-_SAID = 200
-"""Characters that are told of what it says."""
-
 _BLOCK = 1 << 24
 """Bytes of a CSV that are read at a time: some ten thousand pairs."""
 
@@ -99,18 +99,19 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
     try:
         file = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
         reader = pa.ipc.open_file(file)
+        names = reader.schema.names  # may be no text
         if columns is None:
             return reader
         fields = [reader.schema.get_field_index(name) for name in columns]
         if min(fields, default=0) < 0:
-            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(reader.schema.names))}")
+            raise pa.ArrowKeyError(f"no column {', '.join(set(columns) - set(names))}")
         return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
     except PermissionError as error:
         raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
     except _FROM_ARROW as error:
-        said = " ".join(str(error).split())[:_SAID]
         raise UserError(
-            f"{path}: not a feather file, truncated or damaged ({said}); write it again (pandas: table.to_feather)"
+            f"{path}: not a feather file, truncated or damaged ({short(error)}); write it again "
+            "(pandas: table.to_feather)"
         ) from None
 
 
@@ -154,7 +155,9 @@ def common_features(paths: Sequence[Path]) -> list[str]:
     return [name for name in columns[0] if all(name in others for others in columns)]
 
 
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+def read_batches(
+    path: Path, columns: Sequence[str] | None = None, chosen: range | None = None, row: int = 0
+) -> Iterator[pd.DataFrame]:
     """Rows of a pair table, at most BATCH at a time.
 
     Parameters
@@ -163,6 +166,10 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
         A pair table.
     columns : sequence of str, optional
         Those to read; default: the names of the pair and all features.
+    chosen : range, optional
+        Of the batches in the file those to read; default: all.
+    row : int
+        Number of their first row.
 
     Yields
     ------
@@ -179,8 +186,7 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     if columns is None:
         columns = [*PAIR_COLUMNS, *feature_columns(reader.schema)]
     check_columns(path, reader.schema, columns)
-    row = 0
-    for batch in record_batches(path, columns):
+    for batch in record_batches(path, columns, chosen=chosen):
         for start in range(0, batch.num_rows, BATCH):
             rows = batch.slice(start, BATCH).to_pandas(ignore_metadata=True)[list(columns)]
             _check_numbers(path, rows, row, "row", _remedy(reader.schema))
@@ -188,17 +194,18 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
             row += len(rows)
 
 
-def record_batches(path: Path, columns: Sequence[str], mapped: bool = False) -> Iterator[pa.RecordBatch]:
+def record_batches(
+    path: Path, columns: Sequence[str], mapped: bool = False, chosen: range | None = None
+) -> Iterator[pa.RecordBatch]:
     """Some columns of a feather file as they are stored there; UserError where that is damaged."""
     reader = open_table(path, columns, mapped)
-    for k in range(reader.num_record_batches):
+    for k in range(reader.num_record_batches) if chosen is None else chosen:
         try:
             batch = reader.get_batch(k)
             batch.validate(full=True)  # else a wrong length would be believed, and read beyond
         except _FROM_ARROW as error:
-            said = " ".join(str(error).split())[:_SAID]
-            raise UserError(f"{path}: damaged ({said}); {_remedy(reader.schema)}") from None
-        yield batch
+            raise UserError(f"{path}: damaged ({short(error)}); {_remedy(reader.schema)}") from None
+        yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
 
 
 def _remedy(schema: pa.Schema) -> str:
@@ -254,6 +261,8 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
     tuple of Path and DataFrame of shape (1, n_columns), or None
         The table that holds it and its row with all features; None if no table does.
     """
+    import pandas as pd
+
     wanted = pair_keys(pd.DataFrame([pair]), decimals).to_numpy()
     for path in paths:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
@@ -265,11 +274,11 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
 
 def stored_pairs(path: Path) -> int:
     """Number of rows of a pair table."""
-    open_table(path)
+    reader = open_table(path, open_table(path).schema.names[:1], mapped=True)
     try:
-        return int(pa.dataset.dataset(path, format="feather").count_rows())
+        return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
     except _FROM_ARROW as error:
-        raise UserError(f"{path}: damaged ({' '.join(str(error).split())[:_SAID]}); write it again") from None
+        raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
 
 
 def glasses_in(path: Path) -> list[int]:
@@ -281,7 +290,7 @@ def glasses_in(path: Path) -> list[int]:
 
 
 @contextmanager
-def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Callable[[pd.DataFrame], None]]:
+def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Callable[[pd.DataFrame | bytes], None]]:
     """Write a CSV of pairs piece by piece; the file appears when the block ends well.
 
     Parameters
@@ -296,21 +305,27 @@ def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Cal
     Yields
     ------
     callable
-        Takes a DataFrame with these columns, appends its rows and returns nothing.
+        Takes a DataFrame with these columns, or its :func:`csv_text`, appends its rows and returns nothing.
     """
-    numbers = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    schema = numbers.append(pa.field(UNITS, pa.string()))
-    plain = not any(mark in name for name in columns for mark in ',"\r\n')
-    options = pa.csv.WriteOptions(quoting_header="none" if plain else "needed")
-    with atomic_write(path) as part, pa.csv.CSVWriter(part, schema, write_options=options) as writer:
+    with atomic_write(path) as part, part.open("wb") as file:
+        file.write(csv_text(pd.DataFrame(columns=list(columns), dtype=np.float64), columns, units, header=True))
 
-        def append(rows: pd.DataFrame) -> None:
-            table = pa.Table.from_pandas(rows, numbers, preserve_index=False)
-            writer.write_table(
-                table.append_column(schema.field(UNITS), pa.array([units.name] * len(rows), pa.string()))
-            )
+        def append(rows: pd.DataFrame | bytes) -> None:
+            file.write(rows if isinstance(rows, bytes) else csv_text(rows, columns, units))
 
         yield append
+
+
+def csv_text(rows: pd.DataFrame, columns: Sequence[str], units: Units, header: bool = False) -> bytes:
+    """Rows as :func:`csv_writer` writes them."""
+    numbers = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    table = pa.Table.from_pandas(rows, numbers, preserve_index=False)
+    table = table.append_column(pa.field(UNITS, pa.string()), pa.array([units.name] * len(rows), pa.string()))
+    plain = not any(mark in name for name in columns for mark in ',"\r\n')
+    options = pa.csv.WriteOptions(include_header=header, quoting_header="none" if plain else "needed")
+    text = pa.BufferOutputStream()
+    pa.csv.write_csv(table, text, options)
+    return bytes(text.getvalue().to_pybytes())
 
 
 def csv_columns(path: Path) -> list[str]:
@@ -336,8 +351,10 @@ def check_csv_units(path: Path, units: Units, remedy: str) -> None:
     check_same_units(path, name, units, remedy)
 
 
-def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Rows of a CSV of pairs, at most BATCH at a time.
+def read_csv_batches(
+    path: Path, columns: Sequence[str] | None = None, content: pa.Buffer | None = None
+) -> Iterator[pd.DataFrame]:
+    """Rows of a CSV of pairs, at most BATCH at a time; ``content``: a part of the file with its first line, to read.
 
     Raises
     ------
@@ -345,10 +362,11 @@ def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterat
         If it holds anything but numbers, its units apart, one of them is missing or impossible, or a line is cut.
     """
     header = _csv_header(path)
-    columns = [name for name in header if name != UNITS] if columns is None else list(columns)
+    of_pairs = [*PAIR_COLUMNS, *(name for name in header if name not in (*PAIR_COLUMNS, UNITS))]
+    columns = of_pairs if columns is None else list(columns)
     units, line = set[Any](), 2  # the first line names the columns
     with _readable(path):
-        reader = _open_csv(path, [*columns, *(name for name in header if name == UNITS)])
+        reader = _open_csv(content or path, [*columns, *(name for name in header if name == UNITS)])
         for batch in reader:
             if UNITS in header:  # the last column: the first to suffer where a line is cut
                 units.update(batch[UNITS].unique().to_pylist())
@@ -363,11 +381,11 @@ def read_csv_batches(path: Path, columns: Sequence[str] | None = None) -> Iterat
             yield reader.schema.empty_table().select(columns).to_pandas()
 
 
-def _open_csv(path: Path, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
+def _open_csv(path: Path | pa.Buffer, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
     """Some columns of a CSV of pairs in pieces, by Arrow's reader: exact, and much faster than that of pandas."""
     types = {name: pa.float64() for name in columns} | {"conf": pa.int64(), UNITS: pa.string()}
     return pa.csv.open_csv(
-        path,
+        path if isinstance(path, Path) else pa.BufferReader(path),
         pa.csv.ReadOptions(block_size=_BLOCK),
         convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(columns)),
     )
@@ -380,7 +398,7 @@ def _readable(path: Path) -> Iterator[None]:
             raise ValueError("not a file")
         yield
     except _FROM_ARROW as error:
-        raise UserError(f"{path}: not readable ({' '.join(str(error).split())[:_SAID]}); {_MAKE_AGAIN}") from None
+        raise UserError(f"{path}: not readable ({short(error)}); {_MAKE_AGAIN}") from None
 
 
 def check_ready_made(path: Path, decimals: int) -> int:
@@ -392,6 +410,8 @@ def check_ready_made(path: Path, decimals: int) -> int:
         If a column is missing, a number is not finite (those of ``MAY_BE_UNKNOWN`` may be NaN), ``conf`` is no whole
         number, a minimum is paired with itself, or a pair stands twice.
     """
+    import pandas as pd
+
     check_columns(path, open_table(path).schema, NEEDED)
     row = 0
     hashes = []

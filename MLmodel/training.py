@@ -14,11 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
 from MLmodel.labels import SOURCE, Labelled
-from MLmodel.learner import fit, to_learn
 from MLmodel.model_files import CARD, digests_of, left_folders, put_in_place, remove_left
-from MLmodel.out_of_fold import out_of_fold
-from MLmodel.process import in_own_process
-from MLmodel.smooth import SOFTENING
 from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.files import file_digest, file_named
@@ -82,6 +78,11 @@ def train(
     is_trained = _is_trained(workspace, task, temperature, inputs)
     if is_trained and not left_folders(workspace, task, temperature):
         return None
+    from MLmodel.learner import fit, to_learn
+    from MLmodel.out_of_fold import out_of_fold
+    from MLmodel.process import in_own_process
+    from MLmodel.smooth import SOFTENING
+
     if not is_trained:
         _check_enough(pairs, task, folder, FEWEST, "add NEB results or a pretraining set")
         parts = _parts(pairs, keys, labelled.features, task, folder, settings)

@@ -1,6 +1,6 @@
 """Every reader of the pipeline with files that it reads, and what must hold of a value that it takes for good."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
@@ -20,12 +20,23 @@ from MLmodel.collect import update_table
 from MLmodel.double_wells import describe, read_double_wells
 from MLmodel.labels import read_pretraining
 from MLmodel.rounds import does_it_pay, read_rounds
-from MLmodel.table_record import check_units, is_ready_made
-from MLmodel.tables import check_csv_units, check_ready_made, csv_writer, read_batches, read_csv_batches, stored_pairs
+from MLmodel.table_record import GlassJob, check_units, is_ready_made
+from MLmodel.tables import (
+    MAY_BE_UNKNOWN,
+    check_csv_units,
+    check_ready_made,
+    csv_writer,
+    read_batches,
+    read_csv_batches,
+    stored_pairs,
+)
 from pipeline import neb_files
+from pipeline.errors import UserError
+from pipeline.glass_files import minimum_paths
 from pipeline.keys import Pair, pair_keys
-from pipeline.minima import load_glass, minimum_paths, places_by_key, read_minima
-from pipeline.minimum_files import Minimum, write_minimum
+from pipeline.minima import load_glass, places_by_key, read_minima
+from pipeline.minimum_files import Minimum, MinimumError, write_minimum
+from pipeline.neb_files import ORIGIN
 from pipeline.neb_records import add_record, read_records
 from pipeline.path_files import path_file, read_path, write_path
 from pipeline.relaxed import add_rows, superseded
@@ -34,6 +45,7 @@ from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.transitions import read_transitions, write_transitions
 from pipeline.units import REDUCED
+from pipeline.workers import Here
 from pipeline.workspace import Workspace
 
 T = "0.1"
@@ -166,20 +178,15 @@ def _write_own(work: Workspace) -> None:
     write_card(work.card(CLASSIFIER, T), card)
 
 
-class _Here:
-    """Workers that work here."""
-
-    def results(self, function: Callable[..., Any], jobs: Any, **_: Any) -> Iterator[Any]:
-        return map(function, jobs)
-
-
 def _collect(work: Workspace) -> pd.DataFrame:
     """Step 0 of one glass; its table."""
     table, settings = work.glass_pairs(T, 2), Settings(particles=2)
-    must(not table.exists() or not is_ready_made(table), "taken for a ready-made table")
+    if table.exists() and is_ready_made(table):  # without its record, it is checked and kept
+        check_ready_made(table, 10)
+        return pd.concat(read_batches(table))
     with redirect_stdout(StringIO()):
         files = minimum_paths(work.glass(T, 2))
-        update_table(table, files, work.transitions(T, 2), settings, _Here(), "")  # type: ignore[arg-type]
+        update_table(GlassJob(table, files, work.transitions(T, 2), ""), settings, Here())
     return pd.concat(read_batches(table))
 
 
@@ -192,7 +199,6 @@ def _remade(work: Workspace) -> pd.DataFrame:
         table = _collect(work)
     finally:
         (folder / added).unlink()
-    must(len(table) == MINIMA * (MINIMA - 1) // 2, "another number of pairs")
     return table
 
 
@@ -203,13 +209,13 @@ def _minima(work: Workspace, folder: str) -> Any:
     must([reason and "\n" not in reason for reason in rejected.values()], "a reason of several lines")
     must(len(rejected) + (len(glass.files) if glass else 0) == len(read), "a minimum is lost")
     places = places_by_key(work.root / folder, 10)
-    if glass is None:
-        return sorted(rejected)
+    if glass is None or rejected:
+        raise MinimumError(next(iter(rejected.values())))
     must(glass.box > 0, "box")
     must((glass.positions >= 0) & (glass.positions <= glass.box[:, None]), "a position outside of the box")
     must(np.isfinite(glass.energies) & (np.diff(glass.keys, prepend=glass.keys[0] - 1) > 0), "energies")
     must([int(key) in places for key in glass.keys], "a minimum that is not found again")
-    return [glass.positions.tobytes(), glass.energies.tobytes(), sorted(rejected)]
+    return [glass.positions.tobytes(), glass.energies.tobytes()]
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -220,7 +226,7 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(table: pd.DataFrame) -> pd.DataFrame:
-    must(np.isfinite(table.drop(columns=["Tij", "gabriel"], errors="ignore").to_numpy(float)), "not finite")
+    must(np.isfinite(table.drop(columns=list(MAY_BE_UNKNOWN), errors="ignore").to_numpy(float)), "not finite")
     must(table["conf"] % 1 == 0, "conf is no whole number")
     must(table.filter(regex="displacement|PR") >= 0, "a negative length")
     must(table.filter(regex="probability").apply(lambda one: one.between(0, 1)), "a chance beyond 0 to 1")
@@ -275,8 +281,17 @@ def _rounds(work: Workspace) -> Any:
 def _path(work: Workspace) -> Any:
     start, end = (Atoms("Cu8Zr4", place, cell=BOX, pbc=True) for place in _ends())
     images = read_path(path_file(work, T, Pair(1, 0.2, 0.2001)), start, end)
-    must(images is None or np.isfinite(images), "not finite")
+    if images is None:
+        raise UserError("not used")
+    must(np.isfinite(images), "not finite")
     return images
+
+
+def _stamp(work: Workspace) -> bool:
+    source = work.root / "source"
+    if not up_to_date([source], made_from([source], setting=[1, {"a": 2.5}])):
+        raise UserError("it is made again")
+    return True
 
 
 def _ends() -> Any:
@@ -302,12 +317,12 @@ READERS = [
     Reader(
         "pretraining, classifier",
         lambda work: work.pretraining(CLASSIFIER, T),
-        lambda work: _table(read_pretraining(work.pretraining(CLASSIFIER, T), CLASSIFIER)[[*COLUMNS, DW]]),
+        lambda work: _table(read_pretraining(work.pretraining(CLASSIFIER, T), CLASSIFIER).drop(columns=ORIGIN)),
     ),
     Reader(
         "pretraining, predictor",
         lambda work: work.pretraining(PREDICTOR, T),
-        lambda work: _table(read_pretraining(work.pretraining(PREDICTOR, T), PREDICTOR)[[*COLUMNS, QS]]),
+        lambda work: _table(read_pretraining(work.pretraining(PREDICTOR, T), PREDICTOR).drop(columns=ORIGIN)),
     ),
     Reader("NON-DW.txt", lambda work: work.non_dw(T), _results),
     Reader("Qs_calculations.txt", lambda work: work.new_splittings(T), _results),
@@ -324,6 +339,6 @@ READERS = [
     Reader(
         "stamps",
         lambda work: work.root / ".source.made-from.json",
-        lambda work: up_to_date([work.root / "source"], made_from([work.root / "source"], setting=[1, {"a": 2.5}])),
+        _stamp,
     ),
 ]

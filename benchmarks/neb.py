@@ -31,7 +31,8 @@ from glass.rounded import box_fractions
 from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import lowest_levels
 from pipeline.exact import hbar_of
-from pipeline.minima import load_glass, minimum_paths, read_minima
+from pipeline.glass_files import minimum_paths
+from pipeline.minima import load_glass, read_minima
 from pipeline.minimum_files import read_minimum
 from pipeline.settings import NebSettings
 

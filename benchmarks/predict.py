@@ -16,7 +16,8 @@ import multiprocess
 import numpy as np
 import pandas as pd
 
-from MLmodel.model import Model, find_card
+from MLmodel.card import find_card
+from MLmodel.model import Model
 from pipeline.neb_files import write_neb_results
 from pipeline.task import CLASSIFIER, DW, QS
 from pipeline.units import REDUCED

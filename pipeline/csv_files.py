@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import content_of
 
 _NUMBER = r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eEdD][+-]?\d{1,3})?"
@@ -51,7 +51,7 @@ def read_user_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = _read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({' '.join(str(error).split())}); give {form}") from None
+        raise UserError(f"{path}: not readable ({short(error)}); give {form}") from None
     if len(table.columns) == 1 and ";" in table.columns[0]:
         raise UserError(f"{path}: its columns are separated by semicolons; separate them by commas")
     missing = [name for name in columns if name not in table]
@@ -83,7 +83,7 @@ def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str], text
     try:
         table = _read_csv(path, texts)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({' '.join(str(error).split())}); {remedy}") from None
+        raise UserError(f"{path}: not readable ({short(error)}); {remedy}") from None
     missing = [name for name in needed if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; {remedy}")
@@ -93,6 +93,8 @@ def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str], text
             bad = ~np.isfinite(values) & table[name].notna()
             if bad.any():
                 line = int(bad.argmax())
-                raise UserError(f"{path}: line {line + 2}: {name} = {table[name][line]} is not a number; {remedy}")
+                raise UserError(
+                    f"{path}: line {line + 2}: {name} = {short(table[name][line])} is not a number; {remedy}"
+                )
             table[name] = values
     return table

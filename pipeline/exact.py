@@ -14,7 +14,7 @@ from ase import Atoms
 
 from glass.double_well import CalculatorFailedError, Verdict, examine, failures_named, potential_of
 from glass.tunnelling import reduced_hbar
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.frames import atoms_of
 from pipeline.glass_units import calculator_for_glass, to_glass, verdict_in
 from pipeline.keys import Pair, minimum_names, pair_keys
@@ -89,8 +89,10 @@ class NamedCalculator:
         try:
             found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
             problem = "" if callable(found) else f"{function} is no function"
-        except (Exception, SystemExit) as error:  # a user's module raises anything
-            problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's module raises anything
+            problem = f"{type(error).__name__}: {short(error)}"
         if problem:
             raise UserError(
                 f"config.yaml: neb.calculator = {self.name}: {problem}; "

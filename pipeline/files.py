@@ -7,12 +7,14 @@ import os
 import platform
 import re
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 
 _HOST = re.sub(r"\W", "-", platform.node())
 
@@ -145,7 +147,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(content_of(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); remove it and run the step that made it") from None
+        raise UserError(
+            f"{path}: not readable as JSON ({short(error)}); remove it and run the step that made it"
+        ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object; remove it and run the step that made it")
     return content
@@ -158,3 +162,19 @@ def file_digest(path: Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+@contextmanager
+def spool_folder(path: Path) -> Iterator[Path]:
+    """Folder for what waits on disk until a file is written; it is hidden beside the file, and gone after the block.
+
+    What a killed writer left is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.spool"):
+        writer = left.name.split(".")[-3]
+        if writer.isdecimal() and not is_running(int(writer)):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f".{path.name}.{_HOST}.{os.getpid()}."
+    with tempfile.TemporaryDirectory(prefix=prefix, suffix=".spool", dir=path.parent) as folder:
+        yield Path(folder)

@@ -16,11 +16,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from pipeline.errors import short
 from pipeline.minimum_files import Minimum, MinimumError, Species, checked
 
 ORTHOGONAL = 1e-8
 """So far a cell's off-diagonal elements may be from zero, relative to the largest: formats round."""
-
 
 _DUMP = "lammps-dump-text"
 """ASE's name of the text dumps of LAMMPS."""
@@ -30,9 +30,6 @@ _DUMP_NAME = r"dump\..+|.+\.(dump|lammpstrj|lammpsdump)(\.(gz|bz2|xz))?"
 
 _ENERGY_NAME = r"(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*"
 """Names that are energies; a whole number may count files."""
-
-_SAID = 200
-"""Characters that are told of an error of ASE, which may hold the whole file."""
 
 _BEHIND = 100
 """No reader asks so often for a line behind the end of a whole file."""
@@ -52,7 +49,7 @@ def format_of(path: Path) -> str:
 
 
 class _Text(io.TextIOWrapper):
-    """Text in which it is an error to read on behind the end, as a reader does as often as a damaged count says."""
+    """Text in which damaged counts, of atoms or of columns, are an error: a reader would count so far."""
 
     _behind = 0
 
@@ -61,6 +58,8 @@ class _Text(io.TextIOWrapper):
         self._behind = 0 if line else self._behind + 1
         if self._behind > _BEHIND:
             raise EOFError("the file ends too early")
+        if "Properties=" in line and re.search(r"Properties=\S*:\d{4,}", line):
+            raise ValueError("more columns than any file has")
         return line
 
 
@@ -129,8 +128,9 @@ def read_frames(path: Path, index: str = ":") -> Iterator[Atoms]:
                 warnings.simplefilter("ignore")
                 atoms = next(frames, None)
         except Exception as error:  # ASE's readers raise anything
-            said = " ".join(str(error).split())[:_SAID]
-            raise MinimumError(f"not readable as {name}, nor what follows: {type(error).__name__}: {said}") from error
+            raise MinimumError(
+                f"not readable as {name}, nor what follows: {type(error).__name__}: {short(error)}"
+            ) from error
         if atoms is None:
             return
         yield atoms

@@ -1,12 +1,16 @@
 """What names a minimum and a pair: numbers in files, whole numbers (keys) wherever two of them are compared."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAIR_COLUMNS = ["conf", "i", "j"]
 """Columns that name a pair in every file: the glass and its two minima."""
@@ -20,6 +24,8 @@ _TYPES = {"conf": np.int64, "i": np.float64, "j": np.float64}
 
 def no_pairs(*others: str) -> pd.DataFrame:
     """An empty table with PAIR_COLUMNS and further ones."""
+    import pandas as pd
+
     return pd.DataFrame(columns=[*PAIR_COLUMNS, *others]).astype(_TYPES)
 
 
@@ -95,11 +101,15 @@ def pair_keys(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
         Columns ``KEY_COLUMNS``, with the index of ``pairs``.
     """
     i, j = (minimum_keys(pairs[name], decimals) for name in ("i", "j"))
+    import pandas as pd
+
     conf = pairs["conf"].to_numpy().astype(np.int64)
     return pd.DataFrame({"conf": conf, "low": np.minimum(i, j), "high": np.maximum(i, j)}, pairs.index)
 
 
 def among(keys: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether each pair stands among the known ones; both as :func:`pair_keys` gives them, shape (n_pairs,)."""
-    found = keys[KEY_COLUMNS].merge(known[KEY_COLUMNS].drop_duplicates(), how="left", indicator=True)
-    return np.asarray(found["_merge"] == "both")
+    found = keys["low"].isin(known["low"]).to_numpy()  # few, mostly; to merge all takes longer
+    merged = keys.loc[found, KEY_COLUMNS].merge(known[KEY_COLUMNS].drop_duplicates(), how="left", indicator=True)
+    found[found] = merged["_merge"] == "both"
+    return np.asarray(found)

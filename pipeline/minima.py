@@ -13,9 +13,10 @@ from scipy.spatial import cKDTree
 
 from glass.features import largest_displacement
 from pipeline.frames import minimum_of, read_frame, read_frames
+from pipeline.glass_files import minimum_paths
 from pipeline.keys import can_be_key, minimum_keys
 from pipeline.minimum_files import OF_ONE, Minimum, MinimumError, energy_in_name, read_minimum
-from pipeline.relaxed import TABLE, superseded
+from pipeline.relaxed import superseded
 
 REPEATED = 1e-10
 """σ; a minimum is a repetition of another if no particle is displaced by as much."""
@@ -79,16 +80,6 @@ class ReadMinimum(NamedTuple):
     reason: str
     try_again: bool = False
     """Whether the system failed to read it, which may pass, or be mended, with no trace on the file."""
-
-
-def minimum_paths(folder: Path) -> list[Path]:
-    """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != TABLE)
-
-
-def inputs_of(files: Sequence[Path]) -> list[Path]:
-    """All that decides which minima a glass has: its files, and what relax_minima.py says of them."""
-    return [*files, *(path for path in (files[0].parent / TABLE,) if path.exists())]
 
 
 def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
@@ -224,7 +215,9 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
     if not read:
         return None, rejected
     box = read[0][2].box
-    positions = np.stack([np.mod(minimum.positions, box).T for _, _, minimum in read])
+    positions = np.empty((len(read), 3, len(read[0][2].diameters)))
+    for k, (_, _, minimum) in enumerate(read):
+        positions[k] = np.mod(minimum.positions, box).T
     keep = _at_own_place(positions, box, [name for _, name, _ in read], rejected)
     energies = np.array([read[k][0] for k in keep])
     glass = Glass(

@@ -11,6 +11,7 @@ import pyarrow.csv
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from pipeline.errors import short
 from pipeline.files import atomic_write, content_of
 
 Array = NDArray[np.float64]
@@ -124,7 +125,7 @@ def _from_text(content: bytes) -> Minimum:
         raise MinimumError("no section 'Atoms'")
     style = re.search(rb"#\s*(\S+)", atoms)
     if style is not None and style[1] != b"charge":
-        raise MinimumError(f"atom_style {style[1].decode(errors='replace')} where charge is expected")
+        raise MinimumError(f"atom_style {short(style[1].decode(errors='replace'))} where charge is expected")
     n = int(count[1])
     box = _text_box(head)
     body = re.split(rb"^[ \t]*[A-Za-z]", body, maxsplit=1, flags=re.M)[0]
@@ -169,7 +170,7 @@ def _numbers(rows: list[list[bytes]]) -> Array:
             pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
         )
     except pa.ArrowInvalid as error:
-        raise MinimumError(f"an atom line is not readable: {' '.join(str(error).split())}") from None
+        raise MinimumError(f"an atom line is not readable: {short(error)}") from None
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 

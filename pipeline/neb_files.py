@@ -5,6 +5,7 @@ What the last three have in common is the CSV with ``conf,i,j``. Lines are added
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.csv_files import as_numbers, read_user_csv
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
 from pipeline.task import DW, QS
@@ -26,7 +27,7 @@ ORIGIN = "origin of the label"
 
 
 def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
-    """Read all results of exact calculations at one temperature.
+    """Read all results of exact calculations at one temperature, those of shares last.
 
     Returns
     -------
@@ -39,12 +40,42 @@ def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
     UserError
         If a line can't be read, or a splitting is not a number above zero.
     """
+    return _with_shares(read_own_results, workspace, temperature, PAIR_COLUMNS)
+
+
+def read_own_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """The same without those of shares; of a share, its own."""
     paths = [path for path in [workspace.non_dw(temperature)] if path.exists()]
     parts = [_read_lines(path, splitting=False) for path in paths]
     parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
     if not parts:
         return no_pairs(DW, QS, ORIGIN)
     return pd.concat(parts, ignore_index=True)
+
+
+def _with_shares(
+    read: Callable[[Workspace, str], pd.DataFrame], workspace: Workspace, temperature: str, same: Sequence[str] | None
+) -> pd.DataFrame:
+    """A table and behind it those of the shares, less rows that stand before them already, equal in some columns.
+
+    The shares are read first: what is merged meanwhile is found twice rather than never.
+    """
+    of_shares = [_unless_merged(read, share, temperature) for share in workspace.shares(temperature)]
+    table = read(workspace, temperature)
+    for more in of_shares:
+        both = pd.concat([part for part in (table, more) if len(part)] or [table], ignore_index=True)
+        repeated = both.duplicated(same).to_numpy() & (np.arange(len(both)) >= len(table))
+        table = both[~repeated]
+    return table.reset_index(drop=True) if of_shares else table
+
+
+def _unless_merged(read: Callable[[Workspace, str], pd.DataFrame], share: Workspace, temperature: str) -> pd.DataFrame:
+    try:
+        return read(share, temperature)
+    except (FileNotFoundError, UserError):
+        if share in share.of_share("").shares(temperature):
+            raise
+        return no_pairs()  # merged since its files were listed
 
 
 def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
@@ -62,13 +93,14 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         line = bad.idxmax()
-        raise UserError(f"{path}: line {line}: '{lines[line]}' is not '{form}'; fix or remove the line")
+        raise UserError(f"{path}: line {line}: '{short(lines[line])}' is not '{form}'; fix or remove the line")
     value = as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
     bad = ~(np.isfinite(value) & (value > 0)) & splitting
     if bad.any():
         line = bad.idxmax()
         raise UserError(
-            f"{path}: line {line}: the splitting '{parts[3][line]}' is not a number above zero; fix or remove the line"
+            f"{path}: line {line}: the splitting '{short(parts[3][line])}' is not a number above zero; "
+            "fix or remove the line"
         )
     return pd.DataFrame(
         {
@@ -122,6 +154,11 @@ def _line(pair: Pair, splitting: float | None = None) -> str:
 
 def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
+    return _with_shares(read_own_unfinished, workspace, temperature, PAIR_COLUMNS)
+
+
+def read_own_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """The same without those of shares; of a share, its own."""
     path = workspace.unfinished(temperature)
     if not path.exists() or path.stat().st_size == 0:
         return no_pairs("reason")
@@ -135,7 +172,7 @@ def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: s
 
 def replace_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str | None, decimals: int) -> None:
     """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
-    table = read_unfinished(workspace, temperature)
+    table = read_own_unfinished(workspace, temperature)
     is_this = among(pair_keys(table, decimals), pair_keys(pd.DataFrame([pair]), decimals))
     table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
     with atomic_write(workspace.unfinished(temperature)) as part:
@@ -167,6 +204,10 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
 
 def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
+    return _with_shares(_read_own_calculations, workspace, temperature, None)
+
+
+def _read_own_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
     path = workspace.calculations(temperature)
     columns = ("verdict", "fidelity", "cpu_seconds")
     if not path.exists():

@@ -1,14 +1,15 @@
 """neb_paths.jsonl: a line for each double well that was calculated here, with its levels and its path's profile."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glass.tunnelling import Beyond, Profile
-from glass.two_level import TwoLevel, two_level
 from pipeline.errors import UserError
 from pipeline.files import append_line
 from pipeline.keys import Pair
@@ -16,9 +17,16 @@ from pipeline.units import REDUCED, Units, check_same_units
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
+if TYPE_CHECKING:
+    from glass.tunnelling import Profile
+    from glass.two_level import TwoLevel
+
 _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
 _POSITIVE = ("hbar", "path_length", "force")
+
+_LARGEST = 1e15
+"""No number of a record is larger, in any unit."""
 
 SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance": None, "beyond_ends": "parabola"}
 """What of a record tells how the result was made, and what it was where a record does not tell (None: unknown)."""
@@ -55,6 +63,8 @@ def add_record(
 
 def profile_of_record(record: dict[str, Any]) -> Profile | None:
     """V(x); None for a record of 0.1, which does not tell how V went on beyond the ends."""
+    from glass.tunnelling import Beyond, Profile
+
     if "before" not in record:
         return None
     before, after = (Beyond(*_numbers(record[side], _BEYOND)) for side in ("before", "after"))
@@ -69,24 +79,31 @@ def record_of(system: TwoLevel) -> dict[str, Any]:
 
 def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
     """Stored with the record, else calculated from it with its own ħ̃ or the one given; None for a record of 0.1."""
+    from glass.two_level import TwoLevel, two_level
+
     if "two_level" in record:
         amplitude, asymmetry, first, second = np.array(record["two_level"], float).tolist()
         return TwoLevel(amplitude, asymmetry, (first, second))
     profile = profile_of_record(record)
     if profile is None:
         return None
-    return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar", hbar))
+    return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar") or hbar)
 
 
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
-    """Records as :func:`add_record` takes them, in the order of the calculations.
+    """Records as :func:`add_record` takes them, in the order of the calculations; first those of shares.
 
     Raises
     ------
     UserError
         If a line is damaged.
     """
-    path = workspace.neb_paths(temperature, "jsonl")
+    for share in workspace.shares(temperature):
+        yield from _read_own_records(share.neb_paths(temperature, "jsonl"))
+    yield from _read_own_records(workspace.neb_paths(temperature, "jsonl"))
+
+
+def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     if not path.is_file():
@@ -138,8 +155,8 @@ def _is_complete(record: dict[str, Any]) -> bool:
         and record.get("hbar") != 0
         and told.shape == (4,)
         and all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
-        and all(np.isfinite(part).all() and (np.diff(part[0]) > 0).all() for part in parts)
-        and bool(np.isfinite(alone).all() and (np.abs(alone[:2]) < 1e18).all() and (np.array(alone[4:]) >= 0).all())
+        and all((np.abs(part) < _LARGEST).all() and (np.diff(part[0]) > 0).all() for part in parts)
+        and bool((np.abs(alone) < _LARGEST).all() and (np.array(alone[4:]) >= 0).all())
         and all(isinstance(record.get(name, ""), str) for name in ("fidelity", "units"))
     )
 

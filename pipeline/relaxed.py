@@ -14,16 +14,14 @@ from ase import Atoms
 from pipeline.csv_files import as_numbers, read_user_csv
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
+from pipeline.glass_files import RELAXED
 
 FRAMES = "relaxed.extxyz"
 """A frame for each minimum found: read like every other file of minima."""
 
-TABLE = "relaxed.csv"
-"""A row for each place that was looked at."""
-
 COLUMNS = ["name", "energy", "max_force", "became", "displacement"]
-"""Of TABLE: place; energy per particle by which it is known; largest force on a particle; where the minimum is to which
-it relaxes, empty if it is one itself; and the total displacement between the two."""
+"""Of the table: place; energy per particle by which it is known; largest force on a particle; where the minimum is to
+which it relaxes, empty if it is one itself; and the total displacement between the two."""
 
 
 class Superseded(NamedTuple):
@@ -41,7 +39,7 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
     UserError
         If the file can't be read.
     """
-    path = folder / TABLE
+    path = folder / RELAXED
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=str if name in ("name", "became") else float) for name in COLUMNS})
     table = read_user_csv(path, COLUMNS)[COLUMNS].fillna({"became": ""}).astype({"name": str, "became": str})
@@ -55,10 +53,10 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
 
 
 def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:
-    """Put rows behind those in TABLE, which appears whole; each holds COLUMNS."""
+    """Put rows behind those in RELAXED, which appears whole; each holds COLUMNS."""
     added = pd.DataFrame(list(rows), columns=COLUMNS)
     before = read_relaxed(folder)
-    with atomic_write(folder / TABLE) as part:
+    with atomic_write(folder / RELAXED) as part:
         (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
 
 
@@ -75,7 +73,7 @@ def add_frames(folder: Path, found: list[Atoms]) -> list[str]:
 
 def superseded(folder: Path) -> dict[str, Superseded]:
     """The places of a glass that are no minima, by name."""
-    if not (folder / TABLE).exists():
+    if not (folder / RELAXED).exists():
         return {}
     table = read_relaxed(folder)
     gone = table[table["became"] != ""]

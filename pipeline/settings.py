@@ -8,17 +8,13 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]
 Hours = Annotated[float, Field(gt=0, le=10_000)]
 Seconds = Annotated[float, Field(gt=0, le=3.6e7)]
-
-
-_SAID = 300
-"""Characters of a value that are repeated in a message."""
 
 
 class _Section(BaseModel):
@@ -233,7 +229,7 @@ def read_settings(path: Path | None) -> Settings:
     except RecursionError:
         raise UserError(f"{path}: not readable as YAML: too deeply nested") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # 2001-99-99, !!bool x, …
-        raise UserError(f"{path}: not readable as YAML: {_short(str(error))}") from None
+        raise UserError(f"{path}: not readable as YAML: {short(str(error))}") from None
     if content is None:
         return Settings()
     if not isinstance(content, dict):
@@ -244,15 +240,10 @@ def read_settings(path: Path | None) -> Settings:
         raise UserError(f"{path}: " + "; ".join(_in_words(one) for one in error.errors())) from None
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _SAID else f"{text[:_SAID]}…"
-
-
 def _in_words(error: Any) -> str:
     """Key, value and what is allowed, from one pydantic error."""
-    key = _short(".".join(str(part) for part in error["loc"] if part not in ("int", "float")))
-    given = _short(repr(error["input"]))
+    key = short(".".join(str(part) for part in error["loc"] if part not in ("int", "float")))
+    given = short(repr(error["input"]))
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "extra_forbidden":
@@ -264,7 +255,7 @@ def _in_words(error: Any) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} = {given} is not allowed: it is a section, with keys of its own below it"
     if error["type"] == "list_type":
-        return f"{key} = {given} is not allowed: it is a list, such as [{_short(str(error['input']))}]"
+        return f"{key} = {given} is not allowed: it is a list, such as [{short(str(error['input']))}]"
     if error["type"] == "bool_type":
         return f"{key} = {given} is not allowed: it is true or false (boolean)"
     return f"{key} = {given} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.csv_files import as_numbers, read_user_csv
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import write_text
 
 _COLUMNS = ["i", "j", "count"]
@@ -31,7 +31,9 @@ def read_transitions(path: Path) -> pd.DataFrame:
     bad = ~np.isfinite(numbers).all(axis=1) | (numbers["count"] < 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise UserError(f"{path}: line {row + 2}: not two minima and a count: {table.iloc[row].to_list()}; fix it")
+        raise UserError(
+            f"{path}: line {row + 2}: not two minima and a count: {short(table.iloc[row].to_list())}; fix it"
+        )
     return numbers
 
 

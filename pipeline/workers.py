@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.processes import Processes, count_steps
 from pipeline.settings import Settings
 
-__all__ = ["Workers", "count_steps", "worker_pool"]
+__all__ = ["Here", "Workers", "count_steps", "worker_pool"]
 
 
 class Workers(Protocol):
@@ -32,6 +32,16 @@ class Workers(Protocol):
         lost: Callable[[Any, str], Any] | None = None,
     ) -> Iterator[Any]:
         """Results of a function, as they are reached or in the order of the jobs."""
+
+
+class Here:
+    """No workers: this process does the jobs itself, one after the other, as each result is asked for."""
+
+    count, steps = 1, 0
+
+    def results(self, function: Callable[[Any], Any], jobs: Iterable[Any], *_: Any, **__: Any) -> Iterator[Any]:
+        """Results in the order of the jobs."""
+        return map(function, jobs)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.task import CLASSIFIER, Task
@@ -21,6 +21,8 @@ class Workspace:
     """
 
     root: Path
+    share: str = ""
+    """``1-of-4``: exact results go to the files of this share; all else stands where it does without."""
 
     @property
     def settings(self) -> Path:
@@ -47,29 +49,47 @@ class Workspace:
     def neb(self, temperature: str) -> Path:
         return self.root / "NEB_calculations" / f"T{temperature}"
 
+    def _neb_file(self, temperature: str, name: str) -> Path:
+        folder = self.neb(temperature)
+        return folder / "shares" / f"{self.share}.{name}" if self.share else folder / name
+
     def non_dw(self, temperature: str) -> Path:
-        return self.neb(temperature) / "NON-DW.txt"
+        return self._neb_file(temperature, "NON-DW.txt")
 
     def splittings(self, temperature: str) -> list[Path]:
         """The splittings files that are there; both spellings are in use."""
         names = ("Qs_calculations.txt", "Qs_calcuations.txt")
-        return [path for name in names if (path := self.neb(temperature) / name).exists()]
+        return [path for name in names if (path := self._neb_file(temperature, name)).exists()]
 
     def new_splittings(self, temperature: str) -> Path:
         """The splittings file to which results are added."""
-        return next(iter(self.splittings(temperature)), self.neb(temperature) / "Qs_calculations.txt")
+        return next(iter(self.splittings(temperature)), self._neb_file(temperature, "Qs_calculations.txt"))
 
     def unfinished(self, temperature: str) -> Path:
         """Pairs whose exact calculation gave no verdict."""
-        return self.neb(temperature) / "unfinished.csv"
+        return self._neb_file(temperature, "unfinished.csv")
 
     def calculations(self, temperature: str) -> Path:
         """What each exact calculation came to and cost."""
-        return self.neb(temperature) / "calculations.csv"
+        return self._neb_file(temperature, "calculations.csv")
 
     def neb_files(self, temperature: str) -> list[Path]:
         """All that says which pairs are calculated."""
-        return [self.non_dw(temperature), *self.splittings(temperature), self.unfinished(temperature)]
+        places = (self, *self.shares(temperature))
+        return [
+            path
+            for one in places
+            for path in (one.non_dw(temperature), *one.splittings(temperature), one.unfinished(temperature))
+        ]
+
+    def of_share(self, share: str) -> "Workspace":
+        """The same workspace, as a share of a run sees it."""
+        return replace(self, share=share)
+
+    def shares(self, temperature: str) -> list["Workspace"]:
+        """The shares that have left results which are not merged yet."""
+        found = (path.name.split(".")[0] for path in (self.neb(temperature) / "shares").glob("[1-9]*-of-[1-9]*.*"))
+        return [self.of_share(share) for share in sorted(set(found))]
 
     def pretraining(self, task: Task, temperature: str) -> Path:
         return self.root / "MLmodel" / f"pretraining-{task.name}-T{digits(temperature)}.feather"
@@ -167,6 +187,8 @@ class Workspace:
 
     def neb_paths(self, temperature: str, kind: str) -> Path:
         """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
+        if self.share:
+            return self._neb_file(temperature, f"neb_paths.{kind}")
         return self._output_of(temperature) / f"neb_paths.{kind}"
 
     def path(self, temperature: str, conf: int, i: str, j: str) -> Path:
@@ -209,8 +231,10 @@ class Workspace:
     # What is there
     def has_labels(self, task: Task, temperature: str) -> bool:
         """Whether there is a file from which a model could learn."""
-        others = self.non_dw(temperature).exists() and task == CLASSIFIER
-        return others or bool(self.splittings(temperature)) or bool(self.pretraining_sets(task, temperature))
+        places = (self, *self.shares(temperature))
+        others = any(one.non_dw(temperature).exists() for one in places) and task == CLASSIFIER
+        splittings = any(one.splittings(temperature) for one in places)
+        return others or splittings or bool(self.pretraining_sets(task, temperature))
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""

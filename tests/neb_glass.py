@@ -30,4 +30,4 @@ def pairs_of(table):
 def results(root):
     """All lines of the result files, sorted; not what they cost."""
     folder = root / f"NEB_calculations/T{T}"
-    return {path.name: sorted(path.read_text().splitlines()) for path in folder.glob("[!.c]*")}
+    return {path.name: sorted(path.read_text().splitlines()) for path in folder.glob("[!.c]*.*")}

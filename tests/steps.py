@@ -15,6 +15,8 @@ from unittest import mock
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.workers import Here
+
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 300
 """s; a step that takes longer hangs."""
@@ -52,14 +54,7 @@ def run(script, workspace, *arguments):
 @contextmanager
 def _no_workers(settings, jobs=None):
     with threadpool_limits(1):  # as in a worker
-        yield _Here()
-
-
-class _Here:
-    count, steps = 1, 0
-
-    def results(self, function, jobs, **_):
-        return map(function, jobs)
+        yield Here()
 
 
 def run_process(script, workspace, *arguments):

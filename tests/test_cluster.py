@@ -2,12 +2,14 @@
 
 import os
 import random
+import shutil
 import signal
 import sys
 from functools import partial
 from pathlib import Path
 
 import neb_glass
+import pandas as pd
 import pytest
 from dask_cluster import Cluster, wait_for
 from steps import done, refused, run_process, started, stop, wait_until
@@ -169,6 +171,28 @@ def test_workers_that_are_killed_at_random_and_one_that_is_frozen_cost_no_result
                 cluster.add_worker()
                 cluster.kill(rng.choice([one for one in cluster.workers if str(one.pid) != frozen.read_text()]))
     assert sorted(found) == list(range(60))
+
+
+@pytest.mark.slow
+def test_pair_tables_and_glasses_are_the_same_byte_by_byte(cluster, workspace, tmp_path_factory):
+    options = {"--glasses": 2, "--n-particles": 80, "--sweeps": 200, "--quenches": 20, "--interval": 100}
+    found = []
+    for place in ("here", "elsewhere"):
+        root = shutil.copytree(workspace, tmp_path_factory.mktemp("places") / place)
+        if place == "elsewhere":
+            with_cluster(root, cluster)
+        said = done("simulate_glass", root, "-T", "0.15", *sum(options.items(), ()), run=run_process)
+        said += done("step0_collect", root, run=run_process)
+        files = {str(path.relative_to(root)): path for path in root.rglob("[!.]*.*") if path.is_file()}
+        found.append((said.replace(str(root), ""), files))
+    (said_here, here), (said_elsewhere, elsewhere) = found
+    assert said_here == said_elsewhere
+    assert {*here, "config.yaml"} == {*elsewhere, "config.yaml"}
+    for name in {*here} - {"config.yaml"}:
+        if "pairs/T0.15" in name:  # these say when their minima were made
+            pd.testing.assert_frame_equal(*map(pd.read_feather, (here[name], elsewhere[name])), check_exact=True)
+        else:
+            assert here[name].read_bytes() == elsewhere[name].read_bytes(), name
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from steps import done, refused
 
 from MLmodel import explain, tables
-from MLmodel.model import Model, find_card, read_set
+from MLmodel.card import find_card
+from MLmodel.model import Model, read_set
 from MLmodel.shap_plots import SHOWN, beeswarm, waterfall
 from pipeline.keys import PAIR_COLUMNS, Pair
 from pipeline.task import CLASSIFIER, PREDICTOR

@@ -1,0 +1,23 @@
+"""What a list of predicted pairs holds, without what predicts."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from MLmodel.tables import TLS_PROBABILITY, read_csv_batches
+
+
+class Listed(NamedTuple):
+    """What a list holds, or a part of one."""
+
+    pairs: int
+    tls: float
+    """To be expected among them."""
+
+
+def listed_in(path: Path) -> Listed:
+    """What a list that is there holds."""
+    pairs, tls = 0, 0.0
+    for rows in read_csv_batches(path, [TLS_PROBABILITY]):
+        pairs += len(rows)
+        tls += float(rows[TLS_PROBABILITY].sum())
+    return Listed(pairs, tls)

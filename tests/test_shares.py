@@ -1,0 +1,197 @@
+"""run_neb.py --share: each pair in one share, files of its own for each, and all of it brought together once."""
+
+import os
+import signal
+from contextlib import ExitStack
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+from neb_glass import SETTINGS, T, results
+from steps import LONGEST, done, refused, run_process, started, started_python, stop, wait_until
+from test_run_neb_ended import PATIENT
+
+from pipeline.keys import Pair, pair_keys
+from pipeline.neb_files import (
+    add_calculation,
+    add_non_dw,
+    add_splitting,
+    add_unfinished,
+    read_calculations,
+    read_neb_results,
+    read_unfinished,
+)
+from pipeline.share import Share
+from pipeline.shares import lock_of, merge_shares, merge_unless_running, part_of
+from pipeline.workspace import Workspace
+
+DECIMALS = 10
+
+
+def pairs(count):
+    energies = np.random.default_rng(20).random((count, 2)).round(DECIMALS)
+    return pd.DataFrame({"conf": np.arange(count) % 7, "i": energies.min(axis=1), "j": energies.max(axis=1)})
+
+
+def fill(work, names):
+    """A verdict of each kind in turn, written as run_neb.py writes it."""
+    for number, (conf, i, j) in enumerate(names.itertuples(index=False)):
+        pair = Pair(conf, i, j)
+        kind = ("double well", "non-DW", "unfinished")[number % 3]
+        row = {"verdict": kind, "quantum_splitting": "", "fidelity": "", "cpu_seconds": number}
+        add_calculation(work, T, pair, row)
+        if kind == "double well":
+            add_splitting(work, T, pair, 0.001 + 0.001 * number)
+        elif kind == "non-DW":
+            add_non_dw(work, T, pair)
+        else:
+            add_unfinished(work, T, pair, "a reason")
+
+
+def read(work):
+    """All that is known, in an order of its own."""
+    tables = read_neb_results(work, T).iloc[:, :5], read_unfinished(work, T), read_calculations(work, T)
+    return [table.sort_values(["conf", "i", "j"]).reset_index(drop=True) for table in tables]
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_every_pair_is_in_one_share_whatever_the_list_and_the_order_of_its_minima():
+    listed = pairs(1000)
+    of = [part_of(listed, Share(number, 4), DECIMALS) for number in (1, 2, 3, 4)]
+    assert sorted(pd.concat(of).index) == list(listed.index)
+    assert min(map(len, of)) > 200
+    later = listed.iloc[::-3].rename(columns={"i": "j", "j": "i"})
+    for number, part in enumerate(of, 1):
+        assert set(part_of(later, Share(number, 4), DECIMALS).index) == set(part.index) & set(later.index)
+    assert len(part_of(listed.iloc[:0], Share(1, 4), DECIMALS)) == 0
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A workspace with results in its files and of two shares, and the same in its files only."""
+    work, whole = Workspace(tmp_path / "cut"), Workspace(tmp_path / "whole")
+    for number in range(3):
+        names = pairs(30).iloc[number::3]
+        fill(work.of_share(f"{number}-of-2" if number else ""), names)
+        fill(whole, names)
+    return work, whole
+
+
+def test_results_of_shares_are_read_where_they_are_and_merged_into_the_files_of_all(cut):
+    work, whole = cut
+    assert_same(read(work), read(whole))
+    assert len(merge_shares(work, T, DECIMALS)) == 2
+    assert not work.shares(T)
+    assert_same(read(work), read(whole))
+    assert merge_unless_running(work, T, DECIMALS, "step1_train_dw") == []
+
+
+@pytest.mark.parametrize("in_vain", ["pipeline.files.os.replace", "pathlib.Path.unlink"])
+def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_vain):
+    work, whole = cut
+    original = os.replace if in_vain.endswith("replace") else os.unlink
+    for calls in range(100):
+        left = calls
+
+        def some(*given, **_):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            original(*given)
+
+        with mock.patch(in_vain, some):
+            try:
+                merge_shares(work, T, DECIMALS)
+            except KeyboardInterrupt:
+                assert_same(read(work), read(whole))
+                continue
+        break
+    assert calls >= 2
+    assert not work.shares(T)
+    assert_same(read(work), read(whole))
+    assert not pair_keys(read_neb_results(work, T), DECIMALS).duplicated().any()
+
+
+def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
+    work, whole = cut
+    code = (
+        "import sys; from pathlib import Path; from pipeline.locks import only_writer\n"
+        "with only_writer(Path(sys.argv[1]), 'run_neb'): print('held', flush=True); sys.stdin.read()"
+    )
+    with started_python("-c", code, str(work.lock("run_neb", T))) as process:
+        assert process.stdout.readline() == "held\n"
+        assert merge_unless_running(work, T, DECIMALS, "step1_train_dw") == []
+        assert len(work.shares(T)) == 2
+        stop(process, signal.SIGKILL)
+    with started_python("-c", code, str(lock_of(work, T, "1-of-2"))) as process:
+        assert process.stdout.readline() == "held\n"
+        said = merge_unless_running(work, T, DECIMALS, "step1_train_dw")
+        assert "1-of-2 is running" in said[0]
+        assert "2-of-2 merged" in said[1]
+        assert [one.share for one in work.shares(T)] == ["1-of-2"]
+        assert_same(read(work), read(whole))
+        stop(process, signal.SIGKILL)
+    merge_shares(work, T, DECIMALS)
+    assert_same(read(work), read(whole))
+
+
+def test_what_both_a_share_and_another_run_have_calculated_counts_once(cut):
+    work, _ = cut
+    share = work.of_share("1-of-2")
+    first = read_neb_results(share, T).iloc[0]
+    fill(work, pd.DataFrame([first[["conf", "i", "j"]]]).astype({"conf": int, "i": float, "j": float}))
+    for _ in range(2):
+        assert not pair_keys(read_neb_results(work, T), DECIMALS).duplicated().any()
+        merge_shares(work, T, DECIMALS)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--share", "0/3"], "0/3 is not allowed: it is k/N"),
+        (["--share", "4/3"], "4/3 is not allowed"),
+        (["--share", "1"], "1 is not allowed"),
+        (["--share", "1/3", "--retry"], "--share goes with --top, --pairs or --all"),
+        (["--share", "1/3", "--refine", "5"], "--share goes with"),
+    ],
+)
+def test_what_is_no_share_or_can_not_be_shared_is_named(glass, options, words):
+    assert words in refused("run_neb", glass, *options)
+
+
+@pytest.mark.slow
+def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculated):
+    (glass / "patient.py").write_text(
+        PATIENT.replace("NEB_calculations/T*/[!.c]*", "NEB_calculations/T*/shares/*[sWv]*")
+    )
+    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'patient:calculator', "))
+    (glass / "at_most").write_text("4")
+    arguments = [["--pairs", glass / "pairs.csv", "--share", f"{k}/3"] for k in (1, 2, 3)]
+    with ExitStack() as stack:
+        running = [stack.enter_context(started("run_neb", glass, *given)) for given in arguments]
+        wait_until(lambda: len(read_neb_results(Workspace(glass), T)) >= 4, running[0])
+        assert "writes the same files" in refused("run_neb", glass, *arguments[1], run=run_process)
+        for process in running[:2]:
+            assert stop(process, signal.SIGKILL).returncode == -signal.SIGKILL
+        (glass / "at_most").unlink()
+        assert running[2].wait(LONGEST) == 0
+    assert not results(glass)
+    for given in arguments[:2]:
+        assert "once all shares have ended" in done("run_neb", glass, *given, run=run_process)
+    said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert "results of the share 1-of-3 merged" in said
+    assert "no new pairs to calculate" in said
+    assert results(glass) == results(calculated)
+    for file in ("double_wells.csv", "neb_paths.jsonl"):
+        mine, whole = (
+            sorted((root / f"output_ML/T{T}" / file).read_text().splitlines()) for root in (glass, calculated)
+        )
+        assert len(mine) == len(whole)
+    assert len(read_calculations(Workspace(glass), T)) == len(read_calculations(Workspace(calculated), T))
+    assert not (glass / f"NEB_calculations/T{T}/shares").exists()
