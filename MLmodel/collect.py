@@ -25,6 +25,7 @@ from pipeline.keys import find_keys, minimum_keys, minimum_names
 from pipeline.minima import Glass, file_of, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
 from pipeline.settings import Settings
+from pipeline.stamps import Fingerprint
 from pipeline.transitions import read_transitions
 from pipeline.workers import Here, Workers
 
@@ -89,7 +90,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         )
     record = replace(
         record,
-        files=record.files | {file: [] for file in again},
+        files=record.files | again,
         rejected=rejected,
         n_particles=glass.n_particles,
         box=tuple(glass.box.tolist()),
@@ -105,15 +106,15 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
 
 def _read_glass(
     files: list[Path], settings: Settings, workers: Workers, name: str
-) -> tuple[Glass | None, dict[str, str], set[str]]:
-    """The usable minima of a glass, the others with the reason, and the files to be tried again."""
+) -> tuple[Glass | None, dict[str, str], dict[str, Fingerprint]]:
+    """The usable minima of a glass; the others with the reason; and files to read again, with no fingerprint."""
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
         read = []
         for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
             read += some
             bar.update(len(job))
-    again = {file_of(one.name) for one in read if one.try_again}
+    again: dict[str, Fingerprint] = {file_of(one.name): [] for one in read if one.try_again}
     return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
 
 
