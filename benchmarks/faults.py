@@ -299,7 +299,7 @@ def _comparable(path: Path) -> object:
         record = json.loads(path.read_text())
         return sorted(record), sorted(record["files"])
     if path.name == "calculations.csv":
-        return pd.read_csv(path).drop(columns="cpu_seconds").to_csv()
+        return pd.read_csv(path).drop(columns="cpu_seconds").drop_duplicates().to_csv()  # one may be done twice
     if path.name == "rounds.csv":
         return pd.read_csv(path).drop(columns=["cpu_seconds", "classifier", "predictor"]).to_csv()
     if path.suffix == ".html" or path.name in ("rounds.png",):
