@@ -57,7 +57,7 @@ STEPS: dict[str, list[str]] = {
     "step4_predict_qs": [],
     "validate_dw": [],
     "validate_qs": [],
-    "run_neb": ["--top", "3", "--random", "0"],
+    "run_neb": ["--pairs", "{root}/pairs.csv"],
     "report": [],
 }
 """In their order, with their arguments."""
@@ -122,6 +122,9 @@ class Trial:
         self.after: dict[str, dict[str, object]] = {}
         self._make()
         for step in STEPS:
+            if step == "run_neb":
+                listed = pd.read_csv(Workspace(self.root).predicted(T, "newpairs"))
+                listed.head(3)[["conf", "i", "j"]].to_csv(self.root / "pairs.csv", index=False)
             shutil.copytree(self.root, folder / step, symlinks=True)
             ended = self.run(step, "trace" if step in steps else None)
             if ended.status != 0:
@@ -175,12 +178,11 @@ class Trial:
         if learnt.exists():
             shutil.rmtree(ready, ignore_errors=True)
             shutil.copytree(learnt, ready)
-        go, start = os.pipe()
         child = os.fork()
         if child == 0:
-            given = [*(arguments or STEPS.get(step, [])), "--workspace", str(self.root)]
-            _in_child(step, given, said, go, start, ready if learnt.exists() else None)
-        os.close(go)
+            given = [one.format(root=self.root) for one in arguments or STEPS.get(step, [])]
+            _in_child(step, [*given, "--workspace", str(self.root)], said, ready if learnt.exists() else None)
+        os.waitpid(child, os.WUNTRACED)
         tracer = None
         if inject is not None:
             calls = ",".join(CALLS.values())
@@ -191,8 +193,7 @@ class Trial:
             if "attached" not in (line := tracer.stderr.readline()):
                 os.kill(child, signal.SIGKILL)
                 raise RuntimeError(f"strace can't attach to a process: {line}")
-        os.write(start, b"!")
-        os.close(start)
+        os.kill(child, signal.SIGCONT)
         status = _wait(child)
         if tracer is not None:
             tracer.communicate()
@@ -218,20 +219,18 @@ class Trial:
         return {0: "not hindered", 2: "one line"}.get(first.status or 0, "killed"), ""
 
 
-def _in_child(step: str, arguments: list[str], said: Path, go: int, start: int, learnt: Path | None) -> None:
-    """Be a step, once the parent says so."""
+def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) -> None:
+    """Be a step, once the parent lets it go on."""
     status = 1
     try:
         os.setsid()
         ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1))  # PR_SET_PTRACER: anybody may trace this process
-        os.close(start)
         for number, path in ((0, os.devnull), (1, os.devnull), (2, str(said))):
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             os.dup2(file, number)
             os.close(file)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-        os.read(go, 1)
-        os.close(go)
+        os.kill(os.getpid(), signal.SIGSTOP)
         if learnt is not None:
             vars(training)["in_own_process"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
         sys.argv = [str(ROOT / f"{step}.py"), *arguments]
@@ -300,7 +299,7 @@ def _comparable(path: Path) -> object:
         record = json.loads(path.read_text())
         return sorted(record), sorted(record["files"])
     if path.name == "calculations.csv":
-        return pd.read_csv(path).drop(columns="cpu_seconds").to_csv()
+        return pd.read_csv(path).drop(columns="cpu_seconds").drop_duplicates().to_csv()  # one may be done twice
     if path.name == "rounds.csv":
         return pd.read_csv(path).drop(columns=["cpu_seconds", "classifier", "predictor"]).to_csv()
     if path.suffix == ".html" or path.name in ("rounds.png",):
