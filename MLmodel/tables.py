@@ -307,6 +307,8 @@ def csv_writer(path: Path, columns: Sequence[str], units: Units) -> Iterator[Cal
     callable
         Takes a DataFrame with these columns, or its :func:`csv_text`, appends its rows and returns nothing.
     """
+    import pandas as pd
+
     with atomic_write(path) as part, part.open("wb") as file:
         file.write(csv_text(pd.DataFrame(columns=list(columns), dtype=np.float64), columns, units, header=True))
 

@@ -4,8 +4,9 @@ Run with: python -m benchmarks.faults [STEP …] [--every K] [--only KIND …]
 
 Needs strace. On a small workspace that it makes, each step is killed on entering the n-th rename, write, fsync, unlink,
 truncate and mkdir, for each n that an undisturbed run has, and gets errors as results of these and of opening, reading
-and locking. AutoGluon, which takes longest, learns once; trainings after that get what it learnt. Killed or not it must end as an undisturbed run or with one line and status 2; and run again without the
-fault it must end so too, with files that equal those of an undisturbed run.
+and locking. AutoGluon, which takes longest, learns once; trainings after that get what it learnt. Killed or not it must
+end as an undisturbed run or with one line and status 2; and run again without the fault it must end so too, with files
+that equal those of an undisturbed run.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from MLmodel import training
+from MLmodel import process
 from pipeline.neb_files import write_neb_results
 from pipeline.workspace import Workspace
 
@@ -237,7 +238,7 @@ def _in_child(step: str, arguments: list[str], said: Path, go: int, start: int, 
             os.close(file)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         if learnt is not None:
-            training.in_own_process = lambda job, *_: _taken(learnt, Path(job.args[4]))
+            process.in_own_process = lambda job, *_: _taken(learnt, Path(job.args[4]))
         sys.argv = [str(ROOT / f"{step}.py"), *arguments]
         runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0
