@@ -22,9 +22,10 @@ from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.glass_files import inputs_of
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass, load_glass, read_minima, without_superseded
+from pipeline.minima import Glass, file_of, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
 from pipeline.settings import Settings
+from pipeline.stamps import Fingerprint
 from pipeline.transitions import read_transitions
 from pipeline.workers import Here, Workers
 
@@ -78,7 +79,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     folder, inputs = files[0].parent, inputs_of(files)
     record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None
-    glass, rejected = _read_glass(files, settings, workers, name)
+    glass, rejected, again = _read_glass(files, settings, workers, name)
     if glass is None:
         print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
         table.unlink(missing_ok=True)
@@ -87,7 +88,13 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         raise UserError(
             f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
         )
-    record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
+    record = replace(
+        record,
+        files=record.files | again,
+        rejected=rejected,
+        n_particles=glass.n_particles,
+        box=tuple(glass.box.tolist()),
+    )
     result = write_pairs(glass, record, counts, table)
     above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
     print(
@@ -99,15 +106,16 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
 
 def _read_glass(
     files: list[Path], settings: Settings, workers: Workers, name: str
-) -> tuple[Glass | None, dict[str, str]]:
-    """The usable minima of a glass, and the others with the reason."""
+) -> tuple[Glass | None, dict[str, str], dict[str, Fingerprint]]:
+    """The usable minima of a glass; the others with the reason; and files to read again, with no fingerprint."""
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
         read = []
         for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
             read += some
             bar.update(len(job))
-    return load_glass(without_superseded(read, files[0].parent), settings.ij_decimals)
+    again: dict[str, Fingerprint] = {file_of(one.name): [] for one in read if one.try_again}
+    return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
 
 
 def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path) -> Collected:

@@ -15,6 +15,7 @@ from MLmodel.report_page import Block, Code, Figures, Missing, More, Table, Text
 from pipeline.command import Command
 from pipeline.csv_files import read_own_csv
 from pipeline.errors import UserError
+from pipeline.files import file_digest
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, PREDICTOR, QS, Task
 from pipeline.workspace import Workspace
@@ -155,7 +156,7 @@ def _which_pairs(work: Workspace, card: Card, exact: Array, settings: Settings) 
     """Whether these are the splittings of a model's test set or of all its labels, and how they were kept out."""
     for subset, name in (("test", "test set"), ("used", "all labels")):
         path = work.model_set(card.task, card.temperature, subset)
-        if path.exists():
+        if path.exists() and file_digest(path) == card.sets.get(subset):  # else damaged, or of another training
             pairs = pd.read_feather(path)
             if np.array_equal(pairs[QS].to_numpy(), exact):
                 return name, card.cut if subset == "test" else kept_out(pairs, card.task)

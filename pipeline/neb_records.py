@@ -87,7 +87,7 @@ def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
     profile = profile_of_record(record)
     if profile is None:
         return None
-    return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar", hbar))
+    return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar") or hbar)
 
 
 def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:

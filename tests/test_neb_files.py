@@ -19,7 +19,7 @@ from pipeline.neb_files import (
     take_back_splitting,
     write_neb_results,
 )
-from pipeline.neb_records import add_record, changed_settings, profile_of_record, read_records
+from pipeline.neb_records import add_record, changed_settings, profile_of_record, read_records, two_level_of_record
 from pipeline.transitions import read_transitions, write_transitions
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
@@ -102,6 +102,13 @@ def test_records_say_how_and_by_which_version_they_were_made(work):
     assert profile_of_record(old) is None
     x = np.linspace(-0.7, 1.2, 50)
     np.testing.assert_array_equal(profile_of_record(new)(x), PROFILE(x))
+
+
+def test_a_record_that_does_not_know_its_hbar_takes_the_one_given(work):
+    add_record(work, T, Pair(2, 0.1, 0.2), (2.01, 2.02), PROFILE, {"hbar": None})
+    add_record(work, T, Pair(2, 0.1, 0.3), (2.01, 2.02), PROFILE, {"hbar": 0.0156})
+    one, other = read_records(work, T)
+    assert two_level_of_record(one, 0.0156) == two_level_of_record(other, 0.5)
 
 
 def test_a_splitting_can_be_taken_back(work):
