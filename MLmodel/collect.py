@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numba
@@ -17,7 +18,7 @@ from glass.features import geometry_columns
 from glass.neighbourhood import pair_neighbourhood
 from MLmodel.stored_geometry import Geometry, cut_into_blocks
 from MLmodel.table_record import Collected, GlassJob, TableRecord, new_record
-from MLmodel.tables import NEIGHBOURHOOD
+from MLmodel.tables import BATCH, NEIGHBOURHOOD
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.glass_files import inputs_of
@@ -32,26 +33,31 @@ from pipeline.workers import Here, Workers
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
 
+LARGE = 4 * BATCH
+"""Of a glass with more pairs, a cluster gets them block by block."""
+
 Index = NDArray[np.int64]
 
 
 def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
-    """Bring the tables of several glasses up to date, in their order; on a cluster each is a job.
+    """Bring the tables of several glasses up to date, in their order.
 
-    Here the workers read the minima of one glass after the other, of which all cores then compute the pairs.
+    On a cluster each is a job, and of a glass with more than LARGE pairs each block of them. Here the workers read the
+    minima of one glass after the other, of which all cores then compute the pairs.
     """
-    if settings.cluster is None:
-        for job in jobs:
-            yield update_table(job, settings, workers)
-        return
-    for collected, said in workers.results(partial(_update_elsewhere, settings=settings), jobs, in_order=True):
-        print(said, end="")
-        yield collected
+    for on_its_own, some in groupby(jobs, lambda job: settings.cluster is None or len(job.files) ** 2 > 2 * LARGE):
+        if on_its_own:
+            for job in some:
+                yield update_table(job, settings, workers)
+        else:
+            for collected, said in workers.results(partial(_update_elsewhere, settings=settings), some, in_order=True):
+                print(said, end="")
+                yield collected
 
 
 def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
     """A job for a worker of a cluster; also what was printed."""
-    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1})
+    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1, "cluster": None})
     with redirect_stdout(said):
         collected = update_table(job, alone, Here())
     return collected, said.getvalue()
@@ -67,7 +73,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     settings : Settings
         What is stored.
     workers : Workers
-        Read the files.
+        Read the files; those of a cluster also compute the pairs.
 
     Raises
     ------
@@ -95,7 +101,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         n_particles=glass.n_particles,
         box=tuple(glass.box.tolist()),
     )
-    result = write_pairs(glass, record, counts, table)
+    result = write_pairs(glass, record, counts, table, workers if settings.cluster else None)
     above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
     print(
         f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed, "
@@ -118,7 +124,13 @@ def _read_glass(
     return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
 
 
-def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path) -> Collected:
+def write_pairs(
+    glass: Glass,
+    record: TableRecord,
+    transitions: pd.DataFrame | None,
+    target: Path,
+    workers: Workers | None = None,
+) -> Collected:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 
     Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
@@ -133,6 +145,8 @@ def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | N
         ``i, j, count`` as :func:`pipeline.transitions.read_transitions` gives it; adds the columns Tij and Tji.
     target : Path
         The table; replaced whole once the new one is complete.
+    workers : Workers, optional
+        Compute the pairs, a block a job; default: all cores of this machine.
     """
     columns = ["conf", "i", "j", "Delta_E", *geometry_columns(record.particles)]
     conf = int(target.stem.removeprefix("Cnf-"))
@@ -148,8 +162,7 @@ def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | N
     blocks = list(cut_into_blocks(last))
     geometry = Geometry(target, glass, record)
     with atomic_write(target) as part, geometry, progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar:
-        for block in blocks:
-            geometry.find(block)
+        for block in geometry.find(blocks, workers):
             bar.update(block.size)
         with pa.ipc.new_file(str(part), schema) as writer:
             for block in blocks:
