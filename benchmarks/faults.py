@@ -12,6 +12,7 @@ AutoGluon, which takes longest, learns once; trainings after that get what it le
 
 import argparse
 import ctypes
+import importlib
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from MLmodel import training
+from MLmodel import process
 from pipeline.neb_files import write_neb_results
 from pipeline.workspace import Workspace
 
@@ -232,7 +233,7 @@ def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) 
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.kill(os.getpid(), signal.SIGSTOP)
         if learnt is not None:
-            vars(training)["in_own_process"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
+            vars(process)["in_own_process"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
         sys.argv = [str(ROOT / f"{step}.py"), *arguments]
         runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0
@@ -318,6 +319,8 @@ def load(steps: list[str]) -> None:
     """Import all that these steps need, so that those forked from here need not."""
     for step in steps:
         runpy.run_path(str(ROOT / f"{step}.py"), run_name="loaded")
+    for module in ("classified", "collect", "judging", "learner", "lists"):  # which steps import where work begins
+        importlib.import_module(f"MLmodel.{module}")
     if steps != ["step0_collect"]:
         import autogluon.tabular  # noqa: F401
 

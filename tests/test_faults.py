@@ -285,8 +285,8 @@ def quick_training(monkeypatch):
         shutil.copytree(folder.parent / folders_of(folder.parent)[0], folder)
         return 1e-6
 
-    monkeypatch.setattr("MLmodel.training.in_own_process", learn)
-    monkeypatch.setattr("MLmodel.training.out_of_fold", lambda pairs, *_: OutOfFold(np.zeros(len(pairs)), False))
+    monkeypatch.setattr("MLmodel.process.in_own_process", learn)
+    monkeypatch.setattr("MLmodel.out_of_fold.out_of_fold", lambda pairs, *_: OutOfFold(np.zeros(len(pairs)), False))
 
 
 @pytest.mark.slow
