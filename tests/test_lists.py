@@ -10,8 +10,9 @@ from MLmodel.card import read_card
 from MLmodel.classified import classify_tables
 from MLmodel.csv_lines import parts_of, read_lines, read_numbers, with_numbers
 from MLmodel.lists import write_lists
+from MLmodel.pair_csv import csv_writer
+from MLmodel.possible import PROBABILITY, TLS_PROBABILITY
 from MLmodel.sorted_lines import let_wait, merged
-from MLmodel.tables import PROBABILITY, TLS_PROBABILITY, csv_writer
 from pipeline.errors import UserError
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, PREDICTOR, QS
