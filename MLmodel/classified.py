@@ -9,7 +9,7 @@ from MLmodel.card import Card
 from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
 from MLmodel.pair_csv import csv_text, csv_writer
 from MLmodel.possible import PROBABILITY
-from MLmodel.tables import BATCH, common_features, read_batches, record_batches, under_ceilings
+from MLmodel.tables import common_features, read_batches, record_batches, under_ceilings
 from pipeline.files import spool_folder
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.progress import progress
@@ -17,6 +17,9 @@ from pipeline.settings import ClassifySettings, Settings
 from pipeline.units import Units
 from pipeline.workers import worker_pool
 from pipeline.workspace import Workspace
+
+PART = 65_536
+"""Pairs of a job: what workers hold in memory follows from it."""
 
 
 class Part(NamedTuple):
@@ -87,13 +90,13 @@ def classify_tables(
 
 
 def parts_of(table: Path) -> list[Part]:
-    """Parts of a table of about BATCH pairs."""
+    """Parts of a table of about PART pairs."""
     parts: list[Part] = []
     first, row, rows = 0, 0, 0
     sizes = [batch.num_rows for batch in record_batches(table, ["conf"])]
     for k, size in enumerate(sizes):
         rows += size
-        if rows >= BATCH or k == len(sizes) - 1:
+        if rows >= PART or k == len(sizes) - 1:
             parts.append(Part(table, range(first, k + 1), row, rows))
             first, row, rows = k + 1, row + rows, 0
     return parts

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numba
@@ -18,39 +19,46 @@ from glass.neighbourhood import pair_neighbourhood
 from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.stored_geometry import Geometry, cut_into_blocks
 from MLmodel.table_record import Collected, GlassJob, TableRecord, new_record
+from MLmodel.tables import BATCH
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.glass_files import inputs_of
 from pipeline.keys import find_keys, minimum_keys, minimum_names
-from pipeline.minima import Glass, load_glass, read_minima, without_superseded
+from pipeline.minima import Glass, file_of, load_glass, read_minima, without_superseded
 from pipeline.progress import progress
 from pipeline.settings import Settings
+from pipeline.stamps import Fingerprint
 from pipeline.transitions import read_transitions
 from pipeline.workers import Here, Workers
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
 
+LARGE = 4 * BATCH
+"""Of a glass with more pairs, a cluster gets them block by block."""
+
 Index = NDArray[np.int64]
 
 
 def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
-    """Bring the tables of several glasses up to date, in their order; on a cluster each is a job.
+    """Bring the tables of several glasses up to date, in their order.
 
-    Here the workers read the minima of one glass after the other, of which all cores then compute the pairs.
+    On a cluster each is a job, and of a glass with more than LARGE pairs each block of them. Here the workers read the
+    minima of one glass after the other, of which all cores then compute the pairs.
     """
-    if settings.cluster is None:
-        for job in jobs:
-            yield update_table(job, settings, workers)
-        return
-    for collected, said in workers.results(partial(_update_elsewhere, settings=settings), jobs, in_order=True):
-        print(said, end="")
-        yield collected
+    for on_its_own, some in groupby(jobs, lambda job: settings.cluster is None or len(job.files) ** 2 > 2 * LARGE):
+        if on_its_own:
+            for job in some:
+                yield update_table(job, settings, workers)
+        else:
+            for collected, said in workers.results(partial(_update_elsewhere, settings=settings), some, in_order=True):
+                print(said, end="")
+                yield collected
 
 
 def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
     """A job for a worker of a cluster; also what was printed."""
-    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1})
+    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1, "cluster": None})
     with redirect_stdout(said):
         collected = update_table(job, alone, Here())
     return collected, said.getvalue()
@@ -66,7 +74,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     settings : Settings
         What is stored.
     workers : Workers
-        Read the files.
+        Read the files; those of a cluster also compute the pairs.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     folder, inputs = files[0].parent, inputs_of(files)
     record = new_record(inputs, transitions, settings)
     counts = read_transitions(transitions) if transitions.exists() else None
-    glass, rejected = _read_glass(files, settings, workers, name)
+    glass, rejected, again = _read_glass(files, settings, workers, name)
     if glass is None:
         print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
         table.unlink(missing_ok=True)
@@ -87,8 +95,14 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         raise UserError(
             f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
         )
-    record = replace(record, rejected=rejected, n_particles=glass.n_particles, box=tuple(glass.box.tolist()))
-    result = write_pairs(glass, record, counts, table)
+    record = replace(
+        record,
+        files=record.files | again,
+        rejected=rejected,
+        n_particles=glass.n_particles,
+        box=tuple(glass.box.tolist()),
+    )
+    result = write_pairs(glass, record, counts, table, workers if settings.cluster else None)
     above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
     print(
         f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed, "
@@ -99,18 +113,25 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
 
 def _read_glass(
     files: list[Path], settings: Settings, workers: Workers, name: str
-) -> tuple[Glass | None, dict[str, str]]:
-    """The usable minima of a glass, and the others with the reason."""
+) -> tuple[Glass | None, dict[str, str], dict[str, Fingerprint]]:
+    """The usable minima of a glass; the others with the reason; and files to read again, with no fingerprint."""
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
         read = []
         for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
             read += some
             bar.update(len(job))
-    return load_glass(without_superseded(read, files[0].parent), settings.ij_decimals)
+    again: dict[str, Fingerprint] = {file_of(one.name): [] for one in read if one.try_again}
+    return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
 
 
-def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path) -> Collected:
+def write_pairs(
+    glass: Glass,
+    record: TableRecord,
+    transitions: pd.DataFrame | None,
+    target: Path,
+    workers: Workers | None = None,
+) -> Collected:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 
     Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
@@ -125,6 +146,8 @@ def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | N
         ``i, j, count`` as :func:`pipeline.transitions.read_transitions` gives it; adds the columns Tij and Tji.
     target : Path
         The table; replaced whole once the new one is complete.
+    workers : Workers, optional
+        Compute the pairs, a block a job; default: all cores of this machine.
     """
     columns = ["conf", "i", "j", "Delta_E", *geometry_columns(record.particles)]
     conf = int(target.stem.removeprefix("Cnf-"))
@@ -140,8 +163,7 @@ def write_pairs(glass: Glass, record: TableRecord, transitions: pd.DataFrame | N
     blocks = list(cut_into_blocks(last))
     geometry = Geometry(target, glass, record)
     with atomic_write(target) as part, geometry, progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar:
-        for block in blocks:
-            geometry.find(block)
+        for block in geometry.find(blocks, workers):
             bar.update(block.size)
         with pa.ipc.new_file(str(part), schema) as writer:
             for block in blocks:

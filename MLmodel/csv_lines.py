@@ -19,7 +19,7 @@ from MLmodel.metrics import Array
 from MLmodel.pair_csv import read_csv_batches
 from pipeline.errors import UserError
 
-PART = 1 << 24
+PART = 1 << 23
 """Bytes; so many of a file are worked on at a time."""
 
 Text = NDArray[np.uint8]

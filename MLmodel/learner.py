@@ -103,7 +103,7 @@ class Trained:
     def __init__(self, folder: str, task: Task) -> None:
         self._task = task
         trees, smooth = Path(folder) / _TREES, Path(folder) / _SMOOTH
-        self._trees = Trees.load(trees).predict if trees.exists() else _autogluon(folder)
+        self._trees = Trees.load(trees).predict if trees.exists() else autogluon_of(folder)
         self._smooth = Smooth.load(smooth) if smooth.exists() else None
 
     def predict(self, features: pd.DataFrame) -> Array:
@@ -114,7 +114,7 @@ class Trained:
         return predicted if self._task == CLASSIFIER else 10.0**-predicted
 
 
-def _autogluon(folder: str) -> Callable[[pd.DataFrame], Array]:
+def autogluon_of(folder: str) -> Callable[[pd.DataFrame], Array]:
     """AutoGluon's own prediction, of a model whose trees were not saved as arrays."""
     from autogluon.tabular import TabularPredictor  # here, as it takes seconds
 

@@ -1,12 +1,15 @@
 """Geometry of the pairs of one glass, block by block: what an older table holds is taken over, the rest computed."""
 
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numba import set_num_threads
 from numpy.typing import NDArray
 
 from glass.features import geometry_columns, pair_geometry
@@ -18,10 +21,12 @@ from pipeline.errors import UserError
 from pipeline.keys import can_be_key, find_keys, minimum_keys
 from pipeline.minima import REPEATED, Glass, file_of
 from pipeline.stamps import have_same_content
+from pipeline.workers import Workers
 
 TILE = 8
 """The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
 
+Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
@@ -98,17 +103,54 @@ class Geometry:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def find(self, block: Block) -> None:
-        """Find the geometry of a block; blocks come in order."""
+    def find(self, blocks: Sequence[Block], workers: Workers | None = None) -> Iterator[Block]:
+        """Find the geometry of all blocks, in their order; each as it is found.
+
+        Parameters
+        ----------
+        blocks : sequence of Block
+            All of the glass.
+        workers : Workers, optional
+            Compute what is missing, a block a job; default: all cores of this machine.
+        """
+        if workers is None:
+            for block in blocks:
+                geometry, first, second, order = self._take(block)
+                if len(order):
+                    geometry[order] = pair_geometry(
+                        self._glass.positions, self._fractions, self._glass.box, first, second, self._particles
+                    )
+                self._keep(block, geometry)
+                yield block
+            return
+        taken: deque[tuple[Block, Array, Index]] = deque()
+
+        def jobs() -> Iterator[tuple[Index, Index]]:
+            for block in blocks:
+                geometry, first, second, order = self._take(block)
+                taken.append((block, geometry, order))
+                yield first, second
+
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".positions-", suffix=".part.npy") as file:
+            np.save(file, self._glass.positions)
+            file.flush()
+            compute = partial(_computed, Path(file.name), self._glass.box, self._particles)
+            for found in workers.results(compute, jobs(), in_order=True):
+                block, geometry, order = taken.popleft()
+                geometry[order] = found
+                self._keep(block, geometry)
+                yield block
+
+    def _take(self, block: Block) -> tuple[Array, Index, Index, Index]:
+        """What is known of a block; the minima of the other pairs, in the order to compute them in; and their rows."""
         geometry, missing = self._old.take(block)
         first, second = block.pairs()
-        self.computed += len(missing)
-        if len(missing):
-            order = missing[np.lexsort((second[missing], first[missing] // TILE))]
-            glass = self._glass
-            geometry[order] = pair_geometry(
-                glass.positions, self._fractions, glass.box, first[order], second[order], self._particles
-            )
+        order = missing[np.lexsort((second[missing], first[missing] // TILE))]
+        self.computed += len(order)
+        return geometry, first[order], second[order], order
+
+    def _keep(self, block: Block, geometry: Array) -> None:
+        first, second = block.pairs()
         self.squares[first, second] = self.squares[second, first] = geometry[:, -2] ** 2
         geometry.tofile(self._file)
 
@@ -116,6 +158,20 @@ class Geometry:
         """The geometry of a block that was found, shape (n_pairs, 2 M + 1)."""
         self._file.seek(8 * self._width * block.row)
         return np.fromfile(self._file, np.float64, self._width * block.size).reshape(-1, self._width)
+
+
+def _computed(file: Path, box: Array, particles: int, job: tuple[Index, Index]) -> Array:
+    """Geometry of some pairs of a glass whose positions stand in a file; a job for a worker."""
+    set_num_threads(1)
+    positions, fractions = _loaded(file, tuple(box.tolist()))
+    return pair_geometry(positions, fractions, box, *job, particles)
+
+
+@lru_cache(maxsize=1)
+def _loaded(file: Path, box: tuple[float, ...]) -> tuple[Array, NDArray[np.uint32]]:
+    """Positions, and the same as fractions of the box; those of one glass are kept."""
+    positions = np.load(file)
+    return positions, box_fractions(positions, np.array(box))
 
 
 class _OldRows:

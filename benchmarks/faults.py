@@ -3,9 +3,11 @@
 Run with: python -m benchmarks.faults [STEP …] [--every K] [--only KIND …]
 
 Needs strace. On a small workspace that it makes, each step is killed on entering the n-th rename, write, fsync, unlink,
-truncate and mkdir, for each n that an undisturbed run has, and gets errors as results of these and of opening, reading
-and locking. AutoGluon, which takes longest, learns once; trainings after that get what it learnt. Killed or not it must end as an undisturbed run or with one line and status 2; and run again without the
-fault it must end so too, with files that equal those of an undisturbed run.
+truncate, mkdir and link, for each n that an undisturbed run has, and gets errors as results of these and of opening,
+reading and locking. Killed or not it must end as an undisturbed run or with one line and status 2; and run again
+without the fault it must end so too, with files that equal those of an undisturbed run.
+
+AutoGluon, which takes longest, learns once; trainings after that get what it learnt.
 """
 
 import argparse
@@ -176,14 +178,8 @@ class Trial:
         go, start = os.pipe()
         child = os.fork()
         if child == 0:
-            _in_child(
-                step,
-                [*(arguments or STEPS.get(step, [])), "--workspace", str(self.root)],
-                said,
-                go,
-                start,
-                ready if learnt.exists() else None,
-            )
+            given = [*(arguments or STEPS.get(step, [])), "--workspace", str(self.root)]
+            _in_child(step, given, said, go, start, ready if learnt.exists() else None)
         os.close(go)
         tracer = None
         if inject is not None:
@@ -229,15 +225,15 @@ def _in_child(step: str, arguments: list[str], said: Path, go: int, start: int, 
         os.setsid()
         ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1))  # PR_SET_PTRACER: anybody may trace this process
         os.close(start)
-        os.read(go, 1)
-        os.close(go)
         for number, path in ((0, os.devnull), (1, os.devnull), (2, str(said))):
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             os.dup2(file, number)
             os.close(file)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        os.read(go, 1)
+        os.close(go)
         if learnt is not None:
-            training.in_own_process = lambda job, *_: _taken(learnt, Path(job.args[4]))
+            vars(training)["in_own_process"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
         sys.argv = [str(ROOT / f"{step}.py"), *arguments]
         runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0

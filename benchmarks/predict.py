@@ -1,58 +1,76 @@
-"""Steps 2 and 4: pairs per second and memory on tables of two sizes, beside one AutoGluon call on the whole table.
+"""Steps 2 and 4 on tables of several sizes: time a pair and memory; beside them AutoGluon's own prediction.
 
-Run with: python -m benchmarks.predict
+python -m benchmarks.predict [--sizes 500000 3000000 10000000]
+
+The models learn from 10000 made-up pairs. Times a pair are those of the largest table less those of the smallest, so
+that the start is not in them. CPU time is that of all processes; where others use the machine it says more.
 """
 
+import argparse
+import multiprocessing
 import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import multiprocess
 import numpy as np
 import pandas as pd
 
+from benchmarks.scale import Cost, run
 from MLmodel.card import find_card
+from MLmodel.learner import autogluon_of
 from MLmodel.model import Model
+from MLmodel.smooth import Smooth
 from pipeline.neb_files import write_neb_results
-from pipeline.task import CLASSIFIER, DW, QS
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.units import REDUCED
 from pipeline.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parent.parent
-SIZES = (500_000, 3_000_000)
 T = "0.1"
+STEPS = {"step2_classify_dw": CLASSIFIER, "step4_predict_qs": PREDICTOR}
+COMPARED = 100_000
+"""Pairs that AutoGluon predicts too."""
 
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500_000, 3_000_000])
+    sizes = parser.parse_args().sizes
     with tempfile.TemporaryDirectory() as folder:
         work = Workspace(Path(folder))
         (work.root / "config.yaml").write_text("classify: {max_delta_E: .inf, max_distance: .inf}\n")
-        print("training both models on 10000 made-up pairs", flush=True)
+        print(f"training both models on 10000 made-up pairs; load {os.getloadavg()[0]:.1f}", flush=True)
         in_own_process(put_table, work, 10_000)
         in_own_process(write_results, work)
         for step in ("step1_train_dw", "step3_train_qs"):
             run(step, work)
-        taken: dict[str, list[float]] = {"step2_classify_dw": [], "step4_predict_qs": []}
-        for size in SIZES:
+        for task in STEPS.values():
+            in_own_process(compare, work, task)
+        costs: dict[tuple[str, int], Cost] = {}
+        for size in sizes:
             in_own_process(put_table, work, size)
-            for step, seconds in taken.items():
-                spent, memory = run(step, work)
-                seconds.append(spent)
-                print(f"{step}: {size} pairs in {spent:.1f} s with start-up, {memory:.0f} MB at most", flush=True)
-        for step, (small, large) in taken.items():
-            print(f"{step}: {(SIZES[1] - SIZES[0]) / (large - small):.0f} pairs/s (from the difference)")
-        whole_table(work)
+            for step in STEPS:
+                costs[step, size] = cost = run(step, work)
+                print(
+                    f"{step}, {size} pairs: {cost.seconds:.1f} s, CPU {cost.processor:.1f} s, {cost.memory:.0f} MB at "
+                    f"most, {cost.own:.0f} MB without mapped files",
+                    flush=True,
+                )
+        for step in STEPS:
+            small, large = costs[step, sizes[0]], costs[step, sizes[-1]]
+            wall, cpu = (
+                (getattr(large, name) - getattr(small, name)) / (sizes[-1] - sizes[0]) * 1e6
+                for name in ("seconds", "processor")
+            )
+            print(f"{step}: {wall:.2f} µs a pair, CPU {cpu:.2f} µs; load {os.getloadavg()[0]:.1f}")
 
 
 def in_own_process(target: Callable[..., None], *arguments: object) -> None:
-    """Keep this process small: the memory that a step reports is at least that of the process it was started from."""
-    process = multiprocess.get_context("spawn").Process(target=target, args=arguments)
+    """Keep this process small, from which the steps are started."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
     process.start()
     process.join()
 
@@ -79,27 +97,26 @@ def write_results(work: Workspace) -> None:
     write_neb_results(work, T, table)
 
 
-def run(step: str, work: Workspace) -> tuple[float, float]:
-    """Wall time in s of a step in a process of its own, and the most memory in MB it held."""
-    command = [sys.executable, str(ROOT / f"{step}.py"), "--workspace", str(work.root)]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{step} failed")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
-
-
-def whole_table(work: Workspace) -> None:
-    """What one would write without batches: read everything, predict everything."""
-    model = Model(work, find_card(work, CLASSIFIER, T, REDUCED))
-    started = time.perf_counter()
-    table = pd.read_feather(work.pairs(T) / "made-up.feather")
-    probability = model.predict(table)
-    table[probability > 0.5].to_csv(work.root / "whole.csv", index=False)
-    spent = time.perf_counter() - started
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"for comparison, classifying the whole table at once: {len(table) / spent:.0f} pairs/s, {memory:.0f} MB")
+def compare(work: Workspace, task: Task) -> None:
+    """CPU time a pair of a model as it is used, and of AutoGluon's with the smooth model if there is one."""
+    card = find_card(work, task, T, REDUCED)
+    model, folder = Model(work, card), work.autogluon(task, T, card.autogluon)
+    rng = np.random.default_rng(0)
+    table = pd.read_feather(work.pairs(T) / "made-up.feather").iloc[rng.integers(0, 10_000, COMPARED)]
+    features = table[card.features].astype(np.float64)
+    own, smooth = autogluon_of(str(folder)), folder / "smooth.npz"
+    ways: dict[str, Callable[[pd.DataFrame], Any]] = {"all": model.predict, "AutoGluon's trees alone": own}
+    if smooth.exists():
+        ways["of that the smooth model"] = Smooth.load(smooth).predict
+    said = []
+    for name, predict in ways.items():
+        times = []
+        for _ in range(4):
+            started = time.process_time()
+            predict(features)
+            times.append(time.process_time() - started)
+        said.append(f"{name} {min(times) / COMPARED * 1e6:.2f} µs")
+    print(f"{task.name}, CPU a pair: {', '.join(said)}", flush=True)
 
 
 if __name__ == "__main__":

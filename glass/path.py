@@ -38,6 +38,10 @@ graded images follow it there: they change the splitting on doubling as little a
 SETTLED = 0.1
 """ε/σ; an image with a smaller nudged force is relaxed to see whether it lies in an intermediate minimum."""
 
+TOLERANCES_SETTLED = 500.0
+"""So is one with a smaller force than so many force tolerances, of which the default makes SETTLED: where barriers are
+higher than those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
+
 LOOK_EVERY = 10
 """The band is searched for an intermediate minimum once in so many steps."""
 
@@ -191,13 +195,13 @@ def _redistributed(positions: Array, images: int) -> Array:
 def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bool) -> Band:
     step_of = _LBFGS()
     smallest, best, part = np.inf, band.positions, 1.0
-    third = None
+    third, settled = None, max(SETTLED, TOLERANCES_SETTLED * tolerance)
     for steps in range(max_steps + 1):
         nudged = band.nudged_forces()
         force = _largest(nudged)
         last = force <= tolerance or steps == max_steps or not np.isfinite(force)
         if last or (early and steps % LOOK_EVERY == LOOK_EVERY - 1):
-            third = band.third_minimum(nudged, max(SETTLED, tolerance))
+            third = band.third_minimum(nudged, settled)
         if third is not None or last:
             break
         if force < smallest:

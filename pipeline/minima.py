@@ -78,6 +78,8 @@ class ReadMinimum(NamedTuple):
     energy: float
     minimum: Minimum | None
     reason: str
+    try_again: bool = False
+    """Whether the system failed to read it, which may pass, or be mended, with no trace on the file."""
 
 
 def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
@@ -156,7 +158,7 @@ def _try_minimum(path: Path) -> ReadMinimum:
     try:
         return ReadMinimum(path.name, energy_in_name(path), read_minimum(path), "")
     except MinimumError as error:
-        return ReadMinimum(path.name, np.nan, None, str(error))
+        return ReadMinimum(path.name, np.nan, None, str(error), _system_failed(path, error))
 
 
 def _try_frames(path: Path) -> Iterator[ReadMinimum]:
@@ -171,10 +173,14 @@ def _try_frames(path: Path) -> Iterator[ReadMinimum]:
                 yield ReadMinimum(name, np.nan, None, str(error))
             frame += 1
     except MinimumError as error:
-        yield ReadMinimum(Place(path, frame or None).name, np.nan, None, str(error))
+        yield ReadMinimum(Place(path, frame or None).name, np.nan, None, str(error), _system_failed(path, error))
     else:
         if frame == 0:
             yield ReadMinimum(path.name, np.nan, None, "no frame in it")
+
+
+def _system_failed(path: Path, error: MinimumError) -> bool:
+    return path.is_file() and getattr(error.__cause__, "errno", None) is not None
 
 
 def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | None, dict[str, str]]:
@@ -196,7 +202,7 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
     """
     rejected: dict[str, str] = {}
     read: list[tuple[float, str, Minimum]] = []
-    for name, energy, minimum, reason in files:
+    for name, energy, minimum, reason, _ in files:
         if minimum is None:
             rejected[name] = reason
         elif not can_be_key(energy, decimals):

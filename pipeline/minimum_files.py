@@ -96,7 +96,7 @@ def read_minimum(path: Path) -> Minimum:
     try:
         content = content_of(path)
     except OSError as error:
-        raise MinimumError(f"can't be read: {error.strerror}") from None
+        raise MinimumError(f"can't be read: {error.strerror}") from error
     return checked(_from_text(content) if path.name.endswith(".txt") else _from_binary(content))
 
 

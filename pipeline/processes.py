@@ -238,6 +238,8 @@ def _work(connection: Any, counter: Any) -> None:
             outcome = None, ExceptionWithTraceback(error, error.__traceback__)
         try:
             connection.send(outcome)
+        except OSError:  # nobody is there to hear it
+            return
         except (TypeError, AttributeError, ValueError, PicklingError) as error:
             connection.send((None, RuntimeError(f"what {function} returned can't be sent: {error}")))
 

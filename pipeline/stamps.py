@@ -34,7 +34,7 @@ def is_unchanged(path: Path, recorded: Fingerprint | None) -> bool:
     now = _status(path)
     if now == recorded[:2]:
         return True
-    return now[0] == recorded[0] and len(recorded) == 3 and file_digest(path) == recorded[2]
+    return len(recorded) == 3 and now[0] == recorded[0] and file_digest(path) == recorded[2]
 
 
 def _status(path: Path) -> list[int]:

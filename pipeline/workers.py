@@ -62,7 +62,7 @@ def worker_pool(settings: Settings, jobs: int | None = None) -> Iterator[Workers
     """
     if settings.cluster is not None:
         try:
-            from pipeline.dask_workers import dask_workers
+            from pipeline.dask_cluster import dask_workers
         except ModuleNotFoundError as error:
             raise UserError(
                 f'config.yaml: cluster: {error.name} is not installed; pip install ".[cluster]", or cluster: null'

@@ -9,7 +9,10 @@ start)
   chown munge:munge /run/munge /var/lib/munge /var/log/munge
   [ -e /etc/munge/munge.key ] || { dd if=/dev/urandom bs=1 count=1024 of=/etc/munge/munge.key 2>/dev/null; }
   chown munge:munge /etc/munge/munge.key && chmod 400 /etc/munge/munge.key
-  pgrep -x munged >/dev/null || setpriv --reuid munge --regid munge --clear-groups munged
+  if ! pgrep -x munged >/dev/null; then
+    setpriv --reuid munge --regid munge --clear-groups munged
+    touch "$folder/munged-is-ours"
+  fi
   host=$(hostname -s)
   cat >"$SLURM_CONF" <<EOF
 ClusterName=one
@@ -41,5 +44,6 @@ stop)
   for daemon in slurmd slurmctld; do
     [ ! -e "$folder/$daemon.pid" ] || kill "$(cat "$folder/$daemon.pid")" || true
   done
+  [ ! -e "$folder/munged-is-ours" ] || kill "$(cat /run/munge/munged.pid)"
   ;;
 esac

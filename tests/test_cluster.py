@@ -15,9 +15,13 @@ from dask_cluster import Cluster, wait_for
 from steps import done, refused, run_process, started, stop, wait_until
 from test_workers import divide, end, hang_at_3, square
 
+from MLmodel.collect import update_tables
+from MLmodel.table_record import GlassJob
 from pipeline.errors import UserError
+from pipeline.glass_files import minimum_paths
 from pipeline.settings import ClusterSettings, Settings
-from pipeline.workers import worker_pool
+from pipeline.workers import Here, worker_pool
+from pipeline.workspace import Workspace
 
 pytest.importorskip("distributed")
 
@@ -193,6 +197,36 @@ def test_pair_tables_and_glasses_are_the_same_byte_by_byte(cluster, workspace, t
             pd.testing.assert_frame_equal(*map(pd.read_feather, (here[name], elsewhere[name])), check_exact=True)
         else:
             assert here[name].read_bytes() == elsewhere[name].read_bytes(), name
+
+
+def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr("MLmodel.collect.LARGE", 100)
+    monkeypatch.setattr("MLmodel.stored_geometry.BATCH", 50)
+    files = minimum_paths(Workspace(workspace).glass("0.1", 1))
+    job = GlassJob(tmp_path / "Cnf-1.feather", files, tmp_path / "none", "a glass")
+    (made,) = update_tables([job], Settings(), Here())
+    here = job.table.read_bytes()
+    job.table.unlink()
+    with worker_pool(on(cluster)) as workers:
+        assert list(update_tables([job], on(cluster), workers)) == [made]
+        assert job.table.read_bytes() == here
+        assert made.computed > 200
+        (again,) = update_tables([job], on(cluster), workers)
+    assert again.computed == 0
+    assert job.table.read_bytes() == here
+
+
+@pytest.mark.slow
+def test_double_wells_and_lists_are_the_same_byte_by_byte(cluster, trained_copy):
+    steps = ("step2_classify_dw", "step4_predict_qs")
+    files = {path: path.read_bytes() for path in (trained_copy / "output_ML/T0.1").glob("[Dp]*.csv")}
+    assert len(files) == 3
+    for path in files:
+        path.unlink()
+    with_cluster(trained_copy, cluster)
+    for step in steps:
+        done(step, trained_copy, run=run_process)
+    assert {path: path.read_bytes() for path in files} == files
 
 
 @pytest.mark.slow

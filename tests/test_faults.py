@@ -19,7 +19,7 @@ from steps import LONGEST, ROOT, _command, done, refused, run, started, started_
 
 from MLmodel.card import SETS, read_card, sets_fit
 from MLmodel.out_of_fold import OutOfFold
-from pipeline import files, locks
+from pipeline import files, locks, minimum_files
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write
 from pipeline.locks import only_writer
@@ -87,6 +87,23 @@ def test_a_failure_to_write_names_the_file_that_was_wanted(tmp_path):
         with pytest.raises(OSError, match="full") as error:
             fail()
         assert error.value.filename == (name if name == "other.csv" else str(path))
+
+
+def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monkeypatch):
+    path = next(workspace.rglob("*.conf.txt"))
+    read = files.content_of
+
+    def fail(asked):
+        if asked == path:
+            raise OSError(errno.ESTALE, "Stale file handle", str(asked))
+        return read(asked)
+
+    for reader in (minimum_files, files):
+        monkeypatch.setattr(reader, "content_of", fail)
+    assert f"{path.name}: can't be read: Stale file handle" in done("step0_collect", workspace)
+    monkeypatch.undo()
+    assert "1104 pairs, 23 computed, 0 files rejected" in done("step0_collect", workspace)
+    assert "nothing new computed" in done("step0_collect", workspace)
 
 
 # Locks
