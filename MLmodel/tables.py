@@ -93,7 +93,8 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
     if twice:
         raise UserError(f"{path}: column {short(twice[0])} stands there twice; keep one")
     for name in needed:
-        if not _is_numeric(schema.field(name).type):
+        kind = schema.field(name).type
+        if not _is_numeric(kind):
             raise UserError(
                 f"{path}: column {short(name)} holds {short(schema.field(name).type)}, not numbers; convert it"
             )
