@@ -44,6 +44,9 @@ stop)
   for daemon in slurmd slurmctld; do
     [ ! -e "$folder/$daemon.pid" ] || kill "$(cat "$folder/$daemon.pid")" || true
   done
-  [ ! -e "$folder/munged-is-ours" ] || kill "$(cat /run/munge/munged.pid)"
+  if [ -e "$folder/munged-is-ours" ]; then
+    kill "$(cat /run/munge/munged.pid)"
+    while pgrep -x munged >/dev/null; do sleep 0.1; done # the next start would take it for one that stays
+  fi
   ;;
 esac

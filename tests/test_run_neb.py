@@ -237,7 +237,7 @@ def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--top", 0), "--top 0 is not allowed"),
+        (("--top", -1), "--top -1 is not allowed"),
         (("--top", 2, "--pairs", "pairs.csv"), "not allowed with argument --top"),
     ],
 )

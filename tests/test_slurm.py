@@ -30,15 +30,16 @@ def said_by(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    folder = tmp_path / "slurm"
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    said_by(ROOT / "tests" / "slurm_node.sh", "start", folder)
-    wait_for(lambda: "idle" in subprocess.run(["sinfo", "-h"], capture_output=True, text=True).stdout)
-    yield folder
-    said_by(ROOT / "tests" / "slurm_node.sh", "stop", folder)
-    wait_for(lambda: not (folder / "slurmctld.pid").exists())
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        said_by(ROOT / "tests" / "slurm_node.sh", "start", folder)
+        wait_for(lambda: "idle" in subprocess.run(["sinfo", "-h"], capture_output=True, text=True).stdout)
+        yield folder
+        said_by(ROOT / "tests" / "slurm_node.sh", "stop", folder)
+        wait_for(lambda: not (folder / "slurmctld.pid").exists())
 
 
 def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(slurm, glass, calculated):
