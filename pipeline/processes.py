@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
@@ -25,6 +24,9 @@ TRIES = 3
 
 AHEAD = 4
 """Results that must wait for an earlier one are at most so many times the workers."""
+
+TO_END = 5.0
+"""s that a process has to end by itself which has closed its pipe."""
 
 LOOK_EVERY = 0.5
 """s; so long at most without a word to who waits for results."""
@@ -176,8 +178,10 @@ class _Worker:
     def give(self, function: Callable[[Any], Any], task: _Task, time_limit: float | None) -> None:
         self.task = task
         self.until = float("inf") if time_limit is None else time.monotonic() + time_limit
-        with suppress(OSError):  # it has died idle: its end of the pipe is closed, which the next look finds
+        try:
             self.connection.send((function, task.job))
+        except OSError:  # it has died idle, or will never hear of the job; the next look finds that
+            self.process.kill()
 
     def take(self) -> Any:
         """The result; raises what the function raised, or EOFError or OSError where the worker has died."""
@@ -188,7 +192,9 @@ class _Worker:
         return outcome
 
     def died_of(self) -> str:
-        """Why a process ended that has closed its pipe."""
+        """Why a process ended that has closed its pipe, or ends now, as its pipe fails."""
+        self.process.join(TO_END)
+        self.process.kill()
         self.process.join()
         status = int(self.process.exitcode)
         if status >= 0:
@@ -230,7 +236,7 @@ def _work(connection: Any, counter: Any) -> None:
     while True:
         try:
             function, job = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             outcome = function(job), None

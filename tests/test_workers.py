@@ -1,5 +1,6 @@
 """Worker processes: results as they come, a count of their steps, and what becomes of a job whose worker dies."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from functools import partial
 
 import pytest
+from multiprocess.connection import Connection
 from steps import ROOT
 
 from pipeline.errors import UserError
@@ -65,6 +67,21 @@ def test_work_goes_on_when_workers_die(tmp_path, in_order):
     with worker_pool(TWO) as workers:
         found = list(workers.results(partial(end, tmp_path, 2), range(8), in_order))
     assert (found if in_order else sorted(found)) == list(range(8))
+
+
+def test_work_goes_on_when_a_pipe_fails_of_which_the_worker_never_hears(monkeypatch):
+    send, left, here = Connection.send, [1], os.getpid()
+
+    def failing(self, content):
+        if os.getpid() == here and left:
+            left.pop()
+            raise OSError(errno.EIO, "Input/output error")
+        send(self, content)
+
+    with worker_pool(TWO) as workers:
+        monkeypatch.setattr(Connection, "send", failing)
+        assert sorted(workers.results(square, range(6))) == [0, 1, 4, 9, 16, 25]
+    assert not left
 
 
 def test_what_is_given_up_is_told_of_in_place_of_its_result_and_the_rest_goes_on():
