@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import interrupted
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
 from pipeline.version import __version__
@@ -120,13 +119,22 @@ def check_command_line(
 ) -> None:
     """End here with ``--help``, ``--version`` or a mistake; arguments as of :func:`run_script`.
 
-    Stands before a script's other imports, so that nobody waits for what only the work needs.
+    Stands before a script's other imports, so that nobody waits for what only the work needs, and Ctrl-C during them is
+    a line, not a traceback.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else who started it wants it ignored
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         _parser(description, options).parse_args()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _interrupted(*_: object) -> None:
+    """End a script that is still importing."""
+    os.write(2, b"interrupted: nothing was begun\n")
+    os._exit(130)
 
 
 def run_script(
@@ -153,7 +161,7 @@ def run_script(
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
     try:
-        if signal.getsignal(signal.SIGINT) is interrupted:
+        if signal.getsignal(signal.SIGINT) is _interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         step(_command(_parser(description, options), make_workspace))
     except UserError as error:
