@@ -170,7 +170,7 @@ class DaskWorkers:
             self._send(flight.job, flight.carried)
         except TimeoutError:  # the worker was lost that held the result: it will be found again
             self._listen(told.number, told.future)
-        except CancelledError:
+        except (CancelledError, OSError):  # what the job raised comes as its result
             raise self._scheduler_lost() from None
         except Exception as error:
             if self._client.status != "running":
