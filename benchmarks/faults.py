@@ -300,7 +300,8 @@ def _comparable(path: Path) -> object:
         record = json.loads(path.read_text())
         return sorted(record), sorted(record["files"])
     if path.name == "calculations.csv":
-        return pd.read_csv(path).drop(columns="cpu_seconds").drop_duplicates().to_csv()  # one may be done twice
+        rows = pd.read_csv(path).drop(columns="cpu_seconds").drop_duplicates()  # one may be done twice
+        return rows.sort_values(["conf", "i", "j"]).to_csv(index=False)
     if path.name == "rounds.csv":
         return pd.read_csv(path).drop(columns=["cpu_seconds", "classifier", "predictor"]).to_csv()
     if path.suffix == ".html" or path.name in ("rounds.png",):

@@ -73,12 +73,17 @@ def sync(path: Path) -> None:
     """Have a file or the names in a folder written to disk, where the file system can."""
     file = os.open(path, os.O_RDONLY)
     try:
+        _sync_open(file)
+    finally:
+        os.close(file)
+
+
+def _sync_open(file: int) -> None:
+    try:
         os.fsync(file)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(file)
 
 
 def _escaped(name: str) -> str:
@@ -122,7 +127,7 @@ def append_line(path: Path, line: str) -> None:
             if os.write(file, content) < len(content):
                 os.ftruncate(file, size)
                 raise OSError(errno.ENOSPC, "No space left on device")
-            os.fsync(file)
+            _sync_open(file)
         finally:
             os.close(file)
         if not size:

@@ -1,5 +1,6 @@
 """What is written: whole or not at all, by one process at a time; and how a step knows that nothing is new."""
 
+import errno
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from synthetic import make_workspace
 from MLmodel.card import read_card
 from MLmodel.table_record import read_record
 from pipeline.errors import UserError
-from pipeline.files import append_line, atomic_write
+from pipeline.files import append_line, atomic_write, write_text
 from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
@@ -233,3 +234,13 @@ def test_numbers_in_csvs_read_back_the_same(tmp_path):
     with csv_writer(tmp_path / "a.csv", list(table), REDUCED) as write:
         write(table)
     pd.testing.assert_frame_equal(pd.concat(read_csv_batches(tmp_path / "a.csv")), table, check_exact=True)
+
+
+def test_lines_and_files_are_written_where_the_file_system_can_not_sync(tmp_path, monkeypatch):
+    def fsync(file):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    append_line(tmp_path / "lines", "one\n")
+    write_text(tmp_path / "text", "two")
+    assert (tmp_path / "lines").read_text() + (tmp_path / "text").read_text() == "one\ntwo"
