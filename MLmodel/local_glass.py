@@ -37,7 +37,7 @@ DW_AMPLITUDE = 0.25
 MOST = 1000
 """At most so many results of a glass are used, those of the smallest predicted splittings."""
 
-_REACH = LENGTH * np.sqrt(-2 * np.log(1e-12))
+_REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))
 """Known pairs farther away than this say nothing."""
 
 _LARGEST_ERROR = 0.5
