@@ -103,7 +103,7 @@ def test_a_worker_that_can_not_be_prepared_is_an_error_of_its_job_and_prints_not
 
 
 def test_a_failure_of_the_system_within_a_job_is_raised_and_no_death_of_its_worker():
-    with worker_pool(TWO) as workers, pytest.raises(OSError, match="file.conf") as raised:
+    with worker_pool(TWO) as workers, pytest.raises(OSError, match=r"file\.conf") as raised:
         list(workers.results(gone, ["file.conf"]))
     assert raised.value.errno == errno.ESTALE
 
