@@ -1,7 +1,12 @@
 """Where rounded coordinates are too rough for a feature, double precision takes over: no error reaches a millionth."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from steps import ROOT
 
 from glass import rounded
 from glass.features import exact_geometry, pair_geometry
@@ -68,3 +73,27 @@ def test_without_the_limit_pairs_would_be_wrong_by_more_than_a_millionth(monkeyp
     assert good.all()
     assert np.abs(out / exact - 1).max() > 1e-6
     np.testing.assert_allclose(pair_geometry(positions, fractions, box, *pairs, 2), exact, rtol=1e-6)
+
+
+FEATURES = """
+import hashlib
+import numpy as np
+from glass.features import exact_geometry, pair_geometry
+from glass.rounded import box_fractions
+rng, box = np.random.default_rng(0), np.full(3, 5.0)
+positions = np.mod(rng.random((3, 80)) + rng.normal(0, 0.02, (40, 3, 80)), 1) * box[0]
+first, second = np.triu_indices(40, 1)
+for found in (
+    pair_geometry(positions, box_fractions(positions, box), box, first, second, 3),
+    exact_geometry(positions, box, first, second, 3),
+):
+    print(hashlib.sha256(found.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_the_run_that_compiles_and_the_next_ones_come_to_the_same_bits(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FEATURES]
+    said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert said[0].stdout == said[1].stdout
