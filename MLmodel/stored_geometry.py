@@ -152,12 +152,14 @@ class Geometry:
     def _keep(self, block: Block, geometry: Array) -> None:
         first, second = block.pairs()
         self.squares[first, second] = self.squares[second, first] = geometry[:, -2] ** 2
-        geometry.tofile(self._file)
+        self._file.write(geometry.data)  # not tofile and fromfile, which don't tell why they fail, or not even that
 
     def of(self, block: Block) -> NDArray[np.float64]:
         """The geometry of a block that was found, shape (n_pairs, 2 M + 1)."""
+        geometry = np.empty((block.size, self._width))
         self._file.seek(8 * self._width * block.row)
-        return np.fromfile(self._file, np.float64, self._width * block.size).reshape(-1, self._width)
+        self._file.readinto(geometry.data)
+        return geometry
 
 
 def _computed(file: Path, box: Array, particles: int, job: tuple[Index, Index]) -> Array:

@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -231,11 +232,14 @@ def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) 
             os.dup2(file, number)
             os.close(file)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        script = ROOT / f"{step}.py"
+        code = compile(script.read_text(), script, "exec")  # before any fault, as it is Python that reads it
         os.kill(os.getpid(), signal.SIGSTOP)
         if learnt is not None:
             vars(process)["in_own_process"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
-        sys.argv = [str(ROOT / f"{step}.py"), *arguments]
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        sys.argv = [str(script), *arguments]
+        sys.modules["__main__"] = main = ModuleType("__main__")
+        exec(code, vars(main))
         status = 0
     except SystemExit as end:
         status = int(end.code or 0)

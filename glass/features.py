@@ -13,7 +13,8 @@ LANES = 64
 """Groups of particles of which the most displaced is found first; M can't be larger."""
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
-"""Sums may be reordered, so that they run on vector units; no input is NaN."""
+"""Sums may be reordered, so that they run on vector units; no input is NaN. In which order must not depend on whether a
+function was compiled just now or loaded: those with sums are compiled into their callers only (``forceinline``)."""
 
 
 def geometry_columns(particles: int) -> list[str]:
@@ -26,7 +27,7 @@ def geometry_columns(particles: int) -> list[str]:
     ]
 
 
-@numba.njit(fastmath=_FAST, cache=True)
+@numba.njit(fastmath=_FAST, cache=True, forceinline=True)
 def _square_displacements(a, b, box, square):  # type: ignore[no-untyped-def]
     """Minimum-image |Δr|² of every particle into ``square``; returns Σ|Δr|² and Σ|Δr|⁴.
 

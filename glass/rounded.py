@@ -38,7 +38,7 @@ The difference of two coordinates has an error of √⅙ _STEP, one standard dev
 """
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
-"""Sums may be reordered, so that they run on vector units; no input is NaN."""
+"""See :data:`glass.features._FAST`."""
 
 
 def box_fractions(positions: Array, box: Array) -> Fractions:
@@ -130,7 +130,7 @@ def _rounded_geometry(fractions, n, scale, longest, first, second, out, good):  
                 good[p] = _write_row(fractions, i, j, scale, longest, two, four, square, values, top, out, p)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _squares(fractions, i, j, scale, square):  # type: ignore[no-untyped-def]
     """|Δr|² of every particle into ``square``; returns Σ|Δr|² and Σ|Δr|⁴."""
     two = 0.0
@@ -142,7 +142,7 @@ def _squares(fractions, i, j, scale, square):  # type: ignore[no-untyped-def]
     return two, four
 
 
-@numba.njit(fastmath=_FAST, cache=True)
+@numba.njit(fastmath=_FAST, cache=True, forceinline=True)
 def _some_squares(fractions, i, j, scale, start, stop, square):  # type: ignore[no-untyped-def]
     width, depth, height = np.float32(scale[0]), np.float32(scale[1]), np.float32(scale[2])
     two = np.float32(0.0)

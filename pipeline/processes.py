@@ -90,24 +90,14 @@ class Processes:
         Exception
             What the function raised.
         """
-        coming = iter(enumerate(jobs))
-        again: deque[_Task] = deque()
-        reached: dict[int, Any] = {}
-        next_out = 0
-
-        def next_task() -> _Task | None:
-            if again:
-                return again.popleft()
-            if in_order and len(reached) >= AHEAD * self.count:
-                return None
-            task = next(coming, None)
-            return None if task is None else _Task(*task, TRIES)
-
+        tasks, next_out = _Tasks(jobs, lost), 0
+        reached = tasks.reached
         try:
             while True:
                 self._fill()
                 for worker in self._workers:
-                    if worker.task is None and (task := next_task()) is not None:
+                    room = not in_order or len(reached) < AHEAD * self.count
+                    if worker.task is None and (task := tasks.next(room)) is not None:
                         worker.give(function, task, time_limit)
                 busy = [worker for worker in self._workers if worker.task is not None]
                 if not busy:
@@ -116,29 +106,32 @@ class Processes:
                 if not ready:
                     while_waiting()
                 for worker in busy:
-                    task = worker.task
-                    try:
-                        if worker.connection in ready:
-                            outcome = worker.take()
-                        elif time.monotonic() > worker.until:
-                            self._end(worker)
-                            outcome = given_up(task.job, f"it took longer than {time_limit:g} s", lost)
-                        else:
-                            continue
-                    except (EOFError, OSError):
-                        reason = worker.died_of()
+                    if worker.connection in ready:
+                        self._hear(worker, tasks)
+                    elif time.monotonic() > worker.until:
+                        task = worker.task
                         self._end(worker)
-                        if task.tries > 1:
-                            again.append(task._replace(tries=task.tries - 1))
-                            continue
-                        outcome = given_up(task.job, f"{TRIES} worker processes died of it: {reason}", lost)
-                    reached[task.number] = outcome
+                        tasks.give_up(task, f"it took longer than {time_limit:g} s")
                 while reached and (not in_order or next_out in reached):
                     yield reached.pop(next_out if in_order else next(iter(reached)))
                     next_out += 1
         finally:
             for worker in [worker for worker in self._workers if worker.task is not None]:
                 self._end(worker)
+
+    def _hear(self, worker: "_Worker", tasks: "_Tasks") -> None:
+        """Take what a worker answers, or find that it has died; raises what the function raised."""
+        task = worker.task
+        try:
+            outcome, error = worker.take()
+        except (EOFError, OSError):
+            reason = worker.died_of()
+            self._end(worker)
+            tasks.try_again(task, reason)
+            return
+        if error is not None:
+            raise error
+        tasks.reached[task.number] = outcome
 
     def _fill(self) -> None:
         """Start a worker for each that has ended."""
@@ -163,6 +156,33 @@ class _Task(NamedTuple):
     tries: int
 
 
+class _Tasks:
+    """The jobs of one call: those still to do, and what the others came to."""
+
+    def __init__(self, jobs: Iterable[Any], lost: Callable[[Any, str], Any] | None) -> None:
+        self._coming = (_Task(number, job, TRIES) for number, job in enumerate(jobs))
+        self._again: deque[_Task] = deque()
+        self._lost = lost
+        self.reached: dict[int, Any] = {}
+        """By their numbers; not yet taken."""
+
+    def next(self, room: bool) -> _Task | None:
+        """What to do next, if anything; something new only if there is room for its result."""
+        if self._again:
+            return self._again.popleft()
+        return next(self._coming, None) if room else None
+
+    def try_again(self, task: _Task, reason: str) -> None:
+        """A worker has died of a job: another gets it, or it is given up."""
+        if task.tries > 1:
+            self._again.append(task._replace(tries=task.tries - 1))
+        else:
+            self.give_up(task, f"{TRIES} worker processes died of it: {reason}")
+
+    def give_up(self, task: _Task, reason: str) -> None:
+        self.reached[task.number] = given_up(task.job, reason, self._lost)
+
+
 class _Worker:
     """One process and what it works on."""
 
@@ -183,13 +203,11 @@ class _Worker:
         except OSError:  # it has died idle, or will never hear of the job; the next look finds that
             self.process.kill()
 
-    def take(self) -> Any:
-        """The result; raises what the function raised, or EOFError or OSError where the worker has died."""
+    def take(self) -> tuple[Any, Exception | None]:
+        """What the function returned, or raised; EOFError or OSError where the worker has died."""
         outcome, error = self.connection.recv()
         self.task = None
-        if error is not None:
-            raise error
-        return outcome
+        return outcome, error
 
     def died_of(self) -> str:
         """Why a process ended that has closed its pipe, or ends now, as its pipe fails."""
@@ -231,14 +249,17 @@ def _work(connection: Any, counter: Any) -> None:
     # To end is the parent's business: it kills.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threadpool_limits(1)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    limited = False
     while True:
         try:
             function, job = connection.recv()
         except (EOFError, OSError):
             return
         try:
+            if not limited:  # here, as it reads /proc: if that fails, it is told like a failure of the job
+                threadpool_limits(1)
+                limited = True
             outcome = function(job), None
         except Exception as error:
             outcome = None, ExceptionWithTraceback(error, error.__traceback__)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from dask_cluster import Cluster, wait_for
 from steps import done, refused, run_process, started, stop, wait_until
+from test_relax_minima import folder_of, relaxed_rows, shaken
 from test_workers import divide, end, hang_at_3, square
 
 from MLmodel.collect import update_tables
@@ -234,6 +235,21 @@ def test_exact_calculations_come_to_the_same_files(cluster, glass, calculated):
     with_cluster(glass, cluster)
     done("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
     assert neb_glass.results(glass) == neb_glass.results(calculated)
+
+
+@pytest.mark.slow
+def test_minima_that_are_none_relax_to_the_same_files(cluster, glass, tmp_path):
+    gone, kept = (neb_glass.minima(glass)[k] for k in (3, 4))
+    for path in (gone, kept):
+        shaken(path)
+    gone.unlink()
+    elsewhere = shutil.copytree(glass, tmp_path / "elsewhere")
+    with_cluster(elsewhere, cluster)
+    said = [done("relax_minima", root, run=run_process).replace(str(root), "") for root in (glass, elsewhere)]
+    assert said[0] == said[1]
+    assert sorted(relaxed_rows(glass)["became"]) == sorted([kept.name, "relaxed.extxyz#0"])
+    for name in ("relaxed.csv", "relaxed.extxyz"):
+        assert (folder_of(glass) / name).read_bytes() == (folder_of(elsewhere) / name).read_bytes()
 
 
 @pytest.mark.slow

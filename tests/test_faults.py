@@ -17,6 +17,7 @@ import pytest
 import synthetic
 from steps import LONGEST, ROOT, _command, done, refused, run, started, started_python, stop, wait_until
 
+from MLmodel import stored_geometry
 from MLmodel.card import SETS, read_card, sets_fit
 from MLmodel.out_of_fold import OutOfFold
 from pipeline import files, locks, minimum_files
@@ -137,6 +138,23 @@ def test_without_locks_a_file_stands_for_one(tmp_path, no_locks):
         take(path)
     assert take(path).startswith(f"me (process {os.getpid()} on {platform.node()}, since ")
     assert not path.with_suffix(".held").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that can't be read is at hand")
+def test_pairs_that_can_not_be_read_again_while_a_table_is_written_are_one_line(workspace, monkeypatch):
+    of = stored_geometry.Geometry.of
+
+    def failing(geometry, block):
+        file = geometry._file
+        file.flush()
+        with open("/proc/self/mem", "rb") as unreadable:  # EIO, as nothing is at address 0
+            os.dup2(unreadable.fileno(), file.fileno())
+        return of(geometry, block)
+
+    monkeypatch.setattr(stored_geometry.Geometry, "of", failing)
+    said = refused("step0_collect", workspace)
+    assert "T0.1/Cnf-1.feather: input/output error; nothing is half-written" in said
+    assert not (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").exists()
 
 
 def test_without_locks_a_dead_owner_of_this_machine_is_noticed_and_of_another_is_named(tmp_path, no_locks):

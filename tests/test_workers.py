@@ -12,6 +12,7 @@ from multiprocess.connection import Connection
 from steps import ROOT
 
 from pipeline.errors import UserError
+from pipeline.processes import Processes
 from pipeline.settings import Settings
 from pipeline.workers import count_steps, worker_pool
 
@@ -35,6 +36,10 @@ def hang_at_3(job):
     if job == 3:
         signal.pause()
     return job
+
+
+def gone(job):
+    raise OSError(errno.ESTALE, "Stale file handle", str(job))
 
 
 def divide(job):
@@ -82,6 +87,25 @@ def test_work_goes_on_when_a_pipe_fails_of_which_the_worker_never_hears(monkeypa
         monkeypatch.setattr(Connection, "send", failing)
         assert sorted(workers.results(square, range(6))) == [0, 1, 4, 9, 16, 25]
     assert not left
+
+
+def test_a_worker_that_can_not_be_prepared_is_an_error_of_its_job_and_prints_nothing(monkeypatch, capfd):
+    def failing(_):
+        raise OSError(errno.EIO, "Input/output error", "/proc/self/maps")
+
+    monkeypatch.setattr("pipeline.processes.threadpool_limits", failing)
+    workers = Processes(2, "fork")
+    with pytest.raises(OSError, match="/proc/self/maps") as raised:
+        list(workers.results(square, range(6)))
+    workers.end()
+    assert raised.value.errno == errno.EIO
+    assert capfd.readouterr().err == ""
+
+
+def test_a_failure_of_the_system_within_a_job_is_raised_and_no_death_of_its_worker():
+    with worker_pool(TWO) as workers, pytest.raises(OSError, match=r"file\.conf") as raised:
+        list(workers.results(gone, ["file.conf"]))
+    assert raised.value.errno == errno.ESTALE
 
 
 def test_what_is_given_up_is_told_of_in_place_of_its_result_and_the_rest_goes_on():
