@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 from collections.abc import Callable
 
+from MLmodel.report_density import all_temperatures
 from MLmodel.report_files import left_out, provenance
 from MLmodel.report_models import can_models_be_believed
 from MLmodel.report_page import Block, Figures, Section, render
@@ -22,11 +23,13 @@ from pipeline.files import write_text
 from pipeline.progress import progress
 from pipeline.version import __version__
 
+FOUND = "Two-level systems found"
+
 SECTIONS: dict[str, Callable[[Command, str, Figures], list[Block]]] = {
     "What to calculate next": what_next,
     "Does going on pay?": does_going_on_pay,
     "Can the models be believed?": can_models_be_believed,
-    "Two-level systems found": double_wells_found,
+    FOUND: double_wells_found,
     "Left out and unfinished": left_out,
     "From what this was made": provenance,
 }
@@ -42,8 +45,9 @@ def main(command: Command) -> None:
         figures = Figures(work.report)
         sections = []
         for title, gather in progress(SECTIONS.items(), desc="report", unit="section"):
+            together = all_temperatures(command, temperatures, figures) if title == FOUND else []
             parts = {T: gather(command, T, figures) for T in temperatures}
-            sections.append(Section(title, parts))
+            sections.append(Section(title, parts, together))
         said = f"tls-finder {__version__}; temperatures: {', '.join(temperatures)}"
         write_text(work.report, render(f"Two-level systems: {work.root.resolve().name}", said, sections))
     print(f"report: {work.report} ({work.report.stat().st_size / 1e6:.1f} MB); open it in a browser")

@@ -54,6 +54,8 @@ class Card:
     """Of the pairs it was trained on."""
     files: dict[str, str] = field(default_factory=dict)
     """Digest of each file in AutoGluon's folder; empty in earlier cards."""
+    training_seconds: float | None = None
+    """How long it took; unknown in earlier cards."""
 
     @property
     def cut(self) -> str:
@@ -77,7 +79,7 @@ def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None
     content = read_json(path)
     if "format" not in content:
         content = {"format": 1, "program": "0.1.0", **content}
-    content = {"units": "reduced", "files": {}, **content}  # earlier cards do not tell
+    content = {"units": "reduced", "files": {}, "training_seconds": None, **content}  # earlier cards do not tell
     remedy = f"remove the folder {path.parent} and run {task.script}"
     if content["format"] not in UNDERSTOOD:
         understood = f"{', '.join(map(str, UNDERSTOOD[:-1]))} and {UNDERSTOOD[-1]}"

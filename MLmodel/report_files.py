@@ -135,11 +135,12 @@ def _models(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
             continue
         sources = ", ".join(f"{source}: {count}" for source, count in card.sources.items())
         made = f"tls-finder {card.program}, {', '.join(f'{name} {one}' for name, one in card.versions.items())}"
-        rows.append([task.name, card.trained, sources, f"{card.seconds_per_pair:.2g}", made])
+        took = "" if card.training_seconds is None else number(card.training_seconds, 3)
+        rows.append([task.name, card.trained, took, sources, f"{card.seconds_per_pair:.2g}", made])
         paths += [work.card(task, temperature), work.training_log(task, temperature)]
     if not rows:
         return missing
-    columns = ["model", "trained (UTC)", "labels from", "s a pair", "with"]
+    columns = ["model", "trained (UTC)", "training (s)", "labels from", "s a pair", "with"]
     return [*missing, Table("Models", columns, rows, figures.links(*paths))]
 
 

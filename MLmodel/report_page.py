@@ -96,6 +96,8 @@ class Section:
 
     title: str
     parts: dict[str, list[Block]]
+    together: list[Block] = field(default_factory=list)
+    """Above them, what is of all temperatures."""
 
 
 class Figures:

@@ -1,9 +1,11 @@
 """What was found at several temperatures, in one picture each: ``tls_density.png`` and ``tls_comparison.png``."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from MLmodel.density import tls_density
 from MLmodel.double_wells import read_double_wells
+from MLmodel.plots import Picture
 from MLmodel.temperature_plots import comparison, tls_densities
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
@@ -11,7 +13,15 @@ from pipeline.workspace import Workspace
 
 def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
     """Draw what is known of all temperatures; the files written, none where there is nothing to draw."""
-    tables = {temperature: read_double_wells(workspace, temperature) for temperature in workspace.temperatures()}
+    pictures = pictures_of_temperatures(workspace, workspace.temperatures(), settings)
+    return [file for path, one in pictures.items() for file in one.save(path, settings.figures)]
+
+
+def pictures_of_temperatures(
+    workspace: Workspace, temperatures: Iterable[str], settings: Settings
+) -> dict[Path, Picture]:
+    """What is known of these temperatures, by the file for it; none where there is nothing to draw."""
+    tables = {temperature: read_double_wells(workspace, temperature) for temperature in temperatures}
     double_wells = {temperature: table for temperature, table in tables.items() if len(table)}
     found = {temperature: tls_density(workspace, temperature, settings) for temperature in double_wells}
     densities = {temperature: table for temperature, table in found.items() if table is not None}
@@ -19,4 +29,4 @@ def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
         workspace.tls_densities: tls_densities(densities, settings.tls_threshold, settings.unit),
         workspace.tls_comparison: comparison(double_wells, settings.tls_threshold, settings.unit),
     }
-    return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]
+    return {path: one for path, one in pictures.items() if one}

@@ -1,6 +1,7 @@
 """Training a model, whole or not at all: the split, one process at a time, the sets and the card."""
 
 import hashlib
+import time
 import uuid
 from collections.abc import Hashable
 from datetime import datetime, timezone
@@ -93,7 +94,7 @@ def train(
             name = f"autogluon-{uuid.uuid4().hex[:8]}"
             files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
             files.parent.mkdir(parents=True, exist_ok=True)
-            softening = SOFTENING * settings.unit.epsilon
+            softening, started = SOFTENING * settings.unit.epsilon, time.monotonic()
             unseen = out_of_fold(pairs, labelled.features, task, softening)
             parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
             table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
@@ -112,6 +113,7 @@ def train(
                 sets=_write_sets(files, parts),
                 files=digests_of(files),
                 seconds_per_pair=seconds,
+                training_seconds=round(time.monotonic() - started, 1),
                 program=__version__,
                 **inputs,
             )

@@ -230,8 +230,24 @@ def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
     Arguments and errors as of :func:`lowest_levels`.
     """
     x, diagonal, off = _hamiltonian(profile, hbar, POINTS, MARGIN)
-    _, states = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 1))
-    return x, np.asarray(states)
+    return x, _lowest(diagonal, off)[1]
+
+
+def tilted_states(profile: Profile, hbar: float) -> Callable[[float], tuple[Array, Array, Array]]:
+    """What solves V − F x on the finer grid of :func:`lowest_levels`; arguments and errors as there.
+
+    Returns
+    -------
+    callable
+        Of F in ε/σ: the grid x in σ, the two lowest levels in ε, and the states as of :func:`lowest_states`.
+    """
+    x, diagonal, off = _hamiltonian(profile, hbar, 2 * POINTS, 2 * MARGIN)
+    return lambda tilt: (x, *_lowest(diagonal - tilt * x, off))
+
+
+def _lowest(diagonal: Array, off: Array) -> tuple[Array, Array]:
+    levels, states = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 1))
+    return np.asarray(levels), np.asarray(states)
 
 
 def _hamiltonian(profile: Profile, hbar: float, points: int, margin: float) -> tuple[Array, Array, Array]:

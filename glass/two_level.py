@@ -3,15 +3,19 @@
 Two-level picture: Anderson, Halperin, Varma, Phil. Mag. 25, 1 (1972); Phillips, J. Low Temp. Phys. 7, 351 (1972).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
-from glass.tunnelling import Profile, lowest_states
+from glass.tunnelling import Profile, oscillator_lengths, tilted_states
 
 Array = NDArray[np.float64]
+
+States = tuple[Array, Array, Array]
+"""As of :func:`glass.tunnelling.tilted_states`."""
 
 ONE_WELL = 0.9
 """A state lies in a well if it is there with a larger probability."""
@@ -20,14 +24,24 @@ ONE_WELL = 0.9
 SHARED = 0.2
 """The two levels make up one state in each well if their probabilities in the first add up to 1 to within this."""
 
+STEPS = 20
+"""Of Newton's method, at most; three are the rule."""
+
+ALIKE = 1e-3
+"""The tilt is found where |Δ| is less than this part of Δ₀: E is Δ₀ to half its square,"""
+
+ROUNDING = 1e-14
+"""or where E is less than this part of the largest kinetic energy on the grid, so that rounding makes the states."""
+
 
 class TwoLevel(NamedTuple):
     """Two states, one in each well, with H = ½ [[−Δ, Δ₀], [Δ₀, Δ]] and the splitting E = (Δ² + Δ₀²)^½."""
 
     tunnelling_amplitude: float
-    """Δ₀ in ε, not below zero; NaN where the two levels are not one state in each well (SHARED)."""
+    """Δ₀ in ε, of the symmetrised well; NaN where that has not one state in each well (SHARED)."""
     asymmetry: float
-    """|Δ| in ε: difference of the two states' energies, zero-point energies included; NaN as before."""
+    """|Δ| in ε: difference of the two states' energies, zero-point energies included; NaN where the two levels of the
+    well as it is are not one state in each well."""
     in_first: tuple[float, float]
     """Probability of each of the two lowest levels to be on the first image's side of the barrier's top."""
 
@@ -56,8 +70,7 @@ def barrier_top(lengths: Array, energies: Array, slopes: Array) -> tuple[float, 
 def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> TwoLevel:
     """Tunnelling amplitude, asymmetry and sides of the two lowest levels.
 
-    With E the splitting and x_kl = ⟨k|x|l⟩ between the two lowest levels,
-    Δ₀ = E |x₀₁| / (x₀₁² + ¼ (x₀₀ − x₁₁)²)^½ and Δ² = E² − Δ₀².
+    Δ₀ = min_F E(F), the splitting of the well that V − F x becomes where its levels are nearest; Δ² = E² − Δ₀².
 
     Parameters
     ----------
@@ -72,23 +85,42 @@ def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> Two
     ------
     NotResolvedError
         If V does not confine.
-
-    Notes
-    -----
-    The two states of the wells are those mixtures of the two lowest levels between which x has no matrix element:
-    Cave, Newton, Chem. Phys. Lett. 249, 15 (1996), there for electrons. The amplitude is so defined for wells of any
-    shape, without making them symmetric, and is the splitting where they are.
     """
-    x, states = lowest_states(profile, hbar)
-    crossed = float(x @ (states[:, 0] * states[:, 1]))
-    means = x @ states**2
-    splitting, apart = levels[1] - levels[0], 0.5 * float(means[0] - means[1])
-    top, _ = barrier_top(profile.lengths, profile.energies, profile.slopes)
+    solve = tilted_states(profile, hbar)
+    first, second = _in_first(profile, 0.0, *solve(0.0))
+    amplitude, splitting = _smallest_splitting(profile, solve, hbar), levels[1] - levels[0]
+    asymmetry = np.sqrt(max(splitting**2 - amplitude**2, 0)) if _is_shared(first, second) else np.nan
+    return TwoLevel(amplitude, float(asymmetry), (first, second))
+
+
+def _smallest_splitting(profile: Profile, solve: Callable[[float], States], hbar: float) -> float:
+    """min_F E(F) in ε; NaN where that is not reached, or the two levels are not one state in each well there.
+
+    Two states, one in each well and d apart, differ by Δ = E (x₁₁ − x₀₀) / d, where x_kl = ⟨k|x|l⟩ between the two
+    lowest levels and d² = (x₁₁ − x₀₀)² + 4 x₀₁². As F x lowers the second by F d more than the first, Δ / d is Newton's
+    step to Δ = 0, where E is smallest.
+    """
+    first, last = oscillator_lengths(profile.lengths, profile.energies, profile.slopes, hbar)
+    zero_point = 0.5 * hbar**2 * (last**-2 - first**-2)
+    tilt = (profile.energies[-1] - profile.energies[0] + zero_point) / (profile.lengths[-1] - profile.lengths[0])
+    for _ in range(STEPS):
+        x, levels, states = solve(tilt)
+        splitting, crossed = levels[1] - levels[0], 2 * abs(x @ (states[:, 0] * states[:, 1]))
+        apart = float(np.diff(x @ states**2)[0])
+        length = np.hypot(crossed, apart)
+        if abs(apart) <= ALIKE * crossed or splitting <= ROUNDING * (hbar / (x[1] - x[0])) ** 2:
+            shared = _is_shared(*_in_first(profile, tilt, x, levels, states))
+            return float(splitting * crossed / length) if shared else np.nan
+        tilt += splitting * apart / length**2
+    return np.nan
+
+
+def _in_first(profile: Profile, tilt: float, x: Array, _: Array, states: Array) -> tuple[float, float]:
+    """Probability of each level to be on the first image's side of the top of the barrier of V − F x."""
+    top, _ = barrier_top(profile.lengths, profile.energies - tilt * profile.lengths, profile.slopes - tilt)
     first, second = (states[x < top] ** 2).sum(axis=0)
-    shared = abs(first + second - 1) <= SHARED
-    length = np.hypot(crossed, apart) if shared else np.nan
-    return TwoLevel(
-        float(splitting * abs(crossed) / length),
-        float(splitting * abs(apart) / length),
-        (float(first), float(second)),
-    )
+    return float(first), float(second)
+
+
+def _is_shared(first: float, second: float) -> bool:
+    return abs(first + second - 1) <= SHARED
