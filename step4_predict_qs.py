@@ -20,7 +20,7 @@ import pandas as pd
 from MLmodel.card import check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
 from MLmodel.listed import Listed, listed_in
-from MLmodel.pair_csv import check_csv_units, csv_columns
+from MLmodel.pair_csv import check_csv_units, csv_columns, with_units
 from pipeline.errors import UserError
 from pipeline.neb_records import check_records
 from pipeline.settings import Settings
@@ -72,7 +72,8 @@ def predict_one(command: Command, temperature: str) -> int:
     else:
         from MLmodel.lists import write_lists
 
-        used, *listed = write_lists(work, card, settings, double_wells, *targets)
+        with with_units(double_wells, settings.unit) as pairs:
+            used, *listed = write_lists(work, card, settings, pairs, *targets)
         if used:
             print(f"T = {temperature}: {used} results not learnt from yet correct the predictions for like pairs")
         mark_made(targets, record)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv
 
-from MLmodel.possible import FROM_ARROW, check_numbers
+from MLmodel.possible import FROM_ARROW, PROBABILITY, check_numbers
 from MLmodel.tables import BATCH, UNITS
 from pipeline.errors import UserError, short
-from pipeline.files import atomic_write
+from pipeline.files import atomic_write, spool_folder
 from pipeline.keys import PAIR_COLUMNS
 from pipeline.units import REDUCED, Units, check_same_units
 
@@ -90,6 +90,21 @@ def check_csv_units(path: Path, units: Units, remedy: str) -> None:
             first = next((batch for batch in _open_csv(path, [UNITS]) if batch.num_rows), None)
             name = units.name if first is None else str(first[UNITS][0])
     check_same_units(path, name, units, remedy)
+
+
+@contextmanager
+def with_units(path: Path, units: Units) -> Iterator[Path]:
+    """The pairs that step 2 wrote, with their units: the file itself, or of one of 0.1 a copy for as long as the block."""
+    header = _csv_header(path)
+    if UNITS in header or header[:4] != [*PAIR_COLUMNS, PROBABILITY]:
+        yield path
+        return
+    with spool_folder(path) as folder:
+        copy = folder / path.name
+        with csv_writer(copy, header, units) as append:
+            for rows in read_csv_batches(path):
+                append(rows)
+        yield copy
 
 
 def read_csv_batches(

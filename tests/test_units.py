@@ -14,6 +14,7 @@ from scipy import constants
 from steps import ROOT, done, refused
 
 from glass.double_well import Verdict, potential_of
+from MLmodel.pair_csv import check_csv_units
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.errors import UserError
 from pipeline.glass_units import to_glass, verdict_in
@@ -220,6 +221,19 @@ def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
     assert "made with units: metal" in refused("step2_classify_dw", root)
     (root / "config.yaml").write_text(metal)
     assert "Cnf-1.feather: made with units: reduced" in refused("step2_classify_dw", root)
+
+
+@pytest.mark.slow
+def test_double_wells_of_version_0_1_which_do_not_name_their_units_are_taken_as_reduced(trained_copy):
+    folder = trained_copy / "output_ML/T0.1"
+    path, lists = folder / "DW_T0.1.csv", sorted(folder.glob("predictedQs_*.csv"))
+    before = [listed.read_bytes() for listed in lists]
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
+    done("step4_predict_qs", trained_copy)
+    assert [listed.read_bytes() for listed in lists] == before
+    assert not [hidden for hidden in folder.iterdir() if hidden.name.endswith(".spool")]
+    with pytest.raises(UserError, match=r"DW_T0\.1\.csv: made with units: reduced, but .* metal; run step 2"):
+        check_csv_units(path, METAL, "run step 2")
 
 
 def test_a_table_made_elsewhere_says_its_units_in_a_column(tmp_path):
