@@ -94,7 +94,7 @@ def check_csv_units(path: Path, units: Units, remedy: str) -> None:
 
 @contextmanager
 def with_units(path: Path, units: Units) -> Iterator[Path]:
-    """The pairs that step 2 wrote, with their units: the file itself, or in place of one of 0.1 a copy, for the block."""
+    """The pairs that step 2 wrote, with their units: the file itself, or a copy of one of 0.1 while the block runs."""
     header = _csv_header(path)
     if UNITS in header or header[:4] != [*PAIR_COLUMNS, PROBABILITY]:
         yield path
