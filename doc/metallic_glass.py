@@ -5,9 +5,7 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
-from ase import units
-from ase.build import bulk
-from ase.calculators.singlepoint import SinglePointCalculator
+from ase import build, units
 from ase.md.langevin import Langevin
 
 from doc.flat_emt import calculator
@@ -30,31 +28,33 @@ neb: {calculator: "doc.flat_emt:calculator", force_tolerance: 1.0e-4}  # eV/Å
 def make_glass(conf: int, root: Path) -> str:
     """Write the minima of one glass; what there is to say of it."""
     rng = np.random.default_rng(conf)
-    atoms = bulk("Al", "fcc", a=3.85, cubic=True) * (CELLS, CELLS, CELLS)  # Å; nearly without pressure at 300 K
+    atoms = build.bulk("Al", "fcc", a=3.85, cubic=True) * (CELLS, CELLS, CELLS)  # Å; nearly without pressure at 300 K
     atoms.symbols = list(rng.permutation(["Al", "Ni"] * (len(atoms) // 2)))
     atoms.calc = calculator(atoms)
     md = Langevin(atoms, 2 * units.fs, temperature_K=3000, friction=0.02 / units.fs, fixcm=False, rng=rng)
     for kelvin in np.concatenate([np.full(MELT // 10, 3000), np.linspace(2000, KELVIN, QUENCH // 10)]):
         md.set_temperature(temperature_K=kelvin)
         md.run(10)
-    potential, minima, frames = potential_of(atoms, calculator), Minima(atoms.cell.lengths()), []
-    for _ in range(MINIMA):
-        md.run(INTERVAL)
-        found, known = relax(potential, atoms.positions, FORCE), len(minima.positions)
-        if found.gradient_norm <= FORCE:
+    return write_minima(root / f"Configurations/minima/T{KELVIN}/Cnf-{conf}", md, calculator, MINIMA, INTERVAL, FORCE)
+
+
+def write_minima(folder: Path, md, calculator, quenches: int, interval: int, force: float, columns=("symbols",)) -> str:
+    """Write the distinct minima that a trajectory passes, quenched every ``interval`` steps."""
+    potential, minima, frames = potential_of(md.atoms, calculator), Minima(md.atoms.cell.lengths()), []
+    for _ in range(quenches):
+        md.run(interval)
+        if (found := relax(potential, md.atoms.positions, force)).gradient_norm <= force:
             minima.add(found)
-        if len(minima.positions) > known:
-            frames.append(frame := atoms.copy())
-            frame.positions, frame.calc = found.positions, SinglePointCalculator(frame, energy=found.energy)
-    folder = root / f"Configurations/minima/T{KELVIN}/Cnf-{conf}"
+    for positions in minima.positions.values():
+        frames.append(frame := md.atoms.copy())
+        frame.positions, frame.info["energy"] = positions, potential(positions)[0]
     folder.mkdir(parents=True)
-    ase.io.write(folder / "minima.extxyz", frames, columns=["symbols", "positions"])
-    return f"Cnf-{conf}: {len(frames)} minima of {atoms.get_chemical_formula()}"
+    ase.io.write(folder / "minima.extxyz", frames, columns=[*columns, "positions"])
+    return f"{folder.name}: {len(frames)} minima of {len(md.atoms)} particles"
 
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     with worker_pool(Settings(processes=2)) as workers:
-        for said in workers.results(lambda conf: make_glass(conf, root), range(1, GLASSES + 1)):
-            print(said)
+        print(*workers.results(lambda conf: make_glass(conf, root), range(1, GLASSES + 1)), sep="\n")
     (root / "config.yaml").write_text(SETTINGS)

@@ -74,15 +74,18 @@ def profile_of_record(record: dict[str, Any]) -> Profile | None:
 
 def record_of(system: TwoLevel) -> dict[str, Any]:
     """A two-level system as entries of a record; JSON has no NaN, so that null stands for it."""
-    return {"two_level": [None if np.isnan(value) else value for value in (*system[:2], *system.in_first)]}
+    return {"symmetrised": [None if np.isnan(value) else value for value in (*system[:2], *system.in_first)]}
 
 
 def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
-    """Stored with the record, else calculated from it with its own ħ̃ or the one given; None for a record of 0.1."""
+    """Stored with the record, else calculated from it with its own ħ̃ or the one given; None for a record of 0.1.
+
+    Some records hold ``two_level`` instead, whose Δ₀ is that of the well as it is; it is calculated anew.
+    """
     from glass.two_level import TwoLevel, two_level
 
-    if "two_level" in record:
-        amplitude, asymmetry, first, second = np.array(record["two_level"], float).tolist()
+    if "symmetrised" in record:
+        amplitude, asymmetry, first, second = np.array(record["symmetrised"], float).tolist()
         return TwoLevel(amplitude, asymmetry, (first, second))
     profile = profile_of_record(record)
     if profile is None:
@@ -145,7 +148,7 @@ def _is_complete(record: dict[str, Any]) -> bool:
     parts = [_numbers(record, _PROFILE)]
     if "before" in record:
         parts += [_numbers(record[side], _BEYOND) for side in ("before", "after")]
-    told = np.array(record.get("two_level", [None] * 4), float)
+    told = np.array(record.get("symmetrised", [None] * 4), float)
     pair = Pair(*(record[name] for name in Pair._fields))
     alone = [pair.i, pair.j, low, high, *(float(record[name]) for name in _POSITIVE if record.get(name) is not None)]
     return (

@@ -487,7 +487,7 @@ RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
         {"hbar": 0},
         {"force": -1},
         {"units": 4},
-        {"two_level": {}},
+        {"symmetrised": {}},
     ],
 )
 def test_a_record_that_none_can_be_is_named_by_its_line(tmp_path, change):
