@@ -4,6 +4,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Hashable
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -65,75 +66,91 @@ def train(
     RuntimeError
         If AutoGluon fails.
     """
-    limits: TrainingSettings = getattr(settings, task.name)
-    folder = workspace.model(task, temperature)
     keys = pair_keys(labelled.table, settings.ij_decimals).sort_values(KEY_COLUMNS)
-    pairs = labelled.table.loc[keys.index]  # in an order that does not depend on the files'
-    inputs: dict[str, Any] = {
+    labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
+    inputs = _inputs(labelled, keys, task, settings)
+    if _is_trained(workspace, task, temperature, inputs) and not left_folders(workspace, task, temperature):
+        return None
+    with only_writer(workspace.training_lock(task, temperature), task.script, wait):
+        try:
+            if _is_trained(workspace, task, temperature, inputs):  # perhaps by who was waited for
+                return None
+            parts = _parts(labelled, keys, task, workspace.model(task, temperature).name, settings)
+            return _trained(workspace, task, temperature, labelled, parts, inputs, settings)
+        finally:
+            remove_left(workspace, task, temperature)
+
+
+def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settings) -> dict[str, Any]:
+    """What a model follows from, as its card tells it."""
+    limits: TrainingSettings = getattr(settings, task.name)
+    return {
         "features": labelled.features,
         "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
         "versions": installed_versions(),
         "units": settings.units,
-        "data": _digest(pairs[[*labelled.features, task.target]], keys),
+        "data": _digest(labelled.table[[*labelled.features, task.target]], keys),
     }
-    is_trained = _is_trained(workspace, task, temperature, inputs)
-    if is_trained and not left_folders(workspace, task, temperature):
-        return None
+
+
+def _trained(
+    workspace: Workspace,
+    task: Task,
+    temperature: str,
+    labelled: Labelled,
+    parts: dict[str, pd.DataFrame],
+    inputs: dict[str, Any],
+    settings: Settings,
+) -> Card:
+    """Train in a folder of its own, and put that in the place of the model that is there."""
     from MLmodel.learner import fit, to_learn
     from MLmodel.out_of_fold import out_of_fold
     from MLmodel.process import in_own_process
     from MLmodel.smooth import SOFTENING
 
-    if not is_trained:
-        _check_enough(pairs, task, folder, FEWEST, "add NEB results or a pretraining set")
-        parts = _parts(pairs, keys, labelled.features, task, folder, settings)
-    with only_writer(workspace.training_lock(task, temperature), task.script, wait):
-        try:
-            if _is_trained(workspace, task, temperature, inputs):  # perhaps by who was waited for
-                return None
-            name = f"autogluon-{uuid.uuid4().hex[:8]}"
-            files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
-            files.parent.mkdir(parents=True, exist_ok=True)
-            softening, started = SOFTENING * settings.unit.epsilon, time.monotonic()
-            unseen = out_of_fold(pairs, labelled.features, task, softening)
-            parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
-            table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
-            learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth, softening)
-            hours = f"up to {limits.train_hours:g} h"
-            print(f"training on {len(table)} pairs for {hours}; AutoGluon's log: {log}", flush=True)
-            with file_named(files):
-                seconds = in_own_process(learn, limits, log)
-            card = Card(
-                task=task,
-                temperature=temperature,
-                autogluon=name,
-                trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                pairs={part: len(rows) for part, rows in parts.items()},
-                sources=pairs[SOURCE].value_counts().to_dict(),
-                sets=_write_sets(files, parts),
-                files=digests_of(files),
-                seconds_per_pair=seconds,
-                training_seconds=round(time.monotonic() - started, 1),
-                program=__version__,
-                **inputs,
-            )
-            write_card(files / CARD, card)
-            put_in_place(workspace, task, temperature, files)
-        finally:
-            remove_left(workspace, task, temperature)
+    limits: TrainingSettings = getattr(settings, task.name)
+    name = f"autogluon-{uuid.uuid4().hex[:8]}"
+    files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
+    files.parent.mkdir(parents=True, exist_ok=True)
+    pairs, softening, started = labelled.table, SOFTENING * settings.unit.epsilon, time.monotonic()
+    unseen = out_of_fold(pairs, labelled.features, task, softening)
+    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
+    table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
+    learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth, softening)
+    print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
+    with file_named(files):
+        seconds = in_own_process(learn, limits, log)
+    card = Card(
+        task=task,
+        temperature=temperature,
+        autogluon=name,
+        trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        pairs={part: len(rows) for part, rows in parts.items()},
+        sources=pairs[SOURCE].value_counts().to_dict(),
+        sets=_write_sets(files, parts),
+        files=digests_of(files),
+        seconds_per_pair=seconds,
+        training_seconds=round(time.monotonic() - started, 1),
+        program=__version__,
+        **inputs,
+    )
+    write_card(files / CARD, card)
+    put_in_place(workspace, task, temperature, files)
     return card
 
 
 def _parts(
-    pairs: pd.DataFrame, keys: pd.DataFrame, features: list[str], task: Task, folder: Path, settings: Settings
+    labelled: Labelled, keys: pd.DataFrame, task: Task, name: str, settings: Settings
 ) -> dict[str, pd.DataFrame]:
-    """The pairs to train and to test on, and all."""
+    """The pairs to train and to test on, and all; UserError with the model's name if they are too few."""
+    pairs, features = labelled.table, labelled.features
+    _check_enough(pairs, task, name, FEWEST, "add NEB results or a pretraining set")
     test = split(keys, pairs[DW] == 1 if task == CLASSIFIER else pairs[QS] < settings.tls_threshold, settings)
     parts = dict(zip(SETS, (pairs[~test], pairs[test], pairs), strict=True))
     remedy = "the others are in the test set: lower test_fraction, or use test_split: pair"
-    _check_enough(parts["train"], task, folder, FEWEST_TO_TRAIN, remedy)
+    _check_enough(parts["train"], task, name, FEWEST_TO_TRAIN, remedy)
     if (parts["train"][features].nunique() < 2).all():
-        raise UserError(f"{folder.name}: no feature differs between the pairs to train on; give features that do")
+        raise UserError(f"{name}: no feature differs between the pairs to train on; give features that do")
     return parts
 
 
@@ -166,7 +183,7 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
     Parameters
     ----------
     keys : DataFrame of shape (n_pairs, 3)
-        As :func:`MLmodel.tables.pair_keys` gives them.
+        As :func:`pipeline.keys.pair_keys` gives them.
     is_rare : array_like of bool, shape (n_pairs,)
         The class of each pair: whether it is a double well, or a TLS.
     settings : Settings
@@ -209,11 +226,11 @@ def _digest(learnt: pd.DataFrame, keys: pd.DataFrame) -> str:
     return hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest()
 
 
-def _check_enough(pairs: pd.DataFrame, task: Task, folder: Path, fewest: int, remedy: str) -> None:
+def _check_enough(pairs: pd.DataFrame, task: Task, name: str, fewest: int, remedy: str) -> None:
     counts: dict[Hashable, int] = {"labelled pairs": len(pairs)}
     if task == CLASSIFIER:
         dw = int(pairs[DW].sum())
         counts = {"double wells": dw, "non-DW pairs": len(pairs) - dw}
     for what, count in counts.items():
         if count < fewest:
-            raise UserError(f"{folder.name}: {count} {what} to train on, {fewest} needed; {remedy}")
+            raise UserError(f"{name}: {count} {what} to train on, {fewest} needed; {remedy}")
