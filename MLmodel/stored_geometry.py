@@ -1,10 +1,12 @@
 """Geometry of the pairs of one glass, block by block: what an older table holds is taken over, the rest computed."""
 
+import errno
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -131,10 +133,11 @@ class Geometry:
                 taken.append((block, geometry, order))
                 yield first, second
 
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".positions-", suffix=".part.npy") as file:
-            np.save(file, self._glass.positions)
+        positions = self._glass.positions
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".positions-", suffix=".part") as file:
+            file.write(positions.data)
             file.flush()
-            compute = partial(_computed, Path(file.name), self._glass.box, self._particles)
+            compute = partial(_computed, Path(file.name), positions.shape, self._glass.box, self._particles)
             for found in workers.results(compute, jobs(), in_order=True):
                 block, geometry, order = taken.popleft()
                 geometry[order] = found
@@ -152,27 +155,34 @@ class Geometry:
     def _keep(self, block: Block, geometry: Array) -> None:
         first, second = block.pairs()
         self.squares[first, second] = self.squares[second, first] = geometry[:, -2] ** 2
-        self._file.write(geometry.data)  # not tofile and fromfile, which don't tell why they fail, or not even that
+        self._file.write(geometry.data)  # not tofile, which does not tell why it fails
 
     def of(self, block: Block) -> NDArray[np.float64]:
         """The geometry of a block that was found, shape (n_pairs, 2 M + 1)."""
-        geometry = np.empty((block.size, self._width))
         self._file.seek(8 * self._width * block.row)
-        self._file.readinto(geometry.data)
-        return geometry
+        return _read(self._file, (block.size, self._width))
 
 
-def _computed(file: Path, box: Array, particles: int, job: tuple[Index, Index]) -> Array:
+def _read(file: BufferedIOBase, shape: tuple[int, ...]) -> Array:
+    """Floats from a file; NumPy's fromfile and load take an error for its end."""
+    values = np.empty(shape)
+    if file.readinto(values.data) < values.nbytes:
+        raise OSError(errno.EIO, "it ends too early")
+    return values
+
+
+def _computed(file: Path, shape: tuple[int, ...], box: Array, particles: int, job: tuple[Index, Index]) -> Array:
     """Geometry of some pairs of a glass whose positions stand in a file; a job for a worker."""
     set_num_threads(1)
-    positions, fractions = _loaded(file, tuple(box.tolist()))
+    positions, fractions = _loaded(file, shape, tuple(box.tolist()))
     return pair_geometry(positions, fractions, box, *job, particles)
 
 
 @lru_cache(maxsize=1)
-def _loaded(file: Path, box: tuple[float, ...]) -> tuple[Array, NDArray[np.uint32]]:
+def _loaded(file: Path, shape: tuple[int, ...], box: tuple[float, ...]) -> tuple[Array, NDArray[np.uint32]]:
     """Positions, and the same as fractions of the box; those of one glass are kept."""
-    positions = np.load(file)
+    with file.open("rb") as opened:
+        positions = _read(opened, shape)
     return positions, box_fractions(positions, np.array(box))
 
 

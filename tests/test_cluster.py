@@ -1,5 +1,6 @@
 """A real Dask cluster: the same results as here, and what becomes of a run whose workers, or scheduler, are lost."""
 
+import errno
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import neb_glass
+import numpy as np
 import pandas as pd
 import pytest
 from dask_cluster import Cluster, wait_for
@@ -17,6 +19,7 @@ from test_relax_minima import folder_of, relaxed_rows, shaken
 from test_workers import divide, end, hang_at_3, square
 
 from MLmodel.collect import update_tables
+from MLmodel.stored_geometry import _computed
 from MLmodel.table_record import GlassJob
 from pipeline.errors import UserError
 from pipeline.glass_files import minimum_paths
@@ -215,6 +218,17 @@ def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, wor
         (again,) = update_tables([job], on(cluster), workers)
     assert again.computed == 0
     assert job.table.read_bytes() == here
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that can't be read is at hand")
+def test_positions_that_a_node_can_not_read_or_only_in_part_are_a_failure_of_the_system(tmp_path):
+    box, pairs = np.ones(3), (np.array([0]), np.array([1]))
+    with pytest.raises(OSError, match="Input/output error"):
+        _computed(Path("/proc/self/mem"), (2, 3, 5), box, 1, pairs)  # nothing is at address 0
+    (tmp_path / "positions").write_bytes(bytes(239))
+    with pytest.raises(OSError, match="it ends too early") as raised:
+        _computed(tmp_path / "positions", (2, 3, 5), box, 1, pairs)  # 240 bytes
+    assert raised.value.errno == errno.EIO
 
 
 @pytest.mark.slow
