@@ -122,7 +122,8 @@ def comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, unit:
             for ax, name in zip(row, columns, strict=True):
                 for k, (T, table) in enumerate(known.items()):
                     values = np.sort(table.loc[table[QS] < limit, name].dropna().to_numpy(float))
-                    numbers.append(_draw_share(ax, values, f"T = {T}", STYLES[k % len(STYLES)]).assign(temperature=T))
+                    style, least = STYLES[k % len(STYLES)], SMALLEST * threshold
+                    numbers.append(_draw_share(ax, values, least, f"T = {T}", style).assign(temperature=T))
                     numbers[-1][["of", "quantity"]] = which, name
                 ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
                 if not ax.lines:
@@ -137,8 +138,9 @@ def comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, unit:
     return Picture(figure, table[["temperature", "of", "quantity", "value", "share"]])
 
 
-def _draw_share(ax: Axes, values: Array, label: str, style: Any) -> pd.DataFrame:
+def _draw_share(ax: Axes, values: Array, least: float, label: str, style: Any) -> pd.DataFrame:
+    """Smaller values than ``least``, also zero, are drawn there: the axis is logarithmic."""
     share = np.arange(1, len(values) + 1) / max(len(values), 1)
     if len(values):
-        ax.step(values, share, where="post", color=style[0], ls=style[1], label=label)
+        ax.step(np.maximum(values, least), share, where="post", color=style[0], ls=style[1], label=label)
     return pd.DataFrame({"value": values, "share": share})
