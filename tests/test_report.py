@@ -187,7 +187,8 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
     for temperature in temperatures:
         density = f"{1 / (125 * Settings().tls_threshold):.3g}"  # fill: of its glasses one has minima
         assert re.search(rf"<td>{temperature}</td><td>1</td><td>125</td><td>1</td><td>{density} \(", above)
-        assert f'href="T{temperature}/tls_density.csv"' in above
+        name = f"T{temperature}/tls_density.csv" if len(temperatures) > 1 else "tls_density.csv"
+        assert f'<a href="T{temperature}/tls_density.csv">{name}</a>' in above
     assert 'href="tls_density.csv"' in above
     assert above.count("<svg") == len(temperatures)  # one temperature is compared with no other
 
