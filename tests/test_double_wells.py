@@ -88,6 +88,13 @@ def test_records_of_earlier_versions_give_the_same_and_unweighted_lengths(work):
     assert np.isnan(row["force"])
 
 
+def test_an_amplitude_by_the_earlier_definition_is_calculated_anew(work):
+    calculated(work, two_level=[7.0, 8.0, 0.9, 0.1])
+    row = row_of(work)
+    assert row["tunnelling_amplitude"] == pytest.approx(SPLITTING, rel=1e-3)
+    assert row[["level_0_in_i", "level_1_in_i"]].tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
 def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
     calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
     assert "NaN" not in work.neb_paths(T, "jsonl").read_text()
