@@ -64,6 +64,7 @@ def update_double_wells(
         f"particle_{k}": pd.Series(found.most_displaced[:, k]).astype("Int64").where(known)
         for k in range(found.most_displaced.shape[1])
     }
+    moved |= {f"species_{k}": pd.Series(names) for k, names in enumerate(found.species.T)}
     weighted = FROM_PROFILE.index("mass_weighted_length") + 1
     table = pd.concat([neb[[*PAIR_COLUMNS, QS]], profiles[FROM_PROFILE[:weighted]]], axis=1).assign(
         PR=found.participation,

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from glass.rearrangements import EDGES, displacement_field, find_rearrangements, most_displaced, participation
@@ -28,6 +29,8 @@ class Sorted(NamedTuple):
     """Participation ratio of the displacement; NaN where the minima are not there; shape (n_pairs,)."""
     most_displaced: NDArray[np.int64]
     """Ids of the ``particles`` that move most, from 1, 0 where unknown; shape (n_pairs, particles)."""
+    species: NDArray[np.object_]
+    """What they are, as :func:`species_names` says; empty where unknown; shape (n_pairs, particles)."""
 
 
 def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings) -> Sorted:
@@ -47,8 +50,9 @@ def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, sett
     overlaps = np.zeros(len(EDGES) - 1, np.int64)
     ratios = np.full(len(pairs), np.nan)
     movers = np.zeros((len(pairs), settings.particles), np.int64)
+    kinds = np.full(movers.shape, "", object)
     for conf, rows in keys.reset_index(drop=True).groupby("conf"):
-        fields, known = _fields(workspace, temperature, int(conf), rows, settings.ij_decimals)
+        fields, known, names = _fields(workspace, temperature, int(conf), rows, settings.ij_decimals)
         if known.any():
             found = find_rearrangements(fields[known], settings.rearrangements.overlap)
             there = rows.index[known]
@@ -57,13 +61,22 @@ def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, sett
             ratios[there] = participation(fields[known])
             first = most_displaced(fields[known], settings.particles)
             movers[there, : first.shape[1]] = first + 1
-    return Sorted(numbers, overlaps, ratios, movers)
+            kinds[there, : first.shape[1]] = names[first]
+    return Sorted(numbers, overlaps, ratios, movers, kinds)
+
+
+def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.object_]:
+    """Chemical symbols, or types where no element is known; shape (N,), as both."""
+    found = [
+        chemical_symbols[number] if number else f"type {kind}" for kind, number in zip(types, numbers, strict=True)
+    ]
+    return np.array(found, object)
 
 
 def _fields(
     workspace: Workspace, temperature: str, conf: int, rows: pd.DataFrame, decimals: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Displacement fields of some pairs of one glass, shape (n_pairs, 3N), and which of them are known."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.object_]]:
+    """Displacement fields of some pairs of one glass, shape (n_pairs, 3N), which of them are known, and the species."""
     places = places_by_key(workspace.glass(temperature, conf), decimals)
     minima = {}
     for key in np.unique(rows[["low", "high"]]):
@@ -79,7 +92,8 @@ def _fields(
         known[row] = low.positions.size == high.positions.size == size
         if known[row]:
             fields[row] = displacement_field(low.positions, high.positions, low.box)
-    return fields, known
+    species = next((one.particles for one in minima.values() if one.positions.size == size), None)
+    return fields, known, np.empty(0, object) if species is None else species_names(species.types, species.numbers)
 
 
 def each_once(workspace: Workspace, temperature: str, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,8 +115,14 @@ class Figures:
         self._left = ROOM
 
     def links(self, *paths: Path) -> list[Link]:
-        """Links to those files that are there."""
-        return [(Path(os.path.relpath(path, self._folder)).as_posix(), path.name) for path in paths if path.exists()]
+        """Links to those files that are there; where two have one name, their folders are named, too."""
+        there = [path for path in paths if path.exists()]
+        names = Counter(path.name for path in there)
+        texts = [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in there]
+        return [
+            (Path(os.path.relpath(path, self._folder)).as_posix(), text)
+            for path, text in zip(there, texts, strict=True)
+        ]
 
     def figure(self, picture: Picture, name: str, title: str, *files: Path) -> Figure:
         """Put a picture into the page.

@@ -68,8 +68,10 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float,
         ax.plot(energy, of_all["per_volume"].to_numpy(), color=color, ls=line, marker=".", ms=4, label=label)
         lowest.append(low[0])
     left, right = ax.get_xlim()
+    left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named
     ax.axvspan(left, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: splitting < {threshold:g} {unit.energy}")
-    ax.set(xscale="log", yscale="log", xlim=(max(left, threshold * 5e-3), right), ylim=(0.7 * min(lowest), None))
+    ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel=f"E ({unit.energy})", ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
     ax.set_title("with the 68 % interval (Poisson)")
     legend_below(ax)
@@ -114,31 +116,38 @@ def comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, unit:
     known = {T: table for T, table in double_wells.items() if columns and table[columns].notna().any().all()}
     if len(known) < 2:
         return None
-    limits = {"double wells": np.inf, "TLS": threshold}
-    numbers = []
+    limits, least = {"double wells": np.inf, "TLS": threshold}, SMALLEST * threshold
+    numbers, title = [], "double wells calculated, and the TLS among them"
+    if any((table[columns] < least).any(axis=None) for table in known.values()):
+        title += f"; smaller values than {least:.2g} {unit.energy} are drawn there"
     with styled_figure(10.4, 7.0) as figure:
         panels = figure.subplots(2, len(columns), squeeze=False, sharex="col")
         for row, (which, limit) in zip(panels, limits.items(), strict=True):
             for ax, name in zip(row, columns, strict=True):
                 for k, (T, table) in enumerate(known.items()):
                     values = np.sort(table.loc[table[QS] < limit, name].dropna().to_numpy(float))
-                    numbers.append(_draw_share(ax, values, f"T = {T}", STYLES[k % len(STYLES)]).assign(temperature=T))
+                    style = STYLES[k % len(STYLES)]
+                    numbers.append(_draw_share(ax, values, least, f"T = {T}", style).assign(temperature=T))
                     numbers[-1][["of", "quantity"]] = which, name
                 ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
                 if not ax.lines:
                     ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
         for ax, name in zip(panels[-1], columns, strict=True):
-            values = pd.concat([table[name] for table in known.values()]).dropna().clip(lower=SMALLEST * threshold)
+            values = pd.concat([table[name] for table in known.values()]).dropna().clip(lower=least)
             ax.set(xlabel=QUANTITIES[name].format(unit.energy), xlim=(0.7 * values.min(), 1.5 * values.max()))
             ax.xaxis.set_minor_formatter(NullFormatter())
-        figure.suptitle("double wells calculated, and the TLS among them", fontsize=11)
+        figure.suptitle(title, fontsize=11)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
     table = pd.concat(numbers, ignore_index=True)
     return Picture(figure, table[["temperature", "of", "quantity", "value", "share"]])
 
 
-def _draw_share(ax: Axes, values: Array, label: str, style: Any) -> pd.DataFrame:
+def _draw_share(ax: Axes, values: Array, least: float, label: str, style: Any) -> pd.DataFrame:
+    """Smaller values than ``least``, also zero, are drawn there: the axis is logarithmic."""
     share = np.arange(1, len(values) + 1) / max(len(values), 1)
     if len(values):
-        ax.step(values, share, where="post", color=style[0], ls=style[1], label=label)
+        places = np.maximum(values, least)
+        ax.step(
+            np.append(places[0], places), np.append(0, share), where="post", color=style[0], ls=style[1], label=label
+        )
     return pd.DataFrame({"value": values, "share": share})

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ase import Atoms
 
 from glass.path import displacement
 from glass.tunnelling import NotResolvedError, lowest_states
 from MLmodel.atom_plots import Motion, Wells, two_level_picture
 from MLmodel.double_wells import describe, read_double_wells, records_of
 from MLmodel.plots import Picture
+from MLmodel.rearrangements import species_names
 from pipeline.exact import Job, check_one_glass, hbar_of, jobs_of, read_atoms
 from pipeline.keys import PAIR_COLUMNS, Pair
 from pipeline.minimum_files import MinimumError
@@ -93,16 +93,8 @@ def motion_of_job(job: Job) -> Motion | None:
         return None  # step 0 and run_neb.py say what is wrong with it
     box = start.cell.lengths()
     steps = displacement(start.positions, end.positions, box)
-    return Motion(start.positions, steps, box, start.arrays["diameters"], species_names(start))
-
-
-def species_names(atoms: Atoms) -> list[str]:
-    """Chemical symbols, or types where no element is known; shape (N,)."""
-    types = atoms.arrays["types"]
-    return [
-        symbol if number else f"type {kind}"
-        for symbol, number, kind in zip(atoms.symbols, atoms.numbers, types, strict=True)
-    ]
+    names = species_names(start.arrays["types"], start.numbers).tolist()
+    return Motion(start.positions, steps, box, start.arrays["diameters"], names)
 
 
 def wells_of_record(record: dict[str, Any], hbar: float) -> Wells | None:

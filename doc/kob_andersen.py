@@ -20,7 +20,7 @@ FORCE = 1e-4  # ε/σ, norm over all particles: rounding leaves up to 4e-5; what
 SETTINGS = """\
 pairs: {max_delta_E: 5.0}  # ε
 classify: {max_delta_E: 1.0, max_distance: 3.0}  # ε, σ
-neb: {calculator: "doc.flat_lj:KobAndersen", sigma: 3.4e-10, mass: 6.63e-26, epsilon: 120.0}  # of argon: m, kg, K
+neb: {calculator: "doc.flat_lj:KobAndersen", max_steps: 3000, sigma: 3.4e-10, mass: 6.63e-26, epsilon: 120.0}  # argon
 tls_threshold: 0.00833  # ε: 1 K
 """
 

@@ -115,10 +115,10 @@ def _smallest_splitting(profile: Profile, solve: Callable[[float], States], hbar
     return np.nan
 
 
-def _in_first(profile: Profile, tilt: float, x: Array, _: Array, states: Array) -> tuple[float, float]:
+def _in_first(profile: Profile, tilt: float, x: Array, levels: Array, states: Array) -> tuple[float, float]:
     """Probability of each level to be on the first image's side of the top of the barrier of V − F x."""
-    top, _ = barrier_top(profile.lengths, profile.energies - tilt * profile.lengths, profile.slopes - tilt)
-    first, second = (states[x < top] ** 2).sum(axis=0)
+    place, _ = barrier_top(profile.lengths, profile.energies - tilt * profile.lengths, profile.slopes - tilt)
+    first, second = (states[x < place] ** 2).sum(axis=0)
     return float(first), float(second)
 
 

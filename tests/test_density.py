@@ -179,6 +179,16 @@ def test_a_temperature_without_amplitudes_is_not_compared():
     assert comparison({"0.1": wells}, TLS, UNIT) is None
 
 
+def test_double_wells_without_asymmetry_are_drawn_where_the_axis_begins():
+    wells = some_double_wells().assign(asymmetry=0.0)
+    figure, numbers = comparison({"0.1": wells, "0.12": wells}, TLS, UNIT)
+    drawn, shares = figure.axes[2].get_lines()[0].get_data()
+    assert (shares[0], shares[-1]) == (0, 1)  # so that a single one is a line, too
+    assert figure.axes[2].get_xlim()[0] <= drawn[0] > 0
+    assert (numbers.loc[numbers["quantity"] == "asymmetry", "value"] == 0).all()
+    assert "smaller values" in figure.get_suptitle()
+
+
 def test_temperatures_without_tls_say_so():
     wells = some_double_wells().assign(quantum_splitting=1.0)
     figure = comparison({"0.1": wells, "0.12": wells}, TLS, UNIT).figure

@@ -88,6 +88,13 @@ def test_records_of_earlier_versions_give_the_same_and_unweighted_lengths(work):
     assert np.isnan(row["force"])
 
 
+def test_an_amplitude_by_the_earlier_definition_is_calculated_anew(work):
+    calculated(work, two_level=[7.0, 8.0, 0.9, 0.1])
+    row = row_of(work)
+    assert row["tunnelling_amplitude"] == pytest.approx(SPLITTING, rel=1e-3)
+    assert row[["level_0_in_i", "level_1_in_i"]].tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
 def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
     calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
     assert "NaN" not in work.neb_paths(T, "jsonl").read_text()
@@ -123,18 +130,24 @@ def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
 
 def test_the_particles_that_move_are_those_of_the_minima(work):
     rng = np.random.default_rng(5)
-    box, diameters = np.array([5.0, 6.0, 7.0]), rng.uniform(0.8, 1.2, 20)
+    box = np.array([5.0, 6.0, 7.0])
     start = rng.uniform(0, box, (20, 3))
     step = rng.normal(0, 0.01, (20, 3))
     step[[11, 4, 17]] += [[0.5, 0.1, 0], [0, -0.4, 0], [0.1, 0.1, 0.2]]
     step -= step.mean(0)
+    elements = np.where(np.arange(20) < 10, "Ni", "X")
     for name, positions in ((0.1, start), (0.2, np.mod(start + step, box))):
-        write_minimum(work.minimum(work.glass(T, 3), repr(name)), Minimum(diameters, positions, box))
+        frame = Atoms(elements, positions, cell=box, pbc=True, info={"energy": 20 * name})
+        frame.set_array("types", np.where(elements == "Ni", 1, 2))
+        file = work.glass(T, 3) / f"{name}.extxyz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        ase.io.write(file, frame, columns=["symbols", "positions", "types"])
     calculated(work)
     row = row_of(work)
     squares = (step**2).sum(axis=1)
     assert row["PR"] == pytest.approx(squares.sum() ** 2 / (squares**2).sum(), rel=1e-5)
     assert row[["particle_0", "particle_1", "particle_2"]].tolist() == [12, 5, 18]
+    assert row[["species_0", "species_1", "species_2"]].tolist() == ["type 2", "Ni", "type 2"]
     assert row["rearrangement"] == 1
 
 

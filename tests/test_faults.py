@@ -385,6 +385,7 @@ def test_a_model_whose_files_changed_is_refused_with_what_changed(trained_copy):
     [
         *(("autogluon", value) for value in ("../../../outside", "/tmp", "..", ".", "", "a/b")),
         *(("features", "PR"), ("sets", []), ("seconds_per_pair", "soon"), ("sources", {"neb": "many"})),
+        ("training_seconds", "long"),
     ],
 )
 def test_a_card_that_holds_what_no_training_writes_is_refused(tmp_path, name, value):

@@ -212,7 +212,8 @@ def card(tmp_path, **content):
 
 def test_a_card_of_the_first_format_which_has_no_number_is_read(tmp_path):
     card(tmp_path)
-    assert read_card(Workspace(tmp_path), CLASSIFIER, "0.1").program == "0.1.0"
+    read = read_card(Workspace(tmp_path), CLASSIFIER, "0.1")
+    assert (read.program, read.training_seconds) == ("0.1.0", None)
 
 
 @pytest.mark.parametrize(

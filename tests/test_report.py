@@ -5,6 +5,7 @@ import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pytest
 from formulas import double_well, profile_of_formula
@@ -12,11 +13,14 @@ from oscillator_basis import HBAR
 from steps import done, refused
 
 from glass.tunnelling import lowest_levels
+from MLmodel.card import read_card
 from MLmodel.double_wells import update_double_wells
 from pipeline.keys import Pair
+from pipeline.minimum_files import Minimum, write_minimum
 from pipeline.neb_files import add_calculation, add_splitting, add_unfinished
 from pipeline.neb_records import add_record
 from pipeline.settings import Settings
+from pipeline.task import PREDICTOR
 from pipeline.workspace import Workspace
 
 T = "0.1"
@@ -168,6 +172,27 @@ def test_two_temperatures_stand_in_one_page(root):
     assert len(set(page.values("id"))) == len(page.values("id"))
 
 
+@pytest.mark.parametrize("temperatures", [["0.1"], ["0.1", "0.2"]])
+def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp_path, temperatures):
+    work = Workspace(tmp_path)
+    for temperature in temperatures:
+        fill(tmp_path, temperature)
+        box = np.full(3, 5.0)  # 125 σ³
+        write_minimum(work.minimum(work.glass(temperature, 3), "0.1"), Minimum(np.ones(4), np.eye(4, 3), box))
+        for path in (work.tls_density(temperature), work.tls_densities.with_suffix(".csv")):
+            path.write_text("energy\n")
+    text = written(tmp_path)
+    section = text[text.index('<h2 id="section-4"') : text.index('<h2 id="section-5"')]
+    above = section[: section.index("<h3")]
+    for temperature in temperatures:
+        density = f"{1 / (125 * Settings().tls_threshold):.3g}"  # fill: of its glasses one has minima
+        assert re.search(rf"<td>{temperature}</td><td>1</td><td>125</td><td>1</td><td>{density} \(", above)
+        name = f"T{temperature}/tls_density.csv" if len(temperatures) > 1 else "tls_density.csv"
+        assert f'<a href="T{temperature}/tls_density.csv">{name}</a>' in above
+    assert 'href="tls_density.csv"' in above
+    assert above.count("<svg") == len(temperatures)  # one temperature is compared with no other
+
+
 def test_the_page_is_about_the_temperature_that_is_named(root):
     (root / "Configurations/minima/T0.2").mkdir(parents=True)
     assert Page(written(root, "-T", "0.2")).headings[:2] == [HEADINGS[0], "T = 0.2"]
@@ -221,6 +246,9 @@ def test_the_models_are_judged_on_glasses_they_did_not_see(trained_copy):
     text = written(trained_copy)
     assert "Predictor of the splitting, what to expect of a new glass: glasses kept out" in text
     assert "trained again since" not in text
+    card = read_card(Workspace(trained_copy), PREDICTOR, "0.1")
+    assert card.training_seconds > 0
+    assert f"<td>{card.trained}</td><td>{card.training_seconds:.3g}</td>" in text
     assert text.count("<svg") == 5  # two reliabilities, true against predicted, distributions, search
     pictures = trained_copy / "output_ML/qs-true_vs_AI_testset.csv"
     pd.read_csv(pictures).iloc[1:].to_csv(pictures, index=False)

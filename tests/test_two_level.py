@@ -84,7 +84,7 @@ def test_a_well_has_the_same_amplitude_however_it_is_tilted(skew):
 
 @pytest.mark.parametrize(("skew", "tilt"), [(0, 1e-3), (0, 0.01), (0.2, 0), (0.5, -0.01), (0.8, 0.005), (1, -0.03)])
 def test_the_splitting_follows_from_the_amplitude_and_the_energy_of_the_tilt(skew, tilt):
-    """E² = Δ² + Δ₀² with Δ = F d, where F tilts the well as it is from the symmetrised one, whose states are d apart."""
+    """E² = Δ² + Δ₀² with Δ = F d: the symmetrised well is that tilted by F, and its two states are d apart."""
     formula, slope = skewed(skew, tilt)
     profile, splitting, system = found_of(formula, slope)
     _, at = smallest_splitting(formula)
