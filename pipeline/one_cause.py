@@ -16,8 +16,14 @@ ENOUGH = 8
 BAD_MINIMA = 3
 """And so many different minima that are none: fewer may well be in many pairs."""
 
+FEWEST = 3
+"""So many pairs, and no other before them, show a factor."""
+
 ALIKE = 0.01
-"""Ratios of energies are one factor if they are within this of their median."""
+"""Energies are off by a factor if what it leaves is less than this part of them, as a norm over the pairs,"""
+
+OFF = 0.05
+"""and if it is not within this of 1."""
 
 FACTORS = {
     ase.units.Hartree: "hartree for eV",
@@ -31,7 +37,10 @@ FACTORS = {
 
 
 class OneCause:
-    """Holds back results as long as all of a run are unfinished for one cause that need not be that of the pair.
+    """Holds back results as long as all of a run have one cause to be wrong that need not be that of the pair.
+
+    That is a reason why all are unfinished; or a factor between the energy differences of all, whatever their verdicts:
+    those that are small pass for right.
 
     Parameters
     ----------
@@ -51,18 +60,21 @@ class OneCause:
         Raises
         ------
         UserError
-            If ENOUGH results have one cause; says what it is.
+            If ENOUGH results, or for a factor FEWEST, have one cause; says what it is.
         """
         self._held.append(calculation)
-        causes = {one.verdict.cause for one in self._held}
-        if not self._watching or len(causes) > 1 or "" in causes:
+        if not self._watching:
+            return self.rest()
+        causes, factor = {one.verdict.cause for one in self._held}, _factor(self._held)
+        if factor is None and (
+            len(causes) > 1
+            or "" in causes
+            or (causes == {"minimum"} and len(self._held) >= ENOUGH and len(self._bad_minima()) < BAD_MINIMA)
+        ):
             self._watching = False
             return self.rest()
-        if len(self._held) < ENOUGH:
+        if len(self._held) < (ENOUGH if factor is None else FEWEST):
             return []
-        if causes == {"minimum"} and len(self._bad_minima()) < BAD_MINIMA:
-            self._watching = False
-            return self.rest()
         raise UserError(f"config.yaml: neb.calculator = {self._settings.calculator}: {self._diagnosis(self.rest())}")
 
     def rest(self) -> list[Calculation]:
@@ -82,15 +94,14 @@ class OneCause:
     def _diagnosis(self, held: list[Calculation]) -> str:
         first = f"of the first {len(held)} pairs"
         end = "nothing was written of them"
+        factor = _factor(held)
+        if factor is not None:
+            return f"for all {first} {_in_words(factor, held)}; {end}"
         ends = [one.verdict.ends for one in held if one.verdict.ends is not None]
         if held[0].verdict.cause == "calculator" or not ends:
             reason = Counter(one.verdict.reason for one in held).most_common(1)[0][0]
             return f"it failed for all {first}: {reason}; mend it; {end}"
-        known = [one for one in ends if one.difference is not None]
-        calculated = np.array([np.diff(one.energies)[0] for one in known])
-        expected = np.array([one.difference for one in known])
-        size = float(np.median([_size(one) for one in held]))
-        energies = _energies_in_words(calculated, expected, size)
+        energies = "its energies are not those of the minima: another one made them, or lengths are in another unit"
         if held[0].verdict.cause == "energies":
             return f"for all {first} {energies}; {end}"
         force = np.median([one.forces.max() for one in ends])
@@ -98,24 +109,34 @@ class OneCause:
             f"none {first} has two minima, the force on a particle being {force:.2g} {self._unit.force} in the "
             f"median (neb.force_tolerance: {self._settings.force_tolerance:g})"
         )
+        calculated, expected = _differences(held)
         if np.abs(calculated - expected).max(initial=0.0) <= ENERGY_MISMATCH * self._unit.epsilon:
             return f"{none}; the energies are right, so run relax_minima.py, or raise the tolerance; {end}"
         return f"{none}, and {energies}; {end}"
 
 
-def _size(calculation: Calculation) -> float:
-    """N, as the names of the minima and the difference of their total energies give it."""
-    pair, ends = calculation.job.pair, calculation.verdict.ends
-    return 1.0 if ends is None or ends.difference is None else ends.difference / (pair.j - pair.i)
+def _differences(held: list[Calculation]) -> tuple[np.ndarray, np.ndarray]:
+    """Energy differences by the calculator, and by the minima's names or frames."""
+    ends = [one.verdict.ends for one in held]
+    known = [(np.diff(one.energies)[0], one.difference) for one in ends if one is not None and one.difference]
+    return np.array([one for one, _ in known]), np.array([one for _, one in known])
 
 
-def _energies_in_words(calculated: np.ndarray, expected: np.ndarray, size: float) -> str:
-    """How energy differences by the calculator compare to those of the minima's names or frames."""
-    ratios = calculated / expected
-    ratio = float(np.median(ratios))
-    if not np.abs(ratios / ratio - 1).max() <= ALIKE:
-        return "its energies are not those of the minima: they were made with another one, or lengths in another unit"
+def _factor(held: list[Calculation]) -> float | None:
+    """Between the energy differences of all; None where there is none, or the calculator failed for one."""
+    calculated, expected = _differences(held)
+    if len(calculated) < len(held):
+        return None
+    factor = float(calculated @ expected / (expected @ expected))
+    left = np.linalg.norm(calculated - factor * expected)
+    return factor if left <= ALIKE * np.linalg.norm(calculated) and abs(factor - 1) > OFF else None
+
+
+def _in_words(factor: float, held: list[Calculation]) -> str:
+    """What energies that are off by a factor may be."""
+    pair, ends = held[0].job.pair, held[0].verdict.ends
+    size = 1.0 if ends is None or ends.difference is None else ends.difference / (pair.j - pair.i)  # N
     factors = {**FACTORS, size: "the energy per particle for the total energy"}
-    known = [name for factor, name in factors.items() for one in (factor, 1 / factor) if abs(ratio / one - 1) <= ALIKE]
+    known = [name for one, name in factors.items() if min(abs(factor / one - 1), abs(factor * one - 1)) <= ALIKE]
     meaning = f" ({known[0]}?)" if known else ""
-    return f"energy differences are {ratio:.5g} times those of the minima{meaning}: some unit is another"
+    return f"energy differences are {factor:.5g} times those of the minima{meaning}: some unit is another"
