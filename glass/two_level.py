@@ -3,7 +3,6 @@
 Two-level picture: Anderson, Halperin, Varma, Phil. Mag. 25, 1 (1972); Phillips, J. Low Temp. Phys. 7, 351 (1972).
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +12,6 @@ from scipy.interpolate import CubicHermiteSpline
 from glass.tunnelling import Profile, oscillator_lengths, tilted_states
 
 Array = NDArray[np.float64]
-
-States = tuple[Array, Array, Array]
-"""As of :func:`glass.tunnelling.tilted_states`."""
 
 ONE_WELL = 0.9
 """A state lies in a well if it is there with a larger probability."""
@@ -86,20 +82,33 @@ def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> Two
     NotResolvedError
         If V does not confine.
     """
-    solve = tilted_states(profile, hbar)
-    first, second = _in_first(profile, 0.0, *solve(0.0))
-    amplitude, splitting = _smallest_splitting(profile, solve, hbar), levels[1] - levels[0]
+    first, second = _in_first(profile, 0.0, *tilted_states(profile, hbar)(0.0))
+    amplitude, splitting = symmetrised(profile, hbar).amplitude, levels[1] - levels[0]
     asymmetry = np.sqrt(max(splitting**2 - amplitude**2, 0)) if _is_shared(first, second) else np.nan
     return TwoLevel(amplitude, float(asymmetry), (first, second))
 
 
-def _smallest_splitting(profile: Profile, solve: Callable[[float], States], hbar: float) -> float:
-    """min_F E(F) in ε; NaN where that is not reached, or the two levels are not one state in each well there.
+class Symmetrised(NamedTuple):
+    """V − F x with the smallest splitting; all NaN where that is not reached, or has not one state in each well."""
 
+    amplitude: float
+    """That splitting, Δ₀, in ε."""
+    tilt: float
+    """F in ε/σ."""
+    distance: float
+    """d in σ, of the two states; the well as it is has Δ = F d where no other level is near."""
+
+
+def symmetrised(profile: Profile, hbar: float) -> Symmetrised:
+    """The double well made symmetric by a tilt; arguments and errors as of :func:`two_level`.
+
+    Notes
+    -----
     Two states, one in each well and d apart, differ by Δ = E (x₁₁ − x₀₀) / d, where x_kl = ⟨k|x|l⟩ between the two
     lowest levels and d² = (x₁₁ − x₀₀)² + 4 x₀₁². As F x lowers the second by F d more than the first, Δ / d is Newton's
     step to Δ = 0, where E is smallest.
     """
+    solve = tilted_states(profile, hbar)
     first, last = oscillator_lengths(profile.lengths, profile.energies, profile.slopes, hbar)
     zero_point = 0.5 * hbar**2 * (last**-2 - first**-2)
     tilt = (profile.energies[-1] - profile.energies[0] + zero_point) / (profile.lengths[-1] - profile.lengths[0])
@@ -109,10 +118,11 @@ def _smallest_splitting(profile: Profile, solve: Callable[[float], States], hbar
         apart = float(np.diff(x @ states**2)[0])
         length = np.hypot(crossed, apart)
         if abs(apart) <= ALIKE * crossed or splitting <= ROUNDING * (hbar / (x[1] - x[0])) ** 2:
-            shared = _is_shared(*_in_first(profile, tilt, x, levels, states))
-            return float(splitting * crossed / length) if shared else np.nan
+            if _is_shared(*_in_first(profile, tilt, x, levels, states)):
+                return Symmetrised(float(splitting * crossed / length), float(tilt), float(length))
+            break
         tilt += splitting * apart / length**2
-    return np.nan
+    return Symmetrised(np.nan, np.nan, np.nan)
 
 
 def _in_first(profile: Profile, tilt: float, x: Array, levels: Array, states: Array) -> tuple[float, float]:
