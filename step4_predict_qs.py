@@ -4,6 +4,7 @@ Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{digits}/, NEB_calcu
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
          output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs whose answer is known, from the NEB
          files or a pretraining set, best chance to be a TLS first
+         output_ML/T{T}/rounds.csv, double_wells.csv: what was calculated of the list before, if that is not counted yet
 
 Stops at once if neither the double wells nor the model nor these files changed since.
 """
@@ -71,7 +72,10 @@ def predict_one(command: Command, temperature: str) -> int:
         listed = [listed_in(target) for target in targets]
     else:
         from MLmodel.lists import write_lists
+        from MLmodel.rounds import close_round
 
+        if note := close_round(work, temperature, settings):
+            print(f"T = {temperature}: {note}")
         with with_units(double_wells, settings.unit) as pairs:
             used, *listed = write_lists(work, card, settings, pairs, *targets)
         if used:

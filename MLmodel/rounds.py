@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.card import read_card
-from MLmodel.double_wells import read_double_wells
+from MLmodel.double_wells import read_double_wells, update_double_wells
 from MLmodel.metrics import Array
 from MLmodel.pair_csv import csv_columns, read_csv_batches
 from MLmodel.possible import PROBABILITY, TLS_PROBABILITY
@@ -20,6 +20,7 @@ from pipeline.files import atomic_write, file_digest
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
 from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
+from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
 
@@ -55,23 +56,53 @@ _OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predicto
 """Stay as they were when the list was first seen: models may have been trained since."""
 
 
-def update_rounds(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
+def close_round(workspace: Workspace, temperature: str, settings: Settings) -> str | None:
+    """Count the round of the present list before another list takes its place; why that can't be done, if it can't.
+
+    run_neb.py has done so unless the results are of shares, or of a program of the user's.
+    """
+    if not workspace.predicted(temperature, "newpairs").exists():
+        return None
+    if up_to_date([workspace.rounds(temperature, "csv")], made_from(workspace.neb_files(temperature))):
+        return None
+    try:
+        update_double_wells(workspace, temperature, settings)
+        update_rounds(workspace, temperature, settings, closing=True)
+    except UserError as error:
+        return f"note: the round that ends is not counted: {error}"
+    return None
+
+
+def update_rounds(
+    workspace: Workspace, temperature: str, settings: Settings, closing: bool = False
+) -> pd.DataFrame | None:
     """Bring the row of the present list of new pairs in ``rounds.csv`` up to date.
 
     All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
     unfinished, for the list leaves out what was known when it was made.
+
+    Parameters
+    ----------
+    workspace, temperature, settings
+        Where, of what, and what counts as a TLS.
+    closing : bool
+        Models may have been trained since the list was made: a new row does not tell which. Nothing is written if none
+        of the list was calculated.
 
     Returns
     -------
     DataFrame or None
         All rounds, the present one last; None where there are no models, or no lists with chances.
     """
+    inputs = made_from(workspace.neb_files(temperature))
     classifier, predictor = (read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR))
     lists = [workspace.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
     has_chances = all(path.exists() and TLS_PROBABILITY in csv_columns(path) for path in lists)  # not in 0.1
     if classifier is None or predictor is None or not has_chances:
         return None
     listed = _read_list(workspace, temperature, settings.ij_decimals)
+    if closing and listed.done.empty:
+        return None
     row: dict[str, object] = {
         "list": file_digest(lists[1])[:12],
         "classifier_labels": sum(classifier.sources.values()),
@@ -88,6 +119,8 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     is_this = before["list"] == row["list"]
     if is_this.any():
         row.update(before.loc[is_this, _OF_THE_LIST].iloc[-1])
+    elif closing:
+        row.update(dict.fromkeys(_OF_THE_LIST))
     before = before[~is_this]
     row = {"round": len(before) + 1, **row}
     table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(_COUNTS, "Int64"))
@@ -96,6 +129,7 @@ def update_rounds(workspace: Workspace, temperature: str, settings: Settings) ->
     table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
     with atomic_write(path) as part:
         table.to_csv(part, index=False)
+    mark_made([path], inputs)
     return table
 
 

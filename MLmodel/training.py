@@ -71,11 +71,11 @@ def train(
     inputs = _inputs(labelled, keys, task, settings)
     if _is_trained(workspace, task, temperature, inputs) and not left_folders(workspace, task, temperature):
         return None
+    parts = _parts(labelled, keys, task, workspace.model(task, temperature).name, settings)
     with only_writer(workspace.training_lock(task, temperature), task.script, wait):
         try:
             if _is_trained(workspace, task, temperature, inputs):  # perhaps by who was waited for
                 return None
-            parts = _parts(labelled, keys, task, workspace.model(task, temperature).name, settings)
             return _trained(workspace, task, temperature, labelled, parts, inputs, settings)
         finally:
             remove_left(workspace, task, temperature)

@@ -7,7 +7,7 @@ import synthetic
 from steps import done
 from synthetic import write_neb
 
-from MLmodel.rounds import does_it_pay, update_rounds
+from MLmodel.rounds import does_it_pay, read_rounds, update_rounds
 from MLmodel.stopping import expected
 from pipeline.errors import UserError
 from pipeline.keys import Pair
@@ -55,6 +55,33 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
     assert two["list"].nunique() == 2
     on_disk = pd.read_csv(root / f"output_ML/T{T}/rounds.csv", float_precision="round_trip", dtype={"list": str})
     pd.testing.assert_frame_equal(on_disk, two, check_dtype=False)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_round_counts_though_run_neb_does_not_see_its_end(root, seen):
+    work, settings = Workspace(root), read_settings(root / "config.yaml")
+    if seen:
+        update_rounds(work, T, settings)
+    top = new_pairs(root).head(12)
+    write_neb(root, top)
+    for step in STEPS:
+        done(step, root)
+    write_neb(root, new_pairs(root).head(5))
+    table = update_rounds(work, T, settings)
+    assert table["nebs"].tolist() == [12, 5]
+    is_dw, splitting = synthetic.rule(top)
+    assert table["distinct_tls"][0] == table["tls"][0] == (is_dw & (splitting < settings.tls_threshold)).sum() > 0
+    assert table["predictor_labels"].isna().tolist() == [not seen, False]
+    pd.testing.assert_frame_equal(read_rounds(work.rounds(T, "csv")), table, check_dtype=False, check_like=True)
+
+
+def test_a_damaged_list_is_made_again_though_its_round_can_not_be_counted(root):
+    path = Workspace(root).predicted(T, "newpairs")
+    top = new_pairs(root).head(12)
+    path.write_bytes(path.read_bytes()[:-30])
+    write_neb(root, top)
+    assert "note: the round that ends is not counted" in done("step4_predict_qs", root)
+    assert len(new_pairs(root))
 
 
 def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
