@@ -3,17 +3,18 @@
 To write a number takes longer than to predict it; of twenty in a line two or three are new.
 """
 
+import errno
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from MLmodel.metrics import Array
 from MLmodel.pair_csv import read_csv_batches
@@ -59,10 +60,20 @@ def parts_of(path: Path) -> list[tuple[int, int]]:
     return list(pairwise([*places, size]))
 
 
+def read_array(path: Path, kind: DTypeLike, count: int, offset: int) -> NDArray[Any]:
+    """Part of a file; NumPy's fromfile takes an error in reading for the end of the file."""
+    values = np.empty(count, kind)
+    with path.open("rb") as file:
+        file.seek(offset)
+        if file.readinto(values.view(np.uint8).data) < values.nbytes:
+            raise OSError(errno.EIO, "it ends too early", str(path))
+    return values
+
+
 def read_lines(path: Path, part: tuple[int, int]) -> Lines:
     """One of :func:`parts_of`; empty lines are left out."""
     start, stop = part
-    text = np.fromfile(path, np.uint8, stop - start, offset=start)
+    text = read_array(path, np.uint8, stop - start, start)
     if (text == _RETURN).any():
         text = text[text != _RETURN]
     if text[-1] != _NEWLINE:

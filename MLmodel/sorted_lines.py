@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from MLmodel.csv_lines import Lines
+from MLmodel.csv_lines import Lines, read_array
 
 _AT_A_TIME = 65_536
 """Lines that are merged at a time, about."""
@@ -29,14 +29,14 @@ class Waiting(NamedTuple):
     def keys(self, start: int = 0, stop: int | None = None) -> Keys:
         """Keys of some of the lines, or of all."""
         size, stop = np.dtype(self.key_type).itemsize, self.lines if stop is None else stop
-        return np.fromfile(self.path, self.key_type, stop - start, offset=size * start)
+        return read_array(self.path, self.key_type, stop - start, size * start)
 
     def read(self, start: int, stop: int) -> Lines:
         """Some of the lines."""
         before = np.dtype(self.key_type).itemsize * self.lines
-        starts = np.fromfile(self.path, np.int64, stop - start + 1, offset=before + 8 * start)
+        starts = read_array(self.path, np.int64, stop - start + 1, before + 8 * start)
         first = before + 8 * (self.lines + 1) + int(starts[0])
-        return Lines(np.fromfile(self.path, np.uint8, int(starts[-1] - starts[0]), offset=first), starts - starts[0])
+        return Lines(read_array(self.path, np.uint8, int(starts[-1] - starts[0]), first), starts - starts[0])
 
 
 def let_wait(path: Path, lines: Lines, keys: Keys, chosen: NDArray[np.bool_]) -> Waiting:
