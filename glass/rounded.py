@@ -18,8 +18,9 @@ GROUP = 64
 """Particles whose largest displacement is found together. Coordinates are padded to whole groups, so that vector units
 have no remainder."""
 
-_RUN = 64 * GROUP
-"""Sums of so many particles are taken in single precision, sums of those in double."""
+_RUN = 4 * GROUP
+"""Sums of so many particles are taken in single precision, sums of those in double: few, as a processor whose vectors
+are short adds more of them one after the other."""
 
 _STEP = 2.0**-32
 """What a coordinate is rounded to, in box lengths."""

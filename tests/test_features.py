@@ -1,9 +1,14 @@
 """The feature kernel against the published row, a brute-force version, and the symmetries of the problem."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import ROOT
 
 from glass.features import geometry_columns, largest_displacement, pair_geometry
 from glass.rounded import box_fractions
@@ -101,6 +106,14 @@ def test_every_feature_is_right_to_a_millionth_however_little_the_particles_move
     first, second = np.zeros(1000, dtype=int), np.arange(1, 1001)
     expected = [brute_force(one, positions[k].T, box, 3) for k in second]
     np.testing.assert_allclose(of_pairs(positions, box, first, second), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_every_feature_is_right_to_a_millionth_on_any_processor(tmp_path):
+    plain = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", "right_to_a_millionth_however"]
+    ended = subprocess.run(command, env=plain, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
 
 
 def test_those_that_moved_most_are_named_in_the_order_of_double_precision():
