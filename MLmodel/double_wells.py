@@ -13,7 +13,7 @@ from pipeline.csv_files import read_own_csv
 from pipeline.errors import UserError
 from pipeline.exact import hbar_of
 from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, no_pairs, pair_keys
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, minimum_names, no_pairs, pair_keys
 from pipeline.neb_files import check_pairs, read_calculations, read_neb_results
 from pipeline.neb_records import read_records, two_level_of_record
 from pipeline.settings import Settings
@@ -56,6 +56,7 @@ def update_double_wells(
     decimals = settings.ij_decimals
     neb = neb[~pair_keys(neb, decimals).duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
     neb = neb.reset_index(drop=True)
+    neb[["i", "j"]] = minimum_names(pair_keys(neb, decimals)[["low", "high"]], decimals)
     found = sort_pairs(workspace, temperature, neb, settings)
     known = found.numbers > 0
     profiles = _from_records(workspace, temperature, neb, settings)

@@ -128,6 +128,15 @@ def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
     assert row_of(work, Pair(3, 0.3, 0.4))[FROM_PROFILE[:-1]].notna().all()
 
 
+def test_a_line_with_the_higher_minimum_first_and_float_noise_is_named_as_in_every_table(work):
+    calculated(work)
+    lines = work.new_splittings(T)
+    lines.write_text(lines.read_text().replace("0.1_0.2 ", "0.20000000000000004_0.1 "))
+    row = row_of(work)
+    assert row[["i", "j"]].tolist() == [0.1, 0.2]
+    assert row["level_0_in_i"] == pytest.approx(0.5, abs=1e-3)
+
+
 def test_the_particles_that_move_are_those_of_the_minima(work):
     rng = np.random.default_rng(5)
     box = np.array([5.0, 6.0, 7.0])
