@@ -11,12 +11,13 @@ import pyarrow as pa
 from MLmodel.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
 from MLmodel.table_record import check_units
 from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
+from pipeline.csv_files import as_numbers
 from pipeline.errors import UserError, short
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
-from pipeline.neb_files import ORIGIN, read_neb_results
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
+from pipeline.neb_files import ORIGIN, read_calculations, read_neb_results
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.workspace import Workspace
 
 SOURCE = "source of the label"
@@ -91,9 +92,28 @@ def check_no_contradiction(known: Sequence[pd.DataFrame], decimals: int) -> None
     both = keys[keys.groupby(KEY_COLUMNS)["label"].transform("nunique") > 1]
     if both.empty:
         return
-    pairs = [" and ".join(group) for _, group in both.groupby(KEY_COLUMNS)["origin"]]
-    listed = "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
-    raise UserError(f"{len(pairs)} pairs are a double well in one place and none in another; keep one: {listed}")
+    count, listed = _origins(both)
+    raise UserError(f"{count} pairs are a double well in one place and none in another; keep one: {listed}")
+
+
+def _origins(rows: pd.DataFrame) -> tuple[int, str]:
+    """How many pairs there are in KEY_COLUMNS, and the places of each, ``origin``, in words."""
+    pairs = [" and ".join(group) for _, group in rows.groupby(KEY_COLUMNS)["origin"]]
+    return len(pairs), "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
+
+
+def _different_splittings(workspace: Workspace, temperature: str, neb: pd.DataFrame, decimals: int) -> list[str]:
+    """A line on pairs with splittings that differ, unless the last is of run_neb.py, which adds what it refines."""
+    keys = pair_keys(neb, decimals).assign(splitting=neb[QS], origin=neb[ORIGIN])
+    keys = keys[keys.groupby(KEY_COLUMNS)["splitting"].transform("nunique") > 1]
+    if keys.empty:
+        return []
+    calculated = read_calculations(workspace, temperature)
+    ours = pair_keys(calculated, decimals).assign(splitting=as_numbers(calculated.reindex(columns=[QS])[QS]))
+    last = keys.groupby(KEY_COLUMNS, as_index=False)["splitting"].last()
+    refined = last.merge(ours, on=[*KEY_COLUMNS, "splitting"])
+    count, listed = _origins(keys[~among(keys, refined)])
+    return [f"{count} pairs have splittings that differ; the last line counts, remove the others: {listed}"][:count]
 
 
 def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -> pd.DataFrame:
@@ -181,6 +201,7 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
     neb = read_neb_results(workspace, temperature)
     if task == PREDICTOR:
         neb = neb[neb[DW] == 1]
+        report += _different_splittings(workspace, temperature, neb, decimals)
     known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
     for path in sets:
         part = read_pretraining(path, task)

@@ -62,8 +62,8 @@ class Workspace:
         return [path for name in names if (path := self._neb_file(temperature, name)).exists()]
 
     def new_splittings(self, temperature: str) -> Path:
-        """The splittings file to which results are added."""
-        return next(iter(self.splittings(temperature)), self._neb_file(temperature, "Qs_calculations.txt"))
+        """The splittings file to which results are added: the one that is read last, for the last result counts."""
+        return (self.splittings(temperature) or [self._neb_file(temperature, "Qs_calculations.txt")])[-1]
 
     def unfinished(self, temperature: str) -> Path:
         """Pairs whose exact calculation gave no verdict."""

@@ -9,7 +9,8 @@ from MLmodel.labels import SOURCE, gather, join_to_tables
 from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.training import split
 from pipeline.errors import UserError
-from pipeline.neb_files import read_neb_results
+from pipeline.keys import Pair
+from pipeline.neb_files import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
@@ -110,6 +111,30 @@ def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining
     known = gather(work, PREDICTOR, T, Settings()).table
     assert known[QS].tolist() == [0.2] + [0.5] * 39
     assert known[SOURCE].tolist() == ["neb"] + ["pretraining"] * 39
+
+
+def test_splittings_that_differ_are_told_with_their_lines_unless_the_last_is_a_refinement(work):
+    table, path = pair_table(), work.neb(T) / "Qs_calculations.txt"
+    same, refined = (table.loc[row, ["conf", "i", "j"]] for row in (1, 2))
+    path.write_text(line(table, 0, "0.1") + line(table, 1, "0.3") + line(table, 0, "0.2", swap=True))
+    path.write_text(path.read_text() + line(table, 1, "3e-1") + line(table, 2, "0.5") + line(table, 2, "0.4"))
+    for (conf, i, j), splitting in ((same, 0.3), (refined, 0.4)):
+        row = {"verdict": "double well", QS: splitting, "fidelity": "full", "cpu_seconds": 1.0}
+        add_calculation(work, T, Pair(int(conf), i, j), row)
+    said = [line for line in gather(work, PREDICTOR, T, Settings()).report if "differ" in line]
+    places = f"{path} line 1 and {path} line 3"
+    assert said == [f"1 pairs have splittings that differ; the last line counts, remove the others: {places}"]
+    path.write_text("".join(line(table, row, str(0.1 * row)) for row in (1, 2, 3)))
+    assert "differ" not in "".join(gather(work, PREDICTOR, T, Settings()).report)
+
+
+def test_of_both_files_of_splittings_new_results_go_to_the_one_that_counts(work):
+    table = pair_table()
+    for name in ("Qs_calculations.txt", "Qs_calcuations.txt"):
+        (work.neb(T) / name).write_text(line(table, 0, "0.1"))
+    conf, i, j = table.loc[0, ["conf", "i", "j"]]
+    add_splitting(work, T, Pair(int(conf), i, j), 0.2)
+    assert gather(work, PREDICTOR, T, Settings()).table[QS].tolist() == [0.2]
 
 
 def test_a_pair_with_two_opposite_labels_is_listed(work):
