@@ -13,7 +13,7 @@ from MLmodel.table_record import check_units
 from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
 from pipeline.csv_files import as_numbers
 from pipeline.errors import UserError, short
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
+from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, minimum_keys, pair_keys
 from pipeline.neb_files import ORIGIN, read_calculations, read_neb_results
 from pipeline.progress import progress
 from pipeline.settings import Settings
@@ -149,6 +149,33 @@ def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -
     return pd.concat(found, ignore_index=True).astype({"conf": np.int64})
 
 
+def _join_results(neb: pd.DataFrame, tables: Sequence[Path], decimals: int) -> tuple[pd.DataFrame, list[str]]:
+    """NEB results, each pair once, as rows of the pair tables; how many are in none, and of the first of them why."""
+    joined = join_to_tables(neb, tables, decimals)
+    unused = neb[~among(pair_keys(neb, decimals), pair_keys(joined, decimals))]
+    report = [f"NEB results: {len(neb)} pairs, {len(unused)} of them in no pair table and not used"]
+    if len(unused):
+        report.append(f"  the first of them: {_why_in_no_table(unused.iloc[0], tables, decimals)}")
+    return joined, report
+
+
+def _why_in_no_table(result: pd.Series, tables: Sequence[Path], decimals: int) -> str:
+    """Which line a result comes from, what of its pair the tables do not know, and what to do."""
+    conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
+    of_glass = [
+        pair_keys(rows[rows["conf"] == conf], decimals)
+        for path in progress(tables, desc="looking for a pair", unit="table")
+        for rows in read_batches(path, PAIR_COLUMNS)
+    ]
+    known = pd.concat(of_glass)[["low", "high"]].to_numpy()
+    missing = [float(name) for name in (i, j) if not np.isin(minimum_keys([name], decimals), known).all()]
+    if not known.size:
+        return f"{origin}: no pair table holds Cnf-{conf}; add its minima and run step0_collect.py, or mend the number"
+    if missing:
+        return f"{origin}: no pair of Cnf-{conf} has a minimum {missing[0]!r}; name it as there, to {decimals} decimals"
+    return f"{origin}: the pair is not stored, though its minima are; raise pairs.max_delta_E for step0_collect.py"
+
+
 @dataclass(frozen=True)
 class Labelled:
     """All that a model can be trained on.
@@ -224,14 +251,14 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
     if task == CLASSIFIER:
         check_no_contradiction(known, decimals)
     neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
-    joined = join_to_tables(neb, tables, decimals)
-    report.append(f"NEB results: {len(neb)} pairs, {len(neb) - len(joined)} of them in no pair table and not used")
+    joined, lines = _join_results(neb, tables, decimals)
+    report += lines
     sources = [joined.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in known[1:])]
     columns = [*PAIR_COLUMNS, *features, task.target, SOURCE]
     table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
     once = table[~pair_keys(table, decimals).duplicated()]
     if once.empty:
-        example = f" ({len(neb)} NEB results, none of a pair in the tables: {neb[ORIGIN].iloc[0]})" if len(neb) else ""
+        example = f" ({len(neb)} NEB results, none of a pair in the tables: {lines[-1].strip()})" if len(neb) else ""
         raise UserError(
             f"{workspace.neb(temperature)}: no labels at T = {temperature}{example}; put NEB results of such pairs "
             f"there, or a pretraining set at {workspace.pretraining(task, temperature)}"

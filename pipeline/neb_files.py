@@ -22,6 +22,9 @@ from pipeline.workspace import Workspace
 _COUNTED = ("images", "steps", "cpu_seconds")
 """Columns of calculations.csv with what a calculation took."""
 
+_ALL_DECIMALS = 12
+"""No ij_decimals is larger."""
+
 ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""
 
@@ -38,7 +41,7 @@ def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If a line can't be read, or a splitting is not a number above zero.
+        If a line can't be read, names one minimum twice, or has a splitting that is not a number above zero.
     """
     return _with_shares(read_own_results, workspace, temperature, PAIR_COLUMNS)
 
@@ -94,6 +97,10 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     if bad.any():
         line = bad.idxmax()
         raise UserError(f"{path}: line {line}: '{short(lines[line])}' is not '{form}'; fix or remove the line")
+    bad = numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS)
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(f"{path}: line {line}: '{short(lines[line])}' names one minimum twice; fix or remove the line")
     value = as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
     bad = ~(np.isfinite(value) & (value > 0)) & splitting
     if bad.any():

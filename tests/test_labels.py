@@ -167,6 +167,14 @@ def test_an_unreadable_line_is_named(work, bad):
         read_neb_results(work, T)
 
 
+@pytest.mark.parametrize("names", ["0.2_0.2", "0.20500191980000002_0.2050019198", "2e-1_0.2"])
+@pytest.mark.parametrize(("file", "splitting"), [("NON-DW.txt", ""), ("Qs_calculations.txt", " 0.01")])
+def test_a_line_that_names_one_minimum_twice_is_named(work, names, file, splitting):
+    (work.neb(T) / file).write_text(f"Cnf-1 0.2_0.3{splitting}\nCnf-1 {names}{splitting}\n")
+    with pytest.raises(UserError, match=rf"{file}: line 2: 'Cnf-1 {names}.*' names one minimum twice"):
+        read_neb_results(work, T)
+
+
 @pytest.mark.parametrize("bad", ["0", "-0.1", "nan", "inf", "small", "0.0"])
 def test_an_impossible_splitting_is_named(work, bad):
     path = work.neb(T) / "Qs_calculations.txt"
@@ -198,6 +206,25 @@ def test_labels_that_match_no_pair_are_counted_in_the_message(work):
     work.non_dw(T).write_text("Cnf-1 0.5_0.6\n")
     with pytest.raises(UserError, match=r"1 NEB results, none of a pair in the tables: .*NON-DW.txt line 1"):
         gather(work, CLASSIFIER, T, Settings())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ("Cnf-77 {i}_{j}", "no pair table holds Cnf-77;"),
+        ("Cnf-{conf} {i}_0.2", "no pair of Cnf-{conf} has a minimum 0.2; name it as there, to 10 decimals"),
+        ("Cnf-{conf} {other}_{i}", "the pair is not stored, though its minima are; raise pairs.max_delta_E"),
+    ],
+)
+def test_of_labels_that_match_no_pair_the_first_line_is_named_with_what_is_wrong(work, wrong, reason):
+    table = pair_table()
+    first = table.iloc[0]
+    other = table[(table["conf"] == first["conf"]) & (table.index > 0)].iloc[0]
+    names = {"conf": int(first["conf"]), "i": first["i"], "j": first["j"], "other": other["j"]}
+    work.non_dw(T).write_text(line(table, 1) + wrong.format(**names) + "\nCnf-88 0.5_0.6\n")
+    report = gather(work, CLASSIFIER, T, Settings()).report
+    at = report.index("NEB results: 3 pairs, 2 of them in no pair table and not used")
+    assert report[at + 1].startswith(f"  the first of them: {work.non_dw(T)} line 2: {reason.format(**names)}")
 
 
 def test_empty_neb_files_are_no_labels(work):
