@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import constants
 from scipy.stats import chi2
 
@@ -55,8 +56,9 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
     Parameters
     ----------
     double_wells : DataFrame
-        ``conf``, ``quantum_splitting``, ``rearrangement`` and, where known, ``tunnelling_amplitude``, as
-        :func:`MLmodel.double_wells.read_double_wells` gives it; those of other glasses are passed over.
+        ``conf``, ``quantum_splitting``, ``rearrangement`` and, where known, ``tunnelling_amplitude`` and
+        ``level_0_in_i``, as :func:`MLmodel.double_wells.read_double_wells` gives it; those of other glasses are passed
+        over.
     volumes : Series
         Of every glass that was searched, by its number.
     energies : ndarray of shape (n_energies,)
@@ -68,18 +70,29 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
         A row for each kind and energy, columns as in ``tls_density.csv`` (doc/files.md).
     """
     there = double_wells[double_wells["conf"].isin(volumes.index)].sort_values(QS, kind="stable")
-    amplitude = there.get("tunnelling_amplitude", pd.Series(np.nan, there.index))
-    kinds = {
-        "all": there,
-        "distinct": there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT]),
-        "tunnelling": there[amplitude >= SLOWEST * there[QS]],
+    how = there.reindex(columns=["tunnelling_amplitude", "level_0_in_i"])
+    tunnelling = how["tunnelling_amplitude"] >= SLOWEST * there[QS]
+    kinds = {  # those that count, and those of which it is not known; levels in one well have no Δ₀, which is known
+        "all": (there, there[:0]),
+        "distinct": (
+            there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT]),
+            there[there[REARRANGEMENT] == 0],
+        ),
+        "tunnelling": (there[tunnelling], there[how.isna().all(axis=1)]),
     }
-    found = {kind: _density(rows, volumes, energies) for kind, rows in kinds.items()}
+    found = {
+        kind: _density(rows, volumes, energies).assign(unknown=_below(unknown, energies).sum(axis=0))
+        for kind, (rows, unknown) in kinds.items()
+    }
     return pd.concat(found, names=["kind"]).reset_index(0).reset_index(drop=True)
 
 
+def _below(rows: pd.DataFrame, energies: Array) -> NDArray[np.bool_]:
+    return np.asarray(rows[QS].to_numpy()[:, None] < energies)
+
+
 def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
-    below = pd.DataFrame(rows[QS].to_numpy()[:, None] < energies).groupby(rows["conf"].to_numpy()).sum()
+    below = pd.DataFrame(_below(rows, energies)).groupby(rows["conf"].to_numpy()).sum()
     of_glasses = below.reindex(volumes.index, fill_value=0).to_numpy(float)
     counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
     low, high = poisson_interval(counts)
@@ -134,11 +147,17 @@ def update_density(workspace: Workspace, temperature: str, settings: Settings, l
     return _in_words(at_threshold, part, settings, path)
 
 
+def density_of_kind(row: pd.Series) -> str:
+    """The density of one row of the table, how many TLS that are, and of how many it is not known."""
+    unknown = f", not known of {row['unknown']:.0f}" if row["unknown"] else ""
+    return f"{row['density']:.3g} ({row['count']:.0f}{unknown})"
+
+
 def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path: Path) -> list[str]:
     unit, every = settings.unit, at_threshold.loc["all"]
     spread = f"; ± {every['density_sd_glasses']:.2g} from glass to glass" if every["glasses"] > 1 else ""
     others = ", ".join(
-        f"{name} {at_threshold.loc[kind, 'density']:.3g} ({at_threshold.loc[kind, 'count']})"
+        f"{name} {density_of_kind(at_threshold.loc[kind])}"
         for kind, name in (("distinct", "distinct"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
     )
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from MLmodel.density import SLOWEST, tls_density
+from MLmodel.density import SLOWEST, density_of_kind, tls_density
 from MLmodel.report_page import Block, Figures, Table, number
 from MLmodel.temperatures import pictures_of_temperatures
 from pipeline.command import Command
@@ -41,7 +41,7 @@ def _densities(command: Command, temperatures: Iterable[str], figures: Figures) 
                 *(f"{every[name]:.4g}" for name in ("glasses", "volume", "count")),
                 f"{every['density']:.3g} ({every['density_low']:.3g} to {every['density_high']:.3g})",
                 number(every["density_sd_glasses"], 2),
-                *(f"{at.loc[kind, 'density']:.3g} ({at.loc[kind, 'count']})" for kind in ("distinct", "tunnelling")),
+                *(density_of_kind(at.loc[kind]) for kind in ("distinct", "tunnelling")),
                 f"{every['density_SI']:.2g}",
             ]
         )

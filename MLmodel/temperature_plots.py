@@ -84,11 +84,14 @@ def _draw_densities(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: flo
         "tunnelling": ("^", f"tunnelling: Δ₀ ≥ {SLOWEST:g} E"),
     }
     for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
+        unknown = 0
         for k, table in enumerate(tables.values()):
             at = table[(table["kind"] == kind) & np.isclose(table["energy"], threshold)].iloc[0]
             bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
             color = STYLES[k % len(STYLES)][0]
             ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
+            unknown += at["unknown"]
+        name += f"; not known of {unknown} TLS" if unknown else ""
         ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
     ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
     ax.set_xticks(range(len(tables)), list(tables))

@@ -30,7 +30,7 @@ def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str, uni
     Parameters
     ----------
     double_wells : DataFrame
-        As :func:`MLmodel.double_wells.update_double_wells` gives it; what is not known (NaN) is left out.
+        As :func:`MLmodel.double_wells.update_double_wells` gives it; what is not known (NaN) is counted in the title.
     threshold : float
         Below it a double well is a TLS.
     title : str
@@ -82,8 +82,10 @@ def _draw_distribution(
     ax.set(xscale="log", yscale="log", ylim=(0.7, None))
     ax.xaxis.set_minor_formatter(NullFormatter())
     smaller = int((values < smallest).sum())
-    if smaller:
-        ax.set_title(f"{smaller} below {smallest:.2g} {units.energy}, drawn there")
+    notes = [f"{smaller} below {smallest:.2g} {units.energy}, drawn there"] if smaller else []
+    if not known.all():
+        notes.append(f"no value for {(~known).sum()} double wells, {(is_tls & ~known).sum()} of them TLS")
+    ax.set_title("\n".join(notes))
     legend_below(ax)
     return pd.DataFrame({"quantity": name, "from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 

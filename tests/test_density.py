@@ -87,6 +87,17 @@ def test_where_nothing_moves_in_no_known_way_only_the_density_of_all_is_above_ze
     assert [at(table, kind)["count"] for kind in ("all", "distinct", "tunnelling")] == [3, 0, 0]
 
 
+def test_tls_whose_amplitude_nobody_knows_are_counted_as_such_and_those_without_tunnelling_are_not():
+    # some_double_wells: three TLS; of the first nothing is known, the levels of the second lie in one well
+    amplitude, in_first = [np.nan, np.nan, 1e-3, np.nan, np.nan], [np.nan, 0.99, 0.5, 0.99, np.nan]
+    wells = some_double_wells().assign(tunnelling_amplitude=amplitude, level_0_in_i=in_first)
+    table = found(wells)
+    assert [at(table, kind)["unknown"] for kind in ("all", "distinct", "tunnelling")] == [0, 0, 1]
+    assert at(table, "tunnelling")["count"] == 1
+    larger = at(found(wells.assign(rearrangement=0)), "distinct", 10 * TLS)
+    assert (larger["unknown"], larger["count"]) == (4, 0)
+
+
 def test_the_unit_of_the_density_in_si_is_that_of_the_settings():
     # 1 eV⁻¹ Å⁻³ is 1e30 / 1.602e-19 J⁻¹ m⁻³; epsilon: 1 eV / k_B
     electronvolt = constants.eV / constants.k
@@ -133,6 +144,17 @@ def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(w
     assert "glasses searched: 2" in said
     assert "about 75 % of those of the list are found" in said
     assert "about" not in "\n".join(update_density(work, T, Settings(), np.nan))
+
+
+def test_where_amplitudes_are_lost_sentence_and_picture_say_of_how_many(work):
+    wells = pd.read_csv(work.calculated_double_wells(T)).assign(tunnelling_amplitude=[np.nan, 1e-4, *[np.nan] * 3])
+    wells.to_csv(work.calculated_double_wells(T), index=False)
+    said = "\n".join(update_density(work, T, Settings(), 1.0))
+    table = tls_density(work, T, Settings())
+    assert f"with Δ₀ ≥ 0.001 E {at(table, 'tunnelling')['density']:.3g} (1, not known of 2)" in said
+    assert f"distinct {at(table, 'distinct')['density']:.3g} (2), " in said
+    drawn = legend(tls_densities({T: table, "0.12": table}, TLS, UNIT).figure.axes[1])
+    assert drawn == ["all TLS", "distinct", "tunnelling: Δ₀ ≥ 0.001 E; not known of 4 TLS"]
 
 
 def test_without_minima_there_is_no_density(work, tmp_path):

@@ -129,7 +129,15 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
         assert numbers.loc[name, "count"].tolist() == inside
     assert numbers.loc["tls_of_glasses", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 0], [2, 0], [3, 1]]
     assert numbers.loc["tls_of_rearrangements", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 1], [2, 1]]
-    assert picture.figure.axes[1].get_title() == "1 below 1e-08 ε, drawn there"
+    lost = "no value for {} double wells, {} of them TLS"
+    titles = [lost.format(1, 0), "1 below 1e-08 ε, drawn there\n" + lost.format(2, 0), lost.format(1, 0)]
+    assert [ax.get_title() for ax in picture.figure.axes[:3]] == titles
+
+
+def test_tls_whose_amplitude_is_not_known_are_counted_in_the_title():
+    lost = some_double_wells().assign(tunnelling_amplitude=[np.nan, np.nan, 1e-3, 1e-3, np.nan])
+    figure = tls_statistics(lost, TLS, "T = 0.1", REDUCED).figure
+    assert figure.axes[1].get_title() == "no value for 3 double wells, 2 of them TLS"
 
 
 def test_what_no_double_well_tells_is_said_in_its_panel():
