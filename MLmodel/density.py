@@ -112,11 +112,11 @@ def glass_volumes(workspace: Workspace, temperature: str) -> "pd.Series[float]":
 
 
 def tls_density(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
-    """The density of TLS of one temperature, of all glasses that have minima; None where no glass has any."""
-    volumes = glass_volumes(workspace, temperature)
-    if not len(volumes):
-        return None
-    found = densities(read_double_wells(workspace, temperature), volumes, settings.tls_threshold * ENERGIES)
+    """The density of TLS of one temperature, of all glasses that have minima; None where no double well is in one."""
+    double_wells, volumes = read_double_wells(workspace, temperature), glass_volumes(workspace, temperature)
+    if not double_wells["conf"].isin(volumes.index).any():
+        return None  # nothing was searched yet: that none was found says nothing
+    found = densities(double_wells, volumes, settings.tls_threshold * ENERGIES)
     return found.assign(density_SI=found["density"] * si_density(settings.neb))
 
 
@@ -133,15 +133,15 @@ def update_density(workspace: Workspace, temperature: str, settings: Settings, l
     Returns
     -------
     list of str
-        One sentence or two; none where there is no glass with minima.
+        One sentence or two; none, and no file, where no double well is in a glass with minima.
     """
-    table = tls_density(workspace, temperature, settings)
+    table, path = tls_density(workspace, temperature, settings), workspace.tls_density(temperature)
     if table is None:
+        path.unlink(missing_ok=True)
         return []
     at_threshold = table[np.isclose(table["energy"], settings.tls_threshold)].set_index("kind")
     every = at_threshold.loc["all"]
     part = every["count"] / (every["count"] + left) if every["count"] + left > 0 else np.nan
-    path = workspace.tls_density(temperature)
     with atomic_write(path) as file:
         table.assign(found_part=part).to_csv(file, index=False)
     return _in_words(at_threshold, part, settings, path)

@@ -164,6 +164,18 @@ def test_without_minima_there_is_no_density(work, tmp_path):
     assert update_density(elsewhere, T, Settings(), 1.0) == []
 
 
+@pytest.mark.parametrize("wells", ["none", "of another glass"])
+def test_before_a_double_well_is_found_in_them_glasses_tell_no_density_and_an_earlier_one_goes(work, wells):
+    assert update_density(work, T, Settings(), 1.0)
+    path = work.calculated_double_wells(T)
+    table = pd.read_csv(path)
+    (table[:0] if wells == "none" else table.assign(conf=7)).to_csv(path, index=False)
+    assert update_density(work, T, Settings(), 1.0) == []
+    assert not work.tls_density(T).exists()
+    path.unlink()
+    assert update_density(work, T, Settings(), 1.0) == []
+
+
 # Pictures
 def test_two_temperatures_have_a_curve_each_in_one_picture():
     tables = {"0.1": found(), "0.12": found(volumes=VOLUMES / 2)}
