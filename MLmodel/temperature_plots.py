@@ -64,7 +64,7 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float,
             continue
         energy, low, high = (of_all[name].to_numpy() for name in ("energy", "per_volume_low", "per_volume_high"))
         ax.fill_between(energy, low, high, color=color, alpha=0.2, lw=0)
-        label = f"T = {temperature}, glasses: {table['glasses'].iloc[0]}"
+        label = f"T = {temperature}, glasses searched: {table['glasses'].iloc[0]}"
         ax.plot(energy, of_all["per_volume"].to_numpy(), color=color, ls=line, marker=".", ms=4, label=label)
         lowest.append(low[0])
     left, right = ax.get_xlim()

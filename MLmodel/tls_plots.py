@@ -23,6 +23,9 @@ SMALLEST = 1e-8
 BINS = 6
 """To a decade."""
 
+MANY = 20
+"""From so many in a bin on, counts are drawn on a logarithmic axis: it then has two powers of ten to name."""
+
 
 def tls_statistics(double_wells: pd.DataFrame, threshold: float, title: str, units: Units) -> Picture:
     """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement.
@@ -79,8 +82,9 @@ def _draw_distribution(
     ax.stairs(count, edges, fill=True, color=BLUE, alpha=0.35, label=f"double wells: {count.sum()}")
     label = f"TLS (splitting < {threshold:g} {units.energy}): {tls.sum()}"
     ax.stairs(tls, edges, fill=True, color=ORANGE, alpha=0.9, label=label)
-    ax.set(xscale="log", yscale="log", ylim=(0.7, None))
+    ax.set(xscale="log")
     ax.xaxis.set_minor_formatter(NullFormatter())
+    _count_axis(ax, count.max())
     smaller = int((values < smallest).sum())
     notes = [f"{smaller} below {smallest:.2g} {units.energy}, drawn there"] if smaller else []
     if not known.all():
@@ -90,19 +94,32 @@ def _draw_distribution(
     return pd.DataFrame({"quantity": name, "from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 
 
+def _count_axis(ax: Axes, largest: int) -> None:
+    """Logarithmic where counts are of more than one order, else linear with whole numbers."""
+    if largest >= MANY:
+        ax.set(yscale="log", ylim=(0.7, None))
+    else:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylim(0, None)
+
+
 def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]") -> pd.DataFrame:
     sorted_wells = double_wells[REARRANGEMENT] > 0
     groups = {
         "glasses": is_tls.groupby(double_wells["conf"]).sum(),
         "rearrangements": is_tls[sorted_wells].groupby([double_wells["conf"], double_wells[REARRANGEMENT]]).sum(),
     }
-    numbers = []
-    for (name, found), color, shift in zip(groups.items(), (GREEN, BLUE), (-0.2, 0.2), strict=True):
+    numbers, largest = [], 0
+    styles = ((GREEN, -0.2, " with a double well"), (BLUE, 0.2, ""))
+    for (name, found), (color, shift, which) in zip(groups.items(), styles, strict=True):
         count = np.bincount(found.astype(int), minlength=1)
         tls = np.arange(len(count))
-        ax.bar(tls + shift, count, 0.38, color=color, label=f"{name}: {len(found)}, {(found > 0).sum()} with a TLS")
+        label = f"{name}{which}: {len(found)}, with a TLS: {(found > 0).sum()}"
+        ax.bar(tls + shift, count, 0.38, color=color, label=label)
+        largest = max(largest, count.max())
         numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
-    ax.set(xlabel="TLS in it", ylabel="glasses, rearrangements", yscale="log", ylim=(0.7, None))
+    ax.set(xlabel="TLS in it", ylabel="glasses, rearrangements")
+    _count_axis(ax, largest)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(ax)
     return pd.concat(numbers)

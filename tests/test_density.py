@@ -181,7 +181,7 @@ def test_two_temperatures_have_a_curve_each_in_one_picture():
     tables = {"0.1": found(), "0.12": found(volumes=VOLUMES / 2)}
     figure, numbers = tls_densities(tables, TLS, UNIT)
     curves, points = figure.axes
-    assert legend(curves)[:2] == ["T = 0.1, glasses: 2", "T = 0.12, glasses: 2"]
+    assert legend(curves)[:2] == ["T = 0.1, glasses searched: 2", "T = 0.12, glasses searched: 2"]
     cold, hot = (line for line in curves.get_lines() if line.get_label().startswith("T ="))
     np.testing.assert_allclose(2 * cold.get_ydata(), hot.get_ydata())
     assert (cold.get_color(), cold.get_linestyle()) != (hot.get_color(), hot.get_linestyle())

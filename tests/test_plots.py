@@ -140,6 +140,25 @@ def test_tls_whose_amplitude_is_not_known_are_counted_in_the_title():
     assert figure.axes[1].get_title() == "no value for 3 double wells, 2 of them TLS"
 
 
+def test_the_glasses_of_the_statistics_are_called_what_they_are_those_with_a_double_well():
+    figure = tls_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED).figure
+    assert legend(figure.axes[3])[0] == "glasses with a double well: 2, with a TLS: 1"
+
+
+@pytest.mark.parametrize(("times", "scale"), [(1, "linear"), (300, "log")])
+def test_counts_are_named_by_whole_numbers_or_powers_of_ten(times, scale):
+    wells = pd.concat([some_double_wells()] * times, ignore_index=True)
+    figure = tls_statistics(wells, TLS, "T = 0.1", REDUCED).figure
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    assert ax.get_yscale() == scale
+    low, high = ax.get_ylim()
+    names = [tick.get_text() for tick in ax.get_yticklabels(which="both") if low <= tick.get_position()[1] <= high]
+    named = [name for name in names if name]
+    assert len(named) >= 2
+    assert not [name for name in named if "times" in name or "." in name]
+
+
 def test_what_no_double_well_tells_is_said_in_its_panel():
     older = some_double_wells().assign(tunnelling_amplitude=np.nan, rearrangement=0)
     figure = tls_statistics(older, TLS, "T = 0.1", REDUCED).figure
