@@ -4,8 +4,9 @@ import argparse
 
 import pandas as pd
 
-from MLmodel.double_wells import read_double_wells
+from MLmodel.double_wells import read_double_wells, update_double_wells
 from MLmodel.picks import all_candidates, by_neighbourhood, top_and_random
+from MLmodel.rearrangements import REARRANGEMENT
 from MLmodel.table_record import check_units
 from pipeline.errors import UserError
 from pipeline.keys import among, no_pairs, pair_keys
@@ -69,7 +70,8 @@ def _not_known(
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
     left = ~keys.duplicated().to_numpy() & ~among(keys, known)
     if given.pairs:
-        return pairs[left], str(path)
+        has_result = int((~keys.duplicated() & among(keys, known)).sum())
+        return pairs[left], str(path) + f", {has_result} of them have a result (--refine, --retry)" * bool(has_result)
     random = given.top // 10 if given.random is None else given.random
     round_ = len(pairs) if given.share else len(known)  # another draw each round
     picked = top_and_random(pairs[left], given.top, random, (settings.seed, round_))
@@ -78,12 +80,15 @@ def _not_known(
 
 
 def _to_refine(work: Workspace, temperature: str, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
-    """The smallest splittings with fewer images, or larger forces left, than the settings ask for."""
+    """The smallest splittings without a record, with fewer images or larger forces left than the settings ask for."""
+    update_double_wells(work, temperature, settings)  # what was typed since, or all where the file is gone
     found = read_double_wells(work, temperature)
     how = found.reindex(columns=["images", "force"])
     coarse = (how["images"] < settings.neb.images) | (how["force"] > settings.neb.force_tolerance)
-    rough = found[(found["fidelity"] == "screened") | coarse]
-    return rough.head(count), f"{work.calculated_double_wells(temperature)}, screened or coarser until now"
+    lost = found["level_0"].isna() & (found[REARRANGEMENT] > 0)  # their minima are there
+    rough = found[(found["fidelity"] == "screened") | coarse | lost]
+    source = f"{work.calculated_double_wells(temperature)}, screened, coarser or without levels until now"
+    return rough.head(count), source
 
 
 def _to_retry(work: Workspace, temperature: str, decimals: int) -> tuple[pd.DataFrame, str]:

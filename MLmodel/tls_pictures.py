@@ -1,5 +1,6 @@
 """A picture of each TLS that was calculated, from its record and its two minima: ``pictures/``."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from glass.path import displacement
 from glass.tunnelling import NotResolvedError, lowest_states
 from MLmodel.atom_plots import Motion, Wells, two_level_picture
-from MLmodel.double_wells import describe, read_double_wells, records_of
+from MLmodel.double_wells import SAME, describe, read_double_wells, records_of
 from MLmodel.plots import Picture
 from MLmodel.rearrangements import species_names
 from pipeline.exact import Job, check_one_glass, hbar_of, jobs_of, read_atoms
@@ -18,7 +19,7 @@ from pipeline.neb_records import profile_of_record
 from pipeline.path_files import path_file
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
 from pipeline.task import QS
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
@@ -46,17 +47,25 @@ def update_pictures(workspace: Workspace, temperature: str, settings: Settings) 
     """
     table = read_double_wells(workspace, temperature)
     tls = table[table[QS] < settings.tls_threshold].reset_index(drop=True)
-    records = [one for one in records_of(workspace, temperature, tls, settings.ij_decimals) if one]
-    names = [path_file(workspace, temperature, _pair(one)).stem for one in records]
     folder = workspace.tls_pictures(temperature)
-    kept = tuple(f"{name}." for name in names)
+    names = [path_file(workspace, temperature, Pair(*row)).stem for row in tls[PAIR_COLUMNS].itertuples(index=False)]
+    records = records_of(workspace, temperature, tls, settings.ij_decimals)
+    known = {
+        name: record
+        for name, record, splitting in zip(names, records, tls[QS], strict=True)
+        if record or _shows(folder / f"{name}.csv", splitting)  # its record may be lost
+    }
+    kept = tuple(f"{name}." for name in known)
     for path in folder.glob("Cnf-*.*") if folder.is_dir() else []:
         if not path.name.startswith(kept):
             path.unlink()
             path.with_name(f".{path.name}.made-from.json").unlink(missing_ok=True)
     made = there = 0
-    chosen = list(zip(names, records, strict=True))[:DRAWN]
+    chosen = list(known.items())[:DRAWN]
     for name, record in progress(chosen, desc=f"T = {temperature}: pictures of TLS", unit="picture"):
+        if record is None:
+            there += 1
+            continue
         targets = [folder / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
         inputs = made_from([], levels=record["levels"], units=settings.units, program=__version__)
         if not up_to_date(targets, inputs):
@@ -68,6 +77,14 @@ def update_pictures(workspace: Workspace, temperature: str, settings: Settings) 
             made += 1
         there += 1
     return made, there
+
+
+def _shows(file: Path, splitting: float) -> bool:
+    """Whether a picture is there that was made from levels so far apart."""
+    levels = read_stamp(file).get("levels")
+    if not file.exists() or not isinstance(levels, list) or [type(one) for one in levels] != [float, float]:
+        return False
+    return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
 
 
 def picture_of_pair(

@@ -143,11 +143,16 @@ def add_non_dw(workspace: Workspace, temperature: str, pair: Pair) -> None:
     append_line(workspace.non_dw(temperature), _line(pair))
 
 
-def take_back_splitting(workspace: Workspace, temperature: str, pair: Pair) -> None:
-    """Remove a splitting written by :func:`add_splitting`, where a finer calculation finds no double well."""
-    path = workspace.new_splittings(temperature)
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    write_text(path, "".join(line for line in lines if not line.startswith(f"{pair} ")))
+def take_back_splitting(workspace: Workspace, temperature: str, pair: Pair, decimals: int) -> None:
+    """Make a comment of each line with a splitting of a pair, where a finer calculation finds no double well."""
+    key = pair_keys(pd.DataFrame([pair]), decimals)
+    for path in workspace.splittings(temperature):
+        results = _read_lines(path, splitting=True)
+        of_pair = {*results.index[among(pair_keys(results, decimals), key)]}
+        if of_pair:
+            lines = content_of(path).decode("utf-8-sig").splitlines(keepends=True)
+            kept = [f"# non-DW by run_neb.py: {line}" if k in of_pair else line for k, line in enumerate(lines, 1)]
+            write_text(path, "".join(kept))
 
 
 def add_splitting(workspace: Workspace, temperature: str, pair: Pair, splitting: float) -> None:

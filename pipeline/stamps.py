@@ -70,20 +70,24 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
 
 
 def _is_made_from(output: Path, inputs: Inputs) -> bool:
-    if not output.exists() or not _stamp(output).exists():
-        return False
-    try:
-        record = read_json(_stamp(output))
-    except UserError:
-        return False  # a damaged stamp says nothing
+    record = read_stamp(output)
     files = record.pop("files", None)
     return (
-        isinstance(files, dict)
+        output.exists()
+        and isinstance(files, dict)
         and is_unchanged(output, record.pop("output", None))
         and record == json.loads(json.dumps(inputs.other))
         and set(files) == {path.name for path in inputs.files}
         and all(is_unchanged(path, files[path.name]) for path in inputs.files)
     )
+
+
+def read_stamp(output: Path) -> dict[str, Any]:
+    """What the stamp beside an output says it was made from; empty where there is none, or a damaged one."""
+    try:
+        return read_json(_stamp(output)) if _stamp(output).exists() else {}
+    except UserError:
+        return {}
 
 
 def mark_made(outputs: Iterable[Path], inputs: Inputs) -> None:

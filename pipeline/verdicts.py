@@ -39,7 +39,7 @@ def write_verdict(
     settings : Settings
         ``neb``, ``tls_threshold`` and ``units``.
     refining : bool
-        Whether the pair has a splitting from few images, which stays where this calculation gives no verdict.
+        Whether the pair has a splitting already, which stays where this calculation gives no verdict.
     retrying : bool
         Whether the pair stands in unfinished.csv, where its row is then replaced or removed.
     """
@@ -64,7 +64,7 @@ def write_verdict(
         said = f"double well, splitting {splitting:.4g} {settings.unit.energy}, {verdict.fidelity}{is_tls}"
     elif verdict.kind == "non-DW":
         if refining:
-            take_back_splitting(workspace, temperature, job.pair)
+            take_back_splitting(workspace, temperature, job.pair, settings.ij_decimals)
             path_file(workspace, temperature, job.pair).unlink(missing_ok=True)
         add_non_dw(workspace, temperature, job.pair)
     elif not (refining or retrying):

@@ -1,5 +1,7 @@
 """double_wells.csv: what stands in each row, also of older workspaces and of results of others; files of paths."""
 
+from argparse import Namespace
+
 import ase.io
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from glass.path import Band
 from glass.tunnelling import lowest_levels
 from glass.two_level import TwoLevel, two_level
 from MLmodel.double_wells import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
+from MLmodel.pairs_to_calculate import pairs_to_calculate
 from pipeline.exact import Calculation, Job
 from pipeline.files import append_line
 from pipeline.keys import Pair
@@ -158,6 +161,25 @@ def test_the_particles_that_move_are_those_of_the_minima(work):
     assert row[["particle_0", "particle_1", "particle_2"]].tolist() == [12, 5, 18]
     assert row[["species_0", "species_1", "species_2"]].tolist() == ["type 2", "Ni", "type 2"]
     assert row["rearrangement"] == 1
+
+
+def test_double_wells_without_a_record_are_refined_if_their_minima_are_there(work):
+    box, diameters = np.full(3, 5.0), np.ones(6)
+    places = np.random.default_rng(1).uniform(0, 5, (6, 3))
+    for k, name in enumerate(("0.1", "0.2", "0.3", "0.4")):
+        write_minimum(work.minimum(work.glass(T, 3), name), Minimum(diameters, places + 0.1 * k, box))
+    add_splitting(work, T, Pair(3, 0.1, 0.5), SPLITTING / 8)  # no such minimum
+    add_splitting(work, T, Pair(3, 0.1, 0.4), SPLITTING / 2)
+    calculated(work, Pair(3, 0.1, 0.2), force=1e-5)
+    calculated(work, Pair(3, 0.1, 0.3), force=1e-5)
+    add_splitting(work, T, Pair(3, 0.1, 0.3), SPLITTING / 4)  # typed later
+    given = Namespace(refine=9)
+    pairs, _ = pairs_to_calculate(work, T, Settings(), given)
+    assert pairs[["i", "j"]].to_numpy().tolist() == [[0.1, 0.3], [0.1, 0.4]]
+    work.neb_paths(T, "jsonl").unlink()
+    work.calculated_double_wells(T).unlink()
+    pairs, _ = pairs_to_calculate(work, T, Settings(), given)
+    assert pairs["j"].tolist() == [0.3, 0.4, 0.2]
 
 
 def test_the_table_of_an_earlier_version_is_read(work):

@@ -115,8 +115,19 @@ def test_a_splitting_can_be_taken_back(work):
     pairs = [Pair(1, 0.1, 0.2), Pair(1, 0.1, 0.25), Pair(2, 0.1, 0.2)]
     for pair in pairs:
         add_splitting(work, T, pair, 0.01)
-    take_back_splitting(work, T, pairs[0])
+    take_back_splitting(work, T, pairs[0], 10)
     assert read_neb_results(work, T)[["conf", "j"]].to_numpy().tolist() == [[1, 0.25], [2, 0.2]]
+
+
+def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_what_stood_there_stays_readable(work):
+    one, other = (work.neb(T) / name for name in ("Qs_calculations.txt", "Qs_calcuations.txt"))
+    one.write_text("# mine\nCnf-1  0.20000000000000004_0.1  1.0D-02\n\nCnf-1 0.1_0.25 0.02\n")
+    other.write_text("Cnf-1 0.1_0.2 0.03\n")
+    take_back_splitting(work, T, Pair(1, 0.1, 0.2), 10)
+    assert read_neb_results(work, T)[["conf", "j"]].to_numpy().tolist() == [[1, 0.25]]
+    assert one.read_text().splitlines()[::3] == ["# mine", "Cnf-1 0.1_0.25 0.02"]
+    assert one.read_text().splitlines()[1].endswith("Cnf-1  0.20000000000000004_0.1  1.0D-02")
+    assert other.read_text().endswith("Cnf-1 0.1_0.2 0.03\n")
 
 
 def test_calculations_are_read_back_and_a_damaged_file_is_named(work):

@@ -210,6 +210,20 @@ def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calcu
     assert len(double_wells(calculated)) == len(wells) - 1
 
 
+def test_where_all_output_is_lost_pairs_with_a_result_say_the_way_back_which_ends_in_one_verdict_a_pair(calculated):
+    smallest = double_wells(calculated).iloc[0]
+    shutil.rmtree(calculated / "output_ML")
+    said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
+    neb = read_neb_results(Workspace(calculated), T)
+    assert f"{len(pd.read_csv(calculated / 'pairs.csv'))} of them have a result (--refine, --retry)" in said
+    shutil.rmtree(calculated / "output_ML")
+    with mock.patch("pipeline.exact.examine", return_value=Verdict("non-DW", "refuted")):
+        assert "1 pairs to calculate" in done("run_neb", calculated, "--refine", 1)
+    after = read_neb_results(Workspace(calculated), T)
+    assert sorted(pairs_of(after)) == sorted(pairs_of(neb))
+    assert after.loc[(after["i"] == smallest["i"]) & (after["j"] == smallest["j"]), "is_dw"].tolist() == [0]
+
+
 def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_forecast(glass):
     (glass / "config.yaml").write_text(
         "neb: {images: 11, force_tolerance: 1.0e-2, max_steps: 40}\nclassify: {max_delta_E: 0.5, max_distance: 4.0}\n"

@@ -184,10 +184,30 @@ def test_pictures_are_made_anew_only_where_the_calculation_is(work):
 
 def test_the_picture_of_what_is_no_tls_any_more_goes(work):
     update(work)
-    take_back_splitting(work, T, PAIR)
+    take_back_splitting(work, T, PAIR, 10)
     add_non_dw(work, T, PAIR)
     assert update(work) == (0, 0)
     assert [*work.tls_pictures(T).iterdir()] == []
+
+
+def test_where_the_record_is_lost_a_picture_stays_as_long_as_it_shows_the_splitting(work):
+    update(work)
+    before = files(work)
+    work.neb_paths(T, "jsonl").unlink()
+    assert update(work) == (0, 1)
+    assert files(work) == before
+    add_splitting(work, T, PAIR, SPLITTING / 2)
+    assert update(work) == (0, 0)
+    assert files(work) == []
+
+
+@pytest.mark.parametrize("damaged", ["{}", "half", '{"levels": ["a", "b"]}', '{"levels": 7}'])
+def test_a_picture_without_record_and_with_a_damaged_stamp_goes(work, damaged):
+    update(work)
+    work.neb_paths(T, "jsonl").unlink()
+    (work.tls_pictures(T) / f".{NAME}.csv.made-from.json").write_text(damaged)
+    assert update(work) == (0, 0)
+    assert files(work) == []
 
 
 @pytest.mark.parametrize("broken", ["missing", "damaged", "another count"])
