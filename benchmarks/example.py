@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.double_wells import count_tls, read_double_wells
-from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from MLmodel.plots import search_efficiency
 from MLmodel.possible import TLS_PROBABILITY
 from MLmodel.rearrangements import REARRANGEMENT
+from MLmodel.result_labels import join_to_tables
 from MLmodel.tables import read_batches, under_ceilings
 from pipeline.files import atomic_write
 from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys

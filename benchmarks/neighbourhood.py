@@ -23,9 +23,9 @@ from benchmarks.example import EXAMPLE, T, answers_of, copy_with_tables
 from glass.features import pair_geometry
 from glass.neighbourhood import pair_neighbourhood
 from glass.rounded import box_fractions
-from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from MLmodel.possible import NEIGHBOURHOOD
+from MLmodel.result_labels import join_to_tables
 from MLmodel.stored_geometry import TILE
 from MLmodel.tables import feature_names
 from pipeline.keys import PAIR_COLUMNS

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from benchmarks.example import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from benchmarks.unseen_glasses import labelled
 from MLmodel.chances import Chances, tls_chances
-from MLmodel.labels import join_to_tables
 from MLmodel.local_glass import LocalCorrection
 from MLmodel.metrics import Array
 from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
 from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 from MLmodel.possible import NEIGHBOURHOOD, PROBABILITY
 from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
+from MLmodel.result_labels import join_to_tables
 from MLmodel.stopping import confidence_found, expected
 from MLmodel.tables import feature_names
 from pipeline.keys import PAIR_COLUMNS

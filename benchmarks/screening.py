@@ -23,9 +23,9 @@ from sklearn.model_selection import GroupKFold, KFold
 from benchmarks.neighbourhood import TREES
 from glass.double_well import potential_of, verdict_of
 from glass.path import refined_paths, straight_line
-from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from MLmodel.picks import all_candidates
+from MLmodel.result_labels import join_to_tables
 from MLmodel.tables import feature_names
 from pipeline.exact import Job, find_calculator, hbar_of, jobs_of, read_atoms
 from pipeline.files import atomic_write

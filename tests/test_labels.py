@@ -5,14 +5,16 @@ import pandas as pd
 import pytest
 from pyarrow import feather
 
-from MLmodel.labels import SOURCE, gather, join_to_tables
+from MLmodel.labels import SOURCE, gather
 from MLmodel.possible import NEIGHBOURHOOD
+from MLmodel.result_labels import join_to_tables
 from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.keys import Pair
 from pipeline.neb_files import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.units import METAL, REDUCED
 from pipeline.workspace import Workspace
 
 T = "0.1"
@@ -135,6 +137,22 @@ def test_of_both_files_of_splittings_new_results_go_to_the_one_that_counts(work)
     conf, i, j = table.loc[0, ["conf", "i", "j"]]
     add_splitting(work, T, Pair(int(conf), i, j), 0.2)
     assert gather(work, PREDICTOR, T, Settings()).table[QS].tolist() == [0.2]
+
+
+@pytest.mark.parametrize("unit", [REDUCED, METAL], ids=lambda unit: unit.name)
+def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work, unit):
+    # the levels of a pair are no further apart than its minima, Delta_E, and a vibration
+    table = pair_table().assign(Delta_E=[-20 * unit.epsilon, *[0.0] * 39], units=unit.name)
+    table.to_feather(work.pairs(T) / "all.feather")
+    values = [25 * unit.epsilon, 9 * unit.epsilon, 1.5e3, 1.5e-3]
+    path = work.neb(T) / "Qs_calculations.txt"
+    path.write_text("".join(line(table, row, repr(value)) for row, value in enumerate(values)))
+    known = gather(work, PREDICTOR, T, Settings(units=unit.name, neb={"calculator": "a:b"}))
+    assert known.table[QS].tolist() == values
+    said = [one for one in known.report if "can't be" in one]
+    assert len(said) == 1
+    assert said[0].startswith("1 splittings can't be: above |ΔE| + ")
+    assert said[0].endswith(f": {path} line 3: 1500")
 
 
 def test_a_pair_with_two_opposite_labels_is_listed(work):
