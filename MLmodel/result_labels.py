@@ -100,7 +100,7 @@ def join_results(neb: pd.DataFrame, tables: Sequence[Path], settings: Settings) 
     report = [f"NEB results: {len(neb)} pairs, {len(unused)} of them in no pair table and not used"]
     if len(unused):
         report.append(f"  the first of them: {_why_in_no_table(unused.iloc[0], tables, decimals)}")
-    if QS in joined:
+    if QS in joined and len(joined):
         report += _too_large(joined, settings.unit)
     return joined, report
 

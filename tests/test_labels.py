@@ -226,6 +226,14 @@ def test_labels_that_match_no_pair_are_counted_in_the_message(work):
         gather(work, CLASSIFIER, T, Settings())
 
 
+@pytest.mark.parametrize(("task", "value"), [(CLASSIFIER, 1), (PREDICTOR, 0.01)], ids=["classifier", "predictor"])
+def test_results_of_which_none_is_of_a_pair_do_not_keep_a_set_from_being_learnt(work, task, value):
+    pair_table().assign(**{task.target: value}).to_feather(work.pretraining(task, T))
+    for lines in ("Cnf-1 0.5_0.6 0.1\n", ""):
+        (work.neb(T) / "Qs_calculations.txt").write_text(lines)
+        assert len(gather(work, task, T, Settings()).table) == 40
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
