@@ -48,9 +48,9 @@ def calculator(atoms):
 """
 
 
-def spoil(root, what, extra=""):
-    """A calculator that does so at one of the minima; pairs with and without it."""
-    pairs = pd.read_csv(root / "pairs.csv", float_precision="round_trip")
+def spoil(root, calculated, what, extra=""):
+    """A calculator that does so at one of the minima; pairs with it, and double wells, whose paths pass by it."""
+    pairs = read_neb_results(Workspace(calculated), T)
     name = pairs["i"].mode()[0]
     path = next(path for path in minima(root) if energy_in_name(path) == name)
     np.save(root / "marked.npy", read_minimum(path).positions)
@@ -58,8 +58,8 @@ def spoil(root, what, extra=""):
     (root / "what.txt").write_text(what)
     (root / "config.yaml").write_text(SETTINGS.replace("neb: {", f"neb: {{calculator: 'bad:calculator', {extra}"))
     with_it = (pairs["i"] == name) | (pairs["j"] == name)
-    some = pd.concat([pairs[~with_it].head(2), pairs[with_it].head(2)])
-    some.to_csv(root / "some.csv", index=False)
+    some = pd.concat([pairs[~with_it & (pairs["is_dw"] == 1)].head(2), pairs[with_it].head(2)])
+    some[["conf", "i", "j"]].to_csv(root / "some.csv", index=False)
     return some[2:]
 
 
@@ -73,8 +73,8 @@ def spoil(root, what, extra=""):
         ("hang", "time_limit: 4, ", "it took longer than 4 s"),
     ],
 )
-def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(glass, what, extra, reason):
-    bad = spoil(glass, what, extra)
+def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(glass, calculated, what, extra, reason):
+    bad = spoil(glass, calculated, what, extra)
     done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
     unfinished = read_unfinished(Workspace(glass), T)
     assert sorted(unfinished["j"]) == sorted(bad["j"])
@@ -84,14 +84,14 @@ def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(gl
 
 
 def test_unfinished_pairs_are_taken_up_again_when_asked(glass, calculated):
-    bad = spoil(glass, "raise")
+    bad = spoil(glass, calculated, "raise")
     done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
-    assert len(read_unfinished(Workspace(glass), T)) == 2
+    assert len(read_unfinished(Workspace(glass), T)) == len(bad)
     said = done("run_neb", glass, "--retry", run=run_process)
-    assert "2 pairs to calculate" in said
-    assert len(read_unfinished(Workspace(glass), T)) == 2  # nothing was mended
+    assert f"{len(bad)} pairs to calculate" in said
+    assert len(read_unfinished(Workspace(glass), T)) == len(bad)  # nothing was mended
     (glass / "what.txt").write_text("nothing")
-    assert "2 pairs to calculate" in done("run_neb", glass, "--retry", run=run_process)
+    assert f"{len(bad)} pairs to calculate" in done("run_neb", glass, "--retry", run=run_process)
     assert read_unfinished(Workspace(glass), T).empty
     alike = {line for lines in results(calculated).values() for line in lines}
     assert {line for name, lines in results(glass).items() if name.endswith("txt") for line in lines} < alike
