@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.batch_systems import SYSTEMS, allowed_keys
 from pipeline.errors import UserError, short
 from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
 
@@ -94,12 +95,19 @@ class ClusterSettings(_Section):
             raise ValueError(
                 f"cluster names {' and '.join(given) or 'nothing'}: give one of {', '.join(type(self).model_fields)}"
             )
-        count = (getattr(self, given[0]) or {}).get("n_workers", 1) if "scheduler" not in given[0] else 1
-        if type(count) is not int or count < 1:
-            raise ValueError(
-                f"cluster.{given[0]}.n_workers = {count!r} is not allowed: it is a whole number above zero"
-            )
+        if given[0] in SYSTEMS:
+            self._check_keys(given[0], getattr(self, given[0]))
         return self
+
+    @staticmethod
+    def _check_keys(system: str, section: dict[str, Any]) -> None:
+        count = section.get("n_workers", 1)
+        if type(count) is not int or count < 1:
+            raise ValueError(f"cluster.{system}.n_workers = {count!r} is not allowed: it is a whole number above zero")
+        allowed = allowed_keys(system)
+        for key in section if allowed else ():
+            if key not in allowed:
+                raise ValueError(f"unknown key cluster.{system}.{key}; allowed here: {', '.join(allowed)}")
 
     @property
     def chosen(self) -> tuple[str, Any]:
