@@ -263,7 +263,15 @@ def _in_words(error: Any) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} = {given} is not allowed: it is a section, with keys of its own below it"
     if error["type"] == "list_type":
-        return f"{key} = {given} is not allowed: it is a list, such as [{short(str(error['input']))}]"
+        return f"{key} = {given} is not allowed: it is a list, such as {_as_list(error['input'])}"
+    if error["loc"][0] == "pretraining":
+        example = error["input"] if isinstance(error["input"], int | float) else "0.12"
+        return f'{key} = {given} is not allowed: it is the number of a folder T…, in quotes, such as "{example}"'
     if error["type"] == "bool_type":
         return f"{key} = {given} is not allowed: it is true or false (boolean)"
     return f"{key} = {given} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _as_list(given: Any) -> str:
+    """What to write for a list of one text; in quotes, as YAML takes 0.12 without them for a number."""
+    return "[]" if given is None else f'["{short(str(given))}"]'
