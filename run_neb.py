@@ -85,6 +85,7 @@ from MLmodel.rounds import does_it_pay, update_rounds
 from MLmodel.temperatures import draw_temperatures
 from MLmodel.tls_pictures import update_pictures
 from MLmodel.tls_plots import tls_statistics
+from MLmodel.training import FEWEST, REMEDY, too_few
 from pipeline.errors import UserError
 from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
 from pipeline.neb_records import changed_settings, check_records, read_records
@@ -127,12 +128,15 @@ def main(command: Command) -> None:
         return
     if written := draw_temperatures(command.workspace, command.settings):
         print(f"all temperatures: pictures: {', '.join(map(str, written))}")
-    print(f"next: {what_next(kinds)}")
+    lacking = [too_few(work, T, command.settings) for T in temperatures]
+    print(f"next: {what_next(kinds, lacking)}")
 
 
-def what_next(kinds: Counter[str]) -> str:
-    """What to do after so many verdicts of each kind."""
+def what_next(kinds: Counter[str], lacking: list[str]) -> str:
+    """What to do after so many verdicts of each kind, where each temperature lacks such results to learn from."""
     if kinds["double well"] or kinds["non-DW"]:
+        if all(lacking):
+            return f"{REMEDY}: to learn from there are {'; '.join(lacking)}, {FEWEST} needed"
         return "steps 1 to 4, which learn from these results; begin with step1_train_dw.py"
     if kinds["unfinished"]:
         return "no pair got a result: mend what unfinished.csv says, then run_neb.py --retry"
