@@ -5,6 +5,7 @@ import errno
 import io
 import itertools
 import os
+import re
 import signal
 import sys
 import threading
@@ -135,6 +136,24 @@ def _interrupted(*_: object) -> None:
     """End a script that is still importing."""
     os.write(2, b"interrupted: nothing was begun\n")
     os._exit(130)
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of an option of a script: a whole number from so many on."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a whole number, {least} or more")
+        return int(text)
+
+    return number
+
+
+def existing_file(text: str) -> Path:
+    """The type of an option of a script: a file that is there."""
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text}: no such file")
+    return Path(text)
 
 
 def run_script(

@@ -239,8 +239,13 @@ def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--top", -1), "--top -1 is not allowed"),
-        (("--top", 2, "--pairs", "pairs.csv"), "not allowed with argument --top"),
+        (("--top", "-1"), "--top: -1 is not allowed: it is a whole number, 0 or more"),
+        (("--top", "1.5"), "--top: 1.5 is not allowed: it is a whole number, 0 or more"),
+        (("--random", "-1"), "--random: -1 is not allowed"),
+        (("--refine", "0"), "--refine: 0 is not allowed: it is a whole number, 1 or more"),
+        (("--explore", "0"), "--explore: 0 is not allowed"),
+        (("--pairs", "nope.csv"), "--pairs: nope.csv: no such file"),
+        (("--top", 2, "--retry"), "not allowed with argument --top"),
     ],
 )
 def test_an_impossible_choice_of_pairs_is_refused(glass, arguments, says):
