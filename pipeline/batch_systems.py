@@ -107,7 +107,7 @@ def _cluster(system: str, options: dict[str, Any]) -> Any:
         f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
         *options.pop("job_script_prologue", []),
     ]
-    scheduler = {"dashboard": False, "dashboard_address": None, **options.pop("scheduler_options", {})}
+    scheduler = {"dashboard": False, "dashboard_address": ":0", **options.pop("scheduler_options", {})}
     try:
         return Cluster(job_script_prologue=prologue, scheduler_options=scheduler, **{"processes": 1, **options})
     except (TypeError, ValueError, RuntimeError, OSError) as error:

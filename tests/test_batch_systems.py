@@ -1,7 +1,10 @@
 """Batch systems that refuse jobs, and keys that they do not have; the system is a script here, in place of Slurm."""
 
+import contextlib
 import os
 import shutil
+import socket
+import warnings
 
 import pytest
 from steps import ROOT, refused, run_process
@@ -66,6 +69,19 @@ def test_a_system_that_is_not_there_is_named(monkeypatch, tmp_path):
         worker_pool(Settings(cluster=ClusterSettings(sge=options))) as workers,
     ):
         list(workers.results(square, [1]))
+
+
+def test_two_clusters_on_one_machine_do_not_ask_for_one_port(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Settings(cluster=ClusterSettings(sge={"cores": 1, "memory": "1GB"}))
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody has it already
+            taken.bind(("", 8787))  # Dask's default
+            taken.listen()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with worker_pool(settings):
+                pass
 
 
 def test_work_goes_on_with_the_jobs_that_were_taken_and_the_refusal_is_said_once(tmp_path, sbatch, capfd):
