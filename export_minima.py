@@ -64,6 +64,10 @@ def export(command: Command, temperature: str) -> None:
     jobs = []
     for conf, folder in glasses.items():
         files, target = minimum_paths(folder), work.exported_minima(temperature, conf)
+        if not files:
+            target.unlink(missing_ok=True)
+            print(f"T = {temperature}: Cnf-{conf}: nothing in it: {folder}")
+            continue
         job = Job(conf, files, target, made_from(inputs_of(files), ij_decimals=decimals, units=units))
         if up_to_date([target], job.inputs):
             print(f"T = {temperature}: Cnf-{conf}: nothing new: {target}")

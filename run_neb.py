@@ -15,9 +15,8 @@ Few images tell what is no TLS; only double wells with splittings below neb.refi
 """
 
 import argparse
-from pathlib import Path
 
-from pipeline.command import Command, check_command_line, run_script
+from pipeline.command import Command, check_command_line, existing_file, run_script, whole_number
 from pipeline.share import share_in_words
 
 COULD_BE = 0.8
@@ -29,9 +28,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--top", type=int, default=50, metavar="N", help="the next N pairs of the list without result (%(default)s)"
+        "--top",
+        type=whole_number(0),
+        default=50,
+        metavar="N",
+        help="the next N pairs of the list without result (%(default)s)",
     )
-    source.add_argument("--pairs", type=Path, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
+    source.add_argument("--pairs", type=existing_file, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
     source.add_argument(
         "--all",
         type=float,
@@ -42,17 +45,24 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument(
         "--refine",
-        type=int,
+        type=whole_number(1),
         metavar="N",
         help="the N smallest splittings that were only screened, or have fewer images or larger forces than the "
         "settings ask for; from their stored paths",
     )
     source.add_argument("--retry", action="store_true", help="the pairs of unfinished.csv again")
     source.add_argument(
-        "--explore", type=int, metavar="N", help="N pairs chosen by where they lie, to begin without any label"
+        "--explore",
+        type=whole_number(1),
+        metavar="N",
+        help="N pairs chosen by where they lie, to begin without any label",
     )
     parser.add_argument(
-        "--random", type=int, metavar="N", help="and N more of the list, drawn at random (default: a tenth of --top)"
+        "--random",
+        type=whole_number(0),
+        metavar="N",
+        help="N more of the list, drawn at random, beside those of --top (default: a tenth of that); "
+        "--top 0 --random N for these alone",
     )
     parser.add_argument(
         "--share",
@@ -85,6 +95,7 @@ from MLmodel.rounds import does_it_pay, update_rounds
 from MLmodel.temperatures import draw_temperatures
 from MLmodel.tls_pictures import update_pictures
 from MLmodel.tls_plots import tls_statistics
+from MLmodel.training import FEWEST, REMEDY, too_few
 from pipeline.errors import UserError
 from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
 from pipeline.neb_records import changed_settings, check_records, read_records
@@ -104,10 +115,6 @@ SAMPLE = 24
 def main(command: Command) -> None:
     """Calculate the pairs of every temperature that has a list."""
     work, given = command.workspace, command.options
-    for name, least in (("top", 0), ("refine", 1), ("explore", 1), ("random", 0)):
-        number = getattr(given, name)
-        if number is not None and number < least:
-            raise UserError(f"--{name} {number} is not allowed: it is a whole number, {least} or more")
     if given.share and (given.refine or given.retry or given.explore):
         raise UserError("--share goes with --top, --pairs or --all; run --refine, --retry and --explore without")
     from_minima = given.pairs or given.explore or given.refine or given.retry or given.all is not None
@@ -127,12 +134,15 @@ def main(command: Command) -> None:
         return
     if written := draw_temperatures(command.workspace, command.settings):
         print(f"all temperatures: pictures: {', '.join(map(str, written))}")
-    print(f"next: {what_next(kinds)}")
+    lacking = [too_few(work, T, command.settings) for T in temperatures]
+    print(f"next: {what_next(kinds, lacking)}")
 
 
-def what_next(kinds: Counter[str]) -> str:
-    """What to do after so many verdicts of each kind."""
+def what_next(kinds: Counter[str], lacking: list[str]) -> str:
+    """What to do after so many verdicts of each kind, where each temperature lacks such results to learn from."""
     if kinds["double well"] or kinds["non-DW"]:
+        if all(lacking):
+            return f"{REMEDY}: to learn from there are {'; '.join(lacking)}, {FEWEST} needed"
         return "steps 1 to 4, which learn from these results; begin with step1_train_dw.py"
     if kinds["unfinished"]:
         return "no pair got a result: mend what unfinished.csv says, then run_neb.py --retry"

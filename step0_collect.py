@@ -28,6 +28,9 @@ from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import check_same_units
 from pipeline.workers import Workers, worker_pool
 
+SHOWN = 5
+"""So many of what was left out are printed."""
+
 Rejected = tuple[int | None, str, str]
 """Glass, file or folder, and the reason why it was left out."""
 
@@ -141,10 +144,11 @@ def write_rejected(path: Path, rejected: list[Rejected]) -> None:
     """Write the list of files that were left out."""
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows([("conf", "file", "reason"), *rejected])
-    for conf, name, reason in rejected[:5]:
+    for conf, name, reason in rejected[:SHOWN]:
         print(f"rejected: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
     if rejected:
-        print(f"rejected files and reasons: {path}")
+        more = f"and {len(rejected) - SHOWN} more; " if len(rejected) > SHOWN else ""
+        print(f"{more}rejected files and reasons: {path}")
 
 
 if __name__ == "__main__":

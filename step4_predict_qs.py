@@ -78,8 +78,11 @@ def predict_one(command: Command, temperature: str) -> int:
             print(f"T = {temperature}: {note}")
         with with_units(double_wells, settings.unit) as pairs:
             used, *listed = write_lists(work, card, settings, pairs, *targets)
-        if used:
-            print(f"T = {temperature}: {used} results not learnt from yet correct the predictions for like pairs")
+        if sum(used):
+            print(
+                f"T = {temperature}: results that correct the predictions for like pairs: {used[1]} since the models "
+                f"were trained, {used[0]} kept in their test sets"
+            )
         mark_made(targets, record)
     report(command.settings, temperature, targets, listed)
     return listed[1].pairs

@@ -62,7 +62,7 @@ class Finished(NamedTuple):
 
 def write_lists(
     work: Workspace, card: Card, settings: Settings, double_wells: Path, all_pairs: Path, new_pairs: Path
-) -> tuple[int, Listed, Listed]:
+) -> tuple[tuple[int, int], Listed, Listed]:
     """Write both lists: all pairs, smallest splitting first; those without an answer, best chance to be a TLS first.
 
     Parameters
@@ -78,8 +78,9 @@ def write_lists(
 
     Returns
     -------
-    used : int
-        Exact results that the models did not learn from and that corrected the predictions for like pairs.
+    used : tuple of int
+        Exact results that the models did not learn from and that corrected the predictions for like pairs: those of the
+        models' test sets, and those that came after.
     listed_all, listed_new : Listed
         What both lists hold.
 
@@ -117,7 +118,15 @@ def write_lists(
         Listed(sum(part.listed[k].pairs for part in finished), sum(part.listed[k].tls for part in finished))
         for k in range(2)
     )
-    return int(is_new.sum()), every, new
+    kept = _in_test_sets(work, temperature, found[is_new], decimals)
+    return (kept, int(is_new.sum()) - kept), every, new
+
+
+def _in_test_sets(work: Workspace, temperature: str, pairs: pd.DataFrame, decimals: int) -> int:
+    """How many pairs the models' test sets hold."""
+    paths = [work.model_set(task, temperature, "test") for task in (CLASSIFIER, PREDICTOR)]
+    parts = [batch for path in paths if path.exists() for batch in read_batches(path, PAIR_COLUMNS)]
+    return int(among(pair_keys(pairs, decimals), pair_keys(pd.concat(parts), decimals)).sum()) if parts else 0
 
 
 def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFrame:

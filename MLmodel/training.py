@@ -22,13 +22,17 @@ from pipeline.errors import UserError
 from pipeline.files import file_digest, file_named
 from pipeline.keys import KEY_COLUMNS, pair_keys
 from pipeline.locks import only_writer
+from pipeline.neb_files import read_neb_results
 from pipeline.settings import Settings, TrainingSettings
-from pipeline.task import CLASSIFIER, DW, QS, Task
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
 FEWEST, FEWEST_TO_TRAIN = 10, 5
 """From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
+
+REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining set"
+"""For who has too few."""
 
 
 def train(
@@ -139,12 +143,24 @@ def _trained(
     return card
 
 
+def too_few(workspace: Workspace, temperature: str, settings: Settings) -> str:
+    """Which exact results steps 1 and 3 lack, where no pretraining set makes up for them; empty where none."""
+    of = (temperature, *settings.pretraining)
+    without = [task for task in (CLASSIFIER, PREDICTOR) if not any(workspace.pretraining_sets(task, T) for T in of)]
+    neb = read_neb_results(workspace, temperature)
+    is_dw = neb[~pair_keys(neb, settings.ij_decimals).duplicated(keep="last")][DW]
+    counts = {"double wells": int((is_dw == 1).sum())} if without else {}
+    if CLASSIFIER in without:
+        counts["non-DW pairs"] = int((is_dw == 0).sum())
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count < FEWEST)
+
+
 def _parts(
     labelled: Labelled, keys: pd.DataFrame, task: Task, name: str, settings: Settings
 ) -> dict[str, pd.DataFrame]:
     """The pairs to train and to test on, and all; UserError with the model's name if they are too few."""
     pairs, features = labelled.table, labelled.features
-    _check_enough(pairs, task, name, FEWEST, "add NEB results or a pretraining set")
+    _check_enough(pairs, task, name, FEWEST, REMEDY)
     test = split(keys, pairs[DW] == 1 if task == CLASSIFIER else pairs[QS] < settings.tls_threshold, settings)
     parts = dict(zip(SETS, (pairs[~test], pairs[test], pairs), strict=True))
     remedy = "the others are in the test set: lower test_fraction, or use test_split: pair"

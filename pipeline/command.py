@@ -5,6 +5,7 @@ import errno
 import io
 import itertools
 import os
+import re
 import signal
 import sys
 import threading
@@ -137,6 +138,24 @@ def _interrupted(*_: object) -> None:
     os._exit(130)
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of an option of a script: a whole number from so many on."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a whole number, {least} or more")
+        return int(text)
+
+    return number
+
+
+def existing_file(text: str) -> Path:
+    """The type of an option of a script: a file that is there."""
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text}: no such file")
+    return Path(text)
+
+
 def run_script(
     step: Callable[[Command], None],
     description: str | None,
@@ -160,10 +179,11 @@ def run_script(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
+    parser = _parser(description, options)
     try:
         if signal.getsignal(signal.SIGINT) is _interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        step(_command(_parser(description, options), make_workspace))
+        step(_command(parser, make_workspace))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -174,12 +194,20 @@ def run_script(
         remedy = _remedy(error)
         if remedy is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{remedy}", file=sys.stderr)
+        where = error.filename or _anywhere(error, parser.parse_args().workspace)
+        print(f"error: {where}{': ' if where else ''}{remedy}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
         sys.exit(130)
+
+
+def _anywhere(error: OSError, workspace: Path) -> str:
+    """Where to look if a failure names no file: all that a step writes to; nothing if it is not about files."""
+    if error.errno in _NO_MORE:
+        return ""
+    temporary = os.environ.get("TMPDIR", "/tmp")
+    return f"{workspace.resolve()}, or the temporary folder {temporary}, or where the output goes"
 
 
 def _remedy(error: OSError) -> str | None:

@@ -1,7 +1,6 @@
-"""A Dask cluster that is there, or one of jobs of a batch system, which dask-jobqueue starts."""
+"""A Dask cluster that is there, or one of jobs of a batch system."""
 
 import logging
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import dask
 from distributed import Client
 
+from pipeline.batch_systems import SYSTEMS, jobs
 from pipeline.dask_workers import DaskWorkers
 from pipeline.errors import UserError
 from pipeline.processes import TRIES
@@ -19,19 +19,6 @@ _CONFIG = {
     "distributed.scheduler.allowed-failures": TRIES - 1,  # of a scheduler that is ours
     "distributed.admin.large-graph-warning-threshold": "1GB",
 }
-
-_SYSTEMS = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "lsf": "LSFCluster",
-    "htcondor": "HTCondorCluster",
-    "oar": "OARCluster",
-    "moab": "MoabCluster",
-}
-"""Section of config.yaml to class of dask_jobqueue."""
-
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
@@ -47,36 +34,14 @@ def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line, by us
     kind, value = settings.chosen
     with dask.config.set(_CONFIG):
-        if kind in _SYSTEMS:
-            with _started(kind, dict(value or {})) as (cluster, count), _connected(kind, cluster) as client:
-                yield DaskWorkers(client, f"cluster.{kind}", lambda: cluster.scale(count))
+        if kind in SYSTEMS:
+            with jobs(kind, value) as started, _connected(kind, started.cluster) as client:
+                yield DaskWorkers(client, f"cluster.{kind}", started.replace)
         else:
             if kind == "scheduler_file" and not Path(value).is_file():
                 raise UserError(f"config.yaml: cluster.scheduler_file = {value}: no such file; start the scheduler")
             with _connected(kind, value) as client:
                 yield DaskWorkers(client, f"cluster.{kind}", lambda: None)
-
-
-@contextmanager
-def _started(system: str, options: dict[str, Any]) -> Iterator[tuple[Any, int]]:
-    """A cluster of jobs, and how many workers it shall have."""
-    import dask_jobqueue
-
-    count = options.pop("n_workers", 1)
-    prologue = [
-        f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        *options.pop("job_script_prologue", []),
-    ]
-    scheduler = {"dashboard": False, "dashboard_address": None, **options.pop("scheduler_options", {})}
-    try:
-        cluster = getattr(dask_jobqueue, _SYSTEMS[system])(
-            job_script_prologue=prologue, scheduler_options=scheduler, **{"processes": 1, **options}
-        )
-    except (TypeError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"config.yaml: cluster.{system}: {' '.join(str(error).split())}") from None
-    with cluster:
-        cluster.scale(count)
-        yield cluster, count
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ class NamedCalculator:
 
     def __call__(self, atoms: Atoms) -> Any:
         """The calculator for these atoms."""
-        return self.find()(atoms)
+        calculator = self.find()(atoms)
+        if not hasattr(calculator, "calculate"):
+            raise TypeError(f"{self.name} returned no ASE calculator but {short(repr(calculator))}")
+        return calculator
 
     def find(self) -> Callable[[Atoms], Any]:
         """The function itself.
@@ -172,8 +176,17 @@ def calculate(
     except MinimumError as error:
         verdict = Verdict("unfinished", str(error))
     except CalculatorFailedError as error:
-        verdict = Verdict("unfinished", str(error), cause="calculator")
+        verdict = Verdict("unfinished", in_words(error), cause="calculator")
     return Calculation(job, verdict, time.process_time() - started)
+
+
+def in_words(error: CalculatorFailedError) -> str:
+    """What a calculator that failed said; where it said nothing, in which line."""
+    cause = error.__cause__
+    if cause is None or str(cause).strip():
+        return str(error)
+    place = traceback.extract_tb(cause.__traceback__)[-1]
+    return f"{str(error).rstrip(': ')} in line {place.lineno} of {place.filename}"
 
 
 def given_up(job: Job, reason: str) -> Calculation:

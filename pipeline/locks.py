@@ -137,6 +137,6 @@ def _take_away(path: Path, holder: str) -> None:
 
 def _refuse_or_say(path: Path, holder: str, wait: bool, remedy: str = "") -> None:
     if not wait:
-        folder = path.parent.parent
-        raise UserError(f"{folder}: {holder} writes the same files; wait until it ends, or use --wait{remedy}")
+        workspace = path.parents[2]  # of output_ML/.locks/… and MLmodel/.locks/…
+        raise UserError(f"{workspace}: {holder} writes the same files; wait until it ends, or use --wait{remedy}")
     print(f"waiting for {holder}", flush=True)

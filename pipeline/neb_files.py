@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.csv_files import as_numbers, read_user_csv
-from pipeline.errors import UserError, short
+from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
 from pipeline.task import DW, QS
@@ -96,7 +96,8 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         line = bad.idxmax()
-        raise UserError(f"{path}: line {line}: '{short(lines[line])}' is not '{form}'; fix or remove the line")
+        odd = odd_character(lines[line])
+        raise UserError(f"{path}: line {line}: '{short(lines[line])}' is not '{form}'{odd}; fix or remove the line")
     bad = numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS)
     if bad.any():
         line = bad.idxmax()
@@ -106,8 +107,8 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     if bad.any():
         line = bad.idxmax()
         raise UserError(
-            f"{path}: line {line}: the splitting '{short(parts[3][line])}' is not a number above zero; "
-            "fix or remove the line"
+            f"{path}: line {line}: the splitting '{short(parts[3][line])}' is not a number above zero"
+            f"{odd_character(parts[3][line])}; fix or remove the line"
         )
     return pd.DataFrame(
         {

@@ -5,10 +5,12 @@ Each has a pipe of its own and holds no lock, so that one that dies or hangs tak
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
@@ -250,6 +252,9 @@ def _work(connection: Any, counter: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    with suppress(OSError):  # stdout is for what the step says, not for what a user's calculator prints
+        os.dup2(2, 1)
+        sys.stdout = sys.stderr
     limited = False
     while True:
         try:
@@ -261,6 +266,8 @@ def _work(connection: Any, counter: Any) -> None:
                 threadpool_limits(1)
                 limited = True
             outcome = function(job), None
+        except KeyboardInterrupt:  # the work's own, as SIGINT is ignored
+            os._exit(130)
         except Exception as error:
             outcome = None, ExceptionWithTraceback(error, error.__traceback__)
         try:

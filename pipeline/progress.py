@@ -11,6 +11,9 @@ LOG_EVERY = 60.0
 """s; where there is no terminal, a line is printed at such intervals."""
 
 
+_PLURALS = {"glass": "glasses", "minimum": "minima"}
+
+
 class _LogLines(io.TextIOBase):
     """What tqdm would draw over and over, as lines of their own on stdout."""
 
@@ -42,6 +45,7 @@ def progress(
     if sys.stderr.isatty():
         return tqdm(jobs, delay=2, **shown)
     if "bar_format" not in options:
-        known = "{n_fmt} of {total_fmt}" if total is not None or hasattr(jobs, "__len__") else "{n_fmt}"
-        shown["bar_format"] = "{desc}: " + known + " {unit}, {elapsed} passed, {remaining} left"
+        known = "{n:.0f} of {total:.0f}" if total is not None or hasattr(jobs, "__len__") else "{n:.0f}"
+        several = _PLURALS.get(unit, f"{unit}s")
+        shown["bar_format"] = f"{{desc}}: {known} {several}, {{elapsed}} passed, {{remaining}} left"
     return tqdm(jobs, file=_LogLines(), delay=LOG_EVERY, mininterval=LOG_EVERY, miniters=1, **shown)

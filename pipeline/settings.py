@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.batch_systems import SYSTEMS, allowed_keys
 from pipeline.errors import UserError, short
 from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
 
@@ -94,12 +95,19 @@ class ClusterSettings(_Section):
             raise ValueError(
                 f"cluster names {' and '.join(given) or 'nothing'}: give one of {', '.join(type(self).model_fields)}"
             )
-        count = (getattr(self, given[0]) or {}).get("n_workers", 1) if "scheduler" not in given[0] else 1
-        if type(count) is not int or count < 1:
-            raise ValueError(
-                f"cluster.{given[0]}.n_workers = {count!r} is not allowed: it is a whole number above zero"
-            )
+        if given[0] in SYSTEMS:
+            self._check_keys(given[0], getattr(self, given[0]))
         return self
+
+    @staticmethod
+    def _check_keys(system: str, section: dict[str, Any]) -> None:
+        count = section.get("n_workers", 1)
+        if type(count) is not int or count < 1:
+            raise ValueError(f"cluster.{system}.n_workers = {count!r} is not allowed: it is a whole number above zero")
+        allowed = allowed_keys(system)
+        for key in section if allowed else ():
+            if key not in allowed:
+                raise ValueError(f"unknown key cluster.{system}.{key}; allowed here: {', '.join(allowed)}")
 
     @property
     def chosen(self) -> tuple[str, Any]:
@@ -255,7 +263,15 @@ def _in_words(error: Any) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} = {given} is not allowed: it is a section, with keys of its own below it"
     if error["type"] == "list_type":
-        return f"{key} = {given} is not allowed: it is a list, such as [{short(str(error['input']))}]"
+        return f"{key} = {given} is not allowed: it is a list, such as {_as_list(error['input'])}"
+    if error["loc"][0] == "pretraining":
+        example = error["input"] if isinstance(error["input"], int | float) else "0.12"
+        return f'{key} = {given} is not allowed: it is the number of a folder T…, in quotes, such as "{example}"'
     if error["type"] == "bool_type":
         return f"{key} = {given} is not allowed: it is true or false (boolean)"
     return f"{key} = {given} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _as_list(given: Any) -> str:
+    """What to write for a list of one text; in quotes, as YAML takes 0.12 without them for a number."""
+    return "[]" if given is None else f'["{short(str(given))}"]'

@@ -67,7 +67,7 @@ def done(script, workspace, *arguments, run=run):
     """Run a step that must end well; what it printed."""
     ended = run(script, workspace, *arguments)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == ""
+    assert ended.stderr == "", ended.stderr
     return ended.stdout
 
 

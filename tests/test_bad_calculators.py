@@ -137,11 +137,19 @@ def test_a_unit_that_is_off_ends_the_run_with_one_diagnosis_and_writes_nothing(g
     assert not results(glass)
 
 
-def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis(glass):
-    (glass / "never.py").write_text("def calculator(atoms):\n    raise OSError('no licence')\n")
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise OSError('no licence')", "the calculator failed: OSError: no licence"),
+        ("raise ValueError", "the calculator failed: ValueError in line 2 of {file}"),
+        ("return None", "the calculator failed: TypeError: never:calculator returned no ASE calculator but None"),
+    ],
+)
+def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis(glass, body, says):
+    (glass / "never.py").write_text(f"def calculator(atoms):\n    {body}\n")
     (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'never:calculator', "))
     said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert "it failed for all of the first 8 pairs: the calculator failed: OSError: no licence; mend it" in said
+    assert f"it failed for all of the first 8 pairs: {says.format(file=glass / 'never.py')}; mend it" in said
     assert not results(glass)
 
 

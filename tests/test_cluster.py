@@ -288,7 +288,7 @@ def test_a_scheduler_that_does_not_answer_and_what_no_system_knows_are_named(gla
     for text, words in (
         ("{scheduler: 'tcp://127.0.0.1:9'}", "cluster.scheduler = tcp://127.0.0.1:9: no Dask scheduler answers"),
         ("{scheduler_file: none.json}", "cluster.scheduler_file = none.json: no such file"),
-        ("{slurm: {coers: 2}}", "cluster.slurm"),
+        ("{slurm: {coers: 2}}", "cluster.slurm.coers"),
     ):
         (glass / "config.yaml").write_text(f"{neb_glass.SETTINGS}cluster: {text}\n")
         assert words in refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)

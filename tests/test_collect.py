@@ -192,7 +192,10 @@ def test_folders_without_minima_or_with_another_name_are_listed(workspace):
     (folder / "Cnf-1" / "0.4.txt").write_text("mine")
     (folder / "Cnf-1" / "0.2.conf").mkdir()
     (folder / "Cnf-1" / "0.3.conf.txt").symlink_to("nowhere")
-    assert "1104 pairs, 1104 computed, 7 files rejected" in done("step0_collect", workspace)
+    said = done("step0_collect", workspace)
+    assert "1104 pairs, 1104 computed, 7 files rejected" in said
+    assert sum(line.startswith("rejected: ") for line in said.splitlines()) == 5
+    assert "\nand 2 more; rejected files and reasons: " in said
     assert sorted(rejected(workspace)["file"]) == [
         "0.2.conf",
         "0.3.conf.txt",

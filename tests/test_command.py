@@ -67,6 +67,19 @@ def test_what_a_user_can_do_something_about_is_one_line_with_the_file(tmp_path, 
     assert said.count("\n") == 1
 
 
+def test_a_full_disk_that_names_no_file_is_told_with_the_folders_it_may_be(tmp_path, monkeypatch, capsys):
+    def step(command):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("TMPDIR", "/scratch/me")
+    assert status_of(step, tmp_path, monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"error: {tmp_path}, or the temporary folder /scratch/me, or where the output goes: no space"
+    )
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("error", [OSError(errno.EBADF, "bad"), FileNotFoundError(errno.ENOENT, "gone", "a.csv")])
 def test_any_other_failure_of_the_system_is_a_bug_with_a_traceback(tmp_path, monkeypatch, error):
     def step(command):

@@ -99,6 +99,20 @@ def test_a_glass_is_written_again_only_when_its_minima_or_the_file_changed(root)
     assert not exported(root).exists()
 
 
+def test_an_empty_folder_is_named_and_the_other_glasses_are_written(root):
+    done("export_minima", root)
+    work = Workspace(root)
+    work.glass(T, 3).mkdir()
+    work.exported_minima(T, 3).write_text("of minima that are gone")
+    work.glass(T, 30).mkdir()
+    (work.glass(T, 21) / "0.2.conf").touch()
+    said = done("export_minima", root)
+    assert f"Cnf-3: nothing in it: {work.glass(T, 3)}" in said
+    assert f"Cnf-30: nothing in it: {work.glass(T, 30)}" in said
+    assert f"Cnf-21: 40 minima: {exported(root)}" in said
+    assert not work.exported_minima(T, 3).exists()
+
+
 def test_where_there_is_no_glass_one_line_says_where_to_put_it(tmp_path):
     assert "no minima under Configurations/minima" in refused("export_minima", tmp_path)
     (tmp_path / "Configurations/minima/T0.1/glass-1").mkdir(parents=True)

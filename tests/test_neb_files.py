@@ -41,6 +41,24 @@ def test_comments_are_passed_over_and_line_numbers_stay_true(work):
     assert neb["origin of the label"].str.extract(r"line (\d+)")[0].tolist() == ["2", "5"]
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("\ufeffCnf-1 0.2_0.5 0.01", "its character 1 is U+FEFF (zero width no-break space)"),  # cat a.txt >> b.txt
+        ("Cnf\u20131 0.2_0.5 0.01", "its character 4 is U+2013 (en dash)"),
+        ("Cnf\u20111 0.2_0.5 0.01", "its character 4 is U+2011 (non-breaking hyphen)"),
+        ("Cnf-1 0.2_0.5 1e\u22122", "the splitting '1e\u22122' is not a number above zero: its character 3 is U+2212"),
+    ],
+)
+def test_a_character_that_looks_like_another_is_named(work, line, says):
+    path = work.new_splittings(T)
+    path.write_text(f"Cnf-1 0.2_0.3 0.01\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        read_neb_results(work, T)
+    assert f"{path}: line 2: " in str(error.value)
+    assert says in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["1.06D-02", "1.06d-2", "1.06E-02", "0.0106", "106.D-4"])
 def test_numbers_as_fortran_writes_them_are_read(work, text):
     (work.neb(T) / "Qs_calculations.txt").write_text(f"Cnf-1 2.0D-01_0.3d0 {text}\n")

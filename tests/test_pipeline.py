@@ -18,6 +18,7 @@ from synthetic import read_pairs
 from MLmodel.card import SETS, read_card
 from MLmodel.labels import SOURCE
 from MLmodel.smooth import shape_features
+from pipeline.neb_files import read_neb_results
 from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.workspace import Workspace
 
@@ -122,6 +123,17 @@ def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy
     assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
 
 
+def kept_in_test_sets(root):
+    """Listed pairs with an exact result that stand in a test set of the models and in no train set."""
+    work = Workspace(root)
+    sets = [
+        {key for task in (CLASSIFIER, PREDICTOR) for key in keys(pd.read_feather(work.model_set(task, "0.1", subset)))}
+        for subset in ("test", "train")
+    ]
+    results = keys(read_neb_results(work, "0.1"))
+    return len((set(results) & sets[0] & set(keys(predicted(root, "allpairs")))) - sets[1])
+
+
 def test_a_result_corrects_the_prediction_of_its_like_before_it_is_learnt(trained_copy):
     before, not_known = (predicted(trained_copy, which) for which in ("allpairs", "newpairs"))
     shape = shape_features(not_known)
@@ -133,7 +145,10 @@ def test_a_result_corrects_the_prediction_of_its_like_before_it_is_learnt(traine
     with Workspace(trained_copy).new_splittings("0.1").open("a") as file:
         file.write(f"Cnf-{conf:.0f} {j!r}_{i!r} {2 * splitting!r}\n")
     said = done("step4_predict_qs", trained_copy)
-    assert "results not learnt from yet correct the predictions for like pairs" in said
+    in_test_sets = kept_in_test_sets(trained_copy)
+    assert in_test_sets > 0
+    words = f"results that correct the predictions for like pairs: 1 since the models were trained, {in_test_sets} kept"
+    assert words in said
     after, left = (predicted(trained_copy, which) for which in ("allpairs", "newpairs"))
     assert f"({len(after) - len(left)} with one are left out)" in said
     both = before.merge(after, on=["conf", "i", "j"], suffixes=("", "_after"))

@@ -18,14 +18,20 @@ def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(no_terminal, cap
     said = capsys.readouterr()
     assert said.err == ""
     lines = said.out.splitlines()
-    assert lines[-1].startswith("joining: 3.00 of 3.00 table, 00:0")
+    assert lines[-1].startswith("joining: 3 of 3 tables, 00:0")
     assert all(line.endswith(" left") for line in lines)
 
 
 def test_what_is_counted_by_hand_is_shown_the_same_way(no_terminal, capsys):
     with progress(desc="NEB", total=2000, unit="pair") as bar:
         bar.update(1500)
-    assert "NEB: 1.50k of 2.00k pair, " in capsys.readouterr().out
+    assert "NEB: 1500 of 2000 pairs, " in capsys.readouterr().out
+
+
+def test_the_words_of_the_field_have_their_plurals(no_terminal, capsys):
+    with progress(desc="reading", unit="minimum") as bar:
+        bar.update(2)
+    assert "reading: 2 minima, " in capsys.readouterr().out
 
 
 def test_quick_work_leaves_no_line(monkeypatch, capsys):

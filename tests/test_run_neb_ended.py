@@ -97,5 +97,5 @@ def test_a_worker_that_dies_takes_nothing_with_it(patient, calculated):
 def test_two_runs_do_not_write_to_the_same_files(glass):
     with only_writer(Workspace(glass).lock("run_neb", T), "run_neb"):
         said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert f"run_neb (process {os.getpid()} on" in said
+    assert said.startswith(f"error: {glass}: run_neb (process {os.getpid()} on")
     assert not results(glass)

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from MLmodel import learner, time_guard
-from pipeline.settings import TrainingSettings
-from pipeline.task import CLASSIFIER, DW
+from MLmodel.training import too_few
+from pipeline.settings import Settings, TrainingSettings
+from pipeline.task import CLASSIFIER, DW, PREDICTOR
+from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -40,3 +42,21 @@ def test_once_train_hours_are_over_no_further_model_is_begun_and_those_trained_a
     assert predictor.model_names() == ["LightGBM", "WeightedEnsemble_L2"]
     assert f"{learner.TIME_IS_OVER}: CatBoost is not trained" in capsys.readouterr().out
     assert chance[table[DW] == 1].mean() > 0.8
+
+
+def test_which_results_are_too_few_to_learn_from_is_known_before_step_1_says_so(tmp_path):
+    work, settings = Workspace(tmp_path), Settings()
+    for path in (work.neb("300"), work.pretraining(CLASSIFIER, "300").parent):
+        path.mkdir(parents=True)
+    assert too_few(work, "300", settings) == "0 double wells, 0 non-DW pairs"
+    pairs = [f"Cnf-1 0.1_0.{20 + k}" for k in range(20)]
+    work.non_dw("300").write_text("".join(f"{pair}\n" for pair in [*pairs[:10], pairs[0]]))
+    work.new_splittings("300").write_text("".join(f"{pair} 0.01\n" for pair in [*pairs[10:19], pairs[10]]))
+    assert too_few(work, "300", settings) == "9 double wells"
+    work.pretraining(CLASSIFIER, "300").touch()
+    assert too_few(work, "300", settings) == "9 double wells"  # of which the predictor learns
+    work.pretraining(PREDICTOR, "12").touch()
+    assert too_few(work, "300", Settings(pretraining=["12"])) == ""
+    with work.new_splittings("300").open("a") as file:
+        file.write(f"{pairs[19]} 0.01\n")
+    assert too_few(work, "300", settings) == ""

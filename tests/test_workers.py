@@ -32,6 +32,16 @@ def end(folder, deaths, job):
     return job
 
 
+def interrupt(job):
+    raise KeyboardInterrupt
+
+
+def talk(job):
+    print("from Python")
+    os.write(1, b"from C\n")
+    return job
+
+
 def hang_at_3(job):
     if job == 3:
         signal.pause()
@@ -65,6 +75,23 @@ def test_a_job_whose_workers_die_is_tried_three_times_and_then_named(tmp_path, i
     ):
         list(workers.results(partial(end, tmp_path, 99), range(3), in_order))
     assert len(list(tmp_path.iterdir())) >= 3
+
+
+def test_work_that_raises_keyboard_interrupt_is_given_up_without_a_traceback(capfd):
+    with worker_pool(TWO) as workers, pytest.raises(UserError, match=r"3 worker processes died of it: exit status 130"):
+        list(workers.results(interrupt, [1]))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_what_work_prints_goes_to_stderr(start, capfd):
+    workers = Processes(1, start)
+    assert list(workers.results(talk, [1])) == [1]
+    workers.end()
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "from Python" in said.err
+    assert "from C" in said.err
 
 
 @pytest.mark.parametrize("in_order", [True, False])

@@ -1,0 +1,111 @@
+"""Batch systems that refuse jobs, and keys that they do not have; the system is a script here, in place of Slurm."""
+
+import contextlib
+import os
+import shutil
+import socket
+import warnings
+
+import pytest
+from steps import ROOT, refused, run_process
+from test_workers import square
+
+from pipeline.errors import UserError
+from pipeline.settings import ClusterSettings, Settings, read_settings
+from pipeline.workers import worker_pool
+from pipeline.workspace import Workspace
+
+pytest.importorskip("dask_jobqueue")
+
+REFUSE = """echo "sbatch: error: invalid partition specified: nope" >&2
+echo "sbatch: error: Batch job submission failed: Invalid partition name specified" >&2
+exit 1
+"""
+
+TAKE_ONE = """mkdir {folder}/taken 2>/dev/null || {{ echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }}
+sh "$1" >{folder}/job.txt 2>&1 &
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """``sbatch(script)``: what the command does; without one there is none."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+
+    def make(script):
+        for name, text in (("sbatch", script), ("scancel", "kill $1")):
+            (folder / name).write_text(f"#!/bin/sh\n{text.format(folder=folder)}")
+            (folder / name).chmod(0o755)
+
+    return make
+
+
+def one_glass(root):
+    folder = Workspace(root).glass("0.12", 21)
+    folder.mkdir(parents=True)
+    for path in sorted(Workspace(ROOT / "example").glass("0.12", 21).iterdir())[:3]:
+        shutil.copy(path, folder)
+    return root
+
+
+@pytest.mark.slow
+def test_a_system_that_refuses_all_jobs_ends_the_step_with_its_own_words(tmp_path, sbatch):
+    sbatch(REFUSE)
+    root = one_glass(tmp_path / "own")
+    (root / "config.yaml").write_text("cluster: {slurm: {n_workers: 3, cores: 1, memory: 1GB, queue: nope}}\n")
+    words = "cluster.slurm: no job was taken: sbatch: error: invalid partition specified: nope; sbatch: error: Batch"
+    assert words in refused("export_minima", root, run=run_process)
+
+
+def test_a_system_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    options = {"cores": 1, "memory": "1GB"}
+    with (
+        pytest.raises(UserError, match=r"cluster.sge: no job was taken: .*qsub"),
+        worker_pool(Settings(cluster=ClusterSettings(sge=options))) as workers,
+    ):
+        list(workers.results(square, [1]))
+
+
+def test_two_clusters_on_one_machine_do_not_ask_for_one_port(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Settings(cluster=ClusterSettings(sge={"cores": 1, "memory": "1GB"}))
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody has it already
+            taken.bind(("", 8787))  # Dask's default
+            taken.listen()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with worker_pool(settings):
+                pass
+
+
+def test_work_goes_on_with_the_jobs_that_were_taken_and_the_refusal_is_said_once(tmp_path, sbatch, capfd):
+    sbatch(TAKE_ONE)
+    prologue = [f"export PYTHONPATH={os.environ['PYTHONPATH']}:$PYTHONPATH"]
+    options = {"n_workers": 3, "cores": 1, "memory": "1GB", "job_script_prologue": prologue}
+    with worker_pool(Settings(cluster=ClusterSettings(slurm=options))) as workers:
+        assert sorted(workers.results(square, range(5))) == [0, 1, 4, 9, 16]
+    said = capfd.readouterr()
+    assert said.out == (
+        "cluster.slurm: a job was refused, work goes on with fewer: sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
+    )
+    assert said.err == ""
+
+
+def test_a_key_that_the_system_does_not_have_is_named_before_any_work(tmp_path):
+    path = tmp_path / "config.yaml"
+    for text, words in (
+        ("slurm: {n_worker: 3}", "unknown key cluster.slurm.n_worker; allowed here: n_workers, "),
+        ("pbs: {job_cpu: 3}", "unknown key cluster.pbs.job_cpu; allowed here: n_workers, "),
+    ):
+        path.write_text(f"cluster: {{{text}}}\n")
+        with pytest.raises(UserError) as error:
+            read_settings(path)
+        assert words in str(error.value)
+        for name in ("cores", "memory", "walltime", "queue", "interface", "log_directory", "scheduler_options"):
+            assert f" {name}," in f"{error.value},"
