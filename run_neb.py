@@ -48,7 +48,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1),
         metavar="N",
         help="the N smallest splittings that were only screened, or have fewer images or larger forces than the "
-        "settings ask for; from their stored paths",
+        "settings ask for, from their stored paths; or that have no record of their levels",
     )
     source.add_argument("--retry", action="store_true", help="the pairs of unfinished.csv again")
     source.add_argument(

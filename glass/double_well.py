@@ -1,5 +1,6 @@
 """The exact calculation for one pair of minima: path, levels and verdict, from any ASE calculator."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,8 +126,10 @@ def failures_named() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # other people's code raises anything
+        place = traceback.extract_tb(error.__traceback__)[-1]
         said = " ".join(str(error).split())
-        raise CalculatorFailedError(f"the calculator failed: {type(error).__name__}: {said}") from error
+        where = f": {said}" if said else f" in line {place.lineno} of {place.filename}"
+        raise CalculatorFailedError(f"the calculator failed: {type(error).__name__}{where}") from error
 
 
 def examine(

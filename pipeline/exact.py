@@ -3,7 +3,6 @@
 import importlib
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,17 +175,8 @@ def calculate(
     except MinimumError as error:
         verdict = Verdict("unfinished", str(error))
     except CalculatorFailedError as error:
-        verdict = Verdict("unfinished", in_words(error), cause="calculator")
+        verdict = Verdict("unfinished", str(error), cause="calculator")
     return Calculation(job, verdict, time.process_time() - started)
-
-
-def in_words(error: CalculatorFailedError) -> str:
-    """What a calculator that failed said; where it said nothing, in which line."""
-    cause = error.__cause__
-    if cause is None or str(cause).strip():
-        return str(error)
-    place = traceback.extract_tb(cause.__traceback__)[-1]
-    return f"{str(error).rstrip(': ')} in line {place.lineno} of {place.filename}"
 
 
 def given_up(job: Job, reason: str) -> Calculation:

@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.minimise import relax
 from glass.path import END_POINT_DISTANCE, displacement
-from pipeline.exact import in_words, load, read_atoms
+from pipeline.exact import load, read_atoms
 from pipeline.glass_units import calculator_for_glass, to_glass
 from pipeline.minima import Place
 from pipeline.minimum_files import MinimumError
@@ -78,9 +78,7 @@ def look_at(
         atoms.info["relaxed_from"] = place.name
         atoms.calc = SinglePointCalculator(atoms, energy=calculated * units.epsilon, forces=forces * force_unit)
         return Looked(place, energy, max_force, atoms)
-    except CalculatorFailedError as error:
-        return Looked(place, energy, problem=in_words(error))
-    except MinimumError as error:
+    except (CalculatorFailedError, MinimumError) as error:
         return Looked(place, energy, problem=str(error))
 
 

@@ -9,6 +9,9 @@ BOX = np.array([6.0, 6.0, 6.0])
 QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0.01, fast: true}\nprocesses: 1\n"
 """Settings to train within seconds; the tests themselves run side by side."""
 
+HUGE = "0.25e3088754526"
+"""pandas' own reader of numbers crashes on so many digits in the exponent."""
+
 
 def text_minimum(diameters, positions, box, order=None, images=True, types=None, masses=("1 1",)):
     """LAMMPS ``write_data`` text of one minimum, atoms in the order given; ``masses``: the lines of that section."""

@@ -1,0 +1,159 @@
+"""What the steps keep for themselves, damaged: rounds, records, cards, stamps; and a calculator's module."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+from synthetic import HUGE
+
+from MLmodel.card import read_card
+from MLmodel.double_wells import read_double_wells
+from MLmodel.rounds import read_rounds
+from pipeline.errors import UserError
+from pipeline.exact import find_calculator
+from pipeline.neb_files import read_calculations
+from pipeline.neb_records import read_records
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.task import CLASSIFIER
+from pipeline.workspace import Workspace
+
+T = "0.1"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("nebs", "", "line 3"),
+        ("round", "", "line 3"),
+        ("tls", "2.5", "line 3"),
+        ("tls", HUGE, "line 3: tls = 0.25e3088"),
+    ],
+)
+def test_a_round_without_its_counts_is_named(tmp_path, column, value, says):
+    path = tmp_path / "rounds.csv"
+    row = {"round": 1, "list": "12e345678901", "nebs": 30, "tls": 4}
+    pd.DataFrame([row, {**row, column: value}]).to_csv(path, index=False)
+    with pytest.raises(UserError, match=rf"rounds\.csv: {says}"):
+        read_rounds(path)
+
+
+def test_the_name_of_a_list_that_looks_like_a_number_stays_text(tmp_path):
+    pd.DataFrame([{"round": 1, "list": "12e345678901", "nebs": 1, "tls": 0}]).to_csv(
+        tmp_path / "rounds.csv", index=False
+    )
+    assert read_rounds(tmp_path / "rounds.csv")["list"].to_list() == ["12e345678901"]
+
+
+@pytest.mark.parametrize(
+    "row", ["1,0.1,,0.01,1,full", "1.5,0.1,0.2,0.01,1,full", "1,0.1,0.2,-1,1,full", f"1,{HUGE},0.2,1,1,"]
+)
+def test_a_double_well_that_none_can_be_is_named(tmp_path, row):
+    work = Workspace(tmp_path)
+    path = work.calculated_double_wells(T)
+    path.parent.mkdir(parents=True)
+    path.write_text(f"conf,i,j,quantum_splitting,rearrangement,fidelity\n1,0.1,0.2,0.01,1,full\n{row}\n")
+    with pytest.raises(UserError, match=r"double_wells\.csv: line 3"):
+        read_double_wells(work, T)
+
+
+@pytest.mark.parametrize("cells", ["-1,7,1", "41,0.5,1", "41,7,-1", "many,7,1", f"41,7,{HUGE}"])
+def test_a_cost_that_nothing_can_have_is_named(tmp_path, cells):
+    path = Workspace(tmp_path).calculations(T)
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        f"conf,i,j,verdict,fidelity,images,steps,cpu_seconds\n1,0.1,0.2,non-DW,,41,7,1\n1,0.1,0.3,non-DW,,{cells}\n"
+    )
+    with pytest.raises(UserError, match=r"calculations\.csv: line 3"):
+        read_calculations(Workspace(tmp_path), T)
+
+
+RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
+    name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conf": 1.5},
+        {"conf": "1"},
+        {"i": None},
+        {"j": 1e300},
+        {"levels": [0.01, 1e400]},
+        {"lengths": [0.0, 0.2, 0.1]},
+        {"energies": [0.0, float("nan"), 0.0]},
+        {"hbar": 0},
+        {"force": -1},
+        {"units": 4},
+        {"symmetrised": {}},
+    ],
+)
+def test_a_record_that_none_can_be_is_named_by_its_line(tmp_path, change):
+    path = Workspace(tmp_path).neb_paths(T, "jsonl")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(RECORD) + "\n" + json.dumps({**RECORD, **change}) + "\n")
+    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
+        list(read_records(Workspace(tmp_path), T))
+
+
+@pytest.mark.parametrize("line", ["[" * 50_000, "9" * 5000, "null", "7", '"a"', "\0"])
+def test_a_line_that_is_no_record_is_named(tmp_path, line):
+    path = Workspace(tmp_path).neb_paths(T, "jsonl")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(RECORD) + "\n" + line + "\n")
+    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
+        list(read_records(Workspace(tmp_path), T))
+
+
+CARD = {"format": 2, "task": "", "temperature": T, "features": ["PR"], "autogluon": "a", "trained": "", "settings": {}}
+CARD |= {"versions": {}, "data": "", "pairs": {}, "sources": {}, "seconds_per_pair": 1.0, "sets": {}, "program": "1"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(CARD)[:80],
+        "[" * 50_000,
+        json.dumps({**CARD, "features": "PR"}),
+        json.dumps({**CARD, "sets": None}),
+        json.dumps({**CARD, "pairs": {"train": "many"}}),
+        json.dumps({**CARD, "seconds_per_pair": "long"}),
+    ],
+)
+def test_a_damaged_card_is_named(tmp_path, content):
+    path = Workspace(tmp_path).card(CLASSIFIER, T)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(CARD))
+    assert read_card(Workspace(tmp_path), CLASSIFIER, T).features == ["PR"]
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"card\.json: .*remove"):
+        read_card(Workspace(tmp_path), CLASSIFIER, T)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"files": [], "output": 7}', '{"files": 7}', "[" * 50_000, "\xff"])
+def test_a_damaged_stamp_says_nothing_and_the_output_is_made_again(tmp_path, content):
+    output = tmp_path / "output"
+    output.write_text("made")
+    mark_made([output], made_from([]))
+    assert up_to_date([output], made_from([]))
+    output.with_name(".output.made-from.json").write_bytes(content.encode("latin1"))
+    assert not up_to_date([output], made_from([]))
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        ("raise RuntimeError('no\\nlicence')", "RuntimeError: no licence"),
+        ("class Ended(BaseException):\n    pass\nraise Ended('at once')", "Ended: at once"),
+        ("def calculator(", "SyntaxError"),
+        ("calculator = 3", "calculator is no function"),
+    ],
+)
+def test_a_calculator_module_that_raises_when_it_is_imported_is_named(tmp_path, monkeypatch, module, says):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "calculator_of_a_user.py").write_text(module)
+    sys.modules.pop("calculator_of_a_user", None)
+    with pytest.raises(UserError, match=says) as error:
+        find_calculator("calculator_of_a_user:calculator", tmp_path)
+    assert "\n" not in str(error.value)
