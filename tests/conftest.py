@@ -56,10 +56,15 @@ def workspace(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory):
+def base(tmp_path_factory):
+    """A folder of all processes of pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def once(base):
     """``once(name, make)``: a folder that ``make(folder)`` fills, one for all processes of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def made(name, make):
         folder, part = base / name, base / f"{name}.part"

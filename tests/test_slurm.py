@@ -11,6 +11,8 @@ from dask_cluster import wait_for
 from neb_glass import SETTINGS, results
 from steps import ROOT, done, refused, run_process
 
+from pipeline.locks import only_writer
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -30,16 +32,17 @@ def said_by(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slurm")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+@pytest.fixture
+def slurm(base, tmp_path, monkeypatch):
+    """One at a time, as all have the same ports."""
+    folder = tmp_path / "slurm"
+    with only_writer(base / "slurm.lock", "slurm", wait=True):
+        monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         said_by(ROOT / "tests" / "slurm_node.sh", "start", folder)
         wait_for(lambda: "idle" in subprocess.run(["sinfo", "-h"], capture_output=True, text=True).stdout)
         yield folder
         said_by(ROOT / "tests" / "slurm_node.sh", "stop", folder)
-        wait_for(lambda: not (folder / "slurmctld.pid").exists())
+        wait_for(lambda: not list(folder.glob("*.pid")))
 
 
 def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(slurm, glass, calculated):
