@@ -3,7 +3,6 @@
 To write a number takes longer than to predict it; of twenty in a line two or three are new.
 """
 
-import errno
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from MLmodel.metrics import Array
 from MLmodel.pair_csv import read_csv_batches
 from pipeline.errors import UserError
+from pipeline.files import file_named, read_into
 
 PART = 1 << 23
 """Bytes; so many of a file are worked on at a time."""
@@ -61,12 +61,11 @@ def parts_of(path: Path) -> list[tuple[int, int]]:
 
 
 def read_array(path: Path, kind: DTypeLike, count: int, offset: int) -> NDArray[Any]:
-    """Part of a file; NumPy's fromfile takes an error in reading for the end of the file."""
+    """Part of a file."""
     values = np.empty(count, kind)
-    with path.open("rb") as file:
+    with file_named(path), path.open("rb") as file:
         file.seek(offset)
-        if file.readinto(values.view(np.uint8).data) < values.nbytes:
-            raise OSError(errno.EIO, "it ends too early", str(path))
+        read_into(file, values.view(np.uint8).data)
     return values
 
 

@@ -120,6 +120,11 @@ def tls_density(workspace: Workspace, temperature: str, settings: Settings) -> p
     return found.assign(density_SI=found["density"] * si_density(settings.neb))
 
 
+def at_energy(table: pd.DataFrame, energy: float) -> pd.DataFrame:
+    """The rows of a density table at one of its energies, by their kinds."""
+    return table[np.isclose(table["energy"], energy)].set_index("kind")
+
+
 def update_density(workspace: Workspace, temperature: str, settings: Settings, left: float) -> list[str]:
     """Write ``tls_density.csv`` anew, and say what the density is.
 
@@ -139,7 +144,7 @@ def update_density(workspace: Workspace, temperature: str, settings: Settings, l
     if table is None:
         path.unlink(missing_ok=True)
         return []
-    at_threshold = table[np.isclose(table["energy"], settings.tls_threshold)].set_index("kind")
+    at_threshold = at_energy(table, settings.tls_threshold)
     every = at_threshold.loc["all"]
     part = every["count"] / (every["count"] + left) if every["count"] + left > 0 else np.nan
     with atomic_write(path) as file:

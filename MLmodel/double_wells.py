@@ -1,5 +1,6 @@
 """All double wells that were calculated, a row each with what makes it a two-level system: ``double_wells.csv``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,14 @@ def records_of(
         wanted = pair_keys(double_wells, decimals).itertuples(index=False, name=None)
         for row, (key, splitting) in enumerate(zip(wanted, double_wells[QS], strict=True)):
             record = latest.get(key)
-            if record and np.isclose(np.diff(record["levels"])[0], splitting, rtol=SAME, atol=0):
+            if record and belong(record["levels"], splitting):
                 found[row] = record
     return found
+
+
+def belong(levels: Sequence[float], splitting: float) -> bool:
+    """Whether two levels are those of a result with this splitting."""
+    return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
 
 
 def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:

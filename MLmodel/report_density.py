@@ -2,38 +2,34 @@
 
 from collections.abc import Iterable
 
-import numpy as np
+import pandas as pd
 
-from MLmodel.density import SLOWEST, density_of_kind, tls_density
+from MLmodel.density import SLOWEST, at_energy, density_of_kind
 from MLmodel.report_page import Block, Figures, Table, number
-from MLmodel.temperatures import pictures_of_temperatures
+from MLmodel.temperatures import found_at, pictures_of
 from pipeline.command import Command
 
 
 def all_temperatures(command: Command, temperatures: Iterable[str], figures: Figures) -> list[Block]:
     """The density of TLS, a row a temperature, and the pictures with all temperatures; none before the first NEB."""
     work, settings = command.workspace, command.settings
-    drawn = pictures_of_temperatures(work, temperatures, settings)
+    double_wells, densities = found_at(work, temperatures, settings)
+    drawn = pictures_of(work, double_wells, densities, settings)
     said = {
         work.tls_densities: "Double wells per volume with a splitting below E, and the density of TLS",
         work.tls_comparison: "Barriers, amplitudes and asymmetries: shares of the double wells, and of the TLS",
     }
-    table = _densities(command, temperatures, figures)
+    table = _densities(command, densities, figures)
     return table + [
         figures.figure(one, path.stem, said[path], path.with_suffix(".csv"), path) for path, one in drawn.items()
     ]
 
 
-def _densities(command: Command, temperatures: Iterable[str], figures: Figures) -> list[Block]:
+def _densities(command: Command, densities: dict[str, pd.DataFrame], figures: Figures) -> list[Block]:
     work, settings = command.workspace, command.settings
     unit, rows, paths = settings.unit, list[list[str]](), []
-    for temperature in temperatures:
-        if not work.calculated_double_wells(temperature).exists():
-            continue
-        table = tls_density(work, temperature, settings)
-        if table is None:
-            continue
-        at = table[np.isclose(table["energy"], settings.tls_threshold)].set_index("kind")
+    for temperature, table in densities.items():
+        at = at_energy(table, settings.tls_threshold)
         every = at.loc["all"]
         rows.append(
             [

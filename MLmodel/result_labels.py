@@ -119,12 +119,10 @@ def _too_large(joined: pd.DataFrame, unit: Units) -> list[str]:
 def _why_in_no_table(result: pd.Series, tables: Sequence[Path], decimals: int) -> str:
     """Which line a result comes from, what of its pair the tables do not know, and what to do."""
     conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
-    of_glass = [
-        pair_keys(rows[rows["conf"] == conf], decimals)
-        for path in progress(tables, desc="looking for a pair", unit="table")
-        for rows in read_batches(path, PAIR_COLUMNS)
-    ]
-    known = pd.concat(of_glass)[["low", "high"]].to_numpy()
+    known = np.empty(0, np.int64)
+    for path in progress(tables, desc="looking for a pair", unit="table"):
+        for rows in read_batches(path, PAIR_COLUMNS):
+            known = np.union1d(known, pair_keys(rows[rows["conf"] == conf], decimals)[["low", "high"]])
     missing = [float(name) for name in (i, j) if not np.isin(minimum_keys([name], decimals), known).all()]
     if not known.size:
         return f"{origin}: no pair table holds Cnf-{conf}; add its minima and run step0_collect.py, or mend the number"

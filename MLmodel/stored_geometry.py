@@ -1,6 +1,5 @@
 """Geometry of the pairs of one glass, block by block: what an older table holds is taken over, the rest computed."""
 
-import errno
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from MLmodel.possible import LARGEST
 from MLmodel.table_record import TableRecord, read_whole_record
 from MLmodel.tables import BATCH, record_batches
 from pipeline.errors import UserError
+from pipeline.files import read_into
 from pipeline.keys import can_be_key, find_keys, minimum_keys
 from pipeline.minima import REPEATED, Glass, file_of
 from pipeline.stamps import have_same_content
@@ -164,10 +164,9 @@ class Geometry:
 
 
 def _read(file: BufferedIOBase, shape: tuple[int, ...]) -> Array:
-    """Floats from a file; NumPy's fromfile and load take an error for its end."""
+    """Floats from a file."""
     values = np.empty(shape)
-    if file.readinto(values.data) < values.nbytes:
-        raise OSError(errno.EIO, "it ends too early")
+    read_into(file, values.data)
     return values
 
 

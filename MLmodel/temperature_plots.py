@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from MLmodel.density import SLOWEST
+from MLmodel.density import SLOWEST, at_energy
 from MLmodel.metrics import Array
 from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, YELLOW, Picture, legend_below, styled_figure
 from pipeline.task import QS
@@ -86,12 +86,12 @@ def _draw_densities(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: flo
     for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
         unknown = 0
         for k, table in enumerate(tables.values()):
-            at = table[(table["kind"] == kind) & np.isclose(table["energy"], threshold)].iloc[0]
+            at = at_energy(table, threshold).loc[kind]
             bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
             color = STYLES[k % len(STYLES)][0]
             ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
             unknown += at["unknown"]
-        name += f"; not known of {unknown} TLS" if unknown else ""
+        name += f"; not known of {unknown:.0f} TLS" if unknown else ""
         ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
     ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
     ax.set_xticks(range(len(tables)), list(tables))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from MLmodel.density import tls_density
 from MLmodel.double_wells import read_double_wells
 from MLmodel.plots import Picture
@@ -13,18 +15,24 @@ from pipeline.workspace import Workspace
 
 def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
     """Draw what is known of all temperatures; the files written, none where there is nothing to draw."""
-    pictures = pictures_of_temperatures(workspace, workspace.temperatures(), settings)
+    pictures = pictures_of(workspace, *found_at(workspace, workspace.temperatures(), settings), settings)
     return [file for path, one in pictures.items() for file in one.save(path, settings.figures)]
 
 
-def pictures_of_temperatures(
+def found_at(
     workspace: Workspace, temperatures: Iterable[str], settings: Settings
-) -> dict[Path, Picture]:
-    """What is known of these temperatures, by the file for it; none where there is nothing to draw."""
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Double wells, and densities of TLS, of each temperature at which there are any."""
     tables = {temperature: read_double_wells(workspace, temperature) for temperature in temperatures}
     double_wells = {temperature: table for temperature, table in tables.items() if len(table)}
     found = {temperature: tls_density(workspace, temperature, settings) for temperature in double_wells}
-    densities = {temperature: table for temperature, table in found.items() if table is not None}
+    return double_wells, {temperature: table for temperature, table in found.items() if table is not None}
+
+
+def pictures_of(
+    workspace: Workspace, double_wells: dict[str, pd.DataFrame], densities: dict[str, pd.DataFrame], settings: Settings
+) -> dict[Path, Picture]:
+    """Pictures of what :func:`found_at` found, by the file for each; none where there is nothing to draw."""
     pictures = {
         workspace.tls_densities: tls_densities(densities, settings.tls_threshold, settings.unit),
         workspace.tls_comparison: comparison(double_wells, settings.tls_threshold, settings.unit),

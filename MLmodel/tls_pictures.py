@@ -9,7 +9,7 @@ import pandas as pd
 from glass.path import displacement
 from glass.tunnelling import NotResolvedError, lowest_states
 from MLmodel.atom_plots import Motion, Wells, two_level_picture
-from MLmodel.double_wells import SAME, describe, read_double_wells, records_of
+from MLmodel.double_wells import belong, describe, read_double_wells, records_of
 from MLmodel.plots import Picture
 from MLmodel.rearrangements import species_names
 from pipeline.exact import Job, check_one_glass, hbar_of, jobs_of, read_atoms
@@ -84,7 +84,7 @@ def _shows(file: Path, splitting: float) -> bool:
     levels = read_stamp(file).get("levels")
     if not file.exists() or not isinstance(levels, list) or [type(one) for one in levels] != [float, float]:
         return False
-    return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
+    return belong(levels, splitting)
 
 
 def picture_of_pair(
