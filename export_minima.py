@@ -20,14 +20,14 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from pipeline.errors import UserError
-from pipeline.frames import atoms_of
-from pipeline.glass_files import inputs_of, minimum_paths
-from pipeline.keys import minimum_names
-from pipeline.minima import load_glass, read_minima, without_superseded
-from pipeline.path_files import write_frames
+from pipeline.formats.frames import atoms_of
+from pipeline.formats.glass_files import inputs_of, minimum_paths
+from pipeline.formats.keys import minimum_names
+from pipeline.formats.minima import load_glass, read_minima, without_superseded
+from pipeline.formats.paths import write_frames
 from pipeline.progress import progress
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 
 
 class Job(NamedTuple):

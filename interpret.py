@@ -28,13 +28,13 @@ from pathlib import Path
 import pandas as pd
 
 from MLmodel.card import Card, check_features, find_card
-from MLmodel.explain import evenly_spread, explain, predicted_quantity, strength
 from MLmodel.model import Model, read_set
-from MLmodel.shap_plots import beeswarm, waterfall
-from MLmodel.tables import find_pair
 from pipeline.errors import UserError
-from pipeline.keys import Pair
+from pipeline.formats.keys import Pair
+from pipeline.formats.pair_tables import find_pair
 from pipeline.task import CLASSIFIER, PREDICTOR, Task
+from reporting.effects import evenly_spread, explain, predicted_quantity, strength
+from reporting.shap_plots import beeswarm, waterfall
 
 EXPLAINED = 200
 """So many pairs of a test set are explained, evenly spread over the order of their predictions."""

@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.exact import find_calculator
-from pipeline.glass_files import RELAXED
-from pipeline.minima import places_with_energies
+from pipeline.formats.glass_files import RELAXED
+from pipeline.formats.minima import places_with_energies
+from pipeline.formats.relaxed import read_relaxed
 from pipeline.progress import progress
-from pipeline.relaxed import read_relaxed
-from pipeline.relaxing import Looked, given_up, look_at, store
-from pipeline.workers import Workers, worker_pool
+from pipeline.workers.pool import Workers, worker_pool
+from search.exact import find_calculator
+from search.relaxing import Looked, given_up, look_at, store
 
 
 def main(command: Command) -> None:

@@ -13,15 +13,15 @@ if __name__ == "__main__":
 
 from collections.abc import Callable
 
-from MLmodel.report_density import all_temperatures
-from MLmodel.report_files import left_out, provenance
-from MLmodel.report_models import can_models_be_believed
-from MLmodel.report_page import Block, Figures, Section, render
-from MLmodel.report_search import does_going_on_pay, what_next
-from MLmodel.report_wells import double_wells_found
 from pipeline.files import write_text
 from pipeline.progress import progress
 from pipeline.version import __version__
+from reporting.report_density import all_temperatures
+from reporting.report_files import left_out, provenance
+from reporting.report_models import can_models_be_believed
+from reporting.report_page import Block, Figures, Section, render
+from reporting.report_search import does_going_on_pay, what_next
+from reporting.report_wells import double_wells_found
 
 FOUND = "Two-level systems found"
 

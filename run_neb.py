@@ -86,24 +86,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from MLmodel.density import update_density
-from MLmodel.double_wells import count_tls, update_double_wells
-from MLmodel.neb_plots import neb_profiles, overlaps, rounds
-from MLmodel.pairs_to_calculate import pairs_to_calculate
-from MLmodel.profiles import profile_to_draw
-from MLmodel.rounds import does_it_pay, update_rounds
-from MLmodel.temperatures import draw_temperatures
-from MLmodel.tls_pictures import update_pictures
-from MLmodel.tls_plots import tls_statistics
 from MLmodel.training import FEWEST, REMEDY, too_few
 from pipeline.errors import UserError
-from pipeline.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
-from pipeline.neb_records import changed_settings, check_records, read_records
-from pipeline.one_cause import OneCause
+from pipeline.formats.records import changed_settings, check_records, read_records
+from pipeline.formats.shares import merge_shares
 from pipeline.progress import progress
-from pipeline.shares import merge_shares
-from pipeline.verdicts import neb_settings, write_verdict
-from pipeline.workers import Workers, worker_pool
+from pipeline.workers.pool import Workers, worker_pool
+from reporting.neb_plots import neb_profiles, overlaps, rounds
+from reporting.profiles import profile_to_draw
+from reporting.temperatures import draw_temperatures
+from reporting.tls_pictures import update_pictures
+from reporting.tls_plots import tls_statistics
+from search.calculated import count_tls, update_double_wells
+from search.density import update_density
+from search.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
+from search.one_cause import OneCause
+from search.pairs_to_calculate import pairs_to_calculate
+from search.rounds import does_it_pay, update_rounds
+from search.verdicts import neb_settings, write_verdict
 
 DRAWN = 6
 """The picture shows so many profiles."""

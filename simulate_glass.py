@@ -41,15 +41,15 @@ from typing import Any
 
 import numpy as np
 
-from glass.minimise import Minima
+from glass.relaxation import Minima
 from glass.sampling import FRAMES, LARGEST, Equilibrium, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
 from pipeline.errors import UserError
-from pipeline.minimum_files import Minimum, write_minimum
+from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.transitions import write_transitions
 from pipeline.progress import progress
-from pipeline.transitions import write_transitions
 from pipeline.units import REDUCED
-from pipeline.workers import count_steps, worker_pool
+from pipeline.workers.pool import count_steps, worker_pool
 from pipeline.workspace import Workspace
 
 HOTTEST = 1.0

@@ -18,15 +18,15 @@ if __name__ == "__main__":
 import csv
 from pathlib import Path
 
-from MLmodel.table_record import Collected, GlassJob, check_units, is_ready_made, kept_table, read_record
-from MLmodel.tables import check_ready_made, glasses_in, stored_pairs
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.glass_files import minimum_paths
+from pipeline.formats.glass_files import minimum_paths
+from pipeline.formats.pair_tables import check_ready_made, glasses_in, stored_pairs
+from pipeline.formats.table_record import Collected, GlassJob, check_units, is_ready_made, kept_table, read_record
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import check_same_units
-from pipeline.workers import Workers, worker_pool
+from pipeline.workers.pool import Workers, worker_pool
 
 SHOWN = 5
 """So many of what was left out are printed."""
@@ -90,7 +90,7 @@ def collect_minima(
             else:
                 found[conf] = kept
     if jobs:
-        from MLmodel.collect import update_tables
+        from pipeline.collect import update_tables
 
         found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
     left_out |= {conf: one.rejected for conf, one in found.items()}

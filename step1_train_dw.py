@@ -14,8 +14,8 @@ if __name__ == "__main__":
 from MLmodel.card import Card
 from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
-from pipeline.neb_records import check_records
-from pipeline.shares import merge_unless_running
+from pipeline.formats.records import check_records
+from pipeline.formats.shares import merge_unless_running
 from pipeline.task import CLASSIFIER, DW
 
 

@@ -12,9 +12,9 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from MLmodel.card import check_features, find_card, read_card
-from MLmodel.table_record import check_units
-from MLmodel.tables import open_table
 from pipeline.errors import UserError
+from pipeline.formats.pair_tables import open_table
+from pipeline.formats.table_record import check_units
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
 

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 from MLmodel.card import Card
 from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
-from pipeline.neb_records import check_records
+from pipeline.formats.records import check_records
 from pipeline.task import PREDICTOR, QS
 
 

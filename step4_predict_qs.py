@@ -20,10 +20,10 @@ import pandas as pd
 
 from MLmodel.card import check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
-from MLmodel.listed import Listed, listed_in
-from MLmodel.pair_csv import check_csv_units, csv_columns, with_units
 from pipeline.errors import UserError
-from pipeline.neb_records import check_records
+from pipeline.formats.listed import Listed, listed_in
+from pipeline.formats.pair_csv import check_csv_units, csv_columns, with_units
+from pipeline.formats.records import check_records
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import PREDICTOR
@@ -71,8 +71,8 @@ def predict_one(command: Command, temperature: str) -> int:
         print(f"T = {temperature}: nothing new to predict")
         listed = [listed_in(target) for target in targets]
     else:
-        from MLmodel.lists import write_lists
-        from MLmodel.rounds import close_round
+        from MLmodel.ranking import write_lists
+        from search.rounds import close_round
 
         if note := close_round(work, temperature, settings):
             print(f"T = {temperature}: {note}")

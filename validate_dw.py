@@ -18,9 +18,9 @@ from MLmodel.card import Card, trained_temperatures
 from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set
-from MLmodel.plots import reliability
 from pipeline.files import write_text
 from pipeline.task import CLASSIFIER, DW
+from reporting.plots import reliability
 
 
 def main(command: Command) -> None:

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from MLmodel.card import Card
 from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
-from MLmodel.pair_csv import csv_text, csv_writer
-from MLmodel.possible import PROBABILITY
-from MLmodel.tables import common_features, read_batches, record_batches, under_ceilings
 from pipeline.files import spool_folder
-from pipeline.keys import PAIR_COLUMNS
+from pipeline.formats.keys import PAIR_COLUMNS
+from pipeline.formats.pair_csv import csv_text, csv_writer
+from pipeline.formats.pair_tables import common_features, read_batches, record_batches, under_ceilings
+from pipeline.formats.possible import PROBABILITY
 from pipeline.progress import progress
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.units import Units
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
 
 PART = 65_536

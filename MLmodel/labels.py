@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from MLmodel.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
 from MLmodel.result_labels import check_no_contradiction, different_splittings, join_results
-from MLmodel.table_record import check_units
-from MLmodel.tables import NEEDED, check_columns, feature_columns, open_table, read_batches
 from pipeline.errors import UserError, short
-from pipeline.keys import PAIR_COLUMNS, pair_keys
-from pipeline.neb_files import ORIGIN, read_neb_results
+from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
+from pipeline.formats.pair_tables import NEEDED, check_columns, feature_columns, open_table, read_batches
+from pipeline.formats.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
+from pipeline.formats.results import ORIGIN, read_neb_results
+from pipeline.formats.table_record import check_units
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
 from pipeline.workspace import Workspace

@@ -10,8 +10,8 @@ from MLmodel.card import Card, find_card, sets_fit, trained_temperatures
 from MLmodel.learner import Trained
 from MLmodel.metrics import Array
 from MLmodel.model_files import check_digests
-from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
+from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.task import Task
 from pipeline.units import Units
 from pipeline.workspace import Workspace

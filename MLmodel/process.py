@@ -15,9 +15,9 @@ from multiprocess import resource_tracker
 
 from MLmodel.learner import TIME_IS_OVER, NothingTrainedError
 from pipeline.errors import UserError
-from pipeline.processes import end_with_parent
 from pipeline.progress import progress
 from pipeline.settings import TrainingSettings
+from pipeline.workers.local import end_with_parent
 
 _MEMORY_IS_OVER = ("Not enough memory to train", "Ran low on memory")
 """AutoGluon's log says so where a model is not trained, or with fewer trees, for it."""

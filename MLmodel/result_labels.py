@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.tables import read_batches
-from pipeline.csv_files import as_numbers
 from pipeline.errors import UserError
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, among, minimum_keys, pair_keys
-from pipeline.neb_files import ORIGIN, read_calculations
+from pipeline.formats.csv_files import as_numbers
+from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, among, minimum_keys, pair_keys
+from pipeline.formats.pair_tables import read_batches
+from pipeline.formats.results import ORIGIN, read_calculations
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.task import DW, QS

@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
 from MLmodel.labels import SOURCE, Labelled
 from MLmodel.model_files import CARD, digests_of, left_folders, put_in_place, remove_left
-from MLmodel.tables import OUT_OF_FOLD
 from pipeline.errors import UserError
 from pipeline.files import file_digest, file_named
-from pipeline.keys import KEY_COLUMNS, pair_keys
+from pipeline.formats.keys import KEY_COLUMNS, pair_keys
+from pipeline.formats.pair_tables import OUT_OF_FOLD
+from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
-from pipeline.neb_files import read_neb_results
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.version import __version__
@@ -199,7 +199,7 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
     Parameters
     ----------
     keys : DataFrame of shape (n_pairs, 3)
-        As :func:`pipeline.keys.pair_keys` gives them.
+        As :func:`pipeline.formats.keys.pair_keys` gives them.
     is_rare : array_like of bool, shape (n_pairs,)
         The class of each pair: whether it is a double well, or a TLS.
     settings : Settings

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from glass.features import exact_geometry, geometry_columns, pair_geometry
 from glass.rounded import box_fractions
-from MLmodel.collect import write_pairs
-from MLmodel.stored_geometry import TILE
-from MLmodel.table_record import TableRecord
-from pipeline.keys import minimum_keys
-from pipeline.minima import Glass
-from pipeline.minimum_files import read_minimum
+from pipeline.collect import write_pairs
+from pipeline.formats.keys import minimum_keys
+from pipeline.formats.lammps import read_minimum
+from pipeline.formats.minima import Glass
+from pipeline.formats.table_record import TableRecord
+from pipeline.stored_geometry import TILE
 
 Array = NDArray[np.float64]
 

@@ -29,8 +29,8 @@ from scipy.optimize import brentq
 from threadpoolctl import threadpool_limits
 
 from glass.double_well import profile_of
-from glass.minimise import Potential
 from glass.path import Band, find_path, image_places
+from glass.relaxation import Potential
 from glass.tunnelling import POINTS, lowest_levels
 
 Array = NDArray[np.float64]

@@ -15,8 +15,8 @@ from benchmarks.neb import real_glass, some_pairs
 from glass import tunnelling
 from glass.double_well import Verdict, examine
 from glass.soft_spheres import calculator
-from pipeline.exact import hbar_of
 from pipeline.settings import NebSettings
+from search.exact import hbar_of
 
 
 def verdict(pair: tuple[Atoms, Atoms], images: int, tolerance: float) -> Verdict:

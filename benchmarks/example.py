@@ -18,19 +18,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.double_wells import count_tls, read_double_wells
 from MLmodel.metrics import tls_found
-from MLmodel.plots import search_efficiency
-from MLmodel.possible import TLS_PROBABILITY
-from MLmodel.rearrangements import REARRANGEMENT
 from MLmodel.result_labels import join_to_tables
-from MLmodel.tables import read_batches, under_ceilings
 from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
-from pipeline.neb_files import read_calculations, read_neb_results, read_unfinished, write_neb_results
+from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.pair_tables import read_batches, under_ceilings
+from pipeline.formats.possible import TLS_PROBABILITY
+from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
+from reporting.plots import search_efficiency
+from search.calculated import count_tls, read_double_wells
+from search.rearrangements import REARRANGEMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "example"

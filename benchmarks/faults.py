@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from MLmodel import process
-from pipeline.neb_files import write_neb_results
+from pipeline.formats.results import write_neb_results
 from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -324,8 +324,9 @@ def load(steps: list[str]) -> None:
     """Import all that these steps need, so that those forked from here need not."""
     for step in steps:
         runpy.run_path(str(ROOT / f"{step}.py"), run_name="loaded")
-    for module in ("classified", "collect", "judging", "learner", "lists"):  # which steps import where work begins
-        importlib.import_module(f"MLmodel.{module}")
+    # Imported by the steps where work begins
+    for module in ("MLmodel.classified", "pipeline.collect", "MLmodel.judging", "MLmodel.learner", "MLmodel.ranking"):
+        importlib.import_module(module)
     if steps != ["step0_collect"]:
         import autogluon.tabular  # noqa: F401
 

@@ -16,31 +16,31 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from glass.path import Band
 from glass.tunnelling import Beyond, Profile
 from MLmodel.card import Card, read_card, write_card
-from MLmodel.collect import update_table
-from MLmodel.double_wells import describe, read_double_wells
 from MLmodel.labels import read_pretraining
-from MLmodel.pair_csv import check_csv_units, csv_writer, read_csv_batches
-from MLmodel.possible import MAY_BE_UNKNOWN
-from MLmodel.rounds import does_it_pay, read_rounds
-from MLmodel.table_record import GlassJob, check_units, is_ready_made
-from MLmodel.tables import check_ready_made, read_batches, stored_pairs
-from pipeline import neb_files
+from pipeline.collect import update_table
 from pipeline.errors import UserError
-from pipeline.glass_files import minimum_paths
-from pipeline.keys import Pair, pair_keys
-from pipeline.minima import load_glass, places_by_key, read_minima
-from pipeline.minimum_files import Minimum, MinimumError, write_minimum
-from pipeline.neb_files import ORIGIN
-from pipeline.neb_records import add_record, read_records
-from pipeline.path_files import path_file, read_path, write_path
-from pipeline.relaxed import add_rows, superseded
+from pipeline.formats import results as neb_files
+from pipeline.formats.glass_files import minimum_paths
+from pipeline.formats.keys import Pair, pair_keys
+from pipeline.formats.lammps import Minimum, MinimumError, write_minimum
+from pipeline.formats.minima import load_glass, places_by_key, read_minima
+from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
+from pipeline.formats.pair_tables import check_ready_made, read_batches, stored_pairs
+from pipeline.formats.paths import path_file, read_path, write_path
+from pipeline.formats.possible import MAY_BE_UNKNOWN
+from pipeline.formats.records import add_record, read_records
+from pipeline.formats.relaxed import add_rows, superseded
+from pipeline.formats.results import ORIGIN
+from pipeline.formats.table_record import GlassJob, check_units, is_ready_made
+from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.settings import Settings, read_settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.transitions import read_transitions, write_transitions
 from pipeline.units import REDUCED
-from pipeline.workers import Here
+from pipeline.workers.pool import Here
 from pipeline.workspace import Workspace
+from search.calculated import describe, read_double_wells
+from search.rounds import does_it_pay, read_rounds
 
 T = "0.1"
 N, MINIMA, BOX = 12, 5, np.array([4.0, 5.0, 6.0])

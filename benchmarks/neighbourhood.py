@@ -24,12 +24,12 @@ from glass.features import pair_geometry
 from glass.neighbourhood import pair_neighbourhood
 from glass.rounded import box_fractions
 from MLmodel.metrics import Array
-from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.result_labels import join_to_tables
-from MLmodel.stored_geometry import TILE
-from MLmodel.tables import feature_names
-from pipeline.keys import PAIR_COLUMNS
-from pipeline.neb_files import read_neb_results
+from pipeline.formats.keys import PAIR_COLUMNS
+from pipeline.formats.pair_tables import feature_names
+from pipeline.formats.possible import NEIGHBOURHOOD
+from pipeline.formats.results import read_neb_results
+from pipeline.stored_geometry import TILE
 from pipeline.task import CLASSIFIER, DW
 from pipeline.workspace import Workspace
 

@@ -23,7 +23,7 @@ from MLmodel.card import find_card
 from MLmodel.learner import autogluon_of
 from MLmodel.model import Model
 from MLmodel.smooth import Smooth
-from pipeline.neb_files import write_neb_results
+from pipeline.formats.results import write_neb_results
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.units import REDUCED
 from pipeline.workspace import Workspace

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.possible import PROBABILITY
-from MLmodel.tables import read_batches, under_ceilings
-from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.pair_tables import read_batches, under_ceilings
+from pipeline.formats.possible import PROBABILITY
 from pipeline.settings import Settings
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
+from search.exact import calculate, find_calculator, jobs_of
 
 EDGES = (0.0, 0.8, 0.9, 0.95, 1.0, np.inf)
 """Of the strata; an equal number of pairs is drawn from each."""

@@ -27,21 +27,21 @@ from numpy.typing import NDArray
 from benchmarks.example import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from benchmarks.unseen_glasses import labelled
 from MLmodel.chances import Chances, tls_chances
-from MLmodel.local_glass import LocalCorrection
+from MLmodel.correction import LocalCorrection
 from MLmodel.metrics import Array
 from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
-from MLmodel.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
-from MLmodel.possible import NEIGHBOURHOOD, PROBABILITY
-from MLmodel.rearrangements import REARRANGEMENT, sort_pairs
 from MLmodel.result_labels import join_to_tables
-from MLmodel.stopping import confidence_found, expected
-from MLmodel.tables import feature_names
-from pipeline.keys import PAIR_COLUMNS
-from pipeline.neb_files import read_neb_results
+from pipeline.formats.keys import PAIR_COLUMNS
+from pipeline.formats.pair_tables import feature_names
+from pipeline.formats.possible import NEIGHBOURHOOD, PROBABILITY
+from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
+from reporting.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from search.rearrangements import REARRANGEMENT, sort_pairs
+from search.stopping import confidence_found, expected
 
 SETTINGS = Settings()
 ROUND, ROUNDS = 30, 8

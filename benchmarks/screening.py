@@ -24,17 +24,17 @@ from benchmarks.neighbourhood import TREES
 from glass.double_well import potential_of, verdict_of
 from glass.path import refined_paths, straight_line
 from MLmodel.metrics import Array
-from MLmodel.picks import all_candidates
 from MLmodel.result_labels import join_to_tables
-from MLmodel.tables import feature_names
-from pipeline.exact import Job, find_calculator, hbar_of, jobs_of, read_atoms
 from pipeline.files import atomic_write
-from pipeline.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
-from pipeline.neb_files import read_pair_list
+from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.pair_tables import feature_names
+from pipeline.formats.results import read_pair_list
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
+from search.exact import Job, find_calculator, hbar_of, jobs_of, read_atoms
+from search.picks import all_candidates
 
 SETTINGS = Settings()
 FEW = 10

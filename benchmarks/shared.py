@@ -19,11 +19,11 @@ import numpy as np
 from ase import Atoms
 
 from glass.soft_spheres import SoftSpheres
-from pipeline.exact import Job, calculate, read_atoms
-from pipeline.keys import Pair
-from pipeline.minima import Place
-from pipeline.minimum_files import energy_in_name
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import energy_in_name
+from pipeline.formats.minima import Place
 from pipeline.settings import NebSettings
+from search.exact import Job, calculate, read_atoms
 
 GLASS = Path(__file__).resolve().parent.parent / "example/Configurations/minima/T0.12/Cnf-20"
 

@@ -17,12 +17,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from MLmodel.metrics import Array
-from MLmodel.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
-from pipeline.exact import calculate, find_calculator, jobs_of
 from pipeline.settings import Settings
 from pipeline.task import QS
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
+from reporting.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
+from search.exact import calculate, find_calculator, jobs_of
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from glass.tunnelling import tilted_states
 from glass.two_level import symmetrised, two_level
-from pipeline.exact import hbar_of
-from pipeline.neb_records import profile_of_record, read_records
+from pipeline.formats.records import profile_of_record, read_records
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
+from search.exact import hbar_of
 
 
 def main() -> None:

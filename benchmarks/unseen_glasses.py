@@ -21,13 +21,13 @@ from MLmodel.chances import tls_chances
 from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.metrics import Array, nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
-from MLmodel.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
-from MLmodel.possible import NEIGHBOURHOOD
-from MLmodel.tables import feature_names
-from pipeline.keys import PAIR_COLUMNS
+from pipeline.formats.keys import PAIR_COLUMNS
+from pipeline.formats.pair_tables import feature_names
+from pipeline.formats.possible import NEIGHBOURHOOD
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.workspace import Workspace
+from reporting.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
 
 SETTINGS = Settings()
 LONGEST = 200

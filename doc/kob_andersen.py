@@ -10,9 +10,9 @@ from ase.md.langevin import Langevin
 from doc.flat_lj import KobAndersen
 from doc.metallic_glass import write_minima
 from glass.double_well import potential_of
-from glass.minimise import relax
+from glass.relaxation import relax
 from pipeline.settings import Settings
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 
 GLASSES, N, KT, MELT, QUENCH, MINIMA, INTERVAL = 2, 150, 0.5, 2000, 6000, 300, 50  # ε; steps of 0.004 σ (m/ε)^½
 FORCE = 1e-4  # ε/σ, norm over all particles: rounding leaves up to 4e-5; what is above it is no minimum

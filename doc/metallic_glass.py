@@ -10,9 +10,9 @@ from ase.md.langevin import Langevin
 
 from doc.flat_emt import calculator
 from glass.double_well import potential_of
-from glass.minimise import Minima, relax
+from glass.relaxation import Minima, relax
 from pipeline.settings import Settings
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 
 GLASSES, CELLS, KELVIN, MELT, QUENCH, MINIMA, INTERVAL = 2, 3, 900, 500, 1500, 150, 40  # 4 · 3³ atoms; steps of 2 fs
 FORCE = 5e-6  # eV/Å, norm over all atoms; what is above it is no minimum

@@ -12,8 +12,8 @@ from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
 from glass.mass_weighted import lengths_and_slopes, mass_weighted
-from glass.minimise import Potential
 from glass.path import END_POINT_DISTANCE, Band, continued_path, refined_paths, straight_line
+from glass.relaxation import Potential
 from glass.tunnelling import (
     BEYOND,
     REACH,

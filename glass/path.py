@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from glass.minimise import RELAXED, Potential, relax
+from glass.relaxation import RELAXED, Potential, relax
 
 Array = NDArray[np.float64]
 

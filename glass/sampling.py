@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from glass.minimise import Potential, Relaxed, relax
+from glass.relaxation import Potential, Relaxed, relax
 from glass.soft_spheres import (
     CUTOFF,
     SKIN,

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.batch_systems import SYSTEMS, allowed_keys
 from pipeline.errors import UserError, short
 from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
+from pipeline.workers.batch_systems import SYSTEMS, allowed_keys
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]

@@ -4,8 +4,8 @@ import pandas as pd
 import synthetic
 from steps import done
 
+from pipeline.formats.shares import part_of
 from pipeline.share import Share
-from pipeline.shares import part_of
 
 T = "0.15"
 DECIMALS = 10

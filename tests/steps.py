@@ -15,7 +15,7 @@ from unittest import mock
 
 from threadpoolctl import threadpool_limits
 
-from pipeline.workers import Here
+from pipeline.workers.pool import Here
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 300
@@ -36,7 +36,7 @@ def run(script, workspace, *arguments):
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
-        mock.patch("pipeline.workers.worker_pool", _no_workers),
+        mock.patch("pipeline.workers.pool.worker_pool", _no_workers),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
         warnings.catch_warnings(),

@@ -6,8 +6,8 @@ import pytest
 from neb_glass import SETTINGS, T, minima, results
 from steps import done, refused, run_process
 
-from pipeline.minimum_files import energy_in_name, read_minimum
-from pipeline.neb_files import read_neb_results, read_unfinished
+from pipeline.formats.lammps import energy_in_name, read_minimum
+from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,10 @@ from steps import done, refused, run_process
 from synthetic import HUGE
 
 from pipeline.errors import UserError
-from pipeline.minima import load_glass, places_by_key, read_minima
-from pipeline.neb_files import read_neb_results, read_pair_list
+from pipeline.formats.minima import load_glass, places_by_key, read_minima
+from pipeline.formats.results import read_neb_results, read_pair_list
+from pipeline.formats.transitions import read_transitions
 from pipeline.settings import read_settings
-from pipeline.transitions import read_transitions
 from pipeline.workspace import Workspace
 
 T = "0.1"

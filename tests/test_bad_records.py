@@ -8,15 +8,15 @@ import pytest
 from synthetic import HUGE
 
 from MLmodel.card import read_card
-from MLmodel.double_wells import read_double_wells
-from MLmodel.rounds import read_rounds
 from pipeline.errors import UserError
-from pipeline.exact import find_calculator
-from pipeline.neb_files import read_calculations
-from pipeline.neb_records import read_records
+from pipeline.formats.records import read_records
+from pipeline.formats.results import read_calculations
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
 from pipeline.workspace import Workspace
+from search.calculated import read_double_wells
+from search.exact import find_calculator
+from search.rounds import read_rounds
 
 T = "0.1"
 

@@ -14,9 +14,9 @@ from steps import done, refused
 from synthetic import HUGE
 
 from MLmodel.labels import read_pretraining
-from MLmodel.pair_csv import check_csv_units, csv_writer, read_csv_batches
-from MLmodel.tables import check_ready_made, open_table, read_batches
 from pipeline.errors import UserError
+from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
+from pipeline.formats.pair_tables import check_ready_made, open_table, read_batches
 from pipeline.task import CLASSIFIER
 from pipeline.units import REDUCED
 from pipeline.workspace import Workspace

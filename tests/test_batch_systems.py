@@ -12,7 +12,7 @@ from test_workers import square
 
 from pipeline.errors import UserError
 from pipeline.settings import ClusterSettings, Settings, read_settings
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
 
 pytest.importorskip("dask_jobqueue")

@@ -18,13 +18,13 @@ from steps import done, refused, run_process, started, stop, wait_until
 from test_relax_minima import folder_of, relaxed_rows, shaken
 from test_workers import divide, end, hang_at_3, square
 
-from MLmodel.collect import update_tables
-from MLmodel.stored_geometry import _computed
-from MLmodel.table_record import GlassJob
+from pipeline.collect import update_tables
 from pipeline.errors import UserError
-from pipeline.glass_files import minimum_paths
+from pipeline.formats.glass_files import minimum_paths
+from pipeline.formats.table_record import GlassJob
 from pipeline.settings import ClusterSettings, Settings
-from pipeline.workers import Here, worker_pool
+from pipeline.stored_geometry import _computed
+from pipeline.workers.pool import Here, worker_pool
 from pipeline.workspace import Workspace
 
 pytest.importorskip("distributed")
@@ -148,7 +148,7 @@ def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_nam
     with worker_pool(on(cluster)) as workers:
         with pytest.raises(UserError, match=r"can't load the work .*only_here"):
             list(workers.results(only_here.work, [1]))
-        monkeypatch.setattr("pipeline.dask_workers.this_version", lambda: "tls-finder 9.9 on Python 3.11")
+        monkeypatch.setattr("pipeline.workers.dask_workers.this_version", lambda: "tls-finder 9.9 on Python 3.11")
         with pytest.raises(UserError, match=r"this is tls-finder 9\.9 on Python 3\.11; have the same"):
             list(workers.results(square, [1]))
     del sys.modules["only_here"]
@@ -204,8 +204,8 @@ def test_pair_tables_and_glasses_are_the_same_byte_by_byte(cluster, workspace, t
 
 
 def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, workspace, tmp_path, monkeypatch):
-    monkeypatch.setattr("MLmodel.collect.LARGE", 100)
-    monkeypatch.setattr("MLmodel.stored_geometry.BATCH", 50)
+    monkeypatch.setattr("pipeline.collect.LARGE", 100)
+    monkeypatch.setattr("pipeline.stored_geometry.BATCH", 50)
     files = minimum_paths(Workspace(workspace).glass("0.1", 1))
     job = GlassJob(tmp_path / "Cnf-1.feather", files, tmp_path / "none", "a glass")
     (made,) = update_tables([job], Settings(), Here())

@@ -12,11 +12,11 @@ from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
 from synthetic import read_pairs
 
-from MLmodel import collect, stored_geometry
-from MLmodel.possible import NEIGHBOURHOOD
-from MLmodel.table_record import new_record, read_record
-from pipeline.minima import load_glass, read_minima
-from pipeline.minimum_files import read_minimum
+from pipeline import collect, stored_geometry
+from pipeline.formats.lammps import read_minimum
+from pipeline.formats.minima import load_glass, read_minima
+from pipeline.formats.possible import NEIGHBOURHOOD
+from pipeline.formats.table_record import new_record, read_record
 from pipeline.settings import PairSettings, Settings
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
@@ -337,7 +337,8 @@ def test_a_glass_in_two_tables_is_refused(workspace):
 
 HELD = f"""
 import runpy, sys
-from MLmodel import collect, stored_geometry
+from pipeline import collect
+from pipeline import stored_geometry
 stored_geometry.BATCH = 1000
 pair_neighbourhood, calls = collect.pair_neighbourhood, []
 def held(*arguments):

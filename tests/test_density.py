@@ -7,7 +7,13 @@ from matplotlib.image import imread
 from scipy import constants, stats
 from test_plots import legend, some_double_wells
 
-from MLmodel.density import (
+from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.settings import Settings
+from pipeline.units import UNITS
+from pipeline.workspace import Workspace
+from reporting.temperature_plots import comparison, tls_densities
+from reporting.temperatures import draw_temperatures
+from search.density import (
     ENERGIES,
     densities,
     glass_volumes,
@@ -16,12 +22,6 @@ from MLmodel.density import (
     tls_density,
     update_density,
 )
-from MLmodel.temperature_plots import comparison, tls_densities
-from MLmodel.temperatures import draw_temperatures
-from pipeline.minimum_files import Minimum, write_minimum
-from pipeline.settings import Settings
-from pipeline.units import UNITS
-from pipeline.workspace import Workspace
 
 TLS, UNIT = 0.00151, UNITS["reduced"]
 VOLUMES = pd.Series({1: 100.0, 2: 300.0})

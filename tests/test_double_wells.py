@@ -13,19 +13,19 @@ from glass.double_well import Verdict
 from glass.path import Band
 from glass.tunnelling import lowest_levels
 from glass.two_level import TwoLevel, two_level
-from MLmodel.double_wells import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
-from MLmodel.pairs_to_calculate import pairs_to_calculate
-from pipeline.exact import Calculation, Job
 from pipeline.files import append_line
-from pipeline.keys import Pair
-from pipeline.minima import Place
-from pipeline.minimum_files import Minimum, write_minimum
-from pipeline.neb_files import add_calculation, add_splitting
-from pipeline.neb_records import add_record, record_of
-from pipeline.path_files import path_file, write_path
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.minima import Place
+from pipeline.formats.paths import path_file, write_path
+from pipeline.formats.records import add_record, record_of
+from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings
-from pipeline.verdicts import write_verdict
 from pipeline.workspace import Workspace
+from search.calculated import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
+from search.exact import Calculation, Job
+from search.pairs_to_calculate import pairs_to_calculate
+from search.verdicts import write_verdict
 
 T, HEIGHT, HALF = "0.1", 0.05, 0.2
 PAIR = Pair(3, 0.1, 0.2)

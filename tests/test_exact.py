@@ -13,16 +13,16 @@ from soft_sphere_atoms import make_atoms
 from steps import done, run_process
 
 from glass.double_well import examine, potential_of
-from glass.minimise import relax
 from glass.path import straight_line
+from glass.relaxation import relax
 from glass.soft_spheres import calculator
-from pipeline.exact import Job, calculate, hbar_of
-from pipeline.keys import Pair
-from pipeline.minima import Place
-from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
-from pipeline.neb_files import read_neb_results
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import Minimum, energy_in_name, read_minimum, write_minimum
+from pipeline.formats.minima import Place
+from pipeline.formats.results import read_neb_results
 from pipeline.settings import NebSettings, read_settings
 from pipeline.workspace import Workspace
+from search.exact import Job, calculate, hbar_of
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,14 @@ from steps import ROOT
 from benchmarks.example import EXAMPLE, LOOP, T, answers_of, glasses_of
 from glass.soft_spheres import calculator
 from MLmodel.labels import read_pretraining
-from MLmodel.rearrangements import sort_pairs
-from pipeline.exact import calculate, jobs_of
-from pipeline.keys import PAIR_COLUMNS, pair_keys
-from pipeline.minimum_files import energy_in_name, read_minimum
-from pipeline.neb_files import read_calculations, read_neb_results
+from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
+from pipeline.formats.lammps import energy_in_name, read_minimum
+from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workspace import Workspace
+from search.exact import calculate, jobs_of
+from search.rearrangements import sort_pairs
 
 pytestmark = pytest.mark.slow
 

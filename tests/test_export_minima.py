@@ -10,7 +10,7 @@ import synthetic
 from ase.calculators.singlepoint import SinglePointCalculator
 from steps import ROOT, done, refused
 
-from pipeline.minima import places_by_key, read_place
+from pipeline.formats.minima import places_by_key, read_place
 from pipeline.workspace import Workspace
 
 T, CONF = "0.12", 21

@@ -18,14 +18,14 @@ import pytest
 import synthetic
 from steps import LONGEST, ROOT, _command, done, refused, run, started, started_python, stop, wait_until
 
-from MLmodel import stored_geometry
 from MLmodel.card import SETS, read_card, sets_fit
-from MLmodel.csv_lines import read_lines
 from MLmodel.out_of_fold import OutOfFold
-from MLmodel.sorted_lines import Waiting
-from pipeline import files, locks, minimum_files
+from pipeline import files, locks, stored_geometry
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write
+from pipeline.formats import lammps as minimum_files
+from pipeline.formats.csv_lines import read_lines
+from pipeline.formats.sorted_lines import Waiting
 from pipeline.locks import only_writer
 from pipeline.task import CLASSIFIER
 from pipeline.workspace import Workspace

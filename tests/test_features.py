@@ -12,8 +12,8 @@ from steps import ROOT
 
 from glass.features import geometry_columns, largest_displacement, pair_geometry
 from glass.rounded import box_fractions
-from pipeline.minima import load_glass, read_minima
-from pipeline.minimum_files import read_minimum
+from pipeline.formats.lammps import read_minimum
+from pipeline.formats.minima import load_glass, read_minima
 
 
 def brute_force(one, other, box, particles):

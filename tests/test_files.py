@@ -13,9 +13,9 @@ from steps import ROOT, done, refused
 from synthetic import make_workspace
 
 from MLmodel.card import read_card
-from MLmodel.table_record import read_record
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write, write_text
+from pipeline.formats.table_record import read_record
 from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER
@@ -228,7 +228,7 @@ def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_p
 
 
 def test_numbers_in_csvs_read_back_the_same(tmp_path):
-    from MLmodel.pair_csv import csv_writer, read_csv_batches
+    from pipeline.formats.pair_csv import csv_writer, read_csv_batches
 
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"conf": range(50), "i": rng.random(50), "j": rng.random(50)})

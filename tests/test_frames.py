@@ -12,8 +12,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from steps import done, run
 from synthetic import read_pairs
 
-from pipeline.minima import Place, load_glass, places_by_key, read_minima, read_place
-from pipeline.minimum_files import MinimumError
+from pipeline.formats.lammps import MinimumError
+from pipeline.formats.minima import Place, load_glass, places_by_key, read_minima, read_place
 
 BOX = np.array([4.0, 5.0, 6.0])
 SYMBOLS = "Cu4Zr6XPd"

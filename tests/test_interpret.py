@@ -10,14 +10,15 @@ import pytest
 from matplotlib.image import imread
 from steps import done, refused
 
-from MLmodel import explain, tables
 from MLmodel.card import find_card
 from MLmodel.model import Model, read_set
-from MLmodel.shap_plots import SHOWN, beeswarm, waterfall
-from pipeline.keys import PAIR_COLUMNS, Pair
+from pipeline.formats import pair_tables as tables
+from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.units import REDUCED
 from pipeline.workspace import Workspace
+from reporting import effects as explain
+from reporting.shap_plots import SHOWN, beeswarm, waterfall
 
 RNG = np.random.default_rng(0)
 BACKGROUND, ROWS = RNG.normal(size=(30, 3)), RNG.normal(size=(4, 3))

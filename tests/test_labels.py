@@ -6,12 +6,12 @@ import pytest
 from pyarrow import feather
 
 from MLmodel.labels import SOURCE, gather
-from MLmodel.possible import NEIGHBOURHOOD
 from MLmodel.result_labels import join_to_tables
 from MLmodel.training import split
 from pipeline.errors import UserError
-from pipeline.keys import Pair
-from pipeline.neb_files import add_calculation, add_splitting, read_neb_results
+from pipeline.formats.keys import Pair
+from pipeline.formats.possible import NEIGHBOURHOOD
+from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.units import METAL, REDUCED

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 from steps import refused
 
-from MLmodel import csv_lines, sorted_lines
 from MLmodel.card import read_card
 from MLmodel.classified import classify_tables
-from MLmodel.csv_lines import parts_of, read_lines, read_numbers, with_numbers
-from MLmodel.lists import write_lists
-from MLmodel.pair_csv import csv_writer
-from MLmodel.possible import PROBABILITY, TLS_PROBABILITY
-from MLmodel.sorted_lines import let_wait, merged
+from MLmodel.ranking import write_lists
 from pipeline.errors import UserError
+from pipeline.formats import csv_lines, sorted_lines
+from pipeline.formats.csv_lines import parts_of, read_lines, read_numbers, with_numbers
+from pipeline.formats.pair_csv import csv_writer
+from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
+from pipeline.formats.sorted_lines import let_wait, merged
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, PREDICTOR, QS
 from pipeline.units import REDUCED

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from MLmodel import local_glass
+from MLmodel import correction as local_glass
 from MLmodel.chances import tls_chances
-from MLmodel.local_glass import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
-from MLmodel.possible import PROBABILITY
+from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
 from MLmodel.smooth import shape_features
+from pipeline.formats.possible import PROBABILITY
 from pipeline.task import DW, QS
 
 

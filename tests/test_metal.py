@@ -16,11 +16,11 @@ from steps import done
 from synthetic import read_pairs
 
 from glass.double_well import potential_of
-from glass.minimise import relax
-from pipeline.exact import read_atoms
-from pipeline.minima import Place
-from pipeline.neb_files import read_neb_results
+from glass.relaxation import relax
+from pipeline.formats.minima import Place
+from pipeline.formats.results import read_neb_results
 from pipeline.workspace import Workspace
+from search.exact import read_atoms
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from synthetic import read_pairs
 
 from doc import flat_emt, flat_lj, kob_andersen, metallic_glass
 from glass.double_well import potential_of
-from pipeline.neb_files import read_calculations
+from pipeline.formats.results import read_calculations
 from pipeline.workspace import Workspace
 
 T = "600"

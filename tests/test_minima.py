@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 
-from pipeline.keys import minimum_keys
-from pipeline.minima import load_glass, read_minima
-from pipeline.minimum_files import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
+from pipeline.formats.keys import minimum_keys
+from pipeline.formats.lammps import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
+from pipeline.formats.minima import load_glass, read_minima
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])

@@ -8,8 +8,9 @@ import pytest
 
 from glass.tunnelling import Beyond, Profile
 from pipeline.errors import UserError
-from pipeline.keys import Pair
-from pipeline.neb_files import (
+from pipeline.formats.keys import Pair
+from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records, two_level_of_record
+from pipeline.formats.results import (
     add_calculation,
     add_non_dw,
     add_splitting,
@@ -19,8 +20,7 @@ from pipeline.neb_files import (
     take_back_splitting,
     write_neb_results,
 )
-from pipeline.neb_records import add_record, changed_settings, profile_of_record, read_records, two_level_of_record
-from pipeline.transitions import read_transitions, write_transitions
+from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.version import __version__
 from pipeline.workspace import Workspace
 

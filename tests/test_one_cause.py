@@ -5,10 +5,10 @@ import pytest
 
 from glass.double_well import EndPoints, Verdict
 from pipeline.errors import UserError
-from pipeline.exact import Calculation, Job
-from pipeline.keys import Pair
-from pipeline.one_cause import OneCause
+from pipeline.formats.keys import Pair
 from pipeline.settings import Settings
+from search.exact import Calculation, Job
+from search.one_cause import OneCause
 
 N = 150
 

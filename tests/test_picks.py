@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from MLmodel import tables as tables_module
-from MLmodel.picks import by_neighbourhood, top_and_random
 from pipeline.errors import UserError
-from pipeline.keys import PAIR_COLUMNS, pair_keys
+from pipeline.formats import pair_tables as tables_module
+from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
 from pipeline.settings import ClassifySettings
+from search.picks import by_neighbourhood, top_and_random
 
 CEILINGS = ClassifySettings()
 SEED = (20, 0)

@@ -18,7 +18,7 @@ from synthetic import read_pairs
 from MLmodel.card import SETS, read_card
 from MLmodel.labels import SOURCE
 from MLmodel.smooth import shape_features
-from pipeline.neb_files import read_neb_results
+from pipeline.formats.results import read_neb_results
 from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.workspace import Workspace
 

@@ -7,11 +7,11 @@ from matplotlib.image import imread
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.splittings import comparison, spread_evenly
-from MLmodel import neb_plots, plots
-from MLmodel.tls_plots import tls_statistics
-from pipeline.keys import Pair
+from pipeline.formats.keys import Pair
 from pipeline.task import QS
 from pipeline.units import REDUCED
+from reporting import neb_plots, plots
+from reporting.tls_plots import tls_statistics
 
 TLS = 0.00151
 EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])

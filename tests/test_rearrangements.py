@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from steps import done
 
-from glass import rearrangements
-from glass.rearrangements import EDGES, displacement_field, find_rearrangements
-from MLmodel.double_wells import count_tls
-from MLmodel.rearrangements import each_once, sort_pairs
+from glass import overlap as rearrangements
+from glass.overlap import EDGES, displacement_field, find_rearrangements
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
+from search.calculated import count_tls
+from search.rearrangements import each_once, sort_pairs
 
 T = "0.1"
 

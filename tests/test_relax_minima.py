@@ -11,10 +11,10 @@ from steps import done, refused, run
 
 from glass.double_well import potential_of
 from glass.soft_spheres import calculator
-from pipeline.exact import read_atoms
-from pipeline.minima import Place
-from pipeline.minimum_files import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.minima import Place
 from pipeline.settings import Settings
+from search.exact import read_atoms
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def test_stopped_between_its_two_files_it_finds_the_minimum_it_has_written(glass
     first = minima(glass)[3]
     shaken(first)
     first.unlink()
-    with mock.patch("pipeline.relaxing.add_rows", side_effect=KeyboardInterrupt):
+    with mock.patch("search.relaxing.add_rows", side_effect=KeyboardInterrupt):
         assert run("relax_minima", glass).returncode == 130
     done("relax_minima", glass)
     assert len(ase.io.read(folder_of(glass) / "relaxed.extxyz", ":")) == 1

@@ -14,14 +14,14 @@ from steps import done, refused
 
 from glass.tunnelling import lowest_levels
 from MLmodel.card import read_card
-from MLmodel.double_wells import update_double_wells
-from pipeline.keys import Pair
-from pipeline.minimum_files import Minimum, write_minimum
-from pipeline.neb_files import add_calculation, add_splitting, add_unfinished
-from pipeline.neb_records import add_record
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.records import add_record
+from pipeline.formats.results import add_calculation, add_splitting, add_unfinished
 from pipeline.settings import Settings
 from pipeline.task import PREDICTOR
 from pipeline.workspace import Workspace
+from search.calculated import update_double_wells
 
 T = "0.1"
 PROFILE = profile_of_formula(*double_well(0.05, 0.2), (-0.2, 0.2), images=41)

@@ -7,13 +7,13 @@ import synthetic
 from steps import done
 from synthetic import write_neb
 
-from MLmodel.rounds import does_it_pay, read_rounds, update_rounds
-from MLmodel.stopping import expected
 from pipeline.errors import UserError
-from pipeline.keys import Pair
-from pipeline.neb_files import add_unfinished
+from pipeline.formats.keys import Pair
+from pipeline.formats.results import add_unfinished
 from pipeline.settings import Settings, read_settings
 from pipeline.workspace import Workspace
+from search.rounds import does_it_pay, read_rounds, update_rounds
+from search.stopping import expected
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ from steps import done, refused
 
 from glass import soft_spheres
 from glass.double_well import Verdict, potential_of
-from pipeline.minimum_files import Minimum, energy_in_name, read_minimum, write_minimum
-from pipeline.neb_files import read_neb_results, read_unfinished
-from pipeline.path_files import read_path
+from pipeline.formats.lammps import Minimum, energy_in_name, read_minimum, write_minimum
+from pipeline.formats.paths import read_path
+from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -203,7 +203,7 @@ def test_a_stored_path_of_other_minima_is_not_begun_with(calculated):
 def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calculated):
     wells = double_wells(calculated)
     pair = wells[wells["fidelity"] == "screened"].iloc[0]
-    with mock.patch("pipeline.exact.examine", return_value=Verdict("non-DW", "refuted")):
+    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
         said = done("run_neb", calculated, "--refine", 1)
     assert "non-DW: refuted" in said
     neb = read_neb_results(Workspace(calculated), T)
@@ -219,7 +219,7 @@ def test_where_all_output_is_lost_pairs_with_a_result_say_the_way_back_which_end
     neb = read_neb_results(Workspace(calculated), T)
     assert f"{len(pd.read_csv(calculated / 'pairs.csv'))} of them have a result (--refine, --retry)" in said
     shutil.rmtree(calculated / "output_ML")
-    with mock.patch("pipeline.exact.examine", return_value=Verdict("non-DW", "refuted")):
+    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
         assert "1 pairs to calculate" in done("run_neb", calculated, "--refine", 1)
     after = read_neb_results(Workspace(calculated), T)
     assert sorted(pairs_of(after)) == sorted(pairs_of(neb))

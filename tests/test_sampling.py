@@ -14,8 +14,8 @@ from steps import done, refused, run_process
 
 import simulate_glass
 from glass import sampling
-from glass.minimise import Minima, Relaxed, relax
-from pipeline.minimum_files import read_minimum
+from glass.relaxation import Minima, Relaxed, relax
+from pipeline.formats.lammps import read_minimum
 from pipeline.workspace import Workspace
 
 QUICK = ("--n-particles", 100, "--sweeps", 2000, "--quenches", 40, "--interval", 400, "--sampling-temperature", 0.06)

@@ -12,8 +12,8 @@ from neb_glass import DECIMALS, SETTINGS, T, results
 from steps import LONGEST, done, refused, run_process, started, started_python, stop, wait_until
 from test_run_neb_ended import PATIENT
 
-from pipeline.keys import Pair, pair_keys
-from pipeline.neb_files import (
+from pipeline.formats.keys import Pair, pair_keys
+from pipeline.formats.results import (
     add_calculation,
     add_non_dw,
     add_splitting,
@@ -22,8 +22,8 @@ from pipeline.neb_files import (
     read_neb_results,
     read_unfinished,
 )
+from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running, part_of
 from pipeline.share import Share
-from pipeline.shares import lock_of, merge_shares, merge_unless_running, part_of
 from pipeline.workspace import Workspace
 
 

@@ -5,7 +5,7 @@ import pytest
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 
 from glass.soft_spheres import SoftSpheres
-from pipeline.minimum_files import energy_in_name, read_minimum
+from pipeline.formats.lammps import energy_in_name, read_minimum
 
 
 def liquid(n=120, side=5.0, seed=3):

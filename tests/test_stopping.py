@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from MLmodel.stopping import RECALL, confidence_found, expected, p_value, poisson_binomial
+from search.stopping import RECALL, confidence_found, expected, p_value, poisson_binomial
 
 
 def counted(chances):

@@ -8,18 +8,18 @@ from matplotlib.image import imread
 from matplotlib.quiver import Quiver
 from oscillator_basis import HBAR
 
-from glass.projection import main_axes, movers, nearest_images
 from glass.tunnelling import lowest_levels
-from MLmodel.atom_plots import Motion, two_level_picture
-from MLmodel.double_wells import update_double_wells
-from MLmodel.tls_pictures import update_pictures, wells_of_record
-from pipeline.keys import Pair
-from pipeline.minimum_files import Minimum, write_minimum
-from pipeline.neb_files import add_non_dw, add_splitting, take_back_splitting
-from pipeline.neb_records import add_record, read_records
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.records import add_record, read_records
+from pipeline.formats.results import add_non_dw, add_splitting, take_back_splitting
 from pipeline.settings import Settings
 from pipeline.units import METAL, UNITS
 from pipeline.workspace import Workspace
+from reporting.atom_plots import Motion, two_level_picture
+from reporting.projection import main_axes, movers, nearest_images
+from reporting.tls_pictures import update_pictures, wells_of_record
+from search.calculated import update_double_wells
 
 T, UNIT = "0.1", UNITS["reduced"]
 HEIGHT, HALF = 0.05, 0.2

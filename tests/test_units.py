@@ -14,13 +14,13 @@ from scipy import constants
 from steps import ROOT, done, refused
 
 from glass.double_well import Verdict, potential_of
-from MLmodel.pair_csv import check_csv_units
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.errors import UserError
-from pipeline.glass_units import to_glass, verdict_in
-from pipeline.minimum_files import MinimumError, energy_in_name, read_minimum
+from pipeline.formats.lammps import MinimumError, energy_in_name, read_minimum
+from pipeline.formats.pair_csv import check_csv_units
 from pipeline.settings import Settings, read_settings
 from pipeline.units import METAL
+from search.conversion import to_glass, verdict_in
 
 SIGMA, EPSILON, MASS = 2.21, 662 * constants.k / constants.e, 1.02e-25 / constants.atomic_mass
 """σ, ε and m of the paper in Å, eV and u."""

@@ -12,9 +12,9 @@ from multiprocess.connection import Connection
 from steps import ROOT
 
 from pipeline.errors import UserError
-from pipeline.processes import Processes
 from pipeline.settings import Settings
-from pipeline.workers import count_steps, worker_pool
+from pipeline.workers.local import Processes
+from pipeline.workers.pool import count_steps, worker_pool
 
 TWO = Settings(processes=2)
 
@@ -120,7 +120,7 @@ def test_a_worker_that_can_not_be_prepared_is_an_error_of_its_job_and_prints_not
     def failing(_):
         raise OSError(errno.EIO, "Input/output error", "/proc/self/maps")
 
-    monkeypatch.setattr("pipeline.processes.threadpool_limits", failing)
+    monkeypatch.setattr("pipeline.workers.local.threadpool_limits", failing)
     workers = Processes(2, "fork")
     with pytest.raises(OSError, match="/proc/self/maps") as raised:
         list(workers.results(square, range(6)))
@@ -168,7 +168,7 @@ SPAWNED = """
 import sys, multiprocess
 from tests.test_workers import square
 from pipeline.settings import Settings
-from pipeline.workers import worker_pool
+from pipeline.workers.pool import worker_pool
 if __name__ == "__main__":
     multiprocess.set_start_method("spawn")
     with worker_pool(Settings(processes=2)) as workers:

@@ -1,0 +1,182 @@
+"""What was calculated in a glass since the models were trained corrects what they say of its other pairs.
+
+Pairs of one glass repeat each other, so that the errors of a model are alike for like pairs of one glass: a Gaussian
+process on the errors says at once what another training would say later, or not at all.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+
+from MLmodel.chances import Chances
+from MLmodel.metrics import Array
+from MLmodel.smooth import SOFTENING, shape_features
+from pipeline.formats.possible import PROBABILITY
+from pipeline.task import DW, QS
+
+LENGTH = 0.3
+"""Of the kernel, in standard deviations of the features of :func:`MLmodel.smooth.shape_features`."""
+
+AMPLITUDE, NOISE = 0.12, 0.05
+"""Of the errors of log₁₀ of the splitting: the part that like pairs share, and the rest. Likelihood prefers these on
+the public glasses of T = 0.07, and 0.09 and 0.08 on the example's."""
+
+DAMPING = 0.1
+"""In place of NOISE where predictions are corrected: errors have long tails, and as much as likelihood asks for finds
+TLS later (doc/validation.md)."""
+
+DW_AMPLITUDE = 0.25
+"""Of the errors of the probability p of a double well; the rest is binomial, of variance p (1 − p)."""
+
+MOST = 1000
+"""At most so many results of a glass are used, those of the smallest predicted splittings."""
+
+_REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))
+"""Known pairs farther away than this say nothing."""
+
+_LARGEST_ERROR = 0.5
+"""Of log₁₀: a path that went elsewhere says nothing of its neighbours."""
+
+
+class Corrected(NamedTuple):
+    """Predictions after the correction; arrays of shape (n_pairs,)."""
+
+    splitting: Array
+    dw_probability: Array
+    spread: Array
+    """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
+
+
+class _Process:
+    """A Gaussian process of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²), known up to noise at some z.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_known, n_features)
+        Where it is known.
+    values : ndarray of shape (n_known,)
+        What is known.
+    amplitude : float
+        Square root of its variance.
+    noise : float or ndarray of shape (n_known,)
+        Variance of the noise.
+    """
+
+    def __init__(self, places: Array, values: Array, amplitude: float, noise: float | Array) -> None:
+        self._tree, self._amplitude = KDTree(places), amplitude
+        covariance = self._covariance(places)
+        covariance[np.diag_indices_from(covariance)] += noise
+        self._factor = cholesky(covariance, lower=True)
+        self._solved = cho_solve((self._factor, True), values)
+
+    def _covariance(self, places: Array) -> Array:
+        squares = cdist(self._tree.data, places, "sqeuclidean")
+        return np.asarray(self._amplitude**2 * np.exp(-0.5 / LENGTH**2 * squares))
+
+    def near(self, places: Array) -> NDArray[np.intp]:
+        """Which places are so near to a known one that more is known of them than mean and variance."""
+        return np.flatnonzero(np.isfinite(self._tree.query(places, distance_upper_bound=_REACH)[0]))
+
+    def mean(self, places: Array) -> Array:
+        """Mean at each of some places, shape (n_places,)."""
+        return np.asarray(self._solved @ self._covariance(places))
+
+    def deviation(self, places: Array) -> Array:
+        """Standard deviation at each of some places, shape (n_places,)."""
+        explained = (solve_triangular(self._factor, self._covariance(places), lower=True) ** 2).sum(axis=0)
+        return np.asarray(np.sqrt(np.maximum(self._amplitude**2 - explained, 0.0)))
+
+
+class LocalCorrection:
+    """Gaussian processes on the errors of both models, one for each glass in which something is known.
+
+    A prediction is corrected by the mean of the process; its variance says how much smaller the errors are near what is
+    known (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, equations 2.25 and 2.26). What the
+    models learnt from is no longer an error, but makes the others smaller.
+
+    Parameters
+    ----------
+    known : DataFrame of shape (n_known, n_columns)
+        Pairs with an answer: ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted, ``DW`` and ``exact``, the
+        splitting, NaN where there is none.
+    is_new : ndarray of bool, shape (n_known,)
+        Whether the models did not learn from it.
+    scale : DataFrame of shape (n_pairs, n_columns)
+        Pairs whose features give mean and standard deviation.
+    chances : Chances
+        Says what exact splittings are to be expected where one is predicted.
+    softening : float
+        See :func:`MLmodel.smooth.shape_features`.
+    """
+
+    def __init__(
+        self,
+        known: pd.DataFrame,
+        is_new: NDArray[np.bool_],
+        scale: pd.DataFrame,
+        chances: Chances,
+        softening: float = SOFTENING,
+    ) -> None:
+        self._softening = softening
+        features = shape_features(scale, softening)
+        self._mean, spread = features.mean(axis=0), features.std(axis=0)
+        self._spread = np.where(spread > 0, spread, 1.0)
+        self._errors: dict[int, _Process] = {}
+        self._dw_errors: dict[int, _Process] = {}
+        self._known: dict[int, _Process] = {}
+        wells = (known[DW] == 1).to_numpy()
+        for conf, rows in _smallest_of_each(known[is_new]):
+            chance = rows[PROBABILITY].clip(0.02, 0.98).to_numpy()
+            self._dw_errors[conf] = self._process(
+                rows, rows[DW].to_numpy() - chance, DW_AMPLITUDE, chance * (1 - chance)
+            )
+        for conf, rows in _smallest_of_each(known[is_new & wells]):
+            error = np.log10(rows["exact"].to_numpy()) - chances.expected(rows[QS].to_numpy())
+            error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)
+            self._errors[conf] = self._process(rows, error, AMPLITUDE, DAMPING**2)
+        for conf, rows in _smallest_of_each(known[wells]):
+            self._known[conf] = self._process(rows, np.zeros(len(rows)), AMPLITUDE, NOISE**2)
+
+    def _process(self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array) -> _Process:
+        return _Process(self._standardised(pairs), errors, amplitude, noise)
+
+    def _standardised(self, pairs: pd.DataFrame) -> Array:
+        return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
+
+    def correct(self, pairs: pd.DataFrame) -> Corrected:
+        """Correct predictions.
+
+        Parameters
+        ----------
+        pairs : DataFrame of shape (n_pairs, n_columns)
+            ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted.
+        """
+        logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
+        spread, features = np.ones(len(pairs)), self._standardised(pairs)
+        for conf, rows in pairs.groupby("conf").indices.items():
+            here = features[rows]
+            if conf in self._dw_errors:
+                near = self._dw_errors[conf].near(here)
+                found = chance[rows[near]] + self._dw_errors[conf].mean(here[near])
+                chance[rows[near]] = found.clip(0.001, 0.999)
+            if conf in self._errors:
+                near = self._errors[conf].near(here)
+                logarithm[rows[near]] += self._errors[conf].mean(here[near])
+            if conf in self._known:
+                near = self._known[conf].near(here)
+                spread[rows[near]] = np.hypot(self._known[conf].deviation(here[near]), NOISE) / np.hypot(
+                    AMPLITUDE, NOISE
+                )
+        return Corrected(10.0**logarithm, chance, spread)
+
+
+def _smallest_of_each(pairs: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Of each glass the pairs with the smallest predicted splittings, MOST of them."""
+    for conf, rows in pairs.sort_values(QS, kind="stable").groupby("conf"):
+        yield int(conf), rows.head(MOST)

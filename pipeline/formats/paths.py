@@ -1,0 +1,105 @@
+"""Images of a path, and minima, as an extended XYZ file, which ASE and OVITO open."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from numpy.typing import NDArray
+
+from glass.path import Band, displacement
+from pipeline.files import atomic_write
+from pipeline.formats.frames import read_frames
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import MinimumError
+from pipeline.workspace import Workspace
+
+Array = NDArray[np.float64]
+
+ROUNDED = 1e-6
+"""σ; the format rounds positions to eight decimals."""
+
+
+def path_file(workspace: Workspace, temperature: str, pair: Pair) -> Path:
+    """Where the images of a pair are, if they are kept."""
+    return workspace.path(temperature, pair.conf, repr(float(pair.i)), repr(float(pair.j)))
+
+
+def write_path(
+    workspace: Workspace, temperature: str, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced"
+) -> None:
+    """Write all images of a path, a frame each; the file appears whole.
+
+    Parameters
+    ----------
+    workspace, temperature, pair
+        Of what.
+    band : Band
+        The path.
+    minimum : Atoms
+        The pair's first minimum; its box, species and other arrays are those of every image.
+    units : str, default reduced
+        Name of the units of both.
+    """
+    write_frames(path_file(workspace, temperature, pair), images_of(pair, band, minimum, units))
+
+
+def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames with their energies, positions to eight decimals; the file appears whole.
+
+    Those with ``diameters`` get an array ``radius``, the size that OVITO draws.
+    """
+    for frame in frames:
+        if "diameters" in frame.arrays:
+            frame.set_array("radius", 0.5 * frame.arrays["diameters"])
+    with atomic_write(path) as part:
+        ase.io.write(part, frames, format="extxyz")
+
+
+def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
+    """Positions of the images that a file holds in another unit of length, to begin a calculation with.
+
+    Parameters
+    ----------
+    file : Path
+        As :func:`write_path` wrote it.
+    start, end : Atoms
+        The minima, in the units of the file.
+    unit : float, default 1
+        In the file's unit.
+
+    Returns
+    -------
+    ndarray of shape (n_images, N, 3) or None
+        None where the file can't be read, or does not lead from one of these minima to the other.
+    """
+    try:
+        images = np.array([image.positions for image in read_frames(file)])
+    except (MinimumError, ValueError):  # the second: images of different length
+        return None
+    if not np.isfinite(images).all():
+        return None
+    box = start.cell.lengths()
+    ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
+    fits = [np.abs(displacement(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
+    return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 else None
+
+
+def images_of(pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> list[Atoms]:
+    """The images as ASE Atoms with energy and forces; arguments as of :func:`write_path`.
+
+    ``arrays["displacement"]`` is that from the first image, ``info["path_coordinate"]`` the path length.
+    """
+    images = []
+    for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
+        image = minimum.copy()
+        image.positions = positions
+        image.set_array("displacement", positions - band.positions[0])
+        image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x), "units": units}
+        image.calc = SinglePointCalculator(
+            image, energy=float(band.energies[number]), forces=band.forces[number].copy()
+        )
+        images.append(image)
+    return images

@@ -1,0 +1,85 @@
+"""``relaxed.csv`` and ``relaxed.extxyz`` beside the minima of a glass: which of them were none, and what they relax to.
+
+What was relaxed stays where it is, but no step takes it for a minimum any more.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+from pipeline.errors import UserError
+from pipeline.files import atomic_write
+from pipeline.formats.csv_files import as_numbers, read_user_csv
+from pipeline.formats.glass_files import RELAXED
+
+FRAMES = "relaxed.extxyz"
+"""A frame for each minimum found: read like every other file of minima."""
+
+COLUMNS = ["name", "energy", "max_force", "became", "displacement"]
+"""Of the table: place; energy per particle by which it is known; largest force on a particle; where the minimum is to
+which it relaxes, empty if it is one itself; and the total displacement between the two."""
+
+
+class Superseded(NamedTuple):
+    """Why a place is passed over."""
+
+    energy: float
+    reason: str
+
+
+def read_relaxed(folder: Path) -> pd.DataFrame:
+    """COLUMNS of every place that was looked at; empty where none was.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read.
+    """
+    path = folder / RELAXED
+    if not path.exists():
+        return pd.DataFrame({name: pd.Series(dtype=str if name in ("name", "became") else float) for name in COLUMNS})
+    table = read_user_csv(path, COLUMNS)[COLUMNS].fillna({"became": ""}).astype({"name": str, "became": str})
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in ("energy", "max_force")})
+    bad = ~np.isfinite(numbers).all(axis=1)
+    if bad.any():
+        raise UserError(
+            f"{path}: line {bad.argmax() + 2}: energy or max_force is no number; remove the file, run relax_minima.py"
+        )
+    return table.assign(**numbers)
+
+
+def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:
+    """Put rows behind those in RELAXED, which appears whole; each holds COLUMNS."""
+    added = pd.DataFrame(list(rows), columns=COLUMNS)
+    before = read_relaxed(folder)
+    with atomic_write(folder / RELAXED) as part:
+        (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
+
+
+def add_frames(folder: Path, found: list[Atoms]) -> list[str]:
+    """Put minima behind those in FRAMES, which appears whole; the names of their places."""
+    import ase.io
+
+    path = folder / FRAMES
+    before = ase.io.read(path, ":") if path.exists() else []
+    with atomic_write(path) as part:
+        ase.io.write(part, [*before, *found], format="extxyz")
+    return [f"{FRAMES}#{len(before) + k}" for k in range(len(found))]
+
+
+def superseded(folder: Path) -> dict[str, Superseded]:
+    """The places of a glass that are no minima, by name."""
+    if not (folder / RELAXED).exists():
+        return {}
+    table = read_relaxed(folder)
+    gone = table[table["became"] != ""]
+    return {
+        row.name: Superseded(
+            row.energy, f"no minimum: force {row.max_force:.2g} on a particle; relaxed to {row.became}"
+        )
+        for row in gone.itertuples(index=False)
+    }

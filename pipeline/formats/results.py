@@ -1,0 +1,265 @@
+"""The files of exact results: NON-DW.txt, the splittings, unfinished.csv, calculations.csv and lists of pairs.
+
+What the last three have in common is the CSV with ``conf,i,j``. Lines are added one at a time, whole or not at all.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import UserError, odd_character, short
+from pipeline.files import append_line, atomic_write, content_of, write_text
+from pipeline.formats.csv_files import as_numbers, read_user_csv
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
+from pipeline.task import DW, QS
+from pipeline.workspace import Workspace
+
+_COUNTED = ("images", "steps", "cpu_seconds")
+"""Columns of calculations.csv with what a calculation took."""
+
+_ALL_DECIMALS = 12
+"""No ij_decimals is larger."""
+
+ORIGIN = "origin of the label"
+"""Column that names the file and line of a result; no feature of a user is called like it."""
+
+
+def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """Read all results of exact calculations at one temperature, those of shares last.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file
+        and line; in the order of the files. Empty where there are none.
+
+    Raises
+    ------
+    UserError
+        If a line can't be read, names one minimum twice, or has a splitting that is not a number above zero.
+    """
+    return _with_shares(read_own_results, workspace, temperature, PAIR_COLUMNS)
+
+
+def read_own_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """The same without those of shares; of a share, its own."""
+    paths = [path for path in [workspace.non_dw(temperature)] if path.exists()]
+    parts = [_read_lines(path, splitting=False) for path in paths]
+    parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
+    if not parts:
+        return no_pairs(DW, QS, ORIGIN)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _with_shares(
+    read: Callable[[Workspace, str], pd.DataFrame], workspace: Workspace, temperature: str, same: Sequence[str] | None
+) -> pd.DataFrame:
+    """A table and behind it those of the shares, less rows that stand before them already, equal in some columns.
+
+    The shares are read first: what is merged meanwhile is found twice rather than never.
+    """
+    of_shares = [_unless_merged(read, share, temperature) for share in workspace.shares(temperature)]
+    table = read(workspace, temperature)
+    for more in of_shares:
+        both = pd.concat([part for part in (table, more) if len(part)] or [table], ignore_index=True)
+        repeated = both.duplicated(same).to_numpy() & (np.arange(len(both)) >= len(table))
+        table = both[~repeated]
+    return table.reset_index(drop=True) if of_shares else table
+
+
+def _unless_merged(read: Callable[[Workspace, str], pd.DataFrame], share: Workspace, temperature: str) -> pd.DataFrame:
+    try:
+        return read(share, temperature)
+    except (FileNotFoundError, UserError):
+        if share in share.of_share("").shares(temperature):
+            raise
+        return no_pairs()  # merged since its files were listed
+
+
+def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
+    try:
+        lines = pd.Series(content_of(path).decode("utf-8-sig").splitlines(), dtype=str).str.strip()
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror}); put a text file there, or nothing") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
+    lines.index += 1
+    lines = lines[(lines != "") & ~lines.str.startswith("#")]
+    form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
+    parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
+    numbers = pd.DataFrame({column: as_numbers(parts[column]) for column in range(3)})
+    bad = ~np.isfinite(numbers).all(axis=1)
+    if bad.any():
+        line = bad.idxmax()
+        odd = odd_character(lines[line])
+        raise UserError(f"{path}: line {line}: '{short(lines[line])}' is not '{form}'{odd}; fix or remove the line")
+    bad = numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS)
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(f"{path}: line {line}: '{short(lines[line])}' names one minimum twice; fix or remove the line")
+    value = as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
+    bad = ~(np.isfinite(value) & (value > 0)) & splitting
+    if bad.any():
+        line = bad.idxmax()
+        raise UserError(
+            f"{path}: line {line}: the splitting '{short(parts[3][line])}' is not a number above zero"
+            f"{odd_character(parts[3][line])}; fix or remove the line"
+        )
+    return pd.DataFrame(
+        {
+            "conf": parts[0].astype(np.int64),
+            "i": numbers[1],
+            "j": numbers[2],
+            DW: int(splitting),
+            QS: value,
+            ORIGIN: [f"{path} line {number}" for number in lines.index],
+        }
+    )
+
+
+def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFrame) -> None:
+    """Write both files of results anew, each whole.
+
+    Parameters
+    ----------
+    workspace, temperature
+        Where.
+    results : DataFrame of shape (n_pairs, n_columns)
+        ``conf``, ``i``, ``j``, ``is_dw`` and, of double wells, ``quantum_splitting`` in ε.
+    """
+    lines = {0: "", 1: ""}
+    for row in results.itertuples():
+        lines[row.is_dw] += _line(Pair(int(row.conf), row.i, row.j), row.quantum_splitting if row.is_dw else None)
+    write_text(workspace.non_dw(temperature), lines[0])
+    write_text(workspace.new_splittings(temperature), lines[1])
+
+
+def add_non_dw(workspace: Workspace, temperature: str, pair: Pair) -> None:
+    """Write that a pair is no double well."""
+    append_line(workspace.non_dw(temperature), _line(pair))
+
+
+def take_back_splitting(workspace: Workspace, temperature: str, pair: Pair, decimals: int) -> None:
+    """Make a comment of each line with a splitting of a pair, where a finer calculation finds no double well."""
+    key = pair_keys(pd.DataFrame([pair]), decimals)
+    for path in workspace.splittings(temperature):
+        results = _read_lines(path, splitting=True)
+        of_pair = {*results.index[among(pair_keys(results, decimals), key)]}
+        if of_pair:
+            lines = content_of(path).decode("utf-8-sig").splitlines(keepends=True)
+            kept = [f"# non-DW by run_neb.py: {line}" if k in of_pair else line for k, line in enumerate(lines, 1)]
+            write_text(path, "".join(kept))
+
+
+def add_splitting(workspace: Workspace, temperature: str, pair: Pair, splitting: float) -> None:
+    """Write the splitting of a double well, in ε."""
+    append_line(workspace.new_splittings(temperature), _line(pair, splitting))
+
+
+def _line(pair: Pair, splitting: float | None = None) -> str:
+    return f"{pair}\n" if splitting is None else f"{pair} {float(splitting)!r}\n"
+
+
+def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
+    return _with_shares(read_own_unfinished, workspace, temperature, PAIR_COLUMNS)
+
+
+def read_own_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """The same without those of shares; of a share, its own."""
+    path = workspace.unfinished(temperature)
+    if not path.exists() or path.stat().st_size == 0:
+        return no_pairs("reason")
+    return read_pair_list(path)
+
+
+def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str) -> None:
+    """Write why the exact calculation of a pair gave no verdict."""
+    _append_row(workspace.unfinished(temperature), pair, {"reason": reason})
+
+
+def replace_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str | None, decimals: int) -> None:
+    """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
+    table = read_own_unfinished(workspace, temperature)
+    is_this = among(pair_keys(table, decimals), pair_keys(pd.DataFrame([pair]), decimals))
+    table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
+    with atomic_write(workspace.unfinished(temperature)) as part:
+        table.to_csv(part, index=False)
+
+
+def add_calculation(workspace: Workspace, temperature: str, pair: Pair, row: dict[str, Any]) -> None:
+    """Write what a calculation came to and cost, a row for each.
+
+    Parameters
+    ----------
+    workspace, temperature, pair
+        Of what.
+    row : dict
+        ``verdict``; ``quantum_splitting`` in ε and ``fidelity``, of double wells; ``images``, ``steps`` and
+        ``cpu_seconds``.
+    """
+    _append_row(workspace.calculations(temperature), pair, row)
+
+
+def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    if not path.exists() or path.stat().st_size == 0:
+        writer.writerow([*PAIR_COLUMNS, *row])
+    writer.writerow([pair.conf, float(pair.i), float(pair.j), *row.values()])
+    append_line(path, line.getvalue())
+
+
+def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
+    return _with_shares(_read_own_calculations, workspace, temperature, None)
+
+
+def _read_own_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    path = workspace.calculations(temperature)
+    columns = ("verdict", "fidelity", "cpu_seconds")
+    if not path.exists():
+        return no_pairs(*columns).astype({"cpu_seconds": float})
+    table = read_pair_list(path)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in _COUNTED if name in table}, table.index)
+    possible = (numbers >= 0) & (numbers < 1e15) & ((numbers % 1 == 0) | (numbers.columns == "cpu_seconds"))
+    bad = ~(possible | table[numbers.columns].isna()).all(axis=1)
+    if bad.any():
+        line = int(np.argmax(bad)) + 2
+        raise UserError(f"{path}: line {line}: {', '.join(numbers)} are not numbers from 0 on; fix or remove the line")
+    return table.assign(**numbers)
+
+
+def keys_with_result(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+    """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
+    parts = [read(workspace, temperature)[PAIR_COLUMNS] for read in (read_neb_results, read_unfinished)]
+    return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
+
+
+def read_pair_list(path: Path) -> pd.DataFrame:
+    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more.
+
+    Raises
+    ------
+    UserError
+        If the file is not readable, lacks one of these columns, or holds there anything but numbers.
+    """
+    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS))
+
+
+def check_pairs(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The table from a file with its names of pairs as numbers; UserError unless all are some that a pair can have."""
+    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in PAIR_COLUMNS})
+    bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
+    if bad.any():
+        line = int(np.argmax(bad)) + 2
+        raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; fix the line")
+    return table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})

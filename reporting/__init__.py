@@ -1,0 +1,1 @@
+"""Pictures, tables for the terminal, and the report."""

@@ -1,0 +1,138 @@
+"""Why a model says what it says: SHAP values, which share a prediction out among the features.
+
+Source: S. M. Lundberg and S.-I. Lee, A unified approach to interpreting model predictions, NIPS 2017, arXiv:1705.07874.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from MLmodel.metrics import Array
+from MLmodel.model import Model
+from pipeline.formats.keys import PAIR_COLUMNS
+from pipeline.progress import progress
+from pipeline.task import CLASSIFIER
+
+BACKGROUND = 200
+"""A feature that is left out takes its values from so many pairs of the training set."""
+
+PERMUTATIONS = 5
+"""Orders, each gone through forwards and backwards, in which the features of a pair are put in."""
+
+_FIRST = 10_000
+"""Of so many pairs of the training set, drawn at random, the background is chosen."""
+
+_SEED = 0
+
+
+def predicted_quantity(model: Model, pairs: pd.DataFrame) -> Array:
+    """What is explained: the probability of a double well, or log₁₀ of the splitting in ε; shape (n_pairs,)."""
+    predicted = model.predict(pairs)
+    return predicted if model.card.task == CLASSIFIER else np.log10(predicted)
+
+
+def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """SHAP values of the pipeline's own prediction for each pair.
+
+    Parameters
+    ----------
+    model : Model
+        What predicts.
+    train : DataFrame of shape (n_train, n_columns)
+        Its training set, the source of the background.
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        Those to explain, with ``conf``, ``i``, ``j`` and the model's features; these may be NaN.
+
+    Returns
+    -------
+    DataFrame of shape (n_pairs * n_features, 8)
+        Columns conf, i, j; prediction, that of :func:`predicted_quantity`; base_value, its mean over the background;
+        feature; value, NaN where unknown; shap, the effect. In each pair the effects add up to prediction − base_value.
+    """
+    features = model.card.features
+    drawn = train.sample(min(_FIRST, len(train)), random_state=_SEED)
+    background = evenly_spread(drawn, predicted_quantity(model, drawn), BACKGROUND)
+    values = pairs[features].to_numpy(np.float64)
+    base, effects = shap_values(
+        lambda rows: predicted_quantity(model, pd.DataFrame(rows, columns=features)),
+        values,
+        background[features].to_numpy(np.float64),
+        f"explaining the {model.card.task.name}",
+    )
+    return pd.DataFrame(
+        {
+            **{name: np.repeat(pairs[name].to_numpy(), len(features)) for name in PAIR_COLUMNS},
+            "prediction": np.repeat(predicted_quantity(model, pairs), len(features)),
+            "base_value": base,
+            "feature": np.tile(features, len(pairs)),
+            "value": values.ravel(),
+            "shap": effects.ravel(),
+        }
+    )
+
+
+def strength(explained: pd.DataFrame) -> "pd.Series[float]":
+    """Mean absolute SHAP value of each feature over the pairs of :func:`explain`, largest first."""
+    size = explained["shap"].abs().groupby(explained["feature"], sort=False).mean()
+    return size.sort_values(ascending=False, kind="stable")
+
+
+def evenly_spread(pairs: pd.DataFrame, predicted: Array, count: int) -> pd.DataFrame:
+    """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all.
+
+    Parameters
+    ----------
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        Of which to choose; they stay in their order.
+    predicted : ndarray of shape (n_pairs,)
+        Any quantity.
+    count : int
+        How many.
+    """
+    kept = min(count, len(pairs))
+    places = ((np.arange(kept) + 0.5) * len(pairs) / max(kept, 1)).astype(int)
+    return pairs.iloc[np.sort(np.argsort(predicted, kind="stable")[places])]
+
+
+def shap_values(
+    function: Callable[[Array], Array], rows: Array, background: Array, desc: str = "explaining"
+) -> tuple[float, Array]:
+    r"""SHAP values of any function of the features.
+
+    That of feature k is its Shapley value, :math:`\sum_S \frac{|S|!\,(M-|S|-1)!}{M!}\,[v(S \cup k) - v(S)]` over all
+    sets S of the M features without k, where v(S) is the mean of the function over the background with the features in
+    S set to the row's. A mean over a few orders of the features stands for the sum; where no more than two features act
+    together it is exact, and the values always add up.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array of shape (n, n_features) and returns one of shape (n,).
+    rows : ndarray of shape (n_rows, n_features)
+        To explain. NaN is a value like any other: the function gets it wherever the feature is in S.
+    background : ndarray of shape (n_background, n_features)
+        At least one row.
+    desc : str
+        For the progress bar.
+
+    Returns
+    -------
+    base : float
+        Mean of the function over the background.
+    effects : ndarray of shape (n_rows, n_features)
+        Each row's sum is function(row) − base. They do not depend on which other rows are explained.
+    """
+    from shap import PermutationExplainer  # here, as it takes seconds
+
+    def masked(is_set: Array, row: Array) -> Array:
+        """Background with some features set: shap's own takes nearly equal values for equal."""
+        return np.where(is_set, row, background)
+
+    effects = np.empty_like(rows)
+    masks = 2 * rows.shape[1] + 1
+    for k, row in enumerate(progress(rows, desc=desc, unit="pair")):
+        explainer = PermutationExplainer(function, masked, seed=_SEED)
+        explanation = explainer(row[None], max_evals=PERMUTATIONS * masks, batch_size=masks, silent=True)
+        (effects[k],) = explanation.values  # noqa: PD011, no DataFrame
+    return float(function(background).mean()), effects

@@ -1,0 +1,211 @@
+"""Pictures of exact calculations: profiles with their levels, and the rounds."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from statsmodels.stats.proportion import proportion_confint
+
+from glass.overlap import EDGES
+from MLmodel.metrics import Array
+from pipeline.formats.keys import Pair
+from pipeline.units import Units
+from reporting.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+
+
+class NebProfile(NamedTuple):
+    """Potential energy along a path; lengths are mass-weighted."""
+
+    pair: Pair
+    lengths: Array
+    """Of the images, shape (n_images,)."""
+    energies: Array
+    x: Array
+    """Where V is drawn, shape (n_points,)."""
+    potential: Array
+    levels: tuple[float, float]
+    one_well: bool
+    """Whether both levels lie in the same well."""
+    fidelity: str
+    """``screened``, with few images, or ``full``."""
+
+
+def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str, units: Units) -> Picture:
+    """V(x) of double wells with their two lowest levels, a panel each.
+
+    Parameters
+    ----------
+    profiles : sequence of NebProfile
+        At least one.
+    threshold : float
+        Below it a double well is a TLS, which its panel says.
+    title : str
+        Which pairs these are.
+    units : Units
+        Of profiles and threshold.
+
+    Returns
+    -------
+    Picture
+        Numbers: conf, i, j; x_sigma; V_epsilon; is_image, whether the row is an image or a point of the curve;
+        level_0_epsilon, level_1_epsilon; one_well; fidelity. V and levels are counted from the pair's lowest image. In
+        metal units the names end in angstrom and eV.
+    """
+    columns = min(3, len(profiles))
+    rows = -(-len(profiles) // columns)
+    with styled_figure(3.6 * columns + 0.3, 3.0 * rows + 0.9) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax, one in zip(panels, profiles, strict=False):
+            _draw_profile(ax, one, threshold, units)
+        for ax in panels[len(profiles) :]:
+            ax.set_visible(False)
+        figure.suptitle(title, fontsize=11)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
+    return Picture(figure, pd.concat([_profile_numbers(one, units) for one in profiles], ignore_index=True))
+
+
+def _draw_profile(ax: Axes, one: NebProfile, threshold: float, units: Units) -> None:
+    floor = one.energies.min()
+    ax.plot(one.x, one.potential - floor, color=BLUE, label="V along the path, straight on outside")
+    ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=BLUE, mfc="white", label="images")
+    for level, color, line, name in zip(one.levels, (ORANGE, GREEN), ("-", "--"), "₀₁", strict=True):
+        ax.axhline(level - floor, color=color, ls=line, lw=1.4, label=f"level E{name}")
+    conf, i, j = one.pair
+    splitting = one.levels[1] - one.levels[0]
+    notes = [note for note, holds in (("TLS", splitting < threshold), ("screened", one.fidelity != "full")) if holds]
+    note = f" ({', '.join(notes)})" if notes else ""
+    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} {units.energy}{note}", fontsize=9)
+    top = max(one.energies.max(), one.levels[1]) - floor
+    if one.one_well:
+        note = "both levels in one well:\na vibration, no tunnelling"
+        ax.text(0.5, 0.97, note, ha="center", va="top", fontsize=8, transform=ax.transAxes)
+    height = 1.5 if one.one_well else 1.35
+    ax.set(xlabel=f"mass-weighted path length ({units.length} √{units.mass})", ylabel=f"V − min V ({units.energy})")
+    ax.set(ylim=(-0.06 * top, height * top))
+
+
+def _profile_numbers(one: NebProfile, units: Units) -> pd.DataFrame:
+    floor = one.energies.min()
+    return pd.DataFrame(
+        {
+            **one.pair._asdict(),
+            f"x_{units.length_name}": np.concatenate([one.x, one.lengths]),
+            f"V_{units.energy_name}": np.concatenate([one.potential, one.energies]) - floor,
+            "is_image": np.repeat([False, True], [len(one.x), len(one.lengths)]),
+            f"level_0_{units.energy_name}": one.levels[0] - floor,
+            f"level_1_{units.energy_name}": one.levels[1] - floor,
+            "one_well": one.one_well,
+            "fidelity": one.fidelity,
+        }
+    )
+
+
+def overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Picture:
+    """How much the displacement fields of double wells overlap.
+
+    Parameters
+    ----------
+    counted : ndarray of shape (n_bins,)
+        How many pairs of double wells overlap so much, between the EDGES of :mod:`glass.overlap`.
+    threshold : float
+        From this overlap on two double wells are one rearrangement.
+    title : str
+        What was compared.
+
+    Returns
+    -------
+    Picture
+        Numbers: overlap_from, overlap_to, pairs_of_double_wells.
+    """
+    with styled_figure(5.2, 4.2) as figure:
+        ax = figure.subplots()
+        ax.stairs(counted, EDGES, fill=True, color=BLUE, alpha=0.75, label="pairs of double wells")
+        ax.axvline(threshold, color=ORANGE, lw=1.6, ls="--", label=f"one rearrangement from {threshold:g} on")
+        ax.set(xlim=(0, 1), yscale="log", ylim=(0.7, None), title=title)
+        ax.set(xlabel="overlap |cos| of the displacement fields", ylabel=f"pairs in a bin of {EDGES[1]:g}")
+        legend_below(ax)
+    return Picture(
+        figure,
+        pd.DataFrame({"overlap_from": EDGES[:-1], "overlap_to": EDGES[1:], "pairs_of_double_wells": counted}),
+    )
+
+
+def rounds(table: pd.DataFrame, title: str) -> Picture:
+    """TLS found against NEBs, round after round, and what is to come; the rate of each round beside those at random.
+
+    The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows of ``rounds.csv``; NaN where a column was not known yet.
+    title : str
+        What the rounds are of.
+
+    Returns
+    -------
+    Picture
+        Without numbers: these are in ``rounds.csv``.
+    """
+    known = table.drop(columns=["list", "classifier", "predictor"]).astype(float)
+    with styled_figure(9.2, 5.0) as figure:
+        found, rates = figure.subplots(1, 2)
+        _draw_found(found, known)
+        _draw_rates(rates, known)
+        figure.suptitle(title, fontsize=11)
+    return Picture(figure, None)
+
+
+def _draw_found(ax: Axes, known: pd.DataFrame) -> None:
+    nebs, tls = (np.cumsum([0, *known[name]]) for name in ("nebs", "tls"))
+    last = known.iloc[-1]
+    ax.plot(nebs, tls, "o-", color=BLUE, zorder=3, label="TLS found")
+    promised = known["tls_expected"].notna().to_numpy()
+    expected = np.cumsum(known["tls_expected"].fillna(known["tls"]))[promised].to_numpy()
+    deviation = np.sqrt(np.cumsum(known["tls_expected_sd"].fillna(0) ** 2))[promised].to_numpy()
+    open_marks: Any = {"ms": 5, "mfc": "white", "capsize": 3}
+    bars = [np.minimum(deviation, expected), deviation]
+    name = "TLS expected, ± one standard deviation"
+    ax.errorbar(nebs[1:][promised], expected, bars, fmt="s", color=ORANGE, label=name, **open_marks)
+    ahead, forecast = nebs[-1] + last["next_nebs"], tls[-1] + last["next_tls"]
+    ax.plot([nebs[-1], ahead], [tls[-1], forecast], ":", color=BLUE)
+    bars = [[max(0, last["next_tls"] - last["next_tls_low"])], [max(0, last["next_tls_high"] - last["next_tls"])]]
+    name = f"forecast: the next {last['next_nebs']:.0f} of the list, 68 % interval"
+    ax.errorbar(ahead, forecast, bars, fmt="D", color=BLUE, label=name, **open_marks)
+    ends = [tls[-1] + last[name] for name in ("remaining_low", "remaining_high")]
+    name = f"forecast: all {last['remaining_pairs']:.0f} left on the list, 68 % interval"
+    ax.axhspan(*ends, color=GREEN, alpha=0.2, lw=0)
+    ax.axhline(tls[-1] + last["remaining_tls"], color=GREEN, ls="--", label=name)
+    top = max(1, *ends, *(expected + deviation), tls[-1] + last["next_tls_high"])
+    ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(ax)
+
+
+def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
+    number = np.arange(1, len(known) + 1)
+    nebs, tls = (known[name].to_numpy() for name in ("nebs", "tls"))
+    run = nebs > 0
+    low, high = (100 * np.asarray(end) for end in proportion_confint(tls[run], nebs[run], 0.32, method="beta"))
+    rate = 100 * tls[run] / nebs[run]
+    bars = (rate - low, high - rate)
+    name = "NEBs of the round, with the\n68 % interval (binomial)"
+    if run.any():  # without a point its box would be infinite
+        ax.errorbar(number[run], rate, bars, fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name)
+    top = [1, *high]
+    for column, name, color, line in (
+        ("random_double_well_rate", "double wells at random", ORANGE, "s--"),
+        ("random_pair_rate", "pairs under the ceilings at random", GREY, "^:"),
+    ):
+        at_random = 100 * known[column].to_numpy()
+        name = f"{name}: {at_random[-1]:.2g}"
+        ax.plot(number, at_random, line, ms=5, mfc="white", color=color, clip_on=False, label=name)
+        top.append(np.nanmax([0, *at_random]))
+    ax.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * max(top)), xlim=(0.4, max(len(known), 3) + 0.6))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(ax)

@@ -1,0 +1,1 @@
+"""Which pairs are calculated, their exact calculation, what was found, and when to stop."""

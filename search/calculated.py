@@ -1,0 +1,209 @@
+"""All double wells that were calculated, a row each with what makes it a two-level system: ``double_wells.csv``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glass.tunnelling import NotResolvedError
+from glass.two_level import barrier_top
+from pipeline.errors import UserError
+from pipeline.files import atomic_write
+from pipeline.formats.csv_files import read_own_csv
+from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, minimum_names, no_pairs, pair_keys
+from pipeline.formats.records import read_records, two_level_of_record
+from pipeline.formats.results import check_pairs, read_calculations, read_neb_results
+from pipeline.settings import Settings
+from pipeline.task import DW, QS
+from pipeline.workspace import Workspace
+from search.exact import hbar_of
+from search.rearrangements import REARRANGEMENT, sort_pairs
+
+FROM_PROFILE = [
+    "level_0",
+    "level_1",
+    "barrier",
+    "barrier_back",
+    "asymmetry",
+    "tunnelling_amplitude",
+    "path_length",
+    "mass_weighted_length",
+    "level_asymmetry",
+    "level_0_in_i",
+    "level_1_in_i",
+    "force",
+]
+"""Columns that come from the record of a calculation; empty for results of others."""
+
+SAME = 1e-6
+"""A record belongs to a result if their splittings differ relatively by no more than this."""
+
+
+def update_double_wells(
+    workspace: Workspace, temperature: str, settings: Settings
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Write ``double_wells.csv`` anew from NEB files, records and minima: smallest splitting first.
+
+    Returns
+    -------
+    double_wells : DataFrame
+        What was written.
+    overlaps : ndarray of shape (n_bins,)
+        As in :class:`search.rearrangements.Sorted`.
+    """
+    neb = read_neb_results(workspace, temperature)
+    decimals = settings.ij_decimals
+    neb = neb[~pair_keys(neb, decimals).duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
+    neb = neb.reset_index(drop=True)
+    neb[["i", "j"]] = minimum_names(pair_keys(neb, decimals)[["low", "high"]], decimals)
+    found = sort_pairs(workspace, temperature, neb, settings)
+    known = found.numbers > 0
+    profiles = _from_records(workspace, temperature, neb, settings)
+    calculated = _from_calculations(workspace, temperature, neb, decimals)
+    moved = {
+        f"particle_{k}": pd.Series(found.most_displaced[:, k]).astype("Int64").where(known)
+        for k in range(found.most_displaced.shape[1])
+    }
+    moved |= {f"species_{k}": pd.Series(names) for k, names in enumerate(found.species.T)}
+    weighted = FROM_PROFILE.index("mass_weighted_length") + 1
+    table = pd.concat([neb[[*PAIR_COLUMNS, QS]], profiles[FROM_PROFILE[:weighted]]], axis=1).assign(
+        PR=found.participation,
+        **{REARRANGEMENT: found.numbers},
+        **profiles[FROM_PROFILE[weighted:-1]],
+        **moved,
+        **calculated,
+        force=profiles["force"],
+        units=settings.units,
+    )
+    with atomic_write(workspace.calculated_double_wells(temperature)) as part:
+        table.to_csv(part, index=False)
+    return table, found.overlaps
+
+
+def _from_calculations(workspace: Workspace, temperature: str, neb: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """Fidelity, images and steps of the last calculation of each double well that gave it."""
+    calculated = read_calculations(workspace, temperature)
+    columns = calculated.reindex(columns=["fidelity", "images", "steps"])
+    columns = pair_keys(calculated, decimals).join(columns)[calculated["verdict"] == "double well"]
+    last = columns.drop_duplicates(KEY_COLUMNS, keep="last")
+    columns = pair_keys(neb, decimals).merge(last, "left", KEY_COLUMNS).drop(columns=KEY_COLUMNS)
+    counts = columns[["images", "steps"]].astype(float).astype("Int64")
+    return columns.assign(fidelity=columns["fidelity"].fillna(""), **counts)
+
+
+def _from_records(workspace: Workspace, temperature: str, neb: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
+    records = records_of(workspace, temperature, neb, settings.ij_decimals)
+    hbar = hbar_of(settings.neb)
+    rows: list[dict[str, float]] = [describe(record, hbar) if record else {} for record in records]
+    return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
+
+
+def records_of(
+    workspace: Workspace, temperature: str, double_wells: pd.DataFrame, decimals: int
+) -> list[dict[str, Any] | None]:
+    """The last record of each double well; None where there is none, or its splitting is another.
+
+    ``double_wells`` has the columns ``conf``, ``i``, ``j``, ``quantum_splitting``.
+    """
+    records = list(read_records(workspace, temperature))
+    found: list[dict[str, Any] | None] = [None] * len(double_wells)
+    if records:
+        keys = pair_keys(pd.DataFrame(records, columns=PAIR_COLUMNS), decimals)
+        latest = dict(zip(keys.itertuples(index=False, name=None), records, strict=True))
+        wanted = pair_keys(double_wells, decimals).itertuples(index=False, name=None)
+        for row, (key, splitting) in enumerate(zip(wanted, double_wells[QS], strict=True)):
+            record = latest.get(key)
+            if record and belong(record["levels"], splitting):
+                found[row] = record
+    return found
+
+
+def belong(levels: Sequence[float], splitting: float) -> bool:
+    """Whether two levels are those of a result with this splitting."""
+    return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
+
+
+def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
+    """What the record of a calculation tells of a double well.
+
+    Parameters
+    ----------
+    record : dict
+        As :func:`pipeline.formats.records.read_records` gives it.
+    hbar : float
+        ħ̃ for a record of 0.1, which does not name it.
+
+    Returns
+    -------
+    dict of str to float
+        Those of the columns FROM_PROFILE that it tells: energies in ε, levels counted from V(i); lengths in σ and σ √m.
+    """
+    lengths, energies, slopes = (np.array(record[name], float) for name in ("lengths", "energies", "slopes"))
+    _, top = barrier_top(lengths, energies, slopes)
+    known = {
+        "level_0": record["levels"][0] - energies[0],
+        "level_1": record["levels"][1] - energies[0],
+        "barrier": top - energies[0],
+        "barrier_back": top - energies[-1],
+        "asymmetry": energies[-1] - energies[0],
+        "path_length": record.get("path_length", lengths[-1]),  # earlier records: all masses were 1
+        "mass_weighted_length": lengths[-1],
+        "force": record.get("force", np.nan),
+    }
+    try:
+        found = two_level_of_record(record, hbar)
+    except NotResolvedError:
+        found = None
+    if found:
+        known |= {
+            "tunnelling_amplitude": found.tunnelling_amplitude,
+            "level_asymmetry": found.asymmetry,
+            "level_0_in_i": found.in_first[0],
+            "level_1_in_i": found.in_first[1],
+        }
+    return known
+
+
+def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
+    """``double_wells.csv`` as :func:`update_double_wells`, or an earlier version, wrote it; empty where none did.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
+    path = workspace.calculated_double_wells(temperature)
+    if not path.exists():
+        return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
+    needed = [*PAIR_COLUMNS, QS, REARRANGEMENT]
+    table = read_own_csv(path, [*needed, "fidelity"], [*needed, *FROM_PROFILE, "PR", "images", "steps"])
+    table = check_pairs(path, table)
+    whole = (table[REARRANGEMENT] >= 0) & (table[REARRANGEMENT] % 1 == 0)
+    bad = ~(whole & (table[QS] > 0))
+    if bad.any():
+        line = bad.argmax() + 2
+        raise UserError(f"{path}: line {line}: not a splitting above zero and the number of a rearrangement; remove it")
+    return table.assign(fidelity=table["fidelity"].fillna("").astype(str))
+
+
+def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:
+    """How many TLS there are, and how many of them are distinct, in words.
+
+    Parameters
+    ----------
+    double_wells : DataFrame
+        As :func:`read_double_wells` gives it.
+    threshold : float
+        In ε; below it a double well is a TLS.
+    """
+    tls = double_wells[double_wells[QS] < threshold]
+    known = tls[tls[REARRANGEMENT] > 0]
+    counted = f"{len(tls)} TLS"
+    if len(known):
+        counted += f", {len(known.drop_duplicates(['conf', REARRANGEMENT]))} distinct"
+    if len(known) < len(tls):
+        counted += f" ({len(tls) - len(known)} without minima)"
+    return counted

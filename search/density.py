@@ -1,0 +1,174 @@
+"""Density of TLS: how many there are per volume and energy, and per volume below each energy."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import constants
+from scipy.stats import chi2
+
+from MLmodel.metrics import Array
+from pipeline.files import atomic_write
+from pipeline.formats.minima import any_minimum
+from pipeline.settings import NebSettings, Settings
+from pipeline.task import QS
+from pipeline.workspace import Workspace
+from search.calculated import read_double_wells
+from search.rearrangements import REARRANGEMENT
+
+SLOWEST = 1e-3
+"""A TLS counts as tunnelling if Δ₀ is at least this part of its splitting E: phonons relax it at a rate
+∝ Δ₀² E coth(E/2kT) (Phillips, Rep. Prog. Phys. 50, 1657 (1987)), at most 10⁶ times slower than a symmetric one."""
+
+CONFIDENCE = 0.68
+
+ENERGIES = np.geomspace(1e-2, 10, 31)
+"""Energies at which TLS are counted, over the threshold, which is one of them."""
+
+
+def poisson_interval(counts: Array) -> tuple[Array, Array]:
+    """Exact interval of the mean of a Poisson distribution from which so many were drawn (Garwood, 1936).
+
+    Parameters
+    ----------
+    counts : ndarray
+        Of any shape.
+
+    Returns
+    -------
+    low, high : ndarray
+        Each tail holds (1 − CONFIDENCE)/2; low is 0 where nothing was drawn.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low = np.where(counts > 0, 0.5 * chi2.ppf(tail, 2 * np.maximum(counts, 1)), 0.0)
+    return low, np.asarray(0.5 * chi2.ppf(1 - tail, 2 * counts + 2))
+
+
+def si_density(settings: NebSettings) -> float:
+    """1/(ε σ³), the unit of a density of TLS, in J⁻¹ m⁻³."""
+    return float(1 / (constants.k * settings.epsilon * settings.sigma**3))
+
+
+def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
+    """Densities of the double wells with a splitting below each energy.
+
+    Parameters
+    ----------
+    double_wells : DataFrame
+        ``conf``, ``quantum_splitting``, ``rearrangement`` and, where known, ``tunnelling_amplitude`` and
+        ``level_0_in_i``, as :func:`search.calculated.read_double_wells` gives it; those of other glasses are passed
+        over.
+    volumes : Series
+        Of every glass that was searched, by its number.
+    energies : ndarray of shape (n_energies,)
+        In the unit of energy.
+
+    Returns
+    -------
+    DataFrame
+        A row for each kind and energy, columns as in ``tls_density.csv`` (doc/files.md).
+    """
+    there = double_wells[double_wells["conf"].isin(volumes.index)].sort_values(QS, kind="stable")
+    how = there.reindex(columns=["tunnelling_amplitude", "level_0_in_i"])
+    tunnelling = how["tunnelling_amplitude"] >= SLOWEST * there[QS]
+    kinds = {  # those that count, and those of which it is not known; levels in one well have no Δ₀, which is known
+        "all": (there, there[:0]),
+        "distinct": (
+            there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT]),
+            there[there[REARRANGEMENT] == 0],
+        ),
+        "tunnelling": (there[tunnelling], there[how.isna().all(axis=1)]),
+    }
+    found = {
+        kind: _density(rows, volumes, energies).assign(unknown=_below(unknown, energies).sum(axis=0))
+        for kind, (rows, unknown) in kinds.items()
+    }
+    return pd.concat(found, names=["kind"]).reset_index(0).reset_index(drop=True)
+
+
+def _below(rows: pd.DataFrame, energies: Array) -> NDArray[np.bool_]:
+    return np.asarray(rows[QS].to_numpy()[:, None] < energies)
+
+
+def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
+    below = pd.DataFrame(_below(rows, energies)).groupby(rows["conf"].to_numpy()).sum()
+    of_glasses = below.reindex(volumes.index, fill_value=0).to_numpy(float)
+    counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
+    low, high = poisson_interval(counts)
+    apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # a ratio's error: glasses may differ in size
+    spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
+    columns: dict[str, object] = {"energy": energies, "glasses": glasses, "volume": volume, "count": counts.astype(int)}
+    for name, over in (("per_volume", volume), ("density", volume * energies)):
+        parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
+        columns |= {f"{name}{part}": values / over for part, values in parts.items()}
+    return pd.DataFrame(columns)
+
+
+def glass_volumes(workspace: Workspace, temperature: str) -> "pd.Series[float]":
+    """Volume of every glass with usable minima, by its number."""
+    found = {conf: any_minimum(folder) for conf, folder in sorted(workspace.glasses(temperature).items())}
+    return pd.Series({conf: float(one.box.prod()) for conf, one in found.items() if one is not None}, dtype=float)
+
+
+def tls_density(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
+    """The density of TLS of one temperature, of all glasses that have minima; None where no double well is in one."""
+    double_wells, volumes = read_double_wells(workspace, temperature), glass_volumes(workspace, temperature)
+    if not double_wells["conf"].isin(volumes.index).any():
+        return None  # nothing was searched yet: that none was found says nothing
+    found = densities(double_wells, volumes, settings.tls_threshold * ENERGIES)
+    return found.assign(density_SI=found["density"] * si_density(settings.neb))
+
+
+def at_energy(table: pd.DataFrame, energy: float) -> pd.DataFrame:
+    """The rows of a density table at one of its energies, by their kinds."""
+    return table[np.isclose(table["energy"], energy)].set_index("kind")
+
+
+def update_density(workspace: Workspace, temperature: str, settings: Settings, left: float) -> list[str]:
+    """Write ``tls_density.csv`` anew, and say what the density is.
+
+    Parameters
+    ----------
+    workspace, temperature, settings
+        Of what.
+    left : float
+        TLS that are expected among the pairs of the list that are left; NaN where that is not known.
+
+    Returns
+    -------
+    list of str
+        One sentence or two; none, and no file, where no double well is in a glass with minima.
+    """
+    table, path = tls_density(workspace, temperature, settings), workspace.tls_density(temperature)
+    if table is None:
+        path.unlink(missing_ok=True)
+        return []
+    at_threshold = at_energy(table, settings.tls_threshold)
+    every = at_threshold.loc["all"]
+    part = every["count"] / (every["count"] + left) if every["count"] + left > 0 else np.nan
+    with atomic_write(path) as file:
+        table.assign(found_part=part).to_csv(file, index=False)
+    return _in_words(at_threshold, part, settings, path)
+
+
+def density_of_kind(row: pd.Series) -> str:
+    """The density of one row of the table, how many TLS that are, and of how many it is not known."""
+    unknown = f", not known of {row['unknown']:.0f}" if row["unknown"] else ""
+    return f"{row['density']:.3g} ({row['count']:.0f}{unknown})"
+
+
+def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path: Path) -> list[str]:
+    unit, every = settings.unit, at_threshold.loc["all"]
+    spread = f"; ± {every['density_sd_glasses']:.2g} from glass to glass" if every["glasses"] > 1 else ""
+    others = ", ".join(
+        f"{name} {density_of_kind(at_threshold.loc[kind])}"
+        for kind, name in (("distinct", "distinct"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
+    )
+    known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
+    return [
+        f"density of TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "
+        f"{every['density_high']:.3g}: 68 %, Poisson{spread}), {every['density_SI']:.2g} J⁻¹ m⁻³: "
+        f"{every['count']:.0f} in {every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
+        f"density of TLS: {others}; lower bounds{known}: {path}",
+    ]

@@ -1,0 +1,300 @@
+"""The rounds of the loop: what each list of new pairs gave, what is to come, and whether to go on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from MLmodel.card import read_card
+from MLmodel.metrics import Array
+from pipeline.errors import UserError
+from pipeline.files import atomic_write, file_digest
+from pipeline.formats.csv_files import read_own_csv
+from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.pair_csv import csv_columns, read_csv_batches
+from pipeline.formats.pair_tables import read_batches, under_ceilings
+from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
+from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
+from pipeline.settings import Settings
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import Workspace
+from search.calculated import read_double_wells, update_double_wells
+from search.rearrangements import REARRANGEMENT
+from search.stopping import confidence_found, expected, p_value
+
+NEXT = 30
+"""So many NEBs from the top of the list are looked ahead."""
+
+FEWEST = 3
+"""Found and expected TLS are compared only if one of them is so large: where fewer are expected, finding none is no
+news, its probability being above e⁻³, 5 %."""
+
+_FEW = 1
+"""Whether going on pays is said only if so many TLS are expected of the next NEBs, or of as many double wells."""
+
+_NAMES = ["list", "classifier", "predictor"]
+_NEEDED = ["round", "nebs", "tls"]
+"""Columns that rounds.csv must have; earlier versions lack some of the others."""
+
+_RENAMED = {"random_tls_per_neb": "random_double_well_rate"}
+"""In 0.1 this was the share of TLS in the pretraining set."""
+
+_COUNTS = [
+    *("classifier_labels", "predictor_labels", "nebs", "double_wells", "tls", "distinct_tls", "unfinished"),
+    *("next_nebs", "next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"),
+]
+"""Whole numbers, empty in rows of earlier versions."""
+
+_NUMBERS = [
+    *("tls_per_neb", "cpu_seconds", "tls_expected", "tls_expected_sd", "tls_p_value", "random_double_well_rate"),
+    *("random_pair_rate", "next_tls", "remaining_tls", "chance_95_found"),
+]
+
+_OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]
+"""Stay as they were when the list was first seen: models may have been trained since."""
+
+
+def close_round(workspace: Workspace, temperature: str, settings: Settings) -> str | None:
+    """Count the round of the present list before another list takes its place; why that can't be done, if it can't.
+
+    run_neb.py has done so unless the results are of shares, or of a program of the user's.
+    """
+    if not workspace.predicted(temperature, "newpairs").exists():
+        return None
+    if up_to_date([workspace.rounds(temperature, "csv")], made_from(workspace.neb_files(temperature))):
+        return None
+    try:
+        update_double_wells(workspace, temperature, settings)
+        update_rounds(workspace, temperature, settings, closing=True)
+    except UserError as error:
+        return f"note: the round that ends is not counted: {error}"
+    return None
+
+
+def update_rounds(
+    workspace: Workspace, temperature: str, settings: Settings, closing: bool = False
+) -> pd.DataFrame | None:
+    """Bring the row of the present list of new pairs in ``rounds.csv`` up to date.
+
+    All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
+    unfinished, for the list leaves out what was known when it was made.
+
+    Parameters
+    ----------
+    workspace, temperature, settings
+        Where, of what, and what counts as a TLS.
+    closing : bool
+        Models may have been trained since the list was made: a new row does not tell which. Nothing is written if none
+        of the list was calculated.
+
+    Returns
+    -------
+    DataFrame or None
+        All rounds, the present one last; None where there are no models, or no lists with chances.
+    """
+    inputs = made_from(workspace.neb_files(temperature))
+    classifier, predictor = (read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR))
+    lists = [workspace.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
+    has_chances = all(path.exists() and TLS_PROBABILITY in csv_columns(path) for path in lists)  # not in 0.1
+    if classifier is None or predictor is None or not has_chances:
+        return None
+    listed = _read_list(workspace, temperature, settings.ij_decimals)
+    if closing and listed.done.empty:
+        return None
+    row: dict[str, object] = {
+        "list": file_digest(lists[1])[:12],
+        "classifier_labels": sum(classifier.sources.values()),
+        "predictor_labels": sum(predictor.sources.values()),
+        **_count(workspace, temperature, settings, listed.done),
+        **_random_rates(workspace, temperature, settings),
+        **_forecast(listed.left),
+        "classifier": classifier.autogluon,
+        "predictor": predictor.autogluon,
+    }
+    path = workspace.rounds(temperature, "csv")
+    before = read_rounds(path) if path.exists() else pd.DataFrame(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+    before = before.reindex(columns=["round", *row])
+    is_this = before["list"] == row["list"]
+    if is_this.any():
+        row.update(before.loc[is_this, _OF_THE_LIST].iloc[-1])
+    elif closing:
+        row.update(dict.fromkeys(_OF_THE_LIST))
+    before = before[~is_this]
+    row = {"round": len(before) + 1, **row}
+    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(_COUNTS, "Int64"))
+    nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].fillna(0).to_numpy(np.int64).T
+    found = confidence_found(nebs - unfinished, tls, len(listed.left))
+    table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
+    with atomic_write(path) as part:
+        table.to_csv(part, index=False)
+    mark_made([path], inputs)
+    return table
+
+
+def read_rounds(path: Path) -> pd.DataFrame:
+    """The rows of ``rounds.csv``, also of an earlier version's; what that did not know is empty.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
+    columns = ["round", *_COUNTS, *_NUMBERS, *_RENAMED]
+    table = read_own_csv(path, _NEEDED, columns, _NAMES).rename(columns=_RENAMED)
+    table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+    counts = table[["round", *_COUNTS]].astype(float)
+    bad = ~(counts.isna() | ((counts >= 0) & (counts < 1e15) & (counts % 1 == 0))).all(axis=1) | counts[
+        _NEEDED
+    ].isna().any(axis=1)
+    if bad.any():
+        line = bad.argmax() + 2
+        raise UserError(
+            f"{path}: line {line}: a count is missing or no whole number; remove the file, and it begins anew with "
+            "the present round"
+        )
+    types = {**dict.fromkeys(_NUMBERS, float), **dict.fromkeys(_COUNTS, "Int64"), "round": int}
+    return table.astype(types)
+
+
+class _List(NamedTuple):
+    done: pd.DataFrame
+    """KEY_COLUMNS, DW, QS and TLS_PROBABILITY of the pairs that have a result or are unfinished (DW is NaN)."""
+    left: Array
+    """Chances of the others to be TLS, in their order."""
+
+
+def _read_list(workspace: Workspace, temperature: str, decimals: int) -> _List:
+    """The list of new pairs; in memory is no more than a batch, what is done, and a number for each pair left."""
+    neb, unfinished = (read(workspace, temperature) for read in (read_neb_results, read_unfinished))
+    known = [pair_keys(unfinished, decimals), pair_keys(neb, decimals).join(neb[[DW, QS]])]
+    answers = pd.concat(known).drop_duplicates(KEY_COLUMNS, keep="last")
+    done, left = [], [np.empty(0)]
+    for rows in read_csv_batches(workspace.predicted(temperature, "newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY]):
+        keys = pair_keys(rows, decimals).join(rows[TLS_PROBABILITY])
+        both = keys.merge(answers, "left", KEY_COLUMNS, indicator="answered")
+        answered = both.pop("answered") == "both"
+        done.append(both[answered])
+        left.append(both.loc[~answered, TLS_PROBABILITY].to_numpy())
+    return _List(pd.concat(done), np.concatenate(left))
+
+
+def _count(workspace: Workspace, temperature: str, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
+    """What the NEBs of a round found, what of them was expected, and what they cost."""
+    decimals = settings.ij_decimals
+    is_tls = done[QS] < settings.tls_threshold
+    tls, nebs = int(is_tls.sum()), len(done)
+    sorted_wells = read_double_wells(workspace, temperature)
+    distinct = pair_keys(sorted_wells, decimals).join(sorted_wells[REARRANGEMENT]).merge(done[is_tls], on=KEY_COLUMNS)
+    calculated = read_calculations(workspace, temperature)
+    cost = pair_keys(calculated, decimals).join(calculated["cpu_seconds"]).merge(done[KEY_COLUMNS], on=KEY_COLUMNS)
+    chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
+    return {
+        "nebs": nebs,
+        "double_wells": int((done[DW] == 1).sum()),
+        "tls": tls,
+        "distinct_tls": len(distinct.drop_duplicates(["conf", REARRANGEMENT])),
+        "unfinished": int(done[DW].isna().sum()),
+        "tls_per_neb": tls / nebs if nebs else np.nan,
+        "cpu_seconds": round(float(cost["cpu_seconds"].sum()), 2),
+        "tls_expected": float(chances.sum()),
+        "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
+        "tls_p_value": p_value(chances, tls),
+    }
+
+
+def _random_rates(workspace: Workspace, temperature: str, settings: Settings) -> dict[str, object]:
+    """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
+    tls = wells = 0.0
+    for rows in read_csv_batches(workspace.predicted(temperature, "allpairs"), [TLS_PROBABILITY, PROBABILITY]):
+        tls += float(rows[TLS_PROBABILITY].sum())
+        wells += float(rows[PROBABILITY].sum())
+    pairs = sum(
+        int(under_ceilings(rows, settings.classify).sum())
+        for table in workspace.pair_tables(temperature)
+        for rows in read_batches(table, ["Delta_E", "total_displacement"])
+    )
+    return {
+        "random_double_well_rate": tls / wells if wells else np.nan,
+        "random_pair_rate": tls / pairs if pairs else np.nan,
+    }
+
+
+def _forecast(left: Array) -> dict[str, object]:
+    """What is expected of the next NEBs, and of all pairs that are left."""
+    following, all_left = expected(left[:NEXT]), expected(left)
+    return {
+        "next_nebs": len(left[:NEXT]),
+        "next_tls": following.mean,
+        "next_tls_low": following.low,
+        "next_tls_high": following.high,
+        "remaining_pairs": len(left),
+        "remaining_tls": all_left.mean,
+        "remaining_low": all_left.low,
+        "remaining_high": all_left.high,
+        "chance_95_found": np.nan,
+    }
+
+
+def does_it_pay(last: pd.Series) -> list[str]:
+    """The last round in words: what it found, what is to come, and advice where the numbers carry it.
+
+    Parameters
+    ----------
+    last : Series
+        The last row of ``rounds.csv``.
+
+    Returns
+    -------
+    list of str
+        Two sentences or three.
+    """
+    return [_found(last), _to_come(last), *_advice(last)]
+
+
+def _found(last: pd.Series) -> str:
+    tls, nebs = int(last["tls"]), int(last["nebs"])
+    if not nebs:
+        return f"round {last['round']}: nothing calculated yet"
+    distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
+    unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
+    at_random = [
+        f"{name} {_percent(last[column])}"
+        for name, column in (
+            ("double wells", "random_double_well_rate"),
+            ("pairs under the ceilings of step 2", "random_pair_rate"),
+        )
+        if pd.notna(last[column])
+    ]
+    return (
+        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs ({_percent(tls / nebs)}{unfinished}), "
+        f"{last['tls_expected']:.1f} expected" + "; at random would give: " * bool(at_random) + ", ".join(at_random)
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{float(f'{100 * share:.2g}'):g} %"
+
+
+def _to_come(last: pd.Series) -> str:
+    if not last["remaining_pairs"]:
+        return "no pair of the list is left"
+    following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
+    remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
+    return f"next {last['next_nebs']} NEBs: {following}; all {last['remaining_pairs']} pairs left: {remaining}"
+
+
+def _advice(last: pd.Series) -> list[str]:
+    tls, promised = int(last["tls"]), float(last["tls_expected"])
+    following, at_random = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
+    if last["remaining_pairs"] and last["chance_95_found"] >= 0.95:
+        confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
+        return [f"at least 95 % of the TLS on the list are found, {confidence}: you may stop"]
+    if max(tls, promised) >= FEWEST and last["tls_p_value"] < 0.05:
+        fewer, high = ("fewer", "high") if tls < promised else ("more", "low")
+        return [f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"]
+    if not max(following, at_random) >= _FEW:
+        return []
+    beside = f"as many double wells at random would give {at_random:.1f}"
+    return [f"going on pays: {beside}" if following > at_random else f"going on does not pay: {beside}"]
