@@ -8,6 +8,7 @@ types, masses, elements where known. Minima that step 0 would reject are named a
 """
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -50,37 +51,37 @@ class Exported(NamedTuple):
 def main(command: Command) -> None:
     """Write the glasses of every temperature that has minima."""
     temperatures = command.temperatures(
-        command.workspace.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put them there"
+        lambda at: at.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put them there"
     )
-    command.for_each_temperature(temperatures, lambda T: export(command, T))
+    command.for_each_temperature(temperatures, lambda at: export(command, at))
 
 
-def export(command: Command, temperature: str) -> None:
+def export(command: Command, at: StatePoint) -> None:
     """Write the glasses of one temperature whose files are missing or out of date."""
-    work, decimals, units = command.workspace, command.settings.ij_decimals, command.settings.units
-    glasses = work.glasses(temperature)
+    decimals, units = command.settings.ij_decimals, command.settings.units
+    glasses = at.glasses
     if not glasses:
-        raise UserError(f"{work.minima(temperature)}: no glass in it; put folders Cnf-{{number}} there")
+        raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
     jobs = []
     for conf, folder in glasses.items():
-        files, target = minimum_paths(folder), work.exported_minima(temperature, conf)
+        files, target = minimum_paths(folder), at.exported_minima(conf)
         if not files:
             target.unlink(missing_ok=True)
-            print(f"T = {temperature}: Cnf-{conf}: nothing in it: {folder}")
+            print(f"T = {at.temperature}: Cnf-{conf}: nothing in it: {folder}")
             continue
         job = Job(conf, files, target, made_from(inputs_of(files), ij_decimals=decimals, units=units))
         if up_to_date([target], job.inputs):
-            print(f"T = {temperature}: Cnf-{conf}: nothing new: {target}")
+            print(f"T = {at.temperature}: Cnf-{conf}: nothing new: {target}")
         else:
             jobs.append(job)
     if not jobs:
         return
     with (
-        progress(desc=f"T = {temperature}", total=len(jobs), unit="glass") as bar,
+        progress(desc=f"T = {at.temperature}", total=len(jobs), unit="glass") as bar,
         worker_pool(command.settings, len(jobs)) as workers,
     ):
         for one in workers.results(partial(write_glass, decimals=decimals, units=units), jobs, in_order=True):
-            report(one, f"T = {temperature}: Cnf-{one.job.conf}")
+            report(one, f"T = {at.temperature}: Cnf-{one.job.conf}")
             bar.update()
 
 

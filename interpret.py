@@ -12,6 +12,7 @@ the probability of a double well, and log10 of the splitting.
 import argparse
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -46,14 +47,14 @@ def main(command: Command) -> None:
     """Explain the models of every temperature that has one."""
     work, pair = command.workspace, command.options.pair and asked_pair(command.options.pair)
     temperatures = command.temperatures(
-        lambda T: any(work.card(task, T).exists() for task in TASKS),
+        lambda at: any(at.card(task).exists() for task in TASKS),
         "no model under MLmodel; run step1_train_dw.py or step3_train_qs.py",
     )
     if pair and len(temperatures) > 1:
         raise UserError(
             f"{work.root}: models at T = {', '.join(temperatures)}; say with -T which shall explain the pair"
         )
-    command.for_each_temperature(temperatures, lambda T: interpret(command, T, pair))
+    command.for_each_temperature(temperatures, lambda at: interpret(command, at, pair))
 
 
 def asked_pair(given: list[str]) -> Pair:
@@ -67,25 +68,21 @@ def asked_pair(given: list[str]) -> Pair:
     return pair
 
 
-def interpret(command: Command, temperature: str, pair: Pair | None) -> None:
+def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
     """Explain what models there are at one temperature; what must be fixed for one does not keep the other waiting."""
-    work = command.workspace
-    there = [task for task in TASKS if work.card(task, temperature).exists()]
+    there = [task for task in TASKS if at.card(task).exists()]
     if not there:
-        raise UserError(f"{work.model(CLASSIFIER, temperature)}: no model yet; run step1_train_dw.py")
-    found = pair and find_pair(work.pair_tables(temperature), pair, command.settings.ij_decimals)
+        raise UserError(f"{at.model(CLASSIFIER)}: no model yet; run step1_train_dw.py")
+    found = pair and find_pair(at.pair_tables, pair, command.settings.ij_decimals)
     if pair and not found:
-        raise UserError(
-            f"{work.pairs(temperature)}: no pair {pair} in the tables; give i and j as in "
-            f"{work.double_wells(temperature)}"
-        )
+        raise UserError(f"{at.pairs}: no pair {pair} in the tables; give i and j as in {at.classified}")
     errors, written = [], []
     for task in TASKS:
         if task not in there:
-            print(f"T = {temperature}: no {task.name} yet, left out; run {task.script}")
+            print(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
             continue
         try:
-            card = find_card(work, task, temperature, command.settings.unit)
+            card = find_card(at, task, command.settings.unit)
             written += explain_pair(command, card, *found) if found else explain_test_set(command, card)
         except UserError as error:
             errors.append(str(error))
@@ -108,7 +105,7 @@ def explain_test_set(command: Command, card: Card) -> list[Path]:
     print("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
     title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
     picture = beeswarm(explained, effects, quantity, title)
-    return picture.save(work.shap(card.task, card.temperature), command.settings.figures)
+    return picture.save(work.at(card.temperature).shap(card.task), command.settings.figures)
 
 
 def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -> list[Path]:
@@ -127,7 +124,7 @@ def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -
         print(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
     print(f"  {in_words(command, task, prediction)}")
     picture = waterfall(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
-    return picture.save(work.shap(task, card.temperature, "pair-"), command.settings.figures)
+    return picture.save(work.at(card.temperature).shap(task, "pair-"), command.settings.figures)
 
 
 def quantity_of(command: Command, task: Task) -> str:

@@ -24,6 +24,7 @@ from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import read_relaxed
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
+from pipeline.workspace import StatePoint
 from search.exact import find_calculator
 from search.relaxing import Looked, given_up, look_at, store
 
@@ -32,15 +33,15 @@ def main(command: Command) -> None:
     """Look at the minima of every glass."""
     work, settings = command.workspace, command.settings
     temperatures = command.temperatures(
-        work.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put some there"
+        lambda at: at.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put some there"
     )
     make_calculator = find_calculator(settings.neb.calculator, work.root)
     function = partial(look_at, settings=settings.neb, make_calculator=make_calculator, units=settings.unit)
     counts: Counter[str] = Counter()
 
-    def relax_one(temperature: str) -> None:
-        for conf, folder in work.glasses(temperature).items():
-            counts.update(relax_glass(command, f"T = {temperature}: Cnf-{conf}", folder, function, workers))
+    def relax_one(at: StatePoint) -> None:
+        for conf, folder in at.glasses.items():
+            counts.update(relax_glass(command, f"T = {at.temperature}: Cnf-{conf}", folder, function, workers))
 
     with worker_pool(settings) as workers:
         command.for_each_temperature(temperatures, relax_one)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pipeline.files import write_text
 from pipeline.progress import progress
 from pipeline.version import __version__
+from pipeline.workspace import StatePoint
 from reporting.report_density import all_temperatures
 from reporting.report_files import left_out, provenance
 from reporting.report_models import can_models_be_believed
@@ -25,7 +26,7 @@ from reporting.report_wells import double_wells_found
 
 FOUND = "Two-level systems found"
 
-SECTIONS: dict[str, Callable[[Command, str, Figures], list[Block]]] = {
+SECTIONS: dict[str, Callable[[Command, StatePoint, Figures], list[Block]]] = {
     "What to calculate next": what_next,
     "Does going on pay?": does_going_on_pay,
     "Can the models be believed?": can_models_be_believed,
@@ -39,14 +40,14 @@ def main(command: Command) -> None:
     """Write the page about every temperature."""
     work = command.workspace
     temperatures = command.temperatures(
-        lambda T: True, "nothing to report on: no minima, pair tables or NEB results; put minima there and run step 0"
+        lambda at: True, "nothing to report on: no minima, pair tables or NEB results; put minima there and run step 0"
     )
     with command.only_writer():
         figures = Figures(work.report)
         sections = []
         for title, gather in progress(SECTIONS.items(), desc="report", unit="section"):
             together = all_temperatures(command, temperatures, figures) if title == FOUND else []
-            parts = {T: gather(command, T, figures) for T in temperatures}
+            parts = {T: gather(command, work.at(T), figures) for T in temperatures}
             sections.append(Section(title, parts, together))
         said = f"tls-finder {__version__}; temperatures: {', '.join(temperatures)}"
         write_text(work.report, render(f"Two-level systems: {work.root.resolve().name}", said, sections))

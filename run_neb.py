@@ -18,6 +18,7 @@ import argparse
 
 from pipeline.command import Command, check_command_line, existing_file, run_script, whole_number
 from pipeline.share import share_in_words
+from pipeline.workspace import StatePoint
 
 COULD_BE = 0.8
 """--all: of the double wells of the example, whose glasses are hot, 98 % have at least this nearest_between; of a cold
@@ -118,9 +119,9 @@ def main(command: Command) -> None:
     if given.share and (given.refine or given.retry or given.explore):
         raise UserError("--share goes with --top, --pairs or --all; run --refine, --retry and --explore without")
     from_minima = given.pairs or given.explore or given.refine or given.retry or given.all is not None
-    has_input = work.has_glasses if from_minima else (lambda T: work.predicted(T, "newpairs").exists())
     temperatures = command.temperatures(
-        has_input, "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label"
+        lambda at: at.has_glasses if from_minima else at.predicted("newpairs").exists(),
+        "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label",
     )
     if given.pairs and len(temperatures) > 1:
         raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
@@ -128,13 +129,13 @@ def main(command: Command) -> None:
     kinds: Counter[str] = Counter()
     if given.share:
         command = replace(command, script=f"{command.script}-{given.share.name}")
-    command.for_each_temperature(temperatures, lambda T: kinds.update(calculate_one(command, T, make_calculator)))
+    command.for_each_temperature(temperatures, lambda at: kinds.update(calculate_one(command, at, make_calculator)))
     if given.share:
         print("next: once all shares have ended, run_neb.py --top 0 or step1_train_dw.py, which bring them together")
         return
     if written := draw_temperatures(command.workspace, command.settings):
         print(f"all temperatures: pictures: {', '.join(map(str, written))}")
-    lacking = [too_few(work, T, command.settings) for T in temperatures]
+    lacking = [too_few(work.at(T), command.settings) for T in temperatures]
     print(f"next: {what_next(kinds, lacking)}")
 
 
@@ -149,55 +150,56 @@ def what_next(kinds: Counter[str], lacking: list[str]) -> str:
     return "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
 
 
-def calculate_one(command: Command, temperature: str, make_calculator: Callable[..., Any]) -> Counter[str]:
+def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
-    work = command.workspace
-    check_records(work, temperature, command.settings.unit)
-    for sentence in [] if command.options.share else merge_shares(work, temperature, command.settings.ij_decimals):
-        print(f"T = {temperature}: {sentence}")
-    pairs, source = pairs_to_calculate(work, temperature, command.settings, command.options)
+    check_records(at, command.settings.unit)
+    for sentence in [] if command.options.share else merge_shares(at, command.settings.ij_decimals):
+        print(f"T = {at.temperature}: {sentence}")
+    pairs, source = pairs_to_calculate(at, command.settings, command.options)
     from_paths = command.options.refine is not None
-    jobs, without_minima = jobs_of(work, temperature, pairs, command.settings, from_paths)
+    jobs, without_minima = jobs_of(at, pairs, command.settings, from_paths)
     for line in without_minima:
-        print(f"T = {temperature}: passed over: {line}")
+        print(f"T = {at.temperature}: passed over: {line}")
     if len(without_minima) == len(pairs) > 0:
-        raise UserError(f"{work.minima(temperature)}: holds the minima of none of the pairs in {source}; add them")
-    print(f"T = {temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
+        raise UserError(f"{at.minima}: holds the minima of none of the pairs in {source}; add them")
+    print(f"T = {at.temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
     if jobs:
-        report_changed_settings(command, temperature)
+        report_changed_settings(command, at)
     if command.options.share:
-        kinds = run_jobs(command, temperature, jobs, make_calculator)
-        report_kinds(command, temperature, kinds)
+        kinds = run_jobs(command, at, jobs, make_calculator)
+        report_kinds(command, at, kinds)
         return kinds
     try:
-        kinds = run_jobs(command, temperature, jobs, make_calculator)
+        kinds = run_jobs(command, at, jobs, make_calculator)
     finally:  # what an interrupted run has found counts in its round
-        report_double_wells(command, temperature)
-        table = update_rounds(work, temperature, command.settings)
-    report_kinds(command, temperature, kinds)
+        report_double_wells(command, at)
+        table = update_rounds(at, command.settings)
+    report_kinds(command, at, kinds)
     if table is not None:
-        report_rounds(command, temperature, table)
-    draw_profiles(command, temperature)
-    report_tls(command, temperature, np.nan if table is None else table["remaining_tls"].iloc[-1])
+        report_rounds(command, at, table)
+    draw_profiles(command, at)
+    report_tls(command, at, np.nan if table is None else table["remaining_tls"].iloc[-1])
     return kinds
 
 
-def report_kinds(command: Command, temperature: str, kinds: Counter[str]) -> None:
+def report_kinds(command: Command, at: StatePoint, kinds: Counter[str]) -> None:
     """Say how many verdicts there were of each kind."""
     if kinds:
         counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
-        print(f"T = {temperature}: {counts}: {command.workspace.neb(temperature)}")
+        print(f"T = {at.temperature}: {counts}: {at.neb}")
 
 
-def report_changed_settings(command: Command, temperature: str) -> None:
+def report_changed_settings(command: Command, at: StatePoint) -> None:
     """Say so before results of other settings are mixed with those that are there."""
     now = neb_settings(command.settings)
-    for name, then in changed_settings(read_records(command.workspace, temperature), now).items():
+    for name, then in changed_settings(read_records(at), now).items():
         before = ", ".join(map(str, then))
-        print(f"T = {temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}")
+        print(
+            f"T = {at.temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}"
+        )
 
 
-def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculator: Callable[..., Any]) -> Counter[str]:
+def run_jobs(command: Command, at: StatePoint, jobs: list[Job], make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate over all cores and write each verdict the moment it is reached; how many there were of each kind."""
     settings = command.settings
     kinds: Counter[str] = Counter()
@@ -213,10 +215,10 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
     )
     refining, retrying = command.options.refine is not None, command.options.retry
     share = command.options.share
-    work = command.workspace.of_share(share.name) if share else command.workspace
-    written = partial(write_verdict, work, temperature, settings=settings, refining=refining, retrying=retrying)
+    to = at.of_share(share.name) if share else at
+    written = partial(write_verdict, to, settings=settings, refining=refining, retrying=retrying)
     one_cause = OneCause(settings)
-    bar = progress(desc=f"T = {temperature}: NEB", total=len(jobs), unit="pair")
+    bar = progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
 
     def write(results: list[Calculation]) -> None:
         for one in results:
@@ -242,68 +244,67 @@ def run_jobs(command: Command, temperature: str, jobs: list[Job], make_calculato
             jobs = [job for k, job in enumerate(jobs) if k not in sample]
             minutes, cores = len(jobs) * seconds / 60, workers.count
             bar.write(
-                f"T = {temperature}: {len(sample)} pairs took {seconds:.2g} s of CPU time each; forecast for the other "
-                f"{len(jobs)}: {minutes:.3g} min of CPU time, {minutes / cores:.3g} min on {cores} cores"
+                f"T = {at.temperature}: {len(sample)} pairs took {seconds:.2g} s of CPU time each; forecast for the "
+                f"other {len(jobs)}: {minutes:.3g} min of CPU time, {minutes / cores:.3g} min on {cores} cores"
             )
         run(workers, jobs)
     return kinds
 
 
-def report_double_wells(command: Command, temperature: str) -> None:
+def report_double_wells(command: Command, at: StatePoint) -> None:
     """Bring the list of double wells up to date, draw which of them are alike, and count TLS."""
-    work, settings = command.workspace, command.settings
-    double_wells, counted = update_double_wells(work, temperature, settings)
+    settings = command.settings
+    double_wells, counted = update_double_wells(at, settings)
     screened = int((double_wells["fidelity"] == "screened").sum())
     print(
-        f"T = {temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
-        f"{count_tls(double_wells, settings.tls_threshold)}: {work.calculated_double_wells(temperature)}"
+        f"T = {at.temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
+        f"{count_tls(double_wells, settings.tls_threshold)}: {at.double_wells}"
     )
     pictures = []
     if len(double_wells):
-        title = f"T = {temperature}: double wells calculated"
+        title = f"T = {at.temperature}: double wells calculated"
         statistics = tls_statistics(double_wells, settings.tls_threshold, title, settings.unit)
-        pictures += statistics.save(work.tls_statistics(temperature), settings.figures)
+        pictures += statistics.save(at.tls_statistics, settings.figures)
     if counted.any():
-        title = f"T = {temperature}: pairs of double wells of one glass"
+        title = f"T = {at.temperature}: pairs of double wells of one glass"
         picture = overlaps(counted, settings.rearrangements.overlap, title)
-        pictures += picture.save(work.rearrangements(temperature), settings.figures)
+        pictures += picture.save(at.rearrangements, settings.figures)
     if pictures:
-        print(f"T = {temperature}: pictures: {', '.join(map(str, pictures))}")
+        print(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
 
 
-def draw_profiles(command: Command, temperature: str) -> None:
+def draw_profiles(command: Command, at: StatePoint) -> None:
     """Draw the double wells with the smallest splittings."""
-    work, settings = command.workspace, command.settings
-    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(work, temperature)}
+    settings = command.settings
+    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(at)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
     hbar = hbar_of(settings.neb)
     profiles = [drawn for one in smallest if (drawn := profile_to_draw(one, hbar)) is not None]
     if not profiles:
         return
-    target = work.neb_paths(temperature, "png")
-    title = f"T = {temperature}: smallest splittings, double wells calculated: {len(latest)}"
+    target = at.neb_paths("png")
+    title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
     written = neb_profiles(profiles, settings.tls_threshold, title, settings.unit).save(target, settings.figures)
-    print(f"T = {temperature}: picture: {', '.join(map(str, written))}")
+    print(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")
 
 
-def report_tls(command: Command, temperature: str, left: float) -> None:
+def report_tls(command: Command, at: StatePoint, left: float) -> None:
     """Say the density of TLS, ``left`` of which are expected on the list, and make a picture of each."""
-    work, settings = command.workspace, command.settings
-    for sentence in update_density(work, temperature, settings, left):
-        print(f"T = {temperature}: {sentence}")
-    made, there = update_pictures(work, temperature, settings)
+    settings = command.settings
+    for sentence in update_density(at, settings, left):
+        print(f"T = {at.temperature}: {sentence}")
+    made, there = update_pictures(at, settings)
     if there:
-        print(f"T = {temperature}: pictures of TLS: {there}, {made} of them new: {work.tls_pictures(temperature)}")
+        print(f"T = {at.temperature}: pictures of TLS: {there}, {made} of them new: {at.tls_pictures}")
 
 
-def report_rounds(command: Command, temperature: str, table: pd.DataFrame) -> None:
+def report_rounds(command: Command, at: StatePoint, table: pd.DataFrame) -> None:
     """Draw the rounds; say what is to come and whether going on pays."""
-    work = command.workspace
-    title = f"T = {temperature}: TLS found in each round of NEBs"
-    written = rounds(table, title).save(work.rounds(temperature, "png"), command.settings.figures)
-    print(f"T = {temperature}: rounds: {work.rounds(temperature, 'csv')}, {', '.join(map(str, written))}")
+    title = f"T = {at.temperature}: TLS found in each round of NEBs"
+    written = rounds(table, title).save(at.rounds("png"), command.settings.figures)
+    print(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
     for sentence in does_it_pay(table.iloc[-1]):
-        print(f"T = {temperature}: {sentence}")
+        print(f"T = {at.temperature}: {sentence}")
 
 
 if __name__ == "__main__":

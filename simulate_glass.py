@@ -50,7 +50,7 @@ from pipeline.formats.transitions import write_transitions
 from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 
 HOTTEST = 1.0
 """ε; the dynamics may not be hotter."""
@@ -76,22 +76,22 @@ def main(command: Command) -> None:
     """Make the glasses that are not there yet."""
     temperature = check(command)
     with command.only_writer(temperature):
-        jobs = jobs_of(command, temperature)
+        jobs = jobs_of(command, command.workspace.at(temperature))
         if jobs:
             make_glasses(command, jobs)
     print(f"{len(jobs) or 'no new'} glasses made; next: step0_collect.py")
 
 
-def jobs_of(command: Command, temperature: str) -> list[Job]:
+def jobs_of(command: Command, at: StatePoint) -> list[Job]:
     """The glasses that are not there yet."""
     work, given = command.workspace, command.options
     seeds = np.random.SeedSequence(given.seed).spawn(given.glasses)
     jobs = []
     for conf, seed in enumerate(seeds, 1):
-        if work.glass(temperature, conf).exists():
-            print(f"T = {temperature}: Cnf-{conf}: is there, not made again: {work.glass(temperature, conf)}")
+        if at.glass(conf).exists():
+            print(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
         else:
-            jobs.append(Job(work, temperature, conf, seed, given))
+            jobs.append(Job(work, at.temperature, conf, seed, given))
     return jobs
 
 
@@ -201,14 +201,14 @@ def in_words(state: Equilibrium) -> str:
 
 def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
     """Write minima and transitions; the folder appears last and complete."""
-    work = job.workspace
-    part = work.unfinished_glass(job.temperature, job.conf)
-    folder = work.glass(job.temperature, job.conf)
+    at = job.workspace.at(job.temperature)
+    part = at.unfinished_glass(job.conf)
+    folder = at.glass(job.conf)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, positions in minima.positions.items():
-        write_minimum(work.minimum(part, energy), Minimum(sizes, np.mod(positions, minima.box), minima.box))
+        write_minimum(job.workspace.minimum(part, energy), Minimum(sizes, np.mod(positions, minima.box), minima.box))
     transitions = ((i, j, count) for (i, j), count in minima.transitions.items())
-    write_transitions(work.transitions(job.temperature, job.conf), transitions)
+    write_transitions(at.transitions(job.conf), transitions)
     part.rename(folder)
     return folder
 

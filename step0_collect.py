@@ -11,6 +11,7 @@ Only pairs that are in no table yet are computed. A table made elsewhere is chec
 """
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -37,24 +38,23 @@ Rejected = tuple[int | None, str, str]
 
 def main(command: Command) -> None:
     """Collect the pairs of every glass at every temperature."""
-    work = command.workspace
     temperatures = command.temperatures(
-        lambda T: work.has_glasses(T) or bool(work.pair_tables(T)),
+        lambda at: at.has_glasses or bool(at.pair_tables),
         "no minima under Configurations/minima/T…/Cnf-…, no pair table under Configurations/pairs/T…; put either there",
     )
     collected: list[Collected] = []
     rejected: list[Rejected] = []
 
-    def collect_one(temperature: str) -> None:
-        ready_made = [table for table in work.pair_tables(temperature) if is_ready_made(table)]
-        made, left_out = collect_minima(command, temperature, ready_made, workers)
-        made += check_other_tables(command, temperature, ready_made)
-        write_rejected(work.rejected(temperature), left_out)
+    def collect_one(at: StatePoint) -> None:
+        ready_made = [table for table in at.pair_tables if is_ready_made(table)]
+        made, left_out = collect_minima(command, at, ready_made, workers)
+        made += check_other_tables(command, at, ready_made)
+        write_rejected(at.rejected, left_out)
         if not made and not left_out:
-            raise UserError(f"{work.minima(temperature)}: no glass in it; put folders Cnf-{{number}} there")
+            raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
         if not sum(one.pairs for one in made):
-            reason = f"see {work.rejected(temperature)}" if left_out else "give more minima or raise pairs.max_delta_E"
-            raise UserError(f"{work.minima(temperature)}: no pair could be made; {reason}")
+            reason = f"see {at.rejected}" if left_out else "give more minima or raise pairs.max_delta_E"
+            raise UserError(f"{at.minima}: no pair could be made; {reason}")
         collected.extend(made)
         rejected.extend(left_out)
 
@@ -67,23 +67,22 @@ def main(command: Command) -> None:
 
 
 def collect_minima(
-    command: Command, temperature: str, ready_made: list[Path], workers: Workers
+    command: Command, at: StatePoint, ready_made: list[Path], workers: Workers
 ) -> tuple[list[Collected], list[Rejected]]:
     """Bring the tables of all glasses with minima up to date; also what was left out."""
-    work = command.workspace
     jobs: dict[int, GlassJob] = {}
     found: dict[int, Collected] = {}
     left_out: dict[int, dict[str, str]] = {}
-    glasses = work.glasses(temperature)
+    glasses = at.glasses
     for conf, folder in glasses.items():
-        files, table = minimum_paths(folder), work.glass_pairs(temperature, conf)
-        name = f"T = {temperature}: Cnf-{conf}"
+        files, table = minimum_paths(folder), at.glass_pairs(conf)
+        name = f"T = {at.temperature}: Cnf-{conf}"
         if not files:
             left_out[conf] = {f"Cnf-{conf}": "nothing in it"}
         elif table in ready_made:
             print(f"{name}: the ready-made table is used, its minima are not read")
         else:
-            job = GlassJob(table, files, work.transitions(temperature, conf), name)
+            job = GlassJob(table, files, at.transitions(conf), name)
             kept = kept_table(job, command.settings)
             if kept is None:
                 jobs[conf] = job
@@ -95,17 +94,17 @@ def collect_minima(
         found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
     left_out |= {conf: one.rejected for conf, one in found.items()}
     rejected: list[Rejected] = [(conf, *one) for conf in glasses for one in left_out.get(conf, {}).items()]
-    for folder in work.misnamed_glasses(temperature):
+    for folder in at.misnamed_glasses:
         rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
     return list(found.values()), rejected
 
 
-def check_other_tables(command: Command, temperature: str, ready_made: list[Path]) -> list[Collected]:
+def check_other_tables(command: Command, at: StatePoint, ready_made: list[Path]) -> list[Collected]:
     """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone."""
-    work, settings = command.workspace, command.settings
-    with_minima = [conf for conf, folder in work.glasses(temperature).items() if minimum_paths(folder)]
-    owner = {conf: work.glass_pairs(temperature, conf) for conf in with_minima}
-    others = set(work.pair_tables(temperature)) - (set(owner.values()) - set(ready_made))
+    settings = command.settings
+    with_minima = [conf for conf, folder in at.glasses.items() if minimum_paths(folder)]
+    owner = {conf: at.glass_pairs(conf) for conf in with_minima}
+    others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))
     collected = []
     for table in sorted(others):
         if table in ready_made:
@@ -116,7 +115,7 @@ def check_other_tables(command: Command, temperature: str, ready_made: list[Path
             kind = "table whose minima are gone, kept"
             check_kept(table, settings)
         collected.append(Collected(stored_pairs(table), 0))
-        print(f"T = {temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
+        print(f"T = {at.temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
         for conf in glasses_in(table):
             if owner.setdefault(conf, table) != table:
                 raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")

@@ -7,6 +7,7 @@ Stops at once if nothing is new since the last training.
 """
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -21,34 +22,33 @@ from pipeline.task import CLASSIFIER, DW
 
 def main(command: Command) -> None:
     """Train the classifier of every temperature that has labels."""
-    work = command.workspace
     temperatures = command.temperatures(
-        lambda T: bool(work.pair_tables(T)) and work.has_labels(CLASSIFIER, T),
+        lambda at: bool(at.pair_tables) and at.has_labels(CLASSIFIER),
         "no temperature has both pair tables and labels; run step0_collect.py, then run_neb.py --explore 100, or put "
         "NEB results under NEB_calculations/T… or a pretraining set into MLmodel",
     )
-    command.for_each_temperature(temperatures, lambda T: train_one(command, T))
+    command.for_each_temperature(temperatures, lambda at: train_one(command, at))
     print("next: step2_classify_dw.py")
 
 
-def train_one(command: Command, temperature: str) -> None:
+def train_one(command: Command, at: StatePoint) -> None:
     """Train the classifier of one temperature."""
-    work, settings = command.workspace, command.settings
-    check_records(work, temperature, settings.unit)
-    for sentence in merge_unless_running(work, temperature, settings.ij_decimals, command.script):
-        print(f"T = {temperature}: {sentence}")
-    known = gather(work, CLASSIFIER, temperature, settings)
+    settings = command.settings
+    check_records(at, settings.unit)
+    for sentence in merge_unless_running(at, settings.ij_decimals, command.script):
+        print(f"T = {at.temperature}: {sentence}")
+    known = gather(at, CLASSIFIER, settings)
     double_wells = int(known.table[DW].sum())
-    print(f"T = {temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
+    print(f"T = {at.temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, CLASSIFIER, temperature, known, settings, command.wait)
+    card = train(at, CLASSIFIER, known, settings, command.wait)
     if card is None:
         print("  nothing new since the last training")
     else:
-        report(command, temperature, known, card)
+        report(command, at, known, card)
 
 
-def report(command: Command, temperature: str, known: Labelled, card: Card) -> None:
+def report(command: Command, at: StatePoint, known: Labelled, card: Card) -> None:
     """Print what the new model is worth."""
     from MLmodel.judging import few_labels
     from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
@@ -56,7 +56,7 @@ def report(command: Command, temperature: str, known: Labelled, card: Card) -> N
     from MLmodel.out_of_fold import by_glass, kept_out
 
     work, settings = command.workspace, command.settings
-    print(f"  model: {work.model(CLASSIFIER, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+    print(f"  model: {at.model(CLASSIFIER)} ({card.seconds_per_pair:.1e} s a pair)")
     if by_glass(known.table, CLASSIFIER):
         print(f"  what to expect of a new glass: {kept_out(known.table, CLASSIFIER)}")
         is_dw, chance = unseen_predictions(work, card)

@@ -7,6 +7,7 @@ Stops at once if neither the tables nor the model nor the ceilings changed since
 """
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -21,39 +22,37 @@ from pipeline.task import CLASSIFIER
 
 def main(command: Command) -> None:
     """Classify the pairs of every temperature that has pair tables."""
-    work = command.workspace
     temperatures = command.temperatures(
-        lambda T: bool(work.pair_tables(T)) and read_card(work, CLASSIFIER, T) is not None,
+        lambda at: bool(at.pair_tables) and read_card(at, CLASSIFIER) is not None,
         "no temperature has both pair tables and a classifier; run step0_collect.py, then step1_train_dw.py",
     )
-    command.for_each_temperature(temperatures, lambda T: classify_one(command, T))
+    command.for_each_temperature(temperatures, lambda at: classify_one(command, at))
     print("next: step3_train_qs.py")
 
 
-def classify_one(command: Command, temperature: str) -> None:
+def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
-    work = command.workspace
-    tables, target = work.pair_tables(temperature), work.double_wells(temperature)
+    tables, target = at.pair_tables, at.classified
     if not tables:
-        raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py")
-    card = find_card(work, CLASSIFIER, temperature, command.settings.unit)
+        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
+    card = find_card(at, CLASSIFIER, command.settings.unit)
     check_units(tables, command.settings.unit)
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
     record = made_from(tables, model=card.autogluon, ceilings=command.settings.classify.model_dump())
     if up_to_date([target], record):
-        print(f"T = {temperature}: nothing new to classify: {target}")
+        print(f"T = {at.temperature}: nothing new to classify: {target}")
         return
     from MLmodel.classified import classify_tables
 
-    looked_at, kept, expected = classify_tables(work, card, command.settings, tables, target)
+    looked_at, kept, expected = classify_tables(at.workspace, card, command.settings, tables, target)
     mark_made([target], record)
     if not looked_at:
-        print(f"T = {temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
+        print(f"T = {at.temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
     least = command.settings.classify.min_probability
     print(
-        f"T = {temperature}: {kept} of {looked_at} pairs under the ceilings may be double wells (chance ≥ {least:g}, "
-        f"{expected:.0f} expected to be): {target}"
+        f"T = {at.temperature}: {kept} of {looked_at} pairs under the ceilings may be double wells "
+        f"(chance ≥ {least:g}, {expected:.0f} expected to be): {target}"
     )
 
 

@@ -7,6 +7,7 @@ Stops at once if nothing is new since the last training.
 """
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -20,32 +21,31 @@ from pipeline.task import PREDICTOR, QS
 
 def main(command: Command) -> None:
     """Train the predictor of every temperature that has splittings."""
-    work = command.workspace
     temperatures = command.temperatures(
-        lambda T: bool(work.pair_tables(T)) and work.has_labels(PREDICTOR, T),
+        lambda at: bool(at.pair_tables) and at.has_labels(PREDICTOR),
         "no temperature has both pair tables and splittings; run step0_collect.py, then put NEB results under "
         "NEB_calculations/T… or a pretraining set into MLmodel",
     )
-    command.for_each_temperature(temperatures, lambda T: train_one(command, T))
+    command.for_each_temperature(temperatures, lambda at: train_one(command, at))
     print("next: step4_predict_qs.py")
 
 
-def train_one(command: Command, temperature: str) -> None:
+def train_one(command: Command, at: StatePoint) -> None:
     """Train the predictor of one temperature."""
-    work, settings = command.workspace, command.settings
-    check_records(work, temperature, settings.unit)
-    known = gather(work, PREDICTOR, temperature, settings)
+    settings = command.settings
+    check_records(at, settings.unit)
+    known = gather(at, PREDICTOR, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
-    print(f"T = {temperature}: {len(known.table)} splittings, {tls} of them TLS")
+    print(f"T = {at.temperature}: {len(known.table)} splittings, {tls} of them TLS")
     print("\n".join(f"  {line}" for line in known.report))
-    card = train(work, PREDICTOR, temperature, known, settings, command.wait)
+    card = train(at, PREDICTOR, known, settings, command.wait)
     if card is None:
         print("  nothing new since the last training")
     else:
-        report(command, temperature, known, card)
+        report(command, at, known, card)
 
 
-def report(command: Command, temperature: str, known: Labelled, card: Card) -> None:
+def report(command: Command, at: StatePoint, known: Labelled, card: Card) -> None:
     """Print what the new model is worth."""
     from MLmodel.judging import few_labels
     from MLmodel.metrics import format_metrics, predictor_metrics
@@ -53,7 +53,7 @@ def report(command: Command, temperature: str, known: Labelled, card: Card) -> N
     from MLmodel.out_of_fold import by_glass, kept_out
 
     work, settings = command.workspace, command.settings
-    print(f"  model: {work.model(PREDICTOR, temperature)} ({card.seconds_per_pair:.1e} s a pair)")
+    print(f"  model: {at.model(PREDICTOR)} ({card.seconds_per_pair:.1e} s a pair)")
     if by_glass(known.table, PREDICTOR):
         print(f"  what to expect of a new glass: {kept_out(known.table, PREDICTOR)}")
         print(format_metrics(predictor_metrics(*unseen_predictions(work, card), settings.tls_threshold)))

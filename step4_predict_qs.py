@@ -10,6 +10,7 @@ Stops at once if neither the double wells nor the model nor these files changed 
 """
 
 from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -34,61 +35,60 @@ NEXT = 10
 
 def main(command: Command) -> None:
     """Predict the splittings of every temperature whose pairs are classified."""
-    work = command.workspace
     temperatures = command.temperatures(
-        lambda T: work.double_wells(T).exists() and read_card(work, PREDICTOR, T) is not None,
+        lambda at: at.classified.exists() and read_card(at, PREDICTOR) is not None,
         "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
     left: list[int] = []
-    command.for_each_temperature(temperatures, lambda T: left.append(predict_one(command, T)))
+    command.for_each_temperature(temperatures, lambda at: left.append(predict_one(command, at)))
     if sum(left):
         print("next: run_neb.py, which calculates the top of the list; or your own NEBs, then steps 1 to 4")
     else:
         print("next: nothing is left to calculate; add minima, or raise the ceilings classify.* in config.yaml")
 
 
-def predict_one(command: Command, temperature: str) -> int:
+def predict_one(command: Command, at: StatePoint) -> int:
     """Bring both lists of one temperature up to date, and report on them; how many pairs are left to calculate."""
     work = command.workspace
-    double_wells = work.double_wells(temperature)
+    double_wells = at.classified
     if not double_wells.exists():
         raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
-    card = find_card(work, PREDICTOR, temperature, command.settings.unit)
+    card = find_card(at, PREDICTOR, command.settings.unit)
     check_features(card, csv_columns(double_wells), double_wells)
     check_csv_units(double_wells, command.settings.unit, "run step2_classify_dw.py")
-    check_records(work, temperature, command.settings.unit)
-    targets = [work.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
+    check_records(at, command.settings.unit)
+    targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     settings = command.settings
     once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
     record = made_from(
-        [double_wells, *work.neb_files(temperature), *pretraining_paths(work, temperature)],
+        [double_wells, *at.neb_files, *pretraining_paths(at)],
         model=card.autogluon,
         tls_threshold=settings.tls_threshold,
         ij_decimals=settings.ij_decimals,
         **once,
     )
     if up_to_date(targets, record):
-        print(f"T = {temperature}: nothing new to predict")
+        print(f"T = {at.temperature}: nothing new to predict")
         listed = [listed_in(target) for target in targets]
     else:
         from MLmodel.ranking import write_lists
         from search.rounds import close_round
 
-        if note := close_round(work, temperature, settings):
-            print(f"T = {temperature}: {note}")
+        if note := close_round(at, settings):
+            print(f"T = {at.temperature}: {note}")
         with with_units(double_wells, settings.unit) as pairs:
             used, *listed = write_lists(work, card, settings, pairs, *targets)
         if sum(used):
             print(
-                f"T = {temperature}: results that correct the predictions for like pairs: {used[1]} since the models "
-                f"were trained, {used[0]} kept in their test sets"
+                f"T = {at.temperature}: results that correct the predictions for like pairs: {used[1]} since the "
+                f"models were trained, {used[0]} kept in their test sets"
             )
         mark_made(targets, record)
-    report(command.settings, temperature, targets, listed)
+    report(command.settings, at, targets, listed)
     return listed[1].pairs
 
 
-def report(settings: Settings, temperature: str, targets: list[Path], listed: list[Listed]) -> None:
+def report(settings: Settings, at: StatePoint, targets: list[Path], listed: list[Listed]) -> None:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
     every, new = listed
     words = (
@@ -97,7 +97,7 @@ def report(settings: Settings, temperature: str, targets: list[Path], listed: li
     )
     for path, of, what in zip(targets, listed, words, strict=True):
         tls = f"{of.tls:.1f} TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
-        print(f"T = {temperature}: {of.pairs} {what}, {tls}: {path}")
+        print(f"T = {at.temperature}: {of.pairs} {what}, {tls}: {path}")
     top = pd.read_csv(targets[1], nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 from pathlib import Path
 
-from MLmodel.card import Card, trained_temperatures
+from MLmodel.card import Card
 from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set
@@ -26,8 +26,9 @@ from reporting.plots import reliability
 def main(command: Command) -> None:
     """Write and print the metrics of every classifier there is."""
     work = command.workspace
-    trained = trained_temperatures(work, CLASSIFIER)
-    asked = command.temperatures(trained.__contains__, "no classifier under MLmodel; run step1_train_dw.py")
+    asked = command.temperatures(
+        lambda at: at.card(CLASSIFIER).exists(), "no classifier under MLmodel; run step1_train_dw.py"
+    )
     with command.only_writer():
         sections: dict[str, str] = {}
         written: list[Path] = []
@@ -55,7 +56,7 @@ def section(command: Command, card: Card) -> tuple[str, list[Path]]:
     lines += few_labels(read_set(work, card, "used")[DW], CLASSIFIER, settings)
     title = f"T = {card.temperature}, {judged.name}: {judged.how}"
     picture = reliability(judged.predicted, judged.exact == 1, "double well", title)
-    written = picture.save(work.reliability(card.temperature, "dw"), settings.figures)
+    written = picture.save(work.at(card.temperature).reliability("dw"), settings.figures)
     return "\n".join(lines) + "\n", written
 
 

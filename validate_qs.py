@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from MLmodel.card import Card, trained_temperatures
+from MLmodel.card import Card
 from MLmodel.chances import tls_chances
 from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import Array, chance_metrics, format_metrics, predictor_metrics
@@ -32,8 +32,9 @@ from reporting.plots import Panel, reliability, search_efficiency, splitting_cdf
 
 def main(command: Command) -> None:
     """Draw the pictures and print the metrics of every predictor there is."""
-    trained = trained_temperatures(command.workspace, PREDICTOR)
-    asked = command.temperatures(trained.__contains__, "no predictor under MLmodel; run step3_train_qs.py")
+    asked = command.temperatures(
+        lambda at: at.card(PREDICTOR).exists(), "no predictor under MLmodel; run step3_train_qs.py"
+    )
     with command.only_writer():
         written = judge(command, asked)
     print("pictures: " + "\n          ".join(map(str, written)))
@@ -58,8 +59,8 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
                 print(f"  {heading}")
                 print(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
             for draw, path in (
-                (splitting_cdf, work.splitting_cdf(temperature)),
-                (search_efficiency, work.search_efficiency(temperature)),
+                (splitting_cdf, work.at(temperature).splitting_cdf),
+                (search_efficiency, work.at(temperature).search_efficiency),
             ):
                 title = f"T = {temperature}, {judged.name}: {judged.how}"
                 written += draw(judged.exact, judged.predicted, threshold, title, settings.unit).save(path, formats)
@@ -70,7 +71,7 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
             for line in few_labels(used[QS], PREDICTOR, settings):
                 print(line)
             picture = reliability(chance, is_tls, "TLS", f"T = {temperature}: double wells,\n{how}")
-            written += picture.save(work.reliability(temperature, "tls"), formats)
+            written += picture.save(work.at(temperature).reliability("tls"), formats)
     for name, by_temperature in panels.items():
         picture = true_against_predicted(by_temperature, threshold, settings.unit)
         written += picture.save(work.true_against_predicted(name), formats)

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
 from pipeline.task import Task
 from pipeline.units import Units, check_same_units
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 
 SETS = ("train", "test", "used")
 
@@ -65,7 +65,7 @@ class Card:
         return "pairs cut at random from the same glasses"
 
 
-def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None:
+def read_card(at: StatePoint, task: Task) -> Card | None:
     """The card of a model; None where there is no model.
 
     Raises
@@ -73,7 +73,7 @@ def read_card(workspace: Workspace, task: Task, temperature: str) -> Card | None
     UserError
         If the card is damaged, or of a format that this version does not understand.
     """
-    path = workspace.card(task, temperature)
+    path = at.card(task)
     if not path.exists():
         return None
     content = read_json(path)
@@ -107,7 +107,7 @@ def write_card(path: Path, card: Card) -> None:
 
 def sets_fit(workspace: Workspace, card: Card) -> bool:
     """Whether the sets on disk are the ones the model was trained and tested on."""
-    paths = {subset: workspace.model_set(card.task, card.temperature, subset) for subset in SETS}
+    paths = {subset: workspace.at(card.temperature).model_set(card.task, subset) for subset in SETS}
     return all(path.exists() and file_digest(path) == card.sets.get(subset) for subset, path in paths.items())
 
 
@@ -117,7 +117,7 @@ def installed_versions() -> dict[str, str]:
     return {"python": python, "autogluon.tabular": version("autogluon.tabular")}
 
 
-def find_card(workspace: Workspace, task: Task, temperature: str, units: Units) -> Card:
+def find_card(at: StatePoint, task: Task, units: Units) -> Card:
     """The card of a model that can be used here, on pairs in these units.
 
     Raises
@@ -125,14 +125,14 @@ def find_card(workspace: Workspace, task: Task, temperature: str, units: Units) 
     UserError
         If there is no model, or it was trained in other units, or with versions other than those installed.
     """
-    folder, remedy = workspace.model(task, temperature), f"run {task.script}"
-    card = read_card(workspace, task, temperature)
+    folder, remedy = (at.model(task), f"run {task.script}")
+    card = read_card(at, task)
     if card is None:
         raise UserError(f"{folder}: no model yet; {remedy}")
-    if card.temperature != temperature:
-        raise UserError(f"{folder}: was trained at T = {card.temperature}, not {temperature}; {remedy}")
+    if card.temperature != at.temperature:
+        raise UserError(f"{folder}: was trained at T = {card.temperature}, not {at.temperature}; {remedy}")
     check_same_units(folder, card.units, units, remedy)
-    files = workspace.autogluon(task, temperature, card.autogluon)
+    files = at.autogluon(task, card.autogluon)
     if not files.is_dir():
         raise UserError(f"{files}: the model's files are missing; {remedy}")
     for name, installed in installed_versions().items():
@@ -155,4 +155,4 @@ def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
 
 def trained_temperatures(workspace: Workspace, task: Task) -> list[str]:
     """Temperatures for which there is a model."""
-    return [one for one in workspace.temperatures() if workspace.card(task, one).exists()]
+    return [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]

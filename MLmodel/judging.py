@@ -13,10 +13,7 @@ from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, PREDICTOR, Task
 from pipeline.workspace import Workspace
 
-ENOUGH = {
-    CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20},
-    PREDICTOR.name: {"double wells": 30, "TLS": 5},
-}
+ENOUGH = {CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20}, PREDICTOR.name: {"double wells": 30, "TLS": 5}}
 """A test set with fewer is not judged on. A share of n is known to 0.5/√n or better, 0.11 for 20 and 0.22 for 5; an rms
 deviation of n to its part 1/√(2n), 0.13 for 30."""
 

@@ -16,20 +16,20 @@ from pipeline.formats.results import ORIGIN, read_neb_results
 from pipeline.formats.table_record import check_units
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 SOURCE = "source of the label"
 """Column that tells where a label comes from, ``neb`` or ``pretraining``; no feature of a user is called like it."""
 
 
-def pretraining_paths(workspace: Workspace, temperature: str) -> list[Path]:
+def pretraining_paths(at: StatePoint) -> list[Path]:
     """The pretraining sets of one temperature, of both models."""
-    return [path for task in (CLASSIFIER, PREDICTOR) for path in workspace.pretraining_sets(task, temperature)]
+    return [path for task in (CLASSIFIER, PREDICTOR) for path in at.pretraining_sets(task)]
 
 
-def keys_in_pretraining(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+def keys_in_pretraining(at: StatePoint, decimals: int) -> pd.DataFrame:
     """Keys of all pairs that stand in a pretraining set; each once."""
-    paths = pretraining_paths(workspace, temperature)
+    paths = pretraining_paths(at)
     parts = [rows for path in paths for rows in read_batches(path, PAIR_COLUMNS)]
     none = pd.DataFrame(columns=PAIR_COLUMNS, dtype=float)
     return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()
@@ -97,7 +97,7 @@ class Labelled:
     report: list[str]
 
 
-def gather(workspace: Workspace, task: Task, temperature: str, settings: Settings) -> Labelled:
+def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     """Bring together the pretraining sets and the NEB results of one temperature.
 
     Parameters
@@ -117,20 +117,20 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
         If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
         other units.
     """
-    tables, decimals = workspace.pair_tables(temperature), settings.ij_decimals
+    tables, decimals = at.pair_tables, settings.ij_decimals
     if not tables:
-        raise UserError(f"{workspace.pairs(temperature)}: no pair table; run step0_collect.py first")
+        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
     for path in tables:
         check_columns(path, open_table(path).schema, NEEDED)
-    sets = pretraining_sets(workspace, task, temperature, settings)
+    sets = pretraining_sets(at, task, settings)
     check_units([*tables, *sets], settings.unit)
     of_each = [feature_columns(open_table(path).schema) for path in tables]
     in_all_tables = [name for name in NEIGHBOURHOOD if all(name in names for names in of_each)]
     report = []
-    neb = read_neb_results(workspace, temperature)
+    neb = read_neb_results(at)
     if task == PREDICTOR:
         neb = neb[neb[DW] == 1]
-        report += different_splittings(workspace, temperature, neb, decimals)
+        report += different_splittings(at, neb, decimals)
     known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
     for path in sets:
         part = read_pretraining(path, task)
@@ -147,8 +147,7 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
         report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
     if not features:
         raise UserError(
-            f"{workspace.pretraining(task, temperature)}: no feature in common with {tables[0].parent}; "
-            "give both the same columns"
+            f"{at.pretraining(task)}: no feature in common with {tables[0].parent}; give both the same columns"
         )
     if task == CLASSIFIER:
         check_no_contradiction(known, decimals)
@@ -162,15 +161,15 @@ def gather(workspace: Workspace, task: Task, temperature: str, settings: Setting
     if once.empty:
         example = f" ({len(neb)} NEB results, none of a pair in the tables: {lines[1].strip()})" if len(neb) else ""
         raise UserError(
-            f"{workspace.neb(temperature)}: no labels at T = {temperature}{example}; put NEB results of such pairs "
-            f"there, or a pretraining set at {workspace.pretraining(task, temperature)}"
+            f"{at.neb}: no labels at T = {at.temperature}{example}; put NEB results of such pairs "
+            f"there, or a pretraining set at {at.pretraining(task)}"
         )
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
     return Labelled(once.reset_index(drop=True), features, report)
 
 
-def pretraining_sets(workspace: Workspace, task: Task, temperature: str, settings: Settings) -> list[Path]:
+def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Path]:
     """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named.
 
     Raises
@@ -178,12 +177,12 @@ def pretraining_sets(workspace: Workspace, task: Task, temperature: str, setting
     UserError
         If a temperature that is named has none.
     """
-    paths = workspace.pretraining_sets(task, temperature)
+    paths = at.pretraining_sets(task)
     for other in settings.pretraining:
-        more = workspace.pretraining_sets(task, other)
+        more = at.workspace.at(other).pretraining_sets(task)
         if not more:
             raise UserError(
-                f"{workspace.pretraining(task, other)}: no such file; put the set there, or take {other} out of "
+                f"{at.workspace.at(other).pretraining(task)}: no such file; put the set there, or take {other} out of "
                 "pretraining in config.yaml"
             )
         paths += [path for path in more if path not in paths]

@@ -27,7 +27,7 @@ def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units
     """
     for temperature in dict.fromkeys([*trained_temperatures(workspace, task), *asked]):
         try:
-            yield find_card(workspace, task, temperature, units)
+            yield find_card(workspace.at(temperature), task, units)
         except UserError as error:
             if temperature in asked:
                 raise
@@ -42,7 +42,7 @@ def read_set(workspace: Workspace, card: Card, subset: str) -> pd.DataFrame:
     UserError
         If the sets on disk are of another training.
     """
-    path = workspace.model_set(card.task, card.temperature, subset)
+    path = workspace.at(card.temperature).model_set(card.task, subset)
     if not sets_fit(workspace, card):
         raise UserError(f"{path}: missing, or not of the training that made the model; run {card.task.script}")
     return pd.read_feather(path)
@@ -63,7 +63,7 @@ def unseen_predictions(workspace: Workspace, card: Card) -> tuple[Array, Array]:
     """
     used = read_set(workspace, card, "used")
     if OUT_OF_FOLD not in used:
-        path = workspace.model_set(card.task, card.temperature, "used")
+        path = workspace.at(card.temperature).model_set(card.task, "used")
         raise UserError(f"{path}: no column {OUT_OF_FOLD}: of an earlier version; run {card.task.script}")
     return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
 
@@ -85,7 +85,7 @@ class Model:
     """
 
     def __init__(self, workspace: Workspace, card: Card) -> None:
-        folder = workspace.autogluon(card.task, card.temperature, card.autogluon)
+        folder = workspace.at(card.temperature).autogluon(card.task, card.autogluon)
         check_digests(folder, card.files, f"remove {folder.parent} and run {card.task.script}")
         self.card = card
         self._trained = Trained(str(folder), card.task)

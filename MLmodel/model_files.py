@@ -13,7 +13,7 @@ from MLmodel.card import SETS, read_card
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest, sync
 from pipeline.task import Task
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 CARD = "card.json"
 
@@ -21,13 +21,13 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 """What a file system says that has no links."""
 
 
-def names_of(workspace: Workspace, task: Task, temperature: str) -> dict[str, Path]:
+def names_of(at: StatePoint, task: Task) -> dict[str, Path]:
     """The names that users know of the sets and, last, of the card, by those in AutoGluon's folder."""
-    sets = {f"{subset}.feather": workspace.model_set(task, temperature, subset) for subset in SETS}
-    return {**sets, CARD: workspace.card(task, temperature)}
+    sets = {f"{subset}.feather": at.model_set(task, subset) for subset in SETS}
+    return {**sets, CARD: at.card(task)}
 
 
-def put_in_place(workspace: Workspace, task: Task, temperature: str, folder: Path) -> None:
+def put_in_place(at: StatePoint, task: Task, folder: Path) -> None:
     """Put a complete training in the place of the last, in one move.
 
     Where the file system has no links, sets and card are copied one after the other, the card last.
@@ -41,10 +41,10 @@ def put_in_place(workspace: Workspace, task: Task, temperature: str, folder: Pat
     """
     for part in [*folder.rglob("*"), folder, folder.parent]:
         sync(part)
-    current, names = workspace.current(task, temperature), names_of(workspace, task, temperature)
+    current, names = (at.current(task), names_of(at, task))
     try:
         if not all(_is_link(path, current / name) for name, path in names.items()):
-            _take_over(workspace, task, temperature)
+            _take_over(at, task)
         _link(current, folder)
         for name, path in names.items():
             _link(path, current / name)
@@ -56,13 +56,13 @@ def put_in_place(workspace: Workspace, task: Task, temperature: str, folder: Pat
                 shutil.copyfile(folder / name, part)
 
 
-def _take_over(workspace: Workspace, task: Task, temperature: str) -> None:
+def _take_over(at: StatePoint, task: Task) -> None:
     """Make links of the files of an earlier version, or of a copy that followed links; they stay what they are."""
-    current, names = workspace.current(task, temperature), names_of(workspace, task, temperature)
-    card = read_card(workspace, task, temperature)
+    current, names = (at.current(task), names_of(at, task))
+    card = read_card(at, task)
     if current.is_dir() and not current.is_symlink():
         shutil.rmtree(current)
-    if card is None or not (folder := workspace.autogluon(task, temperature, card.autogluon)).is_dir():
+    if card is None or not (folder := at.autogluon(task, card.autogluon)).is_dir():
         return
     there = {name: path for name, path in names.items() if path.is_file()}
     for name, path in there.items():
@@ -85,16 +85,16 @@ def _is_link(path: Path, target: Path) -> bool:
     return path.is_symlink() and os.readlink(path) == os.path.relpath(target, path.parent)
 
 
-def left_folders(workspace: Workspace, task: Task, temperature: str) -> list[Path]:
+def left_folders(at: StatePoint, task: Task) -> list[Path]:
     """AutoGluon's folders that the card does not name: of earlier trainings, or of one that was cut short."""
-    card = read_card(workspace, task, temperature)
-    folders = workspace.model(task, temperature).glob("autogluon-*")
+    card = read_card(at, task)
+    folders = at.model(task).glob("autogluon-*")
     return [folder for folder in folders if card is None or folder.name != card.autogluon]
 
 
-def remove_left(workspace: Workspace, task: Task, temperature: str) -> None:
+def remove_left(at: StatePoint, task: Task) -> None:
     """Remove them."""
-    for folder in left_folders(workspace, task, temperature):
+    for folder in left_folders(at, task):
         shutil.rmtree(folder, ignore_errors=True)  # one that a process still writes to is removed next time
 
 

@@ -30,7 +30,7 @@ from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 from search.rearrangements import each_once
 
 SHOWN_ONCE = 1000
@@ -91,8 +91,8 @@ def write_lists(
     """
     decimals, temperature = settings.ij_decimals, card.temperature
     header, columns = _header(double_wells), csv_columns(double_wells)
-    answered = pd.concat([read(work, temperature, decimals) for read in (keys_with_result, keys_in_pretraining)])
-    answers = known_answers(work, temperature, decimals)
+    answered = pd.concat([read(work.at(temperature), decimals) for read in (keys_with_result, keys_in_pretraining)])
+    answers = known_answers(work.at(temperature), decimals)
     chances = tls_chances(*unseen_predictions(work, card), settings.tls_threshold)
     parts = parts_of(double_wells)
     with spool_folder(all_pairs) as spool, worker_pool(settings, len(parts)) as workers:
@@ -113,23 +113,23 @@ def write_lists(
                 bar.update(part.listed[0].pairs)
         _write(all_pairs, header, merged([part.parts[0] for part in finished]))
         best_first = merged([part.parts[1] for part in finished])
-        _write(new_pairs, header, _each_once(work, temperature, best_first, settings))
+        _write(new_pairs, header, _each_once(work.at(temperature), best_first, settings))
     every, new = (
         Listed(sum(part.listed[k].pairs for part in finished), sum(part.listed[k].tls for part in finished))
         for k in range(2)
     )
-    kept = _in_test_sets(work, temperature, found[is_new], decimals)
+    kept = _in_test_sets(work.at(temperature), found[is_new], decimals)
     return (kept, int(is_new.sum()) - kept), every, new
 
 
-def _in_test_sets(work: Workspace, temperature: str, pairs: pd.DataFrame, decimals: int) -> int:
+def _in_test_sets(at: StatePoint, pairs: pd.DataFrame, decimals: int) -> int:
     """How many pairs the models' test sets hold."""
-    paths = [work.model_set(task, temperature, "test") for task in (CLASSIFIER, PREDICTOR)]
+    paths = [at.model_set(task, "test") for task in (CLASSIFIER, PREDICTOR)]
     parts = [batch for path in paths if path.exists() for batch in read_batches(path, PAIR_COLUMNS)]
     return int(among(pair_keys(pairs, decimals), pair_keys(pd.concat(parts), decimals)).sum()) if parts else 0
 
 
-def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+def known_answers(at: StatePoint, decimals: int) -> pd.DataFrame:
     """Keys of all pairs with an exact result.
 
     Returns
@@ -137,11 +137,11 @@ def known_answers(work: Workspace, temperature: str, decimals: int) -> pd.DataFr
     DataFrame
         ``KEY_COLUMNS``; ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
     """
-    neb = read_neb_results(work, temperature)
+    neb = read_neb_results(at)
     new = pair_keys(neb, decimals).join(neb[[DW]]).assign(exact=neb[QS], is_new=True)
     parts = [new.drop_duplicates(KEY_COLUMNS, keep="last")]
     for task in (CLASSIFIER, PREDICTOR):
-        path = work.model_set(task, temperature, "train")
+        path = at.model_set(task, "train")
         if path.exists():
             learnt = pd.concat(read_batches(path, [*PAIR_COLUMNS, task.target]))
             keys = pair_keys(learnt, decimals)
@@ -200,7 +200,7 @@ def _finished(there: Path, correction: Path, part: tuple[int, int]) -> Finished:
     return Finished((every, left), (Listed(len(tls), float(tls.sum())), Listed(int(new.sum()), float(tls[new].sum()))))
 
 
-def _each_once(work: Workspace, temperature: str, pieces: Iterable[Lines], settings: Settings) -> Iterable[Lines]:
+def _each_once(at: StatePoint, pieces: Iterable[Lines], settings: Settings) -> Iterable[Lines]:
     """At the top one pair of each rearrangement before all others, where that is asked for."""
     wanted = settings.rearrangements.list_once
     for lines in pieces:
@@ -210,7 +210,7 @@ def _each_once(work: Workspace, temperature: str, pieces: Iterable[Lines], setti
             pairs = pd.read_csv(
                 io.BytesIO(top.text.tobytes()), names=PAIR_COLUMNS, usecols=range(3), float_precision="round_trip"
             )
-            order[:SHOWN_ONCE] = each_once(work, temperature, pairs, settings).index
+            order[:SHOWN_ONCE] = each_once(at, pairs, settings).index
             lines, wanted = lines.take(order), False
         yield lines
 

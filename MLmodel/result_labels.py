@@ -15,7 +15,7 @@ from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.task import DW, QS
 from pipeline.units import Units
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 _LARGEST_QUANTUM = 10.0
 """ε; no vibration has a larger quantum. The upper level is at most that of the other minimum with half a quantum, so
@@ -45,13 +45,13 @@ def _origins(rows: pd.DataFrame) -> tuple[int, str]:
     return len(pairs), "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
 
 
-def different_splittings(workspace: Workspace, temperature: str, neb: pd.DataFrame, decimals: int) -> list[str]:
+def different_splittings(at: StatePoint, neb: pd.DataFrame, decimals: int) -> list[str]:
     """A line on pairs with splittings that differ, unless the last is of run_neb.py, which adds what it refines."""
     keys = pair_keys(neb, decimals).assign(splitting=neb[QS], origin=neb[ORIGIN])
     keys = keys[keys.groupby(KEY_COLUMNS)["splitting"].transform("nunique") > 1]
     if keys.empty:
         return []
-    calculated = read_calculations(workspace, temperature)
+    calculated = read_calculations(at)
     ours = pair_keys(calculated, decimals).assign(splitting=as_numbers(calculated.reindex(columns=[QS])[QS]))
     last = keys.groupby(KEY_COLUMNS, as_index=False)["splitting"].last()
     refined = last.merge(ours, on=[*KEY_COLUMNS, "splitting"])

@@ -26,7 +26,7 @@ from pipeline.locks import only_writer
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.version import __version__
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 FEWEST, FEWEST_TO_TRAIN = 10, 5
 """From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
@@ -35,9 +35,7 @@ REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining
 """For who has too few."""
 
 
-def train(
-    workspace: Workspace, task: Task, temperature: str, labelled: Labelled, settings: Settings, wait: bool = False
-) -> Card | None:
+def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wait: bool = False) -> Card | None:
     """Train one model, unless the last training used the same data, settings and versions.
 
     Parameters
@@ -73,16 +71,16 @@ def train(
     keys = pair_keys(labelled.table, settings.ij_decimals).sort_values(KEY_COLUMNS)
     labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
     inputs = _inputs(labelled, keys, task, settings)
-    if _is_trained(workspace, task, temperature, inputs) and not left_folders(workspace, task, temperature):
+    if _is_trained(at, task, inputs) and not left_folders(at, task):
         return None
-    parts = _parts(labelled, keys, task, workspace.model(task, temperature).name, settings)
-    with only_writer(workspace.training_lock(task, temperature), task.script, wait):
+    parts = _parts(labelled, keys, task, at.model(task).name, settings)
+    with only_writer(at.training_lock(task), task.script, wait):
         try:
-            if _is_trained(workspace, task, temperature, inputs):  # perhaps by who was waited for
+            if _is_trained(at, task, inputs):  # perhaps by who was waited for
                 return None
-            return _trained(workspace, task, temperature, labelled, parts, inputs, settings)
+            return _trained(at, task, labelled, parts, inputs, settings)
         finally:
-            remove_left(workspace, task, temperature)
+            remove_left(at, task)
 
 
 def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settings) -> dict[str, Any]:
@@ -98,9 +96,8 @@ def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settin
 
 
 def _trained(
-    workspace: Workspace,
+    at: StatePoint,
     task: Task,
-    temperature: str,
     labelled: Labelled,
     parts: dict[str, pd.DataFrame],
     inputs: dict[str, Any],
@@ -114,7 +111,7 @@ def _trained(
 
     limits: TrainingSettings = getattr(settings, task.name)
     name = f"autogluon-{uuid.uuid4().hex[:8]}"
-    files, log = workspace.autogluon(task, temperature, name), workspace.training_log(task, temperature)
+    files, log = (at.autogluon(task, name), at.training_log(task))
     files.parent.mkdir(parents=True, exist_ok=True)
     pairs, softening, started = labelled.table, SOFTENING * settings.unit.epsilon, time.monotonic()
     unseen = out_of_fold(pairs, labelled.features, task, softening)
@@ -126,7 +123,7 @@ def _trained(
         seconds = in_own_process(learn, limits, log)
     card = Card(
         task=task,
-        temperature=temperature,
+        temperature=at.temperature,
         autogluon=name,
         trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         pairs={part: len(rows) for part, rows in parts.items()},
@@ -139,15 +136,17 @@ def _trained(
         **inputs,
     )
     write_card(files / CARD, card)
-    put_in_place(workspace, task, temperature, files)
+    put_in_place(at, task, files)
     return card
 
 
-def too_few(workspace: Workspace, temperature: str, settings: Settings) -> str:
+def too_few(at: StatePoint, settings: Settings) -> str:
     """Which exact results steps 1 and 3 lack, where no pretraining set makes up for them; empty where none."""
-    of = (temperature, *settings.pretraining)
-    without = [task for task in (CLASSIFIER, PREDICTOR) if not any(workspace.pretraining_sets(task, T) for T in of)]
-    neb = read_neb_results(workspace, temperature)
+    of = (at.temperature, *settings.pretraining)
+    without = [
+        task for task in (CLASSIFIER, PREDICTOR) if not any(at.workspace.at(T).pretraining_sets(task) for T in of)
+    ]
+    neb = read_neb_results(at)
     is_dw = neb[~pair_keys(neb, settings.ij_decimals).duplicated(keep="last")][DW]
     counts = {"double wells": int((is_dw == 1).sum())} if without else {}
     if CLASSIFIER in without:
@@ -179,12 +178,12 @@ def _write_sets(folder: Path, parts: dict[str, pd.DataFrame]) -> dict[str, str]:
     return {part: file_digest(path) for part, path in paths.items()}
 
 
-def _is_trained(workspace: Workspace, task: Task, temperature: str, inputs: dict[str, Any]) -> bool:
+def _is_trained(at: StatePoint, task: Task, inputs: dict[str, Any]) -> bool:
     """Whether the model that is there is complete and was trained on just these inputs."""
-    card = read_card(workspace, task, temperature)
+    card = read_card(at, task)
     if card is None or any(getattr(card, name) != value for name, value in inputs.items()):
         return False
-    return workspace.autogluon(task, temperature, card.autogluon).is_dir() and sets_fit(workspace, card)
+    return at.autogluon(task, card.autogluon).is_dir() and sets_fit(at.workspace, card)
 
 
 def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray[np.bool_]:

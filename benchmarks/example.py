@@ -27,7 +27,7 @@ from pipeline.formats.possible import TLS_PROBABILITY
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 from reporting.plots import search_efficiency
 from search.calculated import count_tls, read_double_wells
 from search.rearrangements import REARRANGEMENT
@@ -82,9 +82,18 @@ def answers_of(work: Workspace) -> Workspace:
 class AnswersWorkspace(Workspace):
     """The NEB files below ``NEB_calculations/answers``."""
 
-    def neb(self, temperature: str) -> Path:
-        """Folder of one temperature."""
-        return super().neb(temperature).parent / "answers" / f"T{temperature}"
+    def at(self, temperature: str) -> StatePoint:
+        """The files of one temperature."""
+        return Answers(self, temperature)
+
+
+class Answers(StatePoint):
+    """The same, of one temperature."""
+
+    @property
+    def neb(self) -> Path:
+        """Folder of the results."""
+        return self.workspace.root / "NEB_calculations" / "answers" / f"T{self.temperature}"
 
 
 def glasses_of(work: Workspace) -> pd.DataFrame:
@@ -101,7 +110,7 @@ def copy_with_tables(example: Path, target: Path) -> Workspace:
 
 def pairs_under_ceilings(work: Workspace) -> pd.DataFrame:
     """All pairs that step 2 would look at."""
-    pairs = pd.concat([rows for table in work.pair_tables(T) for rows in read_batches(table)], ignore_index=True)
+    pairs = pd.concat([rows for table in work.at(T).pair_tables for rows in read_batches(table)], ignore_index=True)
     return pairs[under_ceilings(pairs, SETTINGS.classify)]
 
 
@@ -116,34 +125,34 @@ def rows_to_calculate(work: Workspace) -> pd.DataFrame:
 def ship(work: Workspace, example: Workspace) -> None:
     """Write the example: rows of most glasses, minima and answers of the others."""
     shutil.rmtree(example.root, ignore_errors=True)
-    neb = read_neb_results(work, T)
+    neb = read_neb_results(work.at(T))
     neb = neb[~pair_keys(neb, SETTINGS.ij_decimals).duplicated(keep="last")]  # of a refined pair the later one counts
     neb = neb.sort_values(PAIR_COLUMNS, ignore_index=True)
     in_loop = neb["conf"].isin(LOOP)
-    rows = join_to_tables(neb[~in_loop][[*PAIR_COLUMNS, DW, QS]], work.pair_tables(T), SETTINGS.ij_decimals)
+    rows = join_to_tables(neb[~in_loop][[*PAIR_COLUMNS, DW, QS]], work.at(T).pair_tables, SETTINGS.ij_decimals)
     rows = rows.sort_values(PAIR_COLUMNS, ignore_index=True)
     for task, table in (
         (CLASSIFIER, rows.drop(columns=QS)),
         (PREDICTOR, rows[rows[DW] == 1].drop(columns=DW).reset_index(drop=True)),
     ):
-        with atomic_write(example.pretraining(task, T)) as part:
+        with atomic_write(example.at(T).pretraining(task)) as part:
             table.to_feather(part)
     answers = answers_of(example)
     for conf in LOOP:
-        shutil.copytree(work.glass(T, conf), example.glass(T, conf))
-        example.transitions(T, conf).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(work.transitions(T, conf), example.transitions(T, conf))
-    write_neb_results(answers, T, neb[in_loop])
+        shutil.copytree(work.at(T).glass(conf), example.at(T).glass(conf))
+        example.at(T).transitions(conf).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(work.at(T).transitions(conf), example.at(T).transitions(conf))
+    write_neb_results(answers.at(T), neb[in_loop])
     for table, path in (
-        (read_unfinished(work, T), answers.unfinished(T)),
-        (read_calculations(work, T), answers.calculations(T)),
+        (read_unfinished(work.at(T)), answers.at(T).unfinished),
+        (read_calculations(work.at(T)), answers.at(T).calculations),
     ):
         with atomic_write(path) as part:
             table[table["conf"].isin(LOOP)].sort_values(PAIR_COLUMNS).to_csv(part, index=False)
     summary = summary_of(work, neb)
     with atomic_write(example.root / "glasses.csv") as part:
         summary.to_csv(part, index=False)
-    wells = read_double_wells(work, T)
+    wells = read_double_wells(work.at(T))
     for use, some in summary.groupby("use"):
         counted = count_tls(wells[wells["conf"].isin(some["conf"])], SETTINGS.tls_threshold)
         print(
@@ -158,10 +167,10 @@ def ship(work: Workspace, example: Workspace) -> None:
 
 def summary_of(work: Workspace, neb: pd.DataFrame) -> pd.DataFrame:
     """What ``glasses.csv`` says of each glass; the folds are dealt out in the order of the TLS."""
-    wells = read_double_wells(work, T)
+    wells = read_double_wells(work.at(T))
     tls = wells[wells[QS] < SETTINGS.tls_threshold]
-    table = pd.DataFrame({"conf": sorted(work.glasses(T))}).set_index("conf")
-    table["minima"] = [len(list(work.glass(T, conf).iterdir())) for conf in table.index]
+    table = pd.DataFrame({"conf": sorted(work.at(T).glasses)}).set_index("conf")
+    table["minima"] = [len(list(work.at(T).glass(conf).iterdir())) for conf in table.index]
     table["pairs"] = neb.groupby("conf").size()
     table["double_wells"] = neb.groupby("conf")[DW].sum()
     table["tls"] = tls.groupby("conf").size()
@@ -176,8 +185,8 @@ def summary_of(work: Workspace, neb: pd.DataFrame) -> pd.DataFrame:
 
 def judge(work: Workspace, picture: Path | None) -> None:
     """Compare the order of the list with the answers."""
-    listed = pd.read_csv(work.predicted(T, "newpairs"), float_precision="round_trip")
-    answers = read_neb_results(answers_of(work), T)
+    listed = pd.read_csv(work.at(T).predicted("newpairs"), float_precision="round_trip")
+    answers = read_neb_results(answers_of(work).at(T))
     known = pair_keys(answers, SETTINGS.ij_decimals).join(answers[[DW, QS]])
     listed = pair_keys(listed, SETTINGS.ij_decimals).join(listed[[TLS_PROBABILITY]]).merge(known, on=KEY_COLUMNS)
     is_dw = listed[DW] == 1

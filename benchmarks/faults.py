@@ -125,7 +125,7 @@ class Trial:
         self._make()
         for step in STEPS:
             if step == "run_neb":
-                listed = pd.read_csv(Workspace(self.root).predicted(T, "newpairs"))
+                listed = pd.read_csv(Workspace(self.root).at(T).predicted("newpairs"))
                 listed.head(3)[["conf", "i", "j"]].to_csv(self.root / "pairs.csv", index=False)
             shutil.copytree(self.root, folder / step, symlinks=True)
             ended = self.run(step, "trace" if step in steps else None)
@@ -149,7 +149,7 @@ class Trial:
         pairs = pairs.sample(frac=0.5, random_state=0)
         is_dw = (pairs["total_displacement"] < pairs["total_displacement"].median()).astype(int)
         splitting = np.hypot(0.2 * pairs["Delta_E"], 0.02 * np.exp(-4 * pairs["total_displacement"]))
-        write_neb_results(Workspace(self.root), T, pairs.assign(is_dw=is_dw, quantum_splitting=splitting))
+        write_neb_results(Workspace(self.root).at(T), pairs.assign(is_dw=is_dw, quantum_splitting=splitting))
         for path in ("Configurations/pairs", "output_ML"):
             shutil.rmtree(self.root / path)
 

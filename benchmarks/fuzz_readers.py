@@ -77,7 +77,7 @@ def make_workspace(root: Path) -> None:
     frames = []
     for place, energy in zip(positions, energies, strict=True):
         minimum = Minimum(diameters, place, BOX)
-        for folder in (folders["binary"], work.glass(T, 1), work.glass(T, 2)):
+        for folder in (folders["binary"], work.at(T).glass(1), work.at(T).glass(2)):
             write_minimum(folder / f"{energy:.10f}.conf", minimum)
         folders["text"].mkdir(exist_ok=True)
         (folders["text"] / f"{energy:.9E}.conf.txt").write_text(_text(minimum))
@@ -87,21 +87,21 @@ def make_workspace(root: Path) -> None:
     for name in ("extxyz", "extxyz.gz", "traj", "json"):
         folders[name].mkdir()
         ase.io.write(folders[name] / f"many.{name}", frames)
-    write_transitions(work.transitions(T, 1), [("0.2000000000", "0.2001000000", 3), ("0.2001", "0.2002", 1)])
+    write_transitions(work.at(T).transitions(1), [("0.2000000000", "0.2001000000", 3), ("0.2001", "0.2002", 1)])
     pairs = [Pair(1, 0.2, 0.2001), Pair(1, 0.2, 0.2002), Pair(2, 0.2001, 0.2003), Pair(12, 0.21, 0.2200000001)]
     for k, pair in enumerate(pairs):
-        neb_files.add_non_dw(work, T, pair)
-        neb_files.add_splitting(work, T, pair, 1.25e-3 * (k + 1))
-        neb_files.add_unfinished(work, T, pair, 'not converged, "force" 0.1')
+        neb_files.add_non_dw(work.at(T), pair)
+        neb_files.add_splitting(work.at(T), pair, 1.25e-3 * (k + 1))
+        neb_files.add_unfinished(work.at(T), pair, 'not converged, "force" 0.1')
         row = {"verdict": "double well", QS: 1e-3, "fidelity": "full", "images": 41, "steps": 70, "cpu_seconds": 1.5}
-        neb_files.add_calculation(work, T, pair, row)
+        neb_files.add_calculation(work.at(T), pair, row)
         profile = Profile(*np.cumsum(rng.random((3, 5)), axis=1), *(Beyond(*_rising(rng)) for _ in range(2)))
-        add_record(work, T, pair, (0.01, 0.0125), profile, {"hbar": 0.0156, "fidelity": "full", "force": 1e-4})
+        add_record(work.at(T), pair, (0.01, 0.0125), profile, {"hbar": 0.0156, "fidelity": "full", "force": 1e-4})
     add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
     _write_tables(work, rng)
     _write_own(work)
     band = Band(positions, np.arange(5.0), np.zeros(positions.shape), np.zeros(5), None, True, 1e-3, 7)
-    write_path(work, T, pairs[0], band, frames[0])
+    write_path(work.at(T), pairs[0], band, frames[0])
 
 
 def _rising(rng: np.random.Generator) -> Any:
@@ -120,29 +120,27 @@ def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
     table = pd.DataFrame(rng.random((40, len(COLUMNS))), columns=COLUMNS).assign(conf=np.arange(40) % 3)
     table["j"] = table["i"] + 1 + rng.random(40)
     table.loc[::7, "gabriel"] = np.nan
-    folder = work.pairs(T)
+    folder = work.at(T).pairs
     folder.mkdir(parents=True)
     table.to_feather(folder / "database.feather")
-    work.pretraining(CLASSIFIER, T).parent.mkdir()
-    table.assign(**{DW: np.arange(40) % 2}).to_feather(work.pretraining(CLASSIFIER, T))
-    table.assign(**{QS: rng.random(40)}).to_feather(work.pretraining(PREDICTOR, T))
+    work.at(T).pretraining(CLASSIFIER).parent.mkdir()
+    table.assign(**{DW: np.arange(40) % 2}).to_feather(work.at(T).pretraining(CLASSIFIER))
+    table.assign(**{QS: rng.random(40)}).to_feather(work.at(T).pretraining(PREDICTOR))
     for path, more in (
-        (work.double_wells(T), ["dw_probability"]),
-        (work.predicted(T, "newpairs"), [QS, "tls_probability", "dw_probability"]),
+        (work.at(T).classified, ["dw_probability"]),
+        (work.at(T).predicted("newpairs"), [QS, "tls_probability", "dw_probability"]),
     ):
         columns = ["conf", "i", "j", *more, *FEATURES]
         with csv_writer(path, columns, REDUCED) as write:
             write(table.assign(**{name: rng.random(40) for name in more})[columns])
     found = table[["conf", "i", "j"]].assign(**{QS: rng.random(40), "level_0": 0.1, "PR": 3.0, "rearrangement": 1})
-    found.assign(fidelity="full", images=41, steps=7, units="reduced").to_csv(
-        work.calculated_double_wells(T), index=False
-    )
+    found.assign(fidelity="full", images=41, steps=7, units="reduced").to_csv(work.at(T).double_wells, index=False)
     counts = dict.fromkeys(("nebs", "double_wells", "tls", "distinct_tls", "unfinished", "next_nebs"), 3)
     counts |= dict.fromkeys(("next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"), 7)
     chances = dict.fromkeys(("tls_expected", "tls_p_value", "next_tls", "remaining_tls", "chance_95_found"), 0.25)
     names = {"list": ["123456789012", "12e345678901"], "classifier": "one", "predictor": "two"}
     pd.DataFrame({"round": [1, 2], **counts, **chances, "random_double_well_rate": 0.1, **names}).to_csv(
-        work.rounds(T, "csv"), index=False
+        work.at(T).rounds("csv"), index=False
     )
 
 
@@ -169,24 +167,24 @@ def _write_own(work: Workspace) -> None:
         sets={"train": "cd"},
         program="1.0",
     )
-    write_card(work.card(CLASSIFIER, T), card)
+    write_card(work.at(T).card(CLASSIFIER), card)
 
 
 def _collect(work: Workspace) -> pd.DataFrame:
     """Step 0 of one glass; its table."""
-    table, settings = work.glass_pairs(T, 2), Settings(particles=2)
+    table, settings = work.at(T).glass_pairs(2), Settings(particles=2)
     if table.exists() and is_ready_made(table):  # without its record, it is checked and kept
         check_ready_made(table, 10)
         return pd.concat(read_batches(table))
     with redirect_stdout(StringIO()):
-        files = minimum_paths(work.glass(T, 2))
-        update_table(GlassJob(table, files, work.transitions(T, 2), ""), settings, Here())
+        files = minimum_paths(work.at(T).glass(2))
+        update_table(GlassJob(table, files, work.at(T).transitions(2), ""), settings, Here())
     return pd.concat(read_batches(table))
 
 
 def _remade(work: Workspace) -> pd.DataFrame:
     """Step 0 where a minimum was added: it takes over what the table holds."""
-    folder, added = work.glass(T, 2), "0.2009000000.conf"
+    folder, added = work.at(T).glass(2), "0.2009000000.conf"
     minimum = Minimum(np.ones(N), np.random.default_rng(7).random((N, 3)) * BOX, BOX)
     write_minimum(folder / added, minimum)
     try:
@@ -230,7 +228,7 @@ def _table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ready_made(work: Workspace) -> Any:
-    path = work.pairs(T) / "database.feather"
+    path = work.at(T).pairs / "database.feather"
     must(is_ready_made(path), "taken for a table of step 0")
     check_units([path], REDUCED)
     count = check_ready_made(path, 10)
@@ -244,37 +242,37 @@ def _list(path: Path) -> pd.DataFrame:
 
 
 def _new_pairs(work: Workspace) -> Path:
-    return work.predicted(T, "newpairs")
+    return work.at(T).predicted("newpairs")
 
 
 def _calculations(work: Workspace) -> pd.DataFrame:
-    table = _pairs(neb_files.read_calculations(work, T))
+    table = _pairs(neb_files.read_calculations(work.at(T)))
     numbers = table.reindex(columns=["images", "steps", "cpu_seconds"]).astype(float)
     must(numbers.isna() | (numbers >= 0) & np.isfinite(numbers), "what it took")
     return table
 
 
 def _results(work: Workspace) -> pd.DataFrame:
-    table = _pairs(neb_files.read_neb_results(work, T))
+    table = _pairs(neb_files.read_neb_results(work.at(T)))
     must(table.loc[table[DW] == 1, QS] > 0, "a splitting that is not above zero")
     return table
 
 
 def _records(work: Workspace) -> Any:
-    found = [describe(record, 0.0156) for record in read_records(work, T)]
+    found = [describe(record, 0.0156) for record in read_records(work.at(T))]
     must([np.isfinite(one["barrier"]) and one["level_0"] < one["level_1"] for one in found], "levels or barrier")
     return found
 
 
 def _rounds(work: Workspace) -> Any:
-    table = read_rounds(work.rounds(T, "csv"))
+    table = read_rounds(work.at(T).rounds("csv"))
     last = table.iloc[-1:].dropna()
     return table, [does_it_pay(row) for _, row in last.iterrows()]
 
 
 def _path(work: Workspace) -> Any:
     start, end = (Atoms("Cu8Zr4", place, cell=BOX, pbc=True) for place in _ends())
-    images = read_path(path_file(work, T, Pair(1, 0.2, 0.2001)), start, end)
+    images = read_path(path_file(work.at(T), Pair(1, 0.2, 0.2001)), start, end)
     if images is None:
         raise UserError("not used")
     must(np.isfinite(images), "not finite")
@@ -304,35 +302,35 @@ READERS = [
         for folder in ("text", "binary", "extxyz", "extxyz.gz", "traj", "json")
     ),
     Reader("relaxed.csv", lambda work: work.root / "relaxed.csv", lambda work: superseded(work.root)),
-    Reader("transitions", lambda work: work.transitions(T, 1), lambda work: read_transitions(work.transitions(T, 1))),
-    Reader("pair table, ready-made", lambda work: work.pairs(T) / "database.feather", _ready_made),
-    Reader("pair table of step 0", lambda work: work.glass_pairs(T, 2), lambda work: _table(_collect(work))),
-    Reader("pair table taken over", lambda work: work.glass_pairs(T, 2), lambda work: _table(_remade(work))),
+    Reader(
+        "transitions", lambda work: work.at(T).transitions(1), lambda work: read_transitions(work.at(T).transitions(1))
+    ),
+    Reader("pair table, ready-made", lambda work: work.at(T).pairs / "database.feather", _ready_made),
+    Reader("pair table of step 0", lambda work: work.at(T).glass_pairs(2), lambda work: _table(_collect(work))),
+    Reader("pair table taken over", lambda work: work.at(T).glass_pairs(2), lambda work: _table(_remade(work))),
     Reader(
         "pretraining, classifier",
-        lambda work: work.pretraining(CLASSIFIER, T),
-        lambda work: _table(read_pretraining(work.pretraining(CLASSIFIER, T), CLASSIFIER).drop(columns=ORIGIN)),
+        lambda work: work.at(T).pretraining(CLASSIFIER),
+        lambda work: _table(read_pretraining(work.at(T).pretraining(CLASSIFIER), CLASSIFIER).drop(columns=ORIGIN)),
     ),
     Reader(
         "pretraining, predictor",
-        lambda work: work.pretraining(PREDICTOR, T),
-        lambda work: _table(read_pretraining(work.pretraining(PREDICTOR, T), PREDICTOR).drop(columns=ORIGIN)),
+        lambda work: work.at(T).pretraining(PREDICTOR),
+        lambda work: _table(read_pretraining(work.at(T).pretraining(PREDICTOR), PREDICTOR).drop(columns=ORIGIN)),
     ),
-    Reader("NON-DW.txt", lambda work: work.non_dw(T), _results),
-    Reader("Qs_calculations.txt", lambda work: work.new_splittings(T), _results),
-    Reader("unfinished.csv", lambda work: work.unfinished(T), lambda work: _pairs(neb_files.read_unfinished(work, T))),
-    Reader("calculations.csv", lambda work: work.calculations(T), _calculations),
-    Reader("neb_paths.jsonl", lambda work: work.neb_paths(T, "jsonl"), _records),
-    Reader("paths/*.extxyz", lambda work: path_file(work, T, Pair(1, 0.2, 0.2001)), _path),
-    Reader("double_wells.csv", lambda work: work.calculated_double_wells(T), lambda work: read_double_wells(work, T)),
-    Reader("rounds.csv", lambda work: work.rounds(T, "csv"), _rounds),
-    Reader("DW_T….csv", lambda work: work.double_wells(T), lambda work: _list(work.double_wells(T))),
+    Reader("NON-DW.txt", lambda work: work.at(T).non_dw, _results),
+    Reader("Qs_calculations.txt", lambda work: work.at(T).new_splittings, _results),
+    Reader(
+        "unfinished.csv", lambda work: work.at(T).unfinished, lambda work: _pairs(neb_files.read_unfinished(work.at(T)))
+    ),
+    Reader("calculations.csv", lambda work: work.at(T).calculations, _calculations),
+    Reader("neb_paths.jsonl", lambda work: work.at(T).neb_paths("jsonl"), _records),
+    Reader("paths/*.extxyz", lambda work: path_file(work.at(T), Pair(1, 0.2, 0.2001)), _path),
+    Reader("double_wells.csv", lambda work: work.at(T).double_wells, lambda work: read_double_wells(work.at(T))),
+    Reader("rounds.csv", lambda work: work.at(T).rounds("csv"), _rounds),
+    Reader("DW_T….csv", lambda work: work.at(T).classified, lambda work: _list(work.at(T).classified)),
     Reader("predictedQs_….csv", _new_pairs, lambda work: _list(_new_pairs(work))),
     Reader("config.yaml", lambda work: work.settings, lambda work: read_settings(work.settings)),
-    Reader("card.json", lambda work: work.card(CLASSIFIER, T), lambda work: read_card(work, CLASSIFIER, T)),
-    Reader(
-        "stamps",
-        lambda work: work.root / ".source.made-from.json",
-        _stamp,
-    ),
+    Reader("card.json", lambda work: work.at(T).card(CLASSIFIER), lambda work: read_card(work.at(T), CLASSIFIER)),
+    Reader("stamps", lambda work: work.root / ".source.made-from.json", _stamp),
 ]

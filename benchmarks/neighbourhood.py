@@ -50,10 +50,10 @@ def main() -> None:
 
 def worth(work: Workspace) -> None:
     """Print how well double wells are told from non-DW on glasses that were kept out."""
-    answers = read_neb_results(answers_of(work), T)[[*PAIR_COLUMNS, DW]]
-    rows = pd.read_feather(work.pretraining(CLASSIFIER, T))
+    answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW]]
+    rows = pd.read_feather(work.at(T).pretraining(CLASSIFIER))
     features = feature_names(rows, DW)
-    joined = join_to_tables(answers, work.pair_tables(T), 10)
+    joined = join_to_tables(answers, work.at(T).pair_tables, 10)
     table = pd.concat([rows, joined[rows.columns]], ignore_index=True)
     glasses, wells = table["conf"].nunique(), table[DW].sum()
     print(f"{len(table)} pairs of {glasses} glasses, {wells} double wells; {FOLDS} folds by glass")

@@ -85,24 +85,24 @@ def put_table(work: Workspace, size: int) -> None:
     table["0to1"], table["0to2"] = rng.gamma(8.0, 0.15, (2, size))
     table["total_displacement"] = 1.3 * np.sqrt((top**2).sum(axis=1))
     table["PR"] = 1 + rng.gamma(2.0, 1.5, size)
-    work.pairs(T).mkdir(parents=True, exist_ok=True)
-    table.to_feather(work.pairs(T) / "made-up.feather")
+    work.at(T).pairs.mkdir(parents=True, exist_ok=True)
+    table.to_feather(work.at(T).pairs / "made-up.feather")
 
 
 def write_results(work: Workspace) -> None:
     """NEB results by a rule; four of five pairs are double wells."""
-    table = pd.read_feather(work.pairs(T) / "made-up.feather")
+    table = pd.read_feather(work.at(T).pairs / "made-up.feather")
     table[QS] = np.hypot(0.2 * table["Delta_E"], 0.02 * np.exp(-4 * table["total_displacement"]))
     table[DW] = (table["PR"] < 6).astype(int)
-    write_neb_results(work, T, table)
+    write_neb_results(work.at(T), table)
 
 
 def compare(work: Workspace, task: Task) -> None:
     """CPU time a pair of a model as it is used, and of AutoGluon's with the smooth model if there is one."""
-    card = find_card(work, task, T, REDUCED)
-    model, folder = Model(work, card), work.autogluon(task, T, card.autogluon)
+    card = find_card(work.at(T), task, REDUCED)
+    model, folder = Model(work, card), work.at(T).autogluon(task, card.autogluon)
     rng = np.random.default_rng(0)
-    table = pd.read_feather(work.pairs(T) / "made-up.feather").iloc[rng.integers(0, 10_000, COMPARED)]
+    table = pd.read_feather(work.at(T).pairs / "made-up.feather").iloc[rng.integers(0, 10_000, COMPARED)]
     features = table[card.features].astype(np.float64)
     own, smooth = autogluon_of(str(folder)), folder / "smooth.npz"
     ways: dict[str, Callable[[pd.DataFrame], Any]] = {"all": model.predict, "AutoGluon's trees alone": own}

@@ -20,7 +20,7 @@ from pipeline.formats.pair_tables import read_batches, under_ceilings
 from pipeline.formats.possible import PROBABILITY
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 from search.exact import calculate, find_calculator, jobs_of
 
 EDGES = (0.0, 0.8, 0.9, 0.95, 1.0, np.inf)
@@ -38,10 +38,10 @@ def main() -> None:
     parser.add_argument("--verdicts", type=Path, required=True)
     given = parser.parse_args()
     T = given.temperature
-    pairs = pairs_with_stratum(Workspace(given.workspaces[0]), T)
+    pairs = pairs_with_stratum(Workspace(given.workspaces[0]).at(T))
     if not given.verdicts.exists():
         with atomic_write(given.verdicts) as part:
-            verdicts(Workspace(given.workspaces[0]), T, drawn(pairs, given.pairs)).to_csv(part, index=False)
+            verdicts(Workspace(given.workspaces[0]).at(T), drawn(pairs, given.pairs)).to_csv(part, index=False)
     sample = pd.read_csv(given.verdicts, float_precision="round_trip")
     sample = sample[~sample["reason"].str.contains("is no minimum", na=False)]
     counts = pairs["stratum"].value_counts()
@@ -51,7 +51,7 @@ def main() -> None:
     print(f"{sample['weight'][wells].sum():.0f}")
     print(f"nearest_between >= 1, untrained: {judged(sample, sample['nearest_between'] >= 1)}")
     for root in given.workspaces:
-        kept = pd.read_csv(Workspace(root).double_wells(T), float_precision="round_trip")
+        kept = pd.read_csv(Workspace(root).at(T).classified, float_precision="round_trip")
         listed = pair_keys(kept[kept[PROBABILITY] > 0.5], 10)
         both = pair_keys(sample, 10).merge(listed, on=KEY_COLUMNS, how="left", indicator=True)
         print(
@@ -59,10 +59,10 @@ def main() -> None:
         )
 
 
-def pairs_with_stratum(work: Workspace, temperature: str) -> pd.DataFrame:
+def pairs_with_stratum(at: StatePoint) -> pd.DataFrame:
     """Pairs that step 2 looks at, with their stratum."""
     columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
-    pairs = pd.concat([rows for path in work.pair_tables(temperature) for rows in read_batches(path, columns)])
+    pairs = pd.concat([rows for path in at.pair_tables for rows in read_batches(path, columns)])
     pairs = pairs[under_ceilings(pairs, SETTINGS.classify)]
     return pairs.assign(stratum=lambda rows: np.searchsorted(EDGES, rows["nearest_between"], side="right"))
 
@@ -75,11 +75,11 @@ def drawn(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
     )
 
 
-def verdicts(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.DataFrame:
+def verdicts(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     """The pairs with ``kind`` and ``reason`` of their exact verdicts."""
-    jobs, _ = jobs_of(work, temperature, pairs, SETTINGS)
+    jobs, _ = jobs_of(at, pairs, SETTINGS)
     function = partial(
-        calculate, settings=SETTINGS.neb, make_calculator=find_calculator(SETTINGS.neb.calculator, work.root)
+        calculate, settings=SETTINGS.neb, make_calculator=find_calculator(SETTINGS.neb.calculator, at.workspace.root)
     )
     with worker_pool(SETTINGS) as workers:
         found = [one.verdict for one in workers.results(function, jobs, in_order=True)]

@@ -30,7 +30,7 @@ def main() -> None:
         beside = Workspace(shutil.copytree(alone.root, Path(folder) / "beside"))
         train_and_predict(alone, 0)
         train_and_predict(beside, busy)
-        for path in (alone.double_wells(T), alone.predicted(T, "allpairs"), alone.predicted(T, "newpairs")):
+        for path in (alone.at(T).classified, alone.at(T).predicted("allpairs"), alone.at(T).predicted("newpairs")):
             name = path.relative_to(alone.root)
             same = path.read_bytes() == (beside.root / name).read_bytes()
             print(f"{name}, {path.stat().st_size} bytes: {'the same' if same else 'differs'}")

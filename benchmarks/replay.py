@@ -208,10 +208,10 @@ def loop_glasses(_: int) -> tuple[pd.DataFrame, list[list[int]]]:
     table, _splits = rows_of_example(1)
     with tempfile.TemporaryDirectory() as folder:
         work = copy_with_tables(EXAMPLE, Path(folder) / "example")
-        answers = read_neb_results(answers_of(work), T)[[*PAIR_COLUMNS, DW, QS]]
-        pairs = join_to_tables(answers, work.pair_tables(T), SETTINGS.ij_decimals)
+        answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW, QS]]
+        pairs = join_to_tables(answers, work.at(T).pair_tables, SETTINGS.ij_decimals)
         is_tls = pairs[QS] < SETTINGS.tls_threshold
-        pairs.loc[is_tls, REARRANGEMENT] = sort_pairs(work, T, pairs[is_tls], SETTINGS).numbers
+        pairs.loc[is_tls, REARRANGEMENT] = sort_pairs(work.at(T), pairs[is_tls], SETTINGS).numbers
     together = pd.concat([table, pairs[[*table, REARRANGEMENT]]], ignore_index=True)
     return together, [pairs["conf"].unique().tolist()]
 

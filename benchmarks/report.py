@@ -29,7 +29,7 @@ def main() -> None:
         work = Workspace(Path(folder) / "copy")
         shutil.copytree(given.workspace, work.root, ignore=shutil.ignore_patterns("paths", "autogluon-*"))
         for temperature in work.temperatures():
-            path = work.calculated_double_wells(temperature)
+            path = work.at(temperature).double_wells
             if path.exists():
                 wells = pd.read_csv(path, float_precision="round_trip").head(given.wells)
                 wells.to_csv(path, index=False)

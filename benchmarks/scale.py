@@ -63,7 +63,7 @@ def main() -> None:
     print(f"{given.glasses} glasses of {given.minima} minima, N = {N_PARTICLES}: {pairs} pairs; load {load:.1f}")
     heading = ("step", "s", "CPU s", "µs a pair", "MB", "MB own", "disk MB")
     print("{:18} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8}".format(*heading), flush=True)
-    shutil.rmtree(work.pairs(T), ignore_errors=True)
+    shutil.rmtree(work.at(T).pairs, ignore_errors=True)
     shutil.rmtree(work.root / "output_ML", ignore_errors=True)
     total = 0.0
     for step in ("step0_collect", "step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs"):
@@ -81,11 +81,11 @@ def main() -> None:
 def make_workspace(work: Workspace, glasses: int, minima: int) -> None:
     """Write the minima and copy the sets that the models learn from."""
     for conf in range(1, glasses + 1):
-        if not work.glass(T, conf).exists():
-            write_glass(work.glass(T, conf), minima, np.random.default_rng(conf))
+        if not work.at(T).glass(conf).exists():
+            write_glass(work.at(T).glass(conf), minima, np.random.default_rng(conf))
     for task in (CLASSIFIER, PREDICTOR):
-        there = Workspace(EXAMPLE).pretraining(task, T)
-        target = work.pretraining(task, T)
+        there = Workspace(EXAMPLE).at(T).pretraining(task)
+        target = work.at(T).pretraining(task)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(there, target)
 

@@ -32,7 +32,7 @@ from pipeline.formats.results import read_pair_list
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 from search.exact import Job, find_calculator, hbar_of, jobs_of, read_atoms
 from search.picks import all_candidates
 
@@ -54,24 +54,26 @@ def main() -> None:
     given = parser.parse_args()
     work, T = Workspace(given.workspace), given.temperature
     nothing = pair_keys(pd.DataFrame(columns=PAIR_COLUMNS, dtype=float), SETTINGS.ij_decimals)
-    listed = read_pair_list(work.predicted(T, "allpairs"))
-    ordered = all_candidates(work.pair_tables(T), SETTINGS.classify, nothing, given.least, listed, SETTINGS.ij_decimals)
+    listed = read_pair_list(work.at(T).predicted("allpairs"))
+    ordered = all_candidates(
+        work.at(T).pair_tables, SETTINGS.classify, nothing, given.least, listed, SETTINGS.ij_decimals
+    )
     if not given.stages.exists():
         with atomic_write(given.stages) as part:
-            stages_of(work, T, ordered).to_csv(part, index=False)
+            stages_of(work.at(T), ordered).to_csv(part, index=False)
     stages = pd.read_csv(given.stages, float_precision="round_trip")
     keys = pair_keys(ordered, SETTINGS.ij_decimals)
     stages = keys.merge(pair_keys(stages, SETTINGS.ij_decimals).join(stages.drop(columns=PAIR_COLUMNS)), on=KEY_COLUMNS)
     print(f"{len(stages)} pairs, {len(listed)} of them on the list: {stages['kind'].value_counts().to_dict()}")
     report_errors(stages)
     report_ways(stages, len(listed))
-    report_teaching(work, T, stages.assign(i=stages["low"] / 10**10, j=stages["high"] / 10**10))
+    report_teaching(work.at(T), stages.assign(i=stages["low"] / 10**10, j=stages["high"] / 10**10))
 
 
-def stages_of(work: Workspace, temperature: str, pairs: pd.DataFrame) -> pd.DataFrame:
+def stages_of(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     """What each band of a pair said and cost; see :func:`stages_of_pair`."""
-    jobs, _ = jobs_of(work, temperature, pairs, SETTINGS)
-    function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, work.root))
+    jobs, _ = jobs_of(at, pairs, SETTINGS)
+    function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, at.workspace.root))
     with worker_pool(SETTINGS) as workers:
         return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
 
@@ -142,12 +144,10 @@ def report_ways(stages: pd.DataFrame, listed: int) -> None:
         print(f"  {name:50s}", *times, f"{len(spent):8d} {spent[-1]:8.1f}")
 
 
-def report_teaching(work: Workspace, temperature: str, stages: pd.DataFrame) -> None:
+def report_teaching(at: StatePoint, stages: pd.DataFrame) -> None:
     """Print how well a predictor that learnt coarse splittings predicts the full ones, beside one that learnt these."""
     wells = stages[(stages["kind"] == "double well") & stages["splitting_0"].notna()]
-    table = join_to_tables(
-        wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]], work.pair_tables(temperature), SETTINGS.ij_decimals
-    )
+    table = join_to_tables(wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]], at.pair_tables, SETTINGS.ij_decimals)
     features = [name for name in feature_names(table, "splitting_2") if name != "splitting_0"]
     several = table["conf"].nunique() >= 5
     splits = (

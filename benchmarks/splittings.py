@@ -20,7 +20,7 @@ from MLmodel.metrics import Array
 from pipeline.settings import Settings
 from pipeline.task import QS
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint, Workspace
 from reporting.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
 from search.exact import calculate, find_calculator, jobs_of
 
@@ -34,9 +34,9 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     work, settings = Workspace(given.workspace), Settings()
-    listed = pd.read_csv(work.predicted(given.temperature, "allpairs"), float_precision="round_trip")
+    listed = pd.read_csv(work.at(given.temperature).predicted("allpairs"), float_precision="round_trip")
     listed = spread_evenly(listed, given.pairs, settings.seed)
-    results = calculate_some(work, given.temperature, listed, given.pairs, settings)
+    results = calculate_some(work.at(given.temperature), listed, given.pairs, settings)
     wells = results.dropna()
     off = np.log10(wells["predicted_epsilon"] / wells["calculated_epsilon"])
     print(f"predicted / calculated: median {10 ** off.median():.3f}, rms of log10 {np.sqrt((off**2).mean()):.3f}, ")
@@ -62,9 +62,7 @@ def spread_evenly(listed: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     return shuffled.loc[order.index]
 
 
-def calculate_some(
-    work: Workspace, temperature: str, listed: pd.DataFrame, count: int, settings: Settings
-) -> pd.DataFrame:
+def calculate_some(at: StatePoint, listed: pd.DataFrame, count: int, settings: Settings) -> pd.DataFrame:
     """Verdicts on the first pairs of a list; those with an end point that is no minimum are passed over.
 
     Returns
@@ -72,11 +70,11 @@ def calculate_some(
     DataFrame
         conf, i, j; kind, of the verdict; predicted_epsilon; calculated_epsilon, NaN where it is no double well.
     """
-    jobs, missing = jobs_of(work, temperature, listed, settings)
+    jobs, missing = jobs_of(at, listed, settings)
     if missing:
         raise SystemExit(f"{missing[0]}; the minima of all pairs are needed")
     function = partial(
-        calculate, settings=settings.neb, make_calculator=find_calculator(settings.neb.calculator, work.root)
+        calculate, settings=settings.neb, make_calculator=find_calculator(settings.neb.calculator, at.workspace.root)
     )
     passed_over = 0
     rows: list[dict[str, object]] = []

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("-T", default="0.12")
     given = parser.parse_args()
     settings, rows = Settings(), []
-    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(Workspace(given.workspace), given.T)}
+    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(Workspace(given.workspace).at(given.T))}
     for record in latest.values():
         profile, hbar = profile_of_record(record), record.get("hbar") or hbar_of(settings.neb)
         if profile is None:

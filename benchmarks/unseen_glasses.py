@@ -72,8 +72,8 @@ def main() -> None:
 
 def labelled(work: Workspace) -> tuple[pd.DataFrame, dict[int, int]]:
     """The example's rows with both labels, and the fold of each glass."""
-    wells = pd.read_feather(work.pretraining(PREDICTOR, T))[[*PAIR_COLUMNS, QS]]
-    table = pd.read_feather(work.pretraining(CLASSIFIER, T)).merge(wells, how="left", on=PAIR_COLUMNS)
+    wells = pd.read_feather(work.at(T).pretraining(PREDICTOR))[[*PAIR_COLUMNS, QS]]
+    table = pd.read_feather(work.at(T).pretraining(CLASSIFIER)).merge(wells, how="left", on=PAIR_COLUMNS)
     glasses = glasses_of(work).dropna(subset="fold")
     return table, dict(zip(glasses["conf"], glasses["fold"].astype(int), strict=True))
 

@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from glass.mass_weighted import lengths_and_slopes, mass_weighted
 from glass.path import END_POINT_DISTANCE, Band, continued_path, refined_paths, straight_line
 from glass.relaxation import Potential
-from glass.tunnelling import (
-    BEYOND,
-    REACH,
-    Beyond,
-    NotResolvedError,
-    Profile,
-    lowest_levels,
-    oscillator_lengths,
-)
+from glass.tunnelling import BEYOND, REACH, Beyond, NotResolvedError, Profile, lowest_levels, oscillator_lengths
 
 Array = NDArray[np.float64]
 

@@ -126,11 +126,7 @@ def _read_glass(
 
 
 def write_pairs(
-    glass: Glass,
-    record: TableRecord,
-    transitions: pd.DataFrame | None,
-    target: Path,
-    workers: Workers | None = None,
+    glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path, workers: Workers | None = None
 ) -> Collected:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
 from pipeline.version import __version__
-from pipeline.workspace import Workspace, digits
+from pipeline.workspace import StatePoint, Workspace, digits
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -53,7 +53,7 @@ class Command:
     options: argparse.Namespace = field(default_factory=argparse.Namespace)
     """What the script's own options were given."""
 
-    def temperatures(self, has_input: Callable[[str], bool], otherwise: str) -> list[str]:
+    def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
         """Temperatures to work on.
 
         Parameters
@@ -75,7 +75,7 @@ class Command:
             if one not in known:
                 there = f"there are: {', '.join(known)}" if known else "there is none"
                 raise UserError(f"{root}: no temperature {one} here; {there}")
-        found = self.asked or [one for one in known if has_input(one)]
+        found = self.asked or [one for one in known if has_input(self.workspace.at(one))]
         if not found:
             raise UserError(f"{root}: {otherwise}")
         for one, other in itertools.combinations(known, 2):
@@ -90,7 +90,7 @@ class Command:
             print(f"T = {skipped}: no input for this step, skipped")
         return found
 
-    def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[str], None]) -> None:
+    def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], None]) -> None:
         """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting.
 
         Raises
@@ -102,7 +102,7 @@ class Command:
         for temperature in temperatures:
             try:
                 with self.only_writer(temperature):
-                    work(temperature)
+                    work(self.workspace.at(temperature))
             except UserError as error:
                 errors.append(str(error))
         if errors:

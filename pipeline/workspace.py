@@ -15,226 +15,51 @@ def digits(temperature: str) -> str:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The data folders below one root.
-
-    Temperatures are text throughout, written as in the folders' names.
-    """
+    """The data folders below one root."""
 
     root: Path
-    share: str = ""
-    """``1-of-4``: exact results go to the files of this share; all else stands where it does without."""
 
-    @property
-    def settings(self) -> Path:
-        return self.root / "config.yaml"
-
-    # Inputs
-    def minima(self, temperature: str) -> Path:
-        return self.root / "Configurations" / "minima" / f"T{temperature}"
-
-    def glass(self, temperature: str, conf: int) -> Path:
-        return self.minima(temperature) / f"Cnf-{conf}"
-
-    def unfinished_glass(self, temperature: str, conf: int) -> Path:
-        """Where a glass is put together; step 0 passes over hidden folders."""
-        return self.minima(temperature) / f".Cnf-{conf}.part"
+    def at(self, temperature: str) -> "StatePoint":
+        """The files of one temperature, written as in the folders' names."""
+        return StatePoint(self, temperature)
 
     def minimum(self, folder: Path, energy: str) -> Path:
         """``energy``: per particle in ε, as it shall stand in the name."""
         return folder / f"{energy}.conf"
 
-    def transitions(self, temperature: str, conf: int) -> Path:
-        return self.root / "Configurations" / "transitions" / f"T{temperature}" / f"Cnf-{conf}.csv"
-
-    def neb(self, temperature: str) -> Path:
-        return self.root / "NEB_calculations" / f"T{temperature}"
-
-    def _neb_file(self, temperature: str, name: str) -> Path:
-        folder = self.neb(temperature)
-        return folder / "shares" / f"{self.share}.{name}" if self.share else folder / name
-
-    def non_dw(self, temperature: str) -> Path:
-        return self._neb_file(temperature, "NON-DW.txt")
-
-    def splittings(self, temperature: str) -> list[Path]:
-        """The splittings files that are there; both spellings are in use."""
-        names = ("Qs_calculations.txt", "Qs_calcuations.txt")
-        return [path for name in names if (path := self._neb_file(temperature, name)).exists()]
-
-    def new_splittings(self, temperature: str) -> Path:
-        """The splittings file to which results are added: the one that is read last, for the last result counts."""
-        return (self.splittings(temperature) or [self._neb_file(temperature, "Qs_calculations.txt")])[-1]
-
-    def unfinished(self, temperature: str) -> Path:
-        """Pairs whose exact calculation gave no verdict."""
-        return self._neb_file(temperature, "unfinished.csv")
-
-    def calculations(self, temperature: str) -> Path:
-        """What each exact calculation came to and cost."""
-        return self._neb_file(temperature, "calculations.csv")
-
-    def neb_files(self, temperature: str) -> list[Path]:
-        """All that says which pairs are calculated."""
-        places = (self, *self.shares(temperature))
-        return [
-            path
-            for one in places
-            for path in (one.non_dw(temperature), *one.splittings(temperature), one.unfinished(temperature))
-        ]
-
-    def of_share(self, share: str) -> "Workspace":
-        """The same workspace, as a share of a run sees it."""
-        return replace(self, share=share)
-
-    def shares(self, temperature: str) -> list["Workspace"]:
-        """The shares that have left results which are not merged yet."""
-        found = (path.name.split(".")[0] for path in (self.neb(temperature) / "shares").glob("[1-9]*-of-[1-9]*.*"))
-        return [self.of_share(share) for share in sorted(set(found))]
-
-    def pretraining(self, task: Task, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"pretraining-{task.name}-T{digits(temperature)}.feather"
-
-    def pretraining_sets(self, task: Task, temperature: str) -> list[Path]:
-        """The pretraining sets that are there: that of the contract, and further ones with ``-NAME`` at the end."""
-        first = self.pretraining(task, temperature)
-        others = sorted(first.parent.glob(f"{first.stem}-*.feather"))
-        return [path for path in (first, *others) if path.exists()]
-
-    # Pair tables
-    def pairs(self, temperature: str) -> Path:
-        return self.root / "Configurations" / "pairs" / f"T{temperature}"
-
-    def glass_pairs(self, temperature: str, conf: int) -> Path:
-        return self.pairs(temperature) / f"Cnf-{conf}.feather"
-
-    def pair_tables(self, temperature: str) -> list[Path]:
-        return sorted(path for path in self.pairs(temperature).glob("*.feather") if not path.name.startswith("."))
-
-    # Models
-    def model(self, task: Task, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}"
-
-    def model_set(self, task: Task, temperature: str, subset: str) -> Path:
-        """``subset``: ``train``, ``test`` or ``used``, the data used so far."""
-        return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}-{subset}.feather"
-
-    def card(self, task: Task, temperature: str) -> Path:
-        return self.model(task, temperature) / "card.json"
-
-    def autogluon(self, task: Task, temperature: str, name: str) -> Path:
-        """``name``: of one training, as the card gives it."""
-        return self.model(task, temperature) / name
-
-    def current(self, task: Task, temperature: str) -> Path:
-        """Link to AutoGluon's folder of the last complete training, which holds its card and sets too."""
-        return self.model(task, temperature) / "current"
-
-    def training_lock(self, task: Task, temperature: str) -> Path:
-        """Held by the process that trains a model, whatever workspaces share it."""
-        return self.root / "MLmodel" / ".locks" / f"{task.folder}-T{digits(temperature)}.lock"
-
-    def training_log(self, task: Task, temperature: str) -> Path:
-        return self.root / "MLmodel" / f"{task.folder}-T{digits(temperature)}.log"
-
-    # Outputs
     @property
-    def _output(self) -> Path:
-        return self.root / "output_ML"
+    def settings(self) -> Path:
+        return self.root / "config.yaml"
 
-    def _output_of(self, temperature: str) -> Path:
-        return self._output / f"T{temperature}"
+    @property
+    def output(self) -> Path:
+        return self.root / "output_ML"
 
     def lock(self, script: str, temperature: str | None) -> Path:
         """Held by the process of a script that writes the files of one temperature, or of all (None)."""
         name = script if temperature is None else f"{script}-T{temperature}"
-        return self._output / ".locks" / f"{name}.lock"
-
-    def rejected(self, temperature: str) -> Path:
-        return self._output_of(temperature) / "step0_rejected.csv"
-
-    def double_wells(self, temperature: str) -> Path:
-        return self._output_of(temperature) / f"DW_T{temperature}.csv"
-
-    def predicted(self, temperature: str, pairs: str) -> Path:
-        """``pairs``: ``allpairs`` or ``newpairs``."""
-        return self._output_of(temperature) / f"predictedQs_T{temperature}_{pairs}.csv"
+        return self.output / ".locks" / f"{name}.lock"
 
     @property
     def report(self) -> Path:
-        return self._output / "report.html"
+        return self.output / "report.html"
 
     @property
     def classifier_performance(self) -> Path:
-        return self._output / "dw_classifier_performances.txt"
+        return self.output / "dw_classifier_performances.txt"
 
     def true_against_predicted(self, pairs: str) -> Path:
         """``pairs``: ``trainingset`` or ``testset``."""
-        return self._output / f"qs-true_vs_AI_{pairs}.png"
-
-    def splitting_cdf(self, temperature: str) -> Path:
-        return self._output_of(temperature) / f"splitting_cdf_T{temperature}.png"
-
-    def reliability(self, temperature: str, what: str) -> Path:
-        """``what``: ``dw`` or ``tls``."""
-        return self._output_of(temperature) / f"reliability-{what}.png"
-
-    def shap(self, task: Task, temperature: str, of: str = "") -> Path:
-        """``of``: ``pair-`` for the picture of one pair."""
-        return self._output_of(temperature) / f"shap-{of}{task.name}.png"
-
-    def search_efficiency(self, temperature: str) -> Path:
-        return self._output_of(temperature) / "TLS-search-efficiency.png"
-
-    def neb_paths(self, temperature: str, kind: str) -> Path:
-        """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
-        if self.share:
-            return self._neb_file(temperature, f"neb_paths.{kind}")
-        return self._output_of(temperature) / f"neb_paths.{kind}"
-
-    def path(self, temperature: str, conf: int, i: str, j: str) -> Path:
-        """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
-        return self._output_of(temperature) / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
-
-    def tls_pictures(self, temperature: str) -> Path:
-        """The folder of the pictures of TLS, named as the paths."""
-        return self._output_of(temperature) / "pictures"
-
-    def tls_density(self, temperature: str) -> Path:
-        return self._output_of(temperature) / "tls_density.csv"
+        return self.output / f"qs-true_vs_AI_{pairs}.png"
 
     @property
     def tls_densities(self) -> Path:
         """The picture of all temperatures."""
-        return self._output / "tls_density.png"
+        return self.output / "tls_density.png"
 
     @property
     def tls_comparison(self) -> Path:
-        return self._output / "tls_comparison.png"
-
-    def exported_minima(self, temperature: str, conf: int) -> Path:
-        """The minima of a glass for other programs, in one file."""
-        return self._output_of(temperature) / "minima" / f"Cnf-{conf}.extxyz"
-
-    def calculated_double_wells(self, temperature: str) -> Path:
-        return self._output_of(temperature) / "double_wells.csv"
-
-    def tls_statistics(self, temperature: str) -> Path:
-        return self._output_of(temperature) / "tls_statistics.png"
-
-    def rearrangements(self, temperature: str) -> Path:
-        return self._output_of(temperature) / "rearrangements.png"
-
-    def rounds(self, temperature: str, kind: str) -> Path:
-        """``kind``: ``csv`` or ``png``."""
-        return self._output_of(temperature) / f"rounds.{kind}"
-
-    # What is there
-    def has_labels(self, task: Task, temperature: str) -> bool:
-        """Whether there is a file from which a model could learn."""
-        places = (self, *self.shares(temperature))
-        others = any(one.non_dw(temperature).exists() for one in places) and task == CLASSIFIER
-        splittings = any(one.splittings(temperature) for one in places)
-        return others or splittings or bool(self.pretraining_sets(task, temperature))
+        return self.output / "tls_comparison.png"
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""
@@ -248,23 +73,232 @@ class Workspace:
         return [path for path in folders if not (path.name.startswith("T") and _is_number(path.name[1:]))]
 
     def _temperature_folders(self) -> list[Path]:
-        parents = (self.minima("").parent, self.pairs("").parent, self.neb("").parent)
+        parents = (self.at("").minima.parent, self.at("").pairs.parent, self.at("").neb.parent)
         return sorted(path for parent in parents if parent.is_dir() for path in parent.iterdir() if path.is_dir())
 
-    def glasses(self, temperature: str) -> dict[int, Path]:
+
+@dataclass(frozen=True)
+class StatePoint:
+    """The files of one temperature.
+
+    Attributes
+    ----------
+    workspace : Workspace
+        Where they are.
+    temperature : str
+        As in the folders' names.
+    share : str
+        ``1-of-4``: exact results go to the files of this share; all else stands where it does without.
+    """
+
+    workspace: Workspace
+    temperature: str
+    share: str = ""
+
+    def of_share(self, share: str) -> "StatePoint":
+        """The same, as a share of a run sees it."""
+        return replace(self, share=share)
+
+    @property
+    def minima(self) -> Path:
+        return self.workspace.root / "Configurations" / "minima" / f"T{self.temperature}"
+
+    def glass(self, conf: int) -> Path:
+        return self.minima / f"Cnf-{conf}"
+
+    def unfinished_glass(self, conf: int) -> Path:
+        """Where a glass is put together; step 0 passes over hidden folders."""
+        return self.minima / f".Cnf-{conf}.part"
+
+    def transitions(self, conf: int) -> Path:
+        return self.workspace.root / "Configurations" / "transitions" / f"T{self.temperature}" / f"Cnf-{conf}.csv"
+
+    @property
+    def neb(self) -> Path:
+        return self.workspace.root / "NEB_calculations" / f"T{self.temperature}"
+
+    def _neb_file(self, name: str) -> Path:
+        folder = self.neb
+        return folder / "shares" / f"{self.share}.{name}" if self.share else folder / name
+
+    @property
+    def non_dw(self) -> Path:
+        return self._neb_file("NON-DW.txt")
+
+    @property
+    def splittings(self) -> list[Path]:
+        """The splittings files that are there; both spellings are in use."""
+        names = ("Qs_calculations.txt", "Qs_calcuations.txt")
+        return [path for name in names if (path := self._neb_file(name)).exists()]
+
+    @property
+    def new_splittings(self) -> Path:
+        """The splittings file to which results are added: the one that is read last, for the last result counts."""
+        return (self.splittings or [self._neb_file("Qs_calculations.txt")])[-1]
+
+    @property
+    def unfinished(self) -> Path:
+        """Pairs whose exact calculation gave no verdict."""
+        return self._neb_file("unfinished.csv")
+
+    @property
+    def calculations(self) -> Path:
+        """What each exact calculation came to and cost."""
+        return self._neb_file("calculations.csv")
+
+    @property
+    def neb_files(self) -> list[Path]:
+        """All that says which pairs are calculated."""
+        places = (self, *self.shares)
+        return [path for one in places for path in (one.non_dw, *one.splittings, one.unfinished)]
+
+    @property
+    def shares(self) -> list["StatePoint"]:
+        """The shares that have left results which are not merged yet."""
+        found = (path.name.split(".")[0] for path in (self.neb / "shares").glob("[1-9]*-of-[1-9]*.*"))
+        return [self.of_share(share) for share in sorted(set(found))]
+
+    def pretraining(self, task: Task) -> Path:
+        return self.workspace.root / "MLmodel" / f"pretraining-{task.name}-T{digits(self.temperature)}.feather"
+
+    def pretraining_sets(self, task: Task) -> list[Path]:
+        """The pretraining sets that are there: that of the contract, and further ones with ``-NAME`` at the end."""
+        first = self.pretraining(task)
+        others = sorted(first.parent.glob(f"{first.stem}-*.feather"))
+        return [path for path in (first, *others) if path.exists()]
+
+    @property
+    def pairs(self) -> Path:
+        return self.workspace.root / "Configurations" / "pairs" / f"T{self.temperature}"
+
+    def glass_pairs(self, conf: int) -> Path:
+        return self.pairs / f"Cnf-{conf}.feather"
+
+    @property
+    def pair_tables(self) -> list[Path]:
+        return sorted(path for path in self.pairs.glob("*.feather") if not path.name.startswith("."))
+
+    def model(self, task: Task) -> Path:
+        return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}"
+
+    def model_set(self, task: Task, subset: str) -> Path:
+        """``subset``: ``train``, ``test`` or ``used``, the data used so far."""
+        return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}-{subset}.feather"
+
+    def card(self, task: Task) -> Path:
+        return self.model(task) / "card.json"
+
+    def autogluon(self, task: Task, name: str) -> Path:
+        """``name``: of one training, as the card gives it."""
+        return self.model(task) / name
+
+    def current(self, task: Task) -> Path:
+        """Link to AutoGluon's folder of the last complete training, which holds its card and sets too."""
+        return self.model(task) / "current"
+
+    def training_lock(self, task: Task) -> Path:
+        """Held by the process that trains a model, whatever workspaces share it."""
+        return self.workspace.root / "MLmodel" / ".locks" / f"{task.folder}-T{digits(self.temperature)}.lock"
+
+    def training_log(self, task: Task) -> Path:
+        return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}.log"
+
+    @property
+    def _output_of(self) -> Path:
+        return self.workspace.output / f"T{self.temperature}"
+
+    @property
+    def rejected(self) -> Path:
+        return self._output_of / "step0_rejected.csv"
+
+    @property
+    def classified(self) -> Path:
+        return self._output_of / f"DW_T{self.temperature}.csv"
+
+    def predicted(self, pairs: str) -> Path:
+        """``pairs``: ``allpairs`` or ``newpairs``."""
+        return self._output_of / f"predictedQs_T{self.temperature}_{pairs}.csv"
+
+    @property
+    def splitting_cdf(self) -> Path:
+        return self._output_of / f"splitting_cdf_T{self.temperature}.png"
+
+    def reliability(self, what: str) -> Path:
+        """``what``: ``dw`` or ``tls``."""
+        return self._output_of / f"reliability-{what}.png"
+
+    def shap(self, task: Task, of: str = "") -> Path:
+        """``of``: ``pair-`` for the picture of one pair."""
+        return self._output_of / f"shap-{of}{task.name}.png"
+
+    @property
+    def search_efficiency(self) -> Path:
+        return self._output_of / "TLS-search-efficiency.png"
+
+    def neb_paths(self, kind: str) -> Path:
+        """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
+        if self.share:
+            return self._neb_file(f"neb_paths.{kind}")
+        return self._output_of / f"neb_paths.{kind}"
+
+    def path(self, conf: int, i: str, j: str) -> Path:
+        """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
+        return self._output_of / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
+
+    @property
+    def tls_pictures(self) -> Path:
+        """The folder of the pictures of TLS, named as the paths."""
+        return self._output_of / "pictures"
+
+    @property
+    def tls_density(self) -> Path:
+        return self._output_of / "tls_density.csv"
+
+    def exported_minima(self, conf: int) -> Path:
+        """The minima of a glass for other programs, in one file."""
+        return self._output_of / "minima" / f"Cnf-{conf}.extxyz"
+
+    @property
+    def double_wells(self) -> Path:
+        return self._output_of / "double_wells.csv"
+
+    @property
+    def tls_statistics(self) -> Path:
+        return self._output_of / "tls_statistics.png"
+
+    @property
+    def rearrangements(self) -> Path:
+        return self._output_of / "rearrangements.png"
+
+    def rounds(self, kind: str) -> Path:
+        """``kind``: ``csv`` or ``png``."""
+        return self._output_of / f"rounds.{kind}"
+
+    def has_labels(self, task: Task) -> bool:
+        """Whether there is a file from which a model could learn."""
+        places = (self, *self.shares)
+        others = any(one.non_dw.exists() for one in places) and task == CLASSIFIER
+        splittings = any(one.splittings for one in places)
+        return others or splittings or bool(self.pretraining_sets(task))
+
+    @property
+    def glasses(self) -> dict[int, Path]:
         """Folders ``Cnf-{conf}`` with minima, by their number."""
-        return {int(path.name[4:]): path for path in self._in_minima(temperature) if _is_glass(path)}
+        return {int(path.name[4:]): path for path in self._in_minima if _is_glass(path)}
 
-    def has_glasses(self, temperature: str) -> bool:
+    @property
+    def has_glasses(self) -> bool:
         """Whether there is anything where glasses should be."""
-        return bool(self._in_minima(temperature))
+        return bool(self._in_minima)
 
-    def misnamed_glasses(self, temperature: str) -> list[Path]:
+    @property
+    def misnamed_glasses(self) -> list[Path]:
         """What stands beside them: under another name, or not readable."""
-        return [path for path in self._in_minima(temperature) if not _is_glass(path)]
+        return [path for path in self._in_minima if not _is_glass(path)]
 
-    def _in_minima(self, temperature: str) -> list[Path]:
-        folder = self.minima(temperature)
+    @property
+    def _in_minima(self) -> list[Path]:
+        folder = self.minima
         return sorted(path for path in folder.glob("[!.]*")) if folder.is_dir() else []
 
 

@@ -168,13 +168,7 @@ def _nearness(depth: Array) -> Array:
 
 
 def _circles(
-    ax: Axes,
-    places: Array,
-    sizes: Array,
-    colors: list[Any],
-    moves: NDArray[np.bool_],
-    nearness: Array,
-    after: bool,
+    ax: Axes, places: Array, sizes: Array, colors: list[Any], moves: NDArray[np.bool_], nearness: Array, after: bool
 ) -> None:
     """Circles from the back to the front, the nearer the less transparent; what stays is drawn once, before."""
     order = np.argsort(places[:, 2], kind="stable")

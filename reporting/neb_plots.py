@@ -129,8 +129,7 @@ def overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Pictur
         ax.set(xlabel="overlap |cos| of the displacement fields", ylabel=f"pairs in a bin of {EDGES[1]:g}")
         legend_below(ax)
     return Picture(
-        figure,
-        pd.DataFrame({"overlap_from": EDGES[:-1], "overlap_to": EDGES[1:], "pairs_of_double_wells": counted}),
+        figure, pd.DataFrame({"overlap_from": EDGES[:-1], "overlap_to": EDGES[1:], "pairs_of_double_wells": counted})
     )
 
 

@@ -41,7 +41,7 @@ def _densities(command: Command, densities: dict[str, pd.DataFrame], figures: Fi
                 f"{every['density_SI']:.2g}",
             ]
         )
-        paths.append(work.tls_density(temperature))
+        paths.append(work.at(temperature).tls_density)
     columns = [
         *("T", "glasses searched", f"volume ({unit.length}³)", "TLS", "density (68 %, Poisson)"),
         *("± from glass to glass", "distinct (TLS)", f"Δ₀ ≥ {SLOWEST:g} E (TLS)", "J⁻¹ m⁻³"),

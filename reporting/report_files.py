@@ -19,7 +19,7 @@ from pipeline.formats.results import read_calculations, read_neb_results, read_u
 from pipeline.settings import Settings
 from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.version import __version__
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from reporting.report_page import Block, Figures, Missing, More, Table, Text, number
 
 LISTED = 100
@@ -28,10 +28,9 @@ LISTED = 100
 LIBRARIES = ("autogluon.tabular", "lightgbm", "scikit-learn", "numpy", "scipy", "pandas", "numba", "ase", "matplotlib")
 
 
-def left_out(command: Command, temperature: str, figures: Figures) -> list[Block]:
+def left_out(command: Command, at: StatePoint, figures: Figures) -> list[Block]:
     """Minima that step 0 left out, and pairs whose exact calculation gave no verdict, by reason."""
-    work = command.workspace
-    path, blocks = work.rejected(temperature), list[Block]()
+    path, blocks = at.rejected, list[Block]()
     if not path.exists():
         blocks.append(Missing(f"Whether minima were left out: step0_collect.py writes {path.name}."))
     else:
@@ -39,8 +38,8 @@ def left_out(command: Command, temperature: str, figures: Figures) -> list[Block
         glass = rejected["conf"].map(lambda conf: "" if pd.isna(conf) else f"Cnf-{conf:.0f}")
         files = pd.DataFrame({"glass": glass, "file": rejected["file"], "reason": rejected["reason"].fillna("")})
         blocks += _by_reason(files, "minima left out by step 0", "No minimum was left out", path, figures)
-    path = work.unfinished(temperature)
-    unfinished = read_unfinished(work, temperature)
+    path = at.unfinished
+    unfinished = read_unfinished(at)
     if "reason" not in unfinished:
         unfinished["reason"] = ""
     pairs = pd.DataFrame(
@@ -71,26 +70,25 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path, figures: Fi
     return [Table(title, ["how many", "reason"], table, figures.links(path)), More(f"The {what}", [listed])]
 
 
-def provenance(command: Command, temperature: str, figures: Figures) -> list[Block]:
+def provenance(command: Command, at: StatePoint, figures: Figures) -> list[Block]:
     """Settings, versions, inputs, and what the calculations and trainings took."""
-    work = command.workspace
     return [
-        _inputs(work, temperature),
-        *_calculations(work, temperature, figures),
-        *_models(work, temperature, figures),
+        _inputs(at),
+        *_calculations(at, figures),
+        *_models(at, figures),
         More("Settings", [_settings(command.settings)]),
         More("Versions", [_versions()]),
     ]
 
 
-def _inputs(work: Workspace, temperature: str) -> Table:
+def _inputs(at: StatePoint) -> Table:
     """What there is of each kind of input; dates are those of the newest file."""
-    glasses = work.glasses(temperature)
+    glasses = at.glasses
     minima = [path for folder in glasses.values() for path in minimum_paths(folder)]
-    tables = work.pair_tables(temperature)
-    results = read_neb_results(work, temperature)
-    sets = [path for task in (CLASSIFIER, PREDICTOR) for path in work.pretraining_sets(task, temperature)]
-    neb_files = [path for path in work.neb_files(temperature) if path.exists()]
+    tables = at.pair_tables
+    results = read_neb_results(at)
+    sets = [path for task in (CLASSIFIER, PREDICTOR) for path in at.pretraining_sets(task)]
+    neb_files = [path for path in at.neb_files if path.exists()]
     rows = [
         ["minima", f"{len(glasses)} glasses, {len(minima)} files", *_size_and_date(minima)],
         ["pair tables", f"{sum(map(stored_pairs, tables))} pairs, {len(tables)} files", *_size_and_date(tables)],
@@ -108,9 +106,9 @@ def _size_and_date(paths: Iterable[Path]) -> list[str]:
     return [f"{sum(one.st_size for one in status) / 1e6:.3g}", f"{newest:%Y-%m-%d %H:%M}"]
 
 
-def _calculations(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
-    path = work.calculations(temperature)
-    table = read_calculations(work, temperature)
+def _calculations(at: StatePoint, figures: Figures) -> list[Block]:
+    path = at.calculations
+    table = read_calculations(at)
     if table.empty:
         return [Missing(f"What exact calculations took: run_neb.py writes {path.name}.")]
     table = table.assign(
@@ -126,10 +124,10 @@ def _calculations(work: Workspace, temperature: str, figures: Figures) -> list[B
     return [Table(title, columns, rows, figures.links(path))]
 
 
-def _models(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
+def _models(at: StatePoint, figures: Figures) -> list[Block]:
     rows, paths, missing = [], [], list[Block]()
     for task in (CLASSIFIER, PREDICTOR):
-        card = read_card(work, task, temperature)
+        card = read_card(at, task)
         if card is None:
             missing.append(Missing(f"No {task.name}: {task.script} trains it."))
             continue
@@ -137,7 +135,7 @@ def _models(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
         made = f"tls-finder {card.program}, {', '.join(f'{name} {one}' for name, one in card.versions.items())}"
         took = "" if card.training_seconds is None else number(card.training_seconds, 3)
         rows.append([task.name, card.trained, took, sources, f"{card.seconds_per_pair:.2g}", made])
-        paths += [work.card(task, temperature), work.training_log(task, temperature)]
+        paths += [at.card(task), at.training_log(task)]
     if not rows:
         return missing
     columns = ["model", "trained (UTC)", "training (s)", "labels from", "s a pair", "with"]

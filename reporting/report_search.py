@@ -15,7 +15,7 @@ from pipeline.formats.pair_csv import read_csv_batches
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import keys_with_result
 from pipeline.task import CLASSIFIER, PREDICTOR, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from reporting.neb_plots import rounds
 from reporting.report_models import search_figure
 from reporting.report_page import Block, Code, Figures, Missing, Table, Text, number
@@ -26,15 +26,15 @@ SHOWN = 10
 """So many pairs of the list are shown."""
 
 
-def what_next(command: Command, temperature: str, figures: Figures) -> list[Block]:
+def what_next(command: Command, at: StatePoint, figures: Figures) -> list[Block]:
     """The top of the list of new pairs, what to expect of it, and the command that calculates it."""
-    work, settings = command.workspace, command.settings
-    step = first_step_missing(work, temperature)
-    path = work.predicted(temperature, "newpairs")
+    settings = command.settings
+    step = first_step_missing(at)
+    path = at.predicted("newpairs")
     if step:
         wanted = f"There is no list of pairs yet; {step} is the next step towards it:"
-        return [Missing(wanted), Code(_command(command, temperature, step))]
-    listed = _what_is_left(work, temperature, settings.ij_decimals)
+        return [Missing(wanted), Code(_command(command, at, step))]
+    listed = _what_is_left(at, settings.ij_decimals)
     since = f" ({listed.answered} of the list were calculated since it was made)" if listed.answered else ""
     if not len(listed.chances):
         wanted = f"Nothing of the list is left to calculate{since}: run steps 1 to 4 for a new one, or add minima."
@@ -48,7 +48,7 @@ def what_next(command: Command, temperature: str, figures: Figures) -> list[Bloc
             f"({following.low} to {following.high}, 68 %). Of all {len(listed.chances)} pairs left{since}: "
             f"{everything.mean:.1f} ({everything.low} to {everything.high})."
         ),
-        Code(_command(command, temperature, f"run_neb.py --top {count}")),
+        Code(_command(command, at, f"run_neb.py --top {count}")),
         Table(
             f"The next {len(listed.top)} pairs; a TLS is a double well with a splitting below "
             f"{settings.tls_threshold:g} {unit}",
@@ -62,24 +62,24 @@ def what_next(command: Command, temperature: str, figures: Figures) -> list[Bloc
     ]
 
 
-def first_step_missing(work: Workspace, temperature: str) -> str | None:
+def first_step_missing(at: StatePoint) -> str | None:
     """The first step whose output is not there; None where there is a list of new pairs."""
-    if work.predicted(temperature, "newpairs").exists():
+    if at.predicted("newpairs").exists():
         return None
     made = {
-        "step0_collect.py": bool(work.pair_tables(temperature)),
-        CLASSIFIER.script: read_card(work, CLASSIFIER, temperature) is not None,
-        "step2_classify_dw.py": work.double_wells(temperature).exists(),
-        PREDICTOR.script: read_card(work, PREDICTOR, temperature) is not None,
+        "step0_collect.py": bool(at.pair_tables),
+        CLASSIFIER.script: read_card(at, CLASSIFIER) is not None,
+        "step2_classify_dw.py": at.classified.exists(),
+        PREDICTOR.script: read_card(at, PREDICTOR) is not None,
     }
     return next((step for step, is_there in made.items() if not is_there), "step4_predict_qs.py")
 
 
-def _command(command: Command, temperature: str, script: str) -> str:
+def _command(command: Command, at: StatePoint, script: str) -> str:
     """As it is typed."""
     several = len(command.workspace.temperatures()) > 1
     root = str(command.workspace.root)
-    options = [f"-T {temperature}"] * several + [f"--workspace {shlex.quote(root)}"] * (root != ".")
+    options = [f"-T {at.temperature}"] * several + [f"--workspace {shlex.quote(root)}"] * (root != ".")
     return " ".join(["python", script, *options])
 
 
@@ -93,11 +93,11 @@ class _Left(NamedTuple):
     """How many others have one by now."""
 
 
-def _what_is_left(work: Workspace, temperature: str, decimals: int) -> _Left:
-    known = keys_with_result(work, temperature, decimals)
+def _what_is_left(at: StatePoint, decimals: int) -> _Left:
+    known = keys_with_result(at, decimals)
     columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]
     top, chances, answered = pd.DataFrame(columns=columns), [np.empty(0)], 0
-    for rows in read_csv_batches(work.predicted(temperature, "newpairs"), columns):
+    for rows in read_csv_batches(at.predicted("newpairs"), columns):
         left = rows[~among(pair_keys(rows, decimals), known)]
         answered += len(rows) - len(left)
         chances.append(left[TLS_PROBABILITY].to_numpy())
@@ -106,14 +106,13 @@ def _what_is_left(work: Workspace, temperature: str, decimals: int) -> _Left:
     return _Left(top, np.concatenate(chances), answered)
 
 
-def does_going_on_pay(command: Command, temperature: str, figures: Figures) -> list[Block]:
+def does_going_on_pay(command: Command, at: StatePoint, figures: Figures) -> list[Block]:
     """The rounds, their forecast, and what follows from them."""
-    work = command.workspace
-    return [*_rounds(work, temperature, figures), search_figure(command, temperature, figures)]
+    return [*_rounds(at, figures), search_figure(command, at, figures)]
 
 
-def _rounds(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
-    path, picture = (work.rounds(temperature, kind) for kind in ("csv", "png"))
+def _rounds(at: StatePoint, figures: Figures) -> list[Block]:
+    path, picture = (at.rounds(kind) for kind in ("csv", "png"))
     if not path.exists():
         return [Missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
     table = read_rounds(path)
@@ -121,12 +120,12 @@ def _rounds(work: Workspace, temperature: str, figures: Figures) -> list[Block]:
     if table.empty or table.iloc[-1][told].isna().any():
         return [Missing(f"The last round in {path.name} is of an earlier version: run_neb.py brings it up to date.")]
     blocks: list[Block] = [Text(f"{said[0].upper()}{said[1:]}.") for said in does_it_pay(table.iloc[-1])]
-    new_list = work.predicted(temperature, "newpairs")
+    new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(table["list"].iloc[-1]):
         blocks.append(Text("The list was made anew since then; section 1 says what to expect of it."))
-    drawn = rounds(table, f"T = {temperature}: TLS found in each round of NEBs")
-    title = f"T = {temperature}: TLS found and expected, round after round"
-    blocks.append(figures.figure(drawn, f"T{temperature}-rounds", title, path, picture))
+    drawn = rounds(table, f"T = {at.temperature}: TLS found in each round of NEBs")
+    title = f"T = {at.temperature}: TLS found and expected, round after round"
+    blocks.append(figures.figure(drawn, f"T{at.temperature}-rounds", title, path, picture))
     columns = {
         "round": "round",
         "nebs": "NEBs",

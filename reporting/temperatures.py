@@ -23,9 +23,9 @@ def found_at(
     workspace: Workspace, temperatures: Iterable[str], settings: Settings
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """Double wells, and densities of TLS, of each temperature at which there are any."""
-    tables = {temperature: read_double_wells(workspace, temperature) for temperature in temperatures}
+    tables = {temperature: read_double_wells(workspace.at(temperature)) for temperature in temperatures}
     double_wells = {temperature: table for temperature, table in tables.items() if len(table)}
-    found = {temperature: tls_density(workspace, temperature, settings) for temperature in double_wells}
+    found = {temperature: tls_density(workspace.at(temperature), settings) for temperature in double_wells}
     return double_wells, {temperature: table for temperature, table in found.items() if table is not None}
 
 

@@ -17,7 +17,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
 from pipeline.task import QS
 from pipeline.version import __version__
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from reporting.atom_plots import Motion, Wells, two_level_picture
 from reporting.plots import Picture
 from search.calculated import belong, describe, read_double_wells, records_of
@@ -35,7 +35,7 @@ POINTS = 200
 """Of a curve; with all those of the grid an SVG would be large."""
 
 
-def update_pictures(workspace: Workspace, temperature: str, settings: Settings) -> tuple[int, int]:
+def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
     """Make the pictures that are missing or older than their calculation; remove those of what is no TLS any more.
 
     Returns
@@ -45,11 +45,11 @@ def update_pictures(workspace: Workspace, temperature: str, settings: Settings) 
     there : int
         How many TLS have one.
     """
-    table = read_double_wells(workspace, temperature)
+    table = read_double_wells(at)
     tls = table[table[QS] < settings.tls_threshold].reset_index(drop=True)
-    folder = workspace.tls_pictures(temperature)
-    names = [path_file(workspace, temperature, Pair(*row)).stem for row in tls[PAIR_COLUMNS].itertuples(index=False)]
-    records = records_of(workspace, temperature, tls, settings.ij_decimals)
+    folder = at.tls_pictures
+    names = [path_file(at, Pair(*row)).stem for row in tls[PAIR_COLUMNS].itertuples(index=False)]
+    records = records_of(at, tls, settings.ij_decimals)
     known = {
         name: record
         for name, record, splitting in zip(names, records, tls[QS], strict=True)
@@ -62,14 +62,14 @@ def update_pictures(workspace: Workspace, temperature: str, settings: Settings) 
             path.with_name(f".{path.name}.made-from.json").unlink(missing_ok=True)
     made = there = 0
     chosen = list(known.items())[:DRAWN]
-    for name, record in progress(chosen, desc=f"T = {temperature}: pictures of TLS", unit="picture"):
+    for name, record in progress(chosen, desc=f"T = {at.temperature}: pictures of TLS", unit="picture"):
         if record is None:
             there += 1
             continue
         targets = [folder / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
         inputs = made_from([], levels=record["levels"], units=settings.units, program=__version__)
         if not up_to_date(targets, inputs):
-            picture = picture_of_pair(workspace, temperature, record, settings)
+            picture = picture_of_pair(at, record, settings)
             if picture is None:
                 continue
             picture.save(targets[0], settings.figures)
@@ -87,11 +87,9 @@ def _shows(file: Path, splitting: float) -> bool:
     return belong(levels, splitting)
 
 
-def picture_of_pair(
-    workspace: Workspace, temperature: str, record: dict[str, Any], settings: Settings
-) -> Picture | None:
+def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
     """The picture of the double well of one record; None where its minima or its levels are not known any more."""
-    jobs, _ = jobs_of(workspace, temperature, pd.DataFrame([record], columns=PAIR_COLUMNS), settings)
+    jobs, _ = jobs_of(at, pd.DataFrame([record], columns=PAIR_COLUMNS), settings)
     wells = wells_of_record(record, hbar_of(settings.neb))
     motion = motion_of_job(jobs[0]) if jobs else None
     if wells is None or motion is None:

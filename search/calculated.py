@@ -17,7 +17,7 @@ from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import check_pairs, read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.task import DW, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search.exact import hbar_of
 from search.rearrangements import REARRANGEMENT, sort_pairs
 
@@ -41,9 +41,7 @@ SAME = 1e-6
 """A record belongs to a result if their splittings differ relatively by no more than this."""
 
 
-def update_double_wells(
-    workspace: Workspace, temperature: str, settings: Settings
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Write ``double_wells.csv`` anew from NEB files, records and minima: smallest splitting first.
 
     Returns
@@ -53,15 +51,15 @@ def update_double_wells(
     overlaps : ndarray of shape (n_bins,)
         As in :class:`search.rearrangements.Sorted`.
     """
-    neb = read_neb_results(workspace, temperature)
+    neb = read_neb_results(at)
     decimals = settings.ij_decimals
     neb = neb[~pair_keys(neb, decimals).duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
     neb = neb.reset_index(drop=True)
     neb[["i", "j"]] = minimum_names(pair_keys(neb, decimals)[["low", "high"]], decimals)
-    found = sort_pairs(workspace, temperature, neb, settings)
+    found = sort_pairs(at, neb, settings)
     known = found.numbers > 0
-    profiles = _from_records(workspace, temperature, neb, settings)
-    calculated = _from_calculations(workspace, temperature, neb, decimals)
+    profiles = _from_records(at, neb, settings)
+    calculated = _from_calculations(at, neb, decimals)
     moved = {
         f"particle_{k}": pd.Series(found.most_displaced[:, k]).astype("Int64").where(known)
         for k in range(found.most_displaced.shape[1])
@@ -77,14 +75,14 @@ def update_double_wells(
         force=profiles["force"],
         units=settings.units,
     )
-    with atomic_write(workspace.calculated_double_wells(temperature)) as part:
+    with atomic_write(at.double_wells) as part:
         table.to_csv(part, index=False)
     return table, found.overlaps
 
 
-def _from_calculations(workspace: Workspace, temperature: str, neb: pd.DataFrame, decimals: int) -> pd.DataFrame:
+def _from_calculations(at: StatePoint, neb: pd.DataFrame, decimals: int) -> pd.DataFrame:
     """Fidelity, images and steps of the last calculation of each double well that gave it."""
-    calculated = read_calculations(workspace, temperature)
+    calculated = read_calculations(at)
     columns = calculated.reindex(columns=["fidelity", "images", "steps"])
     columns = pair_keys(calculated, decimals).join(columns)[calculated["verdict"] == "double well"]
     last = columns.drop_duplicates(KEY_COLUMNS, keep="last")
@@ -93,22 +91,20 @@ def _from_calculations(workspace: Workspace, temperature: str, neb: pd.DataFrame
     return columns.assign(fidelity=columns["fidelity"].fillna(""), **counts)
 
 
-def _from_records(workspace: Workspace, temperature: str, neb: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def _from_records(at: StatePoint, neb: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
-    records = records_of(workspace, temperature, neb, settings.ij_decimals)
+    records = records_of(at, neb, settings.ij_decimals)
     hbar = hbar_of(settings.neb)
     rows: list[dict[str, float]] = [describe(record, hbar) if record else {} for record in records]
     return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
 
 
-def records_of(
-    workspace: Workspace, temperature: str, double_wells: pd.DataFrame, decimals: int
-) -> list[dict[str, Any] | None]:
+def records_of(at: StatePoint, double_wells: pd.DataFrame, decimals: int) -> list[dict[str, Any] | None]:
     """The last record of each double well; None where there is none, or its splitting is another.
 
     ``double_wells`` has the columns ``conf``, ``i``, ``j``, ``quantum_splitting``.
     """
-    records = list(read_records(workspace, temperature))
+    records = list(read_records(at))
     found: list[dict[str, Any] | None] = [None] * len(double_wells)
     if records:
         keys = pair_keys(pd.DataFrame(records, columns=PAIR_COLUMNS), decimals)
@@ -167,7 +163,7 @@ def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
     return known
 
 
-def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
+def read_double_wells(at: StatePoint) -> pd.DataFrame:
     """``double_wells.csv`` as :func:`update_double_wells`, or an earlier version, wrote it; empty where none did.
 
     Raises
@@ -175,7 +171,7 @@ def read_double_wells(workspace: Workspace, temperature: str) -> pd.DataFrame:
     UserError
         If the file is damaged.
     """
-    path = workspace.calculated_double_wells(temperature)
+    path = at.double_wells
     if not path.exists():
         return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
     needed = [*PAIR_COLUMNS, QS, REARRANGEMENT]

@@ -13,7 +13,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.minima import any_minimum
 from pipeline.settings import NebSettings, Settings
 from pipeline.task import QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search.calculated import read_double_wells
 from search.rearrangements import REARRANGEMENT
 
@@ -105,15 +105,15 @@ def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -
     return pd.DataFrame(columns)
 
 
-def glass_volumes(workspace: Workspace, temperature: str) -> "pd.Series[float]":
+def glass_volumes(at: StatePoint) -> "pd.Series[float]":
     """Volume of every glass with usable minima, by its number."""
-    found = {conf: any_minimum(folder) for conf, folder in sorted(workspace.glasses(temperature).items())}
+    found = {conf: any_minimum(folder) for conf, folder in sorted(at.glasses.items())}
     return pd.Series({conf: float(one.box.prod()) for conf, one in found.items() if one is not None}, dtype=float)
 
 
-def tls_density(workspace: Workspace, temperature: str, settings: Settings) -> pd.DataFrame | None:
+def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:
     """The density of TLS of one temperature, of all glasses that have minima; None where no double well is in one."""
-    double_wells, volumes = read_double_wells(workspace, temperature), glass_volumes(workspace, temperature)
+    double_wells, volumes = read_double_wells(at), glass_volumes(at)
     if not double_wells["conf"].isin(volumes.index).any():
         return None  # nothing was searched yet: that none was found says nothing
     found = densities(double_wells, volumes, settings.tls_threshold * ENERGIES)
@@ -125,7 +125,7 @@ def at_energy(table: pd.DataFrame, energy: float) -> pd.DataFrame:
     return table[np.isclose(table["energy"], energy)].set_index("kind")
 
 
-def update_density(workspace: Workspace, temperature: str, settings: Settings, left: float) -> list[str]:
+def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]:
     """Write ``tls_density.csv`` anew, and say what the density is.
 
     Parameters
@@ -140,7 +140,7 @@ def update_density(workspace: Workspace, temperature: str, settings: Settings, l
     list of str
         One sentence or two; none, and no file, where no double well is in a glass with minima.
     """
-    table, path = tls_density(workspace, temperature, settings), workspace.tls_density(temperature)
+    table, path = tls_density(at, settings), at.tls_density
     if table is None:
         path.unlink(missing_ok=True)
         return []

@@ -22,7 +22,7 @@ from pipeline.formats.minima import Place, places_by_key, read_place
 from pipeline.formats.paths import path_file, read_path
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search.conversion import calculator_for_glass, to_glass, verdict_in
 
 _LOADED: dict[tuple[str | None, bool], Any] = {}
@@ -39,7 +39,7 @@ class Job(NamedTuple):
 
 
 def jobs_of(
-    workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings, from_paths: bool = False
+    at: StatePoint, pairs: pd.DataFrame, settings: Settings, from_paths: bool = False
 ) -> tuple[list[Job], list[str]]:
     """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing.
 
@@ -49,7 +49,7 @@ def jobs_of(
     jobs, missing = [], []
     places: dict[int, dict[int, Place]] = {}
     for conf, low, high in pair_keys(pairs, decimals).itertuples(index=False):
-        folder = workspace.glass(temperature, conf)
+        folder = at.glass(conf)
         if conf not in places:
             places[conf] = places_by_key(folder, decimals)
         pair = Pair(conf, *minimum_names([low, high], decimals).tolist())
@@ -57,7 +57,7 @@ def jobs_of(
         if gone:
             missing.append(f"{pair}: no minimum {gone[0]!r} in {folder}")
         else:
-            path = path_file(workspace, temperature, pair)
+            path = path_file(at, pair)
             known = path if from_paths and path.exists() else None
             jobs.append(Job(pair, (places[conf][low], places[conf][high]), known))
     return jobs, missing

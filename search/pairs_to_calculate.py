@@ -10,15 +10,13 @@ from pipeline.formats.results import keys_with_result, read_neb_results, read_pa
 from pipeline.formats.shares import part_of
 from pipeline.formats.table_record import check_units
 from pipeline.settings import Settings
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search.calculated import read_double_wells, update_double_wells
 from search.picks import all_candidates, by_neighbourhood, top_and_random
 from search.rearrangements import REARRANGEMENT
 
 
-def pairs_to_calculate(
-    work: Workspace, temperature: str, settings: Settings, given: argparse.Namespace
-) -> tuple[pd.DataFrame, str]:
+def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Namespace) -> tuple[pd.DataFrame, str]:
     """Choose the pairs that the options ask for, each once.
 
     Parameters
@@ -42,25 +40,25 @@ def pairs_to_calculate(
         If the file they come from is missing or can't be used.
     """
     if given.refine:
-        return _to_refine(work, temperature, settings, given.refine)
+        return _to_refine(at, settings, given.refine)
     if given.retry:
-        return _to_retry(work, temperature, settings.ij_decimals)
-    known = keys_with_result(work, temperature, settings.ij_decimals)
+        return _to_retry(at, settings.ij_decimals)
+    known = keys_with_result(at, settings.ij_decimals)
     if given.share:
-        pairs, source = _not_known(work, temperature, settings, given, known.iloc[:0])
+        pairs, source = _not_known(at, settings, given, known.iloc[:0])
         pairs = part_of(pairs, given.share, settings.ij_decimals)
         source = f"share {given.share.number} of {given.share.parts} of {source}"
         return pairs[~among(pair_keys(pairs, settings.ij_decimals), known)], source
-    return _not_known(work, temperature, settings, given, known)
+    return _not_known(at, settings, given, known)
 
 
 def _not_known(
-    work: Workspace, temperature: str, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
+    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
 ) -> tuple[pd.DataFrame, str]:
     """Pairs that are not among the known ones."""
     if given.explore or given.all is not None:
-        return _of_tables(work, temperature, settings, given, known)
-    path = given.pairs or work.predicted(temperature, "newpairs")
+        return _of_tables(at, settings, given, known)
+    path = given.pairs or at.predicted("newpairs")
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
     pairs = read_pair_list(path)
@@ -79,39 +77,39 @@ def _not_known(
     return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
 
 
-def _to_refine(work: Workspace, temperature: str, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
+def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
     """The smallest splittings without a record, with fewer images or larger forces left than the settings ask for."""
-    update_double_wells(work, temperature, settings)  # what was typed since, or all where the file is gone
-    found = read_double_wells(work, temperature)
+    update_double_wells(at, settings)  # what was typed since, or all where the file is gone
+    found = read_double_wells(at)
     how = found.reindex(columns=["images", "force"])
     coarse = (how["images"] < settings.neb.images) | (how["force"] > settings.neb.force_tolerance)
     lost = found["level_0"].isna() & (found[REARRANGEMENT] > 0)  # their minima are there
     rough = found[(found["fidelity"] == "screened") | coarse | lost]
-    source = f"{work.calculated_double_wells(temperature)}, screened, coarser or without levels until now"
+    source = f"{at.double_wells}, screened, coarser or without levels until now"
     return rough.head(count), source
 
 
-def _to_retry(work: Workspace, temperature: str, decimals: int) -> tuple[pd.DataFrame, str]:
+def _to_retry(at: StatePoint, decimals: int) -> tuple[pd.DataFrame, str]:
     """Pairs without a verdict."""
-    unfinished = read_unfinished(work, temperature)
+    unfinished = read_unfinished(at)
     keys = pair_keys(unfinished, decimals)
-    has_result = among(keys, pair_keys(read_neb_results(work, temperature), decimals))
-    return unfinished[~has_result & ~keys.duplicated().to_numpy()], str(work.unfinished(temperature))
+    has_result = among(keys, pair_keys(read_neb_results(at), decimals))
+    return unfinished[~has_result & ~keys.duplicated().to_numpy()], str(at.unfinished)
 
 
 def _of_tables(
-    work: Workspace, temperature: str, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
+    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
 ) -> tuple[pd.DataFrame, str]:
     decimals, ceilings = settings.ij_decimals, settings.classify
-    tables = work.pair_tables(temperature)
+    tables = at.pair_tables
     if not tables:
-        raise UserError(f"{work.pairs(temperature)}: no pair table; run step0_collect.py first")
+        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
     check_units(tables, settings.unit)
     if given.explore:
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
-        return picked, f"{work.pairs(temperature)}, chosen by where they lie"
-    listed = work.predicted(temperature, "newpairs")
+        return picked, f"{at.pairs}, chosen by where they lie"
+    listed = at.predicted("newpairs")
     from_list = read_pair_list(listed) if listed.exists() else no_pairs()
     picked = all_candidates(tables, ceilings, known, given.all, from_list, decimals)
-    return picked, f"{work.pairs(temperature)}, all with nearest_between ≥ {given.all:g} or on the list"
+    return picked, f"{at.pairs}, all with nearest_between ≥ {given.all:g} or on the list"

@@ -12,7 +12,7 @@ from pipeline.formats.keys import pair_keys
 from pipeline.formats.lammps import MinimumError
 from pipeline.formats.minima import places_by_key, read_place
 from pipeline.settings import Settings
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 REARRANGEMENT = "rearrangement"
 """Column that numbers the rearrangements of each glass from 1; 0 where the minima are not there."""
@@ -33,7 +33,7 @@ class Sorted(NamedTuple):
     """What they are, as :func:`species_names` says; empty where unknown; shape (n_pairs, particles)."""
 
 
-def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, settings: Settings) -> Sorted:
+def sort_pairs(at: StatePoint, pairs: pd.DataFrame, settings: Settings) -> Sorted:
     """Number the rearrangements of each glass in the order of their first pairs.
 
     Parameters
@@ -52,7 +52,7 @@ def sort_pairs(workspace: Workspace, temperature: str, pairs: pd.DataFrame, sett
     movers = np.zeros((len(pairs), settings.particles), np.int64)
     kinds = np.full(movers.shape, "", object)
     for conf, rows in keys.reset_index(drop=True).groupby("conf"):
-        fields, known, names = _fields(workspace, temperature, int(conf), rows, settings.ij_decimals)
+        fields, known, names = _fields(at, int(conf), rows, settings.ij_decimals)
         if known.any():
             found = find_rearrangements(fields[known], settings.rearrangements.overlap)
             there = rows.index[known]
@@ -74,10 +74,10 @@ def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArr
 
 
 def _fields(
-    workspace: Workspace, temperature: str, conf: int, rows: pd.DataFrame, decimals: int
+    at: StatePoint, conf: int, rows: pd.DataFrame, decimals: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.object_]]:
     """Displacement fields of some pairs of one glass, shape (n_pairs, 3N), which of them are known, and the species."""
-    places = places_by_key(workspace.glass(temperature, conf), decimals)
+    places = places_by_key(at.glass(conf), decimals)
     minima = {}
     for key in np.unique(rows[["low", "high"]]):
         try:
@@ -96,9 +96,9 @@ def _fields(
     return fields, known, np.empty(0, object) if species is None else species_names(species.types, species.numbers)
 
 
-def each_once(workspace: Workspace, temperature: str, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def each_once(at: StatePoint, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The rows of a list in an order in which the first pair of each rearrangement stands before all others."""
-    numbers = sort_pairs(workspace, temperature, listed, settings).numbers
+    numbers = sort_pairs(at, listed, settings).numbers
     names = pd.DataFrame({"conf": listed["conf"].to_numpy(), REARRANGEMENT: numbers})
     again = names.duplicated().to_numpy() & (numbers > 0)
     return pd.concat([listed[~again], listed[again]])

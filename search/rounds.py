@@ -19,7 +19,7 @@ from pipeline.formats.results import read_calculations, read_neb_results, read_u
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT
 from search.stopping import confidence_found, expected, p_value
@@ -56,26 +56,24 @@ _OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predicto
 """Stay as they were when the list was first seen: models may have been trained since."""
 
 
-def close_round(workspace: Workspace, temperature: str, settings: Settings) -> str | None:
+def close_round(at: StatePoint, settings: Settings) -> str | None:
     """Count the round of the present list before another list takes its place; why that can't be done, if it can't.
 
     run_neb.py has done so unless the results are of shares, or of a program of the user's.
     """
-    if not workspace.predicted(temperature, "newpairs").exists():
+    if not at.predicted("newpairs").exists():
         return None
-    if up_to_date([workspace.rounds(temperature, "csv")], made_from(workspace.neb_files(temperature))):
+    if up_to_date([at.rounds("csv")], made_from(at.neb_files)):
         return None
     try:
-        update_double_wells(workspace, temperature, settings)
-        update_rounds(workspace, temperature, settings, closing=True)
+        update_double_wells(at, settings)
+        update_rounds(at, settings, closing=True)
     except UserError as error:
         return f"note: the round that ends is not counted: {error}"
     return None
 
 
-def update_rounds(
-    workspace: Workspace, temperature: str, settings: Settings, closing: bool = False
-) -> pd.DataFrame | None:
+def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> pd.DataFrame | None:
     """Bring the row of the present list of new pairs in ``rounds.csv`` up to date.
 
     All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
@@ -94,26 +92,26 @@ def update_rounds(
     DataFrame or None
         All rounds, the present one last; None where there are no models, or no lists with chances.
     """
-    inputs = made_from(workspace.neb_files(temperature))
-    classifier, predictor = (read_card(workspace, task, temperature) for task in (CLASSIFIER, PREDICTOR))
-    lists = [workspace.predicted(temperature, pairs) for pairs in ("allpairs", "newpairs")]
+    inputs = made_from(at.neb_files)
+    classifier, predictor = (read_card(at, task) for task in (CLASSIFIER, PREDICTOR))
+    lists = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     has_chances = all(path.exists() and TLS_PROBABILITY in csv_columns(path) for path in lists)  # not in 0.1
     if classifier is None or predictor is None or not has_chances:
         return None
-    listed = _read_list(workspace, temperature, settings.ij_decimals)
+    listed = _read_list(at, settings.ij_decimals)
     if closing and listed.done.empty:
         return None
     row: dict[str, object] = {
         "list": file_digest(lists[1])[:12],
         "classifier_labels": sum(classifier.sources.values()),
         "predictor_labels": sum(predictor.sources.values()),
-        **_count(workspace, temperature, settings, listed.done),
-        **_random_rates(workspace, temperature, settings),
+        **_count(at, settings, listed.done),
+        **_random_rates(at, settings),
         **_forecast(listed.left),
         "classifier": classifier.autogluon,
         "predictor": predictor.autogluon,
     }
-    path = workspace.rounds(temperature, "csv")
+    path = at.rounds("csv")
     before = read_rounds(path) if path.exists() else pd.DataFrame(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
     before = before.reindex(columns=["round", *row])
     is_this = before["list"] == row["list"]
@@ -165,13 +163,13 @@ class _List(NamedTuple):
     """Chances of the others to be TLS, in their order."""
 
 
-def _read_list(workspace: Workspace, temperature: str, decimals: int) -> _List:
+def _read_list(at: StatePoint, decimals: int) -> _List:
     """The list of new pairs; in memory is no more than a batch, what is done, and a number for each pair left."""
-    neb, unfinished = (read(workspace, temperature) for read in (read_neb_results, read_unfinished))
+    neb, unfinished = (read(at) for read in (read_neb_results, read_unfinished))
     known = [pair_keys(unfinished, decimals), pair_keys(neb, decimals).join(neb[[DW, QS]])]
     answers = pd.concat(known).drop_duplicates(KEY_COLUMNS, keep="last")
     done, left = [], [np.empty(0)]
-    for rows in read_csv_batches(workspace.predicted(temperature, "newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY]):
+    for rows in read_csv_batches(at.predicted("newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY]):
         keys = pair_keys(rows, decimals).join(rows[TLS_PROBABILITY])
         both = keys.merge(answers, "left", KEY_COLUMNS, indicator="answered")
         answered = both.pop("answered") == "both"
@@ -180,14 +178,14 @@ def _read_list(workspace: Workspace, temperature: str, decimals: int) -> _List:
     return _List(pd.concat(done), np.concatenate(left))
 
 
-def _count(workspace: Workspace, temperature: str, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
+def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
     """What the NEBs of a round found, what of them was expected, and what they cost."""
     decimals = settings.ij_decimals
     is_tls = done[QS] < settings.tls_threshold
     tls, nebs = int(is_tls.sum()), len(done)
-    sorted_wells = read_double_wells(workspace, temperature)
+    sorted_wells = read_double_wells(at)
     distinct = pair_keys(sorted_wells, decimals).join(sorted_wells[REARRANGEMENT]).merge(done[is_tls], on=KEY_COLUMNS)
-    calculated = read_calculations(workspace, temperature)
+    calculated = read_calculations(at)
     cost = pair_keys(calculated, decimals).join(calculated["cpu_seconds"]).merge(done[KEY_COLUMNS], on=KEY_COLUMNS)
     chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
     return {
@@ -204,15 +202,15 @@ def _count(workspace: Workspace, temperature: str, settings: Settings, done: pd.
     }
 
 
-def _random_rates(workspace: Workspace, temperature: str, settings: Settings) -> dict[str, object]:
+def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
     """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
     tls = wells = 0.0
-    for rows in read_csv_batches(workspace.predicted(temperature, "allpairs"), [TLS_PROBABILITY, PROBABILITY]):
+    for rows in read_csv_batches(at.predicted("allpairs"), [TLS_PROBABILITY, PROBABILITY]):
         tls += float(rows[TLS_PROBABILITY].sum())
         wells += float(rows[PROBABILITY].sum())
     pairs = sum(
         int(under_ceilings(rows, settings.classify).sum())
-        for table in workspace.pair_tables(temperature)
+        for table in at.pair_tables
         for rows in read_batches(table, ["Delta_E", "total_displacement"])
     )
     return {

@@ -15,7 +15,7 @@ from pipeline.formats.results import (
 )
 from pipeline.settings import Settings
 from pipeline.task import QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search.exact import Calculation, hbar_of, read_atoms
 
 
@@ -25,9 +25,7 @@ def neb_settings(settings: Settings) -> dict[str, Any]:
     return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": "straight line", "units": settings.units}
 
 
-def write_verdict(
-    workspace: Workspace, temperature: str, calculation: Calculation, settings: Settings, refining: bool, retrying: bool
-) -> str:
+def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool, retrying: bool) -> str:
     """Write what became of a pair; the same in words.
 
     Parameters
@@ -47,7 +45,7 @@ def write_verdict(
     splitting = None
     if verdict.levels is not None:
         splitting = verdict.levels[1] - verdict.levels[0]
-        _describe(workspace, temperature, calculation, settings)  # first: what has a result is not calculated again
+        _describe(at, calculation, settings)  # first: what has a result is not calculated again
     row = {
         "verdict": verdict.kind,
         QS: splitting,
@@ -56,33 +54,33 @@ def write_verdict(
         "steps": verdict.band.steps if verdict.band else 0,
         "cpu_seconds": round(cpu_seconds, 4),
     }
-    add_calculation(workspace, temperature, job.pair, row)
+    add_calculation(at, job.pair, row)
     said = f"{verdict.kind}: {verdict.reason}"
     if splitting is not None:
-        add_splitting(workspace, temperature, job.pair, splitting)
+        add_splitting(at, job.pair, splitting)
         is_tls = " (TLS)" if splitting < settings.tls_threshold else ""
         said = f"double well, splitting {splitting:.4g} {settings.unit.energy}, {verdict.fidelity}{is_tls}"
     elif verdict.kind == "non-DW":
         if refining:
-            take_back_splitting(workspace, temperature, job.pair, settings.ij_decimals)
-            path_file(workspace, temperature, job.pair).unlink(missing_ok=True)
-        add_non_dw(workspace, temperature, job.pair)
+            take_back_splitting(at, job.pair, settings.ij_decimals)
+            path_file(at, job.pair).unlink(missing_ok=True)
+        add_non_dw(at, job.pair)
     elif not (refining or retrying):
-        add_unfinished(workspace, temperature, job.pair, verdict.reason)
+        add_unfinished(at, job.pair, verdict.reason)
     if retrying:
         reason = verdict.reason if verdict.kind == "unfinished" else None
-        replace_unfinished(workspace, temperature, job.pair, reason, settings.ij_decimals)
+        replace_unfinished(at, job.pair, reason, settings.ij_decimals)
     return said
 
 
-def _describe(workspace: Workspace, temperature: str, calculation: Calculation, settings: Settings) -> None:
+def _describe(at: StatePoint, calculation: Calculation, settings: Settings) -> None:
     """The path and the record of a double well."""
     (pair, places, _), verdict, _ = calculation
     if verdict.band is None or verdict.profile is None or verdict.levels is None:
         return
     minimum = read_atoms(places[0])
     if settings.neb.keep_paths in ("all", verdict.fidelity):
-        write_path(workspace, temperature, pair, verdict.band, minimum, settings.units)
+        write_path(at, pair, verdict.band, minimum, settings.units)
     how = {
         **neb_settings(settings),
         "fidelity": verdict.fidelity,
@@ -90,4 +88,4 @@ def _describe(workspace: Workspace, temperature: str, calculation: Calculation, 
         **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings.neb))),
         "path_length": float(verdict.band.lengths[-1]),
     }
-    add_record(workspace, temperature, pair, verdict.levels, verdict.profile, how)
+    add_record(at, pair, verdict.levels, verdict.profile, how)

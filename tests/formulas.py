@@ -29,10 +29,7 @@ def beyond(formula, end, direction, length):
 
 def double_well(height, half):
     """V = height ((x/half)² − 1)² and its slope; curvature at the minima 8 height / half²."""
-    return (
-        lambda x: height * ((x / half) ** 2 - 1) ** 2,
-        lambda x: 4 * height * ((x / half) ** 2 - 1) * x / half**2,
-    )
+    return (lambda x: height * ((x / half) ** 2 - 1) ** 2, lambda x: 4 * height * ((x / half) ** 2 - 1) * x / half**2)
 
 
 def profile_of_formula(formula, slope, ends, images=21, hbar=HBAR):

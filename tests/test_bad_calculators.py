@@ -50,7 +50,7 @@ def calculator(atoms):
 
 def spoil(root, calculated, what, extra=""):
     """A calculator that does so at one of the minima; pairs with it, and double wells, whose paths pass by it."""
-    pairs = read_neb_results(Workspace(calculated), T)
+    pairs = read_neb_results(Workspace(calculated).at(T))
     name = pairs["i"].mode()[0]
     path = next(path for path in minima(root) if energy_in_name(path) == name)
     np.save(root / "marked.npy", read_minimum(path).positions)
@@ -76,26 +76,26 @@ def spoil(root, calculated, what, extra=""):
 def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(glass, calculated, what, extra, reason):
     bad = spoil(glass, calculated, what, extra)
     done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
-    unfinished = read_unfinished(Workspace(glass), T)
+    unfinished = read_unfinished(Workspace(glass).at(T))
     assert sorted(unfinished["j"]) == sorted(bad["j"])
     assert unfinished["reason"].str.contains(reason, regex=False).all()
-    assert len(read_neb_results(Workspace(glass), T)) == 2
+    assert len(read_neb_results(Workspace(glass).at(T))) == 2
     assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
 
 
 def test_unfinished_pairs_are_taken_up_again_when_asked(glass, calculated):
     bad = spoil(glass, calculated, "raise")
     done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
-    assert len(read_unfinished(Workspace(glass), T)) == len(bad)
+    assert len(read_unfinished(Workspace(glass).at(T))) == len(bad)
     said = done("run_neb", glass, "--retry", run=run_process)
     assert f"{len(bad)} pairs to calculate" in said
-    assert len(read_unfinished(Workspace(glass), T)) == len(bad)  # nothing was mended
+    assert len(read_unfinished(Workspace(glass).at(T))) == len(bad)  # nothing was mended
     (glass / "what.txt").write_text("nothing")
     assert f"{len(bad)} pairs to calculate" in done("run_neb", glass, "--retry", run=run_process)
-    assert read_unfinished(Workspace(glass), T).empty
+    assert read_unfinished(Workspace(glass).at(T)).empty
     alike = {line for lines in results(calculated).values() for line in lines}
     assert {line for name, lines in results(glass).items() if name.endswith("txt") for line in lines} < alike
-    assert len(read_neb_results(Workspace(glass), T)) == 2 + len(bad)
+    assert len(read_neb_results(Workspace(glass).at(T))) == 2 + len(bad)
     assert "no new pairs" in done("run_neb", glass, "--retry", run=run_process)
 
 
@@ -181,8 +181,8 @@ def test_a_shared_calculator_is_loaded_once_a_worker_and_gives_the_same_results(
         )
         done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
         loads[shared] = len((glass / "loads.txt").read_text().splitlines())
-        found = read_neb_results(Workspace(glass), T).set_index(["conf", "i", "j"])
-        expected = read_neb_results(Workspace(calculated), T).set_index(["conf", "i", "j"]).loc[found.index]
+        found = read_neb_results(Workspace(glass).at(T)).set_index(["conf", "i", "j"])
+        expected = read_neb_results(Workspace(calculated).at(T)).set_index(["conf", "i", "j"]).loc[found.index]
         assert (found["is_dw"] == expected["is_dw"]).all()
         wells = found["is_dw"] == 1
         ratio = found["quantum_splitting"][wells] / expected["quantum_splitting"][wells]

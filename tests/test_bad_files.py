@@ -36,7 +36,7 @@ def rejected(root):
 
 
 def write_transitions(root, text):
-    path = Workspace(root).transitions(T, 1)
+    path = Workspace(root).at(T).transitions(1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
@@ -58,7 +58,7 @@ def test_an_exponent_of_many_digits_in_transitions_is_named_by_its_line(glass):
 @pytest.mark.parametrize("name", ["NON-DW.txt", "Qs_calculations.txt", "pairs.csv"])
 def test_what_is_no_number_is_named_by_its_line(tmp_path, number, name):
     work = Workspace(tmp_path)
-    path = work.neb(T) / name
+    path = work.at(T).neb / name
     path.parent.mkdir(parents=True)
     lines = {
         "NON-DW.txt": f"Cnf-1 0.2_0.3\nCnf-1 {number}_0.26\n",
@@ -67,7 +67,7 @@ def test_what_is_no_number_is_named_by_its_line(tmp_path, number, name):
     }
     path.write_text(lines[name])
     with pytest.raises(UserError, match=rf"{re.escape(name)}: line 2: "):
-        read_pair_list(path) if name == "pairs.csv" else read_neb_results(work, T)
+        read_pair_list(path) if name == "pairs.csv" else read_neb_results(work.at(T))
 
 
 def test_numbers_in_files_of_users_are_read_exactly(tmp_path):

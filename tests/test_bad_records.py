@@ -50,22 +50,22 @@ def test_the_name_of_a_list_that_looks_like_a_number_stays_text(tmp_path):
 )
 def test_a_double_well_that_none_can_be_is_named(tmp_path, row):
     work = Workspace(tmp_path)
-    path = work.calculated_double_wells(T)
+    path = work.at(T).double_wells
     path.parent.mkdir(parents=True)
     path.write_text(f"conf,i,j,quantum_splitting,rearrangement,fidelity\n1,0.1,0.2,0.01,1,full\n{row}\n")
     with pytest.raises(UserError, match=r"double_wells\.csv: line 3"):
-        read_double_wells(work, T)
+        read_double_wells(work.at(T))
 
 
 @pytest.mark.parametrize("cells", ["-1,7,1", "41,0.5,1", "41,7,-1", "many,7,1", f"41,7,{HUGE}"])
 def test_a_cost_that_nothing_can_have_is_named(tmp_path, cells):
-    path = Workspace(tmp_path).calculations(T)
+    path = Workspace(tmp_path).at(T).calculations
     path.parent.mkdir(parents=True)
     path.write_text(
         f"conf,i,j,verdict,fidelity,images,steps,cpu_seconds\n1,0.1,0.2,non-DW,,41,7,1\n1,0.1,0.3,non-DW,,{cells}\n"
     )
     with pytest.raises(UserError, match=r"calculations\.csv: line 3"):
-        read_calculations(Workspace(tmp_path), T)
+        read_calculations(Workspace(tmp_path).at(T))
 
 
 RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
@@ -90,20 +90,20 @@ RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
     ],
 )
 def test_a_record_that_none_can_be_is_named_by_its_line(tmp_path, change):
-    path = Workspace(tmp_path).neb_paths(T, "jsonl")
+    path = Workspace(tmp_path).at(T).neb_paths("jsonl")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(RECORD) + "\n" + json.dumps({**RECORD, **change}) + "\n")
     with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
-        list(read_records(Workspace(tmp_path), T))
+        list(read_records(Workspace(tmp_path).at(T)))
 
 
 @pytest.mark.parametrize("line", ["[" * 50_000, "9" * 5000, "null", "7", '"a"', "\0"])
 def test_a_line_that_is_no_record_is_named(tmp_path, line):
-    path = Workspace(tmp_path).neb_paths(T, "jsonl")
+    path = Workspace(tmp_path).at(T).neb_paths("jsonl")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(RECORD) + "\n" + line + "\n")
     with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
-        list(read_records(Workspace(tmp_path), T))
+        list(read_records(Workspace(tmp_path).at(T)))
 
 
 CARD = {"format": 2, "task": "", "temperature": T, "features": ["PR"], "autogluon": "a", "trained": "", "settings": {}}
@@ -122,13 +122,13 @@ CARD |= {"versions": {}, "data": "", "pairs": {}, "sources": {}, "seconds_per_pa
     ],
 )
 def test_a_damaged_card_is_named(tmp_path, content):
-    path = Workspace(tmp_path).card(CLASSIFIER, T)
+    path = Workspace(tmp_path).at(T).card(CLASSIFIER)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(CARD))
-    assert read_card(Workspace(tmp_path), CLASSIFIER, T).features == ["PR"]
+    assert read_card(Workspace(tmp_path).at(T), CLASSIFIER).features == ["PR"]
     path.write_text(content)
     with pytest.raises(UserError, match=r"card\.json: .*remove"):
-        read_card(Workspace(tmp_path), CLASSIFIER, T)
+        read_card(Workspace(tmp_path).at(T), CLASSIFIER)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"files": [], "output": 7}', '{"files": 7}', "[" * 50_000, "\xff"])

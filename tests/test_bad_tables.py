@@ -59,7 +59,7 @@ def test_a_damaged_table_without_minima_is_named(glass, damage):
     done("step0_collect", glass)
     path = table_of(glass)
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    shutil.rmtree(Workspace(glass).minima(T) / "Cnf-1")
+    shutil.rmtree(Workspace(glass).at(T).minima / "Cnf-1")
     assert str(path) in refused("step0_collect", glass)
 
 
@@ -85,7 +85,7 @@ def spoil(columns):
 def test_impossible_values_in_ones_own_table_are_not_taken_over(glass):
     done("step0_collect", glass)
     with_values(table_of(glass), spoil)
-    synthetic.make_glass(glass / "other", 1, seed=9)[0].rename(Workspace(glass).minima(T) / "Cnf-1/0.19.conf.txt")
+    synthetic.make_glass(glass / "other", 1, seed=9)[0].rename(Workspace(glass).at(T).minima / "Cnf-1/0.19.conf.txt")
     assert "1 files rejected" in done("step0_collect", glass)  # a minimum of another glass, so that all is written anew
     written = table_of(glass).read_bytes()
     table_of(glass).unlink()
@@ -214,7 +214,7 @@ def test_a_list_without_its_columns_is_named(listed, header):
 
 @pytest.mark.slow
 def test_step_4_does_not_believe_a_damaged_list(trained_copy):
-    path = Workspace(trained_copy).double_wells(T)
+    path = Workspace(trained_copy).at(T).classified
     lines = path.read_text().splitlines(keepends=True)
     for damaged in ([*lines[:-1], lines[-1][:50]], [*lines[:2], "1.5," + lines[2].partition(",")[2]]):
         path.write_text("".join(damaged))

@@ -45,9 +45,9 @@ def sbatch(tmp_path, monkeypatch):
 
 
 def one_glass(root):
-    folder = Workspace(root).glass("0.12", 21)
+    folder = Workspace(root).at("0.12").glass(21)
     folder.mkdir(parents=True)
-    for path in sorted(Workspace(ROOT / "example").glass("0.12", 21).iterdir())[:3]:
+    for path in sorted(Workspace(ROOT / "example").at("0.12").glass(21).iterdir())[:3]:
         shutil.copy(path, folder)
     return root
 

@@ -206,7 +206,7 @@ def test_pair_tables_and_glasses_are_the_same_byte_by_byte(cluster, workspace, t
 def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, workspace, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.collect.LARGE", 100)
     monkeypatch.setattr("pipeline.stored_geometry.BATCH", 50)
-    files = minimum_paths(Workspace(workspace).glass("0.1", 1))
+    files = minimum_paths(Workspace(workspace).at("0.1").glass(1))
     job = GlassJob(tmp_path / "Cnf-1.feather", files, tmp_path / "none", "a glass")
     (made,) = update_tables([job], Settings(), Here())
     here = job.table.read_bytes()

@@ -13,15 +13,7 @@ from pipeline.units import UNITS
 from pipeline.workspace import Workspace
 from reporting.temperature_plots import comparison, tls_densities
 from reporting.temperatures import draw_temperatures
-from search.density import (
-    ENERGIES,
-    densities,
-    glass_volumes,
-    poisson_interval,
-    si_density,
-    tls_density,
-    update_density,
-)
+from search.density import ENERGIES, densities, glass_volumes, poisson_interval, si_density, tls_density, update_density
 
 TLS, UNIT = 0.00151, UNITS["reduced"]
 VOLUMES = pd.Series({1: 100.0, 2: 300.0})
@@ -115,27 +107,27 @@ def work(tmp_path):
     """Three glasses, one of them without a usable minimum, and the double wells of two."""
     work = Workspace(tmp_path)
     for conf, box in ((1, [5.0, 5.0, 4.0]), (2, [10.0, 10.0, 3.0])):
-        write_minimum(work.minimum(work.glass(T, conf), "0.2"), Minimum(np.ones(4), np.eye(4, 3), np.array(box)))
-    (work.glass(T, 1) / "0.1.conf").write_text("damaged")
-    work.glass(T, 3).mkdir()
-    (work.glass(T, 3) / "README").write_text("no minimum")
+        write_minimum(work.minimum(work.at(T).glass(conf), "0.2"), Minimum(np.ones(4), np.eye(4, 3), np.array(box)))
+    (work.at(T).glass(1) / "0.1.conf").write_text("damaged")
+    work.at(T).glass(3).mkdir()
+    (work.at(T).glass(3) / "README").write_text("no minimum")
     add_double_wells(work, T)
     return work
 
 
 def add_double_wells(work, temperature):
-    path = work.calculated_double_wells(temperature)
+    path = work.at(temperature).double_wells
     path.parent.mkdir(parents=True, exist_ok=True)
     some_double_wells().assign(i=0.1, j=0.2, fidelity="full").to_csv(path, index=False)
 
 
 def test_a_glass_counts_as_searched_if_a_minimum_of_it_can_be_read(work):
-    assert glass_volumes(work, T).to_dict() == pytest.approx(VOLUMES.to_dict())
+    assert glass_volumes(work.at(T)).to_dict() == pytest.approx(VOLUMES.to_dict())
 
 
 def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(work):
-    said = "\n".join(update_density(work, T, Settings(), 1.0))
-    table = pd.read_csv(work.tls_density(T))
+    said = "\n".join(update_density(work.at(T), Settings(), 1.0))
+    table = pd.read_csv(work.at(T).tls_density)
     assert (table["found_part"] == 0.75).all()
     row = at(table, "all")
     assert row["density_SI"] == pytest.approx(row["density"] * si_density(Settings().neb))
@@ -143,14 +135,14 @@ def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(w
     assert f"distinct {at(table, 'distinct')['density']:.3g} (2), with Δ₀ ≥ 0.001 E" in said
     assert "glasses searched: 2" in said
     assert "about 75 % of those of the list are found" in said
-    assert "about" not in "\n".join(update_density(work, T, Settings(), np.nan))
+    assert "about" not in "\n".join(update_density(work.at(T), Settings(), np.nan))
 
 
 def test_where_amplitudes_are_lost_sentence_and_picture_say_of_how_many(work):
-    wells = pd.read_csv(work.calculated_double_wells(T)).assign(tunnelling_amplitude=[np.nan, 1e-4, *[np.nan] * 3])
-    wells.to_csv(work.calculated_double_wells(T), index=False)
-    said = "\n".join(update_density(work, T, Settings(), 1.0))
-    table = tls_density(work, T, Settings())
+    wells = pd.read_csv(work.at(T).double_wells).assign(tunnelling_amplitude=[np.nan, 1e-4, *[np.nan] * 3])
+    wells.to_csv(work.at(T).double_wells, index=False)
+    said = "\n".join(update_density(work.at(T), Settings(), 1.0))
+    table = tls_density(work.at(T), Settings())
     assert f"with Δ₀ ≥ 0.001 E {at(table, 'tunnelling')['density']:.3g} (1, not known of 2)" in said
     assert f"distinct {at(table, 'distinct')['density']:.3g} (2), " in said
     drawn = legend(tls_densities({T: table, "0.12": table}, TLS, UNIT).figure.axes[1])
@@ -160,20 +152,20 @@ def test_where_amplitudes_are_lost_sentence_and_picture_say_of_how_many(work):
 def test_without_minima_there_is_no_density(work, tmp_path):
     elsewhere = Workspace(tmp_path / "elsewhere")
     add_double_wells(elsewhere, T)
-    assert tls_density(elsewhere, T, Settings()) is None
-    assert update_density(elsewhere, T, Settings(), 1.0) == []
+    assert tls_density(elsewhere.at(T), Settings()) is None
+    assert update_density(elsewhere.at(T), Settings(), 1.0) == []
 
 
 @pytest.mark.parametrize("wells", ["none", "of another glass"])
 def test_before_a_double_well_is_found_in_them_glasses_tell_no_density_and_an_earlier_one_goes(work, wells):
-    assert update_density(work, T, Settings(), 1.0)
-    path = work.calculated_double_wells(T)
+    assert update_density(work.at(T), Settings(), 1.0)
+    path = work.at(T).double_wells
     table = pd.read_csv(path)
     (table[:0] if wells == "none" else table.assign(conf=7)).to_csv(path, index=False)
-    assert update_density(work, T, Settings(), 1.0) == []
-    assert not work.tls_density(T).exists()
+    assert update_density(work.at(T), Settings(), 1.0) == []
+    assert not work.at(T).tls_density.exists()
     path.unlink()
-    assert update_density(work, T, Settings(), 1.0) == []
+    assert update_density(work.at(T), Settings(), 1.0) == []
 
 
 # Pictures
@@ -234,7 +226,7 @@ def test_pictures_come_in_the_formats_of_the_settings(work):
     names = [path.name for path in draw_temperatures(work, settings)]
     assert names == ["tls_density.png", "tls_density.svg", "tls_density.csv"]
     assert imread(work.tls_densities).std() > 0.01
-    for path in (work.glass("0.12", 1), work.glass("0.12", 2)):
+    for path in (work.at("0.12").glass(1), work.at("0.12").glass(2)):
         write_minimum(work.minimum(path, "0.2"), Minimum(np.ones(4), np.eye(4, 3), np.full(3, 5.0)))
     add_double_wells(work, "0.12")
     names = [path.name for path in draw_temperatures(work, Settings(figures=["svg"]))]
@@ -242,9 +234,9 @@ def test_pictures_come_in_the_formats_of_the_settings(work):
 
 
 def test_where_there_is_nothing_to_draw_there_is_no_picture(work):
-    work.calculated_double_wells(T).unlink()
+    work.at(T).double_wells.unlink()
     assert draw_temperatures(work, Settings()) == []
     large = some_double_wells().assign(i=0.1, j=0.2, fidelity="", quantum_splitting=1.0)
-    large.to_csv(work.calculated_double_wells(T), index=False)
+    large.to_csv(work.at(T).double_wells, index=False)
     assert draw_temperatures(work, Settings()) == []
     assert not work.tls_densities.exists()

@@ -42,15 +42,15 @@ def work(tmp_path):
 
 def calculated(work, pair=PAIR, **more):
     """Files as run_neb.py leaves them for the quartic double well."""
-    add_record(work, T, pair, LEVELS, PROFILE, {**HOW, "fidelity": "full", **more})
+    add_record(work.at(T), pair, LEVELS, PROFILE, {**HOW, "fidelity": "full", **more})
     row = {"verdict": "double well", "quantum_splitting": SPLITTING, "fidelity": "full", "images": 41, "steps": 77}
-    add_calculation(work, T, pair, row | {"cpu_seconds": 1.0})
-    add_splitting(work, T, pair, SPLITTING)
+    add_calculation(work.at(T), pair, row | {"cpu_seconds": 1.0})
+    add_splitting(work.at(T), pair, SPLITTING)
 
 
 def row_of(work, pair=PAIR):
-    update_double_wells(work, T, Settings())
-    table = read_double_wells(work, T)
+    update_double_wells(work.at(T), Settings())
+    table = read_double_wells(work.at(T))
     return table[table["i"] == pair.i].iloc[0]
 
 
@@ -100,7 +100,7 @@ def test_an_amplitude_by_the_earlier_definition_is_calculated_anew(work):
 
 def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
     calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
-    assert "NaN" not in work.neb_paths(T, "jsonl").read_text()
+    assert "NaN" not in work.at(T).neb_paths("jsonl").read_text()
     row = row_of(work)
     assert row[["tunnelling_amplitude", "level_asymmetry"]].isna().all()
     assert row[["level_0_in_i", "level_1_in_i"]].tolist() == [1.0, 0.98]
@@ -108,11 +108,11 @@ def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
 
 def test_a_record_of_0_1_gives_barriers_but_no_amplitude(work):
     append_line(
-        work.neb_paths(T, "jsonl"),
+        work.at(T).neb_paths("jsonl"),
         '{"conf": 3, "i": 0.1, "j": 0.2, "levels": [7.1, 7.3], "lengths": [0, 0.5, 1], "energies": [7, 8, 7.5], '
         '"slopes": [0, 0, 0]}\n',
     )
-    add_splitting(work, T, PAIR, 0.2)
+    add_splitting(work.at(T), PAIR, 0.2)
     row = row_of(work)
     known = row[["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "path_length"]].tolist()
     np.testing.assert_allclose(known, [0.1, 0.3, 1, 0.5, 0.5, 1])
@@ -124,7 +124,7 @@ def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
     calculated(work, Pair(3, 0.3, 0.4))
     if recorded:
         calculated(work)
-    add_splitting(work, T, PAIR, 0.0123)
+    add_splitting(work.at(T), PAIR, 0.0123)
     row = row_of(work)
     assert row["quantum_splitting"] == 0.0123
     assert row[FROM_PROFILE].isna().all()
@@ -133,7 +133,7 @@ def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
 
 def test_a_line_with_the_higher_minimum_first_and_float_noise_is_named_as_in_every_table(work):
     calculated(work)
-    lines = work.new_splittings(T)
+    lines = work.at(T).new_splittings
     lines.write_text(lines.read_text().replace("0.1_0.2 ", "0.20000000000000004_0.1 "))
     row = row_of(work)
     assert row[["i", "j"]].tolist() == [0.1, 0.2]
@@ -151,7 +151,7 @@ def test_the_particles_that_move_are_those_of_the_minima(work):
     for name, positions in ((0.1, start), (0.2, np.mod(start + step, box))):
         frame = Atoms(elements, positions, cell=box, pbc=True, info={"energy": 20 * name})
         frame.set_array("types", np.where(elements == "Ni", 1, 2))
-        file = work.glass(T, 3) / f"{name}.extxyz"
+        file = work.at(T).glass(3) / f"{name}.extxyz"
         file.parent.mkdir(parents=True, exist_ok=True)
         ase.io.write(file, frame, columns=["symbols", "positions", "types"])
     calculated(work)
@@ -167,33 +167,33 @@ def test_double_wells_without_a_record_are_refined_if_their_minima_are_there(wor
     box, diameters = np.full(3, 5.0), np.ones(6)
     places = np.random.default_rng(1).uniform(0, 5, (6, 3))
     for k, name in enumerate(("0.1", "0.2", "0.3", "0.4")):
-        write_minimum(work.minimum(work.glass(T, 3), name), Minimum(diameters, places + 0.1 * k, box))
-    add_splitting(work, T, Pair(3, 0.1, 0.5), SPLITTING / 8)  # no such minimum
-    add_splitting(work, T, Pair(3, 0.1, 0.4), SPLITTING / 2)
+        write_minimum(work.minimum(work.at(T).glass(3), name), Minimum(diameters, places + 0.1 * k, box))
+    add_splitting(work.at(T), Pair(3, 0.1, 0.5), SPLITTING / 8)  # no such minimum
+    add_splitting(work.at(T), Pair(3, 0.1, 0.4), SPLITTING / 2)
     calculated(work, Pair(3, 0.1, 0.2), force=1e-5)
     calculated(work, Pair(3, 0.1, 0.3), force=1e-5)
-    add_splitting(work, T, Pair(3, 0.1, 0.3), SPLITTING / 4)  # typed later
+    add_splitting(work.at(T), Pair(3, 0.1, 0.3), SPLITTING / 4)  # typed later
     given = Namespace(refine=9)
-    pairs, _ = pairs_to_calculate(work, T, Settings(), given)
+    pairs, _ = pairs_to_calculate(work.at(T), Settings(), given)
     assert pairs[["i", "j"]].to_numpy().tolist() == [[0.1, 0.3], [0.1, 0.4]]
-    work.neb_paths(T, "jsonl").unlink()
-    work.calculated_double_wells(T).unlink()
-    pairs, _ = pairs_to_calculate(work, T, Settings(), given)
+    work.at(T).neb_paths("jsonl").unlink()
+    work.at(T).double_wells.unlink()
+    pairs, _ = pairs_to_calculate(work.at(T), Settings(), given)
     assert pairs["j"].tolist() == [0.3, 0.4, 0.2]
 
 
 def test_the_table_of_an_earlier_version_is_read(work):
-    path = work.calculated_double_wells(T)
+    path = work.at(T).double_wells
     path.parent.mkdir(parents=True)
     path.write_text("conf,i,j,quantum_splitting,fidelity,rearrangement\n1,0.1,0.2,0.001,full,1\n1,0.1,0.3,0.0012,,1\n")
-    table = read_double_wells(work, T)
+    table = read_double_wells(work.at(T))
     assert table["fidelity"].tolist() == ["full", ""]
     assert count_tls(table, 0.00151) == "2 TLS, 1 distinct"
 
 
 def test_a_double_well_without_any_file_leaves_an_empty_table(work):
-    update_double_wells(work, T, Settings())
-    table = read_double_wells(work, T)
+    update_double_wells(work.at(T), Settings())
+    table = read_double_wells(work.at(T))
     assert len(table) == 0
     columns = "conf,i,j,quantum_splitting,level_0,level_1,barrier,barrier_back,asymmetry,tunnelling_amplitude,"
     columns += "path_length,mass_weighted_length,PR,rearrangement"
@@ -217,8 +217,8 @@ def atoms(particles=6):
 def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole(work):
     pair = Pair(12, 0.1234567891, 1.5e-05)
     band = band_of(np.random.default_rng(0))
-    write_path(work, T, pair, band, atoms())
-    path = path_file(work, T, pair)
+    write_path(work.at(T), pair, band, atoms())
+    path = path_file(work.at(T), pair)
     assert path.name == "Cnf-12_0.1234567891_1.5e-05.extxyz"
     images = ase.io.read(path, ":")
     assert len(images) == 5
@@ -236,8 +236,8 @@ def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole(work):
 
 def test_a_write_that_is_interrupted_leaves_the_path_that_was_there(work, monkeypatch):
     band = band_of(np.random.default_rng(0))
-    write_path(work, T, PAIR, band, atoms())
-    path = path_file(work, T, PAIR)
+    write_path(work.at(T), PAIR, band, atoms())
+    path = path_file(work.at(T), PAIR)
     before = path.read_bytes()
 
     def interrupted(part, images, **options):
@@ -246,7 +246,7 @@ def test_a_write_that_is_interrupted_leaves_the_path_that_was_there(work, monkey
 
     monkeypatch.setattr("ase.io.write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_path(work, T, PAIR, band, atoms())
+        write_path(work.at(T), PAIR, band, atoms())
     assert [*path.parent.iterdir()] == [path]
     assert path.read_bytes() == before
 
@@ -254,14 +254,14 @@ def test_a_write_that_is_interrupted_leaves_the_path_that_was_there(work, monkey
 @pytest.mark.parametrize(("keep", "kept"), [("full", ["full"]), ("all", ["full", "screened"]), ("none", [])])
 def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kept):
     minimum = atoms()
-    file = work.minimum(work.glass(T, 3), "0.1")
+    file = work.minimum(work.at(T).glass(3), "0.1")
     write_minimum(file, Minimum(minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0)))
     job, band = Job(PAIR, (Place(file), Place(file))), band_of(np.random.default_rng(0))
     settings = Settings(neb={"keep_paths": keep})
     for fidelity in ("full", "screened"):
         found = Calculation(job, Verdict("double well", "", band, PROFILE, LEVELS, fidelity), 1.0)
-        write_verdict(work, T, found, settings, refining=False, retrying=False)
-        assert path_file(work, T, PAIR).exists() == (fidelity in kept)
+        write_verdict(work.at(T), found, settings, refining=False, retrying=False)
+        assert path_file(work.at(T), PAIR).exists() == (fidelity in kept)
         refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
-        write_verdict(work, T, refuted, settings, refining=True, retrying=False)
-        assert not path_file(work, T, PAIR).exists()
+        write_verdict(work.at(T), refuted, settings, refining=True, retrying=False)
+        assert not path_file(work.at(T), PAIR).exists()

@@ -33,7 +33,7 @@ def atoms_of(path):
 
 
 def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
-    neb = read_neb_results(Workspace(calculated), T).query("is_dw == 1").sort_values("quantum_splitting")
+    neb = read_neb_results(Workspace(calculated).at(T)).query("is_dw == 1").sort_values("quantum_splitting")
     named = {energy_in_name(path): path for path in minima(calculated)}
     start, end = (atoms_of(named[neb.iloc[0][name]]) for name in ("i", "j"))
     ours = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=500, hbar=0.01563)
@@ -100,7 +100,7 @@ def test_other_atoms_are_calculated_by_the_calculator_that_the_settings_name(tmp
     pd.DataFrame(pairs, columns=["conf", "i", "j"]).to_csv(tmp_path / "pairs.csv", index=False)
     said = done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv", run=run_process)
     assert "no minimum" not in said  # of Lennard-Jones they are; of soft spheres none is
-    assert len(read_neb_results(Workspace(tmp_path), "0.3")) == 2
+    assert len(read_neb_results(Workspace(tmp_path).at("0.3"))) == 2
 
 
 @pytest.fixture(scope="module")

@@ -25,17 +25,17 @@ WORK, SETTINGS = Workspace(ROOT / "example"), Settings()
 
 @pytest.fixture(scope="module")
 def answers():
-    return read_neb_results(answers_of(WORK), T)
+    return read_neb_results(answers_of(WORK).at(T))
 
 
 @pytest.fixture(scope="module")
 def classifier_set():
-    return read_pretraining(WORK.pretraining(CLASSIFIER, T), CLASSIFIER)
+    return read_pretraining(WORK.at(T).pretraining(CLASSIFIER), CLASSIFIER)
 
 
 @pytest.fixture(scope="module")
 def predictor_set():
-    return read_pretraining(WORK.pretraining(PREDICTOR, T), PREDICTOR)
+    return read_pretraining(WORK.at(T).pretraining(PREDICTOR), PREDICTOR)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def glasses():
 
 
 def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(glasses):
-    folders = WORK.glasses(T)
+    folders = WORK.at(T).glasses
     assert sorted(folders) == sorted(LOOP) == glasses.index[glasses["use"] == "loop"].tolist()
     for conf, folder in folders.items():
         paths = list(folder.iterdir())
@@ -75,7 +75,7 @@ def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, cl
     ):
         counted = rows.groupby("conf").size().reindex(glasses.index, fill_value=0)
         assert counted.tolist() == glasses[column].tolist(), column
-    numbers = pd.Series(sort_pairs(WORK, T, tls[0], SETTINGS).numbers, tls[0].index)
+    numbers = pd.Series(sort_pairs(WORK.at(T), tls[0], SETTINGS).numbers, tls[0].index)
     distinct = numbers.groupby(tls[0]["conf"]).nunique()
     assert distinct.tolist() == glasses["distinct_tls"].reindex(distinct.index).tolist()
 
@@ -89,7 +89,7 @@ def test_no_row_comes_from_a_glass_of_the_loop(classifier_set, predictor_set):
 @pytest.mark.parametrize("is_dw", [0, 1])
 def test_a_new_calculation_gives_the_answers(answers, is_dw):
     some = answers[answers[DW] == is_dw].sample(5, random_state=0)
-    jobs, missing = jobs_of(WORK, T, some[PAIR_COLUMNS], SETTINGS)
+    jobs, missing = jobs_of(WORK.at(T), some[PAIR_COLUMNS], SETTINGS)
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
         verdict = calculate(job, SETTINGS.neb, calculator, SETTINGS.neb.refine_below * SETTINGS.tls_threshold).verdict
@@ -100,7 +100,7 @@ def test_a_new_calculation_gives_the_answers(answers, is_dw):
 
 
 def test_every_tls_has_all_images(answers):
-    calculated = read_calculations(answers_of(WORK), T)
+    calculated = read_calculations(answers_of(WORK).at(T))
     keys = pair_keys(answers[answers[QS] < SETTINGS.tls_threshold], SETTINGS.ij_decimals)
     fidelity = keys.merge(pair_keys(calculated, SETTINGS.ij_decimals).join(calculated["fidelity"]))["fidelity"]
     assert len(fidelity) == len(keys)

@@ -20,7 +20,7 @@ T, CONF = "0.12", 21
 @pytest.fixture
 def root(tmp_path):
     """The forty lowest minima of that glass."""
-    own, its = (Workspace(where).glass(T, CONF) for where in (tmp_path / "own", ROOT / "example"))
+    own, its = (Workspace(where).at(T).glass(CONF) for where in (tmp_path / "own", ROOT / "example"))
     own.mkdir(parents=True)
     for path in sorted(its.iterdir())[:40]:
         shutil.copy(path, own)
@@ -28,7 +28,7 @@ def root(tmp_path):
 
 
 def exported(root):
-    return Workspace(root).exported_minima(T, CONF)
+    return Workspace(root).at(T).exported_minima(CONF)
 
 
 def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
@@ -36,7 +36,7 @@ def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
     frames = ase.io.read(exported(root), ":")
     names = [frame.info["name"] for frame in frames]
     assert names == sorted(names)
-    places = places_by_key(Workspace(root).glass(T, CONF), 10)
+    places = places_by_key(Workspace(root).at(T).glass(CONF), 10)
     assert [round(1e10 * name) for name in names] == sorted(places)
     for frame, key in zip(frames, sorted(places), strict=True):
         minimum = read_place(places[key])
@@ -51,7 +51,7 @@ def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
 def test_step_0_makes_the_same_pairs_of_the_exported_file(root, tmp_path):
     done("step0_collect", root)
     done("export_minima", root)
-    again = Workspace(tmp_path / "again").glass(T, CONF)
+    again = Workspace(tmp_path / "again").at(T).glass(CONF)
     again.mkdir(parents=True)
     shutil.copy(exported(root), again)
     done("step0_collect", tmp_path / "again")
@@ -62,7 +62,7 @@ def test_step_0_makes_the_same_pairs_of_the_exported_file(root, tmp_path):
 
 
 def test_elements_masses_and_types_of_the_input_are_kept(tmp_path):
-    folder = Workspace(tmp_path).glass("300", 1)
+    folder = Workspace(tmp_path).at("300").glass(1)
     folder.mkdir(parents=True)
     rng = np.random.default_rng(1)
     for name, energy in (("b", -3.0), ("a", -5.123456789012)):
@@ -71,7 +71,7 @@ def test_elements_masses_and_types_of_the_input_are_kept(tmp_path):
         frame.calc = SinglePointCalculator(frame, energy=energy)
         ase.io.write(folder / f"{name}.extxyz", frame)
     done("export_minima", tmp_path)
-    lowest, _ = ase.io.read(Workspace(tmp_path).exported_minima("300", 1), ":")
+    lowest, _ = ase.io.read(Workspace(tmp_path).at("300").exported_minima(1), ":")
     assert lowest.get_potential_energy() == pytest.approx(-5.123456789012, rel=1e-15)
     assert lowest.get_chemical_symbols() == ["Al", "Ni", "Ni", "Ni"]
     np.testing.assert_array_equal(lowest.get_masses(), [27, 58, 60, 62])
@@ -79,7 +79,7 @@ def test_elements_masses_and_types_of_the_input_are_kept(tmp_path):
 
 
 def test_a_bad_minimum_is_named_and_passed_over(root):
-    folder = Workspace(root).glass(T, CONF)
+    folder = Workspace(root).at(T).glass(CONF)
     (folder / "0.2.conf").write_bytes(b"\0" * 10)
     said = done("export_minima", root)
     assert "Cnf-21: passed over: 0.2.conf: the first record is not one int32" in said
@@ -89,11 +89,11 @@ def test_a_bad_minimum_is_named_and_passed_over(root):
 def test_a_glass_is_written_again_only_when_its_minima_or_the_file_changed(root):
     done("export_minima", root)
     assert f"nothing new: {exported(root)}" in done("export_minima", root)
-    next(Workspace(root).glass(T, CONF).iterdir()).unlink()
+    next(Workspace(root).at(T).glass(CONF).iterdir()).unlink()
     assert f"39 minima: {exported(root)}" in done("export_minima", root)
     exported(root).write_text("")
     assert f"39 minima: {exported(root)}" in done("export_minima", root)
-    for path in Workspace(root).glass(T, CONF).iterdir():
+    for path in Workspace(root).at(T).glass(CONF).iterdir():
         path.write_bytes(b"")
     assert "Cnf-21: no usable minimum" in done("export_minima", root)
     assert not exported(root).exists()
@@ -102,15 +102,15 @@ def test_a_glass_is_written_again_only_when_its_minima_or_the_file_changed(root)
 def test_an_empty_folder_is_named_and_the_other_glasses_are_written(root):
     done("export_minima", root)
     work = Workspace(root)
-    work.glass(T, 3).mkdir()
-    work.exported_minima(T, 3).write_text("of minima that are gone")
-    work.glass(T, 30).mkdir()
-    (work.glass(T, 21) / "0.2.conf").touch()
+    work.at(T).glass(3).mkdir()
+    work.at(T).exported_minima(3).write_text("of minima that are gone")
+    work.at(T).glass(30).mkdir()
+    (work.at(T).glass(21) / "0.2.conf").touch()
     said = done("export_minima", root)
-    assert f"Cnf-3: nothing in it: {work.glass(T, 3)}" in said
-    assert f"Cnf-30: nothing in it: {work.glass(T, 30)}" in said
+    assert f"Cnf-3: nothing in it: {work.at(T).glass(3)}" in said
+    assert f"Cnf-30: nothing in it: {work.at(T).glass(30)}" in said
     assert f"Cnf-21: 40 minima: {exported(root)}" in said
-    assert not work.exported_minima(T, 3).exists()
+    assert not work.at(T).exported_minima(3).exists()
 
 
 def test_where_there_is_no_glass_one_line_says_where_to_put_it(tmp_path):

@@ -253,7 +253,7 @@ def folders(root):
 
 
 def card_of(root):
-    return read_card(Workspace(root), CLASSIFIER, "0.1")
+    return read_card(Workspace(root).at("0.1"), CLASSIFIER)
 
 
 @pytest.mark.slow
@@ -351,7 +351,7 @@ def test_whatever_fails_while_a_model_is_put_in_place_its_sets_are_those_of_its_
         done("step1_train_dw", trained_copy)
         assert card_of(trained_copy) != before
         assert folders(trained_copy) == [card_of(trained_copy).autogluon]
-        assert os.readlink(work.card(CLASSIFIER, "0.1")) == "current/card.json"
+        assert os.readlink(work.at("0.1").card(CLASSIFIER)) == "current/card.json"
     assert place == (3 if links else 12)  # the card and `current`; before that four copies and as many links
 
 
@@ -404,18 +404,18 @@ def test_a_model_whose_files_changed_is_refused_with_what_changed(trained_copy):
     ],
 )
 def test_a_card_that_holds_what_no_training_writes_is_refused(tmp_path, name, value):
-    path = Workspace(tmp_path).card(CLASSIFIER, "0.1")
+    path = Workspace(tmp_path).at("0.1").card(CLASSIFIER)
     path.parent.mkdir(parents=True)
     texts = dict.fromkeys(["temperature", "autogluon", "trained", "data"], "x")
     maps = {key: {} for key in ("settings", "versions", "pairs", "sources", "sets")}
     path.write_text(json.dumps({**texts, **maps, "features": [], "seconds_per_pair": 1e-6, name: value}))
     with pytest.raises(UserError, match=f"{path}: {name}.*remove the folder .* and run step1_train_dw.py"):
-        read_card(Workspace(tmp_path), CLASSIFIER, "0.1")
+        read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
 
 
 def test_sets_and_card_are_links_that_one_rename_switches(trained):
     model, work = trained / f"MLmodel/{MODEL}", Workspace(trained)
     assert os.readlink(model / "current") == card_of(trained).autogluon
-    assert os.readlink(work.card(CLASSIFIER, "0.1")) == "current/card.json"
+    assert os.readlink(work.at("0.1").card(CLASSIFIER)) == "current/card.json"
     for subset in SETS:
-        assert os.readlink(work.model_set(CLASSIFIER, "0.1", subset)) == f"{MODEL}/current/{subset}.feather"
+        assert os.readlink(work.at("0.1").model_set(CLASSIFIER, subset)) == f"{MODEL}/current/{subset}.feather"

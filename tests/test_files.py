@@ -197,11 +197,11 @@ def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
 def test_every_pair_table_says_which_version_made_it(tmp_path):
     root = make_workspace(tmp_path, glasses=1, n_minima=3)
     done("step0_collect", root)
-    assert read_record(Workspace(root).glass_pairs("0.1", 1)).program == __version__
+    assert read_record(Workspace(root).at("0.1").glass_pairs(1)).program == __version__
 
 
 def card(tmp_path, **content):
-    path = Workspace(tmp_path).card(CLASSIFIER, "0.1")
+    path = Workspace(tmp_path).at("0.1").card(CLASSIFIER)
     path.parent.mkdir(parents=True)
     names = ["temperature", "autogluon", "trained", "data"]
     first = {**dict.fromkeys(names, "x"), "task": "dw-classification", "label": "is_dw", "features": ["PR"]}
@@ -212,7 +212,7 @@ def card(tmp_path, **content):
 
 def test_a_card_of_the_first_format_which_has_no_number_is_read(tmp_path):
     card(tmp_path)
-    read = read_card(Workspace(tmp_path), CLASSIFIER, "0.1")
+    read = read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
     assert (read.program, read.training_seconds) == ("0.1.0", None)
 
 
@@ -222,7 +222,7 @@ def test_a_card_of_the_first_format_which_has_no_number_is_read(tmp_path):
 def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_path, content, says):
     path = card(tmp_path, **content)
     with pytest.raises(UserError, match=says) as error:
-        read_card(Workspace(tmp_path), CLASSIFIER, "0.1")
+        read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
     assert str(path) in str(error.value)
     assert "step1_train_dw.py" in str(error.value)
 

@@ -225,7 +225,7 @@ def test_the_effects_add_up_to_what_the_pipeline_predicts(interpreted, task):
     rows = written(interpreted, task.name)
     assert list(rows) == COLUMNS
     work = Workspace(interpreted)
-    model = Model(work, find_card(work, task, "0.1", REDUCED))
+    model = Model(work, find_card(work.at("0.1"), task, REDUCED))
     test = read_set(work, model.card, "test")
     predicted = model.predict(test) if task == CLASSIFIER else np.log10(model.predict(test))
     by_pair = rows.groupby(PAIR_COLUMNS, sort=False)
@@ -336,17 +336,17 @@ def test_a_table_that_lacks_a_feature_is_named(trained_copy):
 @pytest.mark.slow
 def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(trained_copy):
     work, results = Workspace(trained_copy), trained_copy / "output_ML/T0.1"
-    train, test = (work.model_set(CLASSIFIER, "0.1", subset) for subset in ("train", "test"))
+    train, test = (work.at("0.1").model_set(CLASSIFIER, subset) for subset in ("train", "test"))
     test.rename(trained_copy / "aside")
     shutil.copy(train, test)
     assert "not of the training that made the model; run step1_train_dw.py" in refused("interpret", trained_copy)
     assert sorted(path.name for path in results.glob("shap-*")) == ["shap-predictor.csv", "shap-predictor.png"]
     (trained_copy / "aside").rename(test)
-    work.card(PREDICTOR, "0.1").unlink()
+    work.at("0.1").card(PREDICTOR).unlink()
     said = done("interpret", trained_copy)
     assert "T = 0.1: no predictor yet, left out; run step3_train_qs.py" in said
     assert (results / "shap-classifier.png").exists()
-    work.card(CLASSIFIER, "0.1").unlink()
+    work.at("0.1").card(CLASSIFIER).unlink()
     assert "no model under MLmodel; run step1_train_dw.py or" in refused("interpret", trained_copy)
     assert "no model yet; run step1_train_dw.py" in refused("interpret", trained_copy, "-T", "0.1")
 
@@ -354,8 +354,8 @@ def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(train
 @pytest.mark.slow
 def test_models_at_two_temperatures_must_be_told_apart_to_explain_a_pair(trained_copy):
     work = Workspace(trained_copy)
-    shutil.copytree(work.pairs("0.1"), work.pairs("0.2"))
-    shutil.copytree(work.model(CLASSIFIER, "0.1"), work.model(CLASSIFIER, "0.2"))
+    shutil.copytree(work.at("0.1").pairs, work.at("0.2").pairs)
+    shutil.copytree(work.at("0.1").model(CLASSIFIER), work.at("0.2").model(CLASSIFIER))
     assert "models at T = 0.1, 0.2; say with -T" in refused("interpret", trained_copy, "--pair", "1", "0.2", "0.3")
 
 

@@ -34,10 +34,10 @@ def pair_table(n=40, confs=(1, 2)):
 def work(tmp_path):
     """A workspace with one pair table of 40 pairs and an empty folder for NEB results."""
     work = Workspace(tmp_path)
-    work.pairs(T).mkdir(parents=True)
-    work.neb(T).mkdir(parents=True)
+    work.at(T).pairs.mkdir(parents=True)
+    work.at(T).neb.mkdir(parents=True)
     (tmp_path / "MLmodel").mkdir()
-    pair_table().to_feather(work.pairs(T) / "all.feather")
+    pair_table().to_feather(work.at(T).pairs / "all.feather")
     return work
 
 
@@ -49,22 +49,22 @@ def line(table, row, splitting="", swap=False):
 def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
     table = pair_table()
     noisy = line(table, 2).replace(repr(float(table["i"][2])), f"{table['i'][2]:.10f}0000002")
-    work.non_dw(T).write_text(line(table, 0) + line(table, 1, swap=True) + noisy + "\n" + "Cnf-1 0.5_0.6\n")
-    (work.neb(T) / "Qs_calcuations.txt").write_text(line(table, 3, "0.001"))
-    (work.neb(T) / "Qs_calculations.txt").write_text(line(table, 4, "2e-3") + line(table, 4, "0.002"))
-    known = gather(work, CLASSIFIER, T, Settings())
+    work.at(T).non_dw.write_text(line(table, 0) + line(table, 1, swap=True) + noisy + "\n" + "Cnf-1 0.5_0.6\n")
+    (work.at(T).neb / "Qs_calcuations.txt").write_text(line(table, 3, "0.001"))
+    (work.at(T).neb / "Qs_calculations.txt").write_text(line(table, 4, "2e-3") + line(table, 4, "0.002"))
+    known = gather(work.at(T), CLASSIFIER, Settings())
     assert known.features == FEATURES
     assert known.table[DW].tolist() == [0, 0, 0, 1, 1]
     expected = table.loc[:4, ["conf", "i", "j", *FEATURES]]
     pd.testing.assert_frame_equal(known.table[expected.columns], expected)
     assert "NEB results: 6 pairs, 1 of them in no pair table and not used" in known.report
-    assert gather(work, PREDICTOR, T, Settings()).table[QS].tolist() == [0.001, 0.002]
+    assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.001, 0.002]
 
 
 def test_the_merge_agrees_with_a_search_pair_by_pair(work):
     table = pair_table()
     chosen = table.sample(15, random_state=2).rename(columns={"i": "j", "j": "i"})[["conf", "i", "j"]]
-    joined = join_to_tables(chosen.assign(mark=range(15)), work.pair_tables(T), 10)
+    joined = join_to_tables(chosen.assign(mark=range(15)), work.at(T).pair_tables, 10)
     for _, row in joined.iterrows():
         asked = chosen.iloc[int(row["mark"])]
         assert (row["conf"], row["i"], row["j"]) == (asked["conf"], asked["j"], asked["i"])
@@ -73,33 +73,33 @@ def test_the_merge_agrees_with_a_search_pair_by_pair(work):
 
 def test_tables_that_name_minima_by_integers_work_the_same(work):
     table = pair_table().assign(i=np.arange(40), j=np.arange(40) + 100)
-    table.to_feather(work.pairs(T) / "all.feather")
-    work.non_dw(T).write_text(f"Cnf-{table['conf'][7]} 107_7\n")
-    assert gather(work, CLASSIFIER, T, Settings()).table["mine"].tolist() == [table["mine"][7]]
+    table.to_feather(work.at(T).pairs / "all.feather")
+    work.at(T).non_dw.write_text(f"Cnf-{table['conf'][7]} 107_7\n")
+    assert gather(work.at(T), CLASSIFIER, Settings()).table["mine"].tolist() == [table["mine"][7]]
 
 
 def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
     table = pair_table().assign(low=1.0, high=2.0, row=3.0, source=4.0, origin=5.0, label=6.0, weight=7.0)
-    table.to_feather(work.pairs(T) / "all.feather")
-    table.drop(columns="row").assign(conf=9).to_feather(work.pairs(T) / "other.feather")
-    work.non_dw(T).write_text(line(table, 0))
-    known = gather(work, CLASSIFIER, T, Settings())
+    table.to_feather(work.at(T).pairs / "all.feather")
+    table.drop(columns="row").assign(conf=9).to_feather(work.at(T).pairs / "other.feather")
+    work.at(T).non_dw.write_text(line(table, 0))
+    known = gather(work.at(T), CLASSIFIER, Settings())
     assert known.features == [*FEATURES, "low", "high", "source", "origin", "label", "weight"]
     assert known.table.loc[0, ["source", "origin"]].tolist() == [4, 5]
     assert "features left out, as not all tables have them: row" in known.report
 
 
 def test_a_label_too_large_for_so_many_decimals_is_told(work):
-    work.non_dw(T).write_text("Cnf-1 1e9_2e9\n")
+    work.at(T).non_dw.write_text("Cnf-1 1e9_2e9\n")
     with pytest.raises(UserError, match="ij_decimals = 10 is too many"):
-        gather(work, CLASSIFIER, T, Settings())
+        gather(work.at(T), CLASSIFIER, Settings())
 
 
 def test_repeated_rows_go_and_only_common_features_stay(work):
     table = pair_table()
     pretraining = pd.concat([table, table.iloc[:5]], ignore_index=True).assign(is_dw=1.0, Tij=3, Tji=4, T=0.1, index=7)
-    pretraining.drop(columns="mine").to_feather(work.pretraining(CLASSIFIER, T))
-    known = gather(work, CLASSIFIER, T, Settings())
+    pretraining.drop(columns="mine").to_feather(work.at(T).pretraining(CLASSIFIER))
+    known = gather(work.at(T), CLASSIFIER, Settings())
     assert len(known.table) == 40
     assert known.features == ["Delta_E", "total_displacement"]
     assert "repeated pairs taken out: 5" in known.report
@@ -108,46 +108,46 @@ def test_repeated_rows_go_and_only_common_features_stay(work):
 
 def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining(work):
     table = pair_table()
-    table.assign(quantum_splitting=0.5).to_feather(work.pretraining(PREDICTOR, T))
-    work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 0, "0.1") + line(table, 0, "0.2", swap=True))
-    known = gather(work, PREDICTOR, T, Settings()).table
+    table.assign(quantum_splitting=0.5).to_feather(work.at(T).pretraining(PREDICTOR))
+    work.at(T).neb.joinpath("Qs_calculations.txt").write_text(line(table, 0, "0.1") + line(table, 0, "0.2", swap=True))
+    known = gather(work.at(T), PREDICTOR, Settings()).table
     assert known[QS].tolist() == [0.2] + [0.5] * 39
     assert known[SOURCE].tolist() == ["neb"] + ["pretraining"] * 39
 
 
 def test_splittings_that_differ_are_told_with_their_lines_unless_the_last_is_a_refinement(work):
-    table, path = pair_table(), work.neb(T) / "Qs_calculations.txt"
+    table, path = pair_table(), work.at(T).neb / "Qs_calculations.txt"
     same, refined = (table.loc[row, ["conf", "i", "j"]] for row in (1, 2))
     path.write_text(line(table, 0, "0.1") + line(table, 1, "0.3") + line(table, 0, "0.2", swap=True))
     path.write_text(path.read_text() + line(table, 1, "3e-1") + line(table, 2, "0.5") + line(table, 2, "0.4"))
     for (conf, i, j), splitting in ((same, 0.3), (refined, 0.4)):
         row = {"verdict": "double well", QS: splitting, "fidelity": "full", "cpu_seconds": 1.0}
-        add_calculation(work, T, Pair(int(conf), i, j), row)
-    said = [line for line in gather(work, PREDICTOR, T, Settings()).report if "differ" in line]
+        add_calculation(work.at(T), Pair(int(conf), i, j), row)
+    said = [line for line in gather(work.at(T), PREDICTOR, Settings()).report if "differ" in line]
     places = f"{path} line 1 and {path} line 3"
     assert said == [f"1 pairs have splittings that differ; the last line counts, remove the others: {places}"]
     path.write_text("".join(line(table, row, str(0.1 * row)) for row in (1, 2, 3)))
-    assert "differ" not in "".join(gather(work, PREDICTOR, T, Settings()).report)
+    assert "differ" not in "".join(gather(work.at(T), PREDICTOR, Settings()).report)
 
 
 def test_of_both_files_of_splittings_new_results_go_to_the_one_that_counts(work):
     table = pair_table()
     for name in ("Qs_calculations.txt", "Qs_calcuations.txt"):
-        (work.neb(T) / name).write_text(line(table, 0, "0.1"))
+        (work.at(T).neb / name).write_text(line(table, 0, "0.1"))
     conf, i, j = table.loc[0, ["conf", "i", "j"]]
-    add_splitting(work, T, Pair(int(conf), i, j), 0.2)
-    assert gather(work, PREDICTOR, T, Settings()).table[QS].tolist() == [0.2]
+    add_splitting(work.at(T), Pair(int(conf), i, j), 0.2)
+    assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.2]
 
 
 @pytest.mark.parametrize("unit", [REDUCED, METAL], ids=lambda unit: unit.name)
 def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work, unit):
     # the levels of a pair are no further apart than its minima, Delta_E, and a vibration
     table = pair_table().assign(Delta_E=[-20 * unit.epsilon, *[0.0] * 39], units=unit.name)
-    table.to_feather(work.pairs(T) / "all.feather")
+    table.to_feather(work.at(T).pairs / "all.feather")
     values = [25 * unit.epsilon, 9 * unit.epsilon, 1.5e3, 1.5e-3]
-    path = work.neb(T) / "Qs_calculations.txt"
+    path = work.at(T).neb / "Qs_calculations.txt"
     path.write_text("".join(line(table, row, repr(value)) for row, value in enumerate(values)))
-    known = gather(work, PREDICTOR, T, Settings(units=unit.name, neb={"calculator": "a:b"}))
+    known = gather(work.at(T), PREDICTOR, Settings(units=unit.name, neb={"calculator": "a:b"}))
     assert known.table[QS].tolist() == values
     said = [one for one in known.report if "can't be" in one]
     assert len(said) == 1
@@ -157,14 +157,14 @@ def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work,
 
 def test_a_pair_with_two_opposite_labels_is_listed(work):
     table = pair_table()
-    work.non_dw(T).write_text(line(table, 0) + line(table, 1))
-    work.neb(T).joinpath("Qs_calculations.txt").write_text(line(table, 1, "0.1", swap=True))
+    work.at(T).non_dw.write_text(line(table, 0) + line(table, 1))
+    work.at(T).neb.joinpath("Qs_calculations.txt").write_text(line(table, 1, "0.1", swap=True))
     with pytest.raises(UserError, match=r"1 pairs are.*NON-DW.txt line 2 and .*Qs_calculations.txt line 1"):
-        gather(work, CLASSIFIER, T, Settings())
-    work.non_dw(T).unlink()
-    table.assign(is_dw=0).to_feather(work.pretraining(CLASSIFIER, T))
+        gather(work.at(T), CLASSIFIER, Settings())
+    work.at(T).non_dw.unlink()
+    table.assign(is_dw=0).to_feather(work.at(T).pretraining(CLASSIFIER))
     with pytest.raises(UserError, match=r"row 1 and .*line 1|line 1 and .*row 1"):
-        gather(work, CLASSIFIER, T, Settings())
+        gather(work.at(T), CLASSIFIER, Settings())
 
 
 @pytest.mark.parametrize(
@@ -180,58 +180,58 @@ def test_a_pair_with_two_opposite_labels_is_listed(work):
     ],
 )
 def test_an_unreadable_line_is_named(work, bad):
-    work.non_dw(T).write_text(f"Cnf-1 0.2_0.3\n\n{bad}\n")
+    work.at(T).non_dw.write_text(f"Cnf-1 0.2_0.3\n\n{bad}\n")
     with pytest.raises(UserError, match=r"NON-DW.txt: line 3: '"):
-        read_neb_results(work, T)
+        read_neb_results(work.at(T))
 
 
 @pytest.mark.parametrize("names", ["0.2_0.2", "0.20500191980000002_0.2050019198", "2e-1_0.2"])
 @pytest.mark.parametrize(("file", "splitting"), [("NON-DW.txt", ""), ("Qs_calculations.txt", " 0.01")])
 def test_a_line_that_names_one_minimum_twice_is_named(work, names, file, splitting):
-    (work.neb(T) / file).write_text(f"Cnf-1 0.2_0.3{splitting}\nCnf-1 {names}{splitting}\n")
+    (work.at(T).neb / file).write_text(f"Cnf-1 0.2_0.3{splitting}\nCnf-1 {names}{splitting}\n")
     with pytest.raises(UserError, match=rf"{file}: line 2: 'Cnf-1 {names}.*' names one minimum twice"):
-        read_neb_results(work, T)
+        read_neb_results(work.at(T))
 
 
 @pytest.mark.parametrize("bad", ["0", "-0.1", "nan", "inf", "small", "0.0"])
 def test_an_impossible_splitting_is_named(work, bad):
-    path = work.neb(T) / "Qs_calculations.txt"
+    path = work.at(T).neb / "Qs_calculations.txt"
     path.write_text(f"Cnf-1 0.2_0.3 0.1\nCnf-1 0.2_0.4 {bad}\n")
     with pytest.raises(UserError, match=f"line 2: the splitting '{bad}' is not a number above zero"):
-        read_neb_results(work, T)
+        read_neb_results(work.at(T))
 
 
 def test_a_splitting_that_is_missing_is_an_unreadable_line(work):
-    (work.neb(T) / "Qs_calculations.txt").write_text("Cnf-1 0.2_0.3\n")
+    (work.at(T).neb / "Qs_calculations.txt").write_text("Cnf-1 0.2_0.3\n")
     with pytest.raises(UserError, match="line 1"):
-        read_neb_results(work, T)
+        read_neb_results(work.at(T))
 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
     table = pair_table()
-    work.non_dw(T).write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
-    assert len(gather(work, CLASSIFIER, T, Settings()).table) == 1
+    work.at(T).non_dw.write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
+    assert len(gather(work.at(T), CLASSIFIER, Settings()).table) == 1
 
 
 def test_an_index_that_pandas_left_in_the_table_is_no_feature(work):
     table = pair_table()
-    feather.write_feather(table[table["mine"] > 0.1], work.pairs(T) / "all.feather")
-    work.non_dw(T).write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
-    assert gather(work, CLASSIFIER, T, Settings()).features == FEATURES
+    feather.write_feather(table[table["mine"] > 0.1], work.at(T).pairs / "all.feather")
+    work.at(T).non_dw.write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
+    assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
 
 
 def test_labels_that_match_no_pair_are_counted_in_the_message(work):
-    work.non_dw(T).write_text("Cnf-1 0.5_0.6\n")
+    work.at(T).non_dw.write_text("Cnf-1 0.5_0.6\n")
     with pytest.raises(UserError, match=r"1 NEB results, none of a pair in the tables: .*NON-DW.txt line 1"):
-        gather(work, CLASSIFIER, T, Settings())
+        gather(work.at(T), CLASSIFIER, Settings())
 
 
 @pytest.mark.parametrize(("task", "value"), [(CLASSIFIER, 1), (PREDICTOR, 0.01)], ids=["classifier", "predictor"])
 def test_results_of_which_none_is_of_a_pair_do_not_keep_a_set_from_being_learnt(work, task, value):
-    pair_table().assign(**{task.target: value}).to_feather(work.pretraining(task, T))
+    pair_table().assign(**{task.target: value}).to_feather(work.at(T).pretraining(task))
     for lines in ("Cnf-1 0.5_0.6 0.1\n", ""):
-        (work.neb(T) / "Qs_calculations.txt").write_text(lines)
-        assert len(gather(work, task, T, Settings()).table) == 40
+        (work.at(T).neb / "Qs_calculations.txt").write_text(lines)
+        assert len(gather(work.at(T), task, Settings()).table) == 40
 
 
 @pytest.mark.parametrize(
@@ -247,18 +247,18 @@ def test_of_labels_that_match_no_pair_the_first_line_is_named_with_what_is_wrong
     first = table.iloc[0]
     other = table[(table["conf"] == first["conf"]) & (table.index > 0)].iloc[0]
     names = {"conf": int(first["conf"]), "i": first["i"], "j": first["j"], "other": other["j"]}
-    work.non_dw(T).write_text(line(table, 1) + wrong.format(**names) + "\nCnf-88 0.5_0.6\n")
-    report = gather(work, CLASSIFIER, T, Settings()).report
+    work.at(T).non_dw.write_text(line(table, 1) + wrong.format(**names) + "\nCnf-88 0.5_0.6\n")
+    report = gather(work.at(T), CLASSIFIER, Settings()).report
     at = report.index("NEB results: 3 pairs, 2 of them in no pair table and not used")
-    assert report[at + 1].startswith(f"  the first of them: {work.non_dw(T)} line 2: {reason.format(**names)}")
+    assert report[at + 1].startswith(f"  the first of them: {work.at(T).non_dw} line 2: {reason.format(**names)}")
 
 
 def test_empty_neb_files_are_no_labels(work):
-    work.non_dw(T).write_text("")
-    (work.neb(T) / "Qs_calculations.txt").write_text("\n")
-    assert read_neb_results(work, T).empty
+    work.at(T).non_dw.write_text("")
+    (work.at(T).neb / "Qs_calculations.txt").write_text("\n")
+    assert read_neb_results(work.at(T)).empty
     with pytest.raises(UserError, match=r"no labels at T = 0.1"):
-        gather(work, CLASSIFIER, T, Settings())
+        gather(work.at(T), CLASSIFIER, Settings())
 
 
 @pytest.mark.parametrize(
@@ -273,17 +273,17 @@ def test_empty_neb_files_are_no_labels(work):
     ],
 )
 def test_a_bad_pretraining_set_is_named(work, change, words):
-    change(pair_table().assign(is_dw=1)).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, T))
+    change(pair_table().assign(is_dw=1)).reset_index(drop=True).to_feather(work.at(T).pretraining(CLASSIFIER))
     with pytest.raises(UserError, match=words):
-        gather(work, CLASSIFIER, T, Settings())
+        gather(work.at(T), CLASSIFIER, Settings())
 
 
 def test_a_pretraining_splitting_of_zero_is_named(work):
     table = pair_table().assign(quantum_splitting=0.1)
     table.loc[3, QS] = 0.0
-    table.to_feather(work.pretraining(PREDICTOR, T))
+    table.to_feather(work.at(T).pretraining(PREDICTOR))
     with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0.0 is not above zero"):
-        gather(work, PREDICTOR, T, Settings())
+        gather(work.at(T), PREDICTOR, Settings())
 
 
 KEYS = pd.DataFrame({"conf": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
@@ -341,29 +341,29 @@ def with_neighbourhood(table):
 
 def test_a_set_that_does_not_know_where_other_minima_lie_does_not_switch_that_off(work):
     table = pair_table()
-    with_neighbourhood(table).to_feather(work.pairs(T) / "all.feather")
-    table.assign(is_dw=1).drop(index=0).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, T))
-    work.non_dw(T).write_text(line(table, 0))
-    known = gather(work, CLASSIFIER, T, Settings())
+    with_neighbourhood(table).to_feather(work.at(T).pairs / "all.feather")
+    table.assign(is_dw=1).drop(index=0).reset_index(drop=True).to_feather(work.at(T).pretraining(CLASSIFIER))
+    work.at(T).non_dw.write_text(line(table, 0))
+    known = gather(work.at(T), CLASSIFIER, Settings())
     assert known.features == [*FEATURES, *NEIGHBOURHOOD]
     assert known.table["nearest_between"].notna().tolist() == [True] + [False] * 39
     assert f"  unknown in this set: {', '.join(NEIGHBOURHOOD)}" in known.report
 
 
 def test_tables_that_do_not_know_it_leave_it_out(work):
-    with_neighbourhood(pair_table()).assign(is_dw=1).to_feather(work.pretraining(CLASSIFIER, T))
-    assert gather(work, CLASSIFIER, T, Settings()).features == FEATURES
+    with_neighbourhood(pair_table()).assign(is_dw=1).to_feather(work.at(T).pretraining(CLASSIFIER))
+    assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
 
 
 def test_further_sets_of_a_temperature_and_those_of_another_that_is_named_are_read_together(work):
-    first = work.pretraining(CLASSIFIER, T)
+    first = work.at(T).pretraining(CLASSIFIER)
     table = pair_table().assign(is_dw=1)
     for path, conf in ((first, 1), (first.with_name(f"{first.stem}-example.feather"), 2)):
         table.assign(conf=conf).to_feather(path)
-    table.assign(conf=3).to_feather(work.pretraining(CLASSIFIER, "0.12"))
-    table.assign(conf=4).to_feather(work.pretraining(CLASSIFIER, "0.1234"))  # whose digits begin alike
-    assert sorted(gather(work, CLASSIFIER, T, Settings()).table["conf"].unique()) == [1, 2]
+    table.assign(conf=3).to_feather(work.at("0.12").pretraining(CLASSIFIER))
+    table.assign(conf=4).to_feather(work.at("0.1234").pretraining(CLASSIFIER))  # whose digits begin alike
+    assert sorted(gather(work.at(T), CLASSIFIER, Settings()).table["conf"].unique()) == [1, 2]
     settings = Settings(pretraining=["0.12"])
-    assert sorted(gather(work, CLASSIFIER, T, settings).table["conf"].unique()) == [1, 2, 3]
+    assert sorted(gather(work.at(T), CLASSIFIER, settings).table["conf"].unique()) == [1, 2, 3]
     with pytest.raises(UserError, match=r"pretraining-classifier-T05\.feather: no such file"):
-        gather(work, CLASSIFIER, T, Settings(pretraining=["0.5"]))
+        gather(work.at(T), CLASSIFIER, Settings(pretraining=["0.5"]))

@@ -119,9 +119,9 @@ def test_columns_that_step_2_does_not_write_so_are_refused(trained_copy):
 
 def test_the_same_bytes_come_out_whatever_the_number_of_workers_and_parts(trained_copy, monkeypatch):
     work = Workspace(trained_copy)
-    tables = work.pair_tables("0.1")
-    cards = {task: read_card(work, task, "0.1") for task in (CLASSIFIER, PREDICTOR)}
-    written = {name: work.double_wells("0.1").with_name(name) for name in ("wells", "every", "new")}
+    tables = work.at("0.1").pair_tables
+    cards = {task: read_card(work.at("0.1"), task) for task in (CLASSIFIER, PREDICTOR)}
+    written = {name: work.at("0.1").classified.with_name(name) for name in ("wells", "every", "new")}
     found = []
     for processes, part in ((1, 1 << 24), (1, 5000), (2, 5000), (3, 5000)):
         monkeypatch.setattr(csv_lines, "PART", part)
@@ -133,8 +133,8 @@ def test_the_same_bytes_come_out_whatever_the_number_of_workers_and_parts(traine
     assert all(one == found[0] for one in found[1:])
     assert pd.read_csv(written["every"])[QS].is_monotonic_increasing
     assert pd.read_csv(written["new"])[TLS_PROBABILITY].is_monotonic_decreasing
-    assert found[0][1:] == tuple(path.read_bytes() for path in (work.double_wells("0.1"), *lists(work)))
+    assert found[0][1:] == tuple(path.read_bytes() for path in (work.at("0.1").classified, *lists(work)))
 
 
 def lists(work):
-    return [work.predicted("0.1", pairs) for pairs in ("allpairs", "newpairs")]
+    return [work.at("0.1").predicted(pairs) for pairs in ("allpairs", "newpairs")]

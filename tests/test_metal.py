@@ -97,7 +97,7 @@ def splitting(root):
     pairs = read_pairs(root, "300")
     pairs.nsmallest(1, "total_displacement").to_csv(root / "pairs.csv", index=False)
     done("run_neb", root, "--pairs", root / "pairs.csv")
-    return read_neb_results(Workspace(root), "300")["quantum_splitting"].item()
+    return read_neb_results(Workspace(root).at("300"))["quantum_splitting"].item()
 
 
 def test_the_calculator_gets_the_metal_as_it_stands_in_the_file(tmp_path, frames):

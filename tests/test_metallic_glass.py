@@ -88,7 +88,7 @@ def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
             patch.setattr(kob_andersen, name, value)
         kob_andersen.make_glass(1, tmp_path)
     (tmp_path / "config.yaml").write_text(kob_andersen.SETTINGS + "processes: 1\n")
-    frames = ase.io.read(Workspace(tmp_path).glass("0.6", 1) / "minima.extxyz", ":")
+    frames = ase.io.read(Workspace(tmp_path).at("0.6").glass(1) / "minima.extxyz", ":")
     for frame in frames:
         energy, forces = potential_of(frame, flat_lj.KobAndersen)(frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
@@ -97,7 +97,7 @@ def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
     pairs = read_pairs(tmp_path, "0.6").nsmallest(4, "total_displacement")
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
     done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv")
-    assert len(read_calculations(Workspace(tmp_path), "0.6")) == 4
+    assert len(read_calculations(Workspace(tmp_path).at("0.6"))) == 4
 
 
 @pytest.mark.parametrize("cells", [2, 3])
@@ -135,7 +135,7 @@ def metal(once):
 
 
 def minima_file(root):
-    return Workspace(root).glass(T, 2) / "minima.extxyz"
+    return Workspace(root).at(T).glass(2) / "minima.extxyz"
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_the_minima_are_minima_as_they_stand_in_the_file(metal):
 
 @pytest.mark.slow
 def test_the_forces_of_a_path_are_those_of_emt(metal):
-    path = next(Workspace(metal).path(T, 2, "x", "y").parent.glob("*.extxyz"))
+    path = next(Workspace(metal).at(T).path(2, "x", "y").parent.glob("*.extxyz"))
     for image in ase.io.read(path, ":")[::10]:
         energy, forces = potential_of(image, lambda _: EMT())(image.positions)
         assert image.get_potential_energy() == pytest.approx(energy, abs=1e-6)
@@ -165,10 +165,10 @@ def test_lighter_atoms_have_larger_splittings_at_the_same_barrier(metal, tmp_pat
     for frame in frames:
         frame.set_masses(0.1 * frame.get_masses())
     ase.io.write(minima_file(light), frames, columns=["symbols", "positions", "masses"])
-    wells = pd.read_csv(Workspace(metal).calculated_double_wells(T))
+    wells = pd.read_csv(Workspace(metal).at(T).double_wells)
     wells[["conf", "i", "j"]].to_csv(light / "pairs.csv", index=False)
     done("run_neb", light, "--pairs", light / "pairs.csv")
-    of_light = pd.read_csv(Workspace(light).calculated_double_wells(T))
+    of_light = pd.read_csv(Workspace(light).at(T).double_wells)
     both = wells.merge(of_light, on=["conf", "i", "j"], suffixes=("", "_light"))
     both = both[both["fidelity"] == both["fidelity_light"]]
     assert len(both)

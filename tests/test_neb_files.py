@@ -30,13 +30,13 @@ T = "0.1"
 @pytest.fixture
 def work(tmp_path):
     work = Workspace(tmp_path)
-    work.neb(T).mkdir(parents=True)
+    work.at(T).neb.mkdir(parents=True)
     return work
 
 
 def test_comments_are_passed_over_and_line_numbers_stay_true(work):
-    work.non_dw(T).write_text("# by hand\nCnf-1 0.2_0.3\n  # and\n\nCnf-1 0.2_0.4\n")
-    neb = read_neb_results(work, T)
+    work.at(T).non_dw.write_text("# by hand\nCnf-1 0.2_0.3\n  # and\n\nCnf-1 0.2_0.4\n")
+    neb = read_neb_results(work.at(T))
     assert neb["j"].tolist() == [0.3, 0.4]
     assert neb["origin of the label"].str.extract(r"line (\d+)")[0].tolist() == ["2", "5"]
 
@@ -51,28 +51,28 @@ def test_comments_are_passed_over_and_line_numbers_stay_true(work):
     ],
 )
 def test_a_character_that_looks_like_another_is_named(work, line, says):
-    path = work.new_splittings(T)
+    path = work.at(T).new_splittings
     path.write_text(f"Cnf-1 0.2_0.3 0.01\n{line}\n", encoding="utf-8")
     with pytest.raises(UserError) as error:
-        read_neb_results(work, T)
+        read_neb_results(work.at(T))
     assert f"{path}: line 2: " in str(error.value)
     assert says in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["1.06D-02", "1.06d-2", "1.06E-02", "0.0106", "106.D-4"])
 def test_numbers_as_fortran_writes_them_are_read(work, text):
-    (work.neb(T) / "Qs_calculations.txt").write_text(f"Cnf-1 2.0D-01_0.3d0 {text}\n")
-    assert read_neb_results(work, T)[["i", "j", "quantum_splitting"]].to_numpy().tolist() == [[0.2, 0.3, 0.0106]]
+    (work.at(T).neb / "Qs_calculations.txt").write_text(f"Cnf-1 2.0D-01_0.3d0 {text}\n")
+    assert read_neb_results(work.at(T))[["i", "j", "quantum_splitting"]].to_numpy().tolist() == [[0.2, 0.3, 0.0106]]
 
 
 def test_results_that_are_written_are_read_back(work):
     results = pd.DataFrame({"conf": [3, 1, 2], "i": [0.1, 0.2, 0.3], "j": [0.4, 0.5, 0.6], "is_dw": [0, 1, 0]}).assign(
         quantum_splitting=[np.nan, 0.1 + 0.2, np.nan]
     )
-    write_neb_results(work, T, results)
-    add_non_dw(work, T, Pair(4, 0.7, 0.8))
-    add_splitting(work, T, Pair(5, 0.7, 0.9), 1e-3)
-    read = read_neb_results(work, T)
+    write_neb_results(work.at(T), results)
+    add_non_dw(work.at(T), Pair(4, 0.7, 0.8))
+    add_splitting(work.at(T), Pair(5, 0.7, 0.9), 1e-3)
+    read = read_neb_results(work.at(T))
     assert read["conf"].tolist() == [3, 2, 4, 1, 5]
     assert read["quantum_splitting"].dropna().tolist() == [0.1 + 0.2, 1e-3]
 
@@ -104,11 +104,11 @@ OF_0_1 = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
 
 
 def test_records_say_how_and_by_which_version_they_were_made(work):
-    path = work.neb_paths(T, "jsonl")
+    path = work.at(T).neb_paths("jsonl")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(OF_0_1) + "\n")
-    add_record(work, T, Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
-    old, new = read_records(work, T)
+    add_record(work.at(T), Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
+    old, new = read_records(work.at(T))
     assert new["program"] == __version__
     assert {name: new[name] for name in SETTINGS} == SETTINGS
     assert changed_settings([new], SETTINGS) == {}
@@ -123,26 +123,26 @@ def test_records_say_how_and_by_which_version_they_were_made(work):
 
 
 def test_a_record_that_does_not_know_its_hbar_takes_the_one_given(work):
-    add_record(work, T, Pair(2, 0.1, 0.2), (2.01, 2.02), PROFILE, {"hbar": None})
-    add_record(work, T, Pair(2, 0.1, 0.3), (2.01, 2.02), PROFILE, {"hbar": 0.0156})
-    one, other = read_records(work, T)
+    add_record(work.at(T), Pair(2, 0.1, 0.2), (2.01, 2.02), PROFILE, {"hbar": None})
+    add_record(work.at(T), Pair(2, 0.1, 0.3), (2.01, 2.02), PROFILE, {"hbar": 0.0156})
+    one, other = read_records(work.at(T))
     assert two_level_of_record(one, 0.0156) == two_level_of_record(other, 0.5)
 
 
 def test_a_splitting_can_be_taken_back(work):
     pairs = [Pair(1, 0.1, 0.2), Pair(1, 0.1, 0.25), Pair(2, 0.1, 0.2)]
     for pair in pairs:
-        add_splitting(work, T, pair, 0.01)
-    take_back_splitting(work, T, pairs[0], 10)
-    assert read_neb_results(work, T)[["conf", "j"]].to_numpy().tolist() == [[1, 0.25], [2, 0.2]]
+        add_splitting(work.at(T), pair, 0.01)
+    take_back_splitting(work.at(T), pairs[0], 10)
+    assert read_neb_results(work.at(T))[["conf", "j"]].to_numpy().tolist() == [[1, 0.25], [2, 0.2]]
 
 
 def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_what_stood_there_stays_readable(work):
-    one, other = (work.neb(T) / name for name in ("Qs_calculations.txt", "Qs_calcuations.txt"))
+    one, other = (work.at(T).neb / name for name in ("Qs_calculations.txt", "Qs_calcuations.txt"))
     one.write_text("# mine\nCnf-1  0.20000000000000004_0.1  1.0D-02\n\nCnf-1 0.1_0.25 0.02\n")
     other.write_text("Cnf-1 0.1_0.2 0.03\n")
-    take_back_splitting(work, T, Pair(1, 0.1, 0.2), 10)
-    assert read_neb_results(work, T)[["conf", "j"]].to_numpy().tolist() == [[1, 0.25]]
+    take_back_splitting(work.at(T), Pair(1, 0.1, 0.2), 10)
+    assert read_neb_results(work.at(T))[["conf", "j"]].to_numpy().tolist() == [[1, 0.25]]
     assert one.read_text().splitlines()[::3] == ["# mine", "Cnf-1 0.1_0.25 0.02"]
     assert one.read_text().splitlines()[1].endswith("Cnf-1  0.20000000000000004_0.1  1.0D-02")
     assert other.read_text().endswith("Cnf-1 0.1_0.2 0.03\n")
@@ -150,13 +150,13 @@ def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_wh
 
 def test_calculations_are_read_back_and_a_damaged_file_is_named(work):
     row = {"verdict": "double well", "quantum_splitting": 0.01, "fidelity": "full", "images": 41, "steps": 7}
-    add_calculation(work, T, Pair(1, 0.1, 0.2), {**row, "cpu_seconds": 0.5})
-    read = read_calculations(work, T)
+    add_calculation(work.at(T), Pair(1, 0.1, 0.2), {**row, "cpu_seconds": 0.5})
+    read = read_calculations(work.at(T))
     assert read[["conf", "j", "cpu_seconds"]].to_numpy().tolist() == [[1, 0.2, 0.5]]
-    path = work.calculations(T)
+    path = work.at(T).calculations
     path.write_text("conf,i,j,verdict\n1,0.1,0.2,non-DW\n")
     with pytest.raises(UserError, match=r"calculations\.csv: no column fidelity, cpu_seconds"):
-        read_calculations(work, T)
+        read_calculations(work.at(T))
 
 
 HALF = json.dumps({**OF_0_1, "before": {"distances": [0, 1, 2]}})
@@ -164,8 +164,8 @@ HALF = json.dumps({**OF_0_1, "before": {"distances": [0, 1, 2]}})
 
 @pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", '"text"', HALF])
 def test_a_damaged_record_is_named_by_its_line(work, line):
-    add_record(work, T, Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
-    path = work.neb_paths(T, "jsonl")
+    add_record(work.at(T), Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
+    path = work.at(T).neb_paths("jsonl")
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
-        list(read_records(work, T))
+        list(read_records(work.at(T)))

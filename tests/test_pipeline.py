@@ -32,7 +32,7 @@ def predicted(root, which, temperature="0.1"):
 
 
 def card_of(root, task=CLASSIFIER, temperature="0.1"):
-    return read_card(Workspace(root), task, temperature)
+    return read_card(Workspace(root).at(temperature), task)
 
 
 def keys(table):
@@ -114,8 +114,8 @@ def test_run_again_nothing_is_done(trained_copy):
 def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy):
     work, top = Workspace(trained_copy), predicted(trained_copy, "newpairs").head(5)
     taught = top.assign(i=top["j"] + 1e-15, j=top["i"])  # the other way round and with float noise
-    taught[:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.pretraining(CLASSIFIER, "0.1"))
-    taught[3:].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.pretraining(PREDICTOR, "0.1"))
+    taught[:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.at("0.1").pretraining(CLASSIFIER))
+    taught[3:].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.at("0.1").pretraining(PREDICTOR))
     done("step4_predict_qs", trained_copy)
     left = keys(predicted(trained_copy, "newpairs"))
     assert left[0] == keys(top)[2]
@@ -127,10 +127,14 @@ def kept_in_test_sets(root):
     """Listed pairs with an exact result that stand in a test set of the models and in no train set."""
     work = Workspace(root)
     sets = [
-        {key for task in (CLASSIFIER, PREDICTOR) for key in keys(pd.read_feather(work.model_set(task, "0.1", subset)))}
+        {
+            key
+            for task in (CLASSIFIER, PREDICTOR)
+            for key in keys(pd.read_feather(work.at("0.1").model_set(task, subset)))
+        }
         for subset in ("test", "train")
     ]
-    results = keys(read_neb_results(work, "0.1"))
+    results = keys(read_neb_results(work.at("0.1")))
     return len((set(results) & sets[0] & set(keys(predicted(root, "allpairs")))) - sets[1])
 
 
@@ -142,7 +146,7 @@ def test_a_result_corrects_the_prediction_of_its_like_before_it_is_learnt(traine
     np.fill_diagonal(distances, 99)
     one, like = np.unravel_index(distances.argmin(), distances.shape)
     conf, i, j, splitting = not_known.loc[one, ["conf", "i", "j", "quantum_splitting"]].astype(float).tolist()
-    with Workspace(trained_copy).new_splittings("0.1").open("a") as file:
+    with Workspace(trained_copy).at("0.1").new_splittings.open("a") as file:
         file.write(f"Cnf-{conf:.0f} {j!r}_{i!r} {2 * splitting!r}\n")
     said = done("step4_predict_qs", trained_copy)
     in_test_sets = kept_in_test_sets(trained_copy)

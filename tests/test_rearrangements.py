@@ -78,7 +78,7 @@ def test_the_list_shows_each_rearrangement_once_before_any_again(trained_copy):
     done("step4_predict_qs", trained_copy)
     after = pd.read_csv(path, float_precision="round_trip")
     settings = Settings(rearrangements={"overlap": overlap})
-    numbers = sort_pairs(Workspace(trained_copy), T, after, settings).numbers
+    numbers = sort_pairs(Workspace(trained_copy).at(T), after, settings).numbers
     assert (numbers > 0).all()
     distinct = after.assign(number=numbers).drop_duplicates(["conf", "number"])
     assert 1 < len(distinct) < len(after)
@@ -91,4 +91,4 @@ def test_the_list_shows_each_rearrangement_once_before_any_again(trained_copy):
 @pytest.mark.slow
 def test_pairs_without_minima_stay_where_they_are(trained_copy):
     listed = pd.DataFrame({"conf": 99, "i": [0.1, 0.2], "j": [0.3, 0.4]})
-    pd.testing.assert_frame_equal(each_once(Workspace(trained_copy), T, listed, Settings()), listed)
+    pd.testing.assert_frame_equal(each_once(Workspace(trained_copy).at(T), listed, Settings()), listed)

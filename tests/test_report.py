@@ -50,19 +50,19 @@ def fill(root, temperature=T, wells=3):
     work = Workspace(root)
     for k in range(wells):
         pair = Pair(3 + k, 0.1, 0.2)
-        add_record(work, temperature, pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
+        add_record(work.at(temperature), pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
         cost = {"fidelity": "full", "images": 41, "steps": 77, "cpu_seconds": 1.5}
-        add_calculation(work, temperature, pair, {"verdict": "double well", "quantum_splitting": 1, **cost})
-        add_splitting(work, temperature, pair, LEVELS[1] - LEVELS[0])
-    add_unfinished(work, temperature, Pair(9, 0.1, 0.3), f"force 0.5 {SCRIPT}")
-    add_unfinished(work, temperature, Pair(9, 0.1, 0.4), f"force 0.25 {SCRIPT}")
-    update_double_wells(work, temperature, Settings())
+        add_calculation(work.at(temperature), pair, {"verdict": "double well", "quantum_splitting": 1, **cost})
+        add_splitting(work.at(temperature), pair, LEVELS[1] - LEVELS[0])
+    add_unfinished(work.at(temperature), Pair(9, 0.1, 0.3), f"force 0.5 {SCRIPT}")
+    add_unfinished(work.at(temperature), Pair(9, 0.1, 0.4), f"force 0.25 {SCRIPT}")
+    update_double_wells(work.at(temperature), Settings())
     rejected = pd.DataFrame({"conf": [1, None], "file": ["a.conf", SCRIPT], "reason": ["truncated", "no folder"]})
-    rejected.astype({"conf": "Int64"}).to_csv(work.rejected(temperature), index=False)
+    rejected.astype({"conf": "Int64"}).to_csv(work.at(temperature).rejected, index=False)
     rows = [[9, 0.1, 0.3, 1e-3, 0.5, 0.9], [9, 0.1, 0.5, 2e-3, 0.25, 0.8], [9, 0.1, 0.6, 3e-3, 0.125, 0.7]]
     columns = ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
-    pd.DataFrame(rows, columns=columns).to_csv(work.predicted(temperature, "newpairs"), index=False)
-    pd.DataFrame([ROUND]).to_csv(work.rounds(temperature, "csv"), index=False)
+    pd.DataFrame(rows, columns=columns).to_csv(work.at(temperature).predicted("newpairs"), index=False)
+    pd.DataFrame([ROUND]).to_csv(work.at(temperature).rounds("csv"), index=False)
 
 
 @pytest.fixture
@@ -178,8 +178,8 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
     for temperature in temperatures:
         fill(tmp_path, temperature)
         box = np.full(3, 5.0)  # 125 σ³
-        write_minimum(work.minimum(work.glass(temperature, 3), "0.1"), Minimum(np.ones(4), np.eye(4, 3), box))
-        for path in (work.tls_density(temperature), work.tls_densities.with_suffix(".csv")):
+        write_minimum(work.minimum(work.at(temperature).glass(3), "0.1"), Minimum(np.ones(4), np.eye(4, 3), box))
+        for path in (work.at(temperature).tls_density, work.tls_densities.with_suffix(".csv")):
             path.write_text("energy\n")
     text = written(tmp_path)
     section = text[text.index('<h2 id="section-4"') : text.index('<h2 id="section-5"')]
@@ -246,7 +246,7 @@ def test_the_models_are_judged_on_glasses_they_did_not_see(trained_copy):
     text = written(trained_copy)
     assert "Predictor of the splitting, what to expect of a new glass: glasses kept out" in text
     assert "trained again since" not in text
-    card = read_card(Workspace(trained_copy), PREDICTOR, "0.1")
+    card = read_card(Workspace(trained_copy).at("0.1"), PREDICTOR)
     assert card.training_seconds > 0
     assert f"<td>{card.trained}</td><td>{card.training_seconds:.3g}</td>" in text
     assert text.count("<svg") == 5  # two reliabilities, true against predicted, distributions, search

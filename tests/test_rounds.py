@@ -33,12 +33,12 @@ def root(trained_copy):
 def test_two_rounds_are_counted_each_with_its_own_models(root):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
     threshold = settings.tls_threshold
-    first = update_rounds(work, T, settings).iloc[-1]
+    first = update_rounds(work.at(T), settings).iloc[-1]
     assert (first["round"], first["nebs"], first["tls"]) == (1, 0, 0)
     top = new_pairs(root).head(30)
     is_dw, splitting = synthetic.rule(top)
     write_neb(root, top)
-    one = update_rounds(work, T, settings)
+    one = update_rounds(work.at(T), settings)
     assert len(one) == 1
     assert one["nebs"][0] == 30
     assert one["double_wells"][0] == is_dw.sum()
@@ -48,7 +48,7 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
         done(step, root)
     assert not set(new_pairs(root)[["i", "j"]].itertuples(index=False)) & set(top[["i", "j"]].itertuples(index=False))
     write_neb(root, new_pairs(root).head(12))
-    two = update_rounds(work, T, settings)
+    two = update_rounds(work.at(T), settings)
     assert two["round"].tolist() == [1, 2]
     assert two["nebs"].tolist() == [30, 12]
     assert two["classifier_labels"].tolist() == [400, 430]
@@ -61,22 +61,22 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
 def test_a_round_counts_though_run_neb_does_not_see_its_end(root, seen):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
     if seen:
-        update_rounds(work, T, settings)
+        update_rounds(work.at(T), settings)
     top = new_pairs(root).head(12)
     write_neb(root, top)
     for step in STEPS:
         done(step, root)
     write_neb(root, new_pairs(root).head(5))
-    table = update_rounds(work, T, settings)
+    table = update_rounds(work.at(T), settings)
     assert table["nebs"].tolist() == [12, 5]
     is_dw, splitting = synthetic.rule(top)
     assert table["distinct_tls"][0] == table["tls"][0] == (is_dw & (splitting < settings.tls_threshold)).sum() > 0
     assert table["predictor_labels"].isna().tolist() == [not seen, False]
-    pd.testing.assert_frame_equal(read_rounds(work.rounds(T, "csv")), table, check_dtype=False, check_like=True)
+    pd.testing.assert_frame_equal(read_rounds(work.at(T).rounds("csv")), table, check_dtype=False, check_like=True)
 
 
 def test_a_damaged_list_is_made_again_though_its_round_can_not_be_counted(root):
-    path = Workspace(root).predicted(T, "newpairs")
+    path = Workspace(root).at(T).predicted("newpairs")
     top = new_pairs(root).head(12)
     path.write_bytes(path.read_bytes()[:-30])
     write_neb(root, top)
@@ -86,8 +86,8 @@ def test_a_damaged_list_is_made_again_though_its_round_can_not_be_counted(root):
 
 def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
     row = new_pairs(root).iloc[0]
-    add_unfinished(Workspace(root), T, Pair(int(row["conf"]), row["i"], row["j"]), 'a reason, with "quotes"')
-    rounds = update_rounds(Workspace(root), T, Settings())
+    add_unfinished(Workspace(root).at(T), Pair(int(row["conf"]), row["i"], row["j"]), 'a reason, with "quotes"')
+    rounds = update_rounds(Workspace(root).at(T), Settings())
     assert (rounds["nebs"].iloc[-1], rounds["unfinished"].iloc[-1]) == (1, 1)
     done("step4_predict_qs", root)
     after = new_pairs(root)
@@ -97,21 +97,21 @@ def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
 def test_a_new_list_of_the_same_models_is_a_new_round(root):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
     write_neb(root, new_pairs(root).head(30))
-    update_rounds(work, T, settings)
+    update_rounds(work.at(T), settings)
     done("step4_predict_qs", root)
     write_neb(root, new_pairs(root).head(5))
-    rounds = update_rounds(work, T, settings)
+    rounds = update_rounds(work.at(T), settings)
     assert rounds["nebs"].tolist() == [30, 5]
     assert rounds["classifier"][0] == rounds["classifier"][1]
-    assert update_rounds(work, T, settings).equals(rounds)
+    assert update_rounds(work.at(T), settings).equals(rounds)
 
 
 def test_a_round_keeps_the_models_that_made_its_list(root):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
     write_neb(root, new_pairs(root).head(30))
-    first = update_rounds(work, T, settings)
+    first = update_rounds(work.at(T), settings)
     done("step1_train_dw", root)
-    pd.testing.assert_frame_equal(update_rounds(work, T, settings), first)
+    pd.testing.assert_frame_equal(update_rounds(work.at(T), settings), first)
 
 
 def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
@@ -119,8 +119,8 @@ def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
     listed = new_pairs(root)
     chances = listed["tls_probability"].to_numpy()
     write_neb(root, listed.iloc[[0, 2, 5]])
-    add_unfinished(Workspace(root), T, Pair(int(listed["conf"][1]), listed["i"][1], listed["j"][1]), "a reason")
-    row = update_rounds(Workspace(root), T, settings).iloc[-1]
+    add_unfinished(Workspace(root).at(T), Pair(int(listed["conf"][1]), listed["i"][1], listed["j"][1]), "a reason")
+    row = update_rounds(Workspace(root).at(T), settings).iloc[-1]
     assert row["nebs"] == 4
     assert row["tls_expected"] == pytest.approx(chances[[0, 2, 5]].sum())
     left = np.delete(chances, [0, 1, 2, 5])
@@ -128,7 +128,7 @@ def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
     assert following == pytest.approx([30, *expected(left[:30])])
     remaining = row[["remaining_pairs", "remaining_tls", "remaining_low", "remaining_high"]].tolist()
     assert remaining == pytest.approx([len(left), *expected(left)])
-    everything = pd.read_csv(Workspace(root).predicted(T, "allpairs"))
+    everything = pd.read_csv(Workspace(root).at(T).predicted("allpairs"))
     pairs, ceilings = synthetic.read_pairs(root), settings.classify
     under = (pairs["Delta_E"] <= ceilings.max_delta_E) & (pairs["total_displacement"] <= ceilings.max_distance)
     tls = everything["tls_probability"].sum()
@@ -139,7 +139,7 @@ def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
 def test_the_confidence_is_that_of_all_rounds_together(root):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
     write_neb(root, new_pairs(root))
-    rounds = update_rounds(work, T, settings)
+    rounds = update_rounds(work.at(T), settings)
     assert rounds["remaining_pairs"].tolist() == [0]
     assert rounds["chance_95_found"].tolist() == [1]
     said = does_it_pay(rounds.iloc[-1])
@@ -157,10 +157,10 @@ classifier,predictor
 
 def test_rounds_of_an_earlier_version_are_kept(root):
     work = Workspace(root)
-    work.rounds(T, "csv").write_text(OLD)
+    work.at(T).rounds("csv").write_text(OLD)
     write_neb(root, new_pairs(root).head(10))
     for _ in range(2):
-        rounds = update_rounds(work, T, Settings())
+        rounds = update_rounds(work.at(T), Settings())
         assert rounds["round"].tolist() == [1, 2, 3]
         assert rounds["nebs"].tolist() == [30, 12, 10]
         assert rounds["random_double_well_rate"][0] == 0.02
@@ -168,9 +168,9 @@ def test_rounds_of_an_earlier_version_are_kept(root):
 
 
 def test_a_list_of_an_earlier_version_waits_for_a_new_one(root):
-    path = Workspace(root).predicted(T, "newpairs")
+    path = Workspace(root).at(T).predicted("newpairs")
     new_pairs(root).drop(columns="tls_probability").to_csv(path, index=False)
-    assert update_rounds(Workspace(root), T, Settings()) is None
+    assert update_rounds(Workspace(root).at(T), Settings()) is None
 
 
 @pytest.mark.parametrize("content", ["", "round,nebs\n1,2\n", "\x00\x01"])
@@ -178,7 +178,7 @@ def test_a_damaged_table_of_rounds_is_named(root, content):
     path = root / f"output_ML/T{T}/rounds.csv"
     path.write_text(content)
     with pytest.raises(UserError, match=r"rounds\.csv: "):
-        update_rounds(Workspace(root), T, Settings())
+        update_rounds(Workspace(root).at(T), Settings())
 
 
 def last_round(**others):

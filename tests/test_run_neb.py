@@ -25,14 +25,14 @@ pytestmark = pytest.mark.slow
 
 def told(root, temperature=T):
     """Pairs with a result, unfinished or not, in the order of their files."""
-    work = Workspace(root)
-    return pairs_of(pd.concat([read(work, temperature) for read in (read_neb_results, read_unfinished)]))
+    at = Workspace(root).at(temperature)
+    return pairs_of(pd.concat([read(at) for read in (read_neb_results, read_unfinished)]))
 
 
 def test_every_pair_gets_one_verdict(calculated):
     asked = pairs_of(pd.read_csv(calculated / "pairs.csv", float_precision="round_trip"))
     assert sorted(told(calculated)) == sorted(asked)
-    neb = read_neb_results(Workspace(calculated), T)
+    neb = read_neb_results(Workspace(calculated).at(T))
     assert (neb["is_dw"] == 1).sum() >= 5
     assert (neb["is_dw"] == 0).sum() >= 5
     said = (calculated / "said.txt").read_text()
@@ -69,7 +69,7 @@ def listed(glass):
     """A glass with a list of new pairs as step 4 writes it; and these pairs."""
     work = Workspace(glass)
     pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip").head(10)
-    path = work.predicted(T, "newpairs")
+    path = work.at(T).predicted("newpairs")
     path.parent.mkdir(parents=True, exist_ok=True)
     pairs.assign(quantum_splitting=np.geomspace(1e-4, 1e-2, 10), dw_probability=0.9).to_csv(path, index=False)
     return glass, pairs_of(pairs)
@@ -107,7 +107,7 @@ def test_without_a_list_pairs_can_be_chosen_by_where_they_lie(glass):
 
 # Screened and refined
 def double_wells(root, temperature=T):
-    path = Workspace(root).calculated_double_wells(temperature)
+    path = Workspace(root).at(temperature).double_wells
     return pd.read_csv(path, float_precision="round_trip", keep_default_na=False)
 
 
@@ -126,16 +126,16 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
     assert kept == {f"{i}_{j}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
     assert "1 pairs to calculate" in done("run_neb", glass, "--refine", 1)
-    assert len(pd.read_csv(Workspace(glass).calculations(T))) == asked + 1
+    assert len(pd.read_csv(Workspace(glass).at(T).calculations)) == asked + 1
     done("run_neb", glass, "--refine", 100)
     refined = double_wells(glass)
-    costs = pd.read_csv(Workspace(glass).calculations(T), keep_default_na=False)
+    costs = pd.read_csv(Workspace(glass).at(T).calculations, keep_default_na=False)
     again = costs[costs.duplicated(["conf", "i", "j"])]
     assert len(again) == (~full).sum()
     assert (refined["fidelity"] == "screened").sum() == (again["verdict"] == "unfinished").sum() <= 1
     refuted = pairs_of(again[again["verdict"] == "non-DW"])  # more images may show a third minimum
     assert set(pairs_of(first)) - set(pairs_of(refined)) == set(refuted)
-    neb = read_neb_results(Workspace(glass), T)
+    neb = read_neb_results(Workspace(glass).at(T))
     assert set(refuted) <= set(pairs_of(neb[neb["is_dw"] == 0]))
     both = first.merge(refined, on=["conf", "i", "j"])
     assert len(both) == len(refined) == len(first) - len(refuted) > full.sum()
@@ -180,7 +180,7 @@ def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(ca
     rows = []
     for root in (calculated, anew):
         assert "1 pairs to calculate" in done("run_neb", root, "--refine", 1)
-        rows.append(pd.read_csv(Workspace(root).calculations(T)).iloc[-1])
+        rows.append(pd.read_csv(Workspace(root).at(T).calculations).iloc[-1])
     continued, from_line = rows
     assert continued["images"] == from_line["images"] == 25
     assert continued["steps"] < from_line["steps"] / 2
@@ -206,7 +206,7 @@ def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calcu
     with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
         said = done("run_neb", calculated, "--refine", 1)
     assert "non-DW: refuted" in said
-    neb = read_neb_results(Workspace(calculated), T)
+    neb = read_neb_results(Workspace(calculated).at(T))
     verdicts = neb[(neb["i"] == pair["i"]) & (neb["j"] == pair["j"])]["is_dw"]
     assert verdicts.tolist() == [0]
     assert len(double_wells(calculated)) == len(wells) - 1
@@ -216,12 +216,12 @@ def test_where_all_output_is_lost_pairs_with_a_result_say_the_way_back_which_end
     smallest = double_wells(calculated).iloc[0]
     shutil.rmtree(calculated / "output_ML")
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
-    neb = read_neb_results(Workspace(calculated), T)
+    neb = read_neb_results(Workspace(calculated).at(T))
     assert f"{len(pd.read_csv(calculated / 'pairs.csv'))} of them have a result (--refine, --retry)" in said
     shutil.rmtree(calculated / "output_ML")
     with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
         assert "1 pairs to calculate" in done("run_neb", calculated, "--refine", 1)
-    after = read_neb_results(Workspace(calculated), T)
+    after = read_neb_results(Workspace(calculated).at(T))
     assert sorted(pairs_of(after)) == sorted(pairs_of(neb))
     assert after.loc[(after["i"] == smallest["i"]) & (after["j"] == smallest["j"]), "is_dw"].tolist() == [0]
 
@@ -241,7 +241,7 @@ def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_for
 
 
 def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
-    path = Workspace(calculated).non_dw(T)
+    path = Workspace(calculated).at(T).non_dw
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[1:]))
     (calculated / "config.yaml").write_text("neb: {images: 13, force_tolerance: 1.0e-3}\n")
@@ -295,8 +295,8 @@ def test_an_end_point_that_is_no_minimum_stops_that_pair_only(glass):
     pd.concat([pairs[with_it], pairs[~with_it].head(3)]).to_csv(glass / "pairs.csv", index=False)
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert said.count("the first is no minimum") == with_it.sum()
-    assert set(read_unfinished(Workspace(glass), T)["i"]) == {energy_in_name(spoilt)}
-    assert len(read_neb_results(Workspace(glass), T)) == 3
+    assert set(read_unfinished(Workspace(glass).at(T))["i"]) == {energy_in_name(spoilt)}
+    assert len(read_neb_results(Workspace(glass).at(T))) == 3
 
 
 def test_a_missing_minimum_is_named_and_the_others_are_calculated(glass):

@@ -95,10 +95,10 @@ def test_a_glass_that_could_not_be_written_whole_is_not_there_and_can_be_made_ag
         patch.setattr(simulate_glass, "write_transitions", lambda *_: sys.exit(143))
         with pytest.raises(SystemExit):
             simulate_glass.write_glass(job, found, np.ones(4))
-    assert work.glasses("0.1") == {}
+    assert work.at("0.1").glasses == {}
     simulate_glass.write_glass(job, found, np.ones(4))
     assert [path.name for path in minima(tmp_path)] == ["0.1000000000.conf", "0.1250000000.conf"]
-    assert [path.name for path in work.minima("0.1").iterdir()] == ["Cnf-1"]
+    assert [path.name for path in work.at("0.1").minima.iterdir()] == ["Cnf-1"]
 
 
 def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):

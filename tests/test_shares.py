@@ -32,24 +32,24 @@ def pairs(count):
     return pd.DataFrame({"conf": np.arange(count) % 7, "i": energies.min(axis=1), "j": energies.max(axis=1)})
 
 
-def fill(work, names):
+def fill(at, names):
     """A verdict of each kind in turn, written as run_neb.py writes it."""
     for number, (conf, i, j) in enumerate(names.itertuples(index=False)):
         pair = Pair(conf, i, j)
         kind = ("double well", "non-DW", "unfinished")[number % 3]
         row = {"verdict": kind, "quantum_splitting": "", "fidelity": "", "cpu_seconds": number}
-        add_calculation(work, T, pair, row)
+        add_calculation(at, pair, row)
         if kind == "double well":
-            add_splitting(work, T, pair, 0.001 + 0.001 * number)
+            add_splitting(at, pair, 0.001 + 0.001 * number)
         elif kind == "non-DW":
-            add_non_dw(work, T, pair)
+            add_non_dw(at, pair)
         else:
-            add_unfinished(work, T, pair, "a reason")
+            add_unfinished(at, pair, "a reason")
 
 
 def read(work):
     """All that is known, in an order of its own."""
-    tables = read_neb_results(work, T).iloc[:, :5], read_unfinished(work, T), read_calculations(work, T)
+    tables = read_neb_results(work.at(T)).iloc[:, :5], read_unfinished(work.at(T)), read_calculations(work.at(T))
     return [table.sort_values(["conf", "i", "j"]).reset_index(drop=True) for table in tables]
 
 
@@ -75,18 +75,18 @@ def cut(tmp_path):
     work, whole = Workspace(tmp_path / "cut"), Workspace(tmp_path / "whole")
     for number in range(3):
         names = pairs(30).iloc[number::3]
-        fill(work.of_share(f"{number}-of-2" if number else ""), names)
-        fill(whole, names)
+        fill(work.at(T).of_share(f"{number}-of-2" if number else ""), names)
+        fill(whole.at(T), names)
     return work, whole
 
 
 def test_results_of_shares_are_read_where_they_are_and_merged_into_the_files_of_all(cut):
     work, whole = cut
     assert_same(read(work), read(whole))
-    assert len(merge_shares(work, T, DECIMALS)) == 2
-    assert not work.shares(T)
+    assert len(merge_shares(work.at(T), DECIMALS)) == 2
+    assert not work.at(T).shares
     assert_same(read(work), read(whole))
-    assert merge_unless_running(work, T, DECIMALS, "step1_train_dw") == []
+    assert merge_unless_running(work.at(T), DECIMALS, "step1_train_dw") == []
 
 
 @pytest.mark.parametrize("in_vain", ["pipeline.files.os.replace", "pathlib.Path.unlink"])
@@ -105,15 +105,15 @@ def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_va
 
         with mock.patch(in_vain, some):
             try:
-                merge_shares(work, T, DECIMALS)
+                merge_shares(work.at(T), DECIMALS)
             except KeyboardInterrupt:
                 assert_same(read(work), read(whole))
                 continue
         break
     assert calls >= 2
-    assert not work.shares(T)
+    assert not work.at(T).shares
     assert_same(read(work), read(whole))
-    assert not pair_keys(read_neb_results(work, T), DECIMALS).duplicated().any()
+    assert not pair_keys(read_neb_results(work.at(T)), DECIMALS).duplicated().any()
 
 
 def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
@@ -124,29 +124,29 @@ def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_no
     )
     with started_python("-c", code, str(work.lock("run_neb", T))) as process:
         assert process.stdout.readline() == "held\n"
-        assert merge_unless_running(work, T, DECIMALS, "step1_train_dw") == []
-        assert len(work.shares(T)) == 2
+        assert merge_unless_running(work.at(T), DECIMALS, "step1_train_dw") == []
+        assert len(work.at(T).shares) == 2
         stop(process, signal.SIGKILL)
-    with started_python("-c", code, str(lock_of(work, T, "1-of-2"))) as process:
+    with started_python("-c", code, str(lock_of(work.at(T), "1-of-2"))) as process:
         assert process.stdout.readline() == "held\n"
-        said = merge_unless_running(work, T, DECIMALS, "step1_train_dw")
+        said = merge_unless_running(work.at(T), DECIMALS, "step1_train_dw")
         assert "1-of-2 is running" in said[0]
         assert "2-of-2 merged" in said[1]
-        assert [one.share for one in work.shares(T)] == ["1-of-2"]
+        assert [one.share for one in work.at(T).shares] == ["1-of-2"]
         assert_same(read(work), read(whole))
         stop(process, signal.SIGKILL)
-    merge_shares(work, T, DECIMALS)
+    merge_shares(work.at(T), DECIMALS)
     assert_same(read(work), read(whole))
 
 
 def test_what_both_a_share_and_another_run_have_calculated_counts_once(cut):
     work, _ = cut
-    share = work.of_share("1-of-2")
-    first = read_neb_results(share, T).iloc[0]
-    fill(work, pd.DataFrame([first[["conf", "i", "j"]]]).astype({"conf": int, "i": float, "j": float}))
+    share = work.at(T).of_share("1-of-2")
+    first = read_neb_results(share).iloc[0]
+    fill(work.at(T), pd.DataFrame([first[["conf", "i", "j"]]]).astype({"conf": int, "i": float, "j": float}))
     for _ in range(2):
-        assert not pair_keys(read_neb_results(work, T), DECIMALS).duplicated().any()
-        merge_shares(work, T, DECIMALS)
+        assert not pair_keys(read_neb_results(work.at(T)), DECIMALS).duplicated().any()
+        merge_shares(work.at(T), DECIMALS)
 
 
 @pytest.mark.parametrize(
@@ -190,5 +190,5 @@ def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculat
             sorted((root / f"output_ML/T{T}" / file).read_text().splitlines()) for root in (glass, calculated)
         )
         assert len(mine) == len(whole)
-    assert len(read_calculations(Workspace(glass), T)) == len(read_calculations(Workspace(calculated), T))
+    assert len(read_calculations(Workspace(glass).at(T))) == len(read_calculations(Workspace(calculated).at(T)))
     assert not (glass / f"NEB_calculations/T{T}/shares").exists()

@@ -54,27 +54,27 @@ def work(tmp_path):
     work = Workspace(tmp_path)
     positions, steps, box, diameters = glass_that_moves()
     for energy, places in ((0.1, positions), (0.2, np.mod(positions + steps, box))):
-        write_minimum(work.minimum(work.glass(T, 3), repr(energy)), Minimum(diameters, places, box))
+        write_minimum(work.minimum(work.at(T).glass(3), repr(energy)), Minimum(diameters, places, box))
     add_tls(work, PAIR)
     return work
 
 
 def add_tls(work, pair):
-    add_record(work, T, pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
-    add_splitting(work, T, pair, SPLITTING)
+    add_record(work.at(T), pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
+    add_splitting(work.at(T), pair, SPLITTING)
 
 
 def wells(work):
-    return wells_of_record(next(read_records(work, T)), HBAR)
+    return wells_of_record(next(read_records(work.at(T))), HBAR)
 
 
 def update(work, settings=SETTINGS):
-    update_double_wells(work, T, settings)
-    return update_pictures(work, T, settings)
+    update_double_wells(work.at(T), settings)
+    return update_pictures(work.at(T), settings)
 
 
 def files(work):
-    return sorted(path.name for path in work.tls_pictures(T).glob("[!.]*"))
+    return sorted(path.name for path in work.at(T).tls_pictures.glob("[!.]*"))
 
 
 # Geometry
@@ -171,32 +171,32 @@ def test_each_tls_has_a_picture_in_the_formats_of_the_settings_and_an_svg_is_sma
     settings = SETTINGS.model_copy(update={"figures": ["png", "svg"]})
     assert update(work, settings) == (1, 1)
     assert files(work) == [f"{NAME}.csv", f"{NAME}.png", f"{NAME}.svg"]
-    assert imread(work.tls_pictures(T) / f"{NAME}.png").std() > 0.01
-    assert (work.tls_pictures(T) / f"{NAME}.svg").stat().st_size < 60_000
+    assert imread(work.at(T).tls_pictures / f"{NAME}.png").std() > 0.01
+    assert (work.at(T).tls_pictures / f"{NAME}.svg").stat().st_size < 60_000
 
 
 def test_pictures_are_made_anew_only_where_the_calculation_is(work):
     update(work)
     assert update(work) == (0, 1)
-    add_record(work, T, PAIR, (LEVELS[0], LEVELS[1] * (1 + 1e-9)), PROFILE, {**HOW, "fidelity": "full"})
+    add_record(work.at(T), PAIR, (LEVELS[0], LEVELS[1] * (1 + 1e-9)), PROFILE, {**HOW, "fidelity": "full"})
     assert update(work) == (1, 1)
 
 
 def test_the_picture_of_what_is_no_tls_any_more_goes(work):
     update(work)
-    take_back_splitting(work, T, PAIR, 10)
-    add_non_dw(work, T, PAIR)
+    take_back_splitting(work.at(T), PAIR, 10)
+    add_non_dw(work.at(T), PAIR)
     assert update(work) == (0, 0)
-    assert [*work.tls_pictures(T).iterdir()] == []
+    assert [*work.at(T).tls_pictures.iterdir()] == []
 
 
 def test_where_the_record_is_lost_a_picture_stays_as_long_as_it_shows_the_splitting(work):
     update(work)
     before = files(work)
-    work.neb_paths(T, "jsonl").unlink()
+    work.at(T).neb_paths("jsonl").unlink()
     assert update(work) == (0, 1)
     assert files(work) == before
-    add_splitting(work, T, PAIR, SPLITTING / 2)
+    add_splitting(work.at(T), PAIR, SPLITTING / 2)
     assert update(work) == (0, 0)
     assert files(work) == []
 
@@ -204,15 +204,15 @@ def test_where_the_record_is_lost_a_picture_stays_as_long_as_it_shows_the_splitt
 @pytest.mark.parametrize("damaged", ["{}", "half", '{"levels": ["a", "b"]}', '{"levels": 7}'])
 def test_a_picture_without_record_and_with_a_damaged_stamp_goes(work, damaged):
     update(work)
-    work.neb_paths(T, "jsonl").unlink()
-    (work.tls_pictures(T) / f".{NAME}.csv.made-from.json").write_text(damaged)
+    work.at(T).neb_paths("jsonl").unlink()
+    (work.at(T).tls_pictures / f".{NAME}.csv.made-from.json").write_text(damaged)
     assert update(work) == (0, 0)
     assert files(work) == []
 
 
 @pytest.mark.parametrize("broken", ["missing", "damaged", "another count"])
 def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
-    minimum = work.minimum(work.glass(T, 3), "0.2")
+    minimum = work.minimum(work.at(T).glass(3), "0.2")
     if broken == "missing":
         minimum.unlink()
     elif broken == "damaged":
@@ -220,10 +220,10 @@ def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
     else:
         write_minimum(minimum, Minimum(np.ones(4), np.eye(4, 3), np.full(3, 5.0)))
     assert update(work) == (0, 0)
-    assert not work.tls_pictures(T).exists()
+    assert not work.at(T).tls_pictures.exists()
 
 
 def test_a_result_of_others_has_no_picture(work):
-    add_splitting(work, T, Pair(3, 0.1, 0.3), SPLITTING / 2)
+    add_splitting(work.at(T), Pair(3, 0.1, 0.3), SPLITTING / 2)
     assert update(work) == (1, 1)
     assert update(Workspace(work.root / "elsewhere")) == (0, 0)

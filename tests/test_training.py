@@ -46,17 +46,17 @@ def test_once_train_hours_are_over_no_further_model_is_begun_and_those_trained_a
 
 def test_which_results_are_too_few_to_learn_from_is_known_before_step_1_says_so(tmp_path):
     work, settings = Workspace(tmp_path), Settings()
-    for path in (work.neb("300"), work.pretraining(CLASSIFIER, "300").parent):
+    for path in (work.at("300").neb, work.at("300").pretraining(CLASSIFIER).parent):
         path.mkdir(parents=True)
-    assert too_few(work, "300", settings) == "0 double wells, 0 non-DW pairs"
+    assert too_few(work.at("300"), settings) == "0 double wells, 0 non-DW pairs"
     pairs = [f"Cnf-1 0.1_0.{20 + k}" for k in range(20)]
-    work.non_dw("300").write_text("".join(f"{pair}\n" for pair in [*pairs[:10], pairs[0]]))
-    work.new_splittings("300").write_text("".join(f"{pair} 0.01\n" for pair in [*pairs[10:19], pairs[10]]))
-    assert too_few(work, "300", settings) == "9 double wells"
-    work.pretraining(CLASSIFIER, "300").touch()
-    assert too_few(work, "300", settings) == "9 double wells"  # of which the predictor learns
-    work.pretraining(PREDICTOR, "12").touch()
-    assert too_few(work, "300", Settings(pretraining=["12"])) == ""
-    with work.new_splittings("300").open("a") as file:
+    work.at("300").non_dw.write_text("".join(f"{pair}\n" for pair in [*pairs[:10], pairs[0]]))
+    work.at("300").new_splittings.write_text("".join(f"{pair} 0.01\n" for pair in [*pairs[10:19], pairs[10]]))
+    assert too_few(work.at("300"), settings) == "9 double wells"
+    work.at("300").pretraining(CLASSIFIER).touch()
+    assert too_few(work.at("300"), settings) == "9 double wells"  # of which the predictor learns
+    work.at("12").pretraining(PREDICTOR).touch()
+    assert too_few(work.at("300"), Settings(pretraining=["12"])) == ""
+    with work.at("300").new_splittings.open("a") as file:
         file.write(f"{pairs[19]} 0.01\n")
-    assert too_few(work, "300", settings) == ""
+    assert too_few(work.at("300"), settings) == ""

@@ -6,14 +6,7 @@ from formulas import Potential, beyond, double_well, profile_of_formula
 from oscillator_basis import HBAR, in_oscillator_basis
 
 from glass import tunnelling
-from glass.tunnelling import (
-    Beyond,
-    NotResolvedError,
-    Profile,
-    lowest_levels,
-    oscillator_lengths,
-    reduced_hbar,
-)
+from glass.tunnelling import Beyond, NotResolvedError, Profile, lowest_levels, oscillator_lengths, reduced_hbar
 
 
 def test_levels_of_a_harmonic_well_are_half_and_one_and_a_half_quanta():

@@ -69,10 +69,7 @@ def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted(
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_a_job_whose_workers_die_is_tried_three_times_and_then_named(tmp_path, in_order):
-    with (
-        worker_pool(TWO) as workers,
-        pytest.raises(UserError, match=r"3 worker processes died of it: SIGKILL"),
-    ):
+    with worker_pool(TWO) as workers, pytest.raises(UserError, match=r"3 worker processes died of it: SIGKILL"):
         list(workers.results(partial(end, tmp_path, 99), range(3), in_order))
     assert len(list(tmp_path.iterdir())) >= 3
 

@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError, short
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
-from pipeline.formats.possible import (
-    FROM_ARROW,
-    PROBABILITY,
-    TLS_PROBABILITY,
-    check_numbers,
-)
+from pipeline.formats.possible import FROM_ARROW, PROBABILITY, TLS_PROBABILITY, check_numbers
 from pipeline.settings import ClassifySettings
 from pipeline.task import DW, QS
 

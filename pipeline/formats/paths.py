@@ -14,7 +14,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import MinimumError
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 Array = NDArray[np.float64]
 
@@ -22,14 +22,12 @@ ROUNDED = 1e-6
 """σ; the format rounds positions to eight decimals."""
 
 
-def path_file(workspace: Workspace, temperature: str, pair: Pair) -> Path:
+def path_file(at: StatePoint, pair: Pair) -> Path:
     """Where the images of a pair are, if they are kept."""
-    return workspace.path(temperature, pair.conf, repr(float(pair.i)), repr(float(pair.j)))
+    return at.path(pair.conf, repr(float(pair.i)), repr(float(pair.j)))
 
 
-def write_path(
-    workspace: Workspace, temperature: str, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced"
-) -> None:
+def write_path(at: StatePoint, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> None:
     """Write all images of a path, a frame each; the file appears whole.
 
     Parameters
@@ -43,7 +41,7 @@ def write_path(
     units : str, default reduced
         Name of the units of both.
     """
-    write_frames(path_file(workspace, temperature, pair), images_of(pair, band, minimum, units))
+    write_frames(path_file(at, pair), images_of(pair, band, minimum, units))
 
 
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:

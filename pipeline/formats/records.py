@@ -15,7 +15,7 @@ from pipeline.files import append_line
 from pipeline.formats.keys import Pair
 from pipeline.units import REDUCED, Units, check_same_units
 from pipeline.version import __version__
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 if TYPE_CHECKING:
     from glass.tunnelling import Profile
@@ -33,12 +33,7 @@ SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance":
 
 
 def add_record(
-    workspace: Workspace,
-    temperature: str,
-    pair: Pair,
-    levels: tuple[float, float],
-    profile: Profile,
-    settings: dict[str, Any],
+    at: StatePoint, pair: Pair, levels: tuple[float, float], profile: Profile, settings: dict[str, Any]
 ) -> None:
     """Add the record of a double well; the program's version is added.
 
@@ -58,7 +53,7 @@ def add_record(
     for side in ("before", "after"):
         record[side] = {name: getattr(getattr(profile, side), name).tolist() for name in _BEYOND}
     line = json.dumps({**record, **settings, "program": __version__})
-    append_line(workspace.neb_paths(temperature, "jsonl"), line + "\n")
+    append_line(at.neb_paths("jsonl"), line + "\n")
 
 
 def profile_of_record(record: dict[str, Any]) -> Profile | None:
@@ -93,7 +88,7 @@ def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
     return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar") or hbar)
 
 
-def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, Any]]:
+def read_records(at: StatePoint) -> Iterator[dict[str, Any]]:
     """Records as :func:`add_record` takes them, in the order of the calculations; first those of shares.
 
     Raises
@@ -101,9 +96,9 @@ def read_records(workspace: Workspace, temperature: str) -> Iterator[dict[str, A
     UserError
         If a line is damaged.
     """
-    for share in workspace.shares(temperature):
-        yield from _read_own_records(share.neb_paths(temperature, "jsonl"))
-    yield from _read_own_records(workspace.neb_paths(temperature, "jsonl"))
+    for share in at.shares:
+        yield from _read_own_records(share.neb_paths("jsonl"))
+    yield from _read_own_records(at.neb_paths("jsonl"))
 
 
 def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
@@ -123,10 +118,10 @@ def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def check_records(workspace: Workspace, temperature: str, units: Units) -> None:
+def check_records(at: StatePoint, units: Units) -> None:
     """Raise UserError if the record of an exact result says other units; those of 0.1 say nothing: reduced."""
-    path = workspace.neb_paths(temperature, "jsonl")
-    for record in read_records(workspace, temperature):
+    path = at.neb_paths("jsonl")
+    for record in read_records(at):
         remedy = "put these units there, or begin in another workspace"
         check_same_units(path, record.get("units", REDUCED.name), units, remedy)
 

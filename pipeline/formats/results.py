@@ -17,7 +17,7 @@ from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import as_numbers, read_user_csv
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
 from pipeline.task import DW, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 _COUNTED = ("images", "steps", "cpu_seconds")
 """Columns of calculations.csv with what a calculation took."""
@@ -29,7 +29,7 @@ ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""
 
 
-def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
+def read_neb_results(at: StatePoint) -> pd.DataFrame:
     """Read all results of exact calculations at one temperature, those of shares last.
 
     Returns
@@ -43,28 +43,28 @@ def read_neb_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
     UserError
         If a line can't be read, names one minimum twice, or has a splitting that is not a number above zero.
     """
-    return _with_shares(read_own_results, workspace, temperature, PAIR_COLUMNS)
+    return _with_shares(read_own_results, at, PAIR_COLUMNS)
 
 
-def read_own_results(workspace: Workspace, temperature: str) -> pd.DataFrame:
+def read_own_results(at: StatePoint) -> pd.DataFrame:
     """The same without those of shares; of a share, its own."""
-    paths = [path for path in [workspace.non_dw(temperature)] if path.exists()]
+    paths = [path for path in [at.non_dw] if path.exists()]
     parts = [_read_lines(path, splitting=False) for path in paths]
-    parts += [_read_lines(path, splitting=True) for path in workspace.splittings(temperature)]
+    parts += [_read_lines(path, splitting=True) for path in at.splittings]
     if not parts:
         return no_pairs(DW, QS, ORIGIN)
     return pd.concat(parts, ignore_index=True)
 
 
 def _with_shares(
-    read: Callable[[Workspace, str], pd.DataFrame], workspace: Workspace, temperature: str, same: Sequence[str] | None
+    read: Callable[[StatePoint], pd.DataFrame], at: StatePoint, same: Sequence[str] | None
 ) -> pd.DataFrame:
     """A table and behind it those of the shares, less rows that stand before them already, equal in some columns.
 
     The shares are read first: what is merged meanwhile is found twice rather than never.
     """
-    of_shares = [_unless_merged(read, share, temperature) for share in workspace.shares(temperature)]
-    table = read(workspace, temperature)
+    of_shares = [_unless_merged(read, share) for share in at.shares]
+    table = read(at)
     for more in of_shares:
         both = pd.concat([part for part in (table, more) if len(part)] or [table], ignore_index=True)
         repeated = both.duplicated(same).to_numpy() & (np.arange(len(both)) >= len(table))
@@ -72,11 +72,11 @@ def _with_shares(
     return table.reset_index(drop=True) if of_shares else table
 
 
-def _unless_merged(read: Callable[[Workspace, str], pd.DataFrame], share: Workspace, temperature: str) -> pd.DataFrame:
+def _unless_merged(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
     try:
-        return read(share, temperature)
+        return read(at)
     except (FileNotFoundError, UserError):
-        if share in share.of_share("").shares(temperature):
+        if at in at.of_share("").shares:
             raise
         return no_pairs()  # merged since its files were listed
 
@@ -122,7 +122,7 @@ def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
     )
 
 
-def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFrame) -> None:
+def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
     """Write both files of results anew, each whole.
 
     Parameters
@@ -135,19 +135,19 @@ def write_neb_results(workspace: Workspace, temperature: str, results: pd.DataFr
     lines = {0: "", 1: ""}
     for row in results.itertuples():
         lines[row.is_dw] += _line(Pair(int(row.conf), row.i, row.j), row.quantum_splitting if row.is_dw else None)
-    write_text(workspace.non_dw(temperature), lines[0])
-    write_text(workspace.new_splittings(temperature), lines[1])
+    write_text(at.non_dw, lines[0])
+    write_text(at.new_splittings, lines[1])
 
 
-def add_non_dw(workspace: Workspace, temperature: str, pair: Pair) -> None:
+def add_non_dw(at: StatePoint, pair: Pair) -> None:
     """Write that a pair is no double well."""
-    append_line(workspace.non_dw(temperature), _line(pair))
+    append_line(at.non_dw, _line(pair))
 
 
-def take_back_splitting(workspace: Workspace, temperature: str, pair: Pair, decimals: int) -> None:
+def take_back_splitting(at: StatePoint, pair: Pair, decimals: int) -> None:
     """Make a comment of each line with a splitting of a pair, where a finer calculation finds no double well."""
     key = pair_keys(pd.DataFrame([pair]), decimals)
-    for path in workspace.splittings(temperature):
+    for path in at.splittings:
         results = _read_lines(path, splitting=True)
         of_pair = {*results.index[among(pair_keys(results, decimals), key)]}
         if of_pair:
@@ -156,43 +156,43 @@ def take_back_splitting(workspace: Workspace, temperature: str, pair: Pair, deci
             write_text(path, "".join(kept))
 
 
-def add_splitting(workspace: Workspace, temperature: str, pair: Pair, splitting: float) -> None:
+def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
     """Write the splitting of a double well, in ε."""
-    append_line(workspace.new_splittings(temperature), _line(pair, splitting))
+    append_line(at.new_splittings, _line(pair, splitting))
 
 
 def _line(pair: Pair, splitting: float | None = None) -> str:
     return f"{pair}\n" if splitting is None else f"{pair} {float(splitting)!r}\n"
 
 
-def read_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+def read_unfinished(at: StatePoint) -> pd.DataFrame:
     """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
-    return _with_shares(read_own_unfinished, workspace, temperature, PAIR_COLUMNS)
+    return _with_shares(read_own_unfinished, at, PAIR_COLUMNS)
 
 
-def read_own_unfinished(workspace: Workspace, temperature: str) -> pd.DataFrame:
+def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
     """The same without those of shares; of a share, its own."""
-    path = workspace.unfinished(temperature)
+    path = at.unfinished
     if not path.exists() or path.stat().st_size == 0:
         return no_pairs("reason")
     return read_pair_list(path)
 
 
-def add_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str) -> None:
+def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
     """Write why the exact calculation of a pair gave no verdict."""
-    _append_row(workspace.unfinished(temperature), pair, {"reason": reason})
+    _append_row(at.unfinished, pair, {"reason": reason})
 
 
-def replace_unfinished(workspace: Workspace, temperature: str, pair: Pair, reason: str | None, decimals: int) -> None:
+def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None, decimals: int) -> None:
     """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
-    table = read_own_unfinished(workspace, temperature)
+    table = read_own_unfinished(at)
     is_this = among(pair_keys(table, decimals), pair_keys(pd.DataFrame([pair]), decimals))
     table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
-    with atomic_write(workspace.unfinished(temperature)) as part:
+    with atomic_write(at.unfinished) as part:
         table.to_csv(part, index=False)
 
 
-def add_calculation(workspace: Workspace, temperature: str, pair: Pair, row: dict[str, Any]) -> None:
+def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
     """Write what a calculation came to and cost, a row for each.
 
     Parameters
@@ -203,7 +203,7 @@ def add_calculation(workspace: Workspace, temperature: str, pair: Pair, row: dic
         ``verdict``; ``quantum_splitting`` in ε and ``fidelity``, of double wells; ``images``, ``steps`` and
         ``cpu_seconds``.
     """
-    _append_row(workspace.calculations(temperature), pair, row)
+    _append_row(at.calculations, pair, row)
 
 
 def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
@@ -215,13 +215,13 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
     append_line(path, line.getvalue())
 
 
-def read_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
+def read_calculations(at: StatePoint) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
-    return _with_shares(_read_own_calculations, workspace, temperature, None)
+    return _with_shares(_read_own_calculations, at, None)
 
 
-def _read_own_calculations(workspace: Workspace, temperature: str) -> pd.DataFrame:
-    path = workspace.calculations(temperature)
+def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
+    path = at.calculations
     columns = ("verdict", "fidelity", "cpu_seconds")
     if not path.exists():
         return no_pairs(*columns).astype({"cpu_seconds": float})
@@ -238,9 +238,9 @@ def _read_own_calculations(workspace: Workspace, temperature: str) -> pd.DataFra
     return table.assign(**numbers)
 
 
-def keys_with_result(workspace: Workspace, temperature: str, decimals: int) -> pd.DataFrame:
+def keys_with_result(at: StatePoint, decimals: int) -> pd.DataFrame:
     """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
-    parts = [read(workspace, temperature)[PAIR_COLUMNS] for read in (read_neb_results, read_unfinished)]
+    parts = [read(at)[PAIR_COLUMNS] for read in (read_neb_results, read_unfinished)]
     return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
 
 

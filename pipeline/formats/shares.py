@@ -13,7 +13,7 @@ from pipeline.formats.keys import among, pair_keys
 from pipeline.formats.results import read_own_results, read_own_unfinished
 from pipeline.locks import only_writer
 from pipeline.share import Share
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 
 
 def part_of(pairs: pd.DataFrame, share: Share, decimals: int) -> pd.DataFrame:
@@ -26,64 +26,58 @@ def part_of(pairs: pd.DataFrame, share: Share, decimals: int) -> pd.DataFrame:
     return pairs[np.array(number, dtype=int) == share.number]
 
 
-def merge_shares(workspace: Workspace, temperature: str, decimals: int) -> list[str]:
+def merge_shares(at: StatePoint, decimals: int) -> list[str]:
     """Bring the results of all shares that have ended into the files of all; what was done, in words.
 
     The caller is the only writer of these. Each file is replaced whole before the share's own is removed: killed in
     between, what stands in both is merged no second time.
     """
     said = []
-    for share in workspace.shares(temperature):
+    for share in at.shares:
         with ExitStack() as stack:
             try:
-                stack.enter_context(only_writer(lock_of(workspace, temperature, share.share), "run_neb"))
+                stack.enter_context(only_writer(lock_of(at, share.share), "run_neb"))
             except UserError:
                 said.append(f"the share {share.share} is running: its results are read where they are")
                 continue
-            _merge(workspace, share, temperature, decimals)
+            _merge(at, share, decimals)
             said.append(f"results of the share {share.share} merged")
     return said
 
 
-def merge_unless_running(workspace: Workspace, temperature: str, decimals: int, script: str) -> list[str]:
+def merge_unless_running(at: StatePoint, decimals: int, script: str) -> list[str]:
     """The same for who does not write exact results: where run_neb.py is running, nothing is done."""
-    if not workspace.shares(temperature):
+    if not at.shares:
         return []
     with ExitStack() as stack:
         try:
-            stack.enter_context(only_writer(workspace.lock("run_neb", temperature), script))
+            stack.enter_context(only_writer(at.workspace.lock("run_neb", at.temperature), script))
         except UserError:
             return []
-        return merge_shares(workspace, temperature, decimals)
+        return merge_shares(at, decimals)
 
 
-def lock_of(workspace: Workspace, temperature: str, name: str) -> Path:
+def lock_of(at: StatePoint, name: str) -> Path:
     """Held by the process that calculates a share."""
-    return workspace.lock(f"run_neb-{name}", temperature)
+    return at.workspace.lock(f"run_neb-{name}", at.temperature)
 
 
-def _merge(workspace: Workspace, share: Workspace, temperature: str, decimals: int) -> None:
-    for one, other in (
-        (workspace.neb_paths(temperature, "jsonl"), share.neb_paths(temperature, "jsonl")),
-        (workspace.calculations(temperature), share.calculations(temperature)),
-    ):
+def _merge(at: StatePoint, share: StatePoint, decimals: int) -> None:
+    for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
         there = set(_lines(one))
         _add_lines(one, [line for line in _lines(other) if line not in there])
-    results = pair_keys(read_own_results(workspace, temperature), decimals)
-    for one, parts in (
-        (workspace.new_splittings(temperature), share.splittings(temperature)),
-        (workspace.non_dw(temperature), [share.non_dw(temperature)]),
-    ):
+    results = pair_keys(read_own_results(at), decimals)
+    for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
         for part in parts:
             _add_lines(one, _not_among(_lines(part), results, decimals))
-    unfinished = read_own_unfinished(share, temperature)
-    known = pd.concat([results, pair_keys(read_own_unfinished(workspace, temperature), decimals)])
+    unfinished = read_own_unfinished(share)
+    known = pd.concat([results, pair_keys(read_own_unfinished(at), decimals)])
     new = unfinished[~among(pair_keys(unfinished, decimals), known)]
     if len(new):
-        before = read_own_unfinished(workspace, temperature)
-        with atomic_write(workspace.unfinished(temperature)) as part:
+        before = read_own_unfinished(at)
+        with atomic_write(at.unfinished) as part:
             (pd.concat([before, new]) if len(before) else new).to_csv(part, index=False)
-    folder = share.unfinished(temperature).parent
+    folder = share.unfinished.parent
     for path in folder.glob(f"{share.share}.*"):
         path.unlink()
     with suppress(OSError):  # there are others in it
