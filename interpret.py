@@ -33,7 +33,7 @@ from MLmodel.model import Model, read_set
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
-from pipeline.task import CLASSIFIER, PREDICTOR, Task
+from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import evenly_spread, explain, predicted_quantity, strength
 from reporting.shap_plots import beeswarm, waterfall
 

@@ -16,8 +16,7 @@ Few images tell what is no TLS; only double wells with splittings below neb.refi
 
 import argparse
 
-from pipeline.command import Command, check_command_line, existing_file, run_script, whole_number
-from pipeline.share import share_in_words
+from pipeline.command import Command, check_command_line, existing_file, run_script, share_in_words, whole_number
 from pipeline.workspace import StatePoint
 
 COULD_BE = 0.8

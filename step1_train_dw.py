@@ -17,7 +17,7 @@ from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.formats.shares import merge_unless_running
-from pipeline.task import CLASSIFIER, DW
+from pipeline.workspace import CLASSIFIER, DW
 
 
 def main(command: Command) -> None:

@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.table_record import check_units
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import CLASSIFIER
+from pipeline.workspace import CLASSIFIER
 
 
 def main(command: Command) -> None:

@@ -16,7 +16,7 @@ from MLmodel.card import Card
 from MLmodel.labels import Labelled, gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
-from pipeline.task import PREDICTOR, QS
+from pipeline.workspace import PREDICTOR, QS
 
 
 def main(command: Command) -> None:

@@ -27,7 +27,7 @@ from pipeline.formats.pair_csv import check_csv_units, csv_columns, with_units
 from pipeline.formats.records import check_records
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import PREDICTOR
+from pipeline.workspace import PREDICTOR
 
 NEXT = 10
 """So many pairs are printed."""

@@ -19,7 +19,7 @@ from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set
 from pipeline.files import write_text
-from pipeline.task import CLASSIFIER, DW
+from pipeline.workspace import CLASSIFIER, DW
 from reporting.plots import reliability
 
 

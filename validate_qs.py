@@ -25,8 +25,7 @@ from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import Array, chance_metrics, format_metrics, predictor_metrics
 from MLmodel.model import Model, cards_to_judge, read_set, unseen_predictions
 from MLmodel.out_of_fold import kept_out
-from pipeline.task import PREDICTOR, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import PREDICTOR, QS, Workspace
 from reporting.plots import Panel, reliability, search_efficiency, splitting_cdf, true_against_predicted
 
 

@@ -12,9 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
-from pipeline.task import Task
 from pipeline.units import Units, check_same_units
-from pipeline.workspace import StatePoint, Workspace
+from pipeline.workspace import StatePoint, Task, Workspace
 
 SETS = ("train", "test", "used")
 

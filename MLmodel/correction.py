@@ -18,7 +18,7 @@ from MLmodel.chances import Chances
 from MLmodel.metrics import Array
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.formats.possible import PROBABILITY
-from pipeline.task import DW, QS
+from pipeline.workspace import DW, QS
 
 LENGTH = 0.3
 """Of the kernel, in standard deviations of the features of :func:`MLmodel.smooth.shape_features`."""

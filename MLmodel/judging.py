@@ -10,8 +10,7 @@ from MLmodel.metrics import Array
 from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.out_of_fold import kept_out
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, PREDICTOR, Task
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, PREDICTOR, Task, Workspace
 
 ENOUGH = {CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20}, PREDICTOR.name: {"double wells": 30, "TLS": 5}}
 """A test set with fewer is not judged on. A share of n is known to 0.5/√n or better, 0.11 for 20 and 0.22 for 5; an rms

@@ -15,8 +15,7 @@ from pipeline.formats.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
 from pipeline.formats.results import ORIGIN, read_neb_results
 from pipeline.formats.table_record import check_units
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, Task
-from pipeline.workspace import StatePoint
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, StatePoint, Task
 
 SOURCE = "source of the label"
 """Column that tells where a label comes from, ``neb`` or ``pretraining``; no feature of a user is called like it."""

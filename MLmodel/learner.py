@@ -16,7 +16,7 @@ from MLmodel.smooth import SOFTENING, Smooth, learn_smooth
 from MLmodel.tree_import import autogluon_prediction, import_trees
 from MLmodel.trees import Trees
 from pipeline.settings import TrainingSettings
-from pipeline.task import CLASSIFIER, DW, QS, Task
+from pipeline.workspace import CLASSIFIER, DW, QS, Task
 
 _ONE_THREAD: dict[str, Any] = {"ag_args_fit": {"num_cpus": 1}}
 """More wait for each other, longer than they work on 10⁴ pairs, and on a busy machine much longer."""

@@ -12,9 +12,8 @@ from MLmodel.metrics import Array
 from MLmodel.model_files import check_digests
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import OUT_OF_FOLD
-from pipeline.task import Task
 from pipeline.units import Units
-from pipeline.workspace import Workspace
+from pipeline.workspace import Task, Workspace
 
 
 def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:

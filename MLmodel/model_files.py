@@ -12,8 +12,7 @@ from pathlib import Path
 from MLmodel.card import SETS, read_card
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest, sync
-from pipeline.task import Task
-from pipeline.workspace import StatePoint
+from pipeline.workspace import StatePoint, Task
 
 CARD = "card.json"
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 
 from MLmodel.metrics import Array
 from MLmodel.smooth import SOFTENING, learn_smooth
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task
 
 FOLDS = 5
 

@@ -28,9 +28,8 @@ from pipeline.formats.results import keys_with_result, read_neb_results
 from pipeline.formats.sorted_lines import Waiting, let_wait, merged
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import StatePoint, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
 from search.rearrangements import each_once
 
 SHOWN_ONCE = 1000

@@ -13,9 +13,8 @@ from pipeline.formats.pair_tables import read_batches
 from pipeline.formats.results import ORIGIN, read_calculations
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.task import DW, QS
 from pipeline.units import Units
-from pipeline.workspace import StatePoint
+from pipeline.workspace import DW, QS, StatePoint
 
 _LARGEST_QUANTUM = 10.0
 """ε; no vibration has a larger quantum. The upper level is at most that of the other minimum with half a quantum, so

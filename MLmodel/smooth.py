@@ -13,7 +13,7 @@ from scipy.special import expit
 from MLmodel.metrics import Array
 from MLmodel.trees import read_arrays
 from pipeline.files import atomic_write
-from pipeline.task import CLASSIFIER, Task
+from pipeline.workspace import CLASSIFIER, Task
 
 LENGTH = 2.2
 """Of the kernel, in standard deviations of a feature."""

@@ -24,9 +24,8 @@ from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
 from pipeline.settings import Settings, TrainingSettings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.version import __version__
-from pipeline.workspace import StatePoint
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 FEWEST, FEWEST_TO_TRAIN = 10, 5
 """From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""

@@ -26,8 +26,7 @@ from pipeline.formats.pair_tables import read_batches, under_ceilings
 from pipeline.formats.possible import TLS_PROBABILITY
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.workspace import StatePoint, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
 from reporting.plots import search_efficiency
 from search.calculated import count_tls, read_double_wells
 from search.rearrangements import REARRANGEMENT

@@ -35,10 +35,9 @@ from pipeline.formats.table_record import GlassJob, check_units, is_ready_made
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.settings import Settings, read_settings
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.units import REDUCED
 from pipeline.workers.pool import Here
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from search.calculated import describe, read_double_wells
 from search.rounds import does_it_pay, read_rounds
 

@@ -30,8 +30,7 @@ from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.possible import NEIGHBOURHOOD
 from pipeline.formats.results import read_neb_results
 from pipeline.stored_geometry import TILE
-from pipeline.task import CLASSIFIER, DW
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, Workspace
 
 TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
 """Plain boosted trees, for comparisons."""

@@ -24,9 +24,8 @@ from MLmodel.learner import autogluon_of
 from MLmodel.model import Model
 from MLmodel.smooth import Smooth
 from pipeline.formats.results import write_neb_results
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
 from pipeline.units import REDUCED
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 
 T = "0.1"
 STEPS = {"step2_classify_dw": CLASSIFIER, "step4_predict_qs": PREDICTOR}

@@ -36,9 +36,8 @@ from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.possible import NEIGHBOURHOOD, PROBABILITY
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from reporting.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 from search.rearrangements import REARRANGEMENT, sort_pairs
 from search.stopping import confidence_found, expected

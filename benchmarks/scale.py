@@ -27,8 +27,7 @@ import psutil
 
 from benchmarks.collect import BOX, N_PARTICLES, write_binary
 from benchmarks.example import EXAMPLE
-from pipeline.task import CLASSIFIER, PREDICTOR
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.12"

@@ -18,9 +18,8 @@ from matplotlib.axes import Axes
 
 from MLmodel.metrics import Array
 from pipeline.settings import Settings
-from pipeline.task import QS
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import StatePoint, Workspace
+from pipeline.workspace import QS, StatePoint, Workspace
 from reporting.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
 from search.exact import calculate, find_calculator, jobs_of
 

@@ -25,8 +25,7 @@ from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.possible import NEIGHBOURHOOD
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS, Task
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 from reporting.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
 
 SETTINGS = Settings()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pipeline.errors import UserError
 from pipeline.locks import only_writer
 from pipeline.version import __version__
-from pipeline.workspace import StatePoint, Workspace, digits
+from pipeline.workspace import Share, StatePoint, Workspace, digits
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -154,6 +154,14 @@ def existing_file(text: str) -> Path:
     if not Path(text).exists():
         raise argparse.ArgumentTypeError(f"{text}: no such file")
     return Path(text)
+
+
+def share_in_words(text: str) -> Share:
+    """The type of an option of a script: a share of a run, such as ``2/8``."""
+    numbers = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if numbers is None or not 1 <= int(numbers[1]) <= int(numbers[2]):
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is k/N, such as 2/8, with k from 1 to N")
+    return Share(int(numbers[1]), int(numbers[2]))
 
 
 def run_script(

@@ -4,8 +4,39 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from pipeline.task import CLASSIFIER, Task
+DW = "is_dw"
+"""Column of labels: 1 for a double well, 0 for a non-DW."""
+
+QS = "quantum_splitting"
+"""Column of labels: E₁ − E₀ of a double well in ε."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one model learns.
+
+    Attributes
+    ----------
+    name : str
+        Its section in config.yaml and the word in the name of its pretraining set.
+    folder : str
+        Beginning of the name of its model's folder.
+    target : str
+        Column to learn.
+    script : str
+        The step that trains it.
+    """
+
+    name: str
+    folder: str
+    target: str
+    script: str
+
+
+CLASSIFIER = Task("classifier", "dw-classification", DW, "step1_train_dw.py")
+PREDICTOR = Task("predictor", "qs-regression", QS, "step3_train_qs.py")
 
 
 def digits(temperature: str) -> str:
@@ -309,3 +340,15 @@ def _is_glass(path: Path) -> bool:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
+
+
+class Share(NamedTuple):
+    """The ``number``-th of so many ``parts``, from 1."""
+
+    number: int
+    parts: int
+
+    @property
+    def name(self) -> str:
+        """As files carry it."""
+        return f"{self.number}-of-{self.parts}"

@@ -12,7 +12,7 @@ from MLmodel.metrics import Array
 from MLmodel.model import Model
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.progress import progress
-from pipeline.task import CLASSIFIER
+from pipeline.workspace import CLASSIFIER
 
 BACKGROUND = 200
 """A feature that is left out takes its values from so many pairs of the training set."""

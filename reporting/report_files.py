@@ -17,9 +17,8 @@ from pipeline.formats.glass_files import minimum_paths
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.version import __version__
-from pipeline.workspace import StatePoint
+from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
 from reporting.report_page import Block, Figures, Missing, More, Table, Text, number
 
 LISTED = 100

@@ -15,8 +15,7 @@ from pipeline.errors import UserError
 from pipeline.files import file_digest
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, PREDICTOR, QS, Task
-from pipeline.workspace import StatePoint, Workspace
+from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task, Workspace
 from reporting.plots import Panel, draw_reliability, search_efficiency, splitting_cdf, true_against_predicted
 from reporting.report_page import Block, Code, Figures, Missing, More, Table, Text
 

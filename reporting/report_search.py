@@ -14,8 +14,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, among, pair_keys
 from pipeline.formats.pair_csv import read_csv_batches
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import keys_with_result
-from pipeline.task import CLASSIFIER, PREDICTOR, QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint
 from reporting.neb_plots import rounds
 from reporting.report_models import search_figure
 from reporting.report_page import Block, Code, Figures, Missing, Table, Text, number

@@ -10,8 +10,7 @@ from pipeline.command import Command
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.keys import Pair
 from pipeline.formats.paths import path_file
-from pipeline.task import QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import QS, StatePoint
 from reporting.neb_plots import neb_profiles, overlaps
 from reporting.plots import Picture
 from reporting.profiles import profile_to_draw

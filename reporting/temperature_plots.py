@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from MLmodel.metrics import Array
-from pipeline.task import QS
 from pipeline.units import Units
+from pipeline.workspace import QS
 from reporting.plots import BLUE, GREEN, GREY, ORANGE, YELLOW, Picture, legend_below, styled_figure
 from search.density import SLOWEST, at_energy
 

@@ -15,9 +15,8 @@ from pipeline.formats.records import profile_of_record
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
-from pipeline.task import QS
 from pipeline.version import __version__
-from pipeline.workspace import StatePoint
+from pipeline.workspace import QS, StatePoint
 from reporting.atom_plots import Motion, Wells, two_level_picture
 from reporting.plots import Picture
 from search.calculated import belong, describe, read_double_wells, records_of

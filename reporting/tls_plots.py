@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from pipeline.task import QS
 from pipeline.units import Units
+from pipeline.workspace import QS
 from reporting.plots import BLUE, GREEN, ORANGE, Picture, legend_below, say, styled_figure
 from search.rearrangements import REARRANGEMENT
 

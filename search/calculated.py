@@ -16,8 +16,7 @@ from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, minimum_names, no_p
 from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import check_pairs, read_calculations, read_neb_results
 from pipeline.settings import Settings
-from pipeline.task import DW, QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import DW, QS, StatePoint
 from search.exact import hbar_of
 from search.rearrangements import REARRANGEMENT, sort_pairs
 

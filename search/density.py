@@ -12,8 +12,7 @@ from MLmodel.metrics import Array
 from pipeline.files import atomic_write
 from pipeline.formats.minima import any_minimum
 from pipeline.settings import NebSettings, Settings
-from pipeline.task import QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
 from search.rearrangements import REARRANGEMENT
 

@@ -18,8 +18,7 @@ from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
 from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT
 from search.stopping import confidence_found, expected, p_value

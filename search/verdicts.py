@@ -14,8 +14,7 @@ from pipeline.formats.results import (
     take_back_splitting,
 )
 from pipeline.settings import Settings
-from pipeline.task import QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import QS, StatePoint
 from search.exact import Calculation, hbar_of, read_atoms
 
 

@@ -5,7 +5,7 @@ import synthetic
 from steps import done
 
 from pipeline.formats.shares import part_of
-from pipeline.share import Share
+from pipeline.workspace import Share
 
 T = "0.15"
 DECIMALS = 10

@@ -12,8 +12,7 @@ from pipeline.errors import UserError
 from pipeline.formats.records import read_records
 from pipeline.formats.results import read_calculations
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import CLASSIFIER
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, Workspace
 from search.calculated import read_double_wells
 from search.exact import find_calculator
 from search.rounds import read_rounds

@@ -17,9 +17,8 @@ from MLmodel.labels import read_pretraining
 from pipeline.errors import UserError
 from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
 from pipeline.formats.pair_tables import check_ready_made, open_table, read_batches
-from pipeline.task import CLASSIFIER
 from pipeline.units import REDUCED
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, Workspace
 
 T = "0.1"
 

@@ -8,7 +8,7 @@ from scipy.stats import norm, t
 from MLmodel.chances import NEAR, SMOOTH, tls_chances
 from MLmodel.metrics import chance_metrics
 from MLmodel.out_of_fold import by_glass, kept_out, out_of_fold
-from pipeline.task import CLASSIFIER, PREDICTOR
+from pipeline.workspace import CLASSIFIER, PREDICTOR
 
 THRESHOLD = 0.00151
 

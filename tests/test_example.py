@@ -13,8 +13,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
 from pipeline.formats.lammps import energy_in_name, read_minimum
 from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from search.exact import calculate, jobs_of
 from search.rearrangements import sort_pairs
 

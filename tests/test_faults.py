@@ -27,8 +27,7 @@ from pipeline.formats import lammps as minimum_files
 from pipeline.formats.csv_lines import read_lines
 from pipeline.formats.sorted_lines import Waiting
 from pipeline.locks import only_writer
-from pipeline.task import CLASSIFIER
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, Workspace
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 MODEL = "dw-classification-T01"

@@ -18,10 +18,9 @@ from pipeline.files import append_line, atomic_write, write_text
 from pipeline.formats.table_record import read_record
 from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.task import CLASSIFIER
 from pipeline.units import REDUCED
 from pipeline.version import __version__
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, Workspace
 
 
 def other_process(code, *arguments):

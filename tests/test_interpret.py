@@ -14,9 +14,8 @@ from MLmodel.card import find_card
 from MLmodel.model import Model, read_set
 from pipeline.formats import pair_tables as tables
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.task import CLASSIFIER, PREDICTOR
 from pipeline.units import REDUCED
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 from reporting import effects as explain
 from reporting.shap_plots import SHOWN, beeswarm, waterfall
 

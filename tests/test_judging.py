@@ -4,7 +4,7 @@ import pytest
 
 from MLmodel.judging import few_labels
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, PREDICTOR
+from pipeline.workspace import CLASSIFIER, PREDICTOR
 
 
 def test_the_warning_says_how_many_labels_there_are_and_how_many_it_takes():

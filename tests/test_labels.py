@@ -13,9 +13,8 @@ from pipeline.formats.keys import Pair
 from pipeline.formats.possible import NEIGHBOURHOOD
 from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
 from pipeline.units import METAL, REDUCED
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 
 T = "0.1"
 FEATURES = ["Delta_E", "total_displacement", "mine"]

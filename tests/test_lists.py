@@ -15,9 +15,8 @@ from pipeline.formats.pair_csv import csv_writer
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.sorted_lines import let_wait, merged
 from pipeline.settings import Settings
-from pipeline.task import CLASSIFIER, PREDICTOR, QS
 from pipeline.units import REDUCED
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, Workspace
 
 
 @pytest.fixture

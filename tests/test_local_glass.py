@@ -10,7 +10,7 @@ from MLmodel.chances import tls_chances
 from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
 from MLmodel.smooth import shape_features
 from pipeline.formats.possible import PROBABILITY
-from pipeline.task import DW, QS
+from pipeline.workspace import DW, QS
 
 
 @pytest.fixture

@@ -19,8 +19,7 @@ from MLmodel.card import SETS, read_card
 from MLmodel.labels import SOURCE
 from MLmodel.smooth import shape_features
 from pipeline.formats.results import read_neb_results
-from pipeline.task import CLASSIFIER, PREDICTOR
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 pytestmark = pytest.mark.slow
 

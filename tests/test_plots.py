@@ -8,8 +8,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.splittings import comparison, spread_evenly
 from pipeline.formats.keys import Pair
-from pipeline.task import QS
 from pipeline.units import REDUCED
+from pipeline.workspace import QS
 from reporting import neb_plots, plots
 from reporting.tls_plots import tls_statistics
 

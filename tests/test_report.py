@@ -19,8 +19,7 @@ from pipeline.formats.lammps import Minimum, write_minimum
 from pipeline.formats.records import add_record
 from pipeline.formats.results import add_calculation, add_splitting, add_unfinished
 from pipeline.settings import Settings
-from pipeline.task import PREDICTOR
-from pipeline.workspace import Workspace
+from pipeline.workspace import PREDICTOR, Workspace
 from search.calculated import update_double_wells
 
 T = "0.1"

@@ -23,8 +23,7 @@ from pipeline.formats.results import (
     read_unfinished,
 )
 from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running, part_of
-from pipeline.share import Share
-from pipeline.workspace import Workspace
+from pipeline.workspace import Share, Workspace
 
 
 def pairs(count):

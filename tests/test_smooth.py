@@ -12,7 +12,7 @@ from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.smooth import LANDMARKS, LENGTH, Smooth, learn_smooth, shape_features
 from pipeline.settings import TrainingSettings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS
 
 
 def made_up(pairs=400, glasses=8):

@@ -7,8 +7,7 @@ import pytest
 from MLmodel import learner, time_guard
 from MLmodel.training import too_few
 from pipeline.settings import Settings, TrainingSettings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR
-from pipeline.workspace import Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, Workspace
 
 pytestmark = pytest.mark.slow
 

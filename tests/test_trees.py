@@ -10,7 +10,7 @@ from MLmodel.tree_import import autogluon_prediction, import_trees
 from MLmodel.trees import Boosted, Node, Tree, Trees, as_arrays
 from pipeline.errors import UserError
 from pipeline.settings import TrainingSettings
-from pipeline.task import CLASSIFIER, DW, PREDICTOR, QS
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS
 
 CLOSE = 3e-6
 """AutoGluon adds in 32 bits, of numbers up to 5."""

@@ -15,7 +15,7 @@ from pipeline.errors import UserError, short
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
 from pipeline.formats.possible import FROM_ARROW, PROBABILITY, TLS_PROBABILITY, check_numbers
 from pipeline.settings import ClassifySettings
-from pipeline.task import DW, QS
+from pipeline.workspace import DW, QS
 
 if TYPE_CHECKING:
     import pandas as pd

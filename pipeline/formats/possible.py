@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError, short
-from pipeline.task import QS
+from pipeline.workspace import QS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,7 @@ from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import as_numbers, read_user_csv
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
-from pipeline.task import DW, QS
-from pipeline.workspace import StatePoint
+from pipeline.workspace import DW, QS, StatePoint
 
 _COUNTED = ("images", "steps", "cpu_seconds")
 """Columns of calculations.csv with what a calculation took."""

@@ -12,8 +12,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.keys import among, pair_keys
 from pipeline.formats.results import read_own_results, read_own_unfinished
 from pipeline.locks import only_writer
-from pipeline.share import Share
-from pipeline.workspace import StatePoint
+from pipeline.workspace import Share, StatePoint
 
 
 def part_of(pairs: pd.DataFrame, share: Share, decimals: int) -> pd.DataFrame:
