@@ -9,15 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_changes
-from numpy.typing import NDArray
 
+from glass.arrays import Array
 from glass.mass_weighted import lengths_and_slopes, mass_weighted
 from glass.path import END_POINT_DISTANCE, Band, continued_path, refined_paths, straight_line
 from glass.relaxation import Potential
 from glass.tunnelling import BEYOND, REACH, Beyond, NotResolvedError, Profile, lowest_levels, oscillator_lengths
-
-Array = NDArray[np.float64]
-
 
 ENERGY_MISMATCH = 1e-3
 """ε; the total energy difference may be so far from what it should be."""

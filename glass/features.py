@@ -2,19 +2,13 @@
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from glass.arrays import Array, Index
+from glass.kernels import FAST, nearest_image
 from glass.rounded import Fractions, rounded_geometry
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 LANES = 64
 """Groups of particles of which the most displaced is found first; M can't be larger."""
-
-_FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
-"""Sums may be reordered, so that they run on vector units; no input is NaN. In which order must not depend on whether a
-function was compiled just now or loaded: those with sums are compiled into their callers only (``forceinline``)."""
 
 
 def geometry_columns(particles: int) -> list[str]:
@@ -27,7 +21,7 @@ def geometry_columns(particles: int) -> list[str]:
     ]
 
 
-@numba.njit(fastmath=_FAST, cache=True, forceinline=True)
+@numba.njit(fastmath=FAST, cache=True, forceinline=True)
 def _square_displacements(a, b, box, square):  # type: ignore[no-untyped-def]
     """Minimum-image |Δr|² of every particle into ``square``; returns Σ|Δr|² and Σ|Δr|⁴.
 
@@ -50,7 +44,7 @@ def _square_displacements(a, b, box, square):  # type: ignore[no-untyped-def]
     return two, four
 
 
-@numba.njit(fastmath=_FAST, cache=True)
+@numba.njit(fastmath=FAST, cache=True)
 def _lane_maxima(square, lanes):  # type: ignore[no-untyped-def]
     """Largest of every LANES-th element of ``square``, for each remainder, into ``lanes``."""
     lanes[:] = -1.0
@@ -99,8 +93,8 @@ def _find_largest(square, lanes, top):  # type: ignore[no-untyped-def]
 def _mean_place(a, b, box, k, place):  # type: ignore[no-untyped-def]
     """Mean position of particle k over two minima: r_b + ½ (r_a − r_b), minimum image."""
     for axis in range(3):
-        step = a[axis, k] - b[axis, k]
-        place[axis] = b[axis, k] + 0.5 * (step - box[axis] * np.rint(step / box[axis]))
+        step = nearest_image(a[axis, k] - b[axis, k], box[axis], 1.0 / box[axis])
+        place[axis] = b[axis, k] + 0.5 * step
 
 
 @numba.njit(parallel=True, cache=True)
@@ -126,8 +120,7 @@ def _exact_geometry(positions, box, first, second, m, out):  # type: ignore[no-u
                     _mean_place(a, b, box, top[k], other)
                     r2 = 0.0
                     for axis in range(3):
-                        step = other[axis] - origin[axis]
-                        step -= box[axis] * np.rint(step / box[axis])
+                        step = nearest_image(other[axis] - origin[axis], box[axis], 1.0 / box[axis])
                         r2 += step * step
                     out[p, m + k - 1] = np.sqrt(r2)
             out[p, 2 * m - 1] = np.sqrt(two)

@@ -5,11 +5,9 @@ moves freely and is no part of a tunnelling path: its motion is left out. Where 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from glass.arrays import Array
 from glass.path import Band, tangents
-
-Array = NDArray[np.float64]
 
 
 def mass_weighted(steps: Array, masses: Array) -> Array:

@@ -13,9 +13,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from glass.arrays import Array, Index
+from glass.kernels import FAST
+
 Array32 = NDArray[np.float32]
-Index = NDArray[np.int64]
 
 FAR = 10.0
 """Ratios are not followed further: no other minimum is near, or there is none."""
@@ -26,11 +27,8 @@ _ROWS = 8
 _COLUMNS = 256
 """Their partners are taken in runs of this length, which stay in the processor's first cache."""
 
-_FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
-"""Sums may be reordered, so that they run on vector units; no input is NaN."""
 
-
-@numba.njit(fastmath=_FAST, cache=True)
+@numba.njit(fastmath=FAST, cache=True)
 def _look_between(squares, i0, i1, j0, j1, largest, total, count):  # type: ignore[no-untyped-def]
     """Least max(d_ik², d_kj²), least d_ik² + d_kj², and how many k have the latter below d_ij², for a tile of pairs."""
     far = np.float32(np.inf)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from glass.arrays import Array
 from glass.path import displacement
-
-Array = NDArray[np.float64]
 
 BLOCK = 1024
 """So many rows of overlaps are in memory at a time."""

@@ -9,12 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from glass.arrays import Array, minimum_image
 from glass.relaxation import RELAXED, Potential, relax
-
-Array = NDArray[np.float64]
 
 SPRING = 10.0
 """ε/σ²; constant of the springs between images. They space the images along the path and do not move the path."""
@@ -112,8 +110,7 @@ def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
 
 def displacement(start: Array, end: Array, box: Array) -> Array:
     """From one minimum to another in σ, shape (N, 3); minimum image, no drift. Arguments of :func:`straight_line`."""
-    step = end - start
-    step -= box * np.rint(step / box)
+    step = minimum_image(end - start, box)
     return np.asarray(step - step.mean(0))
 
 

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 
-Array = NDArray[np.float64]
+from glass.arrays import Array, minimum_image
 
 Potential = Callable[[Array], tuple[float, Array]]
 """A function that takes positions (N, 3) in σ and returns the total energy in ε and the forces (N, 3) in ε/σ."""
@@ -107,8 +106,7 @@ class Minima:
         for name, other in self.positions.items():
             if abs(float(name) - energy) > self.SAME_ENERGY:
                 continue
-            step = found.positions - other
-            step -= self.box * np.rint(step / self.box)
+            step = minimum_image(found.positions - other, self.box)
             if np.linalg.norm(step, axis=1).max() < self.SAME_POSITION:
                 return name
         name = f"{energy:.10f}"

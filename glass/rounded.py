@@ -10,9 +10,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from glass.arrays import Array, Index
+from glass.kernels import FAST
+
 Fractions = NDArray[np.uint32]
-Index = NDArray[np.int64]
 
 GROUP = 64
 """Particles whose largest displacement is found together. Coordinates are padded to whole groups, so that vector units
@@ -37,9 +38,6 @@ _ROUGHEST = (_ERROR / (10 * _STEP)) ** 2
 The difference of two coordinates has an error of √⅙ _STEP, one standard deviation; hence PR a relative one of at most
 4 √⅙ _STEP max|Δr| / √Σ|Δr|⁴, and d a quarter of it. Six of them are 10 _STEP max|Δr| / √Σ|Δr|⁴.
 """
-
-_FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
-"""See :data:`glass.features._FAST`."""
 
 
 def box_fractions(positions: Array, box: Array) -> Fractions:
@@ -143,7 +141,7 @@ def _squares(fractions, i, j, scale, square):  # type: ignore[no-untyped-def]
     return two, four
 
 
-@numba.njit(fastmath=_FAST, cache=True, forceinline=True)
+@numba.njit(fastmath=FAST, cache=True, forceinline=True)
 def _some_squares(fractions, i, j, scale, start, stop, square):  # type: ignore[no-untyped-def]
     width, depth, height = np.float32(scale[0]), np.float32(scale[1]), np.float32(scale[2])
     two = np.float32(0.0)

@@ -12,21 +12,19 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from glass.arrays import Array
+from glass.kernels import nearest_image
 from glass.relaxation import Potential, Relaxed, relax
 from glass.soft_spheres import (
     CUTOFF,
     SKIN,
     energy_and_forces,
     has_moved,
-    minimum_image,
     neighbours,
     pair_diameter,
     pair_energy,
 )
-
-Array = NDArray[np.float64]
 
 SMALLEST, LARGEST = 0.73, 1.62
 """σ; the diameters lie between these, as in the public minima of Ciarella et al. (2023)."""
@@ -107,9 +105,9 @@ def _full_list(positions, box, diameters):  # type: ignore[no-untyped-def]
         if found + n > both.shape[0]:
             both = np.concatenate((both, np.empty_like(both)))
         for j in range(n):
-            dx = minimum_image(x[i] - x[j], width, per_width)
-            dy = minimum_image(y[i] - y[j], depth, per_depth)
-            dz = minimum_image(z[i] - z[j], height, per_height)
+            dx = nearest_image(x[i] - x[j], width, per_width)
+            dy = nearest_image(y[i] - y[j], depth, per_depth)
+            dz = nearest_image(z[i] - z[j], height, per_height)
             square[j] = dx * dx + dy * dy + dz * dz
         square[i] = np.inf
         for j in range(n):  # without a branch, which would be predicted wrongly too often
@@ -128,9 +126,9 @@ def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignor
     per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
     for k in range(first[i], first[i + 1]):
         j = both[k]
-        dx = minimum_image(x - positions[j, 0], width, per_width)
-        dy = minimum_image(y - positions[j, 1], depth, per_depth)
-        dz = minimum_image(z - positions[j, 2], height, per_height)
+        dx = nearest_image(x - positions[j, 0], width, per_width)
+        dy = nearest_image(y - positions[j, 1], depth, per_depth)
+        dz = nearest_image(z - positions[j, 2], height, per_height)
         r2 = dx * dx + dy * dy + dz * dz
         sigma = pair_diameter(own, diameters[j])
         if r2 < (CUTOFF * sigma) ** 2:

@@ -11,9 +11,9 @@ import numba
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from glass.arrays import Array
+from glass.kernels import nearest_image
 
 CUTOFF = 1.25
 """In σ_ij."""
@@ -29,12 +29,6 @@ SKIN = 0.3
 def pair_diameter(one, other):  # type: ignore[no-untyped-def]
     """σ_ij of two diameters."""
     return 0.5 * (one + other) * (1.0 - 0.2 * abs(one - other))
-
-
-@numba.njit(cache=True, inline="always")
-def minimum_image(step, side, per_side):  # type: ignore[no-untyped-def]
-    """The shortest of a difference along one axis and its periodic images; ``per_side`` is 1 / side."""
-    return step - side * np.rint(step * per_side)
 
 
 @numba.njit(cache=True, inline="always")
@@ -94,9 +88,9 @@ def neighbours(positions, box, diameters, skin):  # type: ignore[no-untyped-def]
             ]
             # Each cell's list descends, so the partners behind i come first.
             while j > i:
-                dx = minimum_image(xi - positions[j, 0], width, per_width)
-                dy = minimum_image(yi - positions[j, 1], depth, per_depth)
-                dz = minimum_image(zi - positions[j, 2], height, per_height)
+                dx = nearest_image(xi - positions[j, 0], width, per_width)
+                dy = nearest_image(yi - positions[j, 1], depth, per_depth)
+                dz = nearest_image(zi - positions[j, 2], height, per_height)
                 r2 = dx * dx + dy * dy + dz * dz
                 if r2 < reach * reach:
                     sigma = pair_diameter(diameters[i], diameters[j])
@@ -128,9 +122,9 @@ def energy_and_forces(positions, box, start, partner, square, forces):  # type: 
         fx = fy = fz = 0.0
         for k in range(start[i], start[i + 1]):
             j = partner[k]
-            dx = minimum_image(xi - positions[j, 0], width, per_width)
-            dy = minimum_image(yi - positions[j, 1], depth, per_depth)
-            dz = minimum_image(zi - positions[j, 2], height, per_height)
+            dx = nearest_image(xi - positions[j, 0], width, per_width)
+            dy = nearest_image(yi - positions[j, 1], depth, per_depth)
+            dz = nearest_image(zi - positions[j, 2], height, per_height)
             r2 = dx * dx + dy * dy + dz * dz
             if r2 < _CUTOFF2 * square[k]:
                 x = square[k] / r2

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 from scipy.integrate import cumulative_trapezoid
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import brentq
 
-Array = NDArray[np.float64]
+from glass.arrays import Array
 
 POINTS = 2000
 """The grid has so many points."""

@@ -6,12 +6,10 @@ Two-level picture: Anderson, Halperin, Varma, Phil. Mag. 25, 1 (1972); Phillips,
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
+from glass.arrays import Array
 from glass.tunnelling import Profile, oscillator_lengths, tilted_states
-
-Array = NDArray[np.float64]
 
 ONE_WELL = 0.9
 """A state lies in a well if it is there with a larger probability."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from glass.arrays import Array, minimum_image
 
 
 def main_axes(displacements: Array) -> Array:
@@ -45,7 +45,7 @@ def nearest_images(positions: Array, centre: Array, box: Array) -> Array:
         No component is larger than half the box.
     """
     apart = positions - centre
-    return np.asarray(apart - box * np.rint(apart / box))
+    return minimum_image(apart, box)
 
 
 def movers(displacements: Array, part: float, most: int) -> NDArray[np.int64]:

@@ -11,11 +11,9 @@ import pyarrow.csv
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.files import atomic_write, content_of
-
-Array = NDArray[np.float64]
-
 
 OF_ONE = (".conf", ".conf.txt")
 """How files in the formats of one minimum are named, after its energy."""

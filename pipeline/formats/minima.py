@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from glass.arrays import Array
 from glass.features import largest_displacement
 from pipeline.formats.frames import minimum_of, read_frame, read_frames
 from pipeline.formats.glass_files import minimum_paths
@@ -20,8 +21,6 @@ from pipeline.formats.relaxed import superseded
 
 REPEATED = 1e-10
 """σ; a minimum is a repetition of another if no particle is displaced by as much."""
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
