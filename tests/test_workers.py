@@ -13,7 +13,7 @@ from steps import ROOT
 
 from pipeline.errors import UserError
 from pipeline.settings import Settings
-from pipeline.workers.local import Processes
+from pipeline.workers.local import Processes, run_apart
 from pipeline.workers.pool import count_steps, worker_pool
 
 TWO = Settings(processes=2)
@@ -179,3 +179,37 @@ def test_all_of_it_works_where_processes_are_spawned_as_on_macos(tmp_path):
     command = [sys.executable, str(tmp_path / "script.py")]
     said = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
     assert said.stdout == "[1, 4, 9] 6\n"
+
+
+def learn(kind):
+    talk(1)
+    if kind == "user":
+        raise UserError("no model was trained")
+    if kind == "system":
+        raise OSError(errno.ENOSPC, "No space left on device", "model")
+    if kind == "bug":
+        raise ZeroDivisionError
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.5, True
+
+
+def test_what_runs_apart_returns_a_tuple_and_writes_its_output_to_a_file(tmp_path, capfd):
+    log = tmp_path / "log.txt"
+    assert run_apart(partial(learn, "well"), log) == (0.5, True)
+    assert sorted(log.read_text().splitlines()) == ["from C", "from Python"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("user", UserError, "no model was trained"),
+        ("system", OSError, "No space left on device"),
+        ("bug", RuntimeError, "log.txt: ZeroDivisionError"),
+        ("killed", UserError, "log.txt: .* was lost: SIGKILL"),
+    ],
+)
+def test_what_goes_wrong_apart_is_raised_here(tmp_path, kind, error, words):
+    with pytest.raises(error, match=words):
+        run_apart(partial(learn, kind), tmp_path / "log.txt")

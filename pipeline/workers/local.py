@@ -8,13 +8,16 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
 import multiprocess
+from multiprocess import resource_tracker
 from multiprocess.connection import wait
 from multiprocess.pool import ExceptionWithTraceback
 from threadpoolctl import threadpool_limits
@@ -216,15 +219,19 @@ class _Worker:
         self.process.join(TO_END)
         self.process.kill()
         self.process.join()
-        status = int(self.process.exitcode)
-        if status >= 0:
-            return f"exit status {status}"
-        return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
+        return exit_reason(self.process.exitcode)
 
     def end(self) -> None:
         self.connection.close()
         self.process.kill()
         self.process.join()
+
+
+def exit_reason(status: int) -> str:
+    """Why a process ended, from its exit status; below zero it is a signal."""
+    if status >= 0:
+        return f"exit status {status}"
+    return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
 
 
 def given_up(job: Any, reason: str, lost: Callable[[Any, str], Any] | None) -> Any:
@@ -282,3 +289,79 @@ def end_with_parent() -> None:
     """A parent that was killed can't end its workers, who would wait for work forever."""
     multiprocess.parent_process().join()
     os._exit(1)
+
+
+def run_apart(
+    function: Callable[[], Any],
+    log: Path,
+    while_waiting: Callable[[], object] = lambda: None,
+    every: float = LOOK_EVERY,
+) -> Any:
+    """Run one function in a new process, which ends with this one and whose output goes to a file.
+
+    Parameters
+    ----------
+    function : callable
+        Takes nothing; it and what it returns can be pickled, such as a ``functools.partial``.
+    log : Path
+        Gets all that the process prints, from Python or from C.
+    while_waiting : callable
+        Called every so often until the function has returned.
+    every : float
+        Seconds between these calls.
+
+    Raises
+    ------
+    UserError, OSError
+        As the function raised it; or UserError if the process was killed.
+    RuntimeError
+        If the function raised anything else: its traceback stands in the log.
+    """
+    log.touch()
+    answer, others = (context := multiprocess.get_context("spawn")).Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(function, str(log), others))
+    try:
+        with _signals_blocked():
+            process.start()
+        others.close()
+        while not answer.poll(every):
+            while_waiting()
+        outcome = answer.recv()
+    except EOFError:
+        process.join()
+        raise UserError(f"{log}: the process that writes it was lost: {exit_reason(process.exitcode)}") from None
+    finally:
+        if process.pid is not None:
+            process.kill()
+            process.join()
+        answer.close()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _answer(function: Callable[[], Any], log: str, answer: Any) -> None:
+    """Send what a function returns, within its process."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        outcome = function()
+    except (UserError, OSError) as error:
+        outcome = error
+    except Exception as error:
+        traceback.print_exc()
+        outcome = RuntimeError(f"{log}: {type(error).__name__}: {error}")
+    answer.send(outcome)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Let no process that starts in the block hear Ctrl-C or SIGTERM: to end it is the business of this one."""
+    resource_tracker.ensure_running()  # it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
