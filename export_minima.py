@@ -8,7 +8,7 @@ types, masses, elements where known. Minima that step 0 would reject are named a
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import StatePoint
+from pipeline.workspace import StatePoint, inputs_of, minimum_paths
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -17,12 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from pipeline.errors import UserError
-from pipeline.formats.frames import atoms_of
-from pipeline.formats.glass_files import inputs_of, minimum_paths
+from pipeline.formats.configurations import Minimum
+from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import load_glass, read_minima, without_superseded
 from pipeline.formats.paths import write_frames
@@ -92,14 +91,12 @@ def write_glass(job: Job, decimals: int, units: str) -> Exported:
     if glass is None:
         job.target.unlink(missing_ok=True)
         return Exported(job, 0, rejected)
-    place = {one.name: one for one in read}
-    frames: list[Atoms] = []
+    minima = {one.name: one for one in read if isinstance(one, Minimum)}
+    frames = []
     for file, name in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
-        energy, minimum = place[file].energy, place[file].minimum
-        assert minimum is not None  # load_glass keeps no other
-        atoms = atoms_of(minimum)
+        atoms = to_atoms(minima[file])
         atoms.info |= {"name": name, "units": units}
-        atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * energy)
+        atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * minima[file].energy)
         frames.append(atoms)
     write_frames(job.target, frames)
     mark_made([job.target], job.inputs)

@@ -19,12 +19,11 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.formats.glass_files import RELAXED
 from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import read_relaxed
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
-from pipeline.workspace import StatePoint
+from pipeline.workspace import RELAXED, StatePoint
 from search.exact import find_calculator
 from search.relaxing import Looked, given_up, look_at, store
 

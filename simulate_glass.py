@@ -45,7 +45,7 @@ from glass.relaxation import Minima
 from glass.sampling import FRAMES, LARGEST, Equilibrium, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
 from pipeline.errors import UserError
-from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.lammps import write_minimum
 from pipeline.formats.transitions import write_transitions
 from pipeline.progress import progress
 from pipeline.units import REDUCED
@@ -206,7 +206,7 @@ def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
     folder = at.glass(job.conf)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, positions in minima.positions.items():
-        write_minimum(job.workspace.minimum(part, energy), Minimum(sizes, np.mod(positions, minima.box), minima.box))
+        write_minimum(job.workspace.minimum(part, energy), sizes, np.mod(positions, minima.box), minima.box)
     transitions = ((i, j, count) for (i, j), count in minima.transitions.items())
     write_transitions(at.transitions(job.conf), transitions)
     part.rename(folder)

@@ -11,7 +11,7 @@ Only pairs that are in no table yet are computed. A table made elsewhere is chec
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import StatePoint
+from pipeline.workspace import StatePoint, minimum_paths
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -21,7 +21,6 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.glass_files import minimum_paths
 from pipeline.formats.pair_tables import check_ready_made, glasses_in, stored_pairs
 from pipeline.formats.table_record import Collected, GlassJob, check_units, is_ready_made, kept_table, read_record
 from pipeline.settings import Settings
@@ -141,7 +140,7 @@ def check_kept(table: Path, settings: Settings) -> None:
 
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:
     """Write the list of files that were left out."""
-    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8", errors="replace") as file:
         csv.writer(file, lineterminator="\n").writerows([("conf", "file", "reason"), *rejected])
     for conf, name, reason in rejected[:SHOWN]:
         print(f"rejected: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")

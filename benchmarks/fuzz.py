@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from benchmarks.fuzz_readers import READERS, ImpossibleError, Reader, make_workspace
 from pipeline.errors import UserError
-from pipeline.formats.lammps import MinimumError
+from pipeline.formats.configurations import MinimumError
 from pipeline.workspace import Workspace
 
 LONGEST = 60.0

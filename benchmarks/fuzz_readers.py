@@ -13,6 +13,7 @@ import pandas as pd
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from glass.arrays import Array
 from glass.path import Band
 from glass.tunnelling import Beyond, Profile
 from MLmodel.card import Card, read_card, write_card
@@ -20,9 +21,9 @@ from MLmodel.labels import read_pretraining
 from pipeline.collect import update_table
 from pipeline.errors import UserError
 from pipeline.formats import results as neb_files
-from pipeline.formats.glass_files import minimum_paths
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_keys
-from pipeline.formats.lammps import Minimum, MinimumError, write_minimum
+from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import load_glass, places_by_key, read_minima
 from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
 from pipeline.formats.pair_tables import check_ready_made, read_batches, stored_pairs
@@ -37,7 +38,7 @@ from pipeline.settings import Settings, read_settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import REDUCED
 from pipeline.workers.pool import Here
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths
 from search.calculated import describe, read_double_wells
 from search.rounds import does_it_pay, read_rounds
 
@@ -75,11 +76,10 @@ def make_workspace(root: Path) -> None:
     energies = 0.2 + 1e-4 * np.arange(MINIMA)
     frames = []
     for place, energy in zip(positions, energies, strict=True):
-        minimum = Minimum(diameters, place, BOX)
         for folder in (folders["binary"], work.at(T).glass(1), work.at(T).glass(2)):
-            write_minimum(folder / f"{energy:.10f}.conf", minimum)
+            write_minimum(folder / f"{energy:.10f}.conf", diameters, place, BOX)
         folders["text"].mkdir(exist_ok=True)
-        (folders["text"] / f"{energy:.9E}.conf.txt").write_text(_text(minimum))
+        (folders["text"] / f"{energy:.9E}.conf.txt").write_text(_text(diameters, place))
         atoms = Atoms("Cu8Zr4", place, cell=BOX, pbc=True)
         atoms.calc = SinglePointCalculator(atoms, energy=N * energy)
         frames.append(atoms)
@@ -107,9 +107,9 @@ def _rising(rng: np.random.Generator) -> Any:
     return np.cumsum(rng.random((2, 4)), axis=1)
 
 
-def _text(minimum: Minimum) -> str:
+def _text(diameters: Array, positions: Array) -> str:
     edges = [f"0.0 {side} {axis}lo {axis}hi" for side, axis in zip(BOX, "xyz", strict=True)]
-    numbers = np.column_stack([minimum.diameters, minimum.positions]).tolist()
+    numbers = np.column_stack([diameters, positions]).tolist()
     lines = [f"{k} {1 + k % 2} {d!r} {x!r} {y!r} {z!r} 0 0 0" for k, (d, x, y, z) in enumerate(numbers, 1)]
     head = ["LAMMPS data file", "", f"{N} atoms", "2 atom types", "", *edges, "", "Masses", "", "1 1 # Cu", "2 4 # Zr"]
     return "\n".join([*head, "", "Atoms # charge", "", *lines, "", "Velocities", "", "1 0 0 0", ""])
@@ -184,8 +184,7 @@ def _collect(work: Workspace) -> pd.DataFrame:
 def _remade(work: Workspace) -> pd.DataFrame:
     """Step 0 where a minimum was added: it takes over what the table holds."""
     folder, added = work.at(T).glass(2), "0.2009000000.conf"
-    minimum = Minimum(np.ones(N), np.random.default_rng(7).random((N, 3)) * BOX, BOX)
-    write_minimum(folder / added, minimum)
+    write_minimum(folder / added, np.ones(N), np.random.default_rng(7).random((N, 3)) * BOX, BOX)
     try:
         table = _collect(work)
     finally:

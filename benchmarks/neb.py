@@ -30,10 +30,10 @@ from glass.features import pair_geometry
 from glass.rounded import box_fractions
 from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import lowest_levels
-from pipeline.formats.glass_files import minimum_paths
 from pipeline.formats.lammps import read_minimum
 from pipeline.formats.minima import load_glass, read_minima
 from pipeline.settings import NebSettings
+from pipeline.workspace import minimum_paths
 from search.exact import hbar_of
 
 Array = NDArray[np.float64]

@@ -19,9 +19,9 @@ import numpy as np
 from ase import Atoms
 
 from glass.soft_spheres import SoftSpheres
+from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import energy_in_name
-from pipeline.formats.minima import Place
 from pipeline.settings import NebSettings
 from search.exact import Job, calculate, read_atoms
 

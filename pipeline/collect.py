@@ -18,7 +18,7 @@ from glass.features import geometry_columns
 from glass.neighbourhood import pair_neighbourhood
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.glass_files import inputs_of
+from pipeline.formats.configurations import Minimum, Unusable
 from pipeline.formats.keys import find_keys, minimum_keys, minimum_names
 from pipeline.formats.minima import Glass, file_of, load_glass, read_minima, without_superseded
 from pipeline.formats.pair_tables import BATCH
@@ -30,6 +30,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint
 from pipeline.stored_geometry import Geometry, cut_into_blocks
 from pipeline.workers.pool import Here, Workers
+from pipeline.workspace import inputs_of
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
@@ -117,11 +118,13 @@ def _read_glass(
     """The usable minima of a glass; the others with the reason; and files to read again, with no fingerprint."""
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
-        read = []
+        read: list[Minimum | Unusable] = []
         for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
             read += some
             bar.update(len(job))
-    again: dict[str, Fingerprint] = {file_of(one.name): [] for one in read if one.try_again}
+    again: dict[str, Fingerprint] = {
+        file_of(one.name): [] for one in read if isinstance(one, Unusable) and one.try_again
+    }
     return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,9 @@ DW = "is_dw"
 
 QS = "quantum_splitting"
 """Column of labels: E₁ − E₀ of a double well in ε."""
+
+RELAXED = "relaxed.csv"
+"""Name of the file in which relax_minima.py says what it found of the minima beside it."""
 
 
 @dataclass(frozen=True)
@@ -333,8 +337,18 @@ class StatePoint:
         return sorted(path for path in folder.glob("[!.]*")) if folder.is_dir() else []
 
 
+def minimum_paths(folder: Path) -> list[Path]:
+    """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != RELAXED)
+
+
+def inputs_of(files: Sequence[Path]) -> list[Path]:
+    """All that decides which minima a glass has: its files, and what relax_minima.py says of them."""
+    return [*files, *(path for path in (files[0].parent / RELAXED,) if path.exists())]
+
+
 def _is_glass(path: Path) -> bool:
-    named = re.fullmatch(r"Cnf-(0|[1-9]\d{0,17})", path.name) is not None
+    named = re.fullmatch(r"Cnf-(0|[1-9][0-9]{0,17})", path.name) is not None
     return named and path.is_dir() and os.access(path, os.R_OK | os.X_OK)
 
 

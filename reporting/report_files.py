@@ -13,12 +13,11 @@ import pandas as pd
 from MLmodel.card import read_card
 from pipeline.command import Command
 from pipeline.formats.csv_files import read_own_csv
-from pipeline.formats.glass_files import minimum_paths
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.version import __version__
-from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
+from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
 from reporting.report_page import Block, Figures, Missing, More, Table, Text, number
 
 LISTED = 100

@@ -8,8 +8,8 @@ import pandas as pd
 
 from glass.path import displacement
 from glass.tunnelling import NotResolvedError, lowest_states
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.formats.lammps import MinimumError
 from pipeline.formats.paths import path_file
 from pipeline.formats.records import profile_of_record
 from pipeline.progress import progress

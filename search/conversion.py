@@ -14,7 +14,7 @@ from ase import Atoms
 from glass.double_well import EndPoints, Verdict
 from glass.path import Band
 from glass.tunnelling import Beyond, Profile
-from pipeline.formats.lammps import MinimumError
+from pipeline.formats.configurations import MinimumError
 from pipeline.units import Units
 
 

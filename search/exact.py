@@ -15,10 +15,10 @@ from ase import Atoms
 from glass.double_well import CalculatorFailedError, Verdict, examine, failures_named, potential_of
 from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError, short
-from pipeline.formats.frames import atoms_of
+from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import Pair, minimum_names, pair_keys
-from pipeline.formats.lammps import MinimumError
-from pipeline.formats.minima import Place, places_by_key, read_place
+from pipeline.formats.minima import places_by_key, read_place
 from pipeline.formats.paths import path_file, read_path
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
@@ -207,12 +207,12 @@ def hbar_of(settings: NebSettings) -> float:
 
 
 def read_atoms(place: Place) -> Atoms:
-    """A minimum as :func:`pipeline.formats.frames.atoms_of` makes it; raises MinimumError naming the file."""
+    """A minimum as :func:`pipeline.formats.frames.to_atoms` makes it; raises MinimumError naming the file."""
     try:
         minimum = read_place(place)
     except MinimumError as error:
         raise MinimumError(f"{place.name}: {error}") from None
-    return atoms_of(minimum)
+    return to_atoms(minimum)
 
 
 def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:

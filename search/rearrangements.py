@@ -8,8 +8,8 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from glass.overlap import EDGES, displacement_field, find_rearrangements, most_displaced, participation
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import pair_keys
-from pipeline.formats.lammps import MinimumError
 from pipeline.formats.minima import places_by_key, read_place
 from pipeline.settings import Settings
 from pipeline.workspace import StatePoint
@@ -92,7 +92,7 @@ def _fields(
         known[row] = low.positions.size == high.positions.size == size
         if known[row]:
             fields[row] = displacement_field(low.positions, high.positions, low.box)
-    species = next((one.particles for one in minima.values() if one.positions.size == size), None)
+    species = next((one.system for one in minima.values() if one.positions.size == size), None)
     return fields, known, np.empty(0, object) if species is None else species_names(species.types, species.numbers)
 
 

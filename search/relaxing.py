@@ -12,8 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.path import END_POINT_DISTANCE, displacement
 from glass.relaxation import relax
-from pipeline.formats.lammps import MinimumError
-from pipeline.formats.minima import Place
+from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.relaxed import add_frames, add_rows
 from pipeline.settings import NebSettings
 from pipeline.units import Units

@@ -20,12 +20,11 @@ from test_workers import divide, end, hang_at_3, square
 
 from pipeline.collect import update_tables
 from pipeline.errors import UserError
-from pipeline.formats.glass_files import minimum_paths
 from pipeline.formats.table_record import GlassJob
 from pipeline.settings import ClusterSettings, Settings
 from pipeline.stored_geometry import _computed
 from pipeline.workers.pool import Here, worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import Workspace, minimum_paths
 
 pytest.importorskip("distributed")
 

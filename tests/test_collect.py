@@ -133,7 +133,7 @@ def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace
     done("step0_collect", workspace)
     old = read_pairs(workspace)
     paths = minima_of(workspace)
-    _, positions, box, _ = read_minimum(paths[3])
+    _, positions, (box, *_), _ = read_minimum(paths[3])
     diameters = read_minimum(paths[0]).diameters
     positions[0] += 0.3
     paths[3].write_text(synthetic.text_minimum(diameters, positions, box))

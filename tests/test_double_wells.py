@@ -14,9 +14,9 @@ from glass.path import Band
 from glass.tunnelling import lowest_levels
 from glass.two_level import TwoLevel, two_level
 from pipeline.files import append_line
+from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
-from pipeline.formats.lammps import Minimum, write_minimum
-from pipeline.formats.minima import Place
+from pipeline.formats.lammps import write_minimum
 from pipeline.formats.paths import path_file, write_path
 from pipeline.formats.records import add_record, record_of
 from pipeline.formats.results import add_calculation, add_splitting
@@ -167,7 +167,7 @@ def test_double_wells_without_a_record_are_refined_if_their_minima_are_there(wor
     box, diameters = np.full(3, 5.0), np.ones(6)
     places = np.random.default_rng(1).uniform(0, 5, (6, 3))
     for k, name in enumerate(("0.1", "0.2", "0.3", "0.4")):
-        write_minimum(work.minimum(work.at(T).glass(3), name), Minimum(diameters, places + 0.1 * k, box))
+        write_minimum(work.minimum(work.at(T).glass(3), name), diameters, places + 0.1 * k, box)
     add_splitting(work.at(T), Pair(3, 0.1, 0.5), SPLITTING / 8)  # no such minimum
     add_splitting(work.at(T), Pair(3, 0.1, 0.4), SPLITTING / 2)
     calculated(work, Pair(3, 0.1, 0.2), force=1e-5)
@@ -255,7 +255,7 @@ def test_a_write_that_is_interrupted_leaves_the_path_that_was_there(work, monkey
 def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kept):
     minimum = atoms()
     file = work.minimum(work.at(T).glass(3), "0.1")
-    write_minimum(file, Minimum(minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0)))
+    write_minimum(file, minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0))
     job, band = Job(PAIR, (Place(file), Place(file))), band_of(np.random.default_rng(0))
     settings = Settings(neb={"keep_paths": keep})
     for fidelity in ("full", "screened"):

@@ -16,9 +16,9 @@ from glass.double_well import examine, potential_of
 from glass.path import straight_line
 from glass.relaxation import relax
 from glass.soft_spheres import calculator
+from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
-from pipeline.formats.lammps import Minimum, energy_in_name, read_minimum, write_minimum
-from pipeline.formats.minima import Place
+from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import NebSettings, read_settings
 from pipeline.workspace import Workspace
@@ -91,7 +91,7 @@ def test_other_atoms_are_calculated_by_the_calculator_that_the_settings_name(tmp
     names = [f"{one.energy / 7:.10f}" for one in found.values()]
     for name, one in zip(names, found.values(), strict=True):
         path = tmp_path / f"Configurations/minima/T0.3/Cnf-7/{name}.conf"
-        write_minimum(path, Minimum(np.ones(7), np.mod(one.positions, box), box))
+        write_minimum(path, np.ones(7), np.mod(one.positions, box), box)
     (tmp_path / "lennard_jones.py").write_text(LENNARD_JONES)
     (tmp_path / "config.yaml").write_text(
         "neb: {calculator: 'lennard_jones:calculator', images: 9, force_tolerance: 2.0e-3, max_steps: 300}\n"

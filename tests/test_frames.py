@@ -12,8 +12,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from steps import done, run
 from synthetic import read_pairs
 
-from pipeline.formats.lammps import MinimumError
-from pipeline.formats.minima import Place, load_glass, places_by_key, read_minima, read_place
+from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.minima import load_glass, places_by_key, read_minima, read_place
 
 BOX = np.array([4.0, 5.0, 6.0])
 SYMBOLS = "Cu4Zr6XPd"
@@ -59,12 +59,12 @@ def test_elements_masses_types_and_diameters_stand_in_a_frame(tmp_path):
         ase.io.write(path, one)
     plain, own = (read_place(Place(tmp_path / name, 0)) for name in ("plain.extxyz", "own.extxyz"))
     for minimum in (plain, own):
-        np.testing.assert_array_equal(minimum.particles.numbers, frames[0].numbers)
-    np.testing.assert_array_equal(plain.particles.types, frames[0].numbers)
-    np.testing.assert_array_equal(plain.particles.masses, frames[0].get_masses())
+        np.testing.assert_array_equal(minimum.system.numbers, frames[0].numbers)
+    np.testing.assert_array_equal(plain.system.types, frames[0].numbers)
+    np.testing.assert_array_equal(plain.system.masses, frames[0].get_masses())
     np.testing.assert_array_equal(plain.diameters, np.ones(N))
-    np.testing.assert_array_equal(own.particles.types, types)
-    np.testing.assert_allclose(own.particles.masses, masses, atol=1e-8)
+    np.testing.assert_array_equal(own.system.types, types)
+    np.testing.assert_allclose(own.system.masses, masses, atol=1e-8)
     np.testing.assert_allclose(own.diameters, diameters, atol=1e-8)
 
 
@@ -129,19 +129,19 @@ def test_a_lammps_dump_is_a_minimum_of_the_energy_in_its_name_and_of_types_witho
     rows = [(k + 1, 1 + k % 2, 0.8 + 0.01 * k, *place, 0, 0, 0) for k, place in enumerate(places)]
     for name in ("0.2001.lammpstrj", "dump.0.2001"):
         dump(tmp_path / name, "id type q x y z fx fy fz", rows[::-1])  # with forces, ASE says an energy of 0
-        ((energy, minimum),) = [(one.energy, one.minimum) for one in read_minima([tmp_path / name])]
-        assert energy == pytest.approx(0.2001, rel=1e-14)
+        (minimum,) = read_minima([tmp_path / name])
+        assert minimum.energy == pytest.approx(0.2001, rel=1e-14)
         np.testing.assert_allclose(minimum.positions, places)
         np.testing.assert_allclose(minimum.diameters, [row[2] for row in rows])
-        assert minimum.particles.types.tolist() == [1, 2] * 6
-        assert not minimum.particles.numbers.any()  # not hydrogen and helium
-        assert (minimum.particles.masses == 1).all()
+        assert minimum.system.types.tolist() == [1, 2] * 6
+        assert not minimum.system.numbers.any()  # not hydrogen and helium
+        assert (minimum.system.masses == 1).all()
     dump(
         tmp_path / "0.2002.dump",
         "id type element mass x y z",
         [(k, 1, "Ni", 58.7, *row[3:6]) for k, row in enumerate(rows)],
     )
-    assert read_minima([tmp_path / "0.2002.dump"])[0].minimum.particles.numbers.tolist() == [28] * N
+    assert read_minima([tmp_path / "0.2002.dump"])[0].system.numbers.tolist() == [28] * N
 
 
 def test_energies_of_a_dump_of_many_frames_and_of_a_numbered_file_are_not_known(tmp_path):

@@ -17,7 +17,7 @@ from synthetic import read_pairs
 
 from glass.double_well import potential_of
 from glass.relaxation import relax
-from pipeline.formats.minima import Place
+from pipeline.formats.configurations import Place
 from pipeline.formats.results import read_neb_results
 from pipeline.workspace import Workspace
 from search.exact import read_atoms

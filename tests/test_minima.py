@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import minimum_keys
-from pipeline.formats.lammps import Minimum, MinimumError, energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
 from pipeline.formats.minima import load_glass, read_minima
 
 RNG = np.random.default_rng(0)
@@ -31,24 +32,26 @@ def write_binary(path, box=BOX):
 def test_ids_may_come_in_any_order(tmp_path_factory, order, images):
     path = tmp_path_factory.mktemp("minimum") / "0.2.conf.txt"
     path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, images))
-    diameters, positions, box, _ = read_minimum(path)
-    np.testing.assert_array_equal(diameters, DIAMETERS)
-    np.testing.assert_array_equal(positions, POSITIONS)
-    np.testing.assert_allclose(box, BOX, rtol=1e-15)
+    found = read_minimum(path)
+    np.testing.assert_array_equal(found.diameters, DIAMETERS)
+    np.testing.assert_array_equal(found.positions, POSITIONS)
+    np.testing.assert_allclose(found.box, BOX, rtol=1e-15)
 
 
 def test_binary_and_text_give_the_same(tmp_path):
     (tmp_path / "0.2.conf.txt").write_text(TEXT)
     write_binary(tmp_path / "0.2.conf")
-    for one, other in zip(*(read_minimum(path)[:3] for path in sorted(tmp_path.iterdir())), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-15)
+    one, other = (read_minimum(path) for path in sorted(tmp_path.iterdir()))
+    for name in ("diameters", "positions", "box"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-15)
 
 
 def test_a_written_minimum_is_what_a_fortran_program_writes_and_reads_back(tmp_path):
     write_binary(tmp_path / "0.2.conf")
-    write_minimum(tmp_path / "0.3.conf", Minimum(DIAMETERS, POSITIONS, BOX))
+    write_minimum(tmp_path / "0.3.conf", DIAMETERS, POSITIONS, BOX)
     assert (tmp_path / "0.3.conf").read_bytes() == (tmp_path / "0.2.conf").read_bytes()
-    for one, other in zip(read_minimum(tmp_path / "0.3.conf")[:3], (DIAMETERS, POSITIONS, BOX), strict=True):
+    found = read_minimum(tmp_path / "0.3.conf")
+    for one, other in zip((found.diameters, found.positions, found.box), (DIAMETERS, POSITIONS, BOX), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -58,12 +61,12 @@ def test_one_box_length_means_a_cube(tmp_path):
 
 
 def test_real_minima_are_read_whole(real_minima):
-    diameters, positions, box, _ = read_minimum(real_minima[0])
-    assert positions.shape == (1500, 3)
-    np.testing.assert_allclose(box, 11.447142426, rtol=1e-12)
-    assert (diameters.min() > 0.7) & (diameters.max() < 1.7)
+    found = read_minimum(real_minima[0])
+    assert found.positions.shape == (1500, 3)
+    np.testing.assert_allclose(found.box, 11.447142426, rtol=1e-12)
+    assert (found.diameters.min() > 0.7) & (found.diameters.max() < 1.7)
     lines = [line.split() for line in real_minima[0].read_text().split("Atoms # charge")[1].split("\n") if line.strip()]
-    assert {int(one[0]): [float(x) for x in one[3:6]] for one in lines} == dict(enumerate(positions.tolist(), 1))
+    assert {int(one[0]): [float(x) for x in one[3:6]] for one in lines} == dict(enumerate(found.positions.tolist(), 1))
 
 
 TYPES = [1, 2, 2, 1, 3, 3, 1, 1, 1, 2, 2, 2]
@@ -78,7 +81,7 @@ def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
     path = tmp_path / "0.2.conf.txt"
     masses = ("1 28.0855 # Si", "2  1.59994e1 # O", "3 2.5 # big")
     path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, types=TYPES, masses=masses))
-    types, numbers, masses = read_minimum(path).species
+    _, _, types, numbers, masses = read_minimum(path).system
     assert types.tolist() == TYPES
     assert numbers.tolist() == [{1: 14, 2: 8, 3: 0}[kind] for kind in TYPES]
     assert masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
@@ -87,12 +90,13 @@ def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
 @pytest.mark.parametrize(("masses", "types"), [(("1 1",), None), ((), None)])
 def test_one_type_of_mass_one_is_no_species(tmp_path, masses, types):
     (tmp_path / "0.2.conf.txt").write_text(with_masses(*masses, types=types))
-    assert read_minimum(tmp_path / "0.2.conf.txt").species is None
+    _, _, types, numbers, masses = read_minimum(tmp_path / "0.2.conf.txt").system
+    assert (set(types), set(numbers), set(masses)) == ({1}, {0}, {1.0})
 
 
 def test_without_a_section_of_masses_they_are_one(tmp_path):
     (tmp_path / "0.2.conf.txt").write_text(with_masses())
-    types, numbers, masses = read_minimum(tmp_path / "0.2.conf.txt").species
+    _, _, types, numbers, masses = read_minimum(tmp_path / "0.2.conf.txt").system
     assert (types.tolist(), set(numbers), set(masses)) == (TYPES, {0}, {1.0})
 
 

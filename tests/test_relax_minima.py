@@ -11,8 +11,8 @@ from steps import done, refused, run
 
 from glass.double_well import potential_of
 from glass.soft_spheres import calculator
+from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
-from pipeline.formats.minima import Place
 from pipeline.settings import Settings
 from search.exact import read_atoms
 
@@ -29,7 +29,7 @@ def shaken(path):
     positions = minimum.positions + np.random.default_rng(1).normal(0, 2e-3, minimum.positions.shape)
     energy = potential_of(atoms, calculator)(positions)[0] / len(positions)
     written = path.with_name(f"{energy:.10f}.conf")
-    write_minimum(written, minimum._replace(positions=positions))
+    write_minimum(written, minimum.diameters, positions, minimum.box)
     return written
 
 

@@ -15,7 +15,7 @@ from steps import done, refused
 from glass.tunnelling import lowest_levels
 from MLmodel.card import read_card
 from pipeline.formats.keys import Pair
-from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.lammps import write_minimum
 from pipeline.formats.records import add_record
 from pipeline.formats.results import add_calculation, add_splitting, add_unfinished
 from pipeline.settings import Settings
@@ -177,7 +177,7 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
     for temperature in temperatures:
         fill(tmp_path, temperature)
         box = np.full(3, 5.0)  # 125 σ³
-        write_minimum(work.minimum(work.at(temperature).glass(3), "0.1"), Minimum(np.ones(4), np.eye(4, 3), box))
+        write_minimum(work.minimum(work.at(temperature).glass(3), "0.1"), np.ones(4), np.eye(4, 3), box)
         for path in (work.at(temperature).tls_density, work.tls_densities.with_suffix(".csv")):
             path.write_text("energy\n")
     text = written(tmp_path)

@@ -15,7 +15,7 @@ from steps import done, refused
 
 from glass import soft_spheres
 from glass.double_well import Verdict, potential_of
-from pipeline.formats.lammps import Minimum, energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
 from pipeline.formats.paths import read_path
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
@@ -288,7 +288,7 @@ def test_an_end_point_that_is_no_minimum_stops_that_pair_only(glass):
     spoilt = minima(glass)[0]
     minimum = read_minimum(spoilt)
     shifted = minimum.positions + np.random.default_rng(0).normal(0, 0.01, minimum.positions.shape)
-    write_minimum(spoilt, Minimum(minimum.diameters, shifted, minimum.box))
+    write_minimum(spoilt, minimum.diameters, shifted, minimum.box)
     pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip")
     with_it = pairs["i"] == energy_in_name(spoilt)
     assert with_it.any()

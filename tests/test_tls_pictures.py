@@ -10,7 +10,7 @@ from oscillator_basis import HBAR
 
 from glass.tunnelling import lowest_levels
 from pipeline.formats.keys import Pair
-from pipeline.formats.lammps import Minimum, write_minimum
+from pipeline.formats.lammps import write_minimum
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.results import add_non_dw, add_splitting, take_back_splitting
 from pipeline.settings import Settings
@@ -54,7 +54,7 @@ def work(tmp_path):
     work = Workspace(tmp_path)
     positions, steps, box, diameters = glass_that_moves()
     for energy, places in ((0.1, positions), (0.2, np.mod(positions + steps, box))):
-        write_minimum(work.minimum(work.at(T).glass(3), repr(energy)), Minimum(diameters, places, box))
+        write_minimum(work.minimum(work.at(T).glass(3), repr(energy)), diameters, places, box)
     add_tls(work, PAIR)
     return work
 
@@ -218,7 +218,7 @@ def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
     elif broken == "damaged":
         minimum.write_bytes(b"damaged")
     else:
-        write_minimum(minimum, Minimum(np.ones(4), np.eye(4, 3), np.full(3, 5.0)))
+        write_minimum(minimum, np.ones(4), np.eye(4, 3), np.full(3, 5.0))
     assert update(work) == (0, 0)
     assert not work.at(T).tls_pictures.exists()
 

@@ -16,7 +16,8 @@ from steps import ROOT, done, refused
 from glass.double_well import Verdict, potential_of
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.errors import UserError
-from pipeline.formats.lammps import MinimumError, energy_in_name, read_minimum
+from pipeline.formats.configurations import MinimumError
+from pipeline.formats.lammps import read_minimum
 from pipeline.formats.pair_csv import check_csv_units
 from pipeline.settings import Settings, read_settings
 from pipeline.units import METAL
@@ -68,7 +69,7 @@ def in_metal_units(root, target):
     folder.mkdir(parents=True)
     names = {}
     for path in minima(root):
-        energy, (diameters, positions, box, _) = energy_in_name(path), read_minimum(path)
+        energy, positions, (box, diameters, *_), _ = read_minimum(path)
         places = np.mod(positions, box) - box / 2
         text = synthetic.text_minimum(SIGMA * diameters, SIGMA * places, SIGMA * box, masses=(f"1 {MASS!r}",))
         names[energy] = f"{EPSILON * energy:.10f}"

@@ -6,6 +6,7 @@
 import io
 import re
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,26 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from pipeline.errors import short
-from pipeline.formats.lammps import Minimum, MinimumError, Species, checked
+from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
+from pipeline.formats.lammps import is_cut
 
 ORTHOGONAL = 1e-8
-"""So far a cell's off-diagonal elements may be from zero, relative to the largest: formats round."""
+"""Largest off-diagonal element of an orthogonal cell, relative to its largest: formats round."""
 
 _DUMP = "lammps-dump-text"
 """ASE's name of the text dumps of LAMMPS."""
 
 _DUMP_NAME = r"dump\..+|.+\.(dump|lammpstrj|lammpsdump)(\.(gz|bz2|xz))?"
-"""How dumps are called; ASE goes by their content."""
+"""Names of dumps; ASE goes by their content."""
 
 _ENERGY_NAME = r"(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*"
 """Names that are energies; a whole number may count files."""
 
 _BEHIND = 100
 """No reader asks so often for a line behind the end of a whole file."""
+
+_PACKED, _SMALL = 100, 10**8
+"""A file that unpacks to more bytes than its size times _PACKED, and than _SMALL, holds no minima."""
 
 
 def format_of(path: Path) -> str:
@@ -48,10 +53,45 @@ def format_of(path: Path) -> str:
     return name if name in ioformats and ioformats[name].can_read else ""
 
 
-class _Text(io.TextIOWrapper):
-    """Text in which damaged counts, of atoms or of columns, are an error: a reader would count so far."""
+class _Unpacked(io.RawIOBase):
+    """Bytes of a packed file, no more than a file of minima can hold."""
 
-    _behind = 0
+    def __init__(self, path: Path) -> None:
+        from ase.io.formats import open_with_compression
+
+        self._file = open_with_compression(str(path), "rb")
+        self._size = path.stat().st_size
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = int(self._file.readinto(buffer))
+        if self._file.tell() > max(_PACKED * self._size, _SMALL):
+            raise ValueError(f"its {self._size / 1e6:.3g} MB unpack to more than {self._file.tell() / 1e6:.0f} MB")
+        return count
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Text(io.TextIOWrapper):
+    """Text without a line that is cut, in which damaged counts, of atoms or of columns, are an error.
+
+    A reader would count so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.BufferedReader(_Unpacked(path), 2**16))
+        self._behind = 0
+        self._lines: deque[str] = deque(maxlen=_BEHIND)
 
     def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         line = super().readline(size)
@@ -60,31 +100,42 @@ class _Text(io.TextIOWrapper):
             raise EOFError("the file ends too early")
         if "Properties=" in line and re.search(r"Properties=\S*:\d{4,}", line):
             raise ValueError("more columns than any file has")
+        if line and not line.endswith("\n") and self._is_cut(line.split()):
+            return ""
+        self._lines.append(line)
         return line
+
+    def _is_cut(self, fields: list[str]) -> bool:
+        rows = [row for line in self._lines if len(row := line.split()) == len(fields)]
+        return bool(fields) and is_cut([row[-1].encode() for row in (*rows, fields)])
 
 
 def _frames(path: Path, name: str, index: str) -> Iterator[Atoms]:
     """Frames by ASE's reader of a format."""
     from ase.io import iread
-    from ase.io.formats import ioformats, open_with_compression
+    from ase.io.formats import ioformats
 
     if ioformats[name].isbinary or not ioformats[name].acceptsfd:
         yield from iread(str(path), index, format=name, do_not_split_by_at_sign=True)
     else:
-        with _Text(open_with_compression(str(path), "rb")) as text:
+        with _Text(path) as text:
+            columns = _columns(text) if name == _DUMP else []
             frames = iread(text, index, format=name)
-            yield from _of_dump(frames, path) if name == _DUMP else frames
+            yield from _of_dump(frames, columns) if name == _DUMP else frames
 
 
-def _of_dump(frames: Iterator[Atoms], path: Path) -> Iterator[Atoms]:
+def _columns(text: _Text) -> list[str]:
+    """Names of the columns of a dump."""
+    names = next((line.split()[2:] for line in iter(text.readline, "") if line.startswith("ITEM: ATOMS")), [])
+    text.seek(0)
+    return names
+
+
+def _of_dump(frames: Iterator[Atoms], columns: list[str]) -> Iterator[Atoms]:
     """Frames without what ASE makes up: an energy of 0 where there are forces, elements from types or masses.
 
     Of particles without elements the charge is the diameter, as in our text minima.
     """
-    from ase.io.formats import open_with_compression
-
-    with open_with_compression(str(path), "rt") as lines:
-        columns: list[str] = next((line.split()[2:] for line in lines if line.startswith("ITEM: ATOMS")), [])
     for atoms in frames:
         atoms.calc = None
         if "element" not in columns:
@@ -136,15 +187,15 @@ def read_frames(path: Path, index: str = ":") -> Iterator[Atoms]:
         yield atoms
 
 
-def read_frame(path: Path, number: int) -> Minimum:
-    """One frame, counted from 0, as a minimum; raises MinimumError where it can't be used."""
-    for atoms in read_frames(path, f"{number}:{number + 1}"):
-        return minimum_of(atoms)[1]
+def read_frame(place: Place) -> Minimum:
+    """The minimum at one frame of a file; raises MinimumError where it can't be used."""
+    for atoms in read_frames(place.path, f"{place.frame}:{(place.frame or 0) + 1}"):
+        return minimum_of(atoms, place)
     raise MinimumError("there is no such frame")
 
 
-def minimum_of(atoms: Atoms) -> tuple[float, Minimum]:
-    """Energy per particle and minimum of a frame; lengths, energies and masses in the units in which they stand there.
+def minimum_of(atoms: Atoms, place: Place) -> Minimum:
+    """Minimum of a frame; lengths, energies and masses in the units in which they stand there.
 
     Arrays ``diameters`` and ``types`` (or ``type``) are taken where there are any; else diameters are 1, and atomic
     numbers are the types.
@@ -172,8 +223,7 @@ def minimum_of(atoms: Atoms) -> tuple[float, Minimum]:
     masses = _numbers(atoms.get_masses(), (n,))
     if diameters is None or masses is None:
         raise MinimumError("the diameters or masses are no numbers, one for each atom")
-    species = Species(_types(atoms), atoms.numbers.astype(np.int32), masses)
-    return float(energy) / n, checked(Minimum(diameters, atoms.positions, box, species.if_known()))
+    return make_minimum(place, float(energy) / n, atoms.positions, box, diameters, _types(atoms), atoms.numbers, masses)
 
 
 def _numbers(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
@@ -185,14 +235,14 @@ def _numbers(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
     return numbers if numbers.shape == shape else None
 
 
-def atoms_of(minimum: Minimum) -> Atoms:
+def to_atoms(minimum: Minimum) -> Atoms:
     """A minimum as ASE Atoms with elements where known, and masses.
 
     ``arrays["diameters"]`` holds the diameters, ``arrays["types"]`` the types as they stand in the file.
     """
-    types, numbers, masses = minimum.particles
-    atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=minimum.box, pbc=True)
-    atoms.set_array("diameters", minimum.diameters)
+    box, diameters, types, numbers, masses = minimum.system
+    atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=box, pbc=True)
+    atoms.set_array("diameters", diameters)
     atoms.set_array("types", types)
     return atoms
 

@@ -1,9 +1,10 @@
-"""One energy minimum on disk: the two file formats, read and written."""
+"""The two formats of one energy minimum: LAMMPS data text, and Fortran unformatted sequential."""
 
 import re
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,51 +15,12 @@ from numpy.typing import NDArray
 from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.files import atomic_write, content_of
+from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
 
 OF_ONE = (".conf", ".conf.txt")
-"""How files in the formats of one minimum are named, after its energy."""
+"""Ends of the names of files in the formats of one minimum, behind its energy."""
 
-
-_NUMBER = r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?"
-
-FARTHEST = 1e6
-"""Box lengths; a position so far out has lost the decimals that tell where in the box it is."""
-
-
-class MinimumError(Exception):
-    """Why one file can't be used."""
-
-
-class Species(NamedTuple):
-    """What the particles are, each array of shape (N,)."""
-
-    types: NDArray[np.int32]
-    """As in the file."""
-    numbers: NDArray[np.int32]
-    """Atomic numbers; 0 where no element is known."""
-    masses: Array
-    """In units of m."""
-
-    def if_known(self) -> "Species | None":
-        """None where it says nothing: one type, no element, masses of 1."""
-        nothing = np.ptp(self.types) == 0 and not self.numbers.any() and (self.masses == 1).all()
-        return None if nothing else self
-
-
-class Minimum(NamedTuple):
-    """One inherent structure: diameters (N,), positions (N, 3) and box lengths (3,), all in σ, in order of id."""
-
-    diameters: Array
-    positions: Array
-    box: Array
-    species: Species | None = None
-    """None where all are of one type, without element, of mass 1."""
-
-    @property
-    def particles(self) -> Species:
-        """The species, also where nothing is said of them."""
-        n = len(self.diameters)
-        return self.species or Species(np.ones(n, np.int32), np.zeros(n, np.int32), np.ones(n))
+_NUMBER = r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?"
 
 
 def energy_in_name(path: Path) -> float:
@@ -89,31 +51,20 @@ def read_minimum(path: Path) -> Minimum:
     Raises
     ------
     MinimumError
-        If the file is truncated, disagrees with its header, or holds anything but finite numbers in an orthogonal box.
+        If the name gives no energy, or the file is truncated, disagrees with its header, or holds anything but finite
+        numbers in an orthogonal box.
     """
+    energy = energy_in_name(path)
     try:
         content = content_of(path)
     except OSError as error:
         raise MinimumError(f"can't be read: {error.strerror}") from error
-    return checked(_from_text(content) if path.name.endswith(".txt") else _from_binary(content))
+    found = _from_text(content) if path.name.endswith(".txt") else _from_binary(content)
+    return make_minimum(Place(path), energy, *found)
 
 
-def checked(minimum: Minimum) -> Minimum:
-    """A minimum as it is; raises MinimumError unless its numbers are finite, box lengths and masses above zero."""
-    diameters, positions, box, species = minimum
-    masses = np.ones(1) if species is None else species.masses
-    if not all(np.isfinite(values).all() for values in (diameters, positions, box, masses)):
-        raise MinimumError("a number in it is not finite")
-    if not (box > 0).all():
-        raise MinimumError("a box length is not above zero")
-    if not (masses > 0).all():
-        raise MinimumError("a mass is not above zero")
-    if not (np.abs(positions) <= FARTHEST * box).all():
-        raise MinimumError(f"a position is more than {FARTHEST:g} box lengths out")
-    return minimum
-
-
-def _from_text(content: bytes) -> Minimum:
+def _from_text(content: bytes) -> tuple[Any, ...]:
+    """Arguments of :func:`make_minimum` behind the energy."""
     parts = re.split(rb"^[ \t]*(Atoms\b[^\n]*)\n", content, maxsplit=1, flags=re.M)
     head, atoms, body = parts if len(parts) == 3 else (content, b"", b"")
     count = re.search(rb"^\s*(\d{1,9})\s+atoms\s*$", head, re.M)
@@ -126,21 +77,40 @@ def _from_text(content: bytes) -> Minimum:
         raise MinimumError(f"atom_style {short(style[1].decode(errors='replace'))} where charge is expected")
     n = int(count[1])
     box = _text_box(head)
-    body = re.split(rb"^[ \t]*[A-Za-z]", body, maxsplit=1, flags=re.M)[0]
+    body, *more = re.split(rb"^[ \t]*[A-Za-z]", body, maxsplit=1, flags=re.M)
     rows = [fields for line in body.split(b"\n") if (fields := line.split())]
     if len(rows) != n or n == 0:
         raise MinimumError(f"{len(rows)} atoms where the header says {n}")
     if len(rows[0]) not in (6, 9):
         raise MinimumError(f"{len(rows[0])} columns where 'id type diameter x y z [ix iy iz]' has 6 or 9")
+    if not more and not body.endswith(b"\n") and is_cut([row[-1] for row in rows]):
+        raise MinimumError("truncated within its last number")
     table = _numbers(rows)
     order = np.argsort(table[:, 0])
     if not np.array_equal(table[order, 0], np.arange(1, n + 1)):
         raise MinimumError(f"the ids are not 1 to {n}, each once")
-    return Minimum(table[order, 2], table[order, 3:6], box, _text_species(content, table[order, 1]))
+    return table[order, 3:6], box, table[order, 2], *_text_species(content, table[order, 1])
 
 
-def _text_species(content: bytes, types: Array) -> Species | None:
-    """Species by the section ``Masses``: lines ``type mass``, with ``# Si`` where the type is an element."""
+def is_cut(column: Sequence[bytes]) -> bool:
+    """Whether the last number of a file without line end is cut: it has fewer digits than all others of its column.
+
+    One that ends in an exponent of no digit, or of a zero alone, is cut too: no program writes those.
+    """
+    decimals, exponents = zip(*map(_digits, column), strict=True)
+    if re.search(rb"[eEdD][+-]?0?$", column[-1]):
+        return True
+    return len(column) > 1 and (decimals[-1] < min(decimals[:-1]) or exponents[-1] < min(exponents[:-1]))
+
+
+def _digits(number: bytes) -> tuple[int, int]:
+    """Number of digits behind the point, and in the exponent."""
+    mantissa, _, exponent = number.lower().replace(b"d", b"e").partition(b"e")
+    return len(mantissa.partition(b".")[2]), len(exponent.lstrip(b"+-"))
+
+
+def _text_species(content: bytes, types: Array) -> tuple[Array, NDArray[np.int32], Array]:
+    """Types, atomic numbers and masses by the section ``Masses``: ``type mass``, with ``# Si`` for an element."""
     parts = re.split(rb"^[ \t]*Masses\b[^\n]*\n", content, maxsplit=1, flags=re.M)
     section = re.split(rb"^[ \t]*[A-Za-z]", parts[-1], maxsplit=1, flags=re.M)[0] if len(parts) == 2 else b""
     lines = re.findall(rb"^[ \t]*([^\s#]+)[ \t]+([^\s#]+)[ \t]*(?:#[ \t]*(\S+))?", section, re.M)
@@ -154,7 +124,7 @@ def _text_species(content: bytes, types: Array) -> Species | None:
         raise MinimumError(f"the section Masses has no mass of type {', '.join(without)}")
     masses = np.array([mass_of.get(kind, 1.0) for kind in kinds])
     numbers = np.array([number_of.get(kind, 0) for kind in kinds], np.int32)
-    return Species(types.astype(np.int32), numbers[which], masses[which]).if_known()
+    return types, numbers[which], masses[which]
 
 
 def _numbers(rows: list[list[bytes]]) -> Array:
@@ -194,7 +164,8 @@ def _number(text: bytes) -> float:
 _PARTICLE = np.dtype([("head", "<i4"), ("values", "<f8", 4), ("tail", "<i4")])
 
 
-def _from_binary(content: bytes) -> Minimum:
+def _from_binary(content: bytes) -> tuple[Array, Array, Array]:
+    """Positions, box and diameters."""
     n_bytes, rest = _record(content)
     if len(n_bytes) != 4:
         raise MinimumError("the first record is not one int32, the count of atoms")
@@ -210,26 +181,30 @@ def _from_binary(content: bytes) -> Minimum:
     particles = np.frombuffer(rest, _PARTICLE)
     if (particles["head"] != 32).any() or (particles["tail"] != 32).any():
         raise MinimumError("an atom's record is not 4 float64")
-    return Minimum(particles["values"][:, 0].copy(), particles["values"][:, 1:].copy(), np.resize(box, 3))
+    return particles["values"][:, 1:].copy(), np.resize(box, 3), particles["values"][:, 0].copy()
 
 
-def write_minimum(path: Path, minimum: Minimum) -> None:
+def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) -> None:
     """Write ``*.conf``: Fortran unformatted sequential, little-endian; the file appears whole.
 
     Parameters
     ----------
     path : Path
         Named ``{energy}.conf``, with the energy per particle in ε.
-    minimum : Minimum
-        Written bit for bit, but for its species, which the format does not tell.
+    diameters : ndarray of shape (N,)
+        In σ.
+    positions : ndarray of shape (N, 3)
+        In σ.
+    box : ndarray of shape (3,)
+        Box lengths in σ.
     """
-    particles = np.zeros(len(minimum.diameters), _PARTICLE)
+    particles = np.zeros(len(diameters), _PARTICLE)
     particles["head"] = particles["tail"] = 32
-    particles["values"] = np.column_stack([minimum.diameters, minimum.positions])
+    particles["values"] = np.column_stack([diameters, positions])
     with atomic_write(path) as part:
         part.write_bytes(
             _as_record(np.array([len(particles)], "<i4").tobytes())
-            + _as_record(minimum.box.astype("<f8").tobytes())
+            + _as_record(box.astype("<f8").tobytes())
             + particles.tobytes()
         )
 

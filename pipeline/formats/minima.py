@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,12 @@ from scipy.spatial import cKDTree
 
 from glass.arrays import Array
 from glass.features import largest_displacement
+from pipeline.formats.configurations import Minimum, MinimumError, Place, Unusable, share_systems
 from pipeline.formats.frames import minimum_of, read_frame, read_frames
-from pipeline.formats.glass_files import minimum_paths
 from pipeline.formats.keys import can_be_key, minimum_keys
-from pipeline.formats.lammps import OF_ONE, Minimum, MinimumError, energy_in_name, read_minimum
+from pipeline.formats.lammps import OF_ONE, energy_in_name, read_minimum
 from pipeline.formats.relaxed import superseded
+from pipeline.workspace import minimum_paths
 
 REPEATED = 1e-10
 """σ; a minimum is a repetition of another if no particle is displaced by as much."""
@@ -53,32 +53,9 @@ class Glass:
         return int(self.positions.shape[2])
 
 
-class Place(NamedTuple):
-    """Where a minimum stands: a file, or a frame of one, counted from 0."""
-
-    path: Path
-    frame: int | None = None
-
-    @property
-    def name(self) -> str:
-        """As in lists: ``0.2.conf``, ``many.extxyz#3``."""
-        return self.path.name if self.frame is None else f"{self.path.name}#{self.frame}"
-
-
 def file_of(name: str) -> str:
     """Name of the file in the name of a place."""
     return name.rpartition("#")[0] or name
-
-
-class ReadMinimum(NamedTuple):
-    """What was read at a place: a minimum and its energy per particle in ε, or the reason why there is none."""
-
-    name: str
-    energy: float
-    minimum: Minimum | None
-    reason: str
-    try_again: bool = False
-    """Whether the system failed to read it, which may pass, or be mended, with no trace on the file."""
 
 
 def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
@@ -101,12 +78,12 @@ def places_with_energies(folder: Path) -> list[tuple[Place, float]]:
     ]
 
 
-def without_superseded(read: Iterable[ReadMinimum], folder: Path) -> list[ReadMinimum]:
-    """Minima as they were read, those that relax_minima.py found to be none with the reason in place of the minimum."""
+def without_superseded(read: Iterable[Minimum | Unusable], folder: Path) -> list[Minimum | Unusable]:
+    """Minima as they were read, those that relax_minima.py found to be none with the reason in their place."""
     gone = superseded(folder)
     return [
-        one._replace(minimum=None, reason=gone[one.name].reason)
-        if one.name in gone and gone[one.name].energy == one.energy
+        Unusable(one.name, gone[one.name].reason)
+        if isinstance(one, Minimum) and one.name in gone and gone[one.name].energy == one.energy
         else one
         for one in read
     ]
@@ -114,7 +91,7 @@ def without_superseded(read: Iterable[ReadMinimum], folder: Path) -> list[ReadMi
 
 def read_place(place: Place) -> Minimum:
     """The minimum at a place; raises MinimumError where there is no usable one."""
-    return read_minimum(place.path) if place.frame is None else read_frame(place.path, place.frame)
+    return read_minimum(place.path) if place.frame is None else read_frame(place)
 
 
 def _energies(path: Path) -> list[tuple[Place, float]]:
@@ -134,60 +111,59 @@ def _energies(path: Path) -> list[tuple[Place, float]]:
 @lru_cache
 def _frame_energies(path: Path, size: int, changed: int) -> list[tuple[int, float]]:
     """Number and energy of the usable frames of a file as it is now, which is read once."""
-    frames = enumerate(_try_frames(path))
-    return [(frame, one.energy) for frame, one in frames if one.minimum is not None]
+    return [(one.place.frame or 0, one.energy) for one in _try_frames(path) if isinstance(one, Minimum)]
 
 
-def read_minima(paths: Sequence[Path]) -> list[ReadMinimum]:
+def read_minima(paths: Sequence[Path]) -> list[Minimum | Unusable]:
     """Read some files of a glass, each on its own; a job for a worker."""
-    return [one for path in paths for one in _try_file(path)]
+    return share_systems(one for path in paths for one in _try_file(path))
 
 
 def any_minimum(folder: Path) -> Minimum | None:
     """The first usable minimum of a glass, for what all of them share; None where there is none."""
-    read = (one.minimum for path in minimum_paths(folder) for one in _try_file(path))
-    return next((minimum for minimum in read if minimum is not None), None)
+    read = (one for path in minimum_paths(folder) for one in _try_file(path))
+    return next((one for one in read if isinstance(one, Minimum)), None)
 
 
-def _try_file(path: Path) -> Iterable[ReadMinimum]:
+def _try_file(path: Path) -> Iterable[Minimum | Unusable]:
     return [_try_minimum(path)] if path.name.endswith(OF_ONE) else _try_frames(path)
 
 
-def _try_minimum(path: Path) -> ReadMinimum:
+def _try_minimum(path: Path) -> Minimum | Unusable:
     try:
-        return ReadMinimum(path.name, energy_in_name(path), read_minimum(path), "")
+        return read_minimum(path)
     except MinimumError as error:
-        return ReadMinimum(path.name, np.nan, None, str(error), _system_failed(path, error))
+        return Unusable(path.name, str(error), _system_failed(path, error))
 
 
-def _try_frames(path: Path) -> Iterator[ReadMinimum]:
+def _try_frames(path: Path) -> Iterator[Minimum | Unusable]:
     """Each frame, and what ends the file where it can't be read whole; under the file's own name if nothing can."""
     frame = 0
     try:
         for atoms in read_frames(path):
-            name = Place(path, frame).name
+            place = Place(path, frame)
             try:
-                yield ReadMinimum(name, *minimum_of(atoms), "")
+                yield minimum_of(atoms, place)
             except MinimumError as error:
-                yield ReadMinimum(name, np.nan, None, str(error))
+                yield Unusable(place.name, str(error))
             frame += 1
     except MinimumError as error:
-        yield ReadMinimum(Place(path, frame or None).name, np.nan, None, str(error), _system_failed(path, error))
+        yield Unusable(Place(path, frame or None).name, str(error), _system_failed(path, error))
     else:
         if frame == 0:
-            yield ReadMinimum(path.name, np.nan, None, "no frame in it")
+            yield Unusable(path.name, "no frame in it")
 
 
 def _system_failed(path: Path, error: MinimumError) -> bool:
     return path.is_file() and getattr(error.__cause__, "errno", None) is not None
 
 
-def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | None, dict[str, str]]:
+def load_glass(found: Iterable[Minimum | Unusable], decimals: int) -> tuple[Glass | None, dict[str, str]]:
     """Bring together the minima of one glass and leave out those that can't be used.
 
     Parameters
     ----------
-    files : iterable of ReadMinimum
+    found : iterable of Minimum or Unusable
         As :func:`read_minima` gives them.
     decimals : int
         Two minima are told apart by their energy per particle, rounded so.
@@ -200,70 +176,56 @@ def load_glass(files: Iterable[ReadMinimum], decimals: int) -> tuple[Glass | Non
         Name of the place to reason.
     """
     rejected: dict[str, str] = {}
-    read: list[tuple[float, str, Minimum]] = []
-    for name, energy, minimum, reason, _ in files:
-        if minimum is None:
-            rejected[name] = reason
-        elif not can_be_key(energy, decimals):
-            rejected[name] = f"its energy {energy:g} is too large to have {decimals} decimals (ij_decimals)"
+    minima: list[Minimum] = []
+    for one in found:
+        if isinstance(one, Unusable):
+            rejected[one.name] = one.reason
+        elif not can_be_key(one.energy, decimals):
+            rejected[one.name] = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
         else:
-            read.append((energy, name, minimum))
-    read.sort(key=lambda one: one[:2])
-    read = _of_one_system(read, rejected)
-    read = _with_own_label(read, decimals, rejected)
-    if not read:
+            minima.append(one)
+    minima.sort(key=lambda one: (one.energy, one.name))
+    minima = _of_one_system(minima, rejected)
+    minima = _with_own_label(minima, decimals, rejected)
+    if not minima:
         return None, rejected
-    box = read[0][2].box
-    positions = np.empty((len(read), 3, len(read[0][2].diameters)))
-    for k, (_, _, minimum) in enumerate(read):
-        positions[k] = np.mod(minimum.positions, box).T
-    keep = _at_own_place(positions, box, [name for _, name, _ in read], rejected)
-    energies = np.array([read[k][0] for k in keep])
+    box = minima[0].box
+    positions = np.empty((len(minima), 3, len(minima[0].positions)))
+    for k, one in enumerate(minima):
+        positions[k] = np.mod(one.positions, box).T
+    keep = _at_own_place(positions, box, [one.name for one in minima], rejected)
+    energies = np.array([minima[k].energy for k in keep])
     glass = Glass(
-        files=[read[k][1] for k in keep],
+        files=[minima[k].name for k in keep],
         energies=energies,
         keys=minimum_keys(energies, decimals),
-        positions=positions if len(keep) == len(read) else positions[keep],
+        positions=positions if len(keep) == len(minima) else positions[keep],
         box=box,
     )
     return glass, rejected
 
 
-_SYSTEM = ("count of particles", "box", "diameters", "species or order of species", "masses")
-_Read = list[tuple[float, str, Minimum]]
-
-
-def _of_one_system(read: _Read, rejected: dict[str, str]) -> _Read:
+def _of_one_system(minima: list[Minimum], rejected: dict[str, str]) -> list[Minimum]:
     """Keep the minima with the count of particles, box, diameters and species that most of them have."""
-
-    def system(minimum: Minimum) -> tuple[int, bytes, bytes, bytes, bytes]:
-        box, diameters = np.round(minimum.box, 8).tobytes(), np.round(minimum.diameters, 8).tobytes()
-        if minimum.species is None:
-            return len(minimum.diameters), box, diameters, b"", b""
-        types, numbers, masses = minimum.species
-        kinds = np.stack([types, numbers]).tobytes()
-        return len(minimum.diameters), box, diameters, kinds, np.round(masses, 8).tobytes()
-
-    if not read:
-        return read
-    systems = [system(minimum) for _, _, minimum in read]
-    usual = Counter(systems).most_common(1)[0][0]
-    for (_, name, _), found in zip(read, systems, strict=True):
-        if found != usual:
-            differs = _SYSTEM[[a == b for a, b in zip(found, usual, strict=True)].index(False)]
-            rejected[name] = f"another {differs} than most minima of this glass"
-    return [one for one in read if one[1] not in rejected]
+    kinds = [one.system.rounded() for one in minima]
+    counts = Counter(kinds)
+    if len(counts) < 2:
+        return minima
+    most = counts.most_common(1)[0][0]
+    usual = minima[kinds.index(most)].system
+    for one, kind in zip(minima, kinds, strict=True):
+        if kind != most:
+            rejected[one.name] = f"another {usual.difference(one.system)} than most minima of this glass"
+    return [one for one in minima if one.name not in rejected]
 
 
-def _with_own_label(read: _Read, decimals: int, rejected: dict[str, str]) -> _Read:
+def _with_own_label(minima: list[Minimum], decimals: int, rejected: dict[str, str]) -> list[Minimum]:
     owner: dict[int, str] = {}
-    for energy, name, _ in read:
-        key = int(minimum_keys(energy, decimals))
-        if key in owner:
-            rejected[name] = f"the same energy to {decimals} decimals as {owner[key]}"
-        else:
-            owner[key] = name
-    return [one for one in read if one[1] not in rejected]
+    for one in minima:
+        first = owner.setdefault(int(minimum_keys(one.energy, decimals)), one.name)
+        if first != one.name:
+            rejected[one.name] = f"the same energy to {decimals} decimals as {first}"
+    return [one for one in minima if one.name not in rejected]
 
 
 def _at_own_place(positions: Array, box: Array, names: list[str], rejected: dict[str, str]) -> list[int]:

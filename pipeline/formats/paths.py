@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from glass.path import Band, displacement
 from pipeline.files import atomic_write
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import Pair
-from pipeline.formats.lammps import MinimumError
 from pipeline.workspace import StatePoint
 
 Array = NDArray[np.float64]

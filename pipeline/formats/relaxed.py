@@ -14,7 +14,7 @@ from ase import Atoms
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.csv_files import as_numbers, read_user_csv
-from pipeline.formats.glass_files import RELAXED
+from pipeline.workspace import RELAXED
 
 FRAMES = "relaxed.extxyz"
 """A frame for each minimum found: read like every other file of minima."""

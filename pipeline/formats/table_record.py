@@ -11,12 +11,12 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from pipeline.errors import UserError
-from pipeline.formats.glass_files import inputs_of
 from pipeline.formats.pair_tables import RECORD, UNITS, open_table, record_batches, stored_pairs
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
 from pipeline.units import Units, check_same_units
 from pipeline.version import __version__
+from pipeline.workspace import inputs_of
 
 _UNDERSTOOD = (1, 2)
 """Formats whose geometry can be taken over; the last one is written. 2 has the neighbourhood columns. Raised, with the
@@ -80,7 +80,7 @@ class GlassJob(NamedTuple):
     table: Path
     """Where it stands or shall stand."""
     files: list[Path]
-    """The minima, as :func:`pipeline.formats.glass_files.minimum_paths` gives them."""
+    """The minima, as :func:`pipeline.workspace.minimum_paths` gives them."""
     transitions: Path
     """May be missing."""
     name: str
