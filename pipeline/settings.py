@@ -1,21 +1,26 @@
 """config.yaml: the settings, their defaults and what is allowed."""
 
 import os
-import re
+import reprlib
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.errors import UserError, short
 from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
-from pipeline.workers.batch_systems import SYSTEMS, allowed_keys
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]
 Hours = Annotated[float, Field(gt=0, le=10_000)]
 Seconds = Annotated[float, Field(gt=0, le=3.6e7)]
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 300
 
 
 class _Section(BaseModel):
@@ -95,19 +100,13 @@ class ClusterSettings(_Section):
             raise ValueError(
                 f"cluster names {' and '.join(given) or 'nothing'}: give one of {', '.join(type(self).model_fields)}"
             )
-        if given[0] in SYSTEMS:
-            self._check_keys(given[0], getattr(self, given[0]))
-        return self
-
-    @staticmethod
-    def _check_keys(system: str, section: dict[str, Any]) -> None:
-        count = section.get("n_workers", 1)
+        section = getattr(self, given[0])
+        count = section.get("n_workers", 1) if isinstance(section, dict) else 1
         if type(count) is not int or count < 1:
-            raise ValueError(f"cluster.{system}.n_workers = {count!r} is not allowed: it is a whole number above zero")
-        allowed = allowed_keys(system)
-        for key in section if allowed else ():
-            if key not in allowed:
-                raise ValueError(f"unknown key cluster.{system}.{key}; allowed here: {', '.join(allowed)}")
+            raise ValueError(
+                f"cluster.{given[0]}.n_workers = {count!r} is not allowed: it is a whole number above zero"
+            )
+        return self
 
     @property
     def chosen(self) -> tuple[str, Any]:
@@ -119,9 +118,8 @@ _METAL: dict[str, Any] = {
     "pairs": {"max_delta_E": 0.057},
     "classify": {"max_delta_E": 0.0057, "max_distance": 4.4},
     "neb": {"calculator": None, "force_tolerance": 5.0e-6, **SI_OF_METAL},
-    "tls_threshold": KELVIN,
 }
-"""Defaults with a dimension in metal units: what the others are for the paper's σ and ε."""
+"""Sections with the defaults of metal units: what the others are for the paper's σ and ε."""
 
 
 class Settings(_Section):
@@ -145,21 +143,25 @@ class Settings(_Section):
     cluster: ClusterSettings | None = None
     figures: Annotated[list[Literal["png", "pdf", "svg"]], Field(min_length=1)] = ["png"]
 
-    @field_validator("pairs", "classify", "classifier", "predictor", "neb", "rearrangements", mode="before")
-    @classmethod
-    def _empty_section(cls, section: Any) -> Any:
-        return {} if section is None else section
-
     @model_validator(mode="before")
     @classmethod
-    def _of_metal_units(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("units") != "metal":
+    def _with_defaults(cls, given: Any) -> Any:
+        """Fill in empty sections, and in metal units their defaults; what is no section stays, to be refused."""
+        if not isinstance(given, dict):
             return given
-        section: Any = given.get("neb")
-        for name in SI_OF_METAL if isinstance(section, dict) else ():
-            if name in section:
-                raise ValueError(f"neb.{name} is not allowed: units: metal are Å, eV and u; take neb.{name} out")
-        return _filled(given, _METAL)
+        sections = [name for name, field in cls.model_fields.items() if isinstance(field.default, _Section)]
+        given = {key: {} if value is None and key in sections else value for key, value in given.items()}
+        if given.get("units") != "metal":
+            return given
+        for section, defaults in _METAL.items():
+            own = given.get(section, {})
+            if not isinstance(own, dict):
+                continue
+            for name in SI_OF_METAL if section == "neb" else ():
+                if name in own:
+                    raise ValueError(f"neb.{name} is not allowed: units: metal are Å, eV and u; take neb.{name} out")
+            given[section] = defaults | own
+        return {"tls_threshold": KELVIN} | given
 
     @property
     def unit(self) -> Units:
@@ -174,45 +176,6 @@ class Settings(_Section):
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-
-
-def _filled(given: Any, defaults: dict[str, Any]) -> Any:
-    """A section with other defaults; what is no section stays, to be refused."""
-    if not isinstance(given, dict | None):
-        return given
-    section = given or {}
-    return section | {
-        name: _filled(section.get(name), default) if isinstance(default, dict) else section.get(name, default)
-        for name, default in defaults.items()
-    }
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-5`` is a number, as all but YAML 1.1 read it; no key stands twice, nothing is copied."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = set()
-        for key, _ in node.value:
-            if str(key.value) in keys:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value} stands twice", node.start_mark
-                )
-            keys.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):  # a few lines of them stand for gigabytes
-            raise yaml.composer.ComposerError(None, None, "copies (*name) are not allowed", self.get_mark())
-        return super().compose_node(parent, index)
-
-
-_Loader.yaml_implicit_resolvers = {  # no key takes a date: as text it is refused with the key's name
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 
 
 def read_settings(path: Path | None) -> Settings:
@@ -232,12 +195,7 @@ def read_settings(path: Path | None) -> Settings:
         return Settings()
     if not path.is_file():
         raise UserError(f"{path}: no such settings file; name one with --config, or leave it out for the defaults")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except RecursionError:
-        raise UserError(f"{path}: not readable as YAML: too deeply nested") from None
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # 2001-99-99, !!bool x, …
-        raise UserError(f"{path}: not readable as YAML: {short(str(error))}") from None
+    content = _read_yaml(path)
     if content is None:
         return Settings()
     if not isinstance(content, dict):
@@ -248,10 +206,26 @@ def read_settings(path: Path | None) -> Settings:
         raise UserError(f"{path}: " + "; ".join(_in_words(one) for one in error.errors())) from None
 
 
+def _read_yaml(path: Path) -> Any:
+    """What stands in a file of YAML 1.2, in which ``1e-5`` is a number and no key stands twice."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that ask for YAML 1.1
+            return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        reason = "too deeply nested"
+    except MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        reason = f"{line}{error.problem}"
+    except (YAMLError, ValueError, LookupError) as error:  # the last two: 2001-99-99, !!bool x
+        reason = str(error)
+    raise UserError(f"{path}: not readable as YAML: {short(reason)}")
+
+
 def _in_words(error: Any) -> str:
     """Key, value and what is allowed, from one pydantic error."""
     key = short(".".join(str(part) for part in error["loc"] if part not in ("int", "float")))
-    given = short(repr(error["input"]))
+    given = short(_REPR.repr(error["input"]))
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "extra_forbidden":
@@ -263,15 +237,11 @@ def _in_words(error: Any) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} = {given} is not allowed: it is a section, with keys of its own below it"
     if error["type"] == "list_type":
-        return f"{key} = {given} is not allowed: it is a list, such as {_as_list(error['input'])}"
+        listed = f'["{short(error["input"])}"]' if isinstance(error["input"], str | int | float) else "[]"
+        return f"{key} = {given} is not allowed: it is a list, such as {listed}"
     if error["loc"][0] == "pretraining":
         example = error["input"] if isinstance(error["input"], int | float) else "0.12"
         return f'{key} = {given} is not allowed: it is the number of a folder T…, in quotes, such as "{example}"'
     if error["type"] == "bool_type":
         return f"{key} = {given} is not allowed: it is true or false (boolean)"
     return f"{key} = {given} is not allowed: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _as_list(given: Any) -> str:
-    """What to write for a list of one text; in quotes, as YAML takes 0.12 without them for a number."""
-    return "[]" if given is None else f'["{short(str(given))}"]'

@@ -1,6 +1,5 @@
-"""Batch systems whose jobs are workers: which keys they take, and a cluster of such jobs, by dask-jobqueue."""
+"""Batch systems whose jobs are workers: a cluster of such jobs, by dask-jobqueue."""
 
-import inspect
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,27 +19,7 @@ SYSTEMS = {
 }
 """Section of config.yaml to class of dask_jobqueue."""
 
-_NOT_THE_USERS = {"self", "scheduler", "scheduler_cls", "job_cls", "loop", "asynchronous", "dashboard_address", "host"}
-"""What dask-jobqueue gives or refuses itself."""
-
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-def allowed_keys(system: str) -> list[str]:
-    """Keys of a system's section: ours, and all that dask-jobqueue takes; empty where that is not installed."""
-    try:
-        import dask_jobqueue
-    except ModuleNotFoundError:
-        return []
-    cluster = getattr(dask_jobqueue, SYSTEMS[system])
-    named = [
-        name
-        for one in (*cluster.job_cls.__mro__, *cluster.__mro__)
-        if one.__module__.startswith("dask_jobqueue.")
-        for name, parameter in inspect.signature(one.__init__).parameters.items()
-        if parameter.kind is not parameter.VAR_KEYWORD and name not in _NOT_THE_USERS
-    ]
-    return list(dict.fromkeys(["n_workers", *named]))
 
 
 class Jobs:
