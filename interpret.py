@@ -73,7 +73,7 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
     there = [task for task in TASKS if at.card(task).exists()]
     if not there:
         raise UserError(f"{at.model(CLASSIFIER)}: no model yet; run step1_train_dw.py")
-    found = pair and find_pair(at.pair_tables, pair, command.settings.ij_decimals)
+    found = pair and find_pair(at, pair)
     if pair and not found:
         raise UserError(f"{at.pairs}: no pair {pair} in the tables; give i and j as in {at.classified}")
     errors, written = [], []

@@ -152,11 +152,11 @@ def what_next(kinds: Counter[str], lacking: list[str]) -> str:
 def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..., Any]) -> Counter[str]:
     """Calculate what is missing of one temperature's pairs, and report; how many verdicts there were of each kind."""
     check_records(at, command.settings.unit)
-    for sentence in [] if command.options.share else merge_shares(at, command.settings.ij_decimals):
+    for sentence in [] if command.options.share else merge_shares(at):
         print(f"T = {at.temperature}: {sentence}")
     pairs, source = pairs_to_calculate(at, command.settings, command.options)
     from_paths = command.options.refine is not None
-    jobs, without_minima = jobs_of(at, pairs, command.settings, from_paths)
+    jobs, without_minima = jobs_of(at, pairs, from_paths)
     for line in without_minima:
         print(f"T = {at.temperature}: passed over: {line}")
     if len(without_minima) == len(pairs) > 0:

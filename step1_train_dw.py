@@ -35,7 +35,7 @@ def train_one(command: Command, at: StatePoint) -> None:
     """Train the classifier of one temperature."""
     settings = command.settings
     check_records(at, settings.unit)
-    for sentence in merge_unless_running(at, settings.ij_decimals, command.script):
+    for sentence in merge_unless_running(at, command.script):
         print(f"T = {at.temperature}: {sentence}")
     known = gather(at, CLASSIFIER, settings)
     double_wells = int(known.table[DW].sum())

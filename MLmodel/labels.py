@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from MLmodel.result_labels import check_no_contradiction, different_splittings, join_results
 from pipeline.errors import UserError, short
-from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, pair_index
 from pipeline.formats.pair_tables import NEEDED, check_columns, feature_columns, open_table, read_batches
 from pipeline.formats.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
 from pipeline.formats.results import ORIGIN, read_neb_results
@@ -26,15 +26,14 @@ def pretraining_paths(at: StatePoint) -> list[Path]:
     return [path for task in (CLASSIFIER, PREDICTOR) for path in at.pretraining_sets(task)]
 
 
-def keys_in_pretraining(at: StatePoint, decimals: int) -> pd.DataFrame:
-    """Keys of all pairs that stand in a pretraining set; each once."""
+def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
+    """All pairs that stand in a pretraining set; each once."""
     paths = pretraining_paths(at)
     parts = [rows for path in paths for rows in read_batches(path, PAIR_COLUMNS)]
-    none = pd.DataFrame(columns=PAIR_COLUMNS, dtype=float)
-    return pair_keys(pd.concat(parts or [none], ignore_index=True), decimals).drop_duplicates()
+    return pair_index(pd.concat(parts or [no_pairs()], ignore_index=True), at.decimals).drop_duplicates()
 
 
-def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
+def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
     """Read a pretraining set.
 
     Parameters
@@ -43,11 +42,14 @@ def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
         A feather file with the columns of a pair table and the task's target.
     task : Task
         Whose target the set holds.
+    decimals : int
+        To which the names of two minima are equal.
 
     Returns
     -------
     DataFrame
-        ``conf``, ``i``, ``j``, the features, the target and ``ORIGIN``, the file and row.
+        ``conf``, ``i``, ``j``, the features, the target and ``ORIGIN``, the file and row; by
+        :func:`pipeline.formats.keys.pair_index`.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def read_pretraining(path: Path, task: Task) -> pd.DataFrame:
         raise UserError(f"{path}: row {row}: {task.target} = {target[row]} is not {allowed}; fix the row")
     table["conf"] = table["conf"].astype(np.int64)
     table[ORIGIN] = [f"{path} row {row}" for row in table.index]
-    return table
+    return by_pair(table, decimals)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
         If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
         other units.
     """
-    tables, decimals = at.pair_tables, settings.ij_decimals
+    tables = at.pair_tables
     if not tables:
         raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
     for path in tables:
@@ -129,10 +131,10 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     neb = read_neb_results(at)
     if task == PREDICTOR:
         neb = neb[neb[DW] == 1]
-        report += different_splittings(at, neb, decimals)
+        report += different_splittings(at, neb)
     known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
     for path in sets:
-        part = read_pretraining(path, task)
+        part = read_pretraining(path, task, at.decimals)
         report.append(f"pretraining set: {len(part)} pairs ({path})")
         unknown = [name for name in in_all_tables if name not in part]
         if unknown:
@@ -149,14 +151,14 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
             f"{at.pretraining(task)}: no feature in common with {tables[0].parent}; give both the same columns"
         )
     if task == CLASSIFIER:
-        check_no_contradiction(known, decimals)
-    neb = known[0][~pair_keys(known[0], decimals).duplicated(keep="last")]
-    joined, lines = join_results(neb, tables, settings)
+        check_no_contradiction(known)
+    neb = known[0][~known[0].index.duplicated(keep="last")]
+    joined, lines = join_results(at, neb, settings.unit)
     report += lines
     sources = [joined.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in known[1:])]
     columns = [*PAIR_COLUMNS, *features, task.target, SOURCE]
     table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
-    once = table[~pair_keys(table, decimals).duplicated()]
+    once = table[~table.index.duplicated()]
     if once.empty:
         example = f" ({len(neb)} NEB results, none of a pair in the tables: {lines[1].strip()})" if len(neb) else ""
         raise UserError(

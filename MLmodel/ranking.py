@@ -13,7 +13,7 @@ from MLmodel.card import Card
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
 from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
-from MLmodel.labels import keys_in_pretraining
+from MLmodel.labels import pairs_in_pretraining
 from MLmodel.model import read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
 from pipeline.errors import UserError
@@ -24,7 +24,7 @@ from pipeline.formats.listed import Listed
 from pipeline.formats.pair_csv import csv_columns
 from pipeline.formats.pair_tables import UNITS, read_batches
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
-from pipeline.formats.results import keys_with_result, read_neb_results
+from pipeline.formats.results import pairs_with_result, read_neb_results
 from pipeline.formats.sorted_lines import Waiting, let_wait, merged
 from pipeline.progress import progress
 from pipeline.settings import Settings
@@ -90,13 +90,13 @@ def write_lists(
     """
     decimals, temperature = settings.ij_decimals, card.temperature
     header, columns = _header(double_wells), csv_columns(double_wells)
-    answered = pd.concat([read(work.at(temperature), decimals) for read in (keys_with_result, keys_in_pretraining)])
+    answered = pairs_with_result(work.at(temperature)).union(pairs_in_pretraining(work.at(temperature)))
     answers = known_answers(work.at(temperature), decimals)
     chances = tls_chances(*unseen_predictions(work, card), settings.tls_threshold)
     parts = parts_of(double_wells)
     with spool_folder(all_pairs) as spool, worker_pool(settings, len(parts)) as workers:
         model = saved_model(work, card, spool / "model")
-        known = Known(model, double_wells, columns, decimals, answers, answered.drop_duplicates(), chances)
+        known = Known(model, double_wells, columns, decimals, answers, answered.to_frame(index=False), chances)
         there = saved(known, spool / "known")
         found = _all_found(
             known, workers.results(partial(_with_answer, there), parts if len(answers) else [], in_order=True)
@@ -136,7 +136,7 @@ def known_answers(at: StatePoint, decimals: int) -> pd.DataFrame:
     DataFrame
         ``KEY_COLUMNS``; ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
     """
-    neb = read_neb_results(at)
+    neb = read_neb_results(at).reset_index(drop=True)
     new = pair_keys(neb, decimals).join(neb[[DW]]).assign(exact=neb[QS], is_new=True)
     parts = [new.drop_duplicates(KEY_COLUMNS, keep="last")]
     for task in (CLASSIFIER, PREDICTOR):

@@ -1,18 +1,16 @@
 """Exact results as labels: found in the pair tables, and what is said of those that can't be used or can't be."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.formats.csv_files import as_numbers
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, among, minimum_keys, pair_keys
+from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, rows_in
 from pipeline.formats.pair_tables import read_batches
-from pipeline.formats.results import ORIGIN, read_calculations
+from pipeline.formats.results import ORIGIN, joined, read_calculations
 from pipeline.progress import progress
-from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import DW, QS, StatePoint
 
@@ -25,13 +23,10 @@ _LISTED = 5
 """Offending pairs or lines that a message names."""
 
 
-def check_no_contradiction(known: Sequence[pd.DataFrame], decimals: int) -> None:
+def check_no_contradiction(known: Sequence[pd.DataFrame]) -> None:
     """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
-    parts = [pair_keys(part, decimals).assign(label=part[DW], origin=part[ORIGIN]) for part in known if len(part)]
-    if not parts:
-        return
-    keys = pd.concat(parts, ignore_index=True)
-    both = keys[keys.groupby(KEY_COLUMNS)["label"].transform("nunique") > 1]
+    labels = joined(*(part[[DW, ORIGIN]] for part in known))
+    both = labels[labels.groupby(KEYS)[DW].transform("nunique") > 1]
     if both.empty:
         return
     count, listed = _origins(both)
@@ -39,69 +34,59 @@ def check_no_contradiction(known: Sequence[pd.DataFrame], decimals: int) -> None
 
 
 def _origins(rows: pd.DataFrame) -> tuple[int, str]:
-    """How many pairs there are in KEY_COLUMNS, and the places of each, ``origin``, in words."""
-    pairs = [" and ".join(group) for _, group in rows.groupby(KEY_COLUMNS)["origin"]]
+    """How many pairs there are, and the places of each, ORIGIN, in words."""
+    pairs = [" and ".join(group) for _, group in rows.groupby(KEYS)[ORIGIN]]
     return len(pairs), "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
 
 
-def different_splittings(at: StatePoint, neb: pd.DataFrame, decimals: int) -> list[str]:
+def different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
     """A line on pairs with splittings that differ, unless the last is of run_neb.py, which adds what it refines."""
-    keys = pair_keys(neb, decimals).assign(splitting=neb[QS], origin=neb[ORIGIN])
-    keys = keys[keys.groupby(KEY_COLUMNS)["splitting"].transform("nunique") > 1]
-    if keys.empty:
+    differ = neb[neb.groupby(KEYS)[QS].transform("nunique") > 1]
+    if differ.empty:
         return []
-    calculated = read_calculations(at)
-    ours = pair_keys(calculated, decimals).assign(splitting=as_numbers(calculated.reindex(columns=[QS])[QS]))
-    last = keys.groupby(KEY_COLUMNS, as_index=False)["splitting"].last()
-    refined = last.merge(ours, on=[*KEY_COLUMNS, "splitting"])
-    count, listed = _origins(keys[~among(keys, refined)])
+    ours = as_numbers(read_calculations(at).reindex(columns=[QS])[QS])
+    last = differ[~differ.index.duplicated(keep="last")].set_index(QS, append=True).index
+    refined = last[last.isin(ours.to_frame().set_index(QS, append=True).index)].droplevel(QS)
+    count, listed = _origins(differ[~differ.index.isin(refined)])
     return [f"{count} pairs have splittings that differ; the last line counts, remove the others: {listed}"][:count]
 
 
-def join_to_tables(known: pd.DataFrame, tables: Sequence[Path], decimals: int) -> pd.DataFrame:
+def join_to_tables(at: StatePoint, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of the pair tables for the pairs of which something is known.
 
     Parameters
     ----------
+    at : StatePoint
+        Whose pair tables.
     known : DataFrame
-        ``conf``, ``i``, ``j`` in either order, and anything else; each pair once.
-    tables : sequence of Path
-        Pair tables.
-    decimals : int
-        To which the names of two minima are equal.
+        By pair: ``conf``, ``i``, ``j`` and anything else; each pair once.
 
     Returns
     -------
     DataFrame
-        As in the tables, with the further columns of ``known``.
+        By pair: the columns of the tables, and the further ones of ``known``.
     """
-    keys_known = pair_keys(known, decimals).join(known.drop(columns=PAIR_COLUMNS))
     found = []
-    for path in progress(tables, desc="joining", unit="table"):
+    for path in progress(at.pair_tables, desc="joining", unit="table"):
         for rows in read_batches(path):
-            rows = rows[rows["conf"].isin(keys_known["conf"])]
-            keys = pair_keys(rows, decimals)
-            merged = keys.reset_index(names="row").merge(keys_known, on=KEY_COLUMNS)
-            if len(merged):
-                found.append(
-                    rows.loc[merged["row"]].reset_index(drop=True).join(merged.drop(columns=["row", *KEY_COLUMNS]))
-                )
+            rows = rows[rows_in(rows, known.index, at.decimals)]
+            if len(rows):
+                found.append(by_pair(rows, at.decimals))
     if not found:
         return known.iloc[:0]
-    return pd.concat(found, ignore_index=True).astype({"conf": np.int64})
+    return pd.concat(found).astype({"conf": np.int64}).join(known.drop(columns=PAIR_COLUMNS))
 
 
-def join_results(neb: pd.DataFrame, tables: Sequence[Path], settings: Settings) -> tuple[pd.DataFrame, list[str]]:
+def join_results(at: StatePoint, neb: pd.DataFrame, unit: Units) -> tuple[pd.DataFrame, list[str]]:
     """NEB results, each pair once, as rows of the pair tables; lines on what is in none, and on what can't be."""
-    decimals = settings.ij_decimals
-    joined = join_to_tables(neb, tables, decimals)
-    unused = neb[~among(pair_keys(neb, decimals), pair_keys(joined, decimals))]
+    rows = join_to_tables(at, neb)
+    unused = neb[~neb.index.isin(rows.index)]
     report = [f"NEB results: {len(neb)} pairs, {len(unused)} of them in no pair table and not used"]
     if len(unused):
-        report.append(f"  the first of them: {_why_in_no_table(unused.iloc[0], tables, decimals)}")
-    if QS in joined and len(joined):
-        report += _too_large(joined, settings.unit)
-    return joined, report
+        report.append(f"  the first of them: {_why_in_no_table(at, unused.iloc[0])}")
+    if QS in rows and len(rows):
+        report += _too_large(rows, unit)
+    return rows, report
 
 
 def _too_large(joined: pd.DataFrame, unit: Units) -> list[str]:
@@ -115,13 +100,13 @@ def _too_large(joined: pd.DataFrame, unit: Units) -> list[str]:
     ][: len(bad)]
 
 
-def _why_in_no_table(result: pd.Series, tables: Sequence[Path], decimals: int) -> str:
+def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
     """Which line a result comes from, what of its pair the tables do not know, and what to do."""
     conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
-    known = np.empty(0, np.int64)
-    for path in progress(tables, desc="looking for a pair", unit="table"):
+    known, decimals = np.empty(0, np.int64), at.decimals
+    for path in progress(at.pair_tables, desc="looking for a pair", unit="table"):
         for rows in read_batches(path, PAIR_COLUMNS):
-            known = np.union1d(known, pair_keys(rows[rows["conf"] == conf], decimals)[["low", "high"]])
+            known = np.union1d(known, minimum_keys(rows.loc[rows["conf"] == conf, ["i", "j"]], decimals))
     missing = [float(name) for name in (i, j) if not np.isin(minimum_keys([name], decimals), known).all()]
     if not known.size:
         return f"{origin}: no pair table holds Cnf-{conf}; add its minima and run step0_collect.py, or mend the number"

@@ -19,7 +19,7 @@ from MLmodel.labels import SOURCE, Labelled
 from MLmodel.model_files import CARD, digests_of, left_folders, put_in_place, remove_left
 from pipeline.errors import UserError
 from pipeline.files import file_digest, file_named
-from pipeline.formats.keys import KEY_COLUMNS, pair_keys
+from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
@@ -67,7 +67,7 @@ def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wa
     RuntimeError
         If AutoGluon fails.
     """
-    keys = pair_keys(labelled.table, settings.ij_decimals).sort_values(KEY_COLUMNS)
+    keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
     labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
     inputs = _inputs(labelled, keys, task, settings)
     if _is_trained(at, task, inputs) and not left_folders(at, task):
@@ -146,7 +146,7 @@ def too_few(at: StatePoint, settings: Settings) -> str:
         task for task in (CLASSIFIER, PREDICTOR) if not any(at.workspace.at(T).pretraining_sets(task) for T in of)
     ]
     neb = read_neb_results(at)
-    is_dw = neb[~pair_keys(neb, settings.ij_decimals).duplicated(keep="last")][DW]
+    is_dw = neb.loc[~neb.index.duplicated(keep="last"), DW]
     counts = {"double wells": int((is_dw == 1).sum())} if without else {}
     if CLASSIFIER in without:
         counts["non-DW pairs"] = int((is_dw == 0).sum())
@@ -197,7 +197,7 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
     Parameters
     ----------
     keys : DataFrame of shape (n_pairs, 3)
-        As :func:`pipeline.formats.keys.pair_keys` gives them.
+        As :func:`pipeline.formats.keys.pair_index` gives them, in columns.
     is_rare : array_like of bool, shape (n_pairs,)
         The class of each pair: whether it is a double well, or a TLS.
     settings : Settings
@@ -213,7 +213,7 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
     UserError
         If glasses are to be kept apart and there is only one.
     """
-    names = keys if settings.test_split == "pair" else keys[["conf"]]
+    names = keys if settings.test_split == "pair" else keys[["glass"]]
     place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64
     if settings.test_split == "glass":
         return _glasses_to_test(place, settings.test_fraction)

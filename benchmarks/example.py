@@ -21,7 +21,7 @@ import pandas as pd
 from MLmodel.metrics import tls_found
 from MLmodel.result_labels import join_to_tables
 from pipeline.files import atomic_write
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair
 from pipeline.formats.pair_tables import read_batches, under_ceilings
 from pipeline.formats.possible import TLS_PROBABILITY
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
@@ -125,10 +125,10 @@ def ship(work: Workspace, example: Workspace) -> None:
     """Write the example: rows of most glasses, minima and answers of the others."""
     shutil.rmtree(example.root, ignore_errors=True)
     neb = read_neb_results(work.at(T))
-    neb = neb[~pair_keys(neb, SETTINGS.ij_decimals).duplicated(keep="last")]  # of a refined pair the later one counts
-    neb = neb.sort_values(PAIR_COLUMNS, ignore_index=True)
+    neb = neb[~neb.index.duplicated(keep="last")]  # of a refined pair the later one counts
+    neb = neb.sort_values(PAIR_COLUMNS)
     in_loop = neb["conf"].isin(LOOP)
-    rows = join_to_tables(neb[~in_loop][[*PAIR_COLUMNS, DW, QS]], work.at(T).pair_tables, SETTINGS.ij_decimals)
+    rows = join_to_tables(work.at(T), neb.loc[~in_loop, [*PAIR_COLUMNS, DW, QS]])
     rows = rows.sort_values(PAIR_COLUMNS, ignore_index=True)
     for task, table in (
         (CLASSIFIER, rows.drop(columns=QS)),
@@ -186,8 +186,7 @@ def judge(work: Workspace, picture: Path | None) -> None:
     """Compare the order of the list with the answers."""
     listed = pd.read_csv(work.at(T).predicted("newpairs"), float_precision="round_trip")
     answers = read_neb_results(answers_of(work).at(T))
-    known = pair_keys(answers, SETTINGS.ij_decimals).join(answers[[DW, QS]])
-    listed = pair_keys(listed, SETTINGS.ij_decimals).join(listed[[TLS_PROBABILITY]]).merge(known, on=KEY_COLUMNS)
+    listed = by_pair(listed, SETTINGS.ij_decimals)[[TLS_PROBABILITY]].join(answers[[DW, QS]], how="inner")
     is_dw = listed[DW] == 1
     exact = listed[QS].fillna(np.inf).to_numpy()
     chance = listed[TLS_PROBABILITY].to_numpy()

@@ -22,7 +22,7 @@ from pipeline.collect import update_table
 from pipeline.errors import UserError
 from pipeline.formats import results as neb_files
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.keys import Pair, pair_keys
+from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import load_glass, places_by_key, read_minima
 from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
@@ -211,7 +211,7 @@ def _minima(work: Workspace, folder: str) -> Any:
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     must((table["conf"] >= 0) & np.isfinite(table[["i", "j"]]).all(axis=1), "names of pairs")
     must(table["conf"].dtype.kind in "iu", "conf is no whole number")
-    pair_keys(table, 10)
+    pair_index(table, 10)
     return table
 
 
@@ -221,7 +221,7 @@ def _table(table: pd.DataFrame) -> pd.DataFrame:
     must(table.filter(regex="displacement|PR") >= 0, "a negative length")
     must(table.filter(regex="probability").apply(lambda one: one.between(0, 1)), "a chance beyond 0 to 1")
     must(table.filter(regex=QS) > 0, "a splitting that is not above zero")
-    pair_keys(table, 10)
+    pair_index(table, 10)
     return table
 
 
@@ -309,12 +309,12 @@ READERS = [
     Reader(
         "pretraining, classifier",
         lambda work: work.at(T).pretraining(CLASSIFIER),
-        lambda work: _table(read_pretraining(work.at(T).pretraining(CLASSIFIER), CLASSIFIER).drop(columns=ORIGIN)),
+        lambda work: _table(read_pretraining(work.at(T).pretraining(CLASSIFIER), CLASSIFIER, 10).drop(columns=ORIGIN)),
     ),
     Reader(
         "pretraining, predictor",
         lambda work: work.at(T).pretraining(PREDICTOR),
-        lambda work: _table(read_pretraining(work.at(T).pretraining(PREDICTOR), PREDICTOR).drop(columns=ORIGIN)),
+        lambda work: _table(read_pretraining(work.at(T).pretraining(PREDICTOR), PREDICTOR, 10).drop(columns=ORIGIN)),
     ),
     Reader("NON-DW.txt", lambda work: work.at(T).non_dw, _results),
     Reader("Qs_calculations.txt", lambda work: work.at(T).new_splittings, _results),

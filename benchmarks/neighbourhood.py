@@ -52,7 +52,7 @@ def worth(work: Workspace) -> None:
     answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW]]
     rows = pd.read_feather(work.at(T).pretraining(CLASSIFIER))
     features = feature_names(rows, DW)
-    joined = join_to_tables(answers, work.at(T).pair_tables, 10)
+    joined = join_to_tables(work.at(T), answers)
     table = pd.concat([rows, joined[rows.columns]], ignore_index=True)
     glasses, wells = table["conf"].nunique(), table[DW].sum()
     print(f"{len(table)} pairs of {glasses} glasses, {wells} double wells; {FOLDS} folds by glass")

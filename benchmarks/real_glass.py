@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.files import atomic_write
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, pair_index
 from pipeline.formats.pair_tables import read_batches, under_ceilings
 from pipeline.formats.possible import PROBABILITY
 from pipeline.settings import Settings
@@ -52,11 +52,9 @@ def main() -> None:
     print(f"nearest_between >= 1, untrained: {judged(sample, sample['nearest_between'] >= 1)}")
     for root in given.workspaces:
         kept = pd.read_csv(Workspace(root).at(T).classified, float_precision="round_trip")
-        listed = pair_keys(kept[kept[PROBABILITY] > 0.5], 10)
-        both = pair_keys(sample, 10).merge(listed, on=KEY_COLUMNS, how="left", indicator=True)
-        print(
-            f"{root}, {len(listed)} pairs called double wells: {judged(sample, (both['_merge'] == 'both').to_numpy())}"
-        )
+        listed = pair_index(kept[kept[PROBABILITY] > 0.5], 10)
+        called = pair_index(sample, 10).isin(listed)
+        print(f"{root}, {len(listed)} pairs called double wells: {judged(sample, called)}")
 
 
 def pairs_with_stratum(at: StatePoint) -> pd.DataFrame:
@@ -77,7 +75,7 @@ def drawn(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def verdicts(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     """The pairs with ``kind`` and ``reason`` of their exact verdicts."""
-    jobs, _ = jobs_of(at, pairs, SETTINGS)
+    jobs, _ = jobs_of(at, by_pair(pairs, at.decimals))
     function = partial(
         calculate, settings=SETTINGS.neb, make_calculator=find_calculator(SETTINGS.neb.calculator, at.workspace.root)
     )

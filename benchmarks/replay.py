@@ -208,7 +208,7 @@ def loop_glasses(_: int) -> tuple[pd.DataFrame, list[list[int]]]:
     with tempfile.TemporaryDirectory() as folder:
         work = copy_with_tables(EXAMPLE, Path(folder) / "example")
         answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW, QS]]
-        pairs = join_to_tables(answers, work.at(T).pair_tables, SETTINGS.ij_decimals)
+        pairs = join_to_tables(work.at(T), answers)
         is_tls = pairs[QS] < SETTINGS.tls_threshold
         pairs.loc[is_tls, REARRANGEMENT] = sort_pairs(work.at(T), pairs[is_tls], SETTINGS).numbers
     together = pd.concat([table, pairs[[*table, REARRANGEMENT]]], ignore_index=True)

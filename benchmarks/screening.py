@@ -26,7 +26,7 @@ from glass.path import refined_paths, straight_line
 from MLmodel.metrics import Array
 from MLmodel.result_labels import join_to_tables
 from pipeline.files import atomic_write
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.results import read_pair_list
 from pipeline.progress import progress
@@ -53,26 +53,22 @@ def main() -> None:
     parser.add_argument("--stages", type=Path, required=True)
     given = parser.parse_args()
     work, T = Workspace(given.workspace), given.temperature
-    nothing = pair_keys(pd.DataFrame(columns=PAIR_COLUMNS, dtype=float), SETTINGS.ij_decimals)
-    listed = read_pair_list(work.at(T).predicted("allpairs"))
-    ordered = all_candidates(
-        work.at(T).pair_tables, SETTINGS.classify, nothing, given.least, listed, SETTINGS.ij_decimals
-    )
+    listed = read_pair_list(work.at(T).predicted("allpairs"), SETTINGS.ij_decimals)
+    ordered = all_candidates(work.at(T), SETTINGS.classify, no_pairs().index, given.least, listed)
     if not given.stages.exists():
         with atomic_write(given.stages) as part:
             stages_of(work.at(T), ordered).to_csv(part, index=False)
     stages = pd.read_csv(given.stages, float_precision="round_trip")
-    keys = pair_keys(ordered, SETTINGS.ij_decimals)
-    stages = keys.merge(pair_keys(stages, SETTINGS.ij_decimals).join(stages.drop(columns=PAIR_COLUMNS)), on=KEY_COLUMNS)
+    stages = ordered.join(by_pair(stages, SETTINGS.ij_decimals).drop(columns=PAIR_COLUMNS), how="inner")
     print(f"{len(stages)} pairs, {len(listed)} of them on the list: {stages['kind'].value_counts().to_dict()}")
     report_errors(stages)
     report_ways(stages, len(listed))
-    report_teaching(work.at(T), stages.assign(i=stages["low"] / 10**10, j=stages["high"] / 10**10))
+    report_teaching(work.at(T), stages)
 
 
 def stages_of(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     """What each band of a pair said and cost; see :func:`stages_of_pair`."""
-    jobs, _ = jobs_of(at, pairs, SETTINGS)
+    jobs, _ = jobs_of(at, pairs)
     function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, at.workspace.root))
     with worker_pool(SETTINGS) as workers:
         return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
@@ -147,7 +143,7 @@ def report_ways(stages: pd.DataFrame, listed: int) -> None:
 def report_teaching(at: StatePoint, stages: pd.DataFrame) -> None:
     """Print how well a predictor that learnt coarse splittings predicts the full ones, beside one that learnt these."""
     wells = stages[(stages["kind"] == "double well") & stages["splitting_0"].notna()]
-    table = join_to_tables(wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]], at.pair_tables, SETTINGS.ij_decimals)
+    table = join_to_tables(at, wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]])
     features = [name for name in feature_names(table, "splitting_2") if name != "splitting_0"]
     several = table["conf"].nunique() >= 5
     splits = (

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from MLmodel.metrics import Array
+from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import QS, StatePoint, Workspace
@@ -69,7 +70,7 @@ def calculate_some(at: StatePoint, listed: pd.DataFrame, count: int, settings: S
     DataFrame
         conf, i, j; kind, of the verdict; predicted_epsilon; calculated_epsilon, NaN where it is no double well.
     """
-    jobs, missing = jobs_of(at, listed, settings)
+    jobs, missing = jobs_of(at, by_pair(listed, at.decimals))
     if missing:
         raise SystemExit(f"{missing[0]}; the minima of all pairs are needed")
     function = partial(

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -287,4 +287,5 @@ def _command(parser: argparse.ArgumentParser, make_workspace: bool) -> Command:
     known = (path for path in (workspace.settings, _PROJECT_SETTINGS) if path.is_file())
     settings = read_settings(given.config or next(known, None))
     script = parser.prog.removesuffix(".py")
+    workspace = replace(workspace, ij_decimals=settings.ij_decimals)
     return Command(workspace, settings, list(dict.fromkeys(given.temperature)), script, given.wait, given)

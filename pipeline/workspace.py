@@ -50,9 +50,18 @@ def digits(temperature: str) -> str:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The data folders below one root."""
+    """The data folders below one root.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    ij_decimals : int
+        Names of minima in files are equal if they are equal to so many decimals; from config.yaml.
+    """
 
     root: Path
+    ij_decimals: int = 10
 
     def at(self, temperature: str) -> "StatePoint":
         """The files of one temperature, written as in the folders' names."""
@@ -129,6 +138,11 @@ class StatePoint:
     workspace: Workspace
     temperature: str
     share: str = ""
+
+    @property
+    def decimals(self) -> int:
+        """To which the names of two minima are equal."""
+        return self.workspace.ij_decimals
 
     def of_share(self, share: str) -> "StatePoint":
         """The same, as a share of a run sees it."""

@@ -10,10 +10,10 @@ from MLmodel.card import read_card
 from MLmodel.metrics import Array
 from pipeline.command import Command
 from pipeline.files import file_digest
-from pipeline.formats.keys import PAIR_COLUMNS, among, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, rows_in
 from pipeline.formats.pair_csv import read_csv_batches
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
-from pipeline.formats.results import keys_with_result
+from pipeline.formats.results import pairs_with_result
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint
 from reporting.neb_plots import rounds
 from reporting.report_models import search_figure
@@ -33,7 +33,7 @@ def what_next(command: Command, at: StatePoint, figures: Figures) -> list[Block]
     if step:
         wanted = f"There is no list of pairs yet; {step} is the next step towards it:"
         return [Missing(wanted), Code(_command(command, at, step))]
-    listed = _what_is_left(at, settings.ij_decimals)
+    listed = _what_is_left(at)
     since = f" ({listed.answered} of the list were calculated since it was made)" if listed.answered else ""
     if not len(listed.chances):
         wanted = f"Nothing of the list is left to calculate{since}: run steps 1 to 4 for a new one, or add minima."
@@ -92,12 +92,12 @@ class _Left(NamedTuple):
     """How many others have one by now."""
 
 
-def _what_is_left(at: StatePoint, decimals: int) -> _Left:
-    known = keys_with_result(at, decimals)
+def _what_is_left(at: StatePoint) -> _Left:
+    known = pairs_with_result(at)
     columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]
     top, chances, answered = pd.DataFrame(columns=columns), [np.empty(0)], 0
     for rows in read_csv_batches(at.predicted("newpairs"), columns):
-        left = rows[~among(pair_keys(rows, decimals), known)]
+        left = rows[~rows_in(rows, known, at.decimals)]
         answered += len(rows) - len(left)
         chances.append(left[TLS_PROBABILITY].to_numpy())
         if len(top) < SHOWN:

@@ -29,7 +29,7 @@ def double_wells_found(command: Command, at: StatePoint, figures: Figures) -> li
     """A table of the double wells, of which the first open pictures; barriers, asymmetries, rearrangements."""
     work, settings = command.workspace, command.settings
     path, limit = at.double_wells, settings.tls_threshold
-    double_wells = read_double_wells(at).sort_values(QS, kind="stable", ignore_index=True)
+    double_wells = read_double_wells(at).sort_values(QS, kind="stable")
     if double_wells.empty:
         return [Missing(f"No double well calculated yet: run_neb.py writes {path.name}.")]
     share = max(1, len(command.asked or work.temperatures()))
@@ -73,9 +73,8 @@ def double_wells_found(command: Command, at: StatePoint, figures: Figures) -> li
 
 def _pictures(command: Command, at: StatePoint, wells: pd.DataFrame, figures: Figures) -> dict[int, Figure]:
     """Pictures of double wells by row, as far as their calculations are known and there is room."""
-    settings = command.settings
     found: dict[int, Figure] = {}
-    for row, record in enumerate(records_of(at, wells, settings.ij_decimals)):
+    for row, record in enumerate(records_of(at, wells)):
         drawn = _picture(command, at, record) if record else None
         if record and drawn is not None:
             pair = Pair(record["conf"], record["i"], record["j"])

@@ -9,7 +9,7 @@ import pandas as pd
 from glass.path import displacement
 from glass.tunnelling import NotResolvedError, lowest_states
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.keys import PAIR_COLUMNS, Pair
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.paths import path_file
 from pipeline.formats.records import profile_of_record
 from pipeline.progress import progress
@@ -45,10 +45,10 @@ def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
         How many TLS have one.
     """
     table = read_double_wells(at)
-    tls = table[table[QS] < settings.tls_threshold].reset_index(drop=True)
+    tls = table[table[QS] < settings.tls_threshold]
     folder = at.tls_pictures
     names = [path_file(at, Pair(*row)).stem for row in tls[PAIR_COLUMNS].itertuples(index=False)]
-    records = records_of(at, tls, settings.ij_decimals)
+    records = records_of(at, tls)
     known = {
         name: record
         for name, record, splitting in zip(names, records, tls[QS], strict=True)
@@ -88,7 +88,7 @@ def _shows(file: Path, splitting: float) -> bool:
 
 def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
     """The picture of the double well of one record; None where its minima or its levels are not known any more."""
-    jobs, _ = jobs_of(at, pd.DataFrame([record], columns=PAIR_COLUMNS), settings)
+    jobs, _ = jobs_of(at, by_pair(pd.DataFrame([record], columns=PAIR_COLUMNS), at.decimals))
     wells = wells_of_record(record, hbar_of(settings.neb))
     motion = motion_of_job(jobs[0]) if jobs else None
     if wells is None or motion is None:

@@ -12,7 +12,7 @@ from glass.two_level import barrier_top
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.csv_files import read_own_csv
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, minimum_names, no_pairs, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, minimum_names, no_pairs, pair_index
 from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import check_pairs, read_calculations, read_neb_results
 from pipeline.settings import Settings
@@ -51,19 +51,19 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
         As in :class:`search.rearrangements.Sorted`.
     """
     neb = read_neb_results(at)
-    decimals = settings.ij_decimals
-    neb = neb[~pair_keys(neb, decimals).duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
-    neb = neb.reset_index(drop=True)
-    neb[["i", "j"]] = minimum_names(pair_keys(neb, decimals)[["low", "high"]], decimals)
+    neb = neb[~neb.index.duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
+    neb = neb.assign(
+        **{name: minimum_names(neb.index.get_level_values(k), at.decimals) for k, name in ((1, "i"), (2, "j"))}
+    )
     found = sort_pairs(at, neb, settings)
     known = found.numbers > 0
     profiles = _from_records(at, neb, settings)
-    calculated = _from_calculations(at, neb, decimals)
+    calculated = _from_calculations(at, neb)
     moved = {
-        f"particle_{k}": pd.Series(found.most_displaced[:, k]).astype("Int64").where(known)
+        f"particle_{k}": pd.Series(found.most_displaced[:, k], neb.index).astype("Int64").where(known)
         for k in range(found.most_displaced.shape[1])
     }
-    moved |= {f"species_{k}": pd.Series(names) for k, names in enumerate(found.species.T)}
+    moved |= {f"species_{k}": names for k, names in enumerate(found.species.T)}
     weighted = FROM_PROFILE.index("mass_weighted_length") + 1
     table = pd.concat([neb[[*PAIR_COLUMNS, QS]], profiles[FROM_PROFILE[:weighted]]], axis=1).assign(
         PR=found.participation,
@@ -79,37 +79,35 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
     return table, found.overlaps
 
 
-def _from_calculations(at: StatePoint, neb: pd.DataFrame, decimals: int) -> pd.DataFrame:
+def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
     """Fidelity, images and steps of the last calculation of each double well that gave it."""
     calculated = read_calculations(at)
-    columns = calculated.reindex(columns=["fidelity", "images", "steps"])
-    columns = pair_keys(calculated, decimals).join(columns)[calculated["verdict"] == "double well"]
-    last = columns.drop_duplicates(KEY_COLUMNS, keep="last")
-    columns = pair_keys(neb, decimals).merge(last, "left", KEY_COLUMNS).drop(columns=KEY_COLUMNS)
+    of_wells = calculated[calculated["verdict"] == "double well"]
+    last = of_wells[~of_wells.index.duplicated(keep="last")]
+    columns = last.reindex(neb.index, columns=["fidelity", "images", "steps"])
     counts = columns[["images", "steps"]].astype(float).astype("Int64")
     return columns.assign(fidelity=columns["fidelity"].fillna(""), **counts)
 
 
 def _from_records(at: StatePoint, neb: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
-    records = records_of(at, neb, settings.ij_decimals)
+    records = records_of(at, neb)
     hbar = hbar_of(settings.neb)
     rows: list[dict[str, float]] = [describe(record, hbar) if record else {} for record in records]
     return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
 
 
-def records_of(at: StatePoint, double_wells: pd.DataFrame, decimals: int) -> list[dict[str, Any] | None]:
+def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any] | None]:
     """The last record of each double well; None where there is none, or its splitting is another.
 
-    ``double_wells`` has the columns ``conf``, ``i``, ``j``, ``quantum_splitting``.
+    ``double_wells`` is by pair and has the column ``quantum_splitting``.
     """
     records = list(read_records(at))
     found: list[dict[str, Any] | None] = [None] * len(double_wells)
     if records:
-        keys = pair_keys(pd.DataFrame(records, columns=PAIR_COLUMNS), decimals)
-        latest = dict(zip(keys.itertuples(index=False, name=None), records, strict=True))
-        wanted = pair_keys(double_wells, decimals).itertuples(index=False, name=None)
-        for row, (key, splitting) in enumerate(zip(wanted, double_wells[QS], strict=True)):
+        index = pair_index(pd.DataFrame(records, columns=PAIR_COLUMNS), at.decimals)
+        latest = dict(zip(index, records, strict=True))
+        for row, (key, splitting) in enumerate(double_wells[QS].items()):
             record = latest.get(key)
             if record and belong(record["levels"], splitting):
                 found[row] = record
@@ -163,7 +161,7 @@ def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
 
 
 def read_double_wells(at: StatePoint) -> pd.DataFrame:
-    """``double_wells.csv`` as :func:`update_double_wells`, or an earlier version, wrote it; empty where none did.
+    """``double_wells.csv`` as :func:`update_double_wells` wrote it, by pair; empty where none did.
 
     Raises
     ------
@@ -175,11 +173,11 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
         return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
     needed = [*PAIR_COLUMNS, QS, REARRANGEMENT]
     table = read_own_csv(path, [*needed, "fidelity"], [*needed, *FROM_PROFILE, "PR", "images", "steps"])
-    table = check_pairs(path, table)
+    table = check_pairs(path, table, at.decimals)
     whole = (table[REARRANGEMENT] >= 0) & (table[REARRANGEMENT] % 1 == 0)
     bad = ~(whole & (table[QS] > 0))
     if bad.any():
-        line = bad.argmax() + 2
+        line = int(np.argmax(bad)) + 2
         raise UserError(f"{path}: line {line}: not a splitting above zero and the number of a rearrangement; remove it")
     return table.assign(fidelity=table["fidelity"].fillna("").astype(str))
 

@@ -17,10 +17,10 @@ from glass.tunnelling import reduced_hbar
 from pipeline.errors import UserError, short
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
-from pipeline.formats.keys import Pair, minimum_names, pair_keys
+from pipeline.formats.keys import Pair, minimum_names
 from pipeline.formats.minima import places_by_key, read_place
 from pipeline.formats.paths import path_file, read_path
-from pipeline.settings import NebSettings, Settings
+from pipeline.settings import NebSettings
 from pipeline.units import REDUCED, Units
 from pipeline.workspace import StatePoint
 from search.conversion import calculator_for_glass, to_glass, verdict_in
@@ -38,21 +38,18 @@ class Job(NamedTuple):
     """Images of an earlier calculation to begin with."""
 
 
-def jobs_of(
-    at: StatePoint, pairs: pd.DataFrame, settings: Settings, from_paths: bool = False
-) -> tuple[list[Job], list[str]]:
-    """Find the minima of each pair, ``conf``, ``i``, ``j``; also a line for each pair of which one is missing.
+def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tuple[list[Job], list[str]]:
+    """Find the minima of each pair of a table by pair; also a line for each pair of which one is missing.
 
     With ``from_paths``, also the images that an earlier calculation left.
     """
-    decimals = settings.ij_decimals
     jobs, missing = [], []
     places: dict[int, dict[int, Place]] = {}
-    for conf, low, high in pair_keys(pairs, decimals).itertuples(index=False):
+    for conf, low, high in pairs.index:
         folder = at.glass(conf)
         if conf not in places:
-            places[conf] = places_by_key(folder, decimals)
-        pair = Pair(conf, *minimum_names([low, high], decimals).tolist())
+            places[conf] = places_by_key(folder, at.decimals)
+        pair = Pair(conf, *minimum_names([low, high], at.decimals).tolist())
         gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
         if gone:
             missing.append(f"{pair}: no minimum {gone[0]!r} in {folder}")

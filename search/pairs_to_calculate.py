@@ -5,8 +5,8 @@ import argparse
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.formats.keys import among, no_pairs, pair_keys
-from pipeline.formats.results import keys_with_result, read_neb_results, read_pair_list, read_unfinished
+from pipeline.formats.keys import no_pairs
+from pipeline.formats.results import pairs_with_result, read_neb_results, read_pair_list, read_unfinished
 from pipeline.formats.shares import part_of
 from pipeline.formats.table_record import check_units
 from pipeline.settings import Settings
@@ -30,7 +30,7 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     Returns
     -------
     pairs : DataFrame
-        ``conf``, ``i``, ``j`` and perhaps more; in the order in which they are to be calculated.
+        ``conf``, ``i``, ``j`` and perhaps more, by pair; in the order in which they are to be calculated.
     source : str
         In words, where they come from.
 
@@ -42,18 +42,18 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     if given.refine:
         return _to_refine(at, settings, given.refine)
     if given.retry:
-        return _to_retry(at, settings.ij_decimals)
-    known = keys_with_result(at, settings.ij_decimals)
+        return _to_retry(at)
+    known = pairs_with_result(at)
     if given.share:
-        pairs, source = _not_known(at, settings, given, known.iloc[:0])
-        pairs = part_of(pairs, given.share, settings.ij_decimals)
+        pairs, source = _not_known(at, settings, given, known[:0])
+        pairs = part_of(pairs, given.share)
         source = f"share {given.share.number} of {given.share.parts} of {source}"
-        return pairs[~among(pair_keys(pairs, settings.ij_decimals), known)], source
+        return pairs[~pairs.index.isin(known)], source
     return _not_known(at, settings, given, known)
 
 
 def _not_known(
-    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
+    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
     """Pairs that are not among the known ones."""
     if given.explore or given.all is not None:
@@ -61,14 +61,14 @@ def _not_known(
     path = given.pairs or at.predicted("newpairs")
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
-    pairs = read_pair_list(path)
-    keys = pair_keys(pairs, settings.ij_decimals)
-    itself = keys["low"] == keys["high"]
+    pairs = read_pair_list(path, at.decimals)
+    itself = pairs.index.get_level_values("low") == pairs.index.get_level_values("high")
     if itself.any():
         raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
-    left = ~keys.duplicated().to_numpy() & ~among(keys, known)
+    once, is_known = ~pairs.index.duplicated(), pairs.index.isin(known)
+    left = once & ~is_known
     if given.pairs:
-        has_result = int((~keys.duplicated() & among(keys, known)).sum())
+        has_result = int((once & is_known).sum())
         return pairs[left], str(path) + f", {has_result} of them have a result (--refine, --retry)" * bool(has_result)
     random = given.top // 10 if given.random is None else given.random
     round_ = len(pairs) if given.share else len(known)  # another draw each round
@@ -89,27 +89,25 @@ def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataF
     return rough.head(count), source
 
 
-def _to_retry(at: StatePoint, decimals: int) -> tuple[pd.DataFrame, str]:
+def _to_retry(at: StatePoint) -> tuple[pd.DataFrame, str]:
     """Pairs without a verdict."""
     unfinished = read_unfinished(at)
-    keys = pair_keys(unfinished, decimals)
-    has_result = among(keys, pair_keys(read_neb_results(at), decimals))
-    return unfinished[~has_result & ~keys.duplicated().to_numpy()], str(at.unfinished)
+    has_result = unfinished.index.isin(read_neb_results(at).index)
+    return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
 
 
 def _of_tables(
-    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.DataFrame
+    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
-    decimals, ceilings = settings.ij_decimals, settings.classify
     tables = at.pair_tables
     if not tables:
         raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
     check_units(tables, settings.unit)
     if given.explore:
         seed = (settings.seed, len(known))
-        picked = by_neighbourhood(tables, ceilings, known, given.explore, seed, decimals)
+        picked = by_neighbourhood(at, settings.classify, known, given.explore, seed)
         return picked, f"{at.pairs}, chosen by where they lie"
     listed = at.predicted("newpairs")
-    from_list = read_pair_list(listed) if listed.exists() else no_pairs()
-    picked = all_candidates(tables, ceilings, known, given.all, from_list, decimals)
+    from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
+    picked = all_candidates(at, settings.classify, known, given.all, from_list)
     return picked, f"{at.pairs}, all with nearest_between ≥ {given.all:g} or on the list"

@@ -1,15 +1,16 @@
 """Which pairs are calculated exactly next: every rule in plain sight."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.formats.keys import PAIR_COLUMNS, among, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_tables import feature_columns, open_table, read_batches, under_ceilings
+from pipeline.formats.results import joined
 from pipeline.settings import ClassifySettings
+from pipeline.workspace import StatePoint
 
 CONTRAST = 0.25
 """This part of the pairs that are picked without a model are far ones, which are no double wells, for contrast."""
@@ -41,34 +42,27 @@ def top_and_random(left: pd.DataFrame, top: int, random: int, seed: Sequence[int
 
 
 def by_neighbourhood(
-    tables: Sequence[Path],
-    ceilings: ClassifySettings,
-    known: pd.DataFrame,
-    count: int,
-    seed: Sequence[int],
-    decimals: int,
+    at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex, count: int, seed: Sequence[int]
 ) -> pd.DataFrame:
     """Pairs to begin with where there is no label: near ones, in turn from all glasses, and some far ones.
 
     Parameters
     ----------
-    tables : sequence of Path
-        Pair tables made from minima.
+    at : StatePoint
+        Whose pair tables, made from minima.
     ceilings : ClassifySettings
         No pair above them is picked.
-    known : DataFrame
-        Keys of pairs that have a result.
+    known : MultiIndex
+        Pairs that have a result.
     count : int
         How many pairs.
     seed : sequence of int
         Equal seeds pick equal pairs.
-    decimals : int
-        To which the names of two minima are equal.
 
     Returns
     -------
     DataFrame
-        ``conf``, ``i``, ``j``; fewer than ``count`` where there are no more.
+        ``conf``, ``i``, ``j``, by pair; fewer than ``count`` where there are no more.
 
     Raises
     ------
@@ -77,52 +71,47 @@ def by_neighbourhood(
     """
     rng = np.random.default_rng(list(seed))
     near = far = pd.DataFrame(columns=[*PAIR_COLUMNS, _DRAW])
-    for rows in _left_under_ceilings(tables, ceilings, known, decimals):
+    for rows in _left_under_ceilings(at, ceilings, known):
         rows = rows.assign(**{_DRAW: rng.random(len(rows))})
         near = _first_of_each_glass(near, rows[rows["nearest_between"] >= NEAR], count)
         far = _first_of_each_glass(far, rows[rows["nearest_between"] < FAR], count)
     far = _in_turn(far, int(np.ceil(CONTRAST * count)))
     near = _in_turn(near, count - len(far))
-    return _joined(near, far).astype({"conf": np.int64, "i": float, "j": float})
+    picked = _joined(near, far).astype({"conf": np.int64, "i": float, "j": float})
+    return by_pair(picked, at.decimals)
 
 
-def _left_under_ceilings(
-    tables: Sequence[Path], ceilings: ClassifySettings, known: pd.DataFrame, decimals: int
-) -> Iterator[pd.DataFrame]:
+def _left_under_ceilings(at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex) -> Iterator[pd.DataFrame]:
     """Batches of the pairs that step 2 would look at and that have no result."""
     columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
-    for table in tables:
+    for table in at.pair_tables:
         if "nearest_between" not in feature_columns(open_table(table).schema):
             raise UserError(
                 f"{table}: no column nearest_between to pick pairs by; only tables made from minima have it"
             )
-    for rows in (rows for table in tables for rows in read_batches(table, columns)):
-        yield rows[under_ceilings(rows, ceilings) & ~among(pair_keys(rows, decimals), known)]
+    for rows in (rows for table in at.pair_tables for rows in read_batches(table, columns)):
+        rows = rows[under_ceilings(rows, ceilings)]
+        yield rows[~rows_in(rows, known, at.decimals)]
 
 
 def all_candidates(
-    tables: Sequence[Path],
-    ceilings: ClassifySettings,
-    known: pd.DataFrame,
-    least: float,
-    listed: pd.DataFrame,
-    decimals: int,
+    at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex, least: float, listed: pd.DataFrame
 ) -> pd.DataFrame:
     """Every pair that could be a double well, best chances first: those of the list in its order, then the nearest.
 
     Parameters
     ----------
-    tables, ceilings, known, decimals
+    at, ceilings, known
         As of :func:`by_neighbourhood`.
     least : float
         No pair with a smaller nearest_between, unless it is listed.
     listed : DataFrame
-        ``conf``, ``i``, ``j`` of the pairs that a model calls double wells; empty without a model.
+        The pairs that a model calls double wells, by pair; empty without a model.
 
     Returns
     -------
     DataFrame
-        ``conf``, ``i``, ``j``.
+        ``conf``, ``i``, ``j``, by pair.
 
     Raises
     ------
@@ -131,12 +120,12 @@ def all_candidates(
     """
     near = [
         rows.loc[rows["nearest_between"] >= least, [*PAIR_COLUMNS, "nearest_between"]]
-        for rows in _left_under_ceilings(tables, ceilings, known, decimals)
+        for rows in _left_under_ceilings(at, ceilings, known)
     ]
     nearest = pd.concat(near).sort_values("nearest_between", ascending=False, kind="stable")[PAIR_COLUMNS]
-    listed = listed.loc[~among(pair_keys(listed, decimals), known), PAIR_COLUMNS]
-    both = pd.concat([part for part in (listed, nearest) if len(part)] or [nearest], ignore_index=True)
-    return both[~pair_keys(both, decimals).duplicated()]
+    nearest = by_pair(nearest, at.decimals)
+    both = joined(listed.loc[~listed.index.isin(known), PAIR_COLUMNS], nearest)
+    return both[~both.index.duplicated()]
 
 
 def _first_of_each_glass(kept: pd.DataFrame, more: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from glass.overlap import EDGES, displacement_field, find_rearrangements, most_displaced, participation
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.keys import pair_keys
+from pipeline.formats.keys import by_pair
 from pipeline.formats.minima import places_by_key, read_place
 from pipeline.settings import Settings
 from pipeline.workspace import StatePoint
@@ -41,18 +41,17 @@ def sort_pairs(at: StatePoint, pairs: pd.DataFrame, settings: Settings) -> Sorte
     workspace, temperature
         Where the minima are.
     pairs : DataFrame
-        ``conf``, ``i``, ``j``.
+        By :func:`pipeline.formats.keys.pair_index`.
     settings : Settings
         ``ij_decimals``, ``particles`` and ``rearrangements.overlap``.
     """
-    keys = pair_keys(pairs, settings.ij_decimals)
     numbers = np.zeros(len(pairs), np.int64)
     overlaps = np.zeros(len(EDGES) - 1, np.int64)
     ratios = np.full(len(pairs), np.nan)
     movers = np.zeros((len(pairs), settings.particles), np.int64)
     kinds = np.full(movers.shape, "", object)
-    for conf, rows in keys.reset_index(drop=True).groupby("conf"):
-        fields, known, names = _fields(at, int(conf), rows, settings.ij_decimals)
+    for conf, rows in pairs.index.to_frame(index=False).groupby("glass"):
+        fields, known, names = _fields(at, int(conf), rows)
         if known.any():
             found = find_rearrangements(fields[known], settings.rearrangements.overlap)
             there = rows.index[known]
@@ -74,10 +73,10 @@ def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArr
 
 
 def _fields(
-    at: StatePoint, conf: int, rows: pd.DataFrame, decimals: int
+    at: StatePoint, conf: int, rows: pd.DataFrame
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.object_]]:
     """Displacement fields of some pairs of one glass, shape (n_pairs, 3N), which of them are known, and the species."""
-    places = places_by_key(at.glass(conf), decimals)
+    places = places_by_key(at.glass(conf), at.decimals)
     minima = {}
     for key in np.unique(rows[["low", "high"]]):
         try:
@@ -98,7 +97,7 @@ def _fields(
 
 def each_once(at: StatePoint, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The rows of a list in an order in which the first pair of each rearrangement stands before all others."""
-    numbers = sort_pairs(at, listed, settings).numbers
+    numbers = sort_pairs(at, by_pair(listed, at.decimals), settings).numbers
     names = pd.DataFrame({"conf": listed["conf"].to_numpy(), REARRANGEMENT: numbers})
     again = names.duplicated().to_numpy() & (numbers > 0)
     return pd.concat([listed[~again], listed[again]])

@@ -11,11 +11,11 @@ from MLmodel.metrics import Array
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.formats.csv_files import read_own_csv
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_csv import csv_columns, read_csv_batches
 from pipeline.formats.pair_tables import read_batches, under_ceilings
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
-from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
+from pipeline.formats.results import joined, read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
@@ -97,7 +97,7 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     has_chances = all(path.exists() and TLS_PROBABILITY in csv_columns(path) for path in lists)  # not in 0.1
     if classifier is None or predictor is None or not has_chances:
         return None
-    listed = _read_list(at, settings.ij_decimals)
+    listed = _read_list(at)
     if closing and listed.done.empty:
         return None
     row: dict[str, object] = {
@@ -157,35 +157,34 @@ def read_rounds(path: Path) -> pd.DataFrame:
 
 class _List(NamedTuple):
     done: pd.DataFrame
-    """KEY_COLUMNS, DW, QS and TLS_PROBABILITY of the pairs that have a result or are unfinished (DW is NaN)."""
+    """By pair: DW, QS and TLS_PROBABILITY of those that have a result or are unfinished (DW is NaN)."""
     left: Array
     """Chances of the others to be TLS, in their order."""
 
 
-def _read_list(at: StatePoint, decimals: int) -> _List:
+def _read_list(at: StatePoint) -> _List:
     """The list of new pairs; in memory is no more than a batch, what is done, and a number for each pair left."""
-    neb, unfinished = (read(at) for read in (read_neb_results, read_unfinished))
-    known = [pair_keys(unfinished, decimals), pair_keys(neb, decimals).join(neb[[DW, QS]])]
-    answers = pd.concat(known).drop_duplicates(KEY_COLUMNS, keep="last")
+    answers = joined(
+        *(read(at).reindex(columns=[DW, QS]).astype(float) for read in (read_unfinished, read_neb_results))
+    )
+    answers = answers[~answers.index.duplicated(keep="last")]
     done, left = [], [np.empty(0)]
     for rows in read_csv_batches(at.predicted("newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY]):
-        keys = pair_keys(rows, decimals).join(rows[TLS_PROBABILITY])
-        both = keys.merge(answers, "left", KEY_COLUMNS, indicator="answered")
-        answered = both.pop("answered") == "both"
-        done.append(both[answered])
-        left.append(both.loc[~answered, TLS_PROBABILITY].to_numpy())
-    return _List(pd.concat(done), np.concatenate(left))
+        answered = rows_in(rows, answers.index, at.decimals)
+        done.append(rows[answered])
+        left.append(rows.loc[~answered, TLS_PROBABILITY].to_numpy())
+    found = pd.concat(done)
+    found = by_pair(found, at.decimals)[[TLS_PROBABILITY]].join(answers)
+    return _List(found, np.concatenate(left))
 
 
 def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
     """What the NEBs of a round found, what of them was expected, and what they cost."""
-    decimals = settings.ij_decimals
     is_tls = done[QS] < settings.tls_threshold
     tls, nebs = int(is_tls.sum()), len(done)
-    sorted_wells = read_double_wells(at)
-    distinct = pair_keys(sorted_wells, decimals).join(sorted_wells[REARRANGEMENT]).merge(done[is_tls], on=KEY_COLUMNS)
-    calculated = read_calculations(at)
-    cost = pair_keys(calculated, decimals).join(calculated["cpu_seconds"]).merge(done[KEY_COLUMNS], on=KEY_COLUMNS)
+    sorted_wells, calculated = read_double_wells(at), read_calculations(at)
+    distinct = sorted_wells[sorted_wells.index.isin(done.index[is_tls])]
+    cost = calculated.loc[calculated.index.isin(done.index), "cpu_seconds"]
     chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
     return {
         "nebs": nebs,
@@ -194,7 +193,7 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
         "distinct_tls": len(distinct.drop_duplicates(["conf", REARRANGEMENT])),
         "unfinished": int(done[DW].isna().sum()),
         "tls_per_neb": tls / nebs if nebs else np.nan,
-        "cpu_seconds": round(float(cost["cpu_seconds"].sum()), 2),
+        "cpu_seconds": round(float(cost.sum()), 2),
         "tls_expected": float(chances.sum()),
         "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
         "tls_p_value": p_value(chances, tls),

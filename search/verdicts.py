@@ -61,14 +61,14 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
         said = f"double well, splitting {splitting:.4g} {settings.unit.energy}, {verdict.fidelity}{is_tls}"
     elif verdict.kind == "non-DW":
         if refining:
-            take_back_splitting(at, job.pair, settings.ij_decimals)
+            take_back_splitting(at, job.pair)
             path_file(at, job.pair).unlink(missing_ok=True)
         add_non_dw(at, job.pair)
     elif not (refining or retrying):
         add_unfinished(at, job.pair, verdict.reason)
     if retrying:
         reason = verdict.reason if verdict.kind == "unfinished" else None
-        replace_unfinished(at, job.pair, reason, settings.ij_decimals)
+        replace_unfinished(at, job.pair, reason)
     return said
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 import synthetic
 from steps import done
 
+from pipeline.formats.keys import by_pair
 from pipeline.formats.shares import part_of
 from pipeline.workspace import Share
 
@@ -23,7 +24,8 @@ def make_glass(root):
     done("step0_collect", root)
     pairs = synthetic.read_pairs(root, T)
     pairs = pairs[pairs["Delta_E"] < 0.15].sort_values("total_displacement")[["conf", "i", "j"]]
-    nearest = pd.concat(part_of(pairs, Share(number, 3), DECIMALS).head(8) for number in (1, 2, 3))
+    pairs = by_pair(pairs, DECIMALS)
+    nearest = pd.concat(part_of(pairs, Share(number, 3)).head(8) for number in (1, 2, 3))
     nearest.sort_index().to_csv(root / "pairs.csv", index=False)
 
 

@@ -67,7 +67,7 @@ def test_what_is_no_number_is_named_by_its_line(tmp_path, number, name):
     }
     path.write_text(lines[name])
     with pytest.raises(UserError, match=rf"{re.escape(name)}: line 2: "):
-        read_pair_list(path) if name == "pairs.csv" else read_neb_results(work.at(T))
+        read_pair_list(path, 10) if name == "pairs.csv" else read_neb_results(work.at(T))
 
 
 def test_numbers_in_files_of_users_are_read_exactly(tmp_path):

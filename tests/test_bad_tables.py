@@ -130,13 +130,13 @@ def test_bits_flipped_anywhere_in_a_table_of_users_are_named_or_do_no_harm(tmp_p
         spoilt[rng.integers(len(spoilt))] ^= 1 << int(rng.integers(8))
         path.write_bytes(spoilt)
         with suppress(UserError):
-            check_ready_made(path, 10) if place == "pairs" else read_pretraining(path, CLASSIFIER)
+            check_ready_made(path, 10) if place == "pairs" else read_pretraining(path, CLASSIFIER, 10)
 
 
 def test_a_pretraining_set_with_half_a_glass_is_named(tmp_path):
     pairs(is_dw=1).assign(conf=1.5).to_feather(tmp_path / "a.feather")
     with pytest.raises(UserError, match=r"a\.feather: row 0: conf = 1\.5 is not a whole number"):
-        read_pretraining(tmp_path / "a.feather", CLASSIFIER)
+        read_pretraining(tmp_path / "a.feather", CLASSIFIER, 10)
 
 
 def test_a_pipe_in_the_place_of_a_table_is_named(tmp_path):

@@ -9,7 +9,7 @@ from steps import ROOT
 from benchmarks.example import EXAMPLE, LOOP, T, answers_of, glasses_of
 from glass.soft_spheres import calculator
 from MLmodel.labels import read_pretraining
-from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.lammps import energy_in_name, read_minimum
 from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
@@ -29,12 +29,12 @@ def answers():
 
 @pytest.fixture(scope="module")
 def classifier_set():
-    return read_pretraining(WORK.at(T).pretraining(CLASSIFIER), CLASSIFIER)
+    return read_pretraining(WORK.at(T).pretraining(CLASSIFIER), CLASSIFIER, SETTINGS.ij_decimals)
 
 
 @pytest.fixture(scope="module")
 def predictor_set():
-    return read_pretraining(WORK.at(T).pretraining(PREDICTOR), PREDICTOR)
+    return read_pretraining(WORK.at(T).pretraining(PREDICTOR), PREDICTOR, SETTINGS.ij_decimals)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_no_row_comes_from_a_glass_of_the_loop(classifier_set, predictor_set):
 @pytest.mark.parametrize("is_dw", [0, 1])
 def test_a_new_calculation_gives_the_answers(answers, is_dw):
     some = answers[answers[DW] == is_dw].sample(5, random_state=0)
-    jobs, missing = jobs_of(WORK.at(T), some[PAIR_COLUMNS], SETTINGS)
+    jobs, missing = jobs_of(WORK.at(T), some[PAIR_COLUMNS])
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
         verdict = calculate(job, SETTINGS.neb, calculator, SETTINGS.neb.refine_below * SETTINGS.tls_threshold).verdict
@@ -100,7 +100,7 @@ def test_a_new_calculation_gives_the_answers(answers, is_dw):
 
 def test_every_tls_has_all_images(answers):
     calculated = read_calculations(answers_of(WORK).at(T))
-    keys = pair_keys(answers[answers[QS] < SETTINGS.tls_threshold], SETTINGS.ij_decimals)
-    fidelity = keys.merge(pair_keys(calculated, SETTINGS.ij_decimals).join(calculated["fidelity"]))["fidelity"]
-    assert len(fidelity) == len(keys)
+    tls = answers.index[answers[QS] < SETTINGS.tls_threshold]
+    fidelity = calculated.loc[calculated.index.isin(tls), "fidelity"]
+    assert len(fidelity) == len(tls)
     assert (fidelity == "full").all()

@@ -361,11 +361,12 @@ def test_models_at_two_temperatures_must_be_told_apart_to_explain_a_pair(trained
 def test_a_pair_is_found_in_whichever_table_and_batch_it_stands(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "BATCH", 7)
     names = pd.DataFrame({"conf": 3, "i": 0.2 + np.arange(40) / 1e5, "j": 0.3, "PR": np.arange(40.0)})
-    paths = [tmp_path / "a.feather", tmp_path / "b.feather"]
+    at = Workspace(tmp_path).at("0.1")
+    at.pairs.mkdir(parents=True)
+    paths = [at.pairs / "a.feather", at.pairs / "b.feather"]
     names.assign(conf=2).to_feather(paths[0])
     names.to_feather(paths[1])
-    path, row = tables.find_pair(paths, Pair(3, 0.3, names["i"][33]), 10)
+    path, row = tables.find_pair(at, Pair(3, 0.3, names["i"][33]))
     assert path == paths[1]
     assert row["PR"].tolist() == [33.0]
-    assert tables.find_pair(paths, Pair(4, 0.3, 0.2), 10) is None
-    assert tables.find_pair([], Pair(4, 0.3, 0.2), 10) is None
+    assert tables.find_pair(at, Pair(4, 0.3, 0.2)) is None

@@ -9,7 +9,7 @@ from MLmodel.labels import SOURCE, gather
 from MLmodel.result_labels import join_to_tables
 from MLmodel.training import split
 from pipeline.errors import UserError
-from pipeline.formats.keys import Pair
+from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.possible import NEIGHBOURHOOD
 from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
@@ -63,7 +63,7 @@ def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
 def test_the_merge_agrees_with_a_search_pair_by_pair(work):
     table = pair_table()
     chosen = table.sample(15, random_state=2).rename(columns={"i": "j", "j": "i"})[["conf", "i", "j"]]
-    joined = join_to_tables(chosen.assign(mark=range(15)), work.at(T).pair_tables, 10)
+    joined = join_to_tables(work.at(T), by_pair(chosen.assign(mark=range(15)), 10))
     for _, row in joined.iterrows():
         asked = chosen.iloc[int(row["mark"])]
         assert (row["conf"], row["i"], row["j"]) == (asked["conf"], asked["j"], asked["i"])
@@ -285,7 +285,7 @@ def test_a_pretraining_splitting_of_zero_is_named(work):
         gather(work.at(T), PREDICTOR, Settings())
 
 
-KEYS = pd.DataFrame({"conf": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
+KEYS = pd.DataFrame({"glass": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
 
 
 RARE = np.arange(500) % 5 == 0
@@ -327,11 +327,11 @@ def test_neither_side_is_ever_empty(fraction):
 
 def test_whole_glasses_are_kept_out_when_asked():
     test = split(KEYS, RARE, Settings(test_split="glass"))
-    confs = [set(KEYS["conf"][side]) for side in (test, ~test)]
+    confs = [set(KEYS["glass"][side]) for side in (test, ~test)]
     assert not confs[0] & confs[1]
     assert test.mean() == pytest.approx(0.2, abs=0.06)  # nine glasses of about 55 pairs
     with pytest.raises(UserError, match="two glasses"):
-        split(KEYS.assign(conf=1), RARE, Settings(test_split="glass"))
+        split(KEYS.assign(glass=1), RARE, Settings(test_split="glass"))
 
 
 def with_neighbourhood(table):

@@ -1,6 +1,7 @@
 """Files that a user or another program writes: read as they are meant, or told in one line."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,9 @@ def test_results_that_are_written_are_read_back(work):
     assert read["quantum_splitting"].dropna().tolist() == [0.1 + 0.2, 1e-3]
 
 
-@pytest.mark.parametrize(("read", "columns"), [(read_pair_list, "conf;i;j"), (read_transitions, "i;j;count")])
+@pytest.mark.parametrize(
+    ("read", "columns"), [(partial(read_pair_list, decimals=10), "conf;i;j"), (read_transitions, "i;j;count")]
+)
 def test_semicolons_are_told_in_one_line(tmp_path, read, columns):
     path = tmp_path / "table.csv"
     path.write_text(f"{columns}\n1;2;3\n")
@@ -133,7 +136,7 @@ def test_a_splitting_can_be_taken_back(work):
     pairs = [Pair(1, 0.1, 0.2), Pair(1, 0.1, 0.25), Pair(2, 0.1, 0.2)]
     for pair in pairs:
         add_splitting(work.at(T), pair, 0.01)
-    take_back_splitting(work.at(T), pairs[0], 10)
+    take_back_splitting(work.at(T), pairs[0])
     assert read_neb_results(work.at(T))[["conf", "j"]].to_numpy().tolist() == [[1, 0.25], [2, 0.2]]
 
 
@@ -141,7 +144,7 @@ def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_wh
     one, other = (work.at(T).neb / name for name in ("Qs_calculations.txt", "Qs_calcuations.txt"))
     one.write_text("# mine\nCnf-1  0.20000000000000004_0.1  1.0D-02\n\nCnf-1 0.1_0.25 0.02\n")
     other.write_text("Cnf-1 0.1_0.2 0.03\n")
-    take_back_splitting(work.at(T), Pair(1, 0.1, 0.2), 10)
+    take_back_splitting(work.at(T), Pair(1, 0.1, 0.2))
     assert read_neb_results(work.at(T))[["conf", "j"]].to_numpy().tolist() == [[1, 0.25]]
     assert one.read_text().splitlines()[::3] == ["# mine", "Cnf-1 0.1_0.25 0.02"]
     assert one.read_text().splitlines()[1].endswith("Cnf-1  0.20000000000000004_0.1  1.0D-02")

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.formats import pair_tables as tables_module
-from pipeline.formats.keys import PAIR_COLUMNS, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, no_pairs
 from pipeline.settings import ClassifySettings
+from pipeline.workspace import Workspace
 from search.picks import by_neighbourhood, top_and_random
 
 CEILINGS = ClassifySettings()
@@ -26,19 +27,23 @@ def pair_table(path, conf, n=400):
 @pytest.fixture
 def glasses(tmp_path):
     """Three glasses, the last of which has few pairs."""
-    return [pair_table(tmp_path / f"Cnf-{conf}.feather", conf, n) for conf, n in ((1, 400), (2, 300), (3, 12))]
+    at = Workspace(tmp_path).at("0.1")
+    at.pairs.mkdir(parents=True)
+    for conf, n in ((1, 400), (2, 300), (3, 12)):
+        pair_table(at.glass_pairs(conf), conf, n)
+    return at
 
 
-def rows_of(paths, pairs):
-    return pd.concat([pd.read_feather(path) for path in paths]).merge(pairs, on=PAIR_COLUMNS)
+def rows_of(at, pairs):
+    return pd.concat([pd.read_feather(path) for path in at.pair_tables]).merge(pairs, on=PAIR_COLUMNS)
 
 
 def no_results():
-    return pair_keys(pd.DataFrame(columns=PAIR_COLUMNS, dtype=float), 10)
+    return no_pairs().index
 
 
 def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_ones(glasses):
-    picked = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10)
+    picked = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
     rows = rows_of(glasses, picked)
     assert len(rows) == 40
     assert (rows["nearest_between"] >= 1).sum() == 30
@@ -50,28 +55,27 @@ def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_
 
 
 def test_the_same_pairs_are_picked_whatever_the_size_of_the_batches(glasses, monkeypatch):
-    one = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10)
+    one = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
     monkeypatch.setattr(tables_module, "BATCH", 400)
-    pd.testing.assert_frame_equal(by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10), one)
-    assert not by_neighbourhood(glasses, CEILINGS, no_results(), 40, (20, 5), 10).equals(one)
+    pd.testing.assert_frame_equal(by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED), one)
+    assert not by_neighbourhood(glasses, CEILINGS, no_results(), 40, (20, 5)).equals(one)
 
 
 def test_pairs_with_a_result_are_not_picked_again_until_all_are_done(glasses):
     known, counts = no_results(), []
     for _ in range(30):
-        picked = by_neighbourhood(glasses, CEILINGS, known, 40, SEED, 10)
-        keys = pair_keys(picked, 10)
-        assert keys.merge(known).empty
-        known, counts = pd.concat([known, keys]), [*counts, len(keys)]
+        picked = by_neighbourhood(glasses, CEILINGS, known, 40, SEED)
+        assert not picked.index.isin(known).any()
+        known, counts = known.append(picked.index), [*counts, len(picked)]
     assert counts[0] == 40
     assert counts[-1] == 0
 
 
 def test_a_table_that_does_not_say_where_minima_lie_is_named(glasses):
-    table = pd.read_feather(glasses[1]).drop(columns="nearest_between")
-    table.to_feather(glasses[1])
+    path = glasses.glass_pairs(2)
+    pd.read_feather(path).drop(columns="nearest_between").to_feather(path)
     with pytest.raises(UserError, match=r"Cnf-2\.feather: no column nearest_between"):
-        by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED, 10)
+        by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
 
 
 def test_the_top_comes_first_and_the_random_ones_are_others_of_the_list():

@@ -12,7 +12,7 @@ from neb_glass import DECIMALS, SETTINGS, T, results
 from steps import LONGEST, done, refused, run_process, started, started_python, stop, wait_until
 from test_run_neb_ended import PATIENT
 
-from pipeline.formats.keys import Pair, pair_keys
+from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.results import (
     add_calculation,
     add_non_dw,
@@ -58,14 +58,14 @@ def assert_same(found, expected):
 
 
 def test_every_pair_is_in_one_share_whatever_the_list_and_the_order_of_its_minima():
-    listed = pairs(1000)
-    of = [part_of(listed, Share(number, 4), DECIMALS) for number in (1, 2, 3, 4)]
-    assert sorted(pd.concat(of).index) == list(listed.index)
+    listed = by_pair(pairs(1000), DECIMALS)
+    of = [part_of(listed, Share(number, 4)) for number in (1, 2, 3, 4)]
+    assert sorted(pd.concat(of).index) == sorted(listed.index)
     assert min(map(len, of)) > 200
-    later = listed.iloc[::-3].rename(columns={"i": "j", "j": "i"})
+    later = by_pair(listed.iloc[::-3].rename(columns={"i": "j", "j": "i"}), DECIMALS)
     for number, part in enumerate(of, 1):
-        assert set(part_of(later, Share(number, 4), DECIMALS).index) == set(part.index) & set(later.index)
-    assert len(part_of(listed.iloc[:0], Share(1, 4), DECIMALS)) == 0
+        assert set(part_of(later, Share(number, 4)).index) == set(part.index) & set(later.index)
+    assert len(part_of(listed.iloc[:0], Share(1, 4))) == 0
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def cut(tmp_path):
 def test_results_of_shares_are_read_where_they_are_and_merged_into_the_files_of_all(cut):
     work, whole = cut
     assert_same(read(work), read(whole))
-    assert len(merge_shares(work.at(T), DECIMALS)) == 2
+    assert len(merge_shares(work.at(T))) == 2
     assert not work.at(T).shares
     assert_same(read(work), read(whole))
-    assert merge_unless_running(work.at(T), DECIMALS, "step1_train_dw") == []
+    assert merge_unless_running(work.at(T), "step1_train_dw") == []
 
 
 @pytest.mark.parametrize("in_vain", ["pipeline.files.os.replace", "pathlib.Path.unlink"])
@@ -104,7 +104,7 @@ def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_va
 
         with mock.patch(in_vain, some):
             try:
-                merge_shares(work.at(T), DECIMALS)
+                merge_shares(work.at(T))
             except KeyboardInterrupt:
                 assert_same(read(work), read(whole))
                 continue
@@ -112,7 +112,7 @@ def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_va
     assert calls >= 2
     assert not work.at(T).shares
     assert_same(read(work), read(whole))
-    assert not pair_keys(read_neb_results(work.at(T)), DECIMALS).duplicated().any()
+    assert not read_neb_results(work.at(T)).index.duplicated().any()
 
 
 def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
@@ -123,18 +123,18 @@ def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_no
     )
     with started_python("-c", code, str(work.lock("run_neb", T))) as process:
         assert process.stdout.readline() == "held\n"
-        assert merge_unless_running(work.at(T), DECIMALS, "step1_train_dw") == []
+        assert merge_unless_running(work.at(T), "step1_train_dw") == []
         assert len(work.at(T).shares) == 2
         stop(process, signal.SIGKILL)
     with started_python("-c", code, str(lock_of(work.at(T), "1-of-2"))) as process:
         assert process.stdout.readline() == "held\n"
-        said = merge_unless_running(work.at(T), DECIMALS, "step1_train_dw")
+        said = merge_unless_running(work.at(T), "step1_train_dw")
         assert "1-of-2 is running" in said[0]
         assert "2-of-2 merged" in said[1]
         assert [one.share for one in work.at(T).shares] == ["1-of-2"]
         assert_same(read(work), read(whole))
         stop(process, signal.SIGKILL)
-    merge_shares(work.at(T), DECIMALS)
+    merge_shares(work.at(T))
     assert_same(read(work), read(whole))
 
 
@@ -144,8 +144,8 @@ def test_what_both_a_share_and_another_run_have_calculated_counts_once(cut):
     first = read_neb_results(share).iloc[0]
     fill(work.at(T), pd.DataFrame([first[["conf", "i", "j"]]]).astype({"conf": int, "i": float, "j": float}))
     for _ in range(2):
-        assert not pair_keys(read_neb_results(work.at(T)), DECIMALS).duplicated().any()
-        merge_shares(work.at(T), DECIMALS)
+        assert not read_neb_results(work.at(T)).index.duplicated().any()
+        merge_shares(work.at(T))
 
 
 @pytest.mark.parametrize(

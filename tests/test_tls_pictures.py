@@ -184,7 +184,7 @@ def test_pictures_are_made_anew_only_where_the_calculation_is(work):
 
 def test_the_picture_of_what_is_no_tls_any_more_goes(work):
     update(work)
-    take_back_splitting(work.at(T), PAIR, 10)
+    take_back_splitting(work.at(T), PAIR)
     add_non_dw(work.at(T), PAIR)
     assert update(work) == (0, 0)
     assert [*work.at(T).tls_pictures.iterdir()] == []

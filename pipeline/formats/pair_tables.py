@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError, short
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_index, rows_in
 from pipeline.formats.possible import FROM_ARROW, PROBABILITY, TLS_PROBABILITY, check_numbers
 from pipeline.settings import ClassifySettings
-from pipeline.workspace import DW, QS
+from pipeline.workspace import DW, QS, StatePoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,17 +180,15 @@ def _remedy(schema: pa.Schema) -> str:
     return "remove it and run step0_collect.py" if made_here else "fix the row or take it out, or write the file again"
 
 
-def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, pd.DataFrame] | None:
+def find_pair(at: StatePoint, pair: Pair) -> tuple[Path, pd.DataFrame] | None:
     """Look up one pair in pair tables, a batch in memory at a time.
 
     Parameters
     ----------
-    paths : sequence of Path
-        The tables.
+    at : StatePoint
+        Whose tables.
     pair : Pair
         Its minima in either order.
-    decimals : int
-        To which the names of two minima are equal.
 
     Returns
     -------
@@ -199,12 +197,12 @@ def find_pair(paths: Sequence[Path], pair: Pair, decimals: int) -> tuple[Path, p
     """
     import pandas as pd
 
-    wanted = pair_keys(pd.DataFrame([pair]), decimals).to_numpy()
-    for path in paths:
+    wanted = pair_index(pd.DataFrame([pair]), at.decimals)
+    for path in at.pair_tables:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
-            at = (pair_keys(names, decimals).to_numpy() == wanted).all(axis=1)
-            if at.any():
-                return path, next(islice(read_batches(path), k, None))[at]
+            found = rows_in(names, wanted, at.decimals)
+            if found.any():
+                return path, next(islice(read_batches(path), k, None))[found]
     return None
 
 
@@ -234,14 +232,12 @@ def check_ready_made(path: Path, decimals: int) -> int:
         If a column is missing, a number is not finite (those of ``MAY_BE_UNKNOWN`` may be NaN), ``conf`` is no whole
         number, a minimum is paired with itself, or a pair stands twice.
     """
-    import pandas as pd
-
     check_columns(path, open_table(path).schema, NEEDED)
     row = 0
     hashes = []
     for rows in read_batches(path):
         _check_rows(path, rows, row, decimals)
-        hashes.append(pd.util.hash_pandas_object(pair_keys(rows, decimals), index=False).to_numpy())
+        hashes.append(_hashes(rows, decimals))
         row += len(rows)
     if row == 0:
         raise UserError(f"{path}: no pair in it; remove it or write it again")
@@ -259,3 +255,12 @@ def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> N
         raise UserError(
             f"{path}: row {offset + row}: i and j are the same minimum to {decimals} decimals; take the row out"
         )
+
+
+def _hashes(rows: pd.DataFrame, decimals: int) -> NDArray[np.uint64]:
+    """A number for each pair, the same whichever minimum comes first."""
+    import pandas as pd
+
+    i, j = (minimum_keys(rows[name], decimals) for name in ("i", "j"))
+    keys = pd.DataFrame({"conf": rows["conf"].astype(np.int64), "low": np.minimum(i, j), "high": np.maximum(i, j)})
+    return np.asarray(pd.util.hash_pandas_object(keys, index=False))

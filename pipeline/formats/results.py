@@ -5,7 +5,7 @@ What the last three have in common is the CSV with ``conf,i,j``. Lines are added
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import as_numbers, read_user_csv
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, among, no_pairs, pair_keys
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, no_pairs, pair_index
 from pipeline.workspace import DW, QS, StatePoint
 
 _COUNTED = ("images", "steps", "cpu_seconds")
@@ -35,14 +35,15 @@ def read_neb_results(at: StatePoint) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file
-        and line; in the order of the files. Empty where there are none.
+        and line; in the order of the files, by :func:`pipeline.formats.keys.pair_index` as are all tables of pairs
+        here. Empty where there are none.
 
     Raises
     ------
     UserError
         If a line can't be read, names one minimum twice, or has a splitting that is not a number above zero.
     """
-    return _with_shares(read_own_results, at, PAIR_COLUMNS)
+    return _with_shares(read_own_results, at)
 
 
 def read_own_results(at: StatePoint) -> pd.DataFrame:
@@ -52,23 +53,25 @@ def read_own_results(at: StatePoint) -> pd.DataFrame:
     parts += [_read_lines(path, splitting=True) for path in at.splittings]
     if not parts:
         return no_pairs(DW, QS, ORIGIN)
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    return by_pair(table, at.decimals)
 
 
-def _with_shares(
-    read: Callable[[StatePoint], pd.DataFrame], at: StatePoint, same: Sequence[str] | None
-) -> pd.DataFrame:
-    """A table and behind it those of the shares, less rows that stand before them already, equal in some columns.
+def _with_shares(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
+    """A table and behind it those of the shares, less pairs that stand before them already.
 
     The shares are read first: what is merged meanwhile is found twice rather than never.
     """
     of_shares = [_unless_merged(read, share) for share in at.shares]
     table = read(at)
     for more in of_shares:
-        both = pd.concat([part for part in (table, more) if len(part)] or [table], ignore_index=True)
-        repeated = both.duplicated(same).to_numpy() & (np.arange(len(both)) >= len(table))
-        table = both[~repeated]
-    return table.reset_index(drop=True) if of_shares else table
+        table = joined(table, more[~more.index.isin(table.index)])
+    return table
+
+
+def joined(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all tables that have any; pandas warns of empty ones."""
+    return pd.concat([table for table in tables if len(table)] or [*tables[:1]])
 
 
 def _unless_merged(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
@@ -143,12 +146,12 @@ def add_non_dw(at: StatePoint, pair: Pair) -> None:
     append_line(at.non_dw, _line(pair))
 
 
-def take_back_splitting(at: StatePoint, pair: Pair, decimals: int) -> None:
+def take_back_splitting(at: StatePoint, pair: Pair) -> None:
     """Make a comment of each line with a splitting of a pair, where a finer calculation finds no double well."""
-    key = pair_keys(pd.DataFrame([pair]), decimals)
+    key = pair_index(pd.DataFrame([pair]), at.decimals)
     for path in at.splittings:
         results = _read_lines(path, splitting=True)
-        of_pair = {*results.index[among(pair_keys(results, decimals), key)]}
+        of_pair = {*results.index[pair_index(results, at.decimals).isin(key)]}
         if of_pair:
             lines = content_of(path).decode("utf-8-sig").splitlines(keepends=True)
             kept = [f"# non-DW by run_neb.py: {line}" if k in of_pair else line for k, line in enumerate(lines, 1)]
@@ -166,7 +169,7 @@ def _line(pair: Pair, splitting: float | None = None) -> str:
 
 def read_unfinished(at: StatePoint) -> pd.DataFrame:
     """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
-    return _with_shares(read_own_unfinished, at, PAIR_COLUMNS)
+    return _with_shares(read_own_unfinished, at)
 
 
 def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
@@ -174,7 +177,7 @@ def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
     path = at.unfinished
     if not path.exists() or path.stat().st_size == 0:
         return no_pairs("reason")
-    return read_pair_list(path)
+    return read_pair_list(path, at.decimals)
 
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
@@ -182,10 +185,10 @@ def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
     _append_row(at.unfinished, pair, {"reason": reason})
 
 
-def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None, decimals: int) -> None:
+def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
     """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
     table = read_own_unfinished(at)
-    is_this = among(pair_keys(table, decimals), pair_keys(pd.DataFrame([pair]), decimals))
+    is_this = table.index.isin(pair_index(pd.DataFrame([pair]), at.decimals))
     table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
     with atomic_write(at.unfinished) as part:
         table.to_csv(part, index=False)
@@ -216,7 +219,9 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
-    return _with_shares(_read_own_calculations, at, None)
+    tables = [_unless_merged(_read_own_calculations, share) for share in at.shares]
+    table = joined(_read_own_calculations(at), *tables)  # the shares first: as in _with_shares
+    return table[~table.duplicated()] if tables else table
 
 
 def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
@@ -224,7 +229,7 @@ def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
     columns = ("verdict", "fidelity", "cpu_seconds")
     if not path.exists():
         return no_pairs(*columns).astype({"cpu_seconds": float})
-    table = read_pair_list(path)
+    table = read_pair_list(path, at.decimals)
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
@@ -237,28 +242,30 @@ def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
     return table.assign(**numbers)
 
 
-def keys_with_result(at: StatePoint, decimals: int) -> pd.DataFrame:
-    """Keys of all pairs whose exact calculation has ended, with or without a verdict; each once."""
-    parts = [read(at)[PAIR_COLUMNS] for read in (read_neb_results, read_unfinished)]
-    return pair_keys(pd.concat(parts, ignore_index=True), decimals).drop_duplicates()
+def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
+    """All pairs whose exact calculation has ended, with or without a verdict; each once."""
+    index = read_neb_results(at).index.append(read_unfinished(at).index)
+    assert isinstance(index, pd.MultiIndex)
+    return index.drop_duplicates()
 
 
-def read_pair_list(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more.
+def read_pair_list(path: Path, decimals: int) -> pd.DataFrame:
+    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more, by :func:`pipeline.formats.keys.pair_index`.
 
     Raises
     ------
     UserError
         If the file is not readable, lacks one of these columns, or holds there anything but numbers.
     """
-    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS))
+    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS), decimals)
 
 
-def check_pairs(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """The table from a file with its names of pairs as numbers; UserError unless all are some that a pair can have."""
+def check_pairs(path: Path, table: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """The table from a file by pair, their names as numbers; UserError unless all are some that a pair can have."""
     numbers = pd.DataFrame({name: as_numbers(table[name]) for name in PAIR_COLUMNS})
     bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
     if bad.any():
         line = int(np.argmax(bad)) + 2
         raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; fix the line")
-    return table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})
+    table = table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})
+    return by_pair(table, decimals)

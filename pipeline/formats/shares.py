@@ -9,23 +9,22 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.keys import among, pair_keys
-from pipeline.formats.results import read_own_results, read_own_unfinished
+from pipeline.formats.keys import pair_index
+from pipeline.formats.results import joined, read_own_results, read_own_unfinished
 from pipeline.locks import only_writer
 from pipeline.workspace import Share, StatePoint
 
 
-def part_of(pairs: pd.DataFrame, share: Share, decimals: int) -> pd.DataFrame:
-    """The pairs that a share has.
+def part_of(pairs: pd.DataFrame, share: Share) -> pd.DataFrame:
+    """The pairs that a share has, of a table by :func:`pipeline.formats.keys.pair_index`.
 
     That follows from a pair's name alone: no other share has it, whatever becomes of the list.
     """
-    keys = pair_keys(pairs, decimals).itertuples(index=False)
-    number = [zlib.crc32(f"{conf} {low} {high}".encode()) % share.parts + 1 for conf, low, high in keys]
+    number = [zlib.crc32(f"{conf} {low} {high}".encode()) % share.parts + 1 for conf, low, high in pairs.index]
     return pairs[np.array(number, dtype=int) == share.number]
 
 
-def merge_shares(at: StatePoint, decimals: int) -> list[str]:
+def merge_shares(at: StatePoint) -> list[str]:
     """Bring the results of all shares that have ended into the files of all; what was done, in words.
 
     The caller is the only writer of these. Each file is replaced whole before the share's own is removed: killed in
@@ -39,12 +38,12 @@ def merge_shares(at: StatePoint, decimals: int) -> list[str]:
             except UserError:
                 said.append(f"the share {share.share} is running: its results are read where they are")
                 continue
-            _merge(at, share, decimals)
+            _merge(at, share)
             said.append(f"results of the share {share.share} merged")
     return said
 
 
-def merge_unless_running(at: StatePoint, decimals: int, script: str) -> list[str]:
+def merge_unless_running(at: StatePoint, script: str) -> list[str]:
     """The same for who does not write exact results: where run_neb.py is running, nothing is done."""
     if not at.shares:
         return []
@@ -53,7 +52,7 @@ def merge_unless_running(at: StatePoint, decimals: int, script: str) -> list[str
             stack.enter_context(only_writer(at.workspace.lock("run_neb", at.temperature), script))
         except UserError:
             return []
-        return merge_shares(at, decimals)
+        return merge_shares(at)
 
 
 def lock_of(at: StatePoint, name: str) -> Path:
@@ -61,21 +60,20 @@ def lock_of(at: StatePoint, name: str) -> Path:
     return at.workspace.lock(f"run_neb-{name}", at.temperature)
 
 
-def _merge(at: StatePoint, share: StatePoint, decimals: int) -> None:
+def _merge(at: StatePoint, share: StatePoint) -> None:
     for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
         there = set(_lines(one))
         _add_lines(one, [line for line in _lines(other) if line not in there])
-    results = pair_keys(read_own_results(at), decimals)
+    results = read_own_results(at).index
     for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
         for part in parts:
-            _add_lines(one, _not_among(_lines(part), results, decimals))
+            _add_lines(one, _not_among(_lines(part), results, at.decimals))
     unfinished = read_own_unfinished(share)
-    known = pd.concat([results, pair_keys(read_own_unfinished(at), decimals)])
-    new = unfinished[~among(pair_keys(unfinished, decimals), known)]
+    before = read_own_unfinished(at)
+    new = unfinished[~unfinished.index.isin(results.append(before.index))]
     if len(new):
-        before = read_own_unfinished(at)
         with atomic_write(at.unfinished) as part:
-            (pd.concat([before, new]) if len(before) else new).to_csv(part, index=False)
+            joined(before, new).to_csv(part, index=False)
     folder = share.unfinished.parent
     for path in folder.glob(f"{share.share}.*"):
         path.unlink()
@@ -88,13 +86,13 @@ def _lines(path: Path) -> list[bytes]:
     return [line + b"\n" for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
-def _not_among(lines: list[bytes], known: pd.DataFrame, decimals: int) -> list[bytes]:
+def _not_among(lines: list[bytes], known: pd.Index, decimals: int) -> list[bytes]:
     """Lines of results whose pairs have none yet."""
     if not lines:
         return lines
     text = pd.Series([line.decode() for line in lines]).str.extract(r"^Cnf-(?P<conf>\d+) (?P<i>[^_]+)_(?P<j>\S+)")
-    keys = pair_keys(text.astype({"conf": "int64", "i": float, "j": float}), decimals)
-    return [line for line, is_known in zip(lines, among(keys, known), strict=True) if not is_known]
+    keys = pair_index(text.astype({"conf": "int64", "i": float, "j": float}), decimals)
+    return [line for line, is_known in zip(lines, keys.isin(known), strict=True) if not is_known]
 
 
 def _add_lines(path: Path, lines: list[bytes]) -> None:
