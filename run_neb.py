@@ -92,11 +92,8 @@ from pipeline.formats.records import changed_settings, check_records, read_recor
 from pipeline.formats.shares import merge_shares
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
-from reporting.neb_plots import neb_profiles, overlaps, rounds
-from reporting.profiles import profile_to_draw
-from reporting.temperatures import draw_temperatures
+from reporting import calculations, found
 from reporting.tls_pictures import update_pictures
-from reporting.tls_plots import tls_statistics
 from search.calculated import count_tls, update_double_wells
 from search.density import update_density
 from search.exact import Calculation, Job, calculate, find_calculator, given_up, hbar_of, jobs_of
@@ -132,7 +129,7 @@ def main(command: Command) -> None:
     if given.share:
         print("next: once all shares have ended, run_neb.py --top 0 or step1_train_dw.py, which bring them together")
         return
-    if written := draw_temperatures(command.workspace, command.settings):
+    if written := found.draw_temperatures(command.workspace, command.settings):
         print(f"all temperatures: pictures: {', '.join(map(str, written))}")
     lacking = [too_few(work.at(T), command.settings) for T in temperatures]
     print(f"next: {what_next(kinds, lacking)}")
@@ -262,11 +259,11 @@ def report_double_wells(command: Command, at: StatePoint) -> None:
     pictures = []
     if len(double_wells):
         title = f"T = {at.temperature}: double wells calculated"
-        statistics = tls_statistics(double_wells, settings.tls_threshold, title, settings.unit)
+        statistics = found.draw_statistics(double_wells, settings.tls_threshold, title, settings.unit)
         pictures += statistics.save(at.tls_statistics, settings.figures)
     if counted.any():
         title = f"T = {at.temperature}: pairs of double wells of one glass"
-        picture = overlaps(counted, settings.rearrangements.overlap, title)
+        picture = calculations.draw_overlaps(counted, settings.rearrangements.overlap, title)
         pictures += picture.save(at.rearrangements, settings.figures)
     if pictures:
         print(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
@@ -278,12 +275,14 @@ def draw_profiles(command: Command, at: StatePoint) -> None:
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(at)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
     hbar = hbar_of(settings.neb)
-    profiles = [drawn for one in smallest if (drawn := profile_to_draw(one, hbar)) is not None]
+    profiles = [drawn for one in smallest if (drawn := calculations.profile_of_calculation(one, hbar)) is not None]
     if not profiles:
         return
     target = at.neb_paths("png")
     title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
-    written = neb_profiles(profiles, settings.tls_threshold, title, settings.unit).save(target, settings.figures)
+    written = calculations.draw_profiles(profiles, settings.tls_threshold, title, settings.unit).save(
+        target, settings.figures
+    )
     print(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")
 
 
@@ -300,7 +299,7 @@ def report_tls(command: Command, at: StatePoint, left: float) -> None:
 def report_rounds(command: Command, at: StatePoint, table: pd.DataFrame) -> None:
     """Draw the rounds; say what is to come and whether going on pays."""
     title = f"T = {at.temperature}: TLS found in each round of NEBs"
-    written = rounds(table, title).save(at.rounds("png"), command.settings.figures)
+    written = calculations.draw_rounds(table, title).save(at.rounds("png"), command.settings.figures)
     print(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
     for sentence in does_it_pay(table.iloc[-1]):
         print(f"T = {at.temperature}: {sentence}")

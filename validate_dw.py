@@ -19,8 +19,9 @@ from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
 from MLmodel.model import Model, cards_to_judge, read_set
 from pipeline.files import write_text
+from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW
-from reporting.plots import reliability
+from reporting.predictions import draw_reliability
 
 
 def main(command: Command) -> None:
@@ -31,11 +32,14 @@ def main(command: Command) -> None:
     )
     with command.only_writer():
         sections: dict[str, str] = {}
+        trained: dict[str, str] = {}
         written: list[Path] = []
         for card in cards_to_judge(work, CLASSIFIER, asked, command.settings.unit):
             sections[card.temperature], pictures = section(command, card)
+            trained[card.temperature] = card.trained
             written += pictures
         write_text(work.classifier_performance, "\n".join(sections.values()))
+        mark_made([work.classifier_performance], made_from([], trained=trained))
     print("\n".join(sections[temperature] for temperature in asked))
     print(f"metrics: {work.classifier_performance}")
     print("pictures: " + "\n          ".join(map(str, written)))
@@ -55,7 +59,7 @@ def section(command: Command, card: Card) -> tuple[str, list[Path]]:
         lines += [f"  {name}", format_metrics(metrics)]
     lines += few_labels(read_set(work, card, "used")[DW], CLASSIFIER, settings)
     title = f"T = {card.temperature}, {judged.name}: {judged.how}"
-    picture = reliability(judged.predicted, judged.exact == 1, "double well", title)
+    picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title)
     written = picture.save(work.at(card.temperature).reliability("dw"), settings.figures)
     return "\n".join(lines) + "\n", written
 

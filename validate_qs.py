@@ -25,8 +25,15 @@ from MLmodel.judging import few_labels, judge_on
 from MLmodel.metrics import Array, chance_metrics, format_metrics, predictor_metrics
 from MLmodel.model import Model, cards_to_judge, read_set, unseen_predictions
 from MLmodel.out_of_fold import kept_out
+from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import PREDICTOR, QS, Workspace
-from reporting.plots import Panel, reliability, search_efficiency, splitting_cdf, true_against_predicted
+from reporting.predictions import (
+    Panel,
+    draw_reliability,
+    draw_search_efficiency,
+    draw_splitting_cdf,
+    draw_true_against_predicted,
+)
 
 
 def main(command: Command) -> None:
@@ -44,9 +51,10 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
     work, settings = command.workspace, command.settings
     threshold, formats = settings.tls_threshold, settings.figures
     panels: dict[str, dict[str, Panel]] = {"trainingset": {}, "testset": {}}
-    written = []
+    written, judgements = [], dict[str, str]()
     for card in cards_to_judge(work, PREDICTOR, asked, settings.unit):
         temperature, model = card.temperature, Model(work, card)
+        judgements[temperature] = card.trained
         trained, judged = read_set(work, card, "train"), judge_on(work, model, settings)
         known = Panel(trained[QS].to_numpy(), model.predict(trained), "train set")
         panels["trainingset"][temperature] = known
@@ -58,8 +66,8 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
                 print(f"  {heading}")
                 print(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
             for draw, path in (
-                (splitting_cdf, work.at(temperature).splitting_cdf),
-                (search_efficiency, work.at(temperature).search_efficiency),
+                (draw_splitting_cdf, work.at(temperature).splitting_cdf),
+                (draw_search_efficiency, work.at(temperature).search_efficiency),
             ):
                 title = f"T = {temperature}, {judged.name}: {judged.how}"
                 written += draw(judged.exact, judged.predicted, threshold, title, settings.unit).save(path, formats)
@@ -69,11 +77,12 @@ def judge(command: Command, asked: list[str]) -> list[Path]:
             print(format_metrics(chance_metrics(chance, is_tls, "TLS")))
             for line in few_labels(used[QS], PREDICTOR, settings):
                 print(line)
-            picture = reliability(chance, is_tls, "TLS", f"T = {temperature}: double wells,\n{how}")
+            picture = draw_reliability(chance, is_tls, "TLS", f"T = {temperature}: double wells,\n{how}")
             written += picture.save(work.at(temperature).reliability("tls"), formats)
     for name, by_temperature in panels.items():
-        picture = true_against_predicted(by_temperature, threshold, settings.unit)
+        picture = draw_true_against_predicted(by_temperature, threshold, settings.unit)
         written += picture.save(work.true_against_predicted(name), formats)
+    mark_made([work.true_against_predicted("testset").with_suffix(".csv")], made_from([], trained=judgements))
     return written
 
 

@@ -27,7 +27,7 @@ from pipeline.formats.possible import TLS_PROBABILITY
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
-from reporting.plots import search_efficiency
+from reporting.predictions import draw_search_efficiency
 from search.calculated import count_tls, read_double_wells
 from search.rearrangements import REARRANGEMENT
 
@@ -200,7 +200,9 @@ def judge(work: Workspace, picture: Path | None) -> None:
             print(f"TLS in the top {top}: {found[top - 1]}, at random {top * found[-1] / len(found):.1f}")
     if picture:
         title = f"the example: {len(listed)} pairs of the list, answers from NEB"
-        written = search_efficiency(exact, -chance, SETTINGS.tls_threshold, title, SETTINGS.unit).save(picture, ["png"])
+        written = draw_search_efficiency(exact, -chance, SETTINGS.tls_threshold, title, SETTINGS.unit).save(
+            picture, ["png"]
+        )
         print(f"picture: {', '.join(map(str, written))}")
 
 

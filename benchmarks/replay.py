@@ -38,7 +38,7 @@ from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
-from reporting.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from reporting.style import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 from search.rearrangements import REARRANGEMENT, sort_pairs
 from search.stopping import confidence_found, expected
 

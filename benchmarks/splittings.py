@@ -21,7 +21,7 @@ from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import QS, StatePoint, Workspace
-from reporting.plots import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
+from reporting.style import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
 from search.exact import calculate, find_calculator, jobs_of
 
 

@@ -26,7 +26,7 @@ from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.possible import NEIGHBOURHOOD
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
-from reporting.plots import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
+from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
 
 SETTINGS = Settings()
 LONGEST = 200

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from MLmodel.metrics import Array
+from glass.arrays import Array
 from MLmodel.model import Model
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.progress import progress

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 
-from MLmodel.metrics import Array
-from reporting.plots import BLUE, GREY, ORANGE, Picture, say, styled_figure
+from glass.arrays import Array
+from reporting.style import BLUE, GREY, ORANGE, Picture, styled_figure, write_in_panel
 
 SHOWN = 15
 """Features in a picture, the strongest first; its numbers hold all."""
@@ -57,7 +57,7 @@ def beeswarm(explained: pd.DataFrame, strength: "pd.Series[float]", quantity: st
             bar.set_label(f"value of the feature{note}", labelpad=-8)
             bar.outline.set_visible(False)
         else:
-            say(ax, "no pairs")
+            write_in_panel(ax, "no pairs")
     return Picture(figure, explained)
 
 

@@ -11,8 +11,7 @@ from pipeline.formats.lammps import write_minimum
 from pipeline.settings import Settings
 from pipeline.units import UNITS
 from pipeline.workspace import Workspace
-from reporting.temperature_plots import comparison, tls_densities
-from reporting.temperatures import draw_temperatures
+from reporting.found import draw_comparison, draw_densities, draw_temperatures
 from search.density import ENERGIES, densities, glass_volumes, poisson_interval, si_density, tls_density, update_density
 
 TLS, UNIT = 0.00151, UNITS["reduced"]
@@ -145,7 +144,7 @@ def test_where_amplitudes_are_lost_sentence_and_picture_say_of_how_many(work):
     table = tls_density(work.at(T), Settings())
     assert f"with Δ₀ ≥ 0.001 E {at(table, 'tunnelling')['density']:.3g} (1, not known of 2)" in said
     assert f"distinct {at(table, 'distinct')['density']:.3g} (2), " in said
-    drawn = legend(tls_densities({T: table, "0.12": table}, TLS, UNIT).figure.axes[1])
+    drawn = legend(draw_densities({T: table, "0.12": table}, TLS, UNIT).figure.axes[1])
     assert drawn == ["all TLS", "distinct", "tunnelling: Δ₀ ≥ 0.001 E; not known of 4 TLS"]
 
 
@@ -171,7 +170,7 @@ def test_before_a_double_well_is_found_in_them_glasses_tell_no_density_and_an_ea
 # Pictures
 def test_two_temperatures_have_a_curve_each_in_one_picture():
     tables = {"0.1": found(), "0.12": found(volumes=VOLUMES / 2)}
-    figure, numbers = tls_densities(tables, TLS, UNIT)
+    figure, numbers = draw_densities(tables, TLS, UNIT)
     curves, points = figure.axes
     assert legend(curves)[:2] == ["T = 0.1, glasses searched: 2", "T = 0.12, glasses searched: 2"]
     cold, hot = (line for line in curves.get_lines() if line.get_label().startswith("T ="))
@@ -187,7 +186,7 @@ def test_two_temperatures_have_a_curve_each_in_one_picture():
 
 def test_two_temperatures_are_compared_by_shares_of_double_wells_and_of_tls():
     wells = some_double_wells()
-    figure, numbers = comparison({"0.1": wells, "0.12": wells.assign(barrier=1.0)}, TLS, UNIT)
+    figure, numbers = draw_comparison({"0.1": wells, "0.12": wells.assign(barrier=1.0)}, TLS, UNIT)
     assert len(figure.axes) == 6
     shares = numbers.set_index(["temperature", "of", "quantity"]).sort_index()
     cold = shares.loc[("0.1", "TLS", "barrier")]
@@ -200,14 +199,14 @@ def test_two_temperatures_are_compared_by_shares_of_double_wells_and_of_tls():
 
 def test_a_temperature_without_amplitudes_is_not_compared():
     wells = some_double_wells()
-    assert comparison({"0.1": wells, "0.12": wells.assign(tunnelling_amplitude=np.nan)}, TLS, UNIT) is None
-    assert comparison({"0.1": wells, "0.12": wells.drop(columns="barrier")}, TLS, UNIT) is not None
-    assert comparison({"0.1": wells}, TLS, UNIT) is None
+    assert draw_comparison({"0.1": wells, "0.12": wells.assign(tunnelling_amplitude=np.nan)}, TLS, UNIT) is None
+    assert draw_comparison({"0.1": wells, "0.12": wells.drop(columns="barrier")}, TLS, UNIT) is not None
+    assert draw_comparison({"0.1": wells}, TLS, UNIT) is None
 
 
 def test_double_wells_without_asymmetry_are_drawn_where_the_axis_begins():
     wells = some_double_wells().assign(asymmetry=0.0)
-    figure, numbers = comparison({"0.1": wells, "0.12": wells}, TLS, UNIT)
+    figure, numbers = draw_comparison({"0.1": wells, "0.12": wells}, TLS, UNIT)
     drawn, shares = figure.axes[2].get_lines()[0].get_data()
     assert (shares[0], shares[-1]) == (0, 1)  # so that a single one is a line, too
     assert figure.axes[2].get_xlim()[0] <= drawn[0] > 0
@@ -217,7 +216,7 @@ def test_double_wells_without_asymmetry_are_drawn_where_the_axis_begins():
 
 def test_temperatures_without_tls_say_so():
     wells = some_double_wells().assign(quantum_splitting=1.0)
-    figure = comparison({"0.1": wells, "0.12": wells}, TLS, UNIT).figure
+    figure = draw_comparison({"0.1": wells, "0.12": wells}, TLS, UNIT).figure
     assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [[]] * 3 + [["no TLS"]] * 3
 
 

@@ -10,8 +10,14 @@ from benchmarks.splittings import comparison, spread_evenly
 from pipeline.formats.keys import Pair
 from pipeline.units import REDUCED
 from pipeline.workspace import QS
-from reporting import neb_plots, plots
-from reporting.tls_plots import tls_statistics
+from reporting.calculations import NebProfile, draw_overlaps, draw_profiles, draw_rounds
+from reporting.found import draw_statistics
+from reporting.predictions import (
+    Panel,
+    draw_search_efficiency,
+    draw_splitting_cdf,
+    draw_true_against_predicted,
+)
 
 TLS = 0.00151
 EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])
@@ -35,7 +41,7 @@ def texts(ax):
 def profile(one_well=False, levels=(300.001, 300.002)):
     lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
     energies = 300 + 0.01 * np.sin(np.pi * lengths / 1.2) ** 2
-    return neb_plots.NebProfile(
+    return NebProfile(
         Pair(7, 0.2618182880, 0.2619687696), lengths, energies, x, 300 + 0.01 * x**2, levels, one_well, "full"
     )
 
@@ -66,25 +72,25 @@ def some_double_wells():
 
 def every_picture(exact=EXACT, predicted=PREDICTED):
     return {
-        "true_against_predicted": plots.true_against_predicted(
-            {"0.1": plots.Panel(exact, predicted, "test set")}, TLS, REDUCED
+        "true_against_predicted": draw_true_against_predicted(
+            {"0.1": Panel(exact, predicted, "test set")}, TLS, REDUCED
         ),
-        "splitting_cdf": plots.splitting_cdf(exact, predicted, TLS, "the pairs", REDUCED),
-        "search_efficiency": plots.search_efficiency(exact, predicted, TLS, "the pairs", REDUCED),
-        "neb_profiles": neb_plots.neb_profiles([profile()], TLS, "the pairs", REDUCED),
-        "rounds": neb_plots.rounds(some_rounds([30], [5]), "the rounds"),
-        "overlaps": neb_plots.overlaps(np.arange(50), 0.8, "the pairs"),
-        "tls_statistics": tls_statistics(some_double_wells(), TLS, "the pairs", REDUCED),
+        "splitting_cdf": draw_splitting_cdf(exact, predicted, TLS, "the pairs", REDUCED),
+        "search_efficiency": draw_search_efficiency(exact, predicted, TLS, "the pairs", REDUCED),
+        "neb_profiles": draw_profiles([profile()], TLS, "the pairs", REDUCED),
+        "rounds": draw_rounds(some_rounds([30], [5]), "the rounds"),
+        "overlaps": draw_overlaps(np.arange(50), 0.8, "the pairs"),
+        "tls_statistics": draw_statistics(some_double_wells(), TLS, "the pairs", REDUCED),
     }
 
 
 # What is drawn
 def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
     panels = {
-        "0.062": plots.Panel(EXACT, PREDICTED, "test set"),
-        "0.07": plots.Panel(EXACT[:2], PREDICTED[:2], "all labels"),
+        "0.062": Panel(EXACT, PREDICTED, "test set"),
+        "0.07": Panel(EXACT[:2], PREDICTED[:2], "all labels"),
     }
-    figure = plots.true_against_predicted(panels, TLS, REDUCED).figure
+    figure = draw_true_against_predicted(panels, TLS, REDUCED).figure
     assert len(figure.axes) == 2
     for ax, (temperature, (exact, predicted, name)) in zip(figure.axes, panels.items(), strict=True):
         assert f"T = {temperature}, {name}: {len(exact)} pairs\nrms deviation" in ax.get_title()
@@ -100,14 +106,14 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
 def test_pairs_beyond_the_frame_are_drawn_at_its_edge_and_counted():
     exact = np.geomspace(0.001, 0.1, 1000)
     predicted = np.where(np.arange(1000) == 3, 1e4, exact)
-    (ax,) = plots.true_against_predicted({"0.1": plots.Panel(exact, predicted, "train set")}, TLS, REDUCED).figure.axes
+    (ax,) = draw_true_against_predicted({"0.1": Panel(exact, predicted, "train set")}, TLS, REDUCED).figure.axes
     assert ax.get_ylim()[1] < 1
     edge = lines(ax)["1 outside the frame, drawn at its edge"]
     assert edge.get_ydata() == ax.get_ylim()[1]
 
 
 def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
-    (ax,) = plots.splitting_cdf(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
+    (ax,) = draw_splitting_cdf(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
     assert (ax.get_title(), ax.get_xlabel()) == ("the pairs", "quantum splitting (ε)")
     assert ax.get_ylabel() == "share of pairs up to this splitting"
     assert legend(ax) == ["TLS: splitting < 0.00151 ε", "exact", "predicted"]
@@ -118,7 +124,7 @@ def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
-    picture = tls_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED)
+    picture = draw_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED)
     numbers = picture.numbers.set_index("quantity")
     for name, count, tls in (("barrier", 4, 3), ("tunnelling_amplitude", 3, 3), ("asymmetry", 4, 3)):
         assert numbers.loc[name, ["count", "tls"]].sum().tolist() == [count, tls]
@@ -136,19 +142,19 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
 
 def test_tls_whose_amplitude_is_not_known_are_counted_in_the_title():
     lost = some_double_wells().assign(tunnelling_amplitude=[np.nan, np.nan, 1e-3, 1e-3, np.nan])
-    figure = tls_statistics(lost, TLS, "T = 0.1", REDUCED).figure
+    figure = draw_statistics(lost, TLS, "T = 0.1", REDUCED).figure
     assert figure.axes[1].get_title() == "no value for 3 double wells, 2 of them TLS"
 
 
 def test_the_glasses_of_the_statistics_are_called_what_they_are_those_with_a_double_well():
-    figure = tls_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED).figure
+    figure = draw_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED).figure
     assert legend(figure.axes[3])[0] == "glasses with a double well: 2, with a TLS: 1"
 
 
 @pytest.mark.parametrize(("times", "scale"), [(1, "linear"), (300, "log")])
 def test_counts_are_named_by_whole_numbers_or_powers_of_ten(times, scale):
     wells = pd.concat([some_double_wells()] * times, ignore_index=True)
-    figure = tls_statistics(wells, TLS, "T = 0.1", REDUCED).figure
+    figure = draw_statistics(wells, TLS, "T = 0.1", REDUCED).figure
     figure.draw_without_rendering()
     ax = figure.axes[0]
     assert ax.get_yscale() == scale
@@ -161,37 +167,12 @@ def test_counts_are_named_by_whole_numbers_or_powers_of_ten(times, scale):
 
 def test_what_no_double_well_tells_is_said_in_its_panel():
     older = some_double_wells().assign(tunnelling_amplitude=np.nan, rearrangement=0)
-    figure = tls_statistics(older, TLS, "T = 0.1", REDUCED).figure
+    figure = draw_statistics(older, TLS, "T = 0.1", REDUCED).figure
     assert texts(figure.axes[1]) == ["not known of any double well"]
 
 
-@pytest.mark.parametrize(
-    "name", ["true_against_predicted", "splitting_cdf", "search_efficiency", "rounds", "tls_statistics"]
-)
-def test_no_legend_lies_on_the_data(name):
-    figure = every_picture()[name].figure
-    figure.draw_without_rendering()
-    for ax in figure.axes:
-        assert ax.get_legend().get_window_extent().y1 < ax.xaxis.label.get_window_extent().y0
-
-
-def test_panels_do_not_overlap():
-    two = dict.fromkeys(("0.062", "0.07"), plots.Panel(EXACT, PREDICTED, "test set"))
-    for figure in (
-        plots.true_against_predicted(two, TLS, REDUCED).figure,
-        neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure,
-        every_picture()["rounds"].figure,
-        every_picture()["tls_statistics"].figure,
-        comparison(calculated(), TLS, "the pairs").figure,
-    ):
-        figure.draw_without_rendering()
-        boxes = [ax.get_tightbbox() for ax in figure.axes if ax.get_visible()]
-        assert len(boxes) >= 2
-        assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
-
-
 def test_the_search_counts_tls_between_chance_and_the_ideal():
-    (ax,) = plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
+    (ax,) = draw_search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
     assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("the pairs", "NEBs run", "TLS found, of 3")
     ideal, found, chance = (line.get_ydata().tolist() for line in ax.get_lines())
     assert ideal == [1, 2, 3, 3, 3, 3]
@@ -201,19 +182,19 @@ def test_the_search_counts_tls_between_chance_and_the_ideal():
 
 def test_without_a_tls_the_search_is_for_the_smallest_tenth_and_the_title_says_so():
     exact = np.random.default_rng(0).permutation(np.arange(1, 31) / 100)
-    (ax,) = plots.search_efficiency(exact, exact, TLS, "the pairs", REDUCED).figure.axes
+    (ax,) = draw_search_efficiency(exact, exact, TLS, "the pairs", REDUCED).figure.axes
     assert ax.get_title() == "the pairs\nno TLS (< 0.00151 ε): search for the smallest tenth (≤ 0.03 ε)"
     assert ax.get_ylabel() == "smallest tenth found, of 3"
     assert lines(ax)["in the order of the prediction"].get_ydata().tolist() == [1, 2] + [3] * 28
 
 
 def test_equal_splittings_are_searched_for_too():
-    (ax,) = plots.search_efficiency(np.full(5, 0.02), np.arange(5.0), TLS, "the pairs", REDUCED).figure.axes
+    (ax,) = draw_search_efficiency(np.full(5, 0.02), np.arange(5.0), TLS, "the pairs", REDUCED).figure.axes
     assert ax.get_ylabel() == "smallest tenth found, of 5"
 
 
 def test_a_list_without_any_double_well_is_no_search():
-    (ax,) = plots.search_efficiency(np.full(5, np.inf), np.arange(5.0), TLS, "the pairs", REDUCED).figure.axes
+    (ax,) = draw_search_efficiency(np.full(5, np.inf), np.arange(5.0), TLS, "the pairs", REDUCED).figure.axes
     assert texts(ax) == ["no double well among these pairs"]
 
 
@@ -227,7 +208,7 @@ def test_an_empty_set_says_that_it_has_no_pairs(name, tmp_path):
 
 def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
     one = profile()
-    (ax,) = neb_plots.neb_profiles([one], TLS, "T = 0.1", REDUCED).figure.axes
+    (ax,) = draw_profiles([one], TLS, "T = 0.1", REDUCED).figure.axes
     assert ax.get_title() == "Cnf-7\n0.261818288 – 0.2619687696\nE₁ − E₀ = 0.001 ε (TLS)"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("mass-weighted path length (σ √m)", "V − min V (ε)")
     drawn = lines(ax)
@@ -239,23 +220,19 @@ def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
 
 def test_a_splitting_that_is_a_vibration_is_called_one():
     tunnelling, vibration = (profile(one_well, (300.001, 300.02)) for one_well in (False, True))
-    figure = neb_plots.neb_profiles([tunnelling, vibration], TLS, "T = 0.1", REDUCED).figure
+    figure = draw_profiles([tunnelling, vibration], TLS, "T = 0.1", REDUCED).figure
     assert texts(figure.axes[0]) == []
     assert texts(figure.axes[1]) == ["both levels in one well:\na vibration, no tunnelling"]
-    figure.draw_without_rendering()
-    note = figure.axes[1].texts[0].get_window_extent()
-    curves = [line.get_transform().transform(line.get_xydata()) for line in figure.axes[1].get_lines()[:2]]
-    assert not any(note.contains(*point) for curve in curves for point in curve)
 
 
 def test_as_many_panels_are_seen_as_there_are_profiles():
-    figure = neb_plots.neb_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure
+    figure = draw_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure
     assert figure.get_suptitle() == "T = 0.1"
     assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
 
 
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
-    found, _ = neb_plots.rounds(some_rounds([33, 20], [8, 3]), "T = 0.1").figure.axes
+    found, _ = draw_rounds(some_rounds([33, 20], [8, 3]), "T = 0.1").figure.axes
     np.testing.assert_array_equal(lines(found)["TLS found"].get_xydata(), [[0, 0], [33, 8], [53, 11]])
     promised, ahead = found.containers
     np.testing.assert_array_equal(promised.lines[0].get_xydata(), [[33, 9], [53, 13]])
@@ -271,13 +248,13 @@ def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
 
 def test_rounds_of_which_no_expectation_is_known_are_drawn_without():
     table = some_rounds([30, 30], [4, 2], tls_expected=[np.nan, 3.0], random_pair_rate=[np.nan, 0.001])
-    found, _ = neb_plots.rounds(table, "T = 0.1").figure.axes
+    found, _ = draw_rounds(table, "T = 0.1").figure.axes
     np.testing.assert_array_equal(found.containers[0].lines[0].get_xydata(), [[60, 7]])
 
 
 def test_the_rate_of_a_round_has_binomial_error_bars_beside_both_rates_at_random():
     nebs, tls = np.array([30, 30, 0]), np.array([9, 0, 0])
-    _, rates = neb_plots.rounds(some_rounds(nebs, tls), "T = 0.1").figure.axes
+    _, rates = draw_rounds(some_rounds(nebs, tls), "T = 0.1").figure.axes
     assert rates.get_ylabel() == "TLS per 100 NEBs"
     (shown,) = rates.containers
     np.testing.assert_allclose(shown.lines[0].get_xydata(), [[1, 30], [2, 0]])
@@ -291,7 +268,7 @@ def test_the_rate_of_a_round_has_binomial_error_bars_beside_both_rates_at_random
 
 
 def test_rounds_without_a_neb_are_drawn(tmp_path):
-    picture = neb_plots.rounds(some_rounds([0], [0], random_pair_rate=np.nan), "T = 0.1")
+    picture = draw_rounds(some_rounds([0], [0], random_pair_rate=np.nan), "T = 0.1")
     assert not picture.figure.axes[1].containers
     picture.save(tmp_path / "rounds.png", ["png"])
 
@@ -320,10 +297,10 @@ def test_pictures_are_drawn_for_few_pairs_and_for_none_that_are_tls(exact, tmp_p
 
 def test_the_csv_of_predictions_holds_every_pair_to_the_last_digit(tmp_path):
     panels = {
-        "0.062": plots.Panel(EXACT, PREDICTED, "test set"),
-        "0.07": plots.Panel(EXACT / 3, PREDICTED / 3, "test set"),
+        "0.062": Panel(EXACT, PREDICTED, "test set"),
+        "0.07": Panel(EXACT / 3, PREDICTED / 3, "test set"),
     }
-    plots.true_against_predicted(panels, TLS, REDUCED).save(tmp_path / "a.png", ["png"])
+    draw_true_against_predicted(panels, TLS, REDUCED).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", dtype={"temperature": str}, float_precision="round_trip")
     assert [*table] == ["temperature", "exact_epsilon", "predicted_epsilon"]
     for temperature, (exact, predicted, _) in panels.items():
@@ -333,7 +310,7 @@ def test_the_csv_of_predictions_holds_every_pair_to_the_last_digit(tmp_path):
 
 
 def test_the_csv_of_the_distributions_holds_what_is_drawn(tmp_path):
-    picture = plots.splitting_cdf(np.array([0.03, 0.01, 0.01]), EXACT[:3], TLS, "the pairs", REDUCED)
+    picture = draw_splitting_cdf(np.array([0.03, 0.01, 0.01]), EXACT[:3], TLS, "the pairs", REDUCED)
     picture.save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     assert [*table] == ["quantity", "splitting_epsilon", "share"]
@@ -344,7 +321,7 @@ def test_the_csv_of_the_distributions_holds_what_is_drawn(tmp_path):
 
 
 def test_the_csv_of_the_search_has_a_row_per_neb(tmp_path):
-    plots.search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED).save(tmp_path / "a.png", ["png"])
+    draw_search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv")
     assert table["nebs"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["found"].tolist() == [1, 2, 2, 3, 3, 3]
@@ -354,7 +331,7 @@ def test_the_csv_of_the_search_has_a_row_per_neb(tmp_path):
 
 def test_the_csv_of_profiles_names_the_pair_and_tells_images_from_the_curve(tmp_path):
     one = profile(one_well=True)
-    neb_plots.neb_profiles([one, one], TLS, "T = 0.1", REDUCED).save(tmp_path / "a.png", ["png"])
+    draw_profiles([one, one], TLS, "T = 0.1", REDUCED).save(tmp_path / "a.png", ["png"])
     table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     assert table[["conf", "i", "j"]].drop_duplicates().to_numpy().tolist() == [list(one.pair)]
     images, curve = (table[table["is_image"] == flag] for flag in (True, False))

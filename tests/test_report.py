@@ -1,7 +1,6 @@
-"""report.html: what the page says, that it loads nothing, and how it behaves in a browser without a network."""
+"""report.html: what the page says, that it loads nothing, and that it stays small."""
 
 import re
-import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -20,6 +19,7 @@ from pipeline.formats.records import add_record
 from pipeline.formats.results import add_calculation, add_splitting, add_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import PREDICTOR, Workspace
+from reporting.found import draw_temperatures
 from search.calculated import update_double_wells
 
 T = "0.1"
@@ -72,16 +72,15 @@ def root(tmp_path):
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory):
-    """Such a workspace with its page; not to be changed."""
+    """Such a workspace; not to be changed."""
     root = tmp_path_factory.mktemp("reported")
     fill(root)
-    written(root)
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def text(reported):
-    return Workspace(reported).report.read_text()
+    return written(reported)
 
 
 class Page(HTMLParser):
@@ -110,8 +109,9 @@ class Page(HTMLParser):
 
 
 def written(root, *arguments):
+    """The page, without the space between its tags."""
     done("report", root, *arguments)
-    return Workspace(root).report.read_text()
+    return re.sub(r">\s+<", "><", Workspace(root).report.read_text())
 
 
 def test_the_sections_stand_in_their_order_each_with_its_temperature(text):
@@ -135,7 +135,7 @@ def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
 def test_what_files_say_is_text_on_the_page(text):
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
-    assert text.count("<script") == 1
+    assert "<script" not in text
 
 
 def test_unfinished_pairs_are_counted_by_reason(text):
@@ -178,8 +178,8 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
         fill(tmp_path, temperature)
         box = np.full(3, 5.0)  # 125 σ³
         write_minimum(work.minimum(work.at(temperature).glass(3), "0.1"), np.ones(4), np.eye(4, 3), box)
-        for path in (work.at(temperature).tls_density, work.tls_densities.with_suffix(".csv")):
-            path.write_text("energy\n")
+        work.at(temperature).tls_density.write_text("energy\n")
+    draw_temperatures(work, Settings())
     text = written(tmp_path)
     section = text[text.index('<h2 id="section-4"') : text.index('<h2 id="section-5"')]
     above = section[: section.index("<h3")]
@@ -189,7 +189,7 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
         name = f"T{temperature}/tls_density.csv" if len(temperatures) > 1 else "tls_density.csv"
         assert f'<a href="T{temperature}/tls_density.csv">{name}</a>' in above
     assert 'href="tls_density.csv"' in above
-    assert above.count("<svg") == len(temperatures)  # one temperature is compared with no other
+    assert above.count("<img") == len(temperatures)  # one temperature is compared with no other
 
 
 def test_the_page_is_about_the_temperature_that_is_named(root):
@@ -214,11 +214,9 @@ def test_where_files_are_missing_the_page_says_which_step_makes_them(tmp_path):
         ("output_ML/T0.1/double_wells.csv", "conf,i\n1,2\n"),
         ("output_ML/T0.1/double_wells.csv", ""),
         ("output_ML/T0.1/rounds.csv", "\x00"),
+        ("output_ML/T0.1/rounds.png", "no picture"),
         ("output_ML/T0.1/step0_rejected.csv", "conf,file\n"),
-        ("output_ML/T0.1/rearrangements.csv", "pairs_of_double_wells\nmany\n"),
-        ("output_ML/T0.1/reliability-dw.csv", "pairs\n1\n"),
         ("output_ML/T0.1/predictedQs_T0.1_newpairs.csv", "conf,i,j\n1,2,3\n"),
-        ("output_ML/qs-true_vs_AI_testset.csv", "temperature,exact_epsilon,predicted_epsilon\n0.1,a,b\n"),
         ("NEB_calculations/T0.1/unfinished.csv", "conf,i,j,reason\nx,2,3,why\n"),
         ("NEB_calculations/T0.1/calculations.csv", "conf,i,j\n1,2,3\n"),
     ],
@@ -232,10 +230,9 @@ def test_a_damaged_file_is_named(root, name, content):
 @pytest.mark.slow
 def test_a_thousand_double_wells_fit_into_two_megabytes(tmp_path):
     fill(tmp_path, wells=1001)
-    page = Page(written(tmp_path))
+    text = written(tmp_path)
     assert Workspace(tmp_path).report.stat().st_size < 2e6
-    assert len(page.values("data-opens")) == 24
-    assert "the first 1000 of 1001 rows" in Workspace(tmp_path).report.read_text()
+    assert "the first 1000 of 1001 rows" in text
 
 
 @pytest.mark.slow
@@ -248,71 +245,7 @@ def test_the_models_are_judged_on_glasses_they_did_not_see(trained_copy):
     card = read_card(Workspace(trained_copy).at("0.1"), PREDICTOR)
     assert card.training_seconds > 0
     assert f"<td>{card.trained}</td><td>{card.training_seconds:.3g}</td>" in text
-    assert text.count("<svg") == 5  # two reliabilities, true against predicted, distributions, search
-    pictures = trained_copy / "output_ML/qs-true_vs_AI_testset.csv"
-    pd.read_csv(pictures).iloc[1:].to_csv(pictures, index=False)
+    assert text.count("<img") == 5  # two reliabilities, true against predicted, distributions, search
+    path = Workspace(trained_copy).at("0.1").card(PREDICTOR)
+    path.write_text(path.read_text().replace(card.trained, "2026-01-01T00:00:00+00:00"))
     assert "The predictor was trained again since validate_qs.py judged it" in written(trained_copy)
-
-
-@pytest.fixture
-def browser(tmp_path):
-    """Chromium without a network, which begins with nothing and keeps nothing."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    found = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in found:
-        pytest.skip("there is no chromium and chromedriver to open the page in")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found[0]
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
-        options.add_argument(f"--{name}")
-    for name in ("disable-background-networking", "disable-component-update", "host-resolver-rules=MAP * ~NOTFOUND"):
-        options.add_argument(f"--{name}")
-    options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(found[1]))
-    yield driver
-    driver.quit()
-
-
-@pytest.mark.slow
-def test_in_a_browser_without_network_the_page_sorts_opens_pictures_and_prints(browser, tmp_path):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
-    fill(tmp_path / "work")
-    written(tmp_path / "work")
-    browser.get(Workspace(tmp_path / "work").report.as_uri())
-
-    def all_of(selector):
-        return browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def glasses():
-        return [row.find_element(By.TAG_NAME, "td").text for row in all_of("tr[data-opens]")]
-
-    assert glasses() == ["3", "4", "5"]
-    head = all_of("table.sorts th")[0]
-    head.find_element(By.TAG_NAME, "button").click()
-    assert (head.get_attribute("aria-sort"), glasses()) == ("ascending", ["3", "4", "5"])
-    head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
-    assert (head.get_attribute("aria-sort"), glasses()) == ("descending", ["5", "4", "3"])
-    assert [one.get_attribute("aria-sort") for one in all_of("table.sorts th")[1:]] == [None] * 11
-
-    row = all_of("tr[data-opens]")[1]
-    row.find_elements(By.TAG_NAME, "td")[3].click()
-    shown = all_of("tr.picture figure")
-    assert [one.get_attribute("id") for one in shown] == [row.get_attribute("data-opens")]
-    assert shown[0].find_element(By.TAG_NAME, "svg").is_displayed()
-    link = row.find_element(By.TAG_NAME, "a")
-    assert link.get_attribute("aria-expanded") == "true"
-    link.send_keys(Keys.ENTER)
-    assert not all_of("tr.picture")
-    link.send_keys(Keys.ENTER)
-    assert len(all_of("tr.picture svg")) == 1
-
-    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
-    assert len(printed) > 20_000
-    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
-    assert browser.get_log("browser") == []
-    narrow = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390

@@ -1,91 +1,30 @@
-"""Pictures of predictions, and the style of all: a function each, which takes numbers and knows nothing of models."""
+"""Pictures of predictions: against exact splittings, as distributions, as a search, and as probabilities."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
-from MLmodel.metrics import Array, predictor_metrics, smallest_tenth, tls_found
-from pipeline.files import atomic_write
+from glass.arrays import Array
+from MLmodel.metrics import predictor_metrics, smallest_tenth, tls_found
 from pipeline.units import Units
-
-# Okabe and Ito's palette, told apart by every common kind of colour vision.
-BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
-_STYLE: Any = {
-    "font.size": 11,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "lines.linewidth": 1.8,
-    "pdf.fonttype": 42,  # journals refuse Type 3 fonts, matplotlib's default
-    "svg.fonttype": "none",  # text, which can be edited, and half as large as outlines
-}
-
-
-class Picture(NamedTuple):
-    """A figure and the numbers it shows."""
-
-    figure: Figure
-    numbers: pd.DataFrame | None
-    """None where the numbers have a file already."""
-
-    def save(self, path: Path, formats: Sequence[str]) -> list[Path]:
-        """Write the figure in each format, and its numbers as CSV beside it.
-
-        Parameters
-        ----------
-        path : Path
-            Where; its suffix gives way to that of each file.
-        formats : sequence of str
-            ``png``, ``pdf``, ``svg``.
-
-        Returns
-        -------
-        list of Path
-            All files written, the CSV last.
-        """
-        written = [path.with_suffix(f".{name}") for name in formats]
-        for target, name in zip(written, formats, strict=True):
-            with matplotlib.rc_context(_STYLE), atomic_write(target) as part:
-                self.figure.savefig(part, format=name, bbox_inches="tight")
-        if self.numbers is not None:
-            written.append(path.with_suffix(".csv"))
-            with atomic_write(written[-1]) as part:
-                self.numbers.to_csv(part, index=False)
-        return written
-
-    def svg(self, name: str) -> str:
-        """The figure as SVG; the same figure and name give the same text."""
-        file = io.StringIO()
-        with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-            self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
-        return file.getvalue()
-
-    def png(self, dots_per_inch: int) -> bytes:
-        """The figure as PNG."""
-        file = io.BytesIO()
-        with matplotlib.rc_context(_STYLE):
-            self.figure.savefig(file, format="png", bbox_inches="tight", dpi=dots_per_inch)
-        return file.getvalue()
-
-
-@contextmanager
-def styled_figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure, to be drawn into within the block; width and height in inches."""
-    with matplotlib.rc_context(_STYLE):
-        yield Figure(figsize=(width, height), layout="constrained", dpi=200)
+from reporting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    YELLOW,
+    Picture,
+    label_log_axes,
+    legend_below,
+    styled_figure,
+    write_in_panel,
+)
 
 
 class Panel(NamedTuple):
@@ -97,7 +36,7 @@ class Panel(NamedTuple):
     """What the pairs are, for the title."""
 
 
-def true_against_predicted(panels: Mapping[str, Panel], threshold: float, units: Units) -> Picture:
+def draw_true_against_predicted(panels: Mapping[str, Panel], threshold: float, units: Units) -> Picture:
     """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked.
 
     Parameters
@@ -121,9 +60,9 @@ def true_against_predicted(panels: Mapping[str, Panel], threshold: float, units:
             quantity = f"quantum splitting ({units.energy})"
             ax.set(xlabel=f"exact {quantity}", ylabel=f"predicted {quantity}", box_aspect=1)
             if len(exact):
-                _draw_true_against_predicted(ax, exact, predicted, threshold, units)
+                _draw_panel(ax, exact, predicted, threshold, units)
             else:
-                say(ax, "no pairs")
+                write_in_panel(ax, "no pairs")
     columns = (f"exact_{units.energy_name}", f"predicted_{units.energy_name}")
     numbers = [
         pd.DataFrame({"temperature": temperature, **dict(zip(columns, panel[:2], strict=True))})
@@ -132,7 +71,7 @@ def true_against_predicted(panels: Mapping[str, Panel], threshold: float, units:
     return Picture(figure, pd.concat(numbers, ignore_index=True))
 
 
-def _draw_true_against_predicted(ax: Axes, exact: Array, predicted: Array, threshold: float, units: Units) -> None:
+def _draw_panel(ax: Axes, exact: Array, predicted: Array, threshold: float, units: Units) -> None:
     deviation = predictor_metrics(exact, predicted, threshold)["rms deviation of log10"]
     ax.set_title(f"{ax.get_title()}\nrms deviation {deviation:.3f} in log₁₀")
     low, high = _limits(exact, predicted, threshold)
@@ -160,7 +99,7 @@ def _limits(exact: Array, predicted: Array, threshold: float) -> tuple[float, fl
     return 0.5 * min(both.min(), threshold), 2.0 * max(float(np.quantile(both, 0.995, method="higher")), threshold)
 
 
-def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
+def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
     """Cumulative distributions of exact and predicted splitting over the same pairs.
 
     Parameters
@@ -194,7 +133,7 @@ def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, 
             label_log_axes(ax)
             legend_below(ax)
         else:
-            say(ax, "no pairs")
+            write_in_panel(ax, "no pairs")
     numbers = [
         pd.DataFrame({"quantity": name, column: np.sort(values)}).assign(
             share=lambda rows: rows[column].rank(method="max", pct=True)
@@ -204,7 +143,7 @@ def splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, 
     return Picture(figure, pd.concat(numbers, ignore_index=True))
 
 
-def search_efficiency(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
+def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
     """TLS found against NEBs run in the order of the prediction; without a TLS, pairs of the smallest tenth found.
 
     Parameters
@@ -247,7 +186,7 @@ def search_efficiency(exact: Array, predicted: Array, threshold: float, title: s
             legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
-            say(ax, "no double well among these pairs" if len(exact) else "no pairs")
+            write_in_panel(ax, "no double well among these pairs" if len(exact) else "no pairs")
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
 
 
@@ -255,7 +194,7 @@ BINS, FEWEST_IN_BIN = 10, 3
 """A reliability plot has so many bins, or fewer where not so many happenings would be expected in each."""
 
 
-def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: str) -> Picture:
+def draw_reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: str) -> Picture:
     """How often something happens where a probability is predicted; bins of equal expected numbers.
 
     Parameters
@@ -272,8 +211,8 @@ def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: st
     Returns
     -------
     Picture
-        Numbers: pairs, predicted, the mean probability; found, the part; found_low and found_high, its 68 % interval
-        (Clopper and Pearson); a row per bin.
+        Numbers: pairs; predicted, the mean probability; found, the fraction; found_low and found_high, its 68 %
+        interval (Clopper and Pearson); a row per bin.
     """
     order = np.argsort(chance, kind="stable")
     expected = np.cumsum(chance[order])
@@ -282,56 +221,20 @@ def reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: st
     rows = pd.DataFrame({"bin": bins, "chance": chance[order], "happened": happened[order]}).groupby("bin")
     pairs, happenings = rows.size().to_numpy(), rows["happened"].sum().to_numpy()
     low, high = (np.asarray(end) for end in proportion_confint(happenings, pairs, 0.32, method="beta"))
-    numbers = pd.DataFrame({"pairs": pairs, "predicted": rows["chance"].mean().to_numpy(), "found": happenings / pairs})
-    return draw_reliability(numbers.assign(found_low=low, found_high=high), what, title)
-
-
-def draw_reliability(numbers: pd.DataFrame, what: str, title: str) -> Picture:
-    """The picture of :func:`reliability` from its numbers."""
-    low, high = numbers["found_low"], numbers["found_high"]
-    pairs = int(numbers["pairs"].sum())
+    predicted, found = rows["chance"].mean().to_numpy(), happenings / pairs
     with styled_figure(5.2, 5.0) as figure:
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
-        bars = np.clip([numbers["found"] - low, high - numbers["found"]], 0, None)
-        label = f"{_count(pairs)}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
-        ax.errorbar(
-            numbers["predicted"].to_numpy(),
-            numbers["found"].to_numpy(),
-            bars,
-            fmt="o",
-            ms=5,
-            capsize=3,
-            color=BLUE,
-            label=label,
-        )
-        ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"part that is a {what}", title=title)
-        reach = min(1.02, 1.1 * float(np.max([*high, *numbers["predicted"]], initial=0.05)))
+        label = f"{_count(len(chance))}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
+        bars = np.clip([found - low, high - found], 0, None)
+        ax.errorbar(predicted, found, bars, fmt="o", ms=5, capsize=3, color=BLUE, label=label)
+        ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"fraction that is a {what}", title=title)
+        reach = min(1.02, 1.1 * float(np.max([*high, *predicted], initial=0.05)))
         ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
         legend_below(ax)
-    return Picture(figure, numbers)
-
-
-def label_log_axes(ax: Axes) -> None:
-    """Label 1, 2 and 5 in plain numbers on logarithmic axes so short that matplotlib crowds them with powers of ten."""
-    for axis in (ax.xaxis, ax.yaxis):
-        low, high = axis.get_view_interval()
-        if axis.get_scale() == "log" and high < 40 * low:
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axis.set_minor_formatter("")
+    columns = {"pairs": pairs, "predicted": predicted, "found": found, "found_low": low, "found_high": high}
+    return Picture(figure, pd.DataFrame(columns))
 
 
 def _count(pairs: int) -> str:
     return f"{pairs} pair{'' if pairs == 1 else 's'}"
-
-
-def legend_below(ax: Axes) -> None:
-    """Below the x axis's label, where it lies on no data."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
-
-
-def say(ax: Axes, text: str) -> None:
-    """Text in the middle of a panel that has nothing to show."""
-    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
-    ax.set(xticks=[], yticks=[])

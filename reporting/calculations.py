@@ -1,4 +1,4 @@
-"""Pictures of exact calculations: profiles with their levels, and the rounds."""
+"""Pictures of exact calculations: profiles with their levels, overlaps of double wells, and the rounds."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
+from glass.arrays import Array
 from glass.overlap import EDGES
-from MLmodel.metrics import Array
 from pipeline.formats.keys import Pair
+from pipeline.formats.records import profile_of_record, two_level_of_record
 from pipeline.units import Units
-from reporting.plots import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from reporting.style import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 
 
 class NebProfile(NamedTuple):
@@ -34,7 +35,18 @@ class NebProfile(NamedTuple):
     """``screened``, with few images, or ``full``."""
 
 
-def neb_profiles(profiles: Sequence[NebProfile], threshold: float, title: str, units: Units) -> Picture:
+def profile_of_calculation(record: dict[str, Any], hbar: float) -> NebProfile | None:
+    """A stored profile as the picture shows it, a little beyond both ends; None for a record of 0.1."""
+    profile, system = profile_of_record(record), two_level_of_record(record, hbar)
+    if profile is None or system is None:
+        return None
+    pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
+    x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
+    drawn = profile.lengths, profile.energies, x, profile(x), levels
+    return NebProfile(pair, *drawn, system.one_well, record.get("fidelity", ""))
+
+
+def draw_profiles(profiles: Sequence[NebProfile], threshold: float, title: str, units: Units) -> Picture:
     """V(x) of double wells with their two lowest levels, a panel each.
 
     Parameters
@@ -104,7 +116,7 @@ def _profile_numbers(one: NebProfile, units: Units) -> pd.DataFrame:
     )
 
 
-def overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Picture:
+def draw_overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Picture:
     """How much the displacement fields of double wells overlap.
 
     Parameters
@@ -133,7 +145,7 @@ def overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Pictur
     )
 
 
-def rounds(table: pd.DataFrame, title: str) -> Picture:
+def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
     """TLS found against NEBs, round after round, and what is to come; the rate of each round beside those at random.
 
     The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %.

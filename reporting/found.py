@@ -1,0 +1,295 @@
+"""Pictures of what was found: distributions of double wells, how TLS are spread, and temperatures beside each other."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from glass.arrays import Array
+from pipeline.settings import Settings
+from pipeline.units import Units
+from pipeline.workspace import QS, Workspace
+from reporting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    YELLOW,
+    Picture,
+    legend_below,
+    styled_figure,
+    write_in_panel,
+)
+from search.calculated import read_double_wells
+from search.density import SLOWEST, at_energy, tls_density
+from search.rearrangements import REARRANGEMENT
+
+DISTRIBUTIONS = {
+    "barrier": "barrier from the lower minimum",
+    "tunnelling_amplitude": "tunnelling amplitude Δ₀",
+    "asymmetry": "asymmetry of the minima",
+}
+"""Columns of ``double_wells.csv`` that are drawn, and their axes."""
+
+SMALLEST, SMALLEST_COMPARED = 1e-8, 1e-6
+"""Smaller values are drawn here: in ε; where temperatures are compared, over the threshold."""
+
+BINS = 6
+"""To a decade."""
+
+MANY = 20
+"""From so many in a bin on, counts are drawn on a logarithmic axis: it then has two powers of ten to name."""
+
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), ("black", (0, (5, 1, 1, 1, 1, 1))), (GREY, "-"))
+"""Colour and line of the temperatures in turn, the coldest first."""
+
+
+def draw_statistics(double_wells: pd.DataFrame, threshold: float, title: str, units: Units) -> Picture:
+    """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement.
+
+    Parameters
+    ----------
+    double_wells : DataFrame
+        As :func:`search.calculated.update_double_wells` gives it; what is not known (NaN) is counted in the title.
+    threshold : float
+        Below it a double well is a TLS.
+    title : str
+        Which double wells these are.
+    units : Units
+        Of double wells and threshold.
+
+    Returns
+    -------
+    Picture
+        Numbers: quantity; from, to, the edges of a bin, or both the number of TLS; count, of the double wells in
+        the bin, or of the glasses or rearrangements with so many TLS; tls, those of the double wells that are TLS.
+    """
+    is_tls = double_wells[QS] < threshold
+    with styled_figure(9.6, 8.2) as figure:
+        panels = figure.subplots(2, 2).ravel()
+        numbers = [
+            _draw_distribution(ax, name, label, double_wells[name].astype(float), is_tls, threshold, units)
+            for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False)
+        ]
+        numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
+        figure.suptitle(title, fontsize=11)
+    table = pd.concat([part for part in numbers if part is not None], ignore_index=True)
+    return Picture(figure, table.reindex(columns=["quantity", "from", "to", "count", "tls"]).astype({"tls": "Int64"}))
+
+
+def _draw_distribution(
+    ax: Axes,
+    name: str,
+    label: str,
+    values: "pd.Series[float]",
+    is_tls: "pd.Series[bool]",
+    threshold: float,
+    units: Units,
+) -> pd.DataFrame | None:
+    known, smallest = values.notna(), SMALLEST * units.epsilon
+    ax.set(xlabel=f"{label} ({units.energy})", ylabel="double wells")
+    if not known.any():
+        write_in_panel(ax, "not known of any double well")
+        return None
+    drawn = values[known].clip(lower=smallest)
+    low, high = int(np.floor(np.log10(drawn.min()))), int(np.floor(np.log10(drawn.max()))) + 1
+    edges = np.geomspace(10.0**low, 10.0**high, (high - low) * BINS + 1)
+    edges[0] = min(edges[0], drawn.min())  # as rounded
+    count, tls = (np.histogram(chosen, edges)[0] for chosen in (drawn, drawn[is_tls[known]]))
+    ax.stairs(count, edges, fill=True, color=BLUE, alpha=0.35, label=f"double wells: {count.sum()}")
+    label = f"TLS (splitting < {threshold:g} {units.energy}): {tls.sum()}"
+    ax.stairs(tls, edges, fill=True, color=ORANGE, alpha=0.9, label=label)
+    ax.set(xscale="log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    _count_axis(ax, count.max())
+    smaller = int((values < smallest).sum())
+    notes = [f"{smaller} below {smallest:.2g} {units.energy}, drawn there"] if smaller else []
+    if not known.all():
+        notes.append(f"no value for {(~known).sum()} double wells, {(is_tls & ~known).sum()} of them TLS")
+    ax.set_title("\n".join(notes))
+    legend_below(ax)
+    return pd.DataFrame({"quantity": name, "from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
+
+
+def _count_axis(ax: Axes, largest: int) -> None:
+    """Logarithmic where counts are of more than one order, else linear with whole numbers."""
+    if largest >= MANY:
+        ax.set(yscale="log", ylim=(0.7, None))
+    else:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylim(0, None)
+
+
+def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]") -> pd.DataFrame:
+    sorted_wells = double_wells[REARRANGEMENT] > 0
+    groups = {
+        "glasses": is_tls.groupby(double_wells["conf"]).sum(),
+        "rearrangements": is_tls[sorted_wells].groupby([double_wells["conf"], double_wells[REARRANGEMENT]]).sum(),
+    }
+    numbers, largest = [], 0
+    styles = ((GREEN, -0.2, " with a double well"), (BLUE, 0.2, ""))
+    for (name, found), (color, shift, which) in zip(groups.items(), styles, strict=True):
+        count = np.bincount(found.astype(int), minlength=1)
+        tls = np.arange(len(count))
+        label = f"{name}{which}: {len(found)}, with a TLS: {(found > 0).sum()}"
+        ax.bar(tls + shift, count, 0.38, color=color, label=label)
+        largest = max(largest, count.max())
+        numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
+    ax.set(xlabel="TLS in it", ylabel="glasses, rearrangements")
+    _count_axis(ax, largest)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(ax)
+    return pd.concat(numbers)
+
+
+def draw_densities(tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> Picture | None:
+    """Double wells per volume with a splitting below E, a curve per temperature; and the densities of TLS.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By temperature, the coldest first; as :func:`search.density.tls_density` gives them.
+    threshold : float
+        In the unit of energy; below it a double well is a TLS.
+    unit : Units
+        For the labels.
+
+    Returns
+    -------
+    Picture or None
+        Numbers: temperature, and the columns of the tables. None where no table has a double well.
+    """
+    if not any(table["count"].any() for table in tables.values()):
+        return None
+    numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
+    with styled_figure(9.8, 5.4) as figure:
+        curves, densities = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        _draw_curves(curves, tables, threshold, unit)
+        _draw_points(densities, tables, threshold, unit)
+    return Picture(figure, numbers)
+
+
+def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> None:
+    lowest = []
+    for k, (temperature, table) in enumerate(tables.items()):
+        color, line = LINES[k % len(LINES)]
+        of_all = table[(table["kind"] == "all") & (table["count"] > 0)]
+        if of_all.empty:
+            continue
+        energy, low, high = (of_all[name].to_numpy() for name in ("energy", "per_volume_low", "per_volume_high"))
+        ax.fill_between(energy, low, high, color=color, alpha=0.2, lw=0)
+        label = f"T = {temperature}, glasses searched: {table['glasses'].iloc[0]}"
+        ax.plot(energy, of_all["per_volume"].to_numpy(), color=color, ls=line, marker=".", ms=4, label=label)
+        lowest.append(low[0])
+    left, right = ax.get_xlim()
+    left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named
+    ax.axvspan(left, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: splitting < {threshold:g} {unit.energy}")
+    ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlabel=f"E ({unit.energy})", ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
+    ax.set_title("with the 68 % interval (Poisson)")
+    legend_below(ax)
+
+
+def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> None:
+    kinds = {
+        "all": ("o", "all TLS"),
+        "distinct": ("s", "distinct"),
+        "tunnelling": ("^", f"tunnelling: Δ₀ ≥ {SLOWEST:g} E"),
+    }
+    for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
+        unknown = 0
+        for k, table in enumerate(tables.values()):
+            at = at_energy(table, threshold).loc[kind]
+            bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
+            color = LINES[k % len(LINES)][0]
+            ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
+            unknown += at["unknown"]
+        name += f"; not known of {unknown:.0f} TLS" if unknown else ""
+        ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
+    ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
+    ax.set_xticks(range(len(tables)), list(tables))
+    ax.set_ylim(0, None)
+    legend_below(ax)
+
+
+def draw_comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> Picture | None:
+    """Cumulative distributions of barrier, amplitude and asymmetry: of all double wells, and of TLS.
+
+    Parameters
+    ----------
+    double_wells : mapping of str to DataFrame
+        By temperature, the coldest first; as :func:`search.calculated.read_double_wells` gives them.
+    threshold, unit
+        As of :func:`draw_densities`.
+
+    Returns
+    -------
+    Picture or None
+        Numbers: temperature; of, ``double wells`` or ``TLS``; quantity, value, and share, of those of this temperature
+        with this value or a smaller one. None unless two temperatures have double wells with these quantities.
+    """
+    columns = [name for name in DISTRIBUTIONS if all(name in table for table in double_wells.values())]
+    known = {T: table for T, table in double_wells.items() if columns and table[columns].notna().any().all()}
+    if len(known) < 2:
+        return None
+    limits, least = {"double wells": np.inf, "TLS": threshold}, SMALLEST_COMPARED * threshold
+    numbers, title = [], "double wells calculated, and the TLS among them"
+    if any((table[columns] < least).any(axis=None) for table in known.values()):
+        title += f"; smaller values than {least:.2g} {unit.energy} are drawn there"
+    with styled_figure(10.4, 7.0) as figure:
+        panels = figure.subplots(2, len(columns), squeeze=False, sharex="col")
+        for row, (which, limit) in zip(panels, limits.items(), strict=True):
+            for ax, name in zip(row, columns, strict=True):
+                for k, (T, table) in enumerate(known.items()):
+                    values = np.sort(table.loc[table[QS] < limit, name].dropna().to_numpy(float))
+                    style = LINES[k % len(LINES)]
+                    numbers.append(_draw_share(ax, values, least, f"T = {T}", style).assign(temperature=T))
+                    numbers[-1][["of", "quantity"]] = which, name
+                ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
+                if not ax.lines:
+                    ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
+        for ax, name in zip(panels[-1], columns, strict=True):
+            values = pd.concat([table[name] for table in known.values()]).dropna().clip(lower=least)
+            ax.set(xlabel=f"{DISTRIBUTIONS[name]} ({unit.energy})", xlim=(0.7 * values.min(), 1.5 * values.max()))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        figure.suptitle(title, fontsize=11)
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
+    table = pd.concat(numbers, ignore_index=True)
+    return Picture(figure, table[["temperature", "of", "quantity", "value", "share"]])
+
+
+def _draw_share(ax: Axes, values: Array, least: float, label: str, style: Any) -> pd.DataFrame:
+    """Smaller values than ``least``, also zero, are drawn there: the axis is logarithmic."""
+    share = np.arange(1, len(values) + 1) / max(len(values), 1)
+    if len(values):
+        places = np.maximum(values, least)
+        ax.step(
+            np.append(places[0], places), np.append(0, share), where="post", color=style[0], ls=style[1], label=label
+        )
+    return pd.DataFrame({"value": values, "share": share})
+
+
+def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
+    """Draw what is known of all temperatures; the files written, none where there is nothing to draw."""
+    double_wells, densities = found_at(workspace, workspace.temperatures(), settings)
+    pictures = {
+        workspace.tls_densities: draw_densities(densities, settings.tls_threshold, settings.unit),
+        workspace.tls_comparison: draw_comparison(double_wells, settings.tls_threshold, settings.unit),
+    }
+    return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]
+
+
+def found_at(
+    workspace: Workspace, temperatures: Iterable[str], settings: Settings
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Double wells, and densities of TLS, of each temperature at which there are any."""
+    tables = {temperature: read_double_wells(workspace.at(temperature)) for temperature in temperatures}
+    double_wells = {temperature: table for temperature, table in tables.items() if len(table)}
+    found = {temperature: tls_density(workspace.at(temperature), settings) for temperature in double_wells}
+    return double_wells, {temperature: table for temperature, table in found.items() if table is not None}

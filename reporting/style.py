@@ -1,0 +1,93 @@
+"""The style of all pictures: colours, fonts, legends; and the files that a picture becomes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+from pipeline.files import atomic_write
+
+# Okabe and Ito's palette, told apart by every common kind of colour vision.
+BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
+PURPLE, SKY, AMBER = "#CC79A7", "#56B4E9", "#E69F00"
+DOTS = 200
+"""Per inch, of a PNG."""
+
+STYLE: Any = {
+    "font.size": 11,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "lines.linewidth": 1.8,
+    "pdf.fonttype": 42,  # journals refuse Type 3 fonts, matplotlib's default
+    "svg.fonttype": "none",  # text, which can be edited, and half as large as outlines
+}
+
+
+class Picture(NamedTuple):
+    """A figure and the numbers it shows."""
+
+    figure: Figure
+    numbers: pd.DataFrame | None
+    """None where the numbers have a file already."""
+
+    def save(self, path: Path, formats: Sequence[str]) -> list[Path]:
+        """Write the figure in each format, and its numbers as CSV beside it.
+
+        Parameters
+        ----------
+        path : Path
+            Where; its suffix gives way to that of each file.
+        formats : sequence of str
+            ``png``, ``pdf``, ``svg``.
+
+        Returns
+        -------
+        list of Path
+            All files written, the CSV last.
+        """
+        written = [path.with_suffix(f".{name}") for name in formats]
+        for target, name in zip(written, formats, strict=True):
+            with matplotlib.rc_context(STYLE), atomic_write(target) as part:
+                self.figure.savefig(part, format=name, bbox_inches="tight")
+        if self.numbers is not None:
+            written.append(path.with_suffix(".csv"))
+            with atomic_write(written[-1]) as part:
+                self.numbers.to_csv(part, index=False)
+        return written
+
+
+@contextmanager
+def styled_figure(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure, to be drawn into within the block; width and height in inches."""
+    with matplotlib.rc_context(STYLE):
+        yield Figure(figsize=(width, height), layout="constrained", dpi=DOTS)
+
+
+def label_log_axes(ax: Axes) -> None:
+    """Label 1, 2 and 5 in plain numbers on logarithmic axes so short that matplotlib crowds them with powers of ten."""
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = axis.get_view_interval()
+        if axis.get_scale() == "log" and high < 40 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter("")
+
+
+def legend_below(ax: Axes) -> None:
+    """Legend below the x axis's label, where it lies on no data."""
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
+
+
+def write_in_panel(ax: Axes, text: str) -> None:
+    """Text in the middle of a panel that has nothing to show."""
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
+    ax.set(xticks=[], yticks=[])
