@@ -1,4 +1,4 @@
-"""Relaxes minima that are none: an exact calculation needs ends on which no force acts.
+"""Relax configurations that are not minima of the calculator: on the ends of an exact calculation no force may act.
 
 Reads    Configurations/minima/T{T}/Cnf-{conf}/
 Writes   beside them: relaxed.extxyz, the minima to which the others relax; relaxed.csv, the force at each place and
@@ -24,8 +24,8 @@ from pipeline.formats.relaxed import read_relaxed
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
-from search.exact import find_calculator
-from search.relaxing import Looked, given_up, look_at, store
+from search.calculator import find_calculator
+from search.relaxing import Relaxation, relax_minimum, unfinished_job, write_relaxed
 
 
 def main(command: Command) -> None:
@@ -35,7 +35,7 @@ def main(command: Command) -> None:
         lambda at: at.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put some there"
     )
     make_calculator = find_calculator(settings.neb.calculator, work.root)
-    function = partial(look_at, settings=settings.neb, make_calculator=make_calculator, units=settings.unit)
+    function = partial(relax_minimum, settings=settings.neb, make_calculator=make_calculator, units=settings.unit)
     counts: Counter[str] = Counter()
 
     def relax_one(at: StatePoint) -> None:
@@ -50,20 +50,20 @@ def main(command: Command) -> None:
 
 
 def relax_glass(
-    command: Command, name: str, folder: Path, function: "partial[Looked]", workers: Workers
+    command: Command, name: str, folder: Path, function: "partial[Relaxation]", workers: Workers
 ) -> Counter[str]:
     """Look at what is new in one glass, write what was found, and say so; how many there were of each kind."""
     known = read_relaxed(folder)
     places = places_with_energies(folder)
     seen = set(zip(known["name"], known["energy"], strict=True))
     jobs = [(place, energy) for place, energy in places if (place.name, energy) not in seen]
-    looked = []
+    relaxations = []
     with progress(total=len(jobs), desc=name, unit="minimum") as bar:
         limit = command.settings.neb.time_limit
-        for one in workers.results(function, jobs, in_order=True, time_limit=limit, lost=given_up):
-            looked.append(one)
+        for one in workers.results(function, jobs, in_order=True, time_limit=limit, lost=unfinished_job):
+            relaxations.append(one)
             bar.update()
-    problems = [one for one in looked if one.problem]
+    problems = [one for one in relaxations if one.problem]
     for one in problems:
         print(f"{name}: {one.place.name}: {one.problem}")
     if len(problems) == len(jobs) > 0:
@@ -71,9 +71,9 @@ def relax_glass(
         raise UserError(
             f"{folder}: {first.place.name}: {first.problem}; nor could any other be relaxed; see neb.calculator"
         )
-    changed = {one.place for one in looked if one.relaxed is not None or one.problem}
+    changed = {one.place for one in relaxations if one.relaxed is not None or one.problem}
     minima = [(place, energy) for place, energy in places if place not in changed]
-    kinds = store(folder, looked, minima, command.settings.unit)
+    kinds = write_relaxed(folder, relaxations, minima, command.settings.unit)
     if jobs:
         print(f"{name}: {', '.join(f'{kind}: {count}' for kind, count in kinds.items())}: {folder / RELAXED}")
     return +kinds

@@ -21,7 +21,8 @@ from pipeline.formats.possible import PROBABILITY
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import StatePoint, Workspace
-from search.exact import calculate, find_calculator, jobs_of
+from search.calculator import find_calculator
+from search.exact import calculate, jobs_of
 
 EDGES = (0.0, 0.8, 0.9, 0.95, 1.0, np.inf)
 """Of the strata; an equal number of pairs is drawn from each."""

@@ -39,7 +39,7 @@ from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from reporting.style import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
-from search.rearrangements import REARRANGEMENT, sort_pairs
+from search.rearrangements import REARRANGEMENT, group_pairs
 from search.stopping import confidence_found, expected
 
 SETTINGS = Settings()
@@ -210,7 +210,7 @@ def loop_glasses(_: int) -> tuple[pd.DataFrame, list[list[int]]]:
         answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW, QS]]
         pairs = join_to_tables(work.at(T), answers)
         is_tls = pairs[QS] < SETTINGS.tls_threshold
-        pairs.loc[is_tls, REARRANGEMENT] = sort_pairs(work.at(T), pairs[is_tls], SETTINGS).numbers
+        pairs.loc[is_tls, REARRANGEMENT] = group_pairs(work.at(T), pairs[is_tls], SETTINGS).numbers
     together = pd.concat([table, pairs[[*table, REARRANGEMENT]]], ignore_index=True)
     return together, [pairs["conf"].unique().tolist()]
 

@@ -33,7 +33,9 @@ from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import StatePoint, Workspace
-from search.exact import Job, find_calculator, hbar_of, jobs_of, read_atoms
+from search.calculator import find_calculator
+from search.conversion import read_atoms
+from search.exact import PairJob, hbar_of, jobs_of
 from search.picks import all_candidates
 
 SETTINGS = Settings()
@@ -74,7 +76,7 @@ def stages_of(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
 
 
-def stages_of_pair(job: Job, make_calculator: Callable[..., Any]) -> dict[str, object]:
+def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[str, object]:
     """One row: conf, i, j; after each band its splitting in ε and the CPU seconds so far; the verdict of the last."""
     started = process_time()
     start, end = (read_atoms(place) for place in job.places)

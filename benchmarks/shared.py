@@ -23,7 +23,8 @@ from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import energy_in_name
 from pipeline.settings import NebSettings
-from search.exact import Job, calculate, read_atoms
+from search.conversion import read_atoms
+from search.exact import PairJob, calculate
 
 GLASS = Path(__file__).resolve().parent.parent / "example/Configurations/minima/T0.12/Cnf-20"
 
@@ -39,7 +40,7 @@ class Heavy(SoftSpheres):
         Heavy.loads += 1
 
 
-def nearest_pairs(count: int) -> list[Job]:
+def nearest_pairs(count: int) -> list[PairJob]:
     """The pairs of minima with the smallest total displacement."""
     paths = sorted(GLASS.iterdir())
     atoms = [read_atoms(Place(path)) for path in paths]
@@ -54,11 +55,11 @@ def nearest_pairs(count: int) -> list[Job]:
     jobs = []
     for _, first, second in sorted(found)[:count]:
         low, high = sorted((paths[first], paths[second]), key=energy_in_name)
-        jobs.append(Job(Pair(20, energy_in_name(low), energy_in_name(high)), (Place(low), Place(high))))
+        jobs.append(PairJob(Pair(20, energy_in_name(low), energy_in_name(high)), (Place(low), Place(high))))
     return jobs
 
 
-def measure(shared: bool, jobs: list[Job], images: int, weights: Path) -> tuple[Any, ...]:
+def measure(shared: bool, jobs: list[PairJob], images: int, weights: Path) -> tuple[Any, ...]:
     """Loads, CPU seconds, peak memory in MB and splittings."""
     settings = NebSettings(shared=shared, images=images)
     started = time.process_time()

@@ -22,7 +22,8 @@ from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import QS, StatePoint, Workspace
 from reporting.style import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
-from search.exact import calculate, find_calculator, jobs_of
+from search.calculator import find_calculator
+from search.exact import calculate, jobs_of
 
 
 def main() -> None:

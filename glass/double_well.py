@@ -3,8 +3,8 @@
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +14,16 @@ from glass.arrays import Array
 from glass.mass_weighted import lengths_and_slopes, mass_weighted
 from glass.path import END_POINT_DISTANCE, Band, continued_path, refined_paths, straight_line
 from glass.relaxation import Potential
-from glass.tunnelling import BEYOND, REACH, Beyond, NotResolvedError, Profile, lowest_levels, oscillator_lengths
+from glass.tunnelling import (
+    BEYOND,
+    REACH,
+    Beyond,
+    NotResolvedError,
+    Profile,
+    Quantity,
+    lowest_levels,
+    oscillator_lengths,
+)
 
 ENERGY_MISMATCH = 1e-3
 """ε; the total energy difference may be so far from what it should be."""
@@ -22,17 +31,6 @@ ENERGY_MISMATCH = 1e-3
 
 class CalculatorFailedError(Exception):
     """A calculator raised an error, or returned what is no finite energy or force."""
-
-
-class EndPoints(NamedTuple):
-    """Both minima of a pair by the calculator."""
-
-    energies: Array
-    """Total, in ε; shape (2,)."""
-    forces: Array
-    """The largest on a particle, in ε/σ; shape (2,)."""
-    difference: float | None
-    """What the second energy should be above the first, in ε."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,9 @@ class Verdict:
     kind : {"double well", "non-DW", "unfinished"}
         Unfinished: nothing can be said, ``reason`` says why.
     reason : str
-        Empty for a double well.
+        With a field ``{}`` for each of the quantities; empty for a double well.
+    quantities : tuple of Quantity
+        Numbers in the reason, in σ and ε.
     band : Band or None
         The path as far as it was relaxed; None where there was nothing to calculate.
     profile : Profile or None
@@ -53,11 +53,6 @@ class Verdict:
         Its two lowest levels in ε.
     fidelity : {"", "screened", "full"}
         Of a double well: screened by a coarse band, or calculated with all images.
-    cause : {"", "calculator", "minimum", "energies"}
-        Of an unfinished pair, where it may be that of many: the calculator failed, an end point is no minimum, or the
-        energies are not those of the minima.
-    ends : EndPoints or None
-        None where they could not be calculated.
     """
 
     kind: Literal["double well", "non-DW", "unfinished"]
@@ -66,8 +61,7 @@ class Verdict:
     profile: Profile | None = None
     levels: tuple[float, float] | None = None
     fidelity: Literal["", "screened", "full"] = ""
-    cause: Literal["", "calculator", "minimum", "energies"] = ""
-    ends: EndPoints | None = None
+    quantities: tuple[Quantity, ...] = ()
 
 
 def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Potential:
@@ -165,7 +159,9 @@ def examine(
     line = straight_line(start.positions, end.positions, start.cell.lengths(), images)
     if np.linalg.norm(line[-1] - line[0]) < END_POINT_DISTANCE:
         return Verdict(
-            "unfinished", f"the two minima are less than {END_POINT_DISTANCE} σ apart: they are the same minimum"
+            "unfinished",
+            "the two minima are less than {} apart: they are the same minimum",
+            quantities=(Quantity(END_POINT_DISTANCE, "length"),),
         )
     try:
         potentials = (
@@ -173,7 +169,7 @@ def examine(
             if shared
             else [potential_of(start, make_calculator) for _ in line]
         )
-        ends, wrong = check_end_points((potentials[0], potentials[-1]), line, tolerance, energy_difference)
+        wrong = check_end_points((potentials[0], potentials[-1]), line, tolerance, energy_difference)
         if wrong is not None:
             return wrong
         if known_path is None:
@@ -186,14 +182,14 @@ def examine(
             if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
                 break
     except CalculatorFailedError as error:
-        return Verdict("unfinished", str(error), cause="calculator")
-    return replace(verdict, ends=ends)
+        return Verdict("unfinished", str(error))
+    return verdict
 
 
 def check_end_points(
     potentials: tuple[Potential, Potential], line: Array, tolerance: float, energy_difference: float | None
-) -> tuple[EndPoints, Verdict | None]:
-    """Both end points, and the verdict if one is no minimum or their energies differ by what they should not.
+) -> Verdict | None:
+    """Verdict if an end point is no minimum or their energies differ by what they should not; None if all is right.
 
     Parameters
     ----------
@@ -205,16 +201,16 @@ def check_end_points(
         As in :func:`examine`.
     """
     (low, pull), (high, back) = potentials[0](line[0]), potentials[1](line[-1])
-    forces = np.array([np.linalg.norm(one, axis=1).max() for one in (pull, back)])
-    ends = EndPoints(np.array([low, high]), forces, energy_difference)
-    for which, force in zip(("first", "second"), ends.forces, strict=True):
+    for which, forces in (("first", pull), ("second", back)):
+        force = float(np.linalg.norm(forces, axis=1).max())
         if not force <= tolerance:
-            reason = f"the {which} is no minimum: force {force:.2g} ε/σ on a particle; relax_minima.py relaxes it"
-            return ends, Verdict("unfinished", reason, cause="minimum", ends=ends)
+            reason = f"the {which} is no minimum: force {{}} on a particle; relax_minima.py relaxes it"
+            return Verdict("unfinished", reason, quantities=(Quantity(force, "force"),))
     if energy_difference is not None and not abs(high - low - energy_difference) <= ENERGY_MISMATCH:
-        reason = f"the energies differ by {high - low:.6g} ε, by the minima's names or frames {energy_difference:.6g} ε"
-        return ends, Verdict("unfinished", reason, cause="energies", ends=ends)
-    return ends, None
+        reason = "the energies differ by {}, by the minima's names or frames {}"
+        differences = (Quantity(high - low, "energy", 6), Quantity(energy_difference, "energy", 6))
+        return Verdict("unfinished", reason, quantities=differences)
+    return None
 
 
 def verdict_of(
@@ -226,12 +222,13 @@ def verdict_of(
     if not np.isfinite(band.force):
         return Verdict("unfinished", "an energy or a force on the path is not finite", band)
     if not band.converged:
-        return Verdict("unfinished", f"force {band.force:.2g} ε/σ after {band.steps} steps; raise neb.max_steps", band)
+        reason = f"force {{}} after {band.steps} steps; raise neb.max_steps"
+        return Verdict("unfinished", reason, band, quantities=(Quantity(band.force, "force"),))
     try:
         profile = profile_of(band, potentials, hbar, masses)
         levels = lowest_levels(profile, hbar)
     except NotResolvedError as error:
-        return Verdict("unfinished", str(error), band)
+        return Verdict("unfinished", error.reason, band, quantities=error.quantities)
     return Verdict("double well", "", band, profile, levels, "full" if full else "screened")
 
 

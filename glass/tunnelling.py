@@ -8,6 +8,7 @@ continued beyond the minima is this project's own choice: ``benchmarks/continuat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import constants
@@ -37,8 +38,29 @@ ACCURACY = 0.01
 """A splitting is not believed if it changes relatively by more than this on a finer and wider grid."""
 
 
+class Quantity(NamedTuple):
+    """A number in a message, in σ and ε; who shows the message tells it in the units of the workspace."""
+
+    value: float
+    dimension: Literal["length", "energy", "force"]
+    digits: int = 2
+
+
 class NotResolvedError(Exception):
-    """The profile does not determine a splitting; says why."""
+    """The profile does not determine a splitting.
+
+    Parameters
+    ----------
+    reason : str
+        With a field ``{}`` for each quantity.
+    *quantities : Quantity
+        What stands there.
+    """
+
+    def __init__(self, reason: str, *quantities: Quantity) -> None:
+        super().__init__(reason, *quantities)
+        self.reason = reason
+        self.quantities = quantities
 
 
 def reduced_hbar(sigma: float, mass: float, epsilon: float) -> float:
@@ -207,11 +229,15 @@ def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
     fine = levels_on_grid(profile, hbar, 2 * POINTS, 2 * MARGIN)
     splitting, check = coarse[1] - coarse[0], fine[1] - fine[0]
     if not abs(splitting - check) <= ACCURACY * check:
-        raise NotResolvedError(f"the splitting is not converged: {splitting:.6g} ε, on a finer grid {check:.6g} ε")
+        raise NotResolvedError(
+            "the splitting is not converged: {}, on a finer grid {}",
+            Quantity(splitting, "energy", 6),
+            Quantity(check, "energy", 6),
+        )
     below = float(profile.energies.min()) - fine[0]
     if below > 0:
         raise NotResolvedError(
-            f"the lowest level is {below:.3g} ε below both minima: V rises too steeply beyond an end"
+            "the lowest level is {} below both minima: V rises too steeply beyond an end", Quantity(below, "energy", 3)
         )
     return fine
 

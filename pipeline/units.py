@@ -1,5 +1,6 @@
 """The units in which a workspace's files give lengths, energies and masses."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ase.units import create_units
@@ -37,6 +38,18 @@ class Units(NamedTuple):
     def force(self) -> str:
         """Symbol of the unit of force."""
         return f"{self.energy}/{self.length}"
+
+    def message(self, text: str, quantities: Iterable[tuple[float, str, int]]) -> str:
+        """A message with quantities given in σ and ε: value, dimension and digits for each of its fields ``{}``."""
+        sizes = {
+            "length": (self.sigma, self.length),
+            "energy": (self.epsilon, self.energy),
+            "force": (self.epsilon / self.sigma, self.force),
+        }
+        told = [
+            f"{value * sizes[dimension][0]:.{digits}g} {sizes[dimension][1]}" for value, dimension, digits in quantities
+        ]
+        return text.format(*told) if told else text
 
 
 REDUCED = Units("reduced", "σ", "ε", "m", "sigma", "epsilon")

@@ -25,8 +25,9 @@ from pipeline.units import Units
 from pipeline.version import __version__
 from pipeline.workspace import QS, StatePoint
 from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, styled_figure
-from search.calculated import belong, describe, read_double_wells, records_of
-from search.exact import Job, check_one_glass, hbar_of, jobs_of, read_atoms
+from search.calculated import describe, matches_splitting, read_double_wells, records_of
+from search.conversion import read_atoms
+from search.exact import PairJob, check_one_glass, hbar_of, jobs_of
 from search.rearrangements import species_names
 
 DRAWN = 50
@@ -147,7 +148,7 @@ def _is_picture_of(file: Path, splitting: float) -> bool:
     levels = read_stamp(file).get("levels")
     if not file.exists() or not isinstance(levels, list) or [type(one) for one in levels] != [float, float]:
         return False
-    return belong(levels, splitting)
+    return matches_splitting(levels, splitting)
 
 
 def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
@@ -162,7 +163,7 @@ def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) 
     return draw_two_level_system(motion, wells, f"Cnf-{conf}, {i!r} – {j!r}{screened}", settings.unit)
 
 
-def motion_of_job(job: Job) -> Motion | None:
+def motion_of_job(job: PairJob) -> Motion | None:
     """What moves between the two minima of a pair; None where one can't be read."""
     try:
         start, end = (read_atoms(place) for place in job.places)

@@ -18,7 +18,7 @@ from pipeline.formats.results import check_pairs, read_calculations, read_neb_re
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
 from search.exact import hbar_of
-from search.rearrangements import REARRANGEMENT, sort_pairs
+from search.rearrangements import REARRANGEMENT, group_pairs
 
 FROM_PROFILE = [
     "level_0",
@@ -48,14 +48,14 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
     double_wells : DataFrame
         What was written.
     overlaps : ndarray of shape (n_bins,)
-        As in :class:`search.rearrangements.Sorted`.
+        As in :class:`search.rearrangements.Grouped`.
     """
     neb = read_neb_results(at)
     neb = neb[~neb.index.duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
     neb = neb.assign(
         **{name: minimum_names(neb.index.get_level_values(k), at.decimals) for k, name in ((1, "i"), (2, "j"))}
     )
-    found = sort_pairs(at, neb, settings)
+    found = group_pairs(at, neb, settings)
     known = found.numbers > 0
     profiles = _from_records(at, neb, settings)
     calculated = _from_calculations(at, neb)
@@ -109,12 +109,12 @@ def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any
         latest = dict(zip(index, records, strict=True))
         for row, (key, splitting) in enumerate(double_wells[QS].items()):
             record = latest.get(key)
-            if record and belong(record["levels"], splitting):
+            if record and matches_splitting(record["levels"], splitting):
                 found[row] = record
     return found
 
 
-def belong(levels: Sequence[float], splitting: float) -> bool:
+def matches_splitting(levels: Sequence[float], splitting: float) -> bool:
     """Whether two levels are those of a result with this splitting."""
     return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
 

@@ -3,7 +3,6 @@
 ``glass`` works in σ, ε and m, in which its springs, steps and limits are told (:class:`pipeline.units.Units`).
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,11 +10,22 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from glass.double_well import EndPoints, Verdict
+from glass.double_well import Verdict
 from glass.path import Band
 from glass.tunnelling import Beyond, Profile
-from pipeline.formats.configurations import MinimumError
+from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.frames import to_atoms
+from pipeline.formats.minima import read_place
 from pipeline.units import Units
+
+
+def read_atoms(place: Place) -> Atoms:
+    """A minimum as :func:`pipeline.formats.frames.to_atoms` makes it; raises MinimumError naming the file."""
+    try:
+        minimum = read_place(place)
+    except MinimumError as error:
+        raise MinimumError(f"{place.name}: {error}") from None
+    return to_atoms(minimum)
 
 
 def to_glass(atoms: Atoms, units: Units) -> Atoms:
@@ -63,22 +73,18 @@ class _Converted:
 
 
 def verdict_in(units: Units, verdict: Verdict) -> Verdict:
-    """A verdict of ``glass`` in other units, the numbers in its reason too."""
+    """A verdict of ``glass`` in other units, its quantities filled into its reason."""
+    reason = units.message(verdict.reason, verdict.quantities)
     if units.are_those_of_glass:
-        return verdict
+        return replace(verdict, reason=reason, quantities=())
     return replace(
         verdict,
-        reason=_reason_in(units, verdict.reason),
+        reason=reason,
+        quantities=(),
         band=verdict.band and _band_in(units, verdict.band),
         profile=verdict.profile and _profile_in(units, verdict.profile),
         levels=verdict.levels and (verdict.levels[0] * units.epsilon, verdict.levels[1] * units.epsilon),
-        ends=verdict.ends and _ends_in(units, verdict.ends),
     )
-
-
-def _ends_in(units: Units, ends: EndPoints) -> EndPoints:
-    difference = None if ends.difference is None else ends.difference * units.epsilon
-    return EndPoints(ends.energies * units.epsilon, ends.forces * (units.epsilon / units.sigma), difference)
 
 
 def _band_in(units: Units, band: Band) -> Band:
@@ -102,22 +108,3 @@ def _profile_in(units: Units, profile: Profile) -> Profile:
     )
     energies = profile.energies * units.epsilon
     return Profile(profile.lengths * length, energies, profile.slopes * (units.epsilon / length), before, after)
-
-
-_QUANTITY = re.compile(r"(\d[\d.]*(?:e[+-]?\d+)?|nan|inf) (ε/σ|ε|σ)")
-
-
-def _reason_in(units: Units, reason: str) -> str:
-    """With as many digits as it had, at least two."""
-    known = {
-        "ε/σ": (units.epsilon / units.sigma, units.force),
-        "ε": (units.epsilon, units.energy),
-        "σ": (units.sigma, units.length),
-    }
-
-    def converted(found: re.Match[str]) -> str:
-        times, symbol = known[found[2]]
-        digits = len(found[1].partition("e")[0].replace(".", "").lstrip("0"))
-        return f"{float(found[1]) * times:.{max(digits, 2)}g} {symbol}"
-
-    return _QUANTITY.sub(converted, reason)

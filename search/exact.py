@@ -1,10 +1,7 @@
-"""From the names of a pair's minima to its exact calculation: places of the minima, calculator, verdict."""
+"""The exact calculation of a pair, from the names of its minima to the files that hold its result."""
 
-import importlib
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,24 +9,30 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
-from glass.double_well import CalculatorFailedError, Verdict, examine, failures_named, potential_of
+from glass.double_well import CalculatorFailedError, Verdict, examine
 from glass.tunnelling import reduced_hbar
-from pipeline.errors import UserError, short
+from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
-from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import Pair, minimum_names
-from pipeline.formats.minima import places_by_key, read_place
-from pipeline.formats.paths import path_file, read_path
-from pipeline.settings import NebSettings
+from pipeline.formats.minima import places_by_key
+from pipeline.formats.paths import path_file, read_path, write_path
+from pipeline.formats.records import add_record, record_of
+from pipeline.formats.results import (
+    add_calculation,
+    add_non_dw,
+    add_splitting,
+    add_unfinished,
+    replace_unfinished,
+    take_back_splitting,
+)
+from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
-from pipeline.workspace import StatePoint
-from search.conversion import calculator_for_glass, to_glass, verdict_in
-
-_LOADED: dict[tuple[str | None, bool], Any] = {}
-"""Calculators that this process has called, by name and whether they are shared; those that are not are not kept."""
+from pipeline.workspace import QS, StatePoint
+from search.calculator import load
+from search.conversion import calculator_for_glass, read_atoms, to_glass, verdict_in
 
 
-class Job(NamedTuple):
+class PairJob(NamedTuple):
     """One pair to calculate, and where its minima stand."""
 
     pair: Pair
@@ -38,7 +41,7 @@ class Job(NamedTuple):
     """Images of an earlier calculation to begin with."""
 
 
-def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tuple[list[Job], list[str]]:
+def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tuple[list[PairJob], list[str]]:
     """Find the minima of each pair of a table by pair; also a line for each pair of which one is missing.
 
     With ``from_paths``, also the images that an earlier calculation left.
@@ -56,79 +59,20 @@ def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tu
         else:
             path = path_file(at, pair)
             known = path if from_paths and path.exists() else None
-            jobs.append(Job(pair, (places[conf][low], places[conf][high]), known))
+            jobs.append(PairJob(pair, (places[conf][low], places[conf][high]), known))
     return jobs, missing
 
 
-@dataclass(frozen=True)
-class NamedCalculator:
-    """What ``neb.calculator`` names: found by its name in each process, on whichever machine, when it is called."""
-
-    name: str
-    root: Path
-    """A module that is not installed stands here."""
-
-    def __call__(self, atoms: Atoms) -> Any:
-        """The calculator for these atoms."""
-        calculator = self.find()(atoms)
-        if not hasattr(calculator, "calculate"):
-            raise TypeError(f"{self.name} returned no ASE calculator but {short(repr(calculator))}")
-        return calculator
-
-    def find(self) -> Callable[[Atoms], Any]:
-        """The function itself.
-
-        Raises
-        ------
-        UserError
-            If there is no such module or function.
-        """
-        module, function = self.name.split(":")
-        if str(self.root) not in sys.path:
-            sys.path.append(str(self.root))
-        try:
-            found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
-            problem = "" if callable(found) else f"{function} is no function"
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a user's module raises anything
-            problem = f"{type(error).__name__}: {short(error)}"
-        if problem:
-            raise UserError(
-                f"config.yaml: neb.calculator = {self.name}: {problem}; "
-                f"name it module:function, the module in {self.root} or installed"
-            )
-        return found
-
-
-def find_calculator(name: str | None, root: Path) -> NamedCalculator:
-    """The function that ``neb.calculator`` names; its module may stand in the workspace.
-
-    Raises
-    ------
-    UserError
-        If there is no such module or function, or none is named.
-    """
-    if name is None:
-        raise UserError(
-            "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
-            f"name it module:function, the module in {root} or installed"
-        )
-    calculator = NamedCalculator(name, root.resolve())
-    calculator.find()
-    return calculator
-
-
 class Calculation(NamedTuple):
-    """What became of a job."""
+    """Verdict on a pair, and its cost."""
 
-    job: Job
+    job: PairJob
     verdict: Verdict
     cpu_seconds: float
 
 
 def calculate(
-    job: Job,
+    job: PairJob,
     settings: NebSettings,
     make_calculator: Callable[[Atoms], Any],
     refine_below: float = np.inf,
@@ -138,7 +82,7 @@ def calculate(
 
     Parameters
     ----------
-    job : Job
+    job : PairJob
         The pair.
     settings : NebSettings
         How to calculate it.
@@ -169,33 +113,14 @@ def calculate(
             known_path=None if job.known_path is None else read_path(job.known_path, start, end, units.sigma),
         )
         verdict = verdict_in(units, verdict)
-    except MinimumError as error:
+    except (MinimumError, CalculatorFailedError) as error:
         verdict = Verdict("unfinished", str(error))
-    except CalculatorFailedError as error:
-        verdict = Verdict("unfinished", str(error), cause="calculator")
     return Calculation(job, verdict, time.process_time() - started)
 
 
-def given_up(job: Job, reason: str) -> Calculation:
-    """What becomes of a pair whose calculation killed its process or took too long."""
-    return Calculation(job, Verdict("unfinished", f"{reason}; neb.calculator?", cause="calculator"), 0.0)
-
-
-def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
-    """Make and call a calculator once in this process: to load or compile it is no cost of any pair.
-
-    Returns
-    -------
-    callable
-        What makes calculators; with ``neb.shared`` it hands out this one.
-    """
-    name = settings.calculator, settings.shared
-    if name not in _LOADED:
-        with failures_named():
-            calculator = make_calculator(atoms)
-        potential_of(atoms, lambda _: calculator)(atoms.positions)
-        _LOADED[name] = calculator if settings.shared else None
-    return (lambda _: _LOADED[name]) if settings.shared else make_calculator
+def unfinished_job(job: PairJob, reason: str) -> Calculation:
+    """Result of a calculation that killed its process or took too long."""
+    return Calculation(job, Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)
 
 
 def hbar_of(settings: NebSettings) -> float:
@@ -203,16 +128,7 @@ def hbar_of(settings: NebSettings) -> float:
     return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
 
 
-def read_atoms(place: Place) -> Atoms:
-    """A minimum as :func:`pipeline.formats.frames.to_atoms` makes it; raises MinimumError naming the file."""
-    try:
-        minimum = read_place(place)
-    except MinimumError as error:
-        raise MinimumError(f"{place.name}: {error}") from None
-    return to_atoms(minimum)
-
-
-def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:
+def check_one_glass(job: PairJob, start: Atoms, end: Atoms) -> None:
     """Raise MinimumError unless both have the same particles in the same box, to the eight decimals of step 0."""
     same = len(start) == len(end) and all(
         np.allclose(one, other, rtol=0, atol=1e-8)
@@ -224,3 +140,75 @@ def check_one_glass(job: Job, start: Atoms, end: Atoms) -> None:
     if not same:
         names = " and ".join(place.name for place in job.places)
         raise MinimumError(f"{names} differ in count of particles, diameters, species, masses or box")
+
+
+def neb_settings(settings: Settings) -> dict[str, Any]:
+    """Settings that are kept with each result: the ``SETTINGS`` of :mod:`pipeline.formats.records`."""
+    chosen = settings.neb.model_dump(include={"calculator", "images", "force_tolerance"})
+    return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": "straight line", "units": settings.units}
+
+
+def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool, retrying: bool) -> str:
+    """Write the result of a pair to the files where it belongs; the same in words.
+
+    Parameters
+    ----------
+    workspace, temperature
+        Where.
+    calculation : Calculation
+        Pair, verdict and cost.
+    settings : Settings
+        ``neb``, ``tls_threshold`` and ``units``.
+    refining : bool
+        Whether the pair has a splitting already, which stays where this calculation gives no verdict.
+    retrying : bool
+        Whether the pair stands in unfinished.csv, where its row is then replaced or removed.
+    """
+    job, verdict, cpu_seconds = calculation
+    splitting = None
+    if verdict.levels is not None:
+        splitting = verdict.levels[1] - verdict.levels[0]
+        _describe(at, calculation, settings)  # first: what has a result is not calculated again
+    row = {
+        "verdict": verdict.kind,
+        QS: splitting,
+        "fidelity": verdict.fidelity,
+        "images": len(verdict.band.positions) if verdict.band else 0,
+        "steps": verdict.band.steps if verdict.band else 0,
+        "cpu_seconds": round(cpu_seconds, 4),
+    }
+    add_calculation(at, job.pair, row)
+    said = f"{verdict.kind}: {verdict.reason}"
+    if splitting is not None:
+        add_splitting(at, job.pair, splitting)
+        is_tls = " (TLS)" if splitting < settings.tls_threshold else ""
+        said = f"double well, splitting {splitting:.4g} {settings.unit.energy}, {verdict.fidelity}{is_tls}"
+    elif verdict.kind == "non-DW":
+        if refining:
+            take_back_splitting(at, job.pair)
+            path_file(at, job.pair).unlink(missing_ok=True)
+        add_non_dw(at, job.pair)
+    elif not (refining or retrying):
+        add_unfinished(at, job.pair, verdict.reason)
+    if retrying:
+        reason = verdict.reason if verdict.kind == "unfinished" else None
+        replace_unfinished(at, job.pair, reason)
+    return said
+
+
+def _describe(at: StatePoint, calculation: Calculation, settings: Settings) -> None:
+    """The path and the record of a double well."""
+    (pair, places, _), verdict, _ = calculation
+    if verdict.band is None or verdict.profile is None or verdict.levels is None:
+        return
+    minimum = read_atoms(places[0])
+    if settings.neb.keep_paths in ("all", verdict.fidelity):
+        write_path(at, pair, verdict.band, minimum, settings.units)
+    how = {
+        **neb_settings(settings),
+        "fidelity": verdict.fidelity,
+        "force": verdict.band.force,
+        **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings.neb))),
+        "path_length": float(verdict.band.lengths[-1]),
+    }
+    add_record(at, pair, verdict.levels, verdict.profile, how)

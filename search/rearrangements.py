@@ -18,7 +18,7 @@ REARRANGEMENT = "rearrangement"
 """Column that numbers the rearrangements of each glass from 1; 0 where the minima are not there."""
 
 
-class Sorted(NamedTuple):
+class Grouped(NamedTuple):
     """Pairs with the number of their rearrangement."""
 
     numbers: NDArray[np.int64]
@@ -33,7 +33,7 @@ class Sorted(NamedTuple):
     """What they are, as :func:`species_names` says; empty where unknown; shape (n_pairs, particles)."""
 
 
-def sort_pairs(at: StatePoint, pairs: pd.DataFrame, settings: Settings) -> Sorted:
+def group_pairs(at: StatePoint, pairs: pd.DataFrame, settings: Settings) -> Grouped:
     """Number the rearrangements of each glass in the order of their first pairs.
 
     Parameters
@@ -61,7 +61,7 @@ def sort_pairs(at: StatePoint, pairs: pd.DataFrame, settings: Settings) -> Sorte
             first = most_displaced(fields[known], settings.particles)
             movers[there, : first.shape[1]] = first + 1
             kinds[there, : first.shape[1]] = names[first]
-    return Sorted(numbers, overlaps, ratios, movers, kinds)
+    return Grouped(numbers, overlaps, ratios, movers, kinds)
 
 
 def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.object_]:
@@ -97,7 +97,7 @@ def _fields(
 
 def each_once(at: StatePoint, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The rows of a list in an order in which the first pair of each rearrangement stands before all others."""
-    numbers = sort_pairs(at, by_pair(listed, at.decimals), settings).numbers
+    numbers = group_pairs(at, by_pair(listed, at.decimals), settings).numbers
     names = pd.DataFrame({"conf": listed["conf"].to_numpy(), REARRANGEMENT: numbers})
     again = names.duplicated().to_numpy() & (numbers > 0)
     return pd.concat([listed[~again], listed[again]])

@@ -1,4 +1,4 @@
-"""Minima that are none: relaxed by the calculator, and told apart from those that are there."""
+"""Relax configurations that are not minima of the calculator, and merge those that fall into one minimum."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.relaxed import add_frames, add_rows
 from pipeline.settings import NebSettings
 from pipeline.units import Units
-from search.conversion import calculator_for_glass, to_glass
-from search.exact import load, read_atoms
+from search.calculator import load
+from search.conversion import calculator_for_glass, read_atoms, to_glass
 
 WELL_BELOW = 0.05
-"""Relaxations end when the norm of the gradient is so many times the force tolerance."""
+"""Norm of the gradient at which a relaxation ends, over the force tolerance."""
 
 
-class Looked(NamedTuple):
-    """What was found at a place."""
+class Relaxation(NamedTuple):
+    """Force at a configuration, and the minimum to which it relaxed."""
 
     place: Place
     energy: float
@@ -37,10 +37,10 @@ class Looked(NamedTuple):
     """Why nothing can be said, or no minimum was reached."""
 
 
-def look_at(
+def relax_minimum(
     job: tuple[Place, float], settings: NebSettings, make_calculator: Callable[[Atoms], Any], units: Units
-) -> Looked:
-    """Whether a place holds a minimum by the calculator, and the nearest one if not; a job for a worker.
+) -> Relaxation:
+    """Relax a configuration unless it is a minimum by the calculator; a job for a worker.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def look_at(
     settings : NebSettings
         ``force_tolerance`` and the calculator's name.
     make_calculator : callable
-        See :func:`search.exact.find_calculator`.
+        See :func:`search.calculator.find_calculator`.
     units : Units
         Of the minima, the calculator and the settings.
     """
@@ -64,34 +64,36 @@ def look_at(
         max_force = _largest(forces) * force_unit
         if abs(calculated - len(atoms) * energy / units.epsilon) > ENERGY_MISMATCH:
             found_there = f"{calculated * units.epsilon / len(atoms):.10g} {units.energy}"
-            return Looked(place, energy, problem=f"the calculator's energy is {found_there} a particle")
+            return Relaxation(place, energy, problem=f"the calculator's energy is {found_there} a particle")
         if _largest(forces) <= tolerance:
-            return Looked(place, energy, max_force)
+            return Relaxation(place, energy, max_force)
         found = relax(potential, inside.positions, WELL_BELOW * tolerance)
         calculated, forces = potential(found.positions)
         if not _largest(forces) <= tolerance:
             left = _largest(forces) * force_unit
-            return Looked(place, energy, max_force, problem=f"no minimum reached: force {left:.2g} {units.force}")
+            return Relaxation(place, energy, max_force, problem=f"no minimum reached: force {left:.2g} {units.force}")
         atoms.positions = found.positions * units.sigma
         atoms.wrap()
         atoms.info["relaxed_from"] = place.name
         atoms.calc = SinglePointCalculator(atoms, energy=calculated * units.epsilon, forces=forces * force_unit)
-        return Looked(place, energy, max_force, atoms)
+        return Relaxation(place, energy, max_force, atoms)
     except (CalculatorFailedError, MinimumError) as error:
-        return Looked(place, energy, problem=str(error))
+        return Relaxation(place, energy, problem=str(error))
 
 
-def given_up(job: tuple[Place, float], reason: str) -> Looked:
-    """What becomes of a place whose relaxation killed its process or took too long."""
-    return Looked(*job, problem=reason)
+def unfinished_job(job: tuple[Place, float], reason: str) -> Relaxation:
+    """Result of a relaxation that killed its process or took too long."""
+    return Relaxation(*job, problem=reason)
 
 
 def _largest(forces: np.ndarray) -> float:
     return float(np.linalg.norm(forces, axis=1).max())
 
 
-def store(folder: Path, looked: Sequence[Looked], minima: Sequence[tuple[Place, float]], units: Units) -> Counter[str]:
-    """Add what was found in a glass to its two files; how many places there were of each kind.
+def write_relaxed(
+    folder: Path, relaxations: Sequence[Relaxation], minima: Sequence[tuple[Place, float]], units: Units
+) -> Counter[str]:
+    """Add relaxations to the two files of a glass; number of configurations of each kind.
 
     A relaxed minimum is that of another place if the two are nearer to each other than END_POINT_DISTANCE, below which
     run_neb.py calls them the same.
@@ -100,8 +102,8 @@ def store(folder: Path, looked: Sequence[Looked], minima: Sequence[tuple[Place, 
     ----------
     folder : Path
         Of the glass.
-    looked : sequence of Looked
-        What was found.
+    relaxations : sequence of Relaxation
+        Of configurations of this glass.
     minima : sequence of tuple
         Place and energy per particle of those that are minima.
     units : Units
@@ -109,7 +111,7 @@ def store(folder: Path, looked: Sequence[Looked], minima: Sequence[tuple[Place, 
     """
     new: list[Atoms] = []
     became: list[str | int] = []
-    for one in looked:
+    for one in relaxations:
         became.append("" if one.relaxed is None else _same_as(one.relaxed, minima, new, units))
         if became[-1] == len(new) and one.relaxed is not None:
             new.append(one.relaxed)
@@ -122,14 +124,14 @@ def store(folder: Path, looked: Sequence[Looked], minima: Sequence[tuple[Place, 
             names[where] if isinstance(where, int) else where,
             np.nan if one.relaxed is None else distance(one.relaxed, read_atoms(one.place)),
         )
-        for one, where in zip(looked, became, strict=True)
+        for one, where in zip(relaxations, became, strict=True)
         if not one.problem
     ]
     if rows:
         add_rows(folder, rows)
     fell = sum(where != "" for where in became) - len(new)
-    problems = sum(bool(one.problem) for one in looked)
-    minima_there = len(looked) - len(new) - fell - problems
+    problems = sum(bool(one.problem) for one in relaxations)
+    minima_there = len(relaxations) - len(new) - fell - problems
     kinds = ("are minima", "relaxed to new ones", "fell into another", "could not be relaxed")
     return Counter(dict(zip(kinds, (minima_there, len(new), fell, problems), strict=True)))
 

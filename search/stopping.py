@@ -4,6 +4,8 @@ The Poisson binomial distribution is that of the number of TLS among pairs whose
 pairs as independent and chances as true; errors that all chances share make its intervals too narrow.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from scipy.signal import fftconvolve
 from scipy.stats import hypergeom
 
 from MLmodel.metrics import Array
+from MLmodel.training import FEWEST, REMEDY
 
 LEVEL = 0.68
 """Of the intervals."""
@@ -109,3 +112,22 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
     pairs = drawn + left
     chance = hypergeom.cdf(among_them, pairs, np.minimum(missing_share, pairs), drawn)
     return 1 - float(np.where(missing_share > pairs, 0.0, chance).min(initial=1))
+
+
+def next_step(kinds: Counter[str], lacking: Sequence[str]) -> str:
+    """What to do after a run with so many verdicts of each kind.
+
+    Parameters
+    ----------
+    kinds : Counter of str
+        Number of verdicts of each kind.
+    lacking : sequence of str
+        For each temperature the labels that it lacks to learn from; empty where there are enough.
+    """
+    if kinds["double well"] or kinds["non-DW"]:
+        if all(lacking):
+            return f"{REMEDY}: to learn from there are {'; '.join(lacking)}, {FEWEST} needed"
+        return "steps 1 to 4, which learn from these results; begin with step1_train_dw.py"
+    if kinds["unfinished"]:
+        return "no pair got a result: mend what unfinished.csv says, then run_neb.py --retry"
+    return "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"

@@ -118,7 +118,7 @@ def calculator(atoms):
 @pytest.mark.parametrize(
     ("factor", "tolerance", "says"),
     [
-        (1 / 27.211386, 1e-3, "energy differences are 0.036749 times those of the minima (hartree for eV?)"),
+        (1 / 27.211386, 1e-3, "energies are 0.036749 times those of the minima (hartree for eV?)"),
         (1 / 80, 1e-3, "0.0125 times those of the minima (the energy per particle for the total energy?)"),
         (1e6, 1e-3, "times those of the minima: some unit is another"),
         (1.0, 1e-9, "the energies are right, so run relax_minima.py"),
@@ -149,7 +149,7 @@ def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis(glass, bo
     (glass / "never.py").write_text(f"def calculator(atoms):\n    {body}\n")
     (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'never:calculator', "))
     said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert f"it failed for all of the first 8 pairs: {says.format(file=glass / 'never.py')}; mend it" in said
+    assert f"it failed at all 8 minima tried: {says.format(file=glass / 'never.py')}; mend it" in said
     assert not results(glass)
 
 

@@ -14,7 +14,7 @@ from pipeline.formats.results import read_calculations
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import CLASSIFIER, Workspace
 from search.calculated import read_double_wells
-from search.exact import find_calculator
+from search.calculator import find_calculator
 from search.rounds import read_rounds
 
 T = "0.1"

@@ -23,9 +23,8 @@ from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
-from search.exact import Calculation, Job
-from search.pairs_to_calculate import pairs_to_calculate
-from search.verdicts import write_verdict
+from search.exact import Calculation, PairJob, write_verdict
+from search.picks import pairs_to_calculate
 
 T, HEIGHT, HALF = "0.1", 0.05, 0.2
 PAIR = Pair(3, 0.1, 0.2)
@@ -256,7 +255,7 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
     minimum = atoms()
     file = work.minimum(work.at(T).glass(3), "0.1")
     write_minimum(file, minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0))
-    job, band = Job(PAIR, (Place(file), Place(file))), band_of(np.random.default_rng(0))
+    job, band = PairJob(PAIR, (Place(file), Place(file))), band_of(np.random.default_rng(0))
     settings = Settings(neb={"keep_paths": keep})
     for fidelity in ("full", "screened"):
         found = Calculation(job, Verdict("double well", "", band, PROFILE, LEVELS, fidelity), 1.0)

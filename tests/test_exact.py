@@ -22,7 +22,7 @@ from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import NebSettings, read_settings
 from pipeline.workspace import Workspace
-from search.exact import Job, calculate, hbar_of
+from search.exact import PairJob, calculate, hbar_of
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_other_atoms_are_calculated_by_the_calculator_that_the_settings_name(tmp
 def real_pair(real_minima):
     """The job of a pair of real minima, by their names."""
     files = {round(energy_in_name(path), 10): path for path in real_minima}
-    return lambda i, j: Job(Pair(148750000, i, j), (Place(files[i]), Place(files[j])))
+    return lambda i, j: PairJob(Pair(148750000, i, j), (Place(files[i]), Place(files[j])))
 
 
 def test_non_dw_pairs_of_the_paper_are_non_dw(data, real_pair):

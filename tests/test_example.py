@@ -15,7 +15,7 @@ from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from search.exact import calculate, jobs_of
-from search.rearrangements import sort_pairs
+from search.rearrangements import group_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, cl
     ):
         counted = rows.groupby("conf").size().reindex(glasses.index, fill_value=0)
         assert counted.tolist() == glasses[column].tolist(), column
-    numbers = pd.Series(sort_pairs(WORK.at(T), tls[0], SETTINGS).numbers, tls[0].index)
+    numbers = pd.Series(group_pairs(WORK.at(T), tls[0], SETTINGS).numbers, tls[0].index)
     distinct = numbers.groupby(tls[0]["conf"]).nunique()
     assert distinct.tolist() == glasses["distinct_tls"].reindex(distinct.index).tolist()
 

@@ -20,7 +20,7 @@ from glass.relaxation import relax
 from pipeline.formats.configurations import Place
 from pipeline.formats.results import read_neb_results
 from pipeline.workspace import Workspace
-from search.exact import read_atoms
+from search.conversion import read_atoms
 
 pytestmark = pytest.mark.slow
 

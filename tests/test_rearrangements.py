@@ -11,7 +11,7 @@ from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import count_tls
-from search.rearrangements import each_once, sort_pairs
+from search.rearrangements import each_once, group_pairs
 
 T = "0.1"
 
@@ -79,7 +79,7 @@ def test_the_list_shows_each_rearrangement_once_before_any_again(trained_copy):
     done("step4_predict_qs", trained_copy)
     after = pd.read_csv(path, float_precision="round_trip")
     settings = Settings(rearrangements={"overlap": overlap})
-    numbers = sort_pairs(Workspace(trained_copy).at(T), by_pair(after, 10), settings).numbers
+    numbers = group_pairs(Workspace(trained_copy).at(T), by_pair(after, 10), settings).numbers
     assert (numbers > 0).all()
     distinct = after.assign(number=numbers).drop_duplicates(["conf", "number"])
     assert 1 < len(distinct) < len(after)

@@ -14,7 +14,7 @@ from glass.soft_spheres import calculator
 from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
 from pipeline.settings import Settings
-from search.exact import read_atoms
+from search.conversion import read_atoms
 
 pytestmark = pytest.mark.slow
 

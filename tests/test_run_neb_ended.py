@@ -60,7 +60,7 @@ def test_killed_at_any_result_it_ends_with_the_same_files(patient, calculated):
 
 
 def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(glass, calculated):
-    with mock.patch("search.verdicts.add_splitting", side_effect=KeyboardInterrupt):
+    with mock.patch("search.exact.add_splitting", side_effect=KeyboardInterrupt):
         assert run("run_neb", glass, "--pairs", glass / "pairs.csv").returncode == 130
     assert len((glass / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines()) == 1
     assert "Qs_calculations.txt" not in results(glass)

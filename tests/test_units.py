@@ -14,13 +14,14 @@ from scipy import constants
 from steps import ROOT, done, refused
 
 from glass.double_well import Verdict, potential_of
+from glass.tunnelling import Quantity
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import read_minimum
 from pipeline.formats.pair_csv import check_csv_units
 from pipeline.settings import Settings, read_settings
-from pipeline.units import METAL
+from pipeline.units import METAL, REDUCED
 from search.conversion import to_glass, verdict_in
 
 SIGMA, EPSILON, MASS = 2.21, 662 * constants.k / constants.e, 1.02e-25 / constants.atomic_mass
@@ -323,19 +324,19 @@ def test_soft_spheres_are_not_for_metal_units(tmp_path):
     assert "neb.calculator is not set" in refused("run_neb", tmp_path, "--explore", "3")
 
 
-def test_numbers_in_reasons_are_converted_with_their_symbols():
+def test_quantities_in_reasons_are_told_in_the_units_of_the_workspace():
     """0.054 ε/σ = 0.0014 eV/Å, 0.02 σ = 0.044 Å, 0.001234 ε = 7.04e-05 eV."""
-    for reason, expected in (
-        ("force 0.054 ε/σ after 5 steps; raise neb.max_steps", "force 0.0014 eV/Å after 5 steps; raise neb.max_steps"),
-        ("less than 0.02 σ apart: they are", "less than 0.044 Å apart: they are"),
-        (
-            "not converged: 0.001234 ε, on a finer grid 1e-05 ε",
-            "not converged: 7.04e-05 eV, on a finer grid 5.7e-07 eV",
-        ),
-        ("force nan ε/σ on a particle", "force nan eV/Å on a particle"),
-        ("a third minimum on the way", "a third minimum on the way"),
+    for dimension, value, digits, reduced, metal in (
+        ("force", 0.054, 2, "0.054 ε/σ", "0.0014 eV/Å"),
+        ("length", 0.02, 2, "0.02 σ", "0.044 Å"),
+        ("energy", 0.001234, 3, "0.00123 ε", "7.04e-05 eV"),
+        ("force", np.nan, 2, "nan ε/σ", "nan eV/Å"),
     ):
-        assert verdict_in(METAL, Verdict("unfinished", reason)).reason == expected
+        verdict = Verdict("unfinished", "found {} there", quantities=(Quantity(value, dimension, digits),))
+        assert verdict_in(REDUCED, verdict).reason == f"found {reduced} there"
+        assert verdict_in(METAL, verdict).reason == f"found {metal} there"
+    failed = "the calculator failed: KeyError: {0}"
+    assert verdict_in(METAL, Verdict("unfinished", failed)).reason == failed
 
 
 def test_a_minimum_that_tells_no_mass_is_none_in_metal_units():

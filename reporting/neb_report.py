@@ -1,0 +1,81 @@
+"""What run_neb.py says and draws at its end: double wells, rounds, profiles, density and pictures of TLS."""
+
+import heapq
+from collections import Counter
+
+import numpy as np
+
+from pipeline.command import Command
+from pipeline.formats.records import read_records
+from pipeline.workspace import StatePoint
+from reporting import calculations, found
+from reporting.tls_pictures import update_pictures
+from search.calculated import count_tls, update_double_wells
+from search.density import update_density
+from search.exact import hbar_of
+from search.rounds import does_it_pay, update_rounds
+
+DRAWN = 6
+"""Number of profiles in the picture."""
+
+
+def report_kinds(at: StatePoint, kinds: Counter[str]) -> None:
+    """Say how many verdicts there were of each kind."""
+    if kinds:
+        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
+        print(f"T = {at.temperature}: {counts}: {at.neb}")
+
+
+def report_double_wells(command: Command, at: StatePoint) -> None:
+    """Bring the list of double wells up to date, draw which of them are alike, and count TLS."""
+    settings = command.settings
+    double_wells, counted = update_double_wells(at, settings)
+    screened = int((double_wells["fidelity"] == "screened").sum())
+    print(
+        f"T = {at.temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
+        f"{count_tls(double_wells, settings.tls_threshold)}: {at.double_wells}"
+    )
+    pictures = []
+    if len(double_wells):
+        title = f"T = {at.temperature}: double wells calculated"
+        statistics = found.draw_statistics(double_wells, settings.tls_threshold, title, settings.unit)
+        pictures += statistics.save(at.tls_statistics, settings.figures)
+    if counted.any():
+        title = f"T = {at.temperature}: pairs of double wells of one glass"
+        picture = calculations.draw_overlaps(counted, settings.rearrangements.overlap, title)
+        pictures += picture.save(at.rearrangements, settings.figures)
+    if pictures:
+        print(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
+
+
+def report_search(command: Command, at: StatePoint) -> None:
+    """Draw the rounds and the smallest splittings; say whether going on pays, and the density of TLS."""
+    settings = command.settings
+    table = update_rounds(at, settings)
+    if table is not None:
+        title = f"T = {at.temperature}: TLS found in each round of NEBs"
+        written = calculations.draw_rounds(table, title).save(at.rounds("png"), settings.figures)
+        print(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
+        for sentence in does_it_pay(table.iloc[-1]):
+            print(f"T = {at.temperature}: {sentence}")
+    _draw_profiles(command, at)
+    remaining = np.nan if table is None else table["remaining_tls"].iloc[-1]
+    for sentence in update_density(at, settings, remaining):
+        print(f"T = {at.temperature}: {sentence}")
+    made, there = update_pictures(at, settings)
+    if there:
+        print(f"T = {at.temperature}: pictures of TLS: {there}, {made} of them new: {at.tls_pictures}")
+
+
+def _draw_profiles(command: Command, at: StatePoint) -> None:
+    """Draw the double wells with the smallest splittings."""
+    settings = command.settings
+    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(at)}
+    smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
+    hbar = hbar_of(settings.neb)
+    profiles = [drawn for one in smallest if (drawn := calculations.profile_of_calculation(one, hbar)) is not None]
+    if profiles:
+        title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
+        picture = calculations.draw_profiles(profiles, settings.tls_threshold, title, settings.unit)
+        written = picture.save(at.neb_paths("png"), settings.figures)
+        print(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")

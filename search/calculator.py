@@ -1,0 +1,242 @@
+"""The calculator that ``neb.calculator`` names: found, loaded once a process, and checked before the first NEB."""
+
+import importlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ase.units
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, failures_named, potential_of
+from pipeline.errors import UserError, short
+from pipeline.formats.configurations import MinimumError, Place
+from pipeline.settings import NebSettings, Settings
+from search.conversion import read_atoms
+
+CHECKED = 8
+"""Number of minima at which a calculator is checked before a run."""
+
+FEWEST = 3
+"""Minimum number of minima that must all fail, or all be unrelaxed, before the calculator is blamed."""
+
+ALIKE = 0.01
+"""Relative residual, over all minima, below which calculated energies count as a multiple of the known ones."""
+
+OFF = 0.05
+"""Deviation of that factor from 1 above which the energies are in another unit."""
+
+FACTORS = {
+    ase.units.Hartree: "hartree for eV",
+    ase.units.Rydberg: "rydberg for eV",
+    ase.units.mol / ase.units.kcal: "eV for kcal/mol",
+    ase.units.mol / ase.units.kJ: "eV for kJ/mol",
+    1 / ase.units.kB: "eV for kelvin",
+    1000.0: "a thousand",
+}
+"""Ratios of energy units, either way round."""
+
+_LOADED: dict[tuple[str | None, bool], Any] = {}
+"""Calculators that this process has called, by name and whether they are shared; those that are not are not kept."""
+
+
+@dataclass(frozen=True)
+class NamedCalculator:
+    """The function that ``neb.calculator`` names: imported by its name in each process, on whichever machine."""
+
+    name: str
+    root: Path
+    """Folder of modules that are not installed."""
+
+    def __call__(self, atoms: Atoms) -> Any:
+        """Calculator for these atoms."""
+        calculator = self.find()(atoms)
+        if not hasattr(calculator, "calculate"):
+            raise TypeError(f"{self.name} returned no ASE calculator but {short(repr(calculator))}")
+        return calculator
+
+    def find(self) -> Callable[[Atoms], Any]:
+        """Import the function.
+
+        Raises
+        ------
+        UserError
+            If there is no such module or function.
+        """
+        module, function = self.name.split(":")
+        if str(self.root) not in sys.path:
+            sys.path.append(str(self.root))
+        try:
+            found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
+            problem = "" if callable(found) else f"{function} is no function"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's module raises anything
+            problem = f"{type(error).__name__}: {short(error)}"
+        if problem:
+            raise UserError(
+                f"config.yaml: neb.calculator = {self.name}: {problem}; "
+                f"name it module:function, the module in {self.root} or installed"
+            )
+        return found
+
+
+def find_calculator(name: str | None, root: Path) -> NamedCalculator:
+    """Find the function that ``neb.calculator`` names; its module may stand in the workspace.
+
+    Raises
+    ------
+    UserError
+        If there is no such module or function, or none is named.
+    """
+    if name is None:
+        raise UserError(
+            "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
+            f"name it module:function, the module in {root} or installed"
+        )
+    calculator = NamedCalculator(name, root.resolve())
+    calculator.find()
+    return calculator
+
+
+def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
+    """Make and call a calculator once in this process: to load or compile it is no cost of any pair.
+
+    Returns
+    -------
+    callable
+        What makes calculators; with ``neb.shared`` it hands out this one.
+    """
+    name = settings.calculator, settings.shared
+    if name not in _LOADED:
+        with failures_named():
+            calculator = make_calculator(atoms)
+        potential_of(atoms, lambda _: calculator)(atoms.positions)
+        _LOADED[name] = calculator if settings.shared else None
+    return (lambda _: _LOADED[name]) if settings.shared else make_calculator
+
+
+class KnownMinimum(NamedTuple):
+    """A minimum, and its energy by the file's name or frame."""
+
+    conf: int
+    place: Place
+    energy: float
+    """Per particle."""
+
+
+class Check(NamedTuple):
+    """Energy and force at a minimum by the calculator; NaN where it failed."""
+
+    minimum: KnownMinimum
+    particles: int = 0
+    energy: float = np.nan
+    """Total."""
+    force: float = np.nan
+    """Largest on a particle."""
+    failure: str = ""
+    """Reason why the calculator gave neither."""
+
+
+def check_minimum(
+    minimum: KnownMinimum, settings: NebSettings, make_calculator: Callable[[Atoms], Any]
+) -> Check | None:
+    """Call the calculator at a minimum; a job for a worker. None where the minimum can't be read."""
+    try:
+        atoms = read_atoms(minimum.place)
+        energy, forces = potential_of(atoms, load(settings, make_calculator, atoms))(atoms.positions)
+    except MinimumError:
+        return None  # its pairs are unfinished for this reason
+    except CalculatorFailedError as error:
+        return Check(minimum, failure=str(error))
+    return Check(minimum, len(atoms), energy, float(np.linalg.norm(forces, axis=1).max()))
+
+
+def unfinished_check(minimum: KnownMinimum, reason: str) -> Check:
+    """Check of a minimum at which the calculator killed its process or took too long."""
+    return Check(minimum, failure=reason)
+
+
+def check_calculator(checks: Sequence[Check | None], settings: Settings) -> None:
+    """Raise UserError, which names the cause, where no minimum is one by the calculator.
+
+    Pairs of single minima that are wrong are unfinished, each for its own reason.
+
+    Parameters
+    ----------
+    checks : sequence of Check
+        As :func:`check_minimum` returns them.
+    settings : Settings
+        For ``neb.force_tolerance`` and the unit.
+
+    Raises
+    ------
+    UserError
+        If the calculator failed at all of them, its energies are off by a factor, or none of the minima is relaxed.
+    """
+    all_checked = [one for one in checks if one is not None]
+    worked = [one for one in all_checked if not one.failure]
+    problem = None
+    if not worked and len(all_checked) >= FEWEST:
+        reason = Counter(one.failure for one in all_checked).most_common(1)[0][0]
+        problem = f"it failed at all {len(all_checked)} minima tried: {reason}; mend it"
+    elif (factor := energy_factor(worked)) is not None:
+        known = {**FACTORS, float(worked[0].particles): "the energy per particle for the total energy"}
+        meant = [unit for one, unit in known.items() if min(abs(factor / one - 1), abs(factor * one - 1)) <= ALIKE]
+        meaning = f" ({meant[0]}?)" if meant else ""
+        problem = f"energies are {factor:.5g} times those of the minima{meaning}: some unit is another"
+    elif len(worked) >= FEWEST:
+        problem = _wrong_at_all(worked, settings)
+    if problem:
+        raise UserError(f"config.yaml: neb.calculator = {settings.neb.calculator}: {problem}; nothing was calculated")
+
+
+def energy_factor(checks: Sequence[Check]) -> float | None:
+    """Factor between calculated and known energies of the minima; None where it is 1, or there is none.
+
+    Energies are compared within each glass, up to a constant: a calculator may count them from elsewhere. Where that
+    leaves less than two differences, also from zero.
+    """
+    calculated, known, free = _relative_energies(checks)
+    if free < 2:
+        calculated = np.append(calculated, [one.energy for one in checks])
+        known = np.append(known, [one.particles * one.minimum.energy for one in checks])
+    if not known.any():
+        return None
+    factor = float(calculated @ known / (known @ known))
+    residual = np.linalg.norm(calculated - factor * known)
+    return factor if residual <= ALIKE * np.linalg.norm(calculated) and abs(factor - 1) > OFF else None
+
+
+def _relative_energies(checks: Sequence[Check]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Calculated and known total energies less their medians in each glass, and how many are independent."""
+    rows = [(one.minimum.conf, one.energy, one.particles * one.minimum.energy) for one in checks]
+    table = pd.DataFrame(rows, columns=["conf", "calculated", "known"], dtype=float)
+    glasses = table.groupby("conf")
+    apart = table[["calculated", "known"]] - glasses[["calculated", "known"]].transform("median")
+    return apart["calculated"].to_numpy(), apart["known"].to_numpy(), len(table) - glasses.ngroups
+
+
+def _wrong_at_all(checks: Sequence[Check], settings: Settings) -> str | None:
+    """Message where a force acts at every minimum, or no energy is that of its minimum; else None."""
+    calculated, known, free = _relative_energies(checks)
+    right = np.abs(calculated - known) <= ENERGY_MISMATCH * settings.unit.epsilon
+    agreeing = pd.Series(right).groupby([one.minimum.conf for one in checks]).sum()  # the median agrees with itself
+    energies = "its energies are not those of the minima: another one made them, or lengths are in another unit"
+    if all(one.force <= settings.neb.force_tolerance for one in checks):
+        return energies if free >= 2 and (agreeing <= 1).all() else None
+    if any(one.force <= settings.neb.force_tolerance for one in checks):
+        return None
+    force = np.median([one.force for one in checks])
+    found = (
+        f"none of {len(checks)} minima is one, the force on a particle being {force:.2g} {settings.unit.force} in the "
+        f"median (neb.force_tolerance: {settings.neb.force_tolerance:g})"
+    )
+    if not right.all():
+        return f"{found}, and {energies}"
+    return f"{found}; the energies are right, so run relax_minima.py, or raise the tolerance"
