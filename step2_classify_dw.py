@@ -2,12 +2,13 @@
 
 Reads    Configurations/pairs/T{T}/, MLmodel/dw-classification-T{digits}/
 Writes   output_ML/T{T}/DW_T{T}.csv: the pairs that may be double wells, with the probability
+         output_ML/T{T}/DW_T{T}.feather: the same with all features, which step 4 reads
 
 Stops at once if neither the tables nor the model nor the ceilings changed since.
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import StatePoint
+from pipeline.workspace import CLASSIFIER, StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -17,7 +18,6 @@ from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.table_record import check_units
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.workspace import CLASSIFIER
 
 
 def main(command: Command) -> None:
@@ -32,27 +32,36 @@ def main(command: Command) -> None:
 
 def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
-    tables, target = at.pair_tables, at.classified
+    settings, tables = command.settings, at.pair_tables
     if not tables:
         raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
-    card = find_card(at, CLASSIFIER, command.settings.unit)
-    check_units(tables, command.settings.unit)
+    card = find_card(at, CLASSIFIER, settings.unit)
+    check_units(tables, settings.unit)
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
-    record = made_from(tables, model=card.autogluon, ceilings=command.settings.classify.model_dump())
-    if up_to_date([target], record):
-        print(f"T = {at.temperature}: nothing new to classify: {target}")
+    ceilings, targets = settings.classify, [at.classified, at.classified_features]
+    record = made_from(
+        tables,
+        model=card.autogluon,
+        ceilings=ceilings.model_dump(),
+        units=settings.units,
+        ij_decimals=settings.ij_decimals,
+    )
+    if up_to_date(targets, record):
+        print(f"T = {at.temperature}: nothing new to classify: {at.classified}")
         return
-    from MLmodel.classified import classify_tables
+    from MLmodel.ranking import classify_tables
+    from pipeline.formats.pair_lists import write_list
+    from pipeline.formats.possible import PROBABILITY
 
-    looked_at, kept, expected = classify_tables(at.workspace, card, command.settings, tables, target)
-    mark_made([target], record)
+    looked_at, listed = classify_tables(at, card, settings, tables)
+    write_list(at.classified, listed, settings.ij_decimals)
+    mark_made(targets, record)
     if not looked_at:
         print(f"T = {at.temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
-    least = command.settings.classify.min_probability
     print(
-        f"T = {at.temperature}: {kept} of {looked_at} pairs under the ceilings may be double wells "
-        f"(chance ≥ {least:g}, {expected:.0f} expected to be): {target}"
+        f"T = {at.temperature}: {len(listed)} of {looked_at} pairs under the ceilings may be double wells "
+        f"(chance ≥ {ceilings.min_probability:g}, {listed[PROBABILITY].sum():.0f} expected to be): {at.classified}"
     )
 
 

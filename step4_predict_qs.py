@@ -1,42 +1,42 @@
 """Step 4: predict the quantum splitting of all pairs that may be double wells and say which to calculate next.
 
-Reads    output_ML/T{T}/DW_T{T}.csv, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets
+Reads    output_ML/T{T}/DW_T{T}.feather, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
          output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs whose answer is known, from the NEB
-         files or a pretraining set, best chance to be a TLS first
+         files or a pretraining set, best chance to be a TLS first, at the top each rearrangement once
          output_ML/T{T}/rounds.csv, double_wells.csv: what was calculated of the list before, if that is not counted yet
 
 Stops at once if neither the double wells nor the model nor these files changed since.
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import StatePoint
+from pipeline.workspace import PREDICTOR, StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from pathlib import Path
-
 import pandas as pd
 
-from MLmodel.card import check_features, find_card, read_card
+from MLmodel.card import Card, check_features, find_card, read_card
 from MLmodel.labels import pretraining_paths
 from pipeline.errors import UserError
-from pipeline.formats.listed import Listed, listed_in
-from pipeline.formats.pair_csv import check_csv_units, csv_columns, with_units
+from pipeline.formats.pair_tables import open_table
 from pipeline.formats.records import check_records
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.workspace import PREDICTOR
+from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
+from pipeline.units import check_same_units
 
 NEXT = 10
-"""So many pairs are printed."""
+"""Pairs that are printed."""
+
+LISTED_ONCE = 1000
+"""Rows at the top of the list in which rearrangements.list_once counts."""
 
 
 def main(command: Command) -> None:
     """Predict the splittings of every temperature whose pairs are classified."""
     temperatures = command.temperatures(
-        lambda at: at.classified.exists() and read_card(at, PREDICTOR) is not None,
+        lambda at: at.classified_features.exists() and read_card(at, PREDICTOR) is not None,
         "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
     left: list[int] = []
@@ -48,60 +48,84 @@ def main(command: Command) -> None:
 
 
 def predict_one(command: Command, at: StatePoint) -> int:
-    """Bring both lists of one temperature up to date, and report on them; how many pairs are left to calculate."""
-    work = command.workspace
-    double_wells = at.classified
+    """Bring both lists of one temperature up to date, and report on them; number of pairs left to calculate."""
+    settings, double_wells = command.settings, at.classified_features
     if not double_wells.exists():
         raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
-    card = find_card(at, PREDICTOR, command.settings.unit)
-    check_features(card, csv_columns(double_wells), double_wells)
-    check_csv_units(double_wells, command.settings.unit, "run step2_classify_dw.py")
-    check_records(at, command.settings.unit)
+    card = find_card(at, PREDICTOR, settings.unit)
+    stamp = check_unchanged(double_wells, "step2_classify_dw.py")
+    check_same_units(double_wells, stamp["units"], settings.unit, "run step2_classify_dw.py")
+    check_features(card, open_table(double_wells).schema.names, double_wells)
+    check_records(at, settings.unit)
     targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
-    settings = command.settings
     once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
     record = made_from(
         [double_wells, *at.neb_files, *pretraining_paths(at)],
         model=card.autogluon,
         tls_threshold=settings.tls_threshold,
+        epsilon=settings.neb.epsilon,
+        units=settings.units,
         ij_decimals=settings.ij_decimals,
         **once,
     )
     if up_to_date(targets, record):
         print(f"T = {at.temperature}: nothing new to predict")
-        listed = [listed_in(target) for target in targets]
+        told = read_stamp(targets[0])["result"]
     else:
-        from MLmodel.ranking import write_lists
-        from search.rounds import close_round
-
-        if note := close_round(at, settings):
-            print(f"T = {at.temperature}: {note}")
-        with with_units(double_wells, settings.unit) as pairs:
-            used, *listed = write_lists(work, card, settings, pairs, *targets)
-        if sum(used):
-            print(
-                f"T = {at.temperature}: results that correct the predictions for like pairs: {used[1]} since the "
-                f"models were trained, {used[0]} kept in their test sets"
-            )
-        mark_made(targets, record)
-    report(command.settings, at, targets, listed)
-    return listed[1].pairs
+        told = write_lists(at, card, settings)
+        mark_made(targets, record, told)
+    report(settings, at, told)
+    return int(told["left"])
 
 
-def report(settings: Settings, at: StatePoint, targets: list[Path], listed: list[Listed]) -> None:
+def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
+    """Write both lists; numbers of pairs on them, and of TLS to be expected among these."""
+    from MLmodel.ranking import predict_pairs
+    from pipeline.formats.pair_lists import write_list
+    from pipeline.formats.possible import TLS_PROBABILITY
+    from search.rearrangements import each_once
+    from search.rounds import close_round
+
+    if note := close_round(at, settings):
+        print(f"T = {at.temperature}: {note}")
+    found = predict_pairs(at, card, settings)
+    if found.in_test_sets + found.since_training:
+        print(
+            f"T = {at.temperature}: results that correct the predictions for like pairs: {found.since_training} since "
+            f"the models were trained, {found.in_test_sets} kept in their test sets"
+        )
+    next_ones = found.best_first
+    if settings.rearrangements.list_once:
+        top = found.pairs[next_ones[:LISTED_ONCE]].to_pandas()
+        next_ones[:LISTED_ONCE] = next_ones[:LISTED_ONCE][each_once(at, top, settings).index]
+    write_list(at.predicted("allpairs"), found.pairs, settings.ij_decimals, found.smallest_first)
+    write_list(at.predicted("newpairs"), found.pairs, settings.ij_decimals, next_ones)
+    chances = found.pairs[TLS_PROBABILITY].to_numpy()
+    return {
+        "pairs": len(chances),
+        "tls": float(chances.sum()),
+        "left": len(next_ones),
+        "tls_left": float(chances[found.to_calculate].sum()),
+    }
+
+
+def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
-    every, new = listed
-    words = (
-        "pairs that may be double wells",
-        f"of them without an answer yet ({every.pairs - new.pairs} with one are left out)",
+    every, new = at.predicted("allpairs"), at.predicted("newpairs")
+    below = f"TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
+    print(f"T = {at.temperature}: {told['pairs']} pairs that may be double wells, {told['tls']:.1f} {below}: {every}")
+    print(
+        f"T = {at.temperature}: {told['left']} of them without an answer yet "
+        f"({told['pairs'] - told['left']} with one are left out), {told['tls_left']:.1f} {below}: {new}"
     )
-    for path, of, what in zip(targets, listed, words, strict=True):
-        tls = f"{of.tls:.1f} TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
-        print(f"T = {at.temperature}: {of.pairs} {what}, {tls}: {path}")
-    top = pd.read_csv(targets[1], nrows=NEXT)
+    top = pd.read_csv(new, nrows=NEXT)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
-        print(top.iloc[:, :6].to_string(index=False, formatters=dict.fromkeys("ij", "{:.12g}".format)))
+        print(
+            top.iloc[:, :7].to_string(
+                index=False, formatters=dict.fromkeys("ij", f"{{:.{settings.ij_decimals}f}}".format)
+            )
+        )
 
 
 if __name__ == "__main__":

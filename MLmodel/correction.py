@@ -4,7 +4,8 @@ Pairs of one glass repeat each other, so that the errors of a model are alike fo
 process on the errors says at once what another training would say later, or not at all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +143,13 @@ class LocalCorrection:
             self._errors[conf] = self._process(rows, error, AMPLITUDE, DAMPING**2)
         for conf, rows in _smallest_of_each(known[wells]):
             self._known[conf] = self._process(rows, np.zeros(len(rows)), AMPLITUDE, NOISE**2)
+
+    def of_glasses(self, glasses: Iterable[int]) -> "LocalCorrection":
+        """The same without what is known of other glasses: less to hand to a worker."""
+        part, chosen = copy(self), set(glasses)
+        for name in ("_errors", "_dw_errors", "_known"):
+            setattr(part, name, {conf: process for conf, process in getattr(self, name).items() if conf in chosen})
+        return part
 
     def _process(self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array) -> _Process:
         return _Process(self._standardised(pairs), errors, amplitude, noise)

@@ -1,221 +1,274 @@
-"""The lists of predicted pairs, written in order: parts of them wait on disk, sorted, and are merged."""
+"""What the models say of pairs: which may be double wells (step 2), and which of them to calculate next (step 4)."""
 
-import io
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from MLmodel.card import Card
+from MLmodel.card import Card, read_card
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
-from MLmodel.for_jobs import loaded, loaded_model, saved, saved_model
 from MLmodel.labels import pairs_in_pretraining
-from MLmodel.model import read_set, unseen_predictions
+from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, spool_folder
-from pipeline.formats.csv_lines import Lines, parts_of, read_lines, read_numbers, with_numbers
-from pipeline.formats.keys import KEY_COLUMNS, PAIR_COLUMNS, among, pair_keys
-from pipeline.formats.listed import Listed
-from pipeline.formats.pair_csv import csv_columns
-from pipeline.formats.pair_tables import UNITS, read_batches
+from pipeline.files import atomic_write
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, pair_index, rows_in
+from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
+from pipeline.formats.pair_tables import common_features, feature_columns, open_table, read_batches, under_ceilings
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result, read_neb_results
-from pipeline.formats.sorted_lines import Waiting, let_wait, merged
 from pipeline.progress import progress
-from pipeline.settings import Settings
+from pipeline.settings import ClassifySettings, Settings
 from pipeline.workers.pool import worker_pool
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
-from search.rearrangements import each_once
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
-SHOWN_ONCE = 1000
-"""rearrangements.list_once orders so many rows at the top."""
-
-
-class Known(NamedTuple):
-    """What the jobs need; they find it in a file, as it is too much to come with each."""
-
-    model: Path
-    """Of :func:`MLmodel.for_jobs.saved_model`."""
-    double_wells: Path
-    columns: list[str]
-    """Of numbers."""
-    decimals: int
-    answers: pd.DataFrame
-    """Of :func:`known_answers`."""
-    answered: pd.DataFrame
-    """Keys of the pairs that need no calculation."""
-    chances: Chances
+PART = 65_536
+"""Pairs of a job: what a worker holds in memory follows from it."""
 
 
-class Finished(NamedTuple):
-    """A part of both lists, on disk."""
+class Part(NamedTuple):
+    """Some of the batches of a pair table."""
 
-    parts: tuple[Waiting, Waiting]
-    listed: tuple[Listed, Listed]
+    table: Path
+    batches: range
+    rows: int
 
 
-def write_lists(
-    work: Workspace, card: Card, settings: Settings, double_wells: Path, all_pairs: Path, new_pairs: Path
-) -> tuple[tuple[int, int], Listed, Listed]:
-    """Write both lists: all pairs, smallest splitting first; those without an answer, best chance to be a TLS first.
+def parts_of(table: Path) -> list[Part]:
+    """Parts of a table of about PART pairs, or of one batch if that is larger."""
+    reader = open_table(table, ["conf"], mapped=True)
+    parts: list[Part] = []
+    first = rows = 0
+    for k in range(reader.num_record_batches):
+        rows += reader.get_batch(k).num_rows
+        if rows >= PART or k == reader.num_record_batches - 1:
+            parts.append(Part(table, range(first, k + 1), rows))
+            first, rows = k + 1, 0
+    return parts
+
+
+@lru_cache(maxsize=1)
+def _model(at: StatePoint, task: Task, name: str) -> Model:
+    """The model of this name, which each worker loads once."""
+    card = read_card(at, task)
+    if card is None or card.autogluon != name:
+        raise UserError(f"{at.model(task)}: trained again meanwhile; run the step again")
+    return Model(at.workspace, card)
+
+
+def _predict(at: StatePoint, task: Task, name: str, pairs: pd.DataFrame) -> NDArray[np.float64]:
+    """A job for a worker."""
+    return _model(at, task, name).predict(pairs)
+
+
+def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequence[Path]) -> tuple[int, pl.DataFrame]:
+    """Write what may be a double well, with all features, to ``at.classified_features``.
 
     Parameters
     ----------
-    work, card
-        Where the predictor is, and which.
+    at, card
+        Where the classifier is, and which.
     settings : Settings
-        ``tls_threshold``, ``ij_decimals``, ``rearrangements``, ``units``; ``cluster`` and ``processes``.
-    double_wells : Path
-        The pairs as step 2 wrote them.
-    all_pairs, new_pairs : Path
-        The lists.
+        ``classify``; ``cluster`` and ``processes``.
+    tables : sequence of Path
+        Pair tables.
 
     Returns
     -------
-    used : tuple of int
-        Exact results that the models did not learn from and that corrected the predictions for like pairs: those of the
-        models' test sets, and those that came after.
-    listed_all, listed_new : Listed
-        What both lists hold.
-
-    Raises
-    ------
-    UserError
-        If the pairs are not as step 2 writes them.
+    looked_at : int
+        Pairs under the ceilings.
+    listed : polars.DataFrame
+        Those of them that are kept, with the columns of the list.
     """
-    decimals, temperature = settings.ij_decimals, card.temperature
-    header, columns = _header(double_wells), csv_columns(double_wells)
-    answered = pairs_with_result(work.at(temperature)).union(pairs_in_pretraining(work.at(temperature)))
-    answers = known_answers(work.at(temperature), decimals)
-    chances = tls_chances(*unseen_predictions(work, card), settings.tls_threshold)
-    parts = parts_of(double_wells)
-    with spool_folder(all_pairs) as spool, worker_pool(settings, len(parts)) as workers:
-        model = saved_model(work, card, spool / "model")
-        known = Known(model, double_wells, columns, decimals, answers, answered.to_frame(index=False), chances)
-        there = saved(known, spool / "known")
-        found = _all_found(
-            known, workers.results(partial(_with_answer, there), parts if len(answers) else [], in_order=True)
-        )
+    columns = [*PAIR_COLUMNS, *common_features(tables)]
+    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    schema = schema.insert(len(PAIR_COLUMNS), pa.field(PROBABILITY, pa.float64()))
+    shown = [name for name in DOUBLE_WELLS if name in schema.names]
+    parts = [part for table in tables for part in parts_of(table)]
+    looked_at, listed = 0, []
+    with (
+        worker_pool(settings, len(parts)) as workers,
+        progress(total=sum(part.rows for part in parts), desc="classifying", unit="pair") as bar,
+        atomic_write(at.classified_features) as file,
+        pa.ipc.new_file(str(file), schema) as writer,
+    ):
+        classify = partial(_classified, at, card.autogluon, settings.classify, columns)
+        for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
+            writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
+            listed.append(kept[shown])
+            looked_at += number
+            bar.update(part.rows)
+    return looked_at, as_listed(listed)
+
+
+def _classified(
+    at: StatePoint, name: str, ceilings: ClassifySettings, columns: list[str], part: Part
+) -> tuple[int, pd.DataFrame]:
+    """Number of pairs of a part under the ceilings, and those kept; a job for a worker."""
+    looked_at, kept = 0, []
+    for rows in read_batches(part.table, columns, part.batches):
+        rows = rows[under_ceilings(rows, ceilings)]
+        rows.insert(len(PAIR_COLUMNS), PROBABILITY, _predict(at, CLASSIFIER, name, rows))
+        looked_at += len(rows)
+        kept.append(rows[rows[PROBABILITY] >= ceilings.min_probability])
+    return looked_at, pd.concat(kept)
+
+
+class Predicted(NamedTuple):
+    """All pairs that may be double wells, as predicted."""
+
+    pairs: pl.DataFrame
+    """With the columns of the lists."""
+    to_calculate: NDArray[np.bool_]
+    """Which have no answer yet; shape (n_pairs,)."""
+    in_test_sets: int
+    """Exact results of the models' test sets, which corrected the predictions for like pairs."""
+    since_training: int
+    """And results that came after the training."""
+
+    @property
+    def smallest_first(self) -> NDArray[np.int64]:
+        """Rows of all pairs by the predicted splitting; equal ones as in the pair tables."""
+        return np.argsort(self.pairs[QS].to_numpy(), kind="stable")
+
+    @property
+    def best_first(self) -> NDArray[np.int64]:
+        """Rows of the pairs to calculate by the chance of a TLS; equal ones by splitting, then as in the tables."""
+        rows = np.flatnonzero(self.to_calculate)
+        splitting, chance = (self.pairs[name].to_numpy()[rows] for name in (QS, TLS_PROBABILITY))
+        return rows[np.lexsort((splitting, -chance))]
+
+
+def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
+    """Predict the splitting of all pairs that step 2 kept, and correct it by what was calculated of like pairs.
+
+    Parameters
+    ----------
+    at, card
+        Where the pairs and the predictor are, and which.
+    settings : Settings
+        ``tls_threshold``, ``ij_decimals``, ``units``, ``neb.epsilon``; ``cluster`` and ``processes``.
+    """
+    parts = parts_of(at.classified_features)
+    known = _known_pairs(at, parts)
+    chances = tls_chances(*unseen_predictions(at.workspace, card), settings.tls_threshold)
+    listed = []
+    with (
+        worker_pool(settings, len(parts)) as workers,
+        progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
+    ):
+        predict = partial(_predict, at, PREDICTOR, card.autogluon)
+        (splittings,) = workers.results(predict, [known.pairs])
+        found = known.pairs.assign(**{QS: splittings})
         is_new = found["is_new"].to_numpy(bool)
-        softening = SOFTENING * settings.unit.epsilon
-        correction = LocalCorrection(found, is_new, read_set(work, card, "used"), chances, softening)
-        finish = partial(_finished, there, saved(correction, spool / "correction"))
-        finished: list[Finished] = []
-        with progress(desc="predicting", unit="pair") as bar:
-            for part in workers.results(finish, parts, in_order=True):
-                finished.append(part)
-                bar.update(part.listed[0].pairs)
-        _write(all_pairs, header, merged([part.parts[0] for part in finished]))
-        best_first = merged([part.parts[1] for part in finished])
-        _write(new_pairs, header, _each_once(work.at(temperature), best_first, settings))
-    every, new = (
-        Listed(sum(part.listed[k].pairs for part in finished), sum(part.listed[k].tls for part in finished))
-        for k in range(2)
-    )
-    kept = _in_test_sets(work.at(temperature), found[is_new], decimals)
-    return (kept, int(is_new.sum()) - kept), every, new
+        correction = LocalCorrection(
+            found, is_new, read_set(at.workspace, card, "used"), chances, SOFTENING * settings.unit.epsilon
+        )
+
+        def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], LocalCorrection]]:
+            row = 0
+            for part, glasses in zip(parts, known.glasses, strict=True):
+                yield part, known.to_calculate[row : row + part.rows], correction.of_glasses(glasses)
+                row += part.rows
+
+        predicted = partial(_predicted, at, card.autogluon, chances, settings.neb.epsilon)
+        for part, rows in zip(parts, workers.results(predicted, jobs(), in_order=True), strict=True):
+            listed.append(rows)
+            bar.update(part.rows)
+    kept = _in_test_sets(at, found[is_new])
+    return Predicted(as_listed(listed), known.to_calculate, kept, int(is_new.sum()) - kept)
 
 
-def _in_test_sets(at: StatePoint, pairs: pd.DataFrame, decimals: int) -> int:
-    """How many pairs the models' test sets hold."""
-    paths = [at.model_set(task, "test") for task in (CLASSIFIER, PREDICTOR)]
-    parts = [batch for path in paths if path.exists() for batch in read_batches(path, PAIR_COLUMNS)]
-    return int(among(pair_keys(pairs, decimals), pair_keys(pd.concat(parts), decimals)).sum()) if parts else 0
+def _shown(table: Path) -> list[str]:
+    """Columns of the lists of step 4."""
+    there = {*open_table(table).schema.names, QS, SPLITTING_K, TLS_PROBABILITY}
+    return [name for name in PREDICTED if name in there]
 
 
-def known_answers(at: StatePoint, decimals: int) -> pd.DataFrame:
-    """Keys of all pairs with an exact result.
+def _predicted(
+    at: StatePoint,
+    name: str,
+    chances: Chances,
+    kelvin: float,
+    job: tuple[Part, NDArray[np.bool_], LocalCorrection],
+) -> pd.DataFrame:
+    """A part of the lists: pairs predicted, those without an answer corrected; a job for a worker."""
+    part, new, correction = job
+    rows = _read_part(part)
+    rows[QS] = _predict(at, PREDICTOR, name, rows)
+    spread = np.ones(len(rows))
+    corrected = correction.correct(rows[new])
+    rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
+    spread[new] = corrected.spread
+    rows[SPLITTING_K] = kelvin * rows[QS]
+    rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), spread)
+    return rows[_shown(part.table)]
+
+
+def _read_part(part: Part) -> pd.DataFrame:
+    columns = [*PAIR_COLUMNS, PROBABILITY, *feature_columns(open_table(part.table).schema)]
+    return pd.concat(read_batches(part.table, columns, part.batches), ignore_index=True)
+
+
+class _Known(NamedTuple):
+    """What is known of the pairs that step 2 kept."""
+
+    pairs: pd.DataFrame
+    """Those with an exact result, with all features and the columns of :func:`known_answers`."""
+    to_calculate: NDArray[np.bool_]
+    """Which need a calculation; shape (n_pairs,)."""
+    glasses: list[list[int]]
+    """In each part."""
+
+
+def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:
+    answers = known_answers(at)
+    answered = pairs_with_result(at).union(pairs_in_pretraining(at))
+    found, to_calculate, glasses = [], [], []
+    for part in parts:
+        names = pd.concat(read_batches(part.table, PAIR_COLUMNS, part.batches), ignore_index=True)
+        to_calculate.append(~rows_in(names, answered, at.decimals))
+        glasses.append(names["conf"].unique().tolist())
+        with_answer = rows_in(names, answers.index, at.decimals)
+        if with_answer.any() or part is parts[-1]:
+            rows = by_pair(_read_part(part)[with_answer], at.decimals)
+            found.append(rows.join(answers).reset_index(drop=True))
+    found = [rows for rows in found if len(rows)] or found  # pandas warns of empty ones
+    return _Known(pd.concat(found, ignore_index=True), np.concatenate(to_calculate), glasses)
+
+
+def known_answers(at: StatePoint) -> pd.DataFrame:
+    """All pairs with an exact result, each once.
 
     Returns
     -------
     DataFrame
-        ``KEY_COLUMNS``; ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
+        By pair: ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
     """
-    neb = read_neb_results(at).reset_index(drop=True)
-    new = pair_keys(neb, decimals).join(neb[[DW]]).assign(exact=neb[QS], is_new=True)
-    parts = [new.drop_duplicates(KEY_COLUMNS, keep="last")]
-    for task in (CLASSIFIER, PREDICTOR):
-        path = at.model_set(task, "train")
-        if path.exists():
-            learnt = pd.concat(read_batches(path, [*PAIR_COLUMNS, task.target]))
-            keys = pair_keys(learnt, decimals)
-            parts[0].loc[among(parts[0], keys), "is_new"] = False
-            if task == PREDICTOR:
-                parts.append(keys.assign(**{DW: 1, "exact": learnt[QS], "is_new": False}))
-    return pd.concat([part for part in parts if len(part)] or parts).drop_duplicates(KEY_COLUMNS)
+    neb = read_neb_results(at)
+    neb = neb[~neb.index.duplicated(keep="last")]
+    learnt = {
+        task: by_pair(pd.concat(read_batches(path, [*PAIR_COLUMNS, task.target])), at.decimals)
+        for task in (CLASSIFIER, PREDICTOR)
+        if (path := at.model_set(task, "train")).exists()
+    }
+    is_new = ~np.logical_or.reduce([neb.index.isin(table.index) for table in learnt.values()])
+    answers = [pd.DataFrame({DW: neb[DW], "exact": neb[QS], "is_new": is_new})]
+    if PREDICTOR in learnt:
+        answers.append(pd.DataFrame({DW: 1, "exact": learnt[PREDICTOR][QS], "is_new": False}))
+    known = pd.concat([part for part in answers if len(part)] or answers)
+    return known[~known.index.duplicated()]
 
 
-def _header(double_wells: Path) -> bytes:
-    """First line of both lists."""
-    with double_wells.open("rb") as file:
-        header = file.readline().rstrip(b"\r\n")
-    first, names = ",".join([*PAIR_COLUMNS, PROBABILITY]).encode(), csv_columns(double_wells)
-    if not header.startswith(first) or not header.endswith(UNITS.encode()) or QS in names:
-        raise UserError(
-            f"{double_wells}: its columns are not those that step2_classify_dw.py writes; remove it and run that"
-        )
-    new = ",".join([*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]).encode()
-    return new + header[len(first) :] + b"\n"
-
-
-def _with_answer(there: Path, part: tuple[int, int]) -> pd.DataFrame | None:
-    """The pairs of a part that :func:`known_answers` holds, with their answers and as predicted; None for none."""
-    known: Known = loaded(there)
-    lines = read_lines(known.double_wells, part)
-    keys = pair_keys(read_numbers(known.double_wells, lines, PAIR_COLUMNS), known.decimals)
-    keys = keys[among(keys, known.answers)].reset_index(names="row")
-    answers = keys.merge(known.answers, on=KEY_COLUMNS)
-    if answers.empty:
-        return None
-    rows = read_numbers(known.double_wells, lines.take(answers["row"].to_numpy()), known.columns)
-    return rows.assign(**{QS: loaded_model(known.model).predict(rows)}).join(answers[[DW, "exact", "is_new"]])
-
-
-def _all_found(known: Known, parts: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
-    none = pd.DataFrame(columns=[*known.columns, QS, DW, "exact", "is_new"], dtype=np.float64)
-    return pd.concat([part for part in parts if part is not None] or [none], ignore_index=True)
-
-
-def _finished(there: Path, correction: Path, part: tuple[int, int]) -> Finished:
-    """Predict a part, correct it but for pairs with an answer, and let its lines wait in the order of both lists."""
-    known: Known = loaded(there)
-    lines = read_lines(known.double_wells, part)
-    rows = read_numbers(known.double_wells, lines, known.columns)
-    rows = rows.assign(**{QS: loaded_model(known.model).predict(rows)})
-    new, spread = ~among(pair_keys(rows, known.decimals), known.answered), np.ones(len(rows))
-    corrected = loaded(correction).correct(rows[new])
-    rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
-    spread[new] = corrected.spread
-    splitting, chance = rows[QS].to_numpy(), rows[PROBABILITY].to_numpy()
-    tls = chance * known.chances(splitting, spread)
-    lines = with_numbers(lines, len(PAIR_COLUMNS), [splitting, tls], len(PAIR_COLUMNS), chance)
-    every = let_wait(there.with_name(f"all-{part[0]}"), lines, splitting, np.ones(len(new), bool))
-    left = let_wait(there.with_name(f"new-{part[0]}"), lines, -tls + 1j * splitting, new)
-    return Finished((every, left), (Listed(len(tls), float(tls.sum())), Listed(int(new.sum()), float(tls[new].sum()))))
-
-
-def _each_once(at: StatePoint, pieces: Iterable[Lines], settings: Settings) -> Iterable[Lines]:
-    """At the top one pair of each rearrangement before all others, where that is asked for."""
-    wanted = settings.rearrangements.list_once
-    for lines in pieces:
-        if wanted:
-            order = np.arange(len(lines.starts) - 1)
-            top = lines.take(order[:SHOWN_ONCE])
-            pairs = pd.read_csv(
-                io.BytesIO(top.text.tobytes()), names=PAIR_COLUMNS, usecols=range(3), float_precision="round_trip"
-            )
-            order[:SHOWN_ONCE] = each_once(at, pairs, settings).index
-            lines, wanted = lines.take(order), False
-        yield lines
-
-
-def _write(path: Path, header: bytes, pieces: Iterable[Lines]) -> None:
-    with atomic_write(path) as part, part.open("wb") as file:
-        file.write(header)
-        for lines in pieces:
-            file.write(lines.text.data)
+def _in_test_sets(at: StatePoint, pairs: pd.DataFrame) -> int:
+    """Number of pairs that stand in the models' test sets."""
+    sets = [path for task in (CLASSIFIER, PREDICTOR) if (path := at.model_set(task, "test")).exists()]
+    held = [pair_index(rows, at.decimals) for path in sets for rows in read_batches(path, PAIR_COLUMNS)]
+    return int(np.logical_or.reduce([pair_index(pairs, at.decimals).isin(index) for index in held]).sum())

@@ -25,7 +25,7 @@ from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import load_glass, places_by_key, read_minima
-from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
+from pipeline.formats.pair_lists import as_listed, read_list, write_list
 from pipeline.formats.pair_tables import check_ready_made, read_batches, stored_pairs
 from pipeline.formats.paths import path_file, read_path, write_path
 from pipeline.formats.possible import MAY_BE_UNKNOWN
@@ -125,13 +125,8 @@ def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
     work.at(T).pretraining(CLASSIFIER).parent.mkdir()
     table.assign(**{DW: np.arange(40) % 2}).to_feather(work.at(T).pretraining(CLASSIFIER))
     table.assign(**{QS: rng.random(40)}).to_feather(work.at(T).pretraining(PREDICTOR))
-    for path, more in (
-        (work.at(T).classified, ["dw_probability"]),
-        (work.at(T).predicted("newpairs"), [QS, "tls_probability", "dw_probability"]),
-    ):
-        columns = ["conf", "i", "j", *more, *FEATURES]
-        with csv_writer(path, columns, REDUCED) as write:
-            write(table.assign(**{name: rng.random(40) for name in more})[columns])
+    listed = table[["conf", "i", "j"]].assign(**{name: rng.random(40) for name in _LISTED})
+    write_list(work.at(T).predicted("newpairs"), as_listed([listed]), 10)
     found = table[["conf", "i", "j"]].assign(**{QS: rng.random(40), "level_0": 0.1, "PR": 3.0, "rearrangement": 1})
     found.assign(fidelity="full", images=41, steps=7, units="reduced").to_csv(work.at(T).double_wells, index=False)
     counts = dict.fromkeys(("nebs", "double_wells", "tls", "distinct_tls", "unfinished", "next_nebs"), 3)
@@ -234,9 +229,7 @@ def _ready_made(work: Workspace) -> Any:
     return _table(pd.concat(read_batches(path)))
 
 
-def _list(path: Path) -> pd.DataFrame:
-    check_csv_units(path, REDUCED, "make it again")
-    return _table(pd.concat(read_csv_batches(path)))
+_LISTED = [QS, "tls_probability", "dw_probability"]
 
 
 def _new_pairs(work: Workspace) -> Path:
@@ -326,8 +319,7 @@ READERS = [
     Reader("paths/*.extxyz", lambda work: path_file(work.at(T), Pair(1, 0.2, 0.2001)), _path),
     Reader("double_wells.csv", lambda work: work.at(T).double_wells, lambda work: read_double_wells(work.at(T))),
     Reader("rounds.csv", lambda work: work.at(T).rounds("csv"), _rounds),
-    Reader("DW_T….csv", lambda work: work.at(T).classified, lambda work: _list(work.at(T).classified)),
-    Reader("predictedQs_….csv", _new_pairs, lambda work: _list(_new_pairs(work))),
+    Reader("predictedQs_….csv", _new_pairs, lambda work: read_list(_new_pairs(work), _LISTED, "step 4")),
     Reader("config.yaml", lambda work: work.settings, lambda work: read_settings(work.settings)),
     Reader("card.json", lambda work: work.at(T).card(CLASSIFIER), lambda work: read_card(work.at(T), CLASSIFIER)),
     Reader("stamps", lambda work: work.root / ".source.made-from.json", _stamp),

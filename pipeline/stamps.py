@@ -71,6 +71,7 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
 
 def _is_made_from(output: Path, inputs: Inputs) -> bool:
     record = read_stamp(output)
+    record.pop("result", None)
     files = record.pop("files", None)
     return (
         output.exists()
@@ -90,11 +91,19 @@ def read_stamp(output: Path) -> dict[str, Any]:
         return {}
 
 
-def mark_made(outputs: Iterable[Path], inputs: Inputs) -> None:
-    """Leave a stamp beside every output that says what it was made from."""
+def check_unchanged(output: Path, script: str) -> dict[str, Any]:
+    """The stamp of a file that a step wrote; UserError unless the file is as it was then."""
+    stamp = read_stamp(output)
+    if "output" not in stamp or not output.exists() or not is_unchanged(output, stamp["output"]):
+        raise UserError(f"{output}: changed since {script} wrote it: run that step")
+    return stamp
+
+
+def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> None:
+    """Leave a stamp beside every output that says what it was made from, and ``result``, what the step tells of it."""
     files = {path.name: _with_digest(path, status) for path, status in inputs.files.items()}
     for output in outputs:
-        record = {"output": fingerprint(output), "files": files, **inputs.other}
+        record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
 
 

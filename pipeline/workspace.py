@@ -264,6 +264,11 @@ class StatePoint:
     def classified(self) -> Path:
         return self._output_of / f"DW_T{self.temperature}.csv"
 
+    @property
+    def classified_features(self) -> Path:
+        """The same pairs with all features."""
+        return self.classified.with_suffix(".feather")
+
     def predicted(self, pairs: str) -> Path:
         """``pairs``: ``allpairs`` or ``newpairs``."""
         return self._output_of / f"predictedQs_T{self.temperature}_{pairs}.csv"

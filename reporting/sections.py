@@ -15,7 +15,7 @@ from pipeline.command import Command
 from pipeline.errors import UserError
 from pipeline.files import file_digest
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, rows_in
-from pipeline.formats.pair_csv import read_csv_batches
+from pipeline.formats.pair_lists import read_list
 from pipeline.formats.paths import path_file
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result
@@ -113,14 +113,9 @@ class _Left(NamedTuple):
 def _what_is_left(at: StatePoint) -> _Left:
     known = pairs_with_result(at)
     columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]
-    top, chances, answered = pd.DataFrame(columns=columns), [np.empty(0)], 0
-    for rows in read_csv_batches(at.predicted("newpairs"), columns):
-        left = rows[~rows_in(rows, known, at.decimals)]
-        answered += len(rows) - len(left)
-        chances.append(left[TLS_PROBABILITY].to_numpy())
-        if len(top) < SHOWN:
-            top = left[columns].head(SHOWN - len(top)) if top.empty else pd.concat([top, left[columns]]).head(SHOWN)
-    return _Left(top, np.concatenate(chances), answered)
+    rows = read_list(at.predicted("newpairs"), columns, "step4_predict_qs.py")
+    left = rows[~rows_in(rows, known, at.decimals)]
+    return _Left(left.head(SHOWN), left[TLS_PROBABILITY].to_numpy(), len(rows) - len(left))
 
 
 def search_progress(command: Command, at: StatePoint, page: Page) -> list[Block]:

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
-from pipeline.formats.pair_csv import csv_columns, read_csv_batches
+from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import read_batches, under_ceilings
 from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import joined, read_calculations, read_neb_results, read_unfinished
@@ -94,8 +94,7 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     inputs = made_from(at.neb_files)
     classifier, predictor = (read_card(at, task) for task in (CLASSIFIER, PREDICTOR))
     lists = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
-    has_chances = all(path.exists() and TLS_PROBABILITY in csv_columns(path) for path in lists)  # not in 0.1
-    if classifier is None or predictor is None or not has_chances:
+    if classifier is None or predictor is None or not all(path.exists() for path in lists):
         return None
     listed = _read_list(at)
     if closing and listed.done.empty:
@@ -163,19 +162,15 @@ class _List(NamedTuple):
 
 
 def _read_list(at: StatePoint) -> _List:
-    """The list of new pairs; in memory is no more than a batch, what is done, and a number for each pair left."""
+    """The list of new pairs."""
     answers = joined(
         *(read(at).reindex(columns=[DW, QS]).astype(float) for read in (read_unfinished, read_neb_results))
     )
     answers = answers[~answers.index.duplicated(keep="last")]
-    done, left = [], [np.empty(0)]
-    for rows in read_csv_batches(at.predicted("newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY]):
-        answered = rows_in(rows, answers.index, at.decimals)
-        done.append(rows[answered])
-        left.append(rows.loc[~answered, TLS_PROBABILITY].to_numpy())
-    found = pd.concat(done)
-    found = by_pair(found, at.decimals)[[TLS_PROBABILITY]].join(answers)
-    return _List(found, np.concatenate(left))
+    rows = read_list(at.predicted("newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY], "step4_predict_qs.py")
+    answered = rows_in(rows, answers.index, at.decimals)
+    done = by_pair(rows[answered], at.decimals)[[TLS_PROBABILITY]].join(answers)
+    return _List(done, rows.loc[~answered, TLS_PROBABILITY].to_numpy())
 
 
 def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
@@ -202,10 +197,8 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
 
 def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
     """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
-    tls = wells = 0.0
-    for rows in read_csv_batches(at.predicted("allpairs"), [TLS_PROBABILITY, PROBABILITY]):
-        tls += float(rows[TLS_PROBABILITY].sum())
-        wells += float(rows[PROBABILITY].sum())
+    chances = read_list(at.predicted("allpairs"), [TLS_PROBABILITY, PROBABILITY], "step4_predict_qs.py")
+    tls, wells = chances.sum().tolist()
     pairs = sum(
         int(under_ceilings(rows, settings.classify).sum())
         for table in at.pair_tables

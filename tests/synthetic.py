@@ -72,11 +72,18 @@ def read_pairs(root, temperature="0.1"):
     return pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
 
 
+def with_features(root, listed, temperature="0.1"):
+    """Pairs of a list with all features, as in the pair tables."""
+    names = ["conf", "i", "j"]
+    others = [name for name in listed if name.endswith(("probability", "splitting")) or name in names]
+    return listed[others].merge(read_pairs(root, temperature), "left", names)
+
+
 def write_neb(root, pairs, temperature="0.1", splittings="Qs_calculations.txt"):
     """Append what the rule says of these pairs to the NEB files."""
     folder = root / f"NEB_calculations/T{temperature}"
     folder.mkdir(parents=True, exist_ok=True)
-    is_dw, splitting = rule(pairs)
+    is_dw, splitting = rule(with_features(root, pairs, temperature))
     names = [
         f"Cnf-{conf:.0f} {i!r}_{j!r}" for conf, i, j in pairs[["conf", "i", "j"]].astype(float).to_numpy().tolist()
     ]

@@ -11,13 +11,10 @@ import pyarrow as pa
 import pytest
 import synthetic
 from steps import done, refused
-from synthetic import HUGE
 
 from MLmodel.labels import read_pretraining
 from pipeline.errors import UserError
-from pipeline.formats.pair_csv import check_csv_units, csv_writer, read_csv_batches
 from pipeline.formats.pair_tables import check_ready_made, open_table, read_batches
-from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, Workspace
 
 T = "0.1"
@@ -145,79 +142,13 @@ def test_a_pipe_in_the_place_of_a_table_is_named(tmp_path):
         open_table(tmp_path / "a.feather")
 
 
-@pytest.fixture
-def listed(tmp_path):
-    """A list as step 2 writes it."""
-    path = tmp_path / "DW_T0.1.csv"
-    table = pairs(dw_probability=0.5, gabriel=np.nan)
-    with csv_writer(path, list(table), REDUCED) as write:
-        write(table)
-    pd.testing.assert_frame_equal(pd.concat(read_csv_batches(path)), table, check_exact=True)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("column", "text", "says"),
-    [
-        ("conf", "1.5", "invalid value '1.5'"),
-        ("conf", "", "line 4: conf is not a finite number"),
-        ("conf", "-1", "line 4: conf = -1"),
-        ("i", "", "line 4: i is not a finite number"),
-        ("Delta_E", "1e400", "line 4: Delta_E is not a finite number"),
-        ("PR", "two", "invalid value 'two'"),
-        ("dw_probability", "1.5", r"line 4: dw_probability = 1\.5 is not from 0 to 1"),
-        ("total_displacement", "-0.1", r"line 4: total_displacement = -0\.1"),
-        ("units", "red", "the units are not the same in all"),
-        ("i", HUGE, "line 4: i is not a finite number"),
-    ],
-)
-def test_a_damaged_list_is_named(listed, column, text, says):
-    lines = listed.read_text().splitlines()
-    cells = lines[3].split(",")
-    cells[lines[0].split(",").index(column)] = text
-    listed.write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:]]) + "\n")
-    with pytest.raises(UserError, match=rf"DW_T0\.1\.csv: .*{says}"):
-        list(read_csv_batches(listed))
-
-
-def test_units_that_are_a_long_text_are_told_in_a_short_line(listed):
-    listed.write_text(listed.read_text().replace('"reduced"', "9" * 5000))
-    with pytest.raises(UserError, match=r"DW_T0\.1\.csv: made with units: 9+…") as error:
-        check_csv_units(listed, REDUCED, "run step 2")
-    assert len(str(error.value)) < 1000
-
-
-def test_a_column_with_a_long_name_is_told_in_a_short_line(listed):
-    header, first, *rest = listed.read_text().splitlines()
-    cells = first.split(",")
-    cells[header.split(",").index("Delta_E")] = ""
-    listed.write_text("\n".join([header.replace("Delta_E", "9" * 5000), ",".join(cells), *rest]) + "\n")
-    with pytest.raises(UserError, match=r"line 2: 9+… is not a finite number") as error:
-        list(read_csv_batches(listed))
-    assert len(str(error.value)) < 1000
-
-
-@pytest.mark.parametrize("cut", [4, 12, 40])
-def test_a_list_whose_last_line_is_cut_is_named(listed, cut):
-    listed.write_text(listed.read_text()[:-cut])
-    with pytest.raises(UserError, match=r"DW_T0\.1\.csv: not readable"):
-        list(read_csv_batches(listed))
-
-
-@pytest.mark.parametrize("header", ["", "conf,conf,j\n", "a,b\n1,2\n", "\xff"])
-def test_a_list_without_its_columns_is_named(listed, header):
-    listed.write_bytes(header.encode("latin1"))
-    with pytest.raises(UserError, match=r"DW_T0\.1\.csv: not readable"):
-        list(read_csv_batches(listed))
-
-
 @pytest.mark.slow
-def test_step_4_does_not_believe_a_damaged_list(trained_copy):
-    path = Workspace(trained_copy).at(T).classified
-    lines = path.read_text().splitlines(keepends=True)
-    for damaged in ([*lines[:-1], lines[-1][:50]], [*lines[:2], "1.5," + lines[2].partition(",")[2]]):
-        path.write_text("".join(damaged))
-        assert str(path) in refused("step4_predict_qs", trained_copy)
+@pytest.mark.parametrize("damage", ["emptied", "cut", "its end overwritten"])
+def test_step_4_does_not_believe_double_wells_that_were_changed(trained_copy, damage):
+    path = Workspace(trained_copy).at(T).classified_features
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    said = refused("step4_predict_qs", trained_copy)
+    assert f"{path}: changed since step2_classify_dw.py wrote it: run that step" in said
 
 
 @pytest.mark.slow

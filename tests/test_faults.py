@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,6 @@ from pipeline import files, locks, stored_geometry
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write
 from pipeline.formats import lammps as minimum_files
-from pipeline.formats.csv_lines import read_lines
-from pipeline.formats.sorted_lines import Waiting
 from pipeline.locks import only_writer
 from pipeline.workspace import CLASSIFIER, Workspace
 
@@ -157,18 +154,6 @@ def test_pairs_that_can_not_be_read_again_while_a_table_is_written_are_one_line(
     said = refused("step0_collect", workspace)
     assert "T0.1/Cnf-1.feather: input/output error; nothing is half-written" in said
     assert not (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").exists()
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that can't be read is at hand")
-def test_lines_that_can_not_be_read_again_are_not_taken_for_none(tmp_path):
-    unreadable = Path("/proc/self/mem")  # EIO, as nothing is at address 0
-    part = Waiting(unreadable, 10, "<f8")
-    for read in (part.keys, partial(part.read, 0, 5), partial(read_lines, unreadable, (0, 50))):
-        with pytest.raises(OSError, match="Input/output error"):
-            read()
-    (tmp_path / "short").write_bytes(bytes(79))
-    with pytest.raises(OSError, match="it ends too early"):
-        Waiting(tmp_path / "short", 10, "<f8").keys()
 
 
 def test_without_locks_a_dead_owner_of_this_machine_is_noticed_and_of_another_is_named(tmp_path, no_locks):

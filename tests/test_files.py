@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import numpy as np
-import pandas as pd
 import pytest
 from steps import ROOT, done, refused
 from synthetic import make_workspace
@@ -18,7 +16,6 @@ from pipeline.files import append_line, atomic_write, write_text
 from pipeline.formats.table_record import read_record
 from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.units import REDUCED
 from pipeline.version import __version__
 from pipeline.workspace import CLASSIFIER, Workspace
 
@@ -224,16 +221,6 @@ def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_p
         read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
     assert str(path) in str(error.value)
     assert "step1_train_dw.py" in str(error.value)
-
-
-def test_numbers_in_csvs_read_back_the_same(tmp_path):
-    from pipeline.formats.pair_csv import csv_writer, read_csv_batches
-
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"conf": range(50), "i": rng.random(50), "j": rng.random(50)})
-    with csv_writer(tmp_path / "a.csv", list(table), REDUCED) as write:
-        write(table)
-    pd.testing.assert_frame_equal(pd.concat(read_csv_batches(tmp_path / "a.csv")), table, check_exact=True)
 
 
 def test_lines_and_files_are_written_where_the_file_system_can_not_sync(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score
 from steps import LONGEST, done, refused, started, stop, wait_until
-from synthetic import read_pairs
+from synthetic import read_pairs, with_features
 
 from MLmodel.card import SETS, read_card
 from MLmodel.labels import SOURCE
@@ -27,7 +27,8 @@ STEPS = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict
 
 
 def predicted(root, which, temperature="0.1"):
-    return pd.read_csv(root / f"output_ML/T{temperature}/predictedQs_T{temperature}_{which}.csv")
+    path = root / f"output_ML/T{temperature}/predictedQs_T{temperature}_{which}.csv"
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def card_of(root, task=CLASSIFIER, temperature="0.1"):
@@ -57,7 +58,11 @@ def snapshot(root):
 def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(trained):
     pairs, wells = read_pairs(trained), pd.read_csv(trained / "output_ML/T0.1/DW_T0.1.csv")
     everything, new = predicted(trained, "allpairs"), predicted(trained, "newpairs")
-    assert list(everything)[:6] == ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
+    of_pair = ["Delta_E", "total_displacement", "PR", "nearest_between"]
+    assert list(wells) == ["conf", "i", "j", "dw_probability", *of_pair]
+    names = ["quantum_splitting", "splitting_K", "tls_probability", "dw_probability"]
+    assert list(everything) == list(new) == ["conf", "i", "j", *names, *of_pair]
+    assert everything["splitting_K"].to_numpy() == pytest.approx(662.0 * everything["quantum_splitting"], rel=2e-5)
     assert everything["quantum_splitting"].is_monotonic_increasing
     assert new["tls_probability"].is_monotonic_decreasing
     assert (everything["tls_probability"] <= everything["dw_probability"]).all()
@@ -74,15 +79,19 @@ def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(tra
     assert len(new) < len(everything)
 
 
-def test_the_features_in_the_csv_are_those_of_the_pair(trained):
+def test_the_numbers_of_a_pair_are_those_of_its_table_to_six_digits_and_all_beside_the_list(trained):
     pairs = read_pairs(trained).set_index(["conf", "i", "j"])
     table = predicted(trained, "allpairs").set_index(["conf", "i", "j"])
-    pd.testing.assert_frame_equal(table[list(pairs)].astype(float), pairs.loc[table.index], rtol=1e-12)
+    for name in ("Delta_E", "total_displacement", "PR", "nearest_between"):
+        assert table[name].tolist() == [float(f"{value:.6g}") for value in pairs.loc[table.index, name]]
+    wells = pd.read_feather(trained / "output_ML/T0.1/DW_T0.1.feather").set_index(["conf", "i", "j"])
+    pd.testing.assert_frame_equal(wells[list(pairs)], pairs.loc[wells.index], check_exact=True)
+    assert set(wells.index) == set(table.index)
 
 
 def test_the_models_learnt_the_rule(trained):
     """The labels follow a formula; a pipeline that mixes up rows or columns could not find it."""
-    table = predicted(trained, "newpairs")
+    table = with_features(trained, predicted(trained, "newpairs"))
     is_dw, splitting = synthetic.rule(table)
     assert is_dw.mean() > 0.85
     assert np.corrcoef(np.log(splitting), np.log(table["quantum_splitting"]))[0, 1] > 0.9
@@ -111,7 +120,7 @@ def test_run_again_nothing_is_done(trained_copy):
 
 
 def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy):
-    work, top = Workspace(trained_copy), predicted(trained_copy, "newpairs").head(5)
+    work, top = Workspace(trained_copy), with_features(trained_copy, predicted(trained_copy, "newpairs").head(5))
     taught = top.assign(i=top["j"] + 1e-15, j=top["i"])  # the other way round and with float noise
     taught[:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.at("0.1").pretraining(CLASSIFIER))
     taught[3:].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.at("0.1").pretraining(PREDICTOR))
@@ -139,7 +148,7 @@ def kept_in_test_sets(root):
 
 def test_a_result_corrects_the_prediction_of_its_like_before_it_is_learnt(trained_copy):
     before, not_known = (predicted(trained_copy, which) for which in ("allpairs", "newpairs"))
-    shape = shape_features(not_known)
+    shape = shape_features(with_features(trained_copy, not_known))
     standardised, glasses = shape / shape.std(axis=0), not_known["conf"].to_numpy()
     distances = np.where(glasses[:, None] == glasses, cdist(standardised, standardised), 99)
     np.fill_diagonal(distances, 99)
@@ -357,9 +366,9 @@ def test_a_model_that_does_not_fit_the_tables_is_refused(trained_copy):
     done("step0_collect", trained_copy)
     assert "lacks displacement_2, 0to2" in (said := refused("step2_classify_dw", trained_copy))
     assert "run step1_train_dw.py" in said
-    path = trained_copy / "output_ML/T0.1/DW_T0.1.csv"
-    pd.read_csv(path).drop(columns="PR").to_csv(path, index=False)
-    assert "lacks PR" in refused("step4_predict_qs", trained_copy)
+    path = trained_copy / "output_ML/T0.1/DW_T0.1.feather"
+    pd.read_feather(path).drop(columns="PR").to_feather(path)
+    assert "changed since step2_classify_dw.py wrote it: run that step" in refused("step4_predict_qs", trained_copy)
 
 
 def test_a_model_of_another_version_is_refused_and_trained_anew(trained_copy):

@@ -167,10 +167,11 @@ def test_rounds_of_an_earlier_version_are_kept(root):
         assert rounds.loc[:1, ["list", "distinct_tls", "tls_expected", "random_pair_rate"]].isna().all(axis=None)
 
 
-def test_a_list_of_an_earlier_version_waits_for_a_new_one(root):
+def test_a_list_that_is_not_one_of_step_4_is_named(root):
     path = Workspace(root).at(T).predicted("newpairs")
     new_pairs(root).drop(columns="tls_probability").to_csv(path, index=False)
-    assert update_rounds(Workspace(root).at(T), Settings()) is None
+    with pytest.raises(UserError, match=r"newpairs\.csv: not as step4_predict_qs\.py writes it .*tls_probability"):
+        update_rounds(Workspace(root).at(T), Settings())
 
 
 @pytest.mark.parametrize("content", ["", "round,nebs\n1,2\n", "\x00\x01"])

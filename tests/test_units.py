@@ -19,7 +19,6 @@ from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.pair_csv import check_csv_units
 from pipeline.settings import Settings, read_settings
 from pipeline.units import METAL, REDUCED
 from search.conversion import to_glass, verdict_in
@@ -211,8 +210,10 @@ def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
     assert "units: metal" in (root / "output_ML/dw_classifier_performances.txt").read_text()
     for name in ("DW_T0.1", "predictedQs_T0.1_allpairs", "predictedQs_T0.1_newpairs"):
         table = pd.read_csv(root / f"output_ML/T0.1/{name}.csv")
-        assert list(table)[-1] == "units"
-        assert set(table["units"]) == {"metal"}
+        assert "units" not in table
+        if "predicted" in name:
+            kelvin = table["quantum_splitting"] * constants.e / constants.k
+            assert table["splitting_K"].to_numpy() == pytest.approx(kelvin, rel=2e-5)
     assert "splitting_eV" in pd.read_csv(root / "output_ML/T0.1/splitting_cdf_T0.1.csv")
     (root / "config.yaml").write_text(reduced)
     for script in ("step1_train_dw", "step3_train_qs"):
@@ -226,16 +227,11 @@ def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
 
 
 @pytest.mark.slow
-def test_double_wells_of_version_0_1_which_do_not_name_their_units_are_taken_as_reduced(trained_copy):
-    folder = trained_copy / "output_ML/T0.1"
-    path, lists = folder / "DW_T0.1.csv", sorted(folder.glob("predictedQs_*.csv"))
-    before = [listed.read_bytes() for listed in lists]
-    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
-    done("step4_predict_qs", trained_copy)
-    assert [listed.read_bytes() for listed in lists] == before
-    assert not [hidden for hidden in folder.iterdir() if hidden.name.endswith(".spool")]
-    with pytest.raises(UserError, match=r"DW_T0\.1\.csv: made with units: reduced, but .* metal; run step 2"):
-        check_csv_units(path, METAL, "run step 2")
+def test_double_wells_in_other_units_are_classified_again_first(trained_copy):
+    path = trained_copy / "output_ML/T0.1/.DW_T0.1.feather.made-from.json"
+    path.write_text(path.read_text().replace('"reduced"', '"metal"'))
+    said = refused("step4_predict_qs", trained_copy)
+    assert "DW_T0.1.feather: made with units: metal, but config.yaml says units: reduced; run step2" in said
 
 
 def test_a_table_made_elsewhere_says_its_units_in_a_column(tmp_path):

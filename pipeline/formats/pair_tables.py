@@ -154,7 +154,7 @@ def read_batches(
         columns = [*PAIR_COLUMNS, *feature_columns(reader.schema)]
     check_columns(path, reader.schema, columns)
     for batch in record_batches(path, columns, chosen=chosen):
-        for start in range(0, batch.num_rows, BATCH):
+        for start in range(0, max(batch.num_rows, 1), BATCH):
             rows = batch.slice(start, BATCH).to_pandas(ignore_metadata=True)[list(columns)]
             check_numbers(path, rows, row, "row", _remedy(reader.schema))
             yield rows
