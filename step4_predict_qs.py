@@ -118,14 +118,10 @@ def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
         f"T = {at.temperature}: {told['left']} of them without an answer yet "
         f"({told['pairs'] - told['left']} with one are left out), {told['tls_left']:.1f} {below}: {new}"
     )
-    top = pd.read_csv(new, nrows=NEXT)
+    top = pd.read_csv(new, nrows=NEXT, dtype=str)
     if len(top):
         print(f"the {len(top)} pairs to calculate next:")
-        print(
-            top.iloc[:, :7].to_string(
-                index=False, formatters=dict.fromkeys("ij", f"{{:.{settings.ij_decimals}f}}".format)
-            )
-        )
+        print(top.iloc[:, :7].to_string(index=False))
 
 
 if __name__ == "__main__":
