@@ -35,7 +35,7 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
     threshold = settings.tls_threshold
     first = update_rounds(work.at(T), settings).iloc[-1]
     assert (first["round"], first["nebs"], first["tls"]) == (1, 0, 0)
-    top = new_pairs(root).head(30)
+    top = synthetic.with_features(root, new_pairs(root).head(30))
     is_dw, splitting = synthetic.rule(top)
     write_neb(root, top)
     one = update_rounds(work.at(T), settings)
