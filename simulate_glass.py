@@ -41,8 +41,7 @@ from typing import Any
 
 import numpy as np
 
-from glass.relaxation import Minima
-from glass.sampling import FRAMES, LARGEST, Equilibrium, equilibrate, random_start, sample
+from glass.sampling import FRAMES, LARGEST, Equilibrium, Minima, equilibrate, random_start, sample
 from glass.soft_spheres import CUTOFF
 from pipeline.errors import UserError
 from pipeline.formats.lammps import write_minimum

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.features import exact_geometry, geometry_columns, pair_geometry
-from glass.rounded import box_fractions
+from glass.features_rounded import box_fractions
 from pipeline.collect import write_pairs
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import read_minimum

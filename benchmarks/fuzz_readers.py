@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from glass.arrays import Array
 from glass.path import Band
-from glass.tunnelling import Beyond, Profile
+from glass.tunnelling import Continuation, Profile
 from MLmodel.card import Card, read_card, write_card
 from MLmodel.labels import read_pretraining
 from pipeline.collect import update_table
@@ -94,7 +94,7 @@ def make_workspace(root: Path) -> None:
         neb_files.add_unfinished(work.at(T), pair, 'not converged, "force" 0.1')
         row = {"verdict": "double well", QS: 1e-3, "fidelity": "full", "images": 41, "steps": 70, "cpu_seconds": 1.5}
         neb_files.add_calculation(work.at(T), pair, row)
-        profile = Profile(*np.cumsum(rng.random((3, 5)), axis=1), *(Beyond(*_rising(rng)) for _ in range(2)))
+        profile = Profile(*np.cumsum(rng.random((3, 5)), axis=1), *(Continuation(*_rising(rng)) for _ in range(2)))
         add_record(work.at(T), pair, (0.01, 0.0125), profile, {"hbar": 0.0156, "fidelity": "full", "force": 1e-4})
     add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
     _write_tables(work, rng)

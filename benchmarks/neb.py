@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from glass import path as band
 from glass.double_well import examine, potential_of, profile_of
 from glass.features import pair_geometry
-from glass.rounded import box_fractions
+from glass.features_rounded import box_fractions
 from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import lowest_levels
 from pipeline.formats.lammps import read_minimum

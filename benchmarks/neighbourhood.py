@@ -21,8 +21,8 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 from benchmarks.collect import BOX, N_PARTICLES, made_up_minima
 from benchmarks.example import EXAMPLE, T, answers_of, copy_with_tables
 from glass.features import pair_geometry
+from glass.features_rounded import box_fractions
 from glass.neighbourhood import pair_neighbourhood
-from glass.rounded import box_fractions
 from MLmodel.metrics import Array
 from MLmodel.result_labels import join_to_tables
 from pipeline.formats.keys import PAIR_COLUMNS

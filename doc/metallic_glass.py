@@ -10,7 +10,8 @@ from ase.md.langevin import Langevin
 
 from doc.flat_emt import calculator
 from glass.double_well import potential_of
-from glass.relaxation import Minima, relax
+from glass.relaxation import relax
+from glass.sampling import Minima
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 

@@ -1,1 +1,1 @@
-"""What is calculated: energies, minima, features, paths, tunnelling, sampling. Units are σ, ε and m throughout."""
+"""Physics on arrays: energies, minima, features, paths, tunnelling, sampling. Units are σ, ε and m throughout."""

@@ -11,13 +11,20 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 
 from glass.arrays import Array
-from glass.mass_weighted import lengths_and_slopes, mass_weighted
-from glass.path import END_POINT_DISTANCE, Band, continued_path, refined_paths, straight_line
+from glass.path import (
+    END_POINT_DISTANCE,
+    Band,
+    continued_path,
+    lengths_and_slopes,
+    mass_weighted,
+    refined_paths,
+    straight_line,
+)
 from glass.relaxation import Potential
 from glass.tunnelling import (
-    BEYOND,
+    OUTSIDE_POINTS,
     REACH,
-    Beyond,
+    Continuation,
     NotResolvedError,
     Profile,
     Quantity,
@@ -26,16 +33,16 @@ from glass.tunnelling import (
 )
 
 ENERGY_MISMATCH = 1e-3
-"""ε; the total energy difference may be so far from what it should be."""
+"""Largest deviation of the total energy difference from what it should be, ε."""
 
 
 class CalculatorFailedError(Exception):
-    """A calculator raised an error, or returned what is no finite energy or force."""
+    """Raised where a calculator fails, or returns what is no finite energy or force."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the exact calculation says of a pair.
+    """Verdict of the exact calculation on a pair.
 
     Attributes
     ----------
@@ -140,7 +147,7 @@ def examine(
     make_calculator : callable
         Gets the Atoms and returns an ASE calculator that works in σ and ε.
     images : int
-        How many images the path has, the end points included.
+        Number of images of the path, the end points included.
     tolerance : float
         ε/σ; largest force on any particle, across the path at its images and whole at the end points.
     max_steps : int
@@ -216,7 +223,7 @@ def check_end_points(
 def verdict_of(
     band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool, masses: Array | None = None
 ) -> Verdict:
-    """What one band says; arguments as of :func:`profile_of`, and whether it has all images."""
+    """Verdict on one band; arguments as of :func:`profile_of`, and whether it has all images."""
     if band.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", band)
     if not np.isfinite(band.force):
@@ -235,9 +242,9 @@ def verdict_of(
 def profile_of(
     band: Band, potentials: tuple[Potential, Potential], hbar: float, masses: Array | None = None
 ) -> Profile:
-    """V along a path, and on the straight line through its two ends, BEYOND energies outside each.
+    """V along a path, and on the straight line through its two ends, OUTSIDE_POINTS energies outside each.
 
-    Lengths are mass-weighted (:mod:`glass.mass_weighted`). A straight line is one in these coordinates too.
+    Lengths are mass-weighted (:mod:`glass.path`). A straight line is one in these coordinates too.
 
     Parameters
     ----------
@@ -261,10 +268,10 @@ def profile_of(
     lengths, slopes = lengths_and_slopes(band, masses)
     sizes = oscillator_lengths(lengths, band.energies, slopes, hbar)
 
-    def beyond(potential: Potential, end: Array, energy: float, direction: Array, size: float) -> Beyond:
-        distances = np.linspace(0, REACH * size, BEYOND + 1)
+    def beyond(potential: Potential, end: Array, energy: float, direction: Array, size: float) -> Continuation:
+        distances = np.linspace(0, REACH * size, OUTSIDE_POINTS + 1)
         energies = [energy, *(potential(end + s * direction)[0] for s in distances[1:])]
-        return Beyond(distances, np.array(energies))
+        return Continuation(distances, np.array(energies))
 
     return Profile(
         lengths,

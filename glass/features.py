@@ -4,11 +4,11 @@ import numba
 import numpy as np
 
 from glass.arrays import Array, Index
+from glass.features_rounded import Fractions, rounded_geometry
 from glass.kernels import FAST, nearest_image
-from glass.rounded import Fractions, rounded_geometry
 
 LANES = 64
-"""Groups of particles of which the most displaced is found first; M can't be larger."""
+"""Number of groups of particles of which the most displaced is found first; M can't be larger."""
 
 
 def geometry_columns(particles: int) -> list[str]:
@@ -58,7 +58,7 @@ def _lane_maxima(square, lanes):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _insert(values, k, top, found):  # type: ignore[no-untyped-def]
-    """Put k among the ``found`` largest elements in ``top``, descending; how many there are then."""
+    """Put k among the ``found`` largest elements in ``top``, descending: returns their number then."""
     place = min(found, top.shape[0] - 1)
     while place > 0 and values[top[place - 1]] < values[k]:
         top[place] = top[place - 1]
@@ -137,13 +137,13 @@ def pair_geometry(
     positions : ndarray of shape (n_minima, 3, N)
         In σ, wrapped into the box.
     fractions : ndarray of uint32
-        The same as :func:`glass.rounded.box_fractions` gives them.
+        The same as :func:`glass.features_rounded.box_fractions` gives them.
     box : ndarray of shape (3,)
         Box lengths in σ.
     first, second : ndarray of int64, shape (n_pairs,)
         The two minima of each pair, as indices. Fastest where minima that are near in the list recur.
     particles : int
-        M, how many of the most displaced particles to keep; at most N and LANES.
+        M, the number of most displaced particles to keep; at most N and LANES.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def pair_geometry(
     --------
     Two particles in a box of 10 σ; the first moves by 0.2 σ through the edge:
 
-    >>> from glass.rounded import box_fractions
+    >>> from glass.features_rounded import box_fractions
     >>> box = np.full(3, 10.0)
     >>> places = np.array([[[9.9, 5.0], [0.0, 0.0], [0.0, 0.0]], [[0.1, 5.0], [0.0, 0.0], [0.0, 0.0]]])
     >>> pair_geometry(places, box_fractions(places, box), box, np.array([0]), np.array([1]), 2).round(6)

@@ -1,4 +1,4 @@
-"""What compiled functions share; apart from :mod:`glass.arrays`, as Numba takes its time to import."""
+"""Shared by the compiled functions; apart from :mod:`glass.arrays`, as Numba takes its time to import."""
 
 import numba
 import numpy as np

@@ -1,4 +1,4 @@
-"""Where the other minima of a glass lie, seen from a pair of them.
+"""Neighbourhood of a pair of minima: where the others of the glass lie.
 
 With a third minimum on the way a pair is no double well, and the other minima are known. With d the total displacement,
 over all other minima k:
@@ -19,13 +19,13 @@ from glass.kernels import FAST
 Array32 = NDArray[np.float32]
 
 FAR = 10.0
-"""Ratios are not followed further: no other minimum is near, or there is none."""
+"""Largest ratio: no other minimum is near, or there is none."""
 
 _ROWS = 8
-"""The pairs of so many minima are looked at together, so that the distances of a third serve all of them."""
+"""Number of minima whose pairs are looked at together, so that the distances of a third serve all of them."""
 
 _COLUMNS = 256
-"""Their partners are taken in runs of this length, which stay in the processor's first cache."""
+"""Length of a run of their partners, which stays in the processor's first cache."""
 
 
 @numba.njit(fastmath=FAST, cache=True)

@@ -1,4 +1,4 @@
-"""Which double wells of a glass are one rearrangement, seen beside others: overlap of their displacement fields.
+"""Rearrangements: double wells of a glass whose displacement fields overlap.
 
 The same few particles may move in many pairs of minima that differ elsewhere. The overlap of two pairs is the cosine of
 the angle between their displacements over all 3N coordinates, without sign, as a pair has no direction.
@@ -15,10 +15,10 @@ from glass.arrays import Array
 from glass.path import displacement
 
 BLOCK = 1024
-"""So many rows of overlaps are in memory at a time."""
+"""Number of rows of overlaps in memory at a time."""
 
 EDGES = np.linspace(0, 1, 51)
-"""Of the bins in which overlaps are counted."""
+"""Edges of the bins in which overlaps are counted."""
 
 
 class Rearrangements(NamedTuple):
@@ -27,7 +27,7 @@ class Rearrangements(NamedTuple):
     labels: NDArray[np.int64]
     """Equal for pairs of one rearrangement; numbered from 0 in the order of their first pairs; shape (n_pairs,)."""
     overlaps: NDArray[np.int64]
-    """How many pairs of double wells overlap so much, between EDGES; shape (len(EDGES) − 1,)."""
+    """Number of pairs of double wells by overlap, between EDGES; shape (len(EDGES) − 1,)."""
 
 
 def displacement_field(start: Array, end: Array, box: Array) -> Array:
@@ -68,7 +68,7 @@ def most_displaced(fields: NDArray[np.floating], particles: int) -> NDArray[np.i
     fields : ndarray of shape (n_pairs, 3N)
         As :func:`displacement_field` gives them.
     particles : int
-        How many.
+        Number of particles.
     """
     return np.argsort(-_square_displacements(fields), axis=1, kind="stable")[:, :particles]
 
@@ -86,7 +86,7 @@ def find_rearrangements(fields: NDArray[np.floating], overlap: float) -> Rearran
     fields : ndarray of shape (n_pairs, 3N)
         As :func:`displacement_field` gives them, all of one glass.
     overlap : float
-        From this overlap on two pairs are one rearrangement.
+        Smallest overlap of two pairs that are one rearrangement.
     """
     count = len(fields)
     labels = np.arange(count)

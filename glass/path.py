@@ -3,6 +3,10 @@
 Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All images are moved together by L-BFGS
 (Sheppard, Terrell, Henkelman, J. Chem. Phys. 128, 134106 (2008)). ASE's NEB takes twelve times as long for a double
 well of 1500 particles (``benchmarks/neb.py``): nine tenths of it go by outside the forces, and FIRE needs more steps.
+
+The Schrödinger equation takes the mass-weighted length s = ∫ (Σ m_a |dr_a|²)^½: with x_a = √m_a r_a the kinetic energy
+of all particles is that of one of mass 1 in 3N dimensions. The centre of mass moves freely and is no part of a
+tunnelling path: its motion is left out. Where all masses are 1, s is the plain length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,39 +19,39 @@ from glass.arrays import Array, minimum_image
 from glass.relaxation import RELAXED, Potential, relax
 
 SPRING = 10.0
-"""ε/σ²; constant of the springs between images. They space the images along the path and do not move the path."""
+"""Constant of the springs between images, ε/σ². They space the images along the path and do not move the path."""
 
 LONGEST_STEP = 0.1
-"""σ; no particle of an image moves further than this in one step."""
+"""Largest displacement of a particle of an image in one step, σ."""
 
 BAND_FIRST_STEP = 0.01
-"""σ; nor further than this in the first step, when the curvature is not known yet."""
+"""Largest displacement in the first step, when the curvature is not known yet, σ."""
 
 MEMORY = 6
-"""L-BFGS takes the curvature from so many of the last steps."""
+"""Number of the last steps from which L-BFGS takes the curvature."""
 
 STAGES = ((11, 10.0), (21, 5.0))
-"""Bands that are relaxed before the full one, if it has more images: how many images, to how many force tolerances."""
+"""Bands that are relaxed before the full one, if it has more images: number of images, and of force tolerances."""
 
 GRADING = 0.8
-"""0 places the images at equal distances, 1 at Chebyshev points. A path turns into the softest mode close to its ends;
-graded images follow it there: they change the splitting on doubling as little as four times as many even ones."""
+"""Spacing of the images: 0 for equal distances, 1 for Chebyshev points. A path turns into the softest mode close to its
+ends; graded images follow it there: they change the splitting on doubling as little as four times as many even ones."""
 
 SETTLED = 0.1
-"""ε/σ; an image with a smaller nudged force is relaxed to see whether it lies in an intermediate minimum."""
+"""Nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, ε/σ."""
 
 TOLERANCES_SETTLED = 500.0
-"""So is one with a smaller force than so many force tolerances, of which the default makes SETTLED: where barriers are
+"""The same in force tolerances, of which the default makes SETTLED; the larger of the two counts. Where barriers are
 higher than those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
 
 LOOK_EVERY = 10
-"""The band is searched for an intermediate minimum once in so many steps."""
+"""Number of steps between two searches of the band for an intermediate minimum."""
 
 DIVERGED = 30.0
-"""When the force has grown to so many times its smallest, L-BFGS goes back there and takes shorter steps."""
+"""Growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps."""
 
 END_POINT_DISTANCE = 0.02
-"""σ over all 3N coordinates; a relaxed image that is nearer to an end point is that end point."""
+"""Distance over all 3N coordinates below which a relaxed image is an end point, σ."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
     box : ndarray of shape (3,)
         Box lengths in σ.
     images : int
-        How many, the end points included.
+        Number of images, the end points included.
 
     Returns
     -------
@@ -109,7 +113,7 @@ def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
 
 
 def displacement(start: Array, end: Array, box: Array) -> Array:
-    """From one minimum to another in σ, shape (N, 3); minimum image, no drift. Arguments of :func:`straight_line`."""
+    """Displacement between two minima in σ, shape (N, 3): minimum image, no drift; arguments as of straight_line."""
     step = minimum_image(end - start, box)
     return np.asarray(step - step.mean(0))
 
@@ -180,13 +184,13 @@ def continued_path(potentials: Sequence[Potential], positions: Array, tolerance:
 
 
 def image_places(images: int) -> Array:
-    """Where along the path the images stand, from 0 to 1; shape (images,)."""
+    """Places of the images along the path, from 0 to 1; shape (images,)."""
     even = np.linspace(0, 1, images)
     return np.asarray((1 - GRADING) * even + GRADING * 0.5 * (1 - np.cos(np.pi * even)))
 
 
 def _redistributed(positions: Array, images: int) -> Array:
-    """So many images on the spline through those given, shape (images, N, 3)."""
+    """Images on the spline through those given, shape (images, N, 3)."""
     lengths = path_lengths(positions)
     return np.asarray(CubicSpline(lengths, positions)(lengths[-1] * image_places(images)))
 
@@ -198,7 +202,7 @@ def settled_force(tolerance: float) -> float:
 
 def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bool, settled: float) -> Band:
     step_of = _LBFGS()
-    smallest, best, part = np.inf, band.positions, 1.0
+    smallest, best, fraction = np.inf, band.positions, 1.0
     third = None
     for steps in range(max_steps + 1):
         nudged = band.nudged_forces()
@@ -211,13 +215,13 @@ def _relax_band(band: "ElasticBand", tolerance: float, max_steps: int, early: bo
         if force < smallest:
             smallest, best = force, band.positions.copy()
         elif force > max(DIVERGED * smallest, settled):
-            smallest, part, step_of = 2 * smallest, 0.5 * part, _LBFGS()
+            smallest, fraction, step_of = 2 * smallest, 0.5 * fraction, _LBFGS()
             band.positions[:] = best
             band.evaluate()
             nudged = band.nudged_forces()
         else:
-            part = min(1.0, 1.05 * part)
-        band.positions[1:-1] += part * step_of(band.positions[1:-1], nudged)
+            fraction = min(1.0, 1.05 * fraction)
+        band.positions[1:-1] += fraction * step_of(band.positions[1:-1], nudged)
         band.evaluate()
     return Band(band.positions, band.energies, band.forces, band.slopes(), third, force <= tolerance, force, steps)
 
@@ -260,7 +264,7 @@ class ElasticBand:
         return np.concatenate([[0.0], -_dot(self.forces[1:-1], tangents(self.positions, self.energies)), [0.0]])
 
     def third_minimum(self, nudged: Array, settled: float) -> Array | None:
-        """Where settled images in dips of the profile relax to, lowest first, unless to one of the end points.
+        """Minimum that is no end point, to which the lowest settled image in a dip of the profile relaxes.
 
         Hardly any force holds such an image, neither along the path nor across it.
         """
@@ -337,7 +341,7 @@ class _LBFGS:
 
 
 def _dot(one: Array, other: Array) -> Array:
-    """Of each image, shape (n_images,)."""
+    """Scalar product of the vectors of each image, shape (n_images,)."""
     return np.asarray(np.einsum("kia,kia->k", one, other))
 
 
@@ -357,3 +361,49 @@ def path_lengths(positions: Array) -> Array:
 def _largest(vectors: Array) -> float:
     """Largest length of any particle's vector."""
     return float(np.sqrt(np.einsum("kia,kia->ki", vectors, vectors).max()))
+
+
+def mass_weighted(steps: Array, masses: Array) -> Array:
+    """Mass-weighted displacements √m_a Δr_a, without motion of the centre of mass.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (..., N, 3)
+        Displacements in σ; for equal masses without drift, as :func:`straight_line` makes them.
+    masses : ndarray of shape (N,)
+        In units of m.
+
+    Returns
+    -------
+    ndarray of shape (..., N, 3)
+        In σ √m.
+    """
+    if np.ptp(masses) > 0:
+        steps = steps - np.average(steps, axis=-2, weights=masses)[..., None, :]
+    return np.asarray(np.sqrt(masses)[:, None] * steps)
+
+
+def lengths_and_slopes(band: Band, masses: Array) -> tuple[Array, Array]:
+    """Mass-weighted path length s and dV/ds at the images of a band.
+
+    Parameters
+    ----------
+    band : Band
+        The path.
+    masses : ndarray of shape (N,)
+        In units of m.
+
+    Returns
+    -------
+    lengths : ndarray of shape (n_images,)
+        s in σ √m, ascending from 0.
+    slopes : ndarray of shape (n_images,)
+        dV/ds in ε/(σ √m); zero at the end points.
+    """
+    steps = _norms(mass_weighted(np.diff(band.positions, axis=0), masses))
+    directions = tangents(band.positions, band.energies)
+    stretched = _norms(mass_weighted(directions, masses)) / _norms(directions)
+    lengths = np.concatenate([[0.0], np.cumsum(steps)])
+    slopes = band.slopes.copy()
+    slopes[1:-1] /= stretched
+    return lengths, slopes

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from glass.arrays import Array
+from glass.arrays import Array, minimum_image
 from glass.kernels import nearest_image
-from glass.relaxation import Potential, Relaxed, relax
+from glass.relaxation import RELAXED, Potential, Relaxed, relax
 from glass.soft_spheres import (
     CUTOFF,
     SKIN,
@@ -27,38 +27,38 @@ from glass.soft_spheres import (
 )
 
 SMALLEST, LARGEST = 0.73, 1.62
-"""σ; the diameters lie between these, as in the public minima of Ciarella et al. (2023)."""
+"""Range of the diameters in σ, as in the public minima of Ciarella et al. (2023)."""
 
 MC_STEP = 0.12
-"""σ; a particle is displaced within a cube with sides of this length."""
+"""Side of the cube within which a particle is displaced, σ."""
 
 _LIST_HOLDS = 0.5 * (SKIN - MC_STEP * 3**0.5 / 2)
-"""σ; how far particles may be from where they were listed, so that the next trial still meets all its neighbours."""
+"""Distance of a particle from where it was listed, σ, up to which the next trial still meets all its neighbours."""
 
 SWAPS = 0.2
-"""This part of the attempted moves swaps two diameters."""
+"""Fraction of the attempted moves that swap two diameters."""
 
 HOT = 0.3
-"""ε; a glass is cooled from this temperature."""
+"""Temperature from which a glass is cooled, ε."""
 
 TIME_STEP = 0.005
-"""σ √(m/ε); the dynamics advance by this in one step."""
+"""Time step of the dynamics, σ √(m/ε)."""
 
 COUPLING = 100
-"""The time constant of the thermostat, in time steps."""
+"""Time constant of the thermostat, in time steps."""
 
 WAVE_NUMBER = 7.0
-"""1/σ; relaxation times are measured at the first peak of the structure factor, as is usual."""
+"""First peak of the structure factor, 1/σ: relaxation times are measured there, as is usual."""
 
 FRAMES = 1000
-"""The liquid is looked at so many times while it equilibrates; a multiple of 4 · BLOCKS."""
+"""Number of configurations kept while the liquid equilibrates; a multiple of 4 · BLOCKS."""
 
 BLOCKS = 5
-"""The standard error of a quarter's energy is taken from so many parts of it."""
+"""Number of parts of a quarter from which the standard error of its energy is taken."""
 
 
 class Equilibrium(NamedTuple):
-    """What tells whether a liquid was in equilibrium; third and fourth quarter of the run."""
+    """Energies and relaxation times in the third and fourth quarter of a run, as signs of equilibrium."""
 
     energies: tuple[float, float]
     """Potential energy per particle in ε."""
@@ -88,7 +88,7 @@ def diameters(n: int) -> Array:
 
 @numba.njit(cache=True, error_model="numpy")
 def _full_list(positions, box, diameters):  # type: ignore[no-untyped-def]
-    """Both directions of every pair that could interact whichever diameters the two get by swaps.
+    """List of both directions of every pair that could interact, whichever diameters the two get by swaps.
 
     Straight over all pairs, which below a few thousand particles is quicker than cells.
     """
@@ -307,7 +307,7 @@ def sample(
     interval: int,
     rng: np.random.Generator,
 ) -> Iterator[Relaxed]:
-    """The minima that a trajectory visits, at regular intervals of so many time steps."""
+    """Minima that a trajectory visits, a quench every ``interval`` time steps."""
     place = quench(positions, box, sizes).positions
     centre = place.mean(0)
     velocities = rng.normal(0, np.sqrt(temperature), place.shape)
@@ -318,6 +318,54 @@ def sample(
         velocities -= velocities.mean(0)  # rounding only
         place -= place.mean(0) - centre
         yield quench(place, box, sizes)
+
+
+class Minima:
+    """The distinct minima of a trajectory and the transitions between them.
+
+    Two quenches are one minimum if their energies per particle differ by ``SAME_ENERGY`` at most and no particle is
+    displaced by ``SAME_POSITION``. For 300 soft spheres, those of one minimum differ by less than 2e-14 ε and 1e-5 σ,
+    those of different minima by more than 4e-8 ε and 0.04 σ.
+    """
+
+    SAME_ENERGY, SAME_POSITION = 1e-9, 1e-3
+
+    def __init__(self, box: Array) -> None:
+        self.box = box
+        self.positions: dict[str, Array] = {}
+        """Keys are names: the energy per particle with ten decimals, by which alone a minimum is known in files."""
+        self.transitions: dict[tuple[str, str], int] = {}
+        self.unrelaxed = 0
+        """Quenches that did not reach a minimum; left out."""
+        self.alike = 0
+        """Quenches left out because another minimum has their name."""
+        self._last: str | None = None
+
+    def add(self, found: Relaxed) -> None:
+        """Take the next quench of the trajectory."""
+        name = self._name(found)
+        if name is not None and self._last not in (None, name):
+            step = (str(self._last), name)
+            self.transitions[step] = self.transitions.get(step, 0) + 1
+        self._last = name
+
+    def _name(self, found: Relaxed) -> str | None:
+        if not found.gradient_norm <= RELAXED:
+            self.unrelaxed += 1
+            return None
+        energy = found.energy / len(found.positions)
+        for name, other in self.positions.items():
+            if abs(float(name) - energy) > self.SAME_ENERGY:
+                continue
+            step = minimum_image(found.positions - other, self.box)
+            if np.linalg.norm(step, axis=1).max() < self.SAME_POSITION:
+                return name
+        name = f"{energy:.10f}"
+        if name in self.positions:
+            self.alike += 1
+            return None
+        self.positions[name] = found.positions
+        return name
 
 
 def _seed(rng: np.random.Generator) -> int:

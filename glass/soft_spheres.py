@@ -16,13 +16,13 @@ from glass.arrays import Array
 from glass.kernels import nearest_image
 
 CUTOFF = 1.25
-"""In σ_ij."""
+"""Range of the potential in σ_ij."""
 
 _C0, _C2, _C4 = -28.0 / CUTOFF**12, 48.0 / CUTOFF**14, -21.0 / CUTOFF**16
 _CUTOFF2 = CUTOFF**2
 
 SKIN = 0.3
-"""σ; how far beyond the cutoff the neighbour list reaches. It holds until a particle has moved by half of it."""
+"""Reach of the neighbour list beyond the cutoff, σ. It holds until a particle has moved by half of it."""
 
 
 @numba.njit(cache=True, inline="always")
@@ -168,7 +168,7 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
         self._reference: Array | None = None
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What changed since the last calculation; ASE itself does not look at arrays of one's own."""
+        """Changes since the last calculation; ASE itself does not look at arrays of one's own."""
         changes: list[str] = super().check_state(atoms, tol)
         if self.atoms is not None and not np.array_equal(atoms.arrays["diameters"], self.atoms.arrays["diameters"]):
             changes.append("diameters")
@@ -209,5 +209,5 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
 
 
 def calculator(_: Atoms) -> SoftSpheres:
-    """What ``neb.calculator`` of config.yaml names by default."""
+    """Default of ``neb.calculator`` in config.yaml."""
     return SoftSpheres()

@@ -1,7 +1,7 @@
 """Quantum splitting of a double well: the Schrödinger equation along the path, −(ħ̃²/2) ψ″ + V ψ = E ψ.
 
 Ciarella et al., Nat. Commun. 14, 4229 (2023); Khomenko et al., Phys. Rev. Lett. 124, 225901 (2020). ħ̃ = ħ / (σ √(m ε)).
-Lengths are mass-weighted (:mod:`glass.mass_weighted`): read σ √m for σ where masses are not all 1. How V is
+Lengths are mass-weighted (:mod:`glass.path`): read σ √m for σ where masses are not all 1. How V is
 continued beyond the minima is this project's own choice: ``benchmarks/continuation.py`` compares candidates.
 """
 
@@ -20,22 +20,23 @@ from scipy.optimize import brentq
 from glass.arrays import Array
 
 POINTS = 2000
-"""The grid has so many points."""
+"""Number of points of the grid."""
 
 MARGIN = 8.0
-"""The grid ends where ∫ √(2 (V − highest image)) dx / ħ̃ has reached this: a state has fallen to e^−8 or less there."""
+"""The grid ends where ∫ √(2 (V − highest image)) dx / ħ̃ has reached this: a state has
+fallen to e^−8 or less there."""
 
 REACH = 4.0
-"""Energies are calculated as far beyond each end, in oscillator lengths; a harmonic well has eight quanta there."""
+"""Distance beyond each end up to which energies are calculated, in oscillator lengths: eight harmonic quanta."""
 
-BEYOND = 8
-"""At so many even distances."""
+OUTSIDE_POINTS = 8
+"""Number of points beyond each end, at even distances."""
 
 FARTHEST = 10.0
-"""No state is followed further outside than so many times the last of these distances."""
+"""Distance up to which a state is followed outside, in the last of these distances."""
 
 ACCURACY = 0.01
-"""A splitting is not believed if it changes relatively by more than this on a finer and wider grid."""
+"""Largest relative change of a splitting on a finer and wider grid."""
 
 
 class Quantity(NamedTuple):
@@ -47,7 +48,7 @@ class Quantity(NamedTuple):
 
 
 class NotResolvedError(Exception):
-    """The profile does not determine a splitting.
+    """Raised where a profile does not determine a splitting.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def _turning_point(rise: Callable[[float], float], highest: float, hbar: float) 
 
 
 @dataclass(frozen=True)
-class Beyond:
+class Continuation:
     """Potential energy on a straight line that leaves a path at one of its ends.
 
     Between the places V is a cubic spline without slope at the end; further out it goes on with the last slope and
@@ -185,15 +186,15 @@ class Profile:
         V in ε.
     slopes : ndarray of shape (n_images,)
         dV/dx in ε/σ; zero at both ends.
-    before, after : Beyond
+    before, after : Continuation
         V beyond the first and the last image.
     """
 
     lengths: Array
     energies: Array
     slopes: Array
-    before: Beyond
-    after: Beyond
+    before: Continuation
+    after: Continuation
 
     def __call__(self, x: Array) -> Array:
         """V in ε at the places x in σ."""
@@ -203,7 +204,7 @@ class Profile:
         return np.where((x < 0) | (x > end), outside, between)
 
     def ends_at(self, hbar: float, margin: float) -> tuple[float, float]:
-        """Where in σ, before and after the path, the grid ends; see MARGIN."""
+        """Ends of the grid in σ, before and after the path; see MARGIN."""
         left, right = (side.reaches(self.energies.max(), margin * hbar) for side in (self.before, self.after))
         return -left, float(self.lengths[-1]) + right
 
@@ -250,7 +251,7 @@ def levels_on_grid(profile: Profile, hbar: float, points: int, margin: float) ->
 
 
 def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
-    """The grid x in σ, shape (POINTS,), and the two lowest states on it, shape (POINTS, 2); Σ ψ² = 1 for each.
+    """Grid x in σ, shape (POINTS,), and the two lowest states on it, shape (POINTS, 2); Σ ψ² = 1 for each.
 
     Arguments and errors as of :func:`lowest_levels`.
     """
@@ -259,7 +260,7 @@ def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
 
 
 def tilted_states(profile: Profile, hbar: float) -> Callable[[float], tuple[Array, Array, Array]]:
-    """What solves V − F x on the finer grid of :func:`lowest_levels`; arguments and errors as there.
+    """Solver of V − F x on the finer grid of :func:`lowest_levels`; arguments and errors as there.
 
     Returns
     -------

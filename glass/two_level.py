@@ -12,20 +12,19 @@ from glass.arrays import Array
 from glass.tunnelling import Profile, oscillator_lengths, tilted_states
 
 ONE_WELL = 0.9
-"""A state lies in a well if it is there with a larger probability."""
-
+"""Probability above which a state lies in a well."""
 
 SHARED = 0.2
-"""The two levels make up one state in each well if their probabilities in the first add up to 1 to within this."""
+"""Tolerance of the sum of both levels' probabilities in the first well, which is 1 for one state in each well."""
 
 STEPS = 20
-"""Of Newton's method, at most; three are the rule."""
+"""Largest number of steps of Newton's method; three are the rule."""
 
 ALIKE = 1e-3
-"""The tilt is found where |Δ| is less than this part of Δ₀: E is Δ₀ to half its square,"""
+"""Fraction of Δ₀ below which |Δ| counts as zero: E is Δ₀ to half its square."""
 
 ROUNDING = 1e-14
-"""or where E is less than this part of the largest kinetic energy on the grid, so that rounding makes the states."""
+"""Fraction of the largest kinetic energy on the grid below which E is rounding."""
 
 
 class TwoLevel(NamedTuple):

@@ -14,7 +14,7 @@ from numba import set_num_threads
 from numpy.typing import NDArray
 
 from glass.features import geometry_columns, pair_geometry
-from glass.rounded import box_fractions
+from glass.features_rounded import box_fractions
 from pipeline.errors import UserError
 from pipeline.files import read_into
 from pipeline.formats.keys import can_be_key, find_keys, minimum_keys

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from glass.double_well import Verdict
 from glass.path import Band
-from glass.tunnelling import Beyond, Profile
+from glass.tunnelling import Continuation, Profile
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.minima import read_place
@@ -104,7 +104,7 @@ def _profile_in(units: Units, profile: Profile) -> Profile:
     """Its lengths are in σ √m."""
     length = units.sigma * units.m**0.5
     before, after = (
-        Beyond(side.distances * length, side.energies * units.epsilon) for side in (profile.before, profile.after)
+        Continuation(side.distances * length, side.energies * units.epsilon) for side in (profile.before, profile.after)
     )
     energies = profile.energies * units.epsilon
     return Profile(profile.lengths * length, energies, profile.slopes * (units.epsilon / length), before, after)

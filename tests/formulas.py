@@ -3,7 +3,7 @@
 import numpy as np
 from oscillator_basis import HBAR
 
-from glass.tunnelling import BEYOND, REACH, Beyond, Profile, oscillator_lengths
+from glass.tunnelling import OUTSIDE_POINTS, REACH, Continuation, Profile, oscillator_lengths
 
 
 class Potential:
@@ -23,8 +23,8 @@ class Potential:
 
 def beyond(formula, end, direction, length):
     """Energies of a formula outside an end."""
-    distances = np.linspace(0, REACH * length, BEYOND + 1)
-    return Beyond(distances, formula(end + direction * distances))
+    distances = np.linspace(0, REACH * length, OUTSIDE_POINTS + 1)
+    return Continuation(distances, formula(end + direction * distances))
 
 
 def double_well(height, half):

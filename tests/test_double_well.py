@@ -9,8 +9,7 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
 from glass.double_well import profile_of
-from glass.mass_weighted import lengths_and_slopes
-from glass.path import Band, find_path
+from glass.path import Band, find_path, lengths_and_slopes
 from glass.tunnelling import lowest_levels
 
 HEIGHT, HALF, BEND, STIFF = 0.02, 0.2, 2.0, 400.0

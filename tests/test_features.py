@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from steps import ROOT
 
 from glass.features import geometry_columns, largest_displacement, pair_geometry
-from glass.rounded import box_fractions
+from glass.features_rounded import box_fractions
 from pipeline.formats.lammps import read_minimum
 from pipeline.formats.minima import load_glass, read_minima
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glass.tunnelling import Beyond, Profile
+from glass.tunnelling import Continuation, Profile
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records, two_level_of_record
@@ -97,8 +97,8 @@ PROFILE = Profile(
     np.array([0.0, 0.1, 0.3]),
     np.array([2.0, 2.1, 2.05]),
     np.array([0.0, 0.2, 0.0]),
-    Beyond(np.array([0.0, 0.2, 0.4]), np.array([2.0, 2.2, 2.7])),
-    Beyond(np.array([0.0, 0.3, 0.6]), np.array([2.05, 2.3, 2.9])),
+    Continuation(np.array([0.0, 0.2, 0.4]), np.array([2.0, 2.2, 2.7])),
+    Continuation(np.array([0.0, 0.3, 0.6]), np.array([2.05, 2.3, 2.9])),
 )
 SETTINGS = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
 OF_0_1 = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {

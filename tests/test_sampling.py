@@ -14,7 +14,8 @@ from steps import done, refused, run_process
 
 import simulate_glass
 from glass import sampling
-from glass.relaxation import Minima, Relaxed, relax
+from glass.relaxation import Relaxed, relax
+from glass.sampling import Minima
 from pipeline.formats.lammps import read_minimum
 from pipeline.workspace import Workspace
 

@@ -6,7 +6,7 @@ from formulas import Potential, beyond, double_well, profile_of_formula
 from oscillator_basis import HBAR, in_oscillator_basis
 
 from glass import tunnelling
-from glass.tunnelling import Beyond, NotResolvedError, Profile, lowest_levels, oscillator_lengths, reduced_hbar
+from glass.tunnelling import Continuation, NotResolvedError, Profile, lowest_levels, oscillator_lengths, reduced_hbar
 
 
 def test_levels_of_a_harmonic_well_are_half_and_one_and_a_half_quanta():
@@ -68,7 +68,7 @@ def test_the_splitting_does_not_depend_on_which_end_is_first():
     energies = 0.02 * np.sin(np.pi * x / 0.4) ** 2 + 0.004 * (1 - np.cos(np.pi * x / 0.4)) / 2
     slopes = 0.02 * np.pi / 0.4 * np.sin(2 * np.pi * x / 0.4) + 0.002 * np.pi / 0.4 * np.sin(np.pi * x / 0.4)
     distances = np.linspace(0, 0.4, 9)
-    before, after = (Beyond(distances, end + 0.5 * k * distances**2) for end, k in ((0.0, 1.2), (0.004, 2.0)))
+    before, after = (Continuation(distances, end + 0.5 * k * distances**2) for end, k in ((0.0, 1.2), (0.004, 2.0)))
     one = lowest_levels(Profile(x, energies, slopes, before, after), HBAR)
     other = lowest_levels(Profile(x, energies[::-1], -slopes[::-1], after, before), HBAR)
     np.testing.assert_allclose(one, other, rtol=1e-8)
@@ -95,7 +95,7 @@ def test_an_end_that_is_no_minimum_is_refused():
 )
 def test_an_end_that_does_not_confine_is_refused(energies, says):
     with pytest.raises(NotResolvedError, match=says):
-        Beyond(np.linspace(0, 0.4, 5), np.array(energies)).reaches(0.1, 0.3)
+        Continuation(np.linspace(0, 0.4, 5), np.array(energies)).reaches(0.1, 0.3)
 
 
 def test_reduced_hbar_is_that_of_the_paper():
@@ -110,8 +110,8 @@ def test_a_wall_too_steep_for_the_spline_gives_no_level_below_the_potential():
     lengths = np.linspace(0, 1, 41)
     energies = 0.02 * (1 - (2 * lengths - 1) ** 2) ** 2
     distances = np.linspace(0, 0.4, 9)
-    soft = Beyond(distances, 0.16 * distances**2)
-    steep = Beyond(distances, np.array([0, 1e-3, 5e-3, 0.02, 0.1, 1, 1e2, 1e4, 2e6]))
+    soft = Continuation(distances, 0.16 * distances**2)
+    steep = Continuation(distances, np.array([0, 1e-3, 5e-3, 0.02, 0.1, 1, 1e2, 1e4, 2e6]))
     slopes = np.gradient(energies, lengths)
     slopes[[0, -1]] = 0
     assert np.diff(lowest_levels(Profile(lengths, energies, slopes, soft, soft), 0.0156))[0] > 0

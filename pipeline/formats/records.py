@@ -58,11 +58,11 @@ def add_record(
 
 def profile_of_record(record: dict[str, Any]) -> Profile | None:
     """V(x); None for a record of 0.1, which does not tell how V went on beyond the ends."""
-    from glass.tunnelling import Beyond, Profile
+    from glass.tunnelling import Continuation, Profile
 
     if "before" not in record:
         return None
-    before, after = (Beyond(*_numbers(record[side], _BEYOND)) for side in ("before", "after"))
+    before, after = (Continuation(*_numbers(record[side], _BEYOND)) for side in ("before", "after"))
     lengths, energies, slopes = _numbers(record, _PROFILE)
     return Profile(lengths, energies, slopes, before, after)
 

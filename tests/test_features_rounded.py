@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from steps import ROOT
 
-from glass import rounded
+from glass import features_rounded
 from glass.features import exact_geometry, pair_geometry
-from glass.rounded import box_fractions, rounded_geometry
+from glass.features_rounded import box_fractions, rounded_geometry
 
 STEP = 2.0**-32
 BOXES = [np.full(3, 11.4), np.full(3, 5000.0), np.array([3000.0, 40.0, 700.0])]
@@ -67,8 +67,8 @@ def test_without_the_limit_pairs_would_be_wrong_by_more_than_a_millionth(monkeyp
     positions, *pairs = worst_pairs(box, np.geomspace(1.05e-3, 1.3e-3, 10))  # box lengths; shorter ones stop elsewhere
     fractions, exact = box_fractions(positions, box), exact_geometry(positions, box, *pairs, 2)
     out, good = np.empty_like(exact), np.zeros(10, bool)
-    monkeypatch.setattr(rounded, "_ROUGHEST", np.inf)
-    uncompiled = rounded._rounded_geometry.py_func  # of compiled code constants are part
+    monkeypatch.setattr(features_rounded, "_ROUGHEST", np.inf)
+    uncompiled = features_rounded._rounded_geometry.py_func  # of compiled code constants are part
     uncompiled(fractions, N, (STEP, STEP, STEP), box[0], *pairs, out, good)
     assert good.all()
     assert np.abs(out / exact - 1).max() > 1e-6
@@ -79,7 +79,7 @@ FEATURES = """
 import hashlib
 import numpy as np
 from glass.features import exact_geometry, pair_geometry
-from glass.rounded import box_fractions
+from glass.features_rounded import box_fractions
 rng, box = np.random.default_rng(0), np.full(3, 5.0)
 positions = np.mod(rng.random((3, 80)) + rng.normal(0, 0.02, (40, 3, 80)), 1) * box[0]
 first, second = np.triu_indices(40, 1)

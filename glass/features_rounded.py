@@ -20,17 +20,17 @@ GROUP = 64
 have no remainder."""
 
 _RUN = 4 * GROUP
-"""Sums of so many particles are taken in single precision, sums of those in double: few, as a processor whose vectors
-are short adds more of them one after the other."""
+"""Number of particles summed in single precision, before double: few, as a processor with short vectors adds more of
+them one after the other."""
 
 _STEP = 2.0**-32
-"""What a coordinate is rounded to, in box lengths."""
+"""Unit to which coordinates are rounded, in box lengths."""
 
 _ERROR = 4e-7
 """Relative error that the rounding of coordinates may leave."""
 
 _SHORTEST = (np.sqrt(3) * _STEP / _ERROR) ** 2
-"""A square distance above it is good enough: an error is below √3 _STEP."""
+"""Square distance above which the error is small enough: it is below √3 _STEP."""
 
 _ROUGHEST = (_ERROR / (10 * _STEP)) ** 2
 """Sums are good enough while max|Δr|² < _ROUGHEST · Σ|Δr|⁴.
@@ -197,7 +197,7 @@ def _mth_largest(groups, values):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _reaching(values, start, stop, least, places, found):  # type: ignore[no-untyped-def]
-    """Append the places of values from ``least`` on to the ``found`` in ``places``; how many there are then."""
+    """Append the places of values from ``least`` on to the ``found`` in ``places``: returns their number then."""
     for k in range(start, stop):
         places[found] = k
         found += values[k] >= least
