@@ -8,16 +8,20 @@ temperature goes from minimum to minimum. A glass that is there is not made agai
 
 import argparse
 
-from pipeline.command import Command, check_command_line, run_script
+from pipeline.command import Command, check_command_line, run_script, whole_number
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     add = parser.add_argument
-    add("--n-particles", type=int, default=300, metavar="N", help="particles of a glass (default: %(default)s)")
-    add("--particles", type=int, dest="n_particles", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # until 0.1
-    add("--glasses", type=int, default=4, help="glasses, numbered from 1 (default: %(default)s)")
-    add("--sweeps", type=int, default=100_000, help="Monte Carlo sweeps at T, of N moves each (default: %(default)s)")
+    number = whole_number(1, 10**9)
+    add(
+        "--n-particles", type=whole_number(1, 10**6), default=300, metavar="N", help="of a glass (default: %(default)s)"
+    )
+    add("--glasses", type=whole_number(1, 10**6), default=4, help="glasses, numbered from 1 (default: %(default)s)")
+    add(
+        "--sweeps", type=number, default=100_000, help="Monte Carlo sweeps at T, of N moves each (default: %(default)s)"
+    )
     add(
         "--sampling-temperature",
         type=float,
@@ -25,9 +29,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="ε; of the dynamics (default: %(default)s)",
     )
-    add("--quenches", type=int, default=1000, help="quenches of a glass (default: %(default)s)")
-    add("--interval", type=int, default=500, help="time steps between quenches, 0.005 each (default: %(default)s)")
-    add("--seed", type=int, default=20, help="the same seed gives the same files (default: %(default)s)")
+    add("--quenches", type=number, default=1000, help="quenches of a glass (default: %(default)s)")
+    add("--interval", type=number, default=500, help="time steps between quenches, 0.005 each (default: %(default)s)")
+    add("--seed", type=whole_number(0), default=20, help="the same seed gives the same files (default: %(default)s)")
 
 
 if __name__ == "__main__":
@@ -136,17 +140,12 @@ def check(command: Command) -> str:
             f"--sampling-temperature {given.sampling_temperature} is not allowed: "
             f"above {HOTTEST} the time step is too long"
         )
-    for name in ("glasses", "sweeps", "quenches", "interval"):
-        if getattr(given, name) < 1:
-            raise UserError(f"--{name} {getattr(given, name)} is not allowed: it is a whole number above zero")
     smallest = int(np.ceil((2 * CUTOFF * LARGEST) ** 3))
     if given.n_particles < smallest:
         raise UserError(
             f"--n-particles {given.n_particles} is not allowed: "
             f"below {smallest} the box is narrower than twice the cutoff"
         )
-    if given.seed < 0:
-        raise UserError(f"--seed {given.seed} is not allowed: it is a whole number, zero or more")
     rounded = -(-given.sweeps // FRAMES) * FRAMES
     if rounded != given.sweeps:
         print(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -78,6 +79,33 @@ def test_a_full_disk_that_names_no_file_is_told_with_the_folders_it_may_be(tmp_p
         f"error: {tmp_path}, or the temporary folder /scratch/me, or where the output goes: no space"
     )
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-T=--"], "-T=--: gives no value"),
+        (["-T", "0.1\n0.2"], "no temperature 0.1 0.2 here"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+@pytest.mark.parametrize("closed", ["", "2>&-"])
+def test_a_mistake_on_the_command_line_is_one_line_even_where_stderr_is_closed(tmp_path, arguments, words, closed):
+    command = shlex.join([sys.executable, str(ROOT / "step0_collect.py"), "--workspace", str(tmp_path), *arguments])
+    ended = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, text=True)
+    said = ended.stdout if closed else ended.stderr
+    assert ended.returncode == 2
+    assert said.count("\n") == 1
+    assert words in said
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ImportError("x.so: failed to map segment from shared object")])
+def test_too_little_memory_is_one_line(tmp_path, monkeypatch, capsys, error):
+    def step(command):
+        raise error
+
+    assert status_of(step, tmp_path, monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("error: not enough memory; nothing is half-written")
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EBADF, "bad"), FileNotFoundError(errno.ENOENT, "gone", "a.csv")])

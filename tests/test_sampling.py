@@ -114,11 +114,6 @@ def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
     assert third.endswith("relaxation time more than 250 and more than 250 sweeps")
 
 
-def test_the_option_of_the_last_version_for_the_number_of_particles_still_works(tmp_path):
-    few = ("--glasses", 1, "--sweeps", 1, "--quenches", 1, "--interval", 1)
-    assert "glasses of 90 particles" in done("simulate_glass", tmp_path, "-T", "0.2", "--particles", 90, *few)
-
-
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
