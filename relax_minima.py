@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.formats.minima import places_with_energies
-from pipeline.formats.relaxed import read_relaxed
+from pipeline.formats.relaxed import as_written, read_relaxed
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
@@ -56,7 +56,7 @@ def relax_glass(
     known = read_relaxed(folder)
     places = places_with_energies(folder)
     seen = set(zip(known["name"], known["energy"], strict=True))
-    jobs = [(place, energy) for place, energy in places if (place.name, energy) not in seen]
+    jobs = [(place, energy) for place, energy in places if (as_written(place.name), energy) not in seen]
     relaxations = []
     with progress(total=len(jobs), desc=name, unit="minimum") as bar:
         limit = command.settings.neb.time_limit

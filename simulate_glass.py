@@ -7,37 +7,54 @@ temperature goes from minimum to minimum. A glass that is there is not made agai
 """
 
 import argparse
+import re
 
 from pipeline.command import Command, check_command_line, run_script, whole_number
+
+SMALLEST = 67
+"""Number of particles below which the box is narrower than twice the cutoff: (2 · 1.25 · 1.62)³ = 66.4."""
+
+HOTTEST = 1.0
+"""Largest temperature of the dynamics in ε; above it the time step is too long."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    add = parser.add_argument
-    number = whole_number(1, 10**9)
-    add(
-        "--n-particles", type=whole_number(1, 10**6), default=300, metavar="N", help="of a glass (default: %(default)s)"
-    )
-    add("--glasses", type=whole_number(1, 10**6), default=4, help="glasses, numbered from 1 (default: %(default)s)")
-    add(
-        "--sweeps", type=number, default=100_000, help="Monte Carlo sweeps at T, of N moves each (default: %(default)s)"
-    )
-    add(
+    for name, allowed, default, meaning in (
+        ("n-particles", (SMALLEST, 10**6), 300, "particles of a glass"),
+        ("glasses", (1, 10**6), 4, "glasses, numbered from 1"),
+        ("sweeps", (1, 10**9), 100_000, "Monte Carlo sweeps at T, of N moves each"),
+        ("quenches", (1, 10**9), 1000, "quenches of a glass"),
+        ("interval", (1, 10**9), 500, "time steps between quenches, 0.005 each"),
+        ("seed", (0,), 20, "the same seed gives the same files"),
+    ):
+        said = f"{meaning} (default: {default})"
+        parser.add_argument(f"--{name}", type=whole_number(*allowed), default=default, metavar="N", help=said)
+    parser.add_argument(
         "--sampling-temperature",
-        type=float,
+        type=dynamics_temperature,
         default=0.06,
         metavar="T",
         help="ε; of the dynamics (default: %(default)s)",
     )
-    add("--quenches", type=number, default=1000, help="quenches of a glass (default: %(default)s)")
-    add("--interval", type=number, default=500, help="time steps between quenches, 0.005 each (default: %(default)s)")
-    add("--seed", type=whole_number(0), default=20, help="the same seed gives the same files (default: %(default)s)")
+
+
+def dynamics_temperature(text: str) -> float:
+    """Type of an option: a temperature in ε, above zero and at most HOTTEST."""
+    if not (is_temperature(text) and float(text) <= HOTTEST):
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a number above zero, {HOTTEST:g} or less")
+    return float(text)
+
+
+def is_temperature(text: str) -> bool:
+    """Whether a text is a finite number above zero."""
+    number = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?", text)
+    return number is not None and float(text) > 0
 
 
 if __name__ == "__main__":
     check_command_line(__doc__, options)
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +62,7 @@ from typing import Any
 
 import numpy as np
 
-from glass.sampling import FRAMES, LARGEST, Equilibrium, Minima, equilibrate, random_start, sample
-from glass.soft_spheres import CUTOFF
+from glass.sampling import FRAMES, Equilibrium, Minima, equilibrate, random_start, sample
 from pipeline.errors import UserError
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.transitions import write_transitions
@@ -54,9 +70,6 @@ from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
 from pipeline.workspace import StatePoint, Workspace
-
-HOTTEST = 1.0
-"""ε; the dynamics may not be hotter."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,7 @@ def jobs_of(command: Command, at: StatePoint) -> list[Job]:
 
 
 def make_glasses(command: Command, jobs: list[Job]) -> None:
-    """Make glasses over all cores and say of each what it is, in their order."""
+    """Make glasses over all cores and print the lines of each, in their order."""
     given, steps = command.options, sum(job.steps for job in jobs)
     print(
         f"T = {jobs[0].temperature}: {len(jobs)} glasses of {given.n_particles} particles: {given.sweeps} sweeps, then "
@@ -122,7 +135,7 @@ def check(command: Command) -> str:
     Raises
     ------
     UserError
-        If it is missing, or a number is impossible.
+        If it is missing or impossible, or the units are not reduced.
     """
     given = command.options
     if command.settings.unit != REDUCED:
@@ -132,20 +145,8 @@ def check(command: Command) -> str:
         )
     if len(command.asked) != 1:
         raise UserError("simulate_glass.py: name one temperature with -T")
-    for name, value in (("-T", command.asked[0]), ("--sampling-temperature", given.sampling_temperature)):
-        if not _positive(value):
-            raise UserError(f"{name} {value} is not allowed: it is a number above zero")
-    if given.sampling_temperature > HOTTEST:
-        raise UserError(
-            f"--sampling-temperature {given.sampling_temperature} is not allowed: "
-            f"above {HOTTEST} the time step is too long"
-        )
-    smallest = int(np.ceil((2 * CUTOFF * LARGEST) ** 3))
-    if given.n_particles < smallest:
-        raise UserError(
-            f"--n-particles {given.n_particles} is not allowed: "
-            f"below {smallest} the box is narrower than twice the cutoff"
-        )
+    if not is_temperature(command.asked[0]):
+        raise UserError(f"-T {command.asked[0]} is not allowed: it is a number above zero")
     rounded = -(-given.sweeps // FRAMES) * FRAMES
     if rounded != given.sweeps:
         print(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
@@ -153,15 +154,8 @@ def check(command: Command) -> str:
     return command.asked[0]
 
 
-def _positive(value: Any) -> bool:
-    try:
-        return bool(0 < float(value) < np.inf) and re.fullmatch(r"[\d.eE-]+", str(value)) is not None
-    except ValueError:
-        return False
-
-
 def make_glass(job: Job) -> str:
-    """Make one glass and write it; what there is to say of it."""
+    """Make one glass and write it; the lines to print of it."""
     given = job.options
     rng = np.random.default_rng(job.seed)
     positions, box, sizes = random_start(given.n_particles, rng)
@@ -176,13 +170,9 @@ def make_glass(job: Job) -> str:
         (minima.unrelaxed, "that did not reach a minimum"),
         (minima.alike, "at a minimum whose energy another has to ten decimals"),
     )
-    return "\n".join(
-        [
-            f"{name}: {in_words(equilibrium)}",
-            f"{name}: {len(minima.positions)} minima, {sum(minima.transitions.values())} transitions: {folder}",
-            *(f"{name}: left out: {number} quenches {reason}" for number, reason in left_out if number),
-        ]
-    )
+    counts = f"{len(minima.positions)} minima, {sum(minima.transitions.values())} transitions"
+    missing = [f"{name}: left out: {number} quenches {reason}" for number, reason in left_out if number]
+    return "\n".join([f"{name}: {in_words(equilibrium)}", f"{name}: {counts}: {folder}", *missing])
 
 
 def in_words(state: Equilibrium) -> str:

@@ -13,7 +13,7 @@ from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_
 from glass.path import END_POINT_DISTANCE, displacement
 from glass.relaxation import relax
 from pipeline.formats.configurations import MinimumError, Place
-from pipeline.formats.relaxed import add_frames, add_rows
+from pipeline.formats.relaxed import add_frames, add_rows, as_written
 from pipeline.settings import NebSettings
 from pipeline.units import Units
 from search.calculator import load
@@ -74,7 +74,7 @@ def relax_minimum(
             return Relaxation(place, energy, max_force, problem=f"no minimum reached: force {left:.2g} {units.force}")
         atoms.positions = found.positions * units.sigma
         atoms.wrap()
-        atoms.info["relaxed_from"] = place.name
+        atoms.info["relaxed_from"] = as_written(place.name)
         atoms.calc = SinglePointCalculator(atoms, energy=calculated * units.epsilon, forces=forces * force_unit)
         return Relaxation(place, energy, max_force, atoms)
     except (CalculatorFailedError, MinimumError) as error:

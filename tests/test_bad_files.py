@@ -103,6 +103,14 @@ def test_odd_files_among_the_minima_are_one_rejected_entry_each(glass):
     assert len(places_by_key(minima(glass), 10)) == 7
 
 
+def test_a_name_that_is_no_utf_8_is_listed_with_question_marks(glass):
+    (minima(glass) / os.fsdecode(b"gl\xe4s.conf")).touch()
+    (minima(glass).with_name("Cnf-1\u0663")).mkdir()
+    assert "15 pairs, 15 computed, 2 files rejected" in done("step0_collect", glass)
+    assert set(rejected(glass)) == {"gl?s.conf", "Cnf-1\u0663"}
+    assert (glass / "output_ML/report.html").exists() or "report.html" in done("report", glass)
+
+
 def test_a_folder_that_can_not_be_read_is_one_rejected_entry(glass, monkeypatch):
     other = synthetic.make_glass(minima(glass).with_name("Cnf-2"), 6, seed=2)[0].parent
     access = os.access

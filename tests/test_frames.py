@@ -1,6 +1,8 @@
 """Minima in formats that ASE reads: what is taken from a frame, why one is left out, what is computed anew."""
 
+import gzip
 import os
+import re
 
 import ase.io
 import numpy as np
@@ -105,6 +107,25 @@ def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
     assert glass.files == ["many.extxyz#0", "many.extxyz#1"]
     assert list(rejected) == ["many.extxyz#2"]
     assert "not readable as extxyz" in rejected["many.extxyz#2"]
+
+
+def test_a_frame_whose_last_number_is_cut_is_left_out(tmp_path):
+    path = tmp_path / "many.extxyz"
+    ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
+    path.write_text(path.read_text().rstrip()[:-1])
+    assert list(loaded(path)[1]) == ["many.extxyz#2"]
+    ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
+    path.write_text(path.read_text().rstrip())
+    assert loaded(path)[1] == {}
+
+
+def test_a_packed_file_that_unpacks_to_more_than_minima_can_be_is_left_out(tmp_path):
+    path = tmp_path / "many.extxyz.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(120):
+            file.write(b"12\n" + b" " * 10**6)
+    reason = loaded(path)[1][path.name]
+    assert re.search(r"its [\d.]+ MB unpack to more than 1\d\d MB", reason)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,27 @@ def test_a_broken_text_file_is_told_with_its_reason(tmp_path, name):
         read_minimum(path)
 
 
+def without_velocities(decimals=8, last="2.12345678"):
+    """A file that ends with its last coordinate, without line end."""
+    places = [" ".join(f"{value:.{decimals}f}" for value in place) for place in POSITIONS]
+    head = TEXT[: TEXT.index("Atoms #")] + "Atoms # charge\n\n"
+    rows = [f"{k} 1 1.0 {place}" for k, place in enumerate(places, 1)]
+    return head + "\n".join([*rows[:-1], f"12 1 1.0 0.5 0.5 {last}"])
+
+
+@pytest.mark.parametrize("last", ["2.1234567", "2.", "2", "2.12345678e-0", "2.12345678e"])
+def test_a_file_that_ends_within_its_last_number_is_told(tmp_path, last):
+    (tmp_path / "0.2.conf.txt").write_text(without_velocities(last=last))
+    with pytest.raises(MinimumError, match="truncated within its last number"):
+        read_minimum(tmp_path / "0.2.conf.txt")
+
+
+@pytest.mark.parametrize("last", ["2.12345678", "2.12345678\n", "2.1\n", "-1.123456789"])
+def test_a_whole_file_needs_no_line_end(tmp_path, last):
+    (tmp_path / "0.2.conf.txt").write_text(without_velocities(last=last))
+    assert read_minimum(tmp_path / "0.2.conf.txt").positions[-1, 2] == float(last)
+
+
 @pytest.mark.parametrize("keep", [0, 3, 20, 60, -5])
 def test_a_truncated_binary_file_is_told(tmp_path, keep):
     path = tmp_path / "0.2.conf"
@@ -157,7 +178,7 @@ def test_the_energy_stands_in_the_name(tmp_path, name, energy):
     assert energy_in_name(tmp_path / name) == energy
 
 
-@pytest.mark.parametrize("name", ["minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf"])
+@pytest.mark.parametrize("name", ["minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf", "0.\u0663.conf"])
 def test_another_name_gives_no_energy(tmp_path, name):
     with pytest.raises(MinimumError, match="no energy"):
         energy_in_name(tmp_path / name)

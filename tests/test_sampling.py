@@ -121,9 +121,10 @@ def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
         (("-T", "0.1", "-T", "0.2"), "one temperature"),
         (("-T", "-1"), "-T"),
         (("-T", "x"), "above zero"),
-        (("-T", "0.1", "--n-particles", 66), "below 67"),  # (2 · 1.25 · 1.62)³ = 66.4
+        (("-T", "0.1", "--n-particles", 66), "from 67"),  # (2 · 1.25 · 1.62)³ = 66.4
         (("-T", "0.1", "--quenches", 0), "--quenches"),
         (("-T", "0.1", "--seed", -1), "--seed"),
+        (("-T", "0.1", "--sampling-temperature", "1.5"), "1 or less"),
     ],
 )
 def test_what_is_impossible_is_refused_in_one_line(tmp_path, arguments, reason):

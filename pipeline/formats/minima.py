@@ -16,7 +16,7 @@ from pipeline.formats.configurations import Minimum, MinimumError, Place, Unusab
 from pipeline.formats.frames import minimum_of, read_frame, read_frames
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import OF_ONE, energy_in_name, read_minimum
-from pipeline.formats.relaxed import superseded
+from pipeline.formats.relaxed import Superseded, as_written, superseded
 from pipeline.workspace import minimum_paths
 
 REPEATED = 1e-10
@@ -70,23 +70,24 @@ def places_by_key(folder: Path, decimals: int) -> dict[int, Place]:
 def places_with_energies(folder: Path) -> list[tuple[Place, float]]:
     """Places and energies per particle of a glass's minima, without those that relax_minima.py found to be none."""
     gone = superseded(folder)
-    return [
-        (place, energy)
-        for path in minimum_paths(folder)
-        for place, energy in _energies(path)
-        if place.name not in gone or gone[place.name].energy != energy
-    ]
+    found = [one for path in minimum_paths(folder) for one in _energies(path)]
+    return [(place, energy) for place, energy in found if _superseded_by(gone, place.name, energy) is None]
 
 
 def without_superseded(read: Iterable[Minimum | Unusable], folder: Path) -> list[Minimum | Unusable]:
     """Minima as they were read, those that relax_minima.py found to be none with the reason in their place."""
     gone = superseded(folder)
-    return [
-        Unusable(one.name, gone[one.name].reason)
-        if isinstance(one, Minimum) and one.name in gone and gone[one.name].energy == one.energy
-        else one
-        for one in read
-    ]
+
+    def kept(one: Minimum | Unusable) -> Minimum | Unusable:
+        known = _superseded_by(gone, one.name, one.energy) if isinstance(one, Minimum) else None
+        return one if known is None else Unusable(one.name, known.reason)
+
+    return [kept(one) for one in read]
+
+
+def _superseded_by(gone: dict[str, Superseded], name: str, energy: float) -> Superseded | None:
+    known = gone.get(as_written(name))
+    return known if known is not None and known.energy == energy else None
 
 
 def read_place(place: Place) -> Minimum:

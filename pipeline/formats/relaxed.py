@@ -1,4 +1,4 @@
-"""``relaxed.csv`` and ``relaxed.extxyz`` beside the minima of a glass: which of them were none, and what they relax to.
+"""``relaxed.csv`` and ``relaxed.extxyz`` beside the minima of a glass: those that were none, and what they relax to.
 
 What was relaxed stays where it is, but no step takes it for a minimum any more.
 """
@@ -20,8 +20,13 @@ FRAMES = "relaxed.extxyz"
 """A frame for each minimum found: read like every other file of minima."""
 
 COLUMNS = ["name", "energy", "max_force", "became", "displacement"]
-"""Of the table: place; energy per particle by which it is known; largest force on a particle; where the minimum is to
+"""Columns: place; energy per particle by which it is known; largest force on a particle; where the minimum is to
 which it relaxes, empty if it is one itself; and the total displacement between the two."""
+
+
+def as_written(name: str) -> str:
+    """Name of a place as files hold it: bytes that are no UTF-8 become question marks."""
+    return name.encode(errors="replace").decode()
 
 
 class Superseded(NamedTuple):
@@ -55,6 +60,7 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
 def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:
     """Put rows behind those in RELAXED, which appears whole; each holds COLUMNS."""
     added = pd.DataFrame(list(rows), columns=COLUMNS)
+    added[["name", "became"]] = added[["name", "became"]].map(as_written)
     before = read_relaxed(folder)
     with atomic_write(folder / RELAXED) as part:
         (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
@@ -72,7 +78,7 @@ def add_frames(folder: Path, found: list[Atoms]) -> list[str]:
 
 
 def superseded(folder: Path) -> dict[str, Superseded]:
-    """The places of a glass that are no minima, by name."""
+    """Places of a glass that are no minima, by :func:`as_written` of their names."""
     if not (folder / RELAXED).exists():
         return {}
     table = read_relaxed(folder)
