@@ -204,8 +204,14 @@ class StatePoint:
     @property
     def shares(self) -> list["StatePoint"]:
         """The shares that have left results which are not merged yet."""
-        found = (path.name.split(".")[0] for path in (self.neb / "shares").glob("[1-9]*-of-[1-9]*.*"))
-        return [self.of_share(share) for share in sorted(set(found))]
+        found = {path.name.split(".")[0] for path in (self.neb / "shares").glob("[1-9]*-of-[1-9]*.*")}
+        named = [self.of_share(share) for share in sorted(found) if re.fullmatch(r"[1-9]\d*-of-[1-9]\d*", share)]
+        return [share for share in named if any(path.exists() for path in share.result_files)]
+
+    @property
+    def result_files(self) -> list[Path]:
+        """All files to which exact results go, of a share its own; they need not be there."""
+        return [self.non_dw, *self.splittings, self.unfinished, self.calculations, self.neb_paths("jsonl")]
 
     def pretraining(self, task: Task) -> Path:
         return self.workspace.root / "MLmodel" / f"pretraining-{task.name}-T{digits(self.temperature)}.feather"

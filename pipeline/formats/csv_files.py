@@ -1,7 +1,9 @@
 """CSVs that a user writes, and those that the steps wrote."""
 
+import csv
+import warnings
 from collections.abc import Sequence
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import pandas as pd
 from pipeline.errors import UserError, short
 from pipeline.files import content_of
 
-_NUMBER = r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eEdD][+-]?\d{1,3})?"
+NUMBER = r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eEdD][+-]?\d{1,3})?"
+"""A number as programs write it, Fortran's too."""
+
+_OWN_REMEDY = "remove it and run the step that makes it"
 
 
 def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
@@ -22,41 +27,81 @@ def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
     if column.dtype.kind in "iuf":
         return column.astype(np.float64)
     text = column.astype(str).str.strip()
-    plain = text.where(text.str.fullmatch(_NUMBER))
+    plain = text.where(text.str.fullmatch(NUMBER))
     return plain.str.replace("[dD]", "e", n=1, regex=True).astype(np.float64)
 
 
-def _read_csv(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
+def as_glass_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Exact integers from 0 to 10¹⁸; missing (NA) where it is none, or where a float has lost its last digits."""
+    if column.dtype.kind in "iu":
+        return column.astype("Int64" if column.dtype.kind == "i" else "UInt64").where(column.between(0, 10**18))
+    if column.dtype == object:
+        text = column.astype(str).str.strip()
+        whole = text.str.fullmatch(r"\d{1,18}")
+        exact = text.where(whole).astype("Int64")
+        return exact.fillna(as_glass_numbers(as_numbers(column)))
+    numbers = column.astype(np.float64)
+    return numbers.where((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0)).astype("Int64")
+
+
+def _read_csv(path: Path, texts: Sequence[str], remedy: str, content: bytes | None = None) -> pd.DataFrame:
     """All columns as they stand there: numbers where pandas finds nothing else, and exactly these."""
-    return pd.read_csv(
-        BytesIO(content_of(path)),
-        float_precision="round_trip",
-        encoding="utf-8-sig",
-        index_col=False,
-        skipinitialspace=True,
-        low_memory=False,
-        dtype=dict.fromkeys(texts, object),
-    )
+    try:
+        content = content_of(path) if content is None else content
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more fields than names
+            return pd.read_csv(
+                BytesIO(content),
+                float_precision="round_trip",
+                encoding="utf-8-sig",
+                index_col=False,
+                skipinitialspace=True,
+                low_memory=False,
+                dtype=dict.fromkeys(texts, object),
+            )
+    except (pd.errors.ParserWarning, pd.errors.ParserError):
+        found = _too_many_fields(content or b"")
+        raise UserError(f"{path}: {found}" if found else f"{path}: not readable as CSV; {remedy}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({short(error)}); {remedy}") from None
 
 
-def read_user_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV that must have some columns and may have more.
+def _too_many_fields(content: bytes) -> str:
+    """The first line with more fields than the first one names, in words; empty where there is none."""
+    text = content.decode("utf-8-sig", "replace")
+    if _by_semicolons(text.partition("\n")[0]):
+        return _SEMICOLONS
+    lines = csv.reader(StringIO(text, newline=""))
+    names = len(next(lines, []))
+    for fields in lines:
+        if len(fields) > names:
+            return f"line {lines.line_num}: {len(fields)} fields, but {names} columns; take out what is too many"
+    return ""
+
+
+_SEMICOLONS = "its columns are separated by semicolons; separate them by commas, with decimal points"
+
+
+def _by_semicolons(header: str) -> bool:
+    return ";" in header and "," not in header
+
+
+def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = None) -> pd.DataFrame:
+    """Read a CSV that must have some columns and may have more; ``content`` is what counts of the file, default all.
 
     Raises
     ------
     UserError
-        If the file is not readable as CSV, its columns are separated by something else than commas, or one is missing.
+        If the file is not readable as CSV, its columns are separated by something else than commas, one is missing, or
+        a line has more fields than there are columns.
     """
-    form = f"a CSV with the columns {','.join(columns)}"
-    try:
-        table = _read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({short(error)}); give {form}") from None
-    if len(table.columns) == 1 and ";" in table.columns[0]:
-        raise UserError(f"{path}: its columns are separated by semicolons; separate them by commas")
+    form = f"give a CSV with the columns {','.join(columns)}"
+    table = _read_csv(path, ["conf"], form, content)  # as text: a float has lost the last digits of a large integer
+    if len(table.columns) == 1 and _by_semicolons(str(table.columns[0])):
+        raise UserError(f"{path}: {_SEMICOLONS}")
     missing = [name for name in columns if name not in table]
     if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; give {form}")
+        raise UserError(f"{path}: no column {', '.join(missing)}; {form}")
     return table
 
 
@@ -79,22 +124,17 @@ def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str], text
     UserError
         If the file is not readable as CSV, a column is missing, or text stands where a number should.
     """
-    remedy = "remove it and run the step that makes it"
-    try:
-        table = _read_csv(path, texts)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({short(error)}); {remedy}") from None
+    table = _read_csv(path, texts, _OWN_REMEDY)
     missing = [name for name in needed if name not in table]
     if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; {remedy}")
-    for name in numbers:
-        if name in table:
-            values = as_numbers(table[name])
-            bad = ~np.isfinite(values) & table[name].notna()
-            if bad.any():
-                line = int(bad.argmax())
-                raise UserError(
-                    f"{path}: line {line + 2}: {name} = {short(table[name][line])} is not a number; {remedy}"
-                )
-            table[name] = values
+        raise UserError(f"{path}: no column {', '.join(missing)}; {_OWN_REMEDY}")
+    for name in table.columns.intersection(numbers):
+        values = as_numbers(table[name])
+        bad = ~np.isfinite(values) & table[name].notna()
+        if bad.any():
+            row = int(bad.argmax())
+            raise UserError(
+                f"{path}: line {row + 2}: {name} = {short(table[name][row])} is not a number; {_OWN_REMEDY}"
+            )
+        table[name] = as_glass_numbers(table[name]) if name == "conf" else values
     return table

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.files import append_line
 from pipeline.formats.keys import Pair
+from pipeline.formats.results import whole_lines
 from pipeline.units import REDUCED, Units, check_same_units
 from pipeline.version import __version__
 from pipeline.workspace import StatePoint
@@ -23,13 +25,60 @@ if TYPE_CHECKING:
 
 _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
-_POSITIVE = ("hbar", "path_length", "force")
 
-_LARGEST = 1e15
-"""No number of a record is larger, in any unit."""
+SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")
+"""What of a record tells how the result was made."""
 
-SETTINGS = {"calculator": None, "hbar": None, "images": None, "force_tolerance": None, "beyond_ends": "parabola"}
-"""What of a record tells how the result was made, and what it was where a record does not tell (None: unknown)."""
+
+def _rising(values: list[float]) -> list[float]:
+    if not all(low < high for low, high in pairwise(values)):
+        raise ValueError("must rise")
+    return values
+
+
+_Number = Annotated[float, Field(gt=-1e15, lt=1e15, allow_inf_nan=False)]
+_Positive = Annotated[float, Field(ge=0, lt=1e15, allow_inf_nan=False)]
+_Numbers = Annotated[list[_Number], Field(min_length=3)]
+_Rising = Annotated[_Numbers, AfterValidator(_rising)]
+
+
+class _Beyond(BaseModel):
+    """V beyond one end of a path."""
+
+    distances: _Rising
+    energies: _Numbers
+
+    @model_validator(mode="after")
+    def _one_energy_each(self) -> _Beyond:
+        if len(self.distances) != len(self.energies):
+            raise ValueError("distances and energies differ in length")
+        return self
+
+
+class _Record(BaseModel):
+    """What is read of a line."""
+
+    conf: Annotated[int, Field(strict=True, ge=0, lt=10**18)]
+    i: _Number
+    j: _Number
+    levels: tuple[_Number, _Number]
+    lengths: _Rising
+    energies: _Numbers
+    slopes: _Numbers
+    before: _Beyond
+    after: _Beyond
+    hbar: Annotated[float, Field(gt=0, lt=1e15)]
+    symmetrised: tuple[_Number | None, _Number | None, _Number | None, _Number | None] | None = None
+    path_length: _Positive | None = None
+    force: _Positive | None = None
+    fidelity: str = ""
+    units: str = REDUCED.name
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Record:
+        if self.levels[0] >= self.levels[1] or not len(self.lengths) == len(self.energies) == len(self.slopes):
+            raise ValueError("levels do not rise, or lengths, energies and slopes differ in length")
+        return self
 
 
 def add_record(
@@ -56,14 +105,14 @@ def add_record(
     append_line(at.neb_paths("jsonl"), line + "\n")
 
 
-def profile_of_record(record: dict[str, Any]) -> Profile | None:
-    """V(x); None for a record of 0.1, which does not tell how V went on beyond the ends."""
+def profile_of_record(record: dict[str, Any]) -> Profile:
+    """V(x)."""
     from glass.tunnelling import Continuation, Profile
 
-    if "before" not in record:
-        return None
-    before, after = (Continuation(*_numbers(record[side], _BEYOND)) for side in ("before", "after"))
-    lengths, energies, slopes = _numbers(record, _PROFILE)
+    before, after = (
+        Continuation(*(np.array(record[side][name], float) for name in _BEYOND)) for side in ("before", "after")
+    )
+    lengths, energies, slopes = (np.array(record[name], float) for name in _PROFILE)
     return Profile(lengths, energies, slopes, before, after)
 
 
@@ -72,20 +121,14 @@ def record_of(system: TwoLevel) -> dict[str, Any]:
     return {"symmetrised": [None if np.isnan(value) else value for value in (*system[:2], *system.in_first)]}
 
 
-def two_level_of_record(record: dict[str, Any], hbar: float) -> TwoLevel | None:
-    """Stored with the record, else calculated from it with its own ħ̃ or the one given; None for a record of 0.1.
-
-    Some records hold ``two_level`` instead, whose Δ₀ is that of the well as it is; it is calculated anew.
-    """
+def two_level_of_record(record: dict[str, Any]) -> TwoLevel:
+    """Stored with the record, else calculated from it."""
     from glass.two_level import TwoLevel, two_level
 
-    if "symmetrised" in record:
+    if record.get("symmetrised"):
         amplitude, asymmetry, first, second = np.array(record["symmetrised"], float).tolist()
         return TwoLevel(amplitude, asymmetry, (first, second))
-    profile = profile_of_record(record)
-    if profile is None:
-        return None
-    return two_level(profile, (record["levels"][0], record["levels"][1]), record.get("hbar") or hbar)
+    return two_level(profile_of_record(record), (record["levels"][0], record["levels"][1]), record["hbar"])
 
 
 def read_records(at: StatePoint) -> Iterator[dict[str, Any]]:
@@ -106,20 +149,24 @@ def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
         return
     if not path.is_file():
         raise UserError(f"{path}: not a file; remove it")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                complete = _is_complete(record)
-            except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-                complete = False
-            if not complete:
-                raise UserError(f"{path}: line {number} is damaged; remove the line or the file")
-            yield record
+    for number, line in enumerate(whole_lines(path).splitlines(), 1):
+        try:
+            record = json.loads(line)
+            _Record.model_validate(record)
+        except (ValueError, RecursionError) as error:
+            said = "no JSON"
+            if isinstance(error, ValidationError):
+                first = error.errors()[0]
+                said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise UserError(
+                f"{path}: line {number} is damaged or of an earlier version ({short(said)}); remove the line and run "
+                "run_neb.py --refine"
+            ) from None
+        yield record
 
 
 def check_records(at: StatePoint, units: Units) -> None:
-    """Raise UserError if the record of an exact result says other units; those of 0.1 say nothing: reduced."""
+    """Raise UserError if the record of an exact result says other units."""
     path = at.neb_paths("jsonl")
     for record in read_records(at):
         remedy = "put these units there, or begin in another workspace"
@@ -127,38 +174,11 @@ def check_records(at: StatePoint, units: Units) -> None:
 
 
 def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, list[Any]]:
-    """Settings of earlier results that are not those of now: name to the values then; older records do not tell."""
+    """Settings of earlier results that are not those of now: name to the values then."""
     then: dict[str, list[Any]] = {}
     for record in records:
-        for name, otherwise in SETTINGS.items():
-            value = record.get(name, otherwise)
+        for name in SETTINGS:
+            value = record.get(name)
             if value not in (None, settings[name], *then.get(name, [])):
                 then.setdefault(name, []).append(value)
     return then
-
-
-def _is_complete(record: dict[str, Any]) -> bool:
-    """Whether a record holds all that is read from it, in numbers that it can have."""
-    low, high = map(float, record["levels"])
-    parts = [_numbers(record, _PROFILE)]
-    if "before" in record:
-        parts += [_numbers(record[side], _BEYOND) for side in ("before", "after")]
-    told = np.array(record.get("symmetrised", [None] * 4), float)
-    pair = Pair(*(record[name] for name in Pair._fields))
-    alone = [pair.i, pair.j, low, high, *(float(record[name]) for name in _POSITIVE if record.get(name) is not None)]
-    return (
-        type(pair.conf) is int
-        and 0 <= pair.conf < 10**18
-        and low < high
-        and record.get("hbar") != 0
-        and told.shape == (4,)
-        and all(part.ndim == 2 and part.shape[1] >= 3 for part in parts)
-        and all((np.abs(part) < _LARGEST).all() and (np.diff(part[0]) > 0).all() for part in parts)
-        and bool((np.abs(alone) < _LARGEST).all() and (np.array(alone[4:]) >= 0).all())
-        and all(isinstance(record.get(name, ""), str) for name in ("fidelity", "units"))
-    )
-
-
-def _numbers(record: dict[str, Any], names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Some entries of a record, one a row."""
-    return np.array([record[name] for name in names], float)

@@ -5,7 +5,9 @@ What the last three have in common is the CSV with ``conf,i,j``. Lines are added
 
 import csv
 import io
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pandas as pd
 
 from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
-from pipeline.formats.csv_files import as_numbers, read_user_csv
+from pipeline.formats.csv_files import NUMBER, as_glass_numbers, as_numbers, read_user_csv
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, no_pairs, pair_index
 from pipeline.workspace import DW, QS, StatePoint
 
@@ -23,6 +25,15 @@ _COUNTED = ("images", "steps", "cpu_seconds")
 
 _ALL_DECIMALS = 12
 """No ij_decimals is larger."""
+
+SMALLEST = 1e-16
+"""ε, or eV: no splitting is smaller. It is the difference of two levels, which stand as doubles at about one ε or eV
+and differ by 2⁻⁵² of that or not at all. Δ₀ ~ ħω exp(−L √(2V) / ħ̃) is as small at L = 1 σ √m, V = 0.16 ε and the ħ̃ of
+the example; over a longer path or a higher barrier the asymmetry is left, which no two minima have so small."""
+
+_NON_DW = r"Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)"
+_SPLITTING = _NON_DW + r"\s+(\S+)"
+"""Lines of results."""
 
 ORIGIN = "origin of the label"
 """Column that names the file and line of a result; no feature of a user is called like it."""
@@ -48,13 +59,8 @@ def read_neb_results(at: StatePoint) -> pd.DataFrame:
 
 def read_own_results(at: StatePoint) -> pd.DataFrame:
     """The same without those of shares; of a share, its own."""
-    paths = [path for path in [at.non_dw] if path.exists()]
-    parts = [_read_lines(path, splitting=False) for path in paths]
-    parts += [_read_lines(path, splitting=True) for path in at.splittings]
-    if not parts:
-        return no_pairs(DW, QS, ORIGIN)
-    table = pd.concat(parts, ignore_index=True)
-    return by_pair(table, at.decimals)
+    parts = [results_in(path, at.decimals) for path in (at.non_dw, *at.splittings) if path.exists()]
+    return joined(no_pairs(DW, QS, ORIGIN), *parts).drop(columns="line", errors="ignore")
 
 
 def _with_shares(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
@@ -83,45 +89,95 @@ def _unless_merged(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -
         return no_pairs()  # merged since its files were listed
 
 
-def _read_lines(path: Path, splitting: bool) -> pd.DataFrame:
+def read_lines(path: Path) -> list[str]:
+    """Lines of a file of results, with their ends; a last one that was cut when it was written is left out, and told.
+
+    Users' editors leave no end of line at the end of a file: such a line stays if it is complete.
+    """
     try:
-        lines = pd.Series(content_of(path).decode("utf-8-sig").splitlines(), dtype=str).str.strip()
+        lines = content_of(path).decode("utf-8-sig").splitlines(keepends=True)
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror}); put a text file there, or nothing") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
+    last = lines[-1] if lines else ""
+    if last.strip() and not last.endswith(("\n", "\r")) and not last.lstrip().startswith("#"):
+        splitting = "" if "NON-DW" in path.name else rf"\s+{NUMBER}"
+        complete = re.fullmatch(rf"Cnf-\d{{1,18}}\s+{NUMBER}_{NUMBER}{splitting}", last.strip())
+        what = "has no end and is read as it stands" if complete else "is cut and left out"
+        _say_once(f"{path}: line {len(lines)}, the last, {what}: '{short(last)}'")
+        return lines if complete else lines[:-1]
+    return lines
+
+
+def whole_lines(path: Path) -> bytes:
+    """Content of a file that only the steps write, a line at a time; a cut last line is left out, and told."""
+    content = content_of(path)
+    whole, end, cut = content.rpartition(b"\n")
+    if cut.strip():
+        _say_once(f"{path}: the last line is cut and left out: '{short(cut.decode(errors='replace'))}'")
+    return whole + end
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    print(line, flush=True)
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line to a file; a last one that is cut is no beginning of it."""
+    if path.exists() and (content := content_of(path)) and not content.endswith(b"\n"):
+        is_text = path.suffix == ".txt"
+        write_text(path, "".join(read_lines(path)) if is_text else whole_lines(path).decode())
+    append_line(path, line)
+
+
+def results_in(path: Path, decimals: int) -> pd.DataFrame:
+    """The results in one file, by pair; ``line`` is the number of the line."""
+    splitting = "NON-DW" not in path.name
+    lines = pd.Series(read_lines(path), dtype=str).str.strip()
     lines.index += 1
     lines = lines[(lines != "") & ~lines.str.startswith("#")]
     form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
-    parts = lines.str.extract(r"^Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)" + (r"\s+(\S+)$" if splitting else r"(\Z)"))
-    numbers = pd.DataFrame({column: as_numbers(parts[column]) for column in range(3)})
-    bad = ~np.isfinite(numbers).all(axis=1)
-    if bad.any():
-        line = bad.idxmax()
-        odd = odd_character(lines[line])
-        raise UserError(f"{path}: line {line}: '{short(lines[line])}' is not '{form}'{odd}; fix or remove the line")
-    bad = numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS)
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(f"{path}: line {line}: '{short(lines[line])}' names one minimum twice; fix or remove the line")
-    value = as_numbers(parts[3]) if splitting else pd.Series(np.nan, lines.index)
-    bad = ~(np.isfinite(value) & (value > 0)) & splitting
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(
-            f"{path}: line {line}: the splitting '{short(parts[3][line])}' is not a number above zero"
-            f"{odd_character(parts[3][line])}; fix or remove the line"
+
+    def refuse(bad: "pd.Series[bool]", problem: Callable[[int], str]) -> None:
+        if bad.any():
+            line = int(bad.index[bad.to_numpy().argmax()])
+            raise UserError(f"{path}: line {line}: {problem(line)}; fix or remove the line")
+
+    parts = lines.str.extract(f"^{_SPLITTING if splitting else _NON_DW}$")
+    numbers = pd.DataFrame({column: as_numbers(parts[column]) for column in parts})
+    refuse(
+        ~np.isfinite(numbers[[0, 1, 2]]).all(axis=1),
+        lambda line: f"'{short(lines[line])}' is not '{form}'{odd_character(lines[line])}",
+    )
+    refuse(
+        numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS),
+        lambda line: f"'{short(lines[line])}' names one minimum twice",
+    )
+    if splitting:
+        refuse(
+            ~(np.isfinite(numbers[3]) & (numbers[3] > 0)),
+            lambda line: (
+                f"the splitting '{short(parts[3][line])}' is not a number above zero{odd_character(parts[3][line])}"
+            ),
         )
-    return pd.DataFrame(
+        refuse(
+            numbers[3] < SMALLEST,
+            lambda line: f"no double well has a splitting as small as {parts[3][line]} (less than {SMALLEST:g})",
+        )
+    table = pd.DataFrame(
         {
             "conf": parts[0].astype(np.int64),
             "i": numbers[1],
             "j": numbers[2],
             DW: int(splitting),
-            QS: value,
+            QS: numbers[3] if splitting else np.nan,
             ORIGIN: [f"{path} line {number}" for number in lines.index],
+            "line": lines.index,
         }
     )
+    return by_pair(table, decimals)
 
 
 def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
@@ -143,24 +199,24 @@ def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
 
 def add_non_dw(at: StatePoint, pair: Pair) -> None:
     """Write that a pair is no double well."""
-    append_line(at.non_dw, _line(pair))
+    _append(at.non_dw, _line(pair))
 
 
 def take_back_splitting(at: StatePoint, pair: Pair) -> None:
     """Make a comment of each line with a splitting of a pair, where a finer calculation finds no double well."""
     key = pair_index(pd.DataFrame([pair]), at.decimals)
     for path in at.splittings:
-        results = _read_lines(path, splitting=True)
-        of_pair = {*results.index[pair_index(results, at.decimals).isin(key)]}
+        results = results_in(path, at.decimals)
+        of_pair = {*results["line"][results.index.isin(key)]}
         if of_pair:
-            lines = content_of(path).decode("utf-8-sig").splitlines(keepends=True)
-            kept = [f"# non-DW by run_neb.py: {line}" if k in of_pair else line for k, line in enumerate(lines, 1)]
+            lines = enumerate(read_lines(path), 1)
+            kept = [f"# non-DW by run_neb.py: {line}" if number in of_pair else line for number, line in lines]
             write_text(path, "".join(kept))
 
 
 def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
     """Write the splitting of a double well, in ε."""
-    append_line(at.new_splittings, _line(pair, splitting))
+    _append(at.new_splittings, _line(pair, splitting))
 
 
 def _line(pair: Pair, splitting: float | None = None) -> str:
@@ -177,7 +233,11 @@ def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
     path = at.unfinished
     if not path.exists() or path.stat().st_size == 0:
         return no_pairs("reason")
-    return read_pair_list(path, at.decimals)
+    return _read_own_list(path, at.decimals)
+
+
+def _read_own_list(path: Path, decimals: int) -> pd.DataFrame:
+    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS, whole_lines(path)), decimals)
 
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
@@ -214,7 +274,7 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
     if not path.exists() or path.stat().st_size == 0:
         writer.writerow([*PAIR_COLUMNS, *row])
     writer.writerow([pair.conf, float(pair.i), float(pair.j), *row.values()])
-    append_line(path, line.getvalue())
+    _append(path, line.getvalue())
 
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
@@ -229,7 +289,7 @@ def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
     columns = ("verdict", "fidelity", "cpu_seconds")
     if not path.exists():
         return no_pairs(*columns).astype({"cpu_seconds": float})
-    table = read_pair_list(path, at.decimals)
+    table = _read_own_list(path, at.decimals)
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
@@ -262,10 +322,13 @@ def read_pair_list(path: Path, decimals: int) -> pd.DataFrame:
 
 def check_pairs(path: Path, table: pd.DataFrame, decimals: int) -> pd.DataFrame:
     """The table from a file by pair, their names as numbers; UserError unless all are some that a pair can have."""
-    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in PAIR_COLUMNS})
-    bad = ~(numbers.abs() < 1e18).all(axis=1) | (numbers["conf"] % 1 != 0) | (numbers["conf"] < 0)
+    conf, i, j = as_glass_numbers(table["conf"]), *(as_numbers(table[name]) for name in ("i", "j"))
+    bad = conf.isna() | ~(i.abs() < 1e18) | ~(j.abs() < 1e18)
     if bad.any():
-        line = int(np.argmax(bad)) + 2
-        raise UserError(f"{path}: line {line}: conf, i and j are not all numbers, conf a whole one; fix the line")
-    table = table.assign(**numbers).astype({"conf": np.int64, "i": float, "j": float})
-    return by_pair(table, decimals)
+        row = int(np.argmax(bad))
+        given = ",".join(short(table[name].iloc[row]) for name in PAIR_COLUMNS)
+        raise UserError(
+            f"{path}: line {row + 2}: {given} is no pair: i and j are numbers, conf (the glass number) an integer "
+            "of up to 18 digits; fix the line"
+        )
+    return by_pair(table.assign(conf=conf.astype(np.int64), i=i, j=j), decimals)

@@ -9,8 +9,7 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.keys import pair_index
-from pipeline.formats.results import joined, read_own_results, read_own_unfinished
+from pipeline.formats.results import joined, read_lines, read_own_results, read_own_unfinished, results_in, whole_lines
 from pipeline.locks import only_writer
 from pipeline.workspace import Share, StatePoint
 
@@ -61,42 +60,31 @@ def lock_of(at: StatePoint, name: str) -> Path:
 
 
 def _merge(at: StatePoint, share: StatePoint) -> None:
+    results, before = read_own_results(at).index, read_own_unfinished(at)
     for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
-        there = set(_lines(one))
-        _add_lines(one, [line for line in _lines(other) if line not in there])
-    results = read_own_results(at).index
+        _add_lines(one, whole_lines(other).splitlines(keepends=True) if other.exists() else [])
     for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
-        for part in parts:
-            _add_lines(one, _not_among(_lines(part), results, at.decimals))
+        for part in filter(Path.exists, parts):
+            lines = read_lines(part)
+            found = results_in(part, at.decimals)
+            known = {*found["line"][found.index.isin(results)]}
+            kept = (line for number, line in enumerate(lines, 1) if line.strip() and number not in known)
+            _add_lines(one, [f"{line.rstrip()}\n".encode() for line in kept])
     unfinished = read_own_unfinished(share)
-    before = read_own_unfinished(at)
     new = unfinished[~unfinished.index.isin(results.append(before.index))]
     if len(new):
         with atomic_write(at.unfinished) as part:
             joined(before, new).to_csv(part, index=False)
-    folder = share.unfinished.parent
-    for path in folder.glob(f"{share.share}.*"):
+    for path in filter(Path.exists, share.result_files):
         path.unlink()
     with suppress(OSError):  # there are others in it
-        folder.rmdir()
-
-
-def _lines(path: Path) -> list[bytes]:
-    """Lines of a file, the last one with its end too; none where there is no file."""
-    return [line + b"\n" for line in path.read_bytes().splitlines()] if path.exists() else []
-
-
-def _not_among(lines: list[bytes], known: pd.Index, decimals: int) -> list[bytes]:
-    """Lines of results whose pairs have none yet."""
-    if not lines:
-        return lines
-    text = pd.Series([line.decode() for line in lines]).str.extract(r"^Cnf-(?P<conf>\d+) (?P<i>[^_]+)_(?P<j>\S+)")
-    keys = pair_index(text.astype({"conf": "int64", "i": float, "j": float}), decimals)
-    return [line for line, is_known in zip(lines, keys.isin(known), strict=True) if not is_known]
+        share.unfinished.parent.rmdir()
 
 
 def _add_lines(path: Path, lines: list[bytes]) -> None:
-    """Put lines behind a file, which appears whole."""
-    if lines:
+    """Put lines behind a file, which appears whole, unless they stand there."""
+    there = path.read_bytes().splitlines() if path.exists() else []
+    new = [line for line in lines if line.rstrip(b"\r\n") not in set(there)]
+    if new:
         with atomic_write(path) as part:
-            part.write_bytes(b"".join([*_lines(path), *lines]))
+            part.write_bytes(b"".join([*(line + b"\n" for line in there), *new]))
