@@ -250,7 +250,7 @@ def _results(work: Workspace) -> pd.DataFrame:
 
 
 def _records(work: Workspace) -> Any:
-    found = [describe(record, 0.0156) for record in read_records(work.at(T))]
+    found = [describe(record) for record in read_records(work.at(T))]
     must([np.isfinite(one["barrier"]) and one["level_0"] < one["level_1"] for one in found], "levels or barrier")
     return found
 

@@ -15,7 +15,6 @@ from glass.two_level import symmetrised, two_level
 from pipeline.formats.records import profile_of_record, read_records
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
-from search.exact import hbar_of
 
 
 def main() -> None:
@@ -24,12 +23,10 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("-T", default="0.12")
     given = parser.parse_args()
-    settings, rows = Settings(), []
+    rows = []
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(Workspace(given.workspace).at(given.T))}
     for record in latest.values():
-        profile, hbar = profile_of_record(record), record.get("hbar") or hbar_of(settings.neb)
-        if profile is None:
-            continue
+        profile, hbar = profile_of_record(record), record["hbar"]
         started = time.process_time()
         system, levels = two_level(profile, record["levels"], hbar), record["levels"]
         seconds, tilted = time.process_time() - started, symmetrised(profile, hbar)
@@ -50,7 +47,7 @@ def main() -> None:
     table = pd.DataFrame(rows)
     print(f"{len(table)} double wells, {1000 * table['seconds'].median():.0f} ms of CPU time each")
     print(f"without Δ₀: {table['amplitude'].isna().sum()}; Δ₀ > E: {(table['amplitude'] > 1.0001 * table['E']).sum()}")
-    kinds = {"TLS": table["E"] < settings.tls_threshold, "one level in each well": table["in both wells"]}
+    kinds = {"TLS": table["E"] < Settings().tls_threshold, "one level in each well": table["in both wells"]}
     for name, which in kinds.items():
         some = table[which & table["amplitude"].notna()]
         print(f"{name}: {len(some)}")

@@ -35,11 +35,9 @@ class NebProfile(NamedTuple):
     """``screened``, with few images, or ``full``."""
 
 
-def profile_of_calculation(record: dict[str, Any], hbar: float) -> NebProfile | None:
-    """A stored profile as the picture shows it, a little beyond both ends; None for a record of 0.1."""
-    profile, system = profile_of_record(record), two_level_of_record(record, hbar)
-    if profile is None or system is None:
-        return None
+def profile_of_calculation(record: dict[str, Any]) -> NebProfile:
+    """A stored profile as the picture shows it, a little beyond both ends."""
+    profile, system = profile_of_record(record), two_level_of_record(record)
     pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
     x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
     drawn = profile.lengths, profile.energies, x, profile(x), levels

@@ -12,7 +12,6 @@ from reporting import calculations, found
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, update_double_wells
 from search.density import update_density
-from search.exact import hbar_of
 from search.rounds import does_it_pay, update_rounds
 
 DRAWN = 6
@@ -72,8 +71,7 @@ def _draw_profiles(command: Command, at: StatePoint) -> None:
     settings = command.settings
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(at)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
-    hbar = hbar_of(settings.neb)
-    profiles = [drawn for one in smallest if (drawn := calculations.profile_of_calculation(one, hbar)) is not None]
+    profiles = [calculations.profile_of_calculation(one) for one in smallest]
     if profiles:
         title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
         picture = calculations.draw_profiles(profiles, settings.tls_threshold, title, settings.unit)

@@ -27,7 +27,7 @@ from pipeline.workspace import QS, StatePoint
 from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, styled_figure
 from search.calculated import describe, matches_splitting, read_double_wells, records_of
 from search.conversion import read_atoms
-from search.exact import PairJob, check_one_glass, hbar_of, jobs_of
+from search.exact import PairJob, check_one_glass, jobs_of
 from search.rearrangements import species_names
 
 DRAWN = 50
@@ -154,7 +154,7 @@ def _is_picture_of(file: Path, splitting: float) -> bool:
 def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
     """The picture of the double well of one record; None where its minima or its levels are not known any more."""
     jobs, _ = jobs_of(at, by_pair(pd.DataFrame([record], columns=PAIR_COLUMNS), at.decimals))
-    wells = wells_of_record(record, hbar_of(settings.neb))
+    wells = wells_of_record(record)
     motion = motion_of_job(jobs[0]) if jobs else None
     if wells is None or motion is None:
         return None
@@ -176,21 +176,17 @@ def motion_of_job(job: PairJob) -> Motion | None:
     return Motion(start.positions, steps, box, start.arrays["diameters"], names)
 
 
-def wells_of_record(record: dict[str, Any], hbar: float) -> Wells | None:
-    """V and levels of a record; None for one of 0.1, or where V does not confine.
+def wells_of_record(record: dict[str, Any]) -> Wells | None:
+    """V and levels of a record; None where V does not confine.
 
     Parameters
     ----------
     record : dict
         As :func:`pipeline.formats.records.read_records` gives it.
-    hbar : float
-        ħ̃ for a record that does not name it.
     """
     profile = profile_of_record(record)
-    if profile is None:
-        return None
     try:
-        x, states = lowest_states(profile, record.get("hbar", hbar))
+        x, states = lowest_states(profile, record["hbar"])
     except NotResolvedError:
         return None
     potential, (low, high) = profile(x), record["levels"]
@@ -198,7 +194,7 @@ def wells_of_record(record: dict[str, Any], hbar: float) -> Wells | None:
     low_enough = potential - floor < HEIGHT * (max(profile.energies.max(), high) - floor)
     inside = np.flatnonzero(low_enough | (np.abs(states) > SMALL * np.abs(states).max()).any(axis=1))
     shown = np.unique(np.linspace(inside[0], inside[-1], POINTS).astype(int))
-    found = describe(record, hbar)
+    found = describe(record)
     return Wells(
         profile.lengths,
         profile.energies,

@@ -17,7 +17,6 @@ from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import check_pairs, read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
-from search.exact import hbar_of
 from search.rearrangements import REARRANGEMENT, group_pairs
 
 FROM_PROFILE = [
@@ -57,7 +56,7 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
     )
     found = group_pairs(at, neb, settings)
     known = found.numbers > 0
-    profiles = _from_records(at, neb, settings)
+    profiles = _from_records(at, neb)
     calculated = _from_calculations(at, neb)
     moved = {
         f"particle_{k}": pd.Series(found.most_displaced[:, k], neb.index).astype("Int64").where(known)
@@ -89,11 +88,10 @@ def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
     return columns.assign(fidelity=columns["fidelity"].fillna(""), **counts)
 
 
-def _from_records(at: StatePoint, neb: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def _from_records(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
     """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
     records = records_of(at, neb)
-    hbar = hbar_of(settings.neb)
-    rows: list[dict[str, float]] = [describe(record, hbar) if record else {} for record in records]
+    rows: list[dict[str, float]] = [describe(record) if record else {} for record in records]
     return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
 
 
@@ -119,15 +117,13 @@ def matches_splitting(levels: Sequence[float], splitting: float) -> bool:
     return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
 
 
-def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
+def describe(record: dict[str, Any]) -> dict[str, float]:
     """What the record of a calculation tells of a double well.
 
     Parameters
     ----------
     record : dict
         As :func:`pipeline.formats.records.read_records` gives it.
-    hbar : float
-        ħ̃ for a record of 0.1, which does not name it.
 
     Returns
     -------
@@ -142,12 +138,12 @@ def describe(record: dict[str, Any], hbar: float) -> dict[str, float]:
         "barrier": top - energies[0],
         "barrier_back": top - energies[-1],
         "asymmetry": energies[-1] - energies[0],
-        "path_length": record.get("path_length", lengths[-1]),  # earlier records: all masses were 1
+        "path_length": record.get("path_length", lengths[-1]),
         "mass_weighted_length": lengths[-1],
         "force": record.get("force", np.nan),
     }
     try:
-        found = two_level_of_record(record, hbar)
+        found = two_level_of_record(record)
     except NotResolvedError:
         found = None
     if found:

@@ -13,7 +13,6 @@ from glass.double_well import Verdict
 from glass.path import Band
 from glass.tunnelling import lowest_levels
 from glass.two_level import TwoLevel, two_level
-from pipeline.files import append_line
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
@@ -79,7 +78,7 @@ def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
     assert row[["PR", "particle_0"]].isna().all()
 
 
-def test_records_of_earlier_versions_give_the_same_and_unweighted_lengths(work):
+def test_a_record_without_a_two_level_system_gives_the_same(work):
     system = two_level(PROFILE, LEVELS, HBAR)
     calculated(work, Pair(3, 0.3, 0.4), **record_of(system))
     calculated(work)
@@ -90,32 +89,12 @@ def test_records_of_earlier_versions_give_the_same_and_unweighted_lengths(work):
     assert np.isnan(row["force"])
 
 
-def test_an_amplitude_by_the_earlier_definition_is_calculated_anew(work):
-    calculated(work, two_level=[7.0, 8.0, 0.9, 0.1])
-    row = row_of(work)
-    assert row["tunnelling_amplitude"] == pytest.approx(SPLITTING, rel=1e-3)
-    assert row[["level_0_in_i", "level_1_in_i"]].tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
-
-
 def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
     calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
     assert "NaN" not in work.at(T).neb_paths("jsonl").read_text()
     row = row_of(work)
     assert row[["tunnelling_amplitude", "level_asymmetry"]].isna().all()
     assert row[["level_0_in_i", "level_1_in_i"]].tolist() == [1.0, 0.98]
-
-
-def test_a_record_of_0_1_gives_barriers_but_no_amplitude(work):
-    append_line(
-        work.at(T).neb_paths("jsonl"),
-        '{"conf": 3, "i": 0.1, "j": 0.2, "levels": [7.1, 7.3], "lengths": [0, 0.5, 1], "energies": [7, 8, 7.5], '
-        '"slopes": [0, 0, 0]}\n',
-    )
-    add_splitting(work.at(T), PAIR, 0.2)
-    row = row_of(work)
-    known = row[["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "path_length"]].tolist()
-    np.testing.assert_allclose(known, [0.1, 0.3, 1, 0.5, 0.5, 1])
-    assert np.isnan(row["tunnelling_amplitude"])
 
 
 @pytest.mark.parametrize("recorded", [False, True], ids=["none", "of another calculation"])

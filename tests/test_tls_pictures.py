@@ -70,7 +70,7 @@ def add_tls(work, pair):
 
 
 def wells(work):
-    return wells_of_record(next(read_records(work.at(T))), HBAR)
+    return wells_of_record(next(read_records(work.at(T))))
 
 
 def update(work, settings=SETTINGS):

@@ -19,8 +19,6 @@ KEYS = ["glass", "low", "high"]
 """Levels of :func:`pair_index`: the glass and the keys of its two minima, the smaller first."""
 
 
-KEY_COLUMNS = KEYS
-
 _TYPES = {"conf": np.int64, "i": np.float64, "j": np.float64}
 
 
@@ -137,15 +135,3 @@ def rows_in(rows: pd.DataFrame, known: pd.MultiIndex, decimals: int) -> NDArray[
     found = np.isin(keys["i"], minima) & np.isin(keys["j"], minima)
     found[found] = pair_index(rows.loc[found, PAIR_COLUMNS], decimals).isin(known)
     return np.asarray(found)
-
-
-def pair_keys(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
-    """The keys of pairs as columns, with the index of ``pairs``."""
-    return pair_index(pairs, decimals).to_frame(index=False).set_axis(pairs.index)
-
-
-def among(keys: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each pair stands among the known ones; both as :func:`pair_keys` gives them, shape (n_pairs,)."""
-    import pandas as pd
-
-    return np.asarray(pd.MultiIndex.from_frame(keys[KEYS]).isin(pd.MultiIndex.from_frame(known[KEYS])))
