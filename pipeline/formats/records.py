@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from pipeline.errors import UserError, short
-from pipeline.files import append_line
 from pipeline.formats.keys import Pair
-from pipeline.formats.results import whole_lines
+from pipeline.formats.results import add_line, whole_lines
 from pipeline.units import REDUCED, Units, check_same_units
 from pipeline.version import __version__
 from pipeline.workspace import StatePoint
@@ -102,7 +101,7 @@ def add_record(
     for side in ("before", "after"):
         record[side] = {name: getattr(getattr(profile, side), name).tolist() for name in _BEYOND}
     line = json.dumps({**record, **settings, "program": __version__})
-    append_line(at.neb_paths("jsonl"), line + "\n")
+    add_line(at.neb_paths("jsonl"), line + "\n")
 
 
 def profile_of_record(record: dict[str, Any]) -> Profile:

@@ -124,7 +124,7 @@ def _say_once(line: str) -> None:
     print(line, flush=True)
 
 
-def _append(path: Path, line: str) -> None:
+def add_line(path: Path, line: str) -> None:
     """Add a line to a file; a last one that is cut is no beginning of it."""
     if path.exists() and (content := content_of(path)) and not content.endswith(b"\n"):
         is_text = path.suffix == ".txt"
@@ -199,7 +199,7 @@ def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
 
 def add_non_dw(at: StatePoint, pair: Pair) -> None:
     """Write that a pair is no double well."""
-    _append(at.non_dw, _line(pair))
+    add_line(at.non_dw, _line(pair))
 
 
 def take_back_splitting(at: StatePoint, pair: Pair) -> None:
@@ -216,7 +216,7 @@ def take_back_splitting(at: StatePoint, pair: Pair) -> None:
 
 def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
     """Write the splitting of a double well, in ε."""
-    _append(at.new_splittings, _line(pair, splitting))
+    add_line(at.new_splittings, _line(pair, splitting))
 
 
 def _line(pair: Pair, splitting: float | None = None) -> str:
@@ -274,7 +274,7 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
     if not path.exists() or path.stat().st_size == 0:
         writer.writerow([*PAIR_COLUMNS, *row])
     writer.writerow([pair.conf, float(pair.i), float(pair.j), *row.values()])
-    _append(path, line.getvalue())
+    add_line(path, line.getvalue())
 
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
