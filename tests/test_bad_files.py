@@ -12,7 +12,7 @@ from steps import done, refused, run_process
 from synthetic import HUGE
 
 from pipeline.errors import UserError
-from pipeline.formats.minima import load_glass, places_by_key, read_minima
+from pipeline.formats.minima import places_by_key
 from pipeline.formats.results import read_neb_results, read_pair_list
 from pipeline.formats.transitions import read_transitions
 from pipeline.settings import read_settings
@@ -117,65 +117,6 @@ def test_a_folder_that_can_not_be_read_is_one_rejected_entry(glass, monkeypatch)
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(other) and access(path, mode))
     assert "15 pairs, 15 computed, 1 files rejected" in done("step0_collect", glass)
     assert "not readable" in rejected(glass)["Cnf-2"]
-
-
-def test_a_header_that_claims_5000_digits_of_atoms_is_one_rejected_entry(glass):
-    path = sorted(minima(glass).iterdir())[0]
-    path.write_text(path.read_text().replace("40 atoms", "4" * 5000 + " atoms"))
-    assert "10 pairs, 10 computed, 1 files rejected" in done("step0_collect", glass)
-    assert "no line 'N atoms'" in rejected(glass)[path.name]
-
-
-def reasons(tmp_path, name, content):
-    (tmp_path / name).write_text(content)
-    return load_glass(read_minima([tmp_path / name]), 10)[1]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("\n3 1 ", "\n3 1e300 ", "type is no whole number"),
-        ("-3.0 3.0 xlo", "-3.0 3_0 xlo", "'3_0' in the header is not a number"),
-        ("Masses\n\n1 1", "Masses\n\n1 infinity", "'infinity' in the header is not a number"),
-        ("-3.0 3.0 xlo", f"-3.0 {'3' * 400} xlo", "in the header is not a number"),
-    ],
-)
-def test_numbers_that_nothing_can_have_are_told(tmp_path, old, new, says):
-    text = synthetic.make_glass(tmp_path / "glass", 1)[0].read_text()
-    assert old in text
-    assert says in reasons(tmp_path, "0.2.conf.txt", text.replace(old, new, 1))["0.2.conf.txt"]
-
-
-def test_a_position_too_far_out_to_say_where_in_the_box_it_is_is_told(tmp_path):
-    text = synthetic.text_minimum(np.ones(2), np.array([[1.0, 1.0, 1.0], [1e17, 2.0, 2.0]]), np.array([6.0, 6.0, 6.0]))
-    assert "box lengths out" in reasons(tmp_path, "0.2.conf.txt", text)["0.2.conf.txt"]
-
-
-FRAME = '2\nLattice="4 0 0 0 5 0 0 0 6" Properties=species:S:1:pos:R:3{} {} pbc="T T T"\nCu 1 1 1{}\nCu 2 2 2{}\n'
-
-
-@pytest.mark.parametrize(
-    ("columns", "energy", "values", "says"),
-    [
-        ("", "energy=low", "", "no energy"),
-        ("", 'energy="0.2 0.3"', "", "no energy"),
-        (":diameters:S:1", "energy=0.4", " big", "diameters or masses"),
-        (":diameters:R:2", "energy=0.4", " 1 1", "diameters or masses"),
-        (":types:I:2", "energy=0.4", " 1 1", "types are no whole numbers"),
-        (":types:I:1", "energy=0.4", " 9999999999", "types are no whole numbers|not readable"),
-        (":Z:I:1", "energy=0.4", " 999", "atomic number|not readable"),
-        (":Z:I:1", "energy=0.4", " -5", "atomic number|not readable"),
-    ],
-)
-def test_a_frame_with_impossible_entries_is_told(tmp_path, columns, energy, values, says):
-    told = reasons(tmp_path, "a.extxyz", FRAME.format(columns, energy, values, values))
-    assert re.search(says, told["a.extxyz#0"] if "a.extxyz#0" in told else told["a.extxyz"])
-
-
-@pytest.mark.parametrize("name", ["a.extxyz", "a.xyz"])
-def test_a_frame_that_claims_more_atoms_than_could_be_counted_does_not_hang(tmp_path, name):
-    frame = FRAME.format("", "energy=0.4", "", "")
-    assert "the file ends too early" in reasons(tmp_path, name, frame.replace("2\n", "2000000000000\n", 1))[name]
 
 
 @pytest.mark.parametrize(

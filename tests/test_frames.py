@@ -138,6 +138,38 @@ def test_a_file_that_ase_can_not_read_is_left_out(tmp_path, name, content):
     assert list(rejected) == [name]
 
 
+def reasons(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    return loaded(tmp_path / name)[1]
+
+
+FRAME = '2\nLattice="4 0 0 0 5 0 0 0 6" Properties=species:S:1:pos:R:3{} {} pbc="T T T"\nCu 1 1 1{}\nCu 2 2 2{}\n'
+
+
+@pytest.mark.parametrize(
+    ("columns", "energy", "values", "says"),
+    [
+        ("", "energy=low", "", "no energy"),
+        ("", 'energy="0.2 0.3"', "", "no energy"),
+        (":diameters:S:1", "energy=0.4", " big", "diameters or masses"),
+        (":diameters:R:2", "energy=0.4", " 1 1", "diameters or masses"),
+        (":types:I:2", "energy=0.4", " 1 1", "types are no whole numbers"),
+        (":types:I:1", "energy=0.4", " 9999999999", "types are no whole numbers|not readable"),
+        (":Z:I:1", "energy=0.4", " 999", "atomic number|not readable"),
+        (":Z:I:1", "energy=0.4", " -5", "atomic number|not readable"),
+    ],
+)
+def test_a_frame_with_impossible_entries_is_told(tmp_path, columns, energy, values, says):
+    told = reasons(tmp_path, "a.extxyz", FRAME.format(columns, energy, values, values))
+    assert re.search(says, told["a.extxyz#0"] if "a.extxyz#0" in told else told["a.extxyz"])
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.xyz"])
+def test_a_frame_that_claims_more_atoms_than_could_be_counted_does_not_hang(tmp_path, name):
+    frame = FRAME.format("", "energy=0.4", "", "")
+    assert "the file ends too early" in reasons(tmp_path, name, frame.replace("2\n", "2000000000000\n", 1))[name]
+
+
 def dump(path, columns, rows, frames=1):
     """A text dump as LAMMPS writes it."""
     head = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{}\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 5\n0 6\nITEM: ATOMS {}\n"
