@@ -1,5 +1,6 @@
-"""What is known of pairs: pretraining sets and the results of exact calculations."""
+"""What is known of pairs, to learn from: pretraining sets and the results of exact calculations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,18 +8,166 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from MLmodel.result_labels import check_no_contradiction, different_splittings, join_results
 from pipeline.errors import UserError, short
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, pair_index
+from pipeline.formats.csv_files import as_numbers
+from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
 from pipeline.formats.pair_tables import NEEDED, check_columns, feature_columns, open_table, read_batches
 from pipeline.formats.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
-from pipeline.formats.results import ORIGIN, read_neb_results
+from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
 from pipeline.formats.table_record import check_units
+from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, StatePoint, Task
+from pipeline.units import Units
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 SOURCE = "source of the label"
 """Column that tells where a label comes from, ``neb`` or ``pretraining``; no feature of a user is called like it."""
+
+_LARGEST_QUANTUM = 10.0
+"""ε; no vibration has a larger quantum. The upper level is at most that of the other minimum with half a quantum, so
+that a splitting is no larger than |ΔE| and this. In metal units it is 0.57 eV; the stiffest bond there is, H₂, has
+0.55 eV."""
+
+_LISTED = 5
+"""Offending pairs or lines that a message names."""
+
+_UNLIKELY, _ENOUGH = 30.0, 10
+"""A splitting is unlikely if it is so many times the median, or is as many times smaller beside |ΔE| than the median,
+of at least ten labels. Of the 6731 of the example two are, by 109 and 43; the others stay below 5 and 16."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """All that a model can be trained on.
+
+    Attributes
+    ----------
+    table : DataFrame
+        ``conf``, ``i``, ``j``, the features, the target and ``SOURCE`` (``neb`` or ``pretraining``); each pair once.
+    features : list of str
+        Those that both the labelled and the unlabelled tables have.
+    report : list of str
+        Where the labels came from and what was left out, as lines to print.
+    """
+
+    table: pd.DataFrame
+    features: list[str]
+    report: list[str]
+
+
+def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
+    """Bring together the pretraining sets and the NEB results of one temperature.
+
+    Parameters
+    ----------
+    at : StatePoint
+        Where the files are.
+    task : Task
+        What is to be learnt.
+    settings : Settings
+        ``units``, and ``pretraining``: the temperatures whose pretraining sets are used too.
+
+    Raises
+    ------
+    UserError
+        If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
+        other units.
+    """
+    in_tables = _features_of_tables(at)
+    sets = pretraining_sets(at, task, settings)
+    check_units([*at.pair_tables, *sets], settings.unit)
+    neb, report = _results(at, task)
+    pretraining, lines = _read_sets(sets, task, at.decimals, in_tables)
+    report += lines
+    of_sets = [[name for name in part if name not in (*PAIR_COLUMNS, task.target, ORIGIN)] for part in pretraining]
+    features, lines = _common_features([*in_tables, *of_sets])
+    report += lines
+    if not features:
+        raise UserError(f"{at.pretraining(task)}: no feature in common with {at.pairs}; give both the same columns")
+    if task == CLASSIFIER:
+        _check_no_contradiction([neb, *pretraining])
+    neb = neb[~neb.index.duplicated(keep="last")]
+    rows, unused = join_results(at, neb)
+    report += unused
+    sources = [rows.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in pretraining)]
+    columns = [*PAIR_COLUMNS, *features, task.target, SOURCE, ORIGIN]
+    table = joined(*(part.reindex(columns=columns) for part in sources))
+    once = table[~table.index.duplicated()]
+    if once.empty:
+        example = f" ({len(neb)} NEB results, none of a pair in the tables: {unused[1].strip()})" if len(neb) else ""
+        raise UserError(
+            f"{at.neb}: no labels at T = {at.temperature}{example}; put NEB results of such pairs "
+            f"there, or a pretraining set at {at.pretraining(task)}"
+        )
+    if task == PREDICTOR:
+        report += [*_impossible(rows, settings.unit), *_unlikely(once)]
+    if len(once) < len(table):
+        report.append(f"repeated pairs taken out: {len(table) - len(once)}")
+    return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report)
+
+
+def _features_of_tables(at: StatePoint) -> list[list[str]]:
+    """Features of each pair table."""
+    if not at.pair_tables:
+        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
+    for path in at.pair_tables:
+        check_columns(path, open_table(path).schema, NEEDED)
+    return [feature_columns(open_table(path).schema) for path in at.pair_tables]
+
+
+def _results(at: StatePoint, task: Task) -> tuple[pd.DataFrame, list[str]]:
+    """Exact results with the task's target, a row for each line; of the predictor a line on those that differ."""
+    neb = read_neb_results(at)
+    report = []
+    if task == PREDICTOR:
+        neb = neb[neb[DW] == 1]
+        report = _different_splittings(at, neb)
+    return neb[[*PAIR_COLUMNS, task.target, ORIGIN]], report
+
+
+def _read_sets(
+    sets: Sequence[Path], task: Task, decimals: int, in_tables: Sequence[Sequence[str]]
+) -> tuple[list[pd.DataFrame], list[str]]:
+    """Pretraining sets, with empty columns of the neighbourhood where only the tables know it; lines on each."""
+    found, report = [], []
+    for path in sets:
+        part = read_pretraining(path, task, decimals)
+        report.append(f"pretraining set: {len(part)} pairs ({path})")
+        known = [name for name in NEIGHBOURHOOD if all(name in names for names in in_tables)]
+        unknown = [name for name in known if name not in part]
+        if unknown:
+            report.append(f"  unknown in this set: {', '.join(unknown)}")
+        found.append(part.reindex(columns=[*part, *unknown]))
+    return found, report
+
+
+def _common_features(of_each: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Features that all tables and sets have; a line on the others."""
+    found = dict.fromkeys(name for names in of_each for name in names)
+    features = [name for name in found if all(name in names for names in of_each)]
+    left_out = [name for name in found if name not in features]
+    said = f"features left out, as not all tables have them: {', '.join(left_out)}"
+    return features, [said] if left_out else []
+
+
+def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Path]:
+    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named.
+
+    Raises
+    ------
+    UserError
+        If a temperature that is named has none.
+    """
+    paths = at.pretraining_sets(task)
+    for other in settings.pretraining:
+        more = at.workspace.at(other).pretraining_sets(task)
+        if not more:
+            raise UserError(
+                f"{at.workspace.at(other).pretraining(task)}: no such file; put the set there, or take {other} out of "
+                "pretraining in config.yaml"
+            )
+        paths += [path for path in more if path not in paths]
+    return paths
 
 
 def pretraining_paths(at: StatePoint) -> list[Path]:
@@ -69,122 +218,123 @@ def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
         row, column = np.argwhere(unknown)[0]
         raise UserError(f"{path}: row {row}: {short(known[column])} is not a finite number; fix the row or take it out")
     target = table[task.target]
-    bad = ~target.isin((0, 1)) if task == CLASSIFIER else target <= 0
+    bad = ~target.isin((0, 1)) if task == CLASSIFIER else target < SMALLEST
     if bad.any():
         row = int(np.argmax(bad))
-        allowed = "0 or 1" if task == CLASSIFIER else "above zero"
+        allowed = "0 or 1" if task == CLASSIFIER else f"{SMALLEST:g} or more"
         raise UserError(f"{path}: row {row}: {task.target} = {target[row]} is not {allowed}; fix the row")
     table["conf"] = table["conf"].astype(np.int64)
     table[ORIGIN] = [f"{path} row {row}" for row in table.index]
     return by_pair(table, decimals)
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """All that a model can be trained on.
-
-    Attributes
-    ----------
-    table : DataFrame
-        ``conf``, ``i``, ``j``, the features, the target and ``SOURCE`` (``neb`` or ``pretraining``); each pair once.
-    features : list of str
-        Those that both the labelled and the unlabelled tables have.
-    report : list of str
-        Where the labels came from and what was left out, as lines to print.
-    """
-
-    table: pd.DataFrame
-    features: list[str]
-    report: list[str]
-
-
-def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
-    """Bring together the pretraining sets and the NEB results of one temperature.
+def join_to_tables(at: StatePoint, known: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the pair tables for the pairs of which something is known.
 
     Parameters
     ----------
-    workspace : Workspace
-        Where the files are.
-    task : Task
-        What is to be learnt.
-    temperature : str
-        As in the folders' names.
-    settings : Settings
-        ``ij_decimals``, ``units``, and ``pretraining``: the temperatures whose pretraining sets are used too.
+    at : StatePoint
+        Whose pair tables.
+    known : DataFrame
+        By pair: ``conf``, ``i``, ``j`` and anything else; each pair once.
 
-    Raises
-    ------
-    UserError
-        If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
-        other units.
+    Returns
+    -------
+    DataFrame
+        By pair: the columns of the tables, and the further ones of ``known``.
     """
-    tables = at.pair_tables
-    if not tables:
-        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
-    for path in tables:
-        check_columns(path, open_table(path).schema, NEEDED)
-    sets = pretraining_sets(at, task, settings)
-    check_units([*tables, *sets], settings.unit)
-    of_each = [feature_columns(open_table(path).schema) for path in tables]
-    in_all_tables = [name for name in NEIGHBOURHOOD if all(name in names for names in of_each)]
-    report = []
-    neb = read_neb_results(at)
-    if task == PREDICTOR:
-        neb = neb[neb[DW] == 1]
-        report += different_splittings(at, neb)
-    known = [neb[[*PAIR_COLUMNS, task.target, ORIGIN]]]
-    for path in sets:
-        part = read_pretraining(path, task, at.decimals)
-        report.append(f"pretraining set: {len(part)} pairs ({path})")
-        unknown = [name for name in in_all_tables if name not in part]
-        if unknown:
-            report.append(f"  unknown in this set: {', '.join(unknown)}")
-        known.append(part.reindex(columns=[*part, *unknown]))
-        of_each.append([name for name in known[-1] if name not in (*PAIR_COLUMNS, task.target, ORIGIN)])
-    found = dict.fromkeys(name for names in of_each for name in names)
-    features = [name for name in found if all(name in names for names in of_each)]
-    left_out = [name for name in found if name not in features]
-    if left_out:
-        report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
-    if not features:
-        raise UserError(
-            f"{at.pretraining(task)}: no feature in common with {tables[0].parent}; give both the same columns"
-        )
-    if task == CLASSIFIER:
-        check_no_contradiction(known)
-    neb = known[0][~known[0].index.duplicated(keep="last")]
-    joined, lines = join_results(at, neb, settings.unit)
-    report += lines
-    sources = [joined.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in known[1:])]
-    columns = [*PAIR_COLUMNS, *features, task.target, SOURCE]
-    table = pd.concat([part[columns] for part in sources if len(part)] or [pd.DataFrame(columns=columns)])
-    once = table[~table.index.duplicated()]
-    if once.empty:
-        example = f" ({len(neb)} NEB results, none of a pair in the tables: {lines[1].strip()})" if len(neb) else ""
-        raise UserError(
-            f"{at.neb}: no labels at T = {at.temperature}{example}; put NEB results of such pairs "
-            f"there, or a pretraining set at {at.pretraining(task)}"
-        )
-    if len(once) < len(table):
-        report.append(f"repeated pairs taken out: {len(table) - len(once)}")
-    return Labelled(once.reset_index(drop=True), features, report)
+    found = []
+    for path in progress(at.pair_tables, desc="joining", unit="table"):
+        for rows in read_batches(path):
+            rows = rows[rows_in(rows, known.index, at.decimals)]
+            if len(rows):
+                found.append(by_pair(rows, at.decimals))
+    if not found:
+        return known.iloc[:0]
+    return pd.concat(found).astype({"conf": np.int64}).join(known.drop(columns=PAIR_COLUMNS))
 
 
-def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Path]:
-    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named.
+def join_results(at: StatePoint, neb: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """NEB results, each pair once, as rows of the pair tables; lines on those in none."""
+    rows = join_to_tables(at, neb)
+    unused = neb[~neb.index.isin(rows.index)]
+    report = [f"NEB results: {len(neb)} pairs, {len(unused)} of them in no pair table and not used"]
+    if len(unused):
+        report.append(f"  the first of them: {_why_in_no_table(at, unused.iloc[0])}")
+    return rows, report
 
-    Raises
-    ------
-    UserError
-        If a temperature that is named has none.
-    """
-    paths = at.pretraining_sets(task)
-    for other in settings.pretraining:
-        more = at.workspace.at(other).pretraining_sets(task)
-        if not more:
-            raise UserError(
-                f"{at.workspace.at(other).pretraining(task)}: no such file; put the set there, or take {other} out of "
-                "pretraining in config.yaml"
-            )
-        paths += [path for path in more if path not in paths]
-    return paths
+
+def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
+    """Which line a result comes from, what of its pair the tables do not know, and what to do."""
+    conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
+    known, decimals = np.empty(0, np.int64), at.decimals
+    for path in progress(at.pair_tables, desc="looking for a pair", unit="table"):
+        for rows in read_batches(path, PAIR_COLUMNS):
+            known = np.union1d(known, minimum_keys(rows.loc[rows["conf"] == conf, ["i", "j"]], decimals))
+    missing = [float(name) for name in (i, j) if not np.isin(minimum_keys([name], decimals), known).all()]
+    if not known.size:
+        return f"{origin}: no pair table holds Cnf-{conf}; add its minima and run step0_collect.py, or mend the number"
+    if missing:
+        return f"{origin}: no pair of Cnf-{conf} has a minimum {missing[0]!r}; name it as there, to {decimals} decimals"
+    return f"{origin}: the pair is not stored, though its minima are; raise pairs.max_delta_E for step0_collect.py"
+
+
+def _check_no_contradiction(known: Sequence[pd.DataFrame]) -> None:
+    """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
+    labels = joined(*(part[[DW, ORIGIN]] for part in known))
+    both = labels[labels.groupby(KEYS)[DW].transform("nunique") > 1]
+    if both.empty:
+        return
+    count, listed = _origins(both)
+    pairs = "1 pair is" if count == 1 else f"{count} pairs are"
+    raise UserError(f"{pairs} a double well in one place and none in another; keep one: {listed}")
+
+
+def _origins(rows: pd.DataFrame) -> tuple[int, str]:
+    """How many pairs there are, and the places of each, ORIGIN, in words."""
+    pairs = [" and ".join(group) for _, group in rows.groupby(KEYS)[ORIGIN]]
+    return len(pairs), "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
+
+
+def _different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
+    """A line on pairs with splittings that differ, unless the last is of run_neb.py, which adds what it refines."""
+    differ = neb[neb.groupby(KEYS)[QS].transform("nunique") > 1]
+    if differ.empty:
+        return []
+    ours = as_numbers(read_calculations(at).reindex(columns=[QS])[QS])
+    last = differ[~differ.index.duplicated(keep="last")].set_index(QS, append=True).index
+    refined = last[last.isin(ours.to_frame().set_index(QS, append=True).index)].droplevel(QS)
+    count, listed = _origins(differ[~differ.index.isin(refined)])
+    pairs = "1 pair has" if count == 1 else f"{count} pairs have"
+    return [f"{pairs} splittings that differ; the last line counts, remove the others: {listed}"][:count]
+
+
+def _impossible(rows: pd.DataFrame, unit: Units) -> list[str]:
+    """A line on splittings that no two levels of a pair have; they stay, for published ones are among such."""
+    if not len(rows):
+        return []
+    largest = _LARGEST_QUANTUM * unit.epsilon
+    bad = rows[rows[QS] > rows["Delta_E"].abs() + largest]
+    return _listed(
+        bad, f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
+    )
+
+
+def _unlikely(labels: pd.DataFrame) -> list[str]:
+    """A line on splittings that are far from all others, as one mistyped by a thousand is."""
+    if len(labels) < _ENOUGH:
+        return []
+    bad = labels[QS] > _UNLIKELY * labels[QS].median()
+    if "Delta_E" in labels:
+        ratio = labels[QS] / np.maximum(labels["Delta_E"].abs(), np.finfo(float).tiny)
+        bad |= ratio < ratio.median() / _UNLIKELY
+    return _listed(labels[bad], f"unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?")
+
+
+def _listed(bad: pd.DataFrame, problem: str) -> list[str]:
+    """A line on splittings with a problem, with the places of the first; none where there are none."""
+    places = [f"{origin}: {splitting:g}" for origin, splitting in zip(bad[ORIGIN], bad[QS], strict=True)]
+    are = "" if problem.startswith("can't") else ("is " if len(bad) == 1 else "are ")
+    count = f"{len(bad)} splitting{'s' * (len(bad) > 1)}"
+    said = f"{count} {are}{problem}: {'; '.join(places[:_LISTED])}" + "; …" * (len(places) > _LISTED)
+    return [said] if len(bad) else []

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
-from MLmodel.result_labels import join_to_tables
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair
 from pipeline.formats.pair_tables import read_batches, under_ceilings

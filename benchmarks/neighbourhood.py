@@ -23,8 +23,8 @@ from benchmarks.example import EXAMPLE, T, answers_of, copy_with_tables
 from glass.features import pair_geometry
 from glass.features_rounded import box_fractions
 from glass.neighbourhood import pair_neighbourhood
+from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
-from MLmodel.result_labels import join_to_tables
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.possible import NEIGHBOURHOOD

@@ -28,9 +28,9 @@ from benchmarks.example import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from benchmarks.unseen_glasses import labelled
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
+from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
-from MLmodel.result_labels import join_to_tables
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.possible import NEIGHBOURHOOD, PROBABILITY

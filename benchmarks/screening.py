@@ -23,8 +23,8 @@ from sklearn.model_selection import GroupKFold, KFold
 from benchmarks.neighbourhood import TREES
 from glass.double_well import potential_of, verdict_of
 from glass.path import refined_paths, straight_line
+from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
-from MLmodel.result_labels import join_to_tables
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.pair_tables import feature_names

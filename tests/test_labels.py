@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from pyarrow import feather
 
-from MLmodel.labels import SOURCE, gather
-from MLmodel.result_labels import join_to_tables
+from MLmodel.labels import SOURCE, gather, join_to_tables
 from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair, by_pair
@@ -124,7 +123,7 @@ def test_splittings_that_differ_are_told_with_their_lines_unless_the_last_is_a_r
         add_calculation(work.at(T), Pair(int(conf), i, j), row)
     said = [line for line in gather(work.at(T), PREDICTOR, Settings()).report if "differ" in line]
     places = f"{path} line 1 and {path} line 3"
-    assert said == [f"1 pairs have splittings that differ; the last line counts, remove the others: {places}"]
+    assert said == [f"1 pair has splittings that differ; the last line counts, remove the others: {places}"]
     path.write_text("".join(line(table, row, str(0.1 * row)) for row in (1, 2, 3)))
     assert "differ" not in "".join(gather(work.at(T), PREDICTOR, Settings()).report)
 
@@ -150,15 +149,38 @@ def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work,
     assert known.table[QS].tolist() == values
     said = [one for one in known.report if "can't be" in one]
     assert len(said) == 1
-    assert said[0].startswith("1 splittings can't be: above |ΔE| + ")
+    assert said[0].startswith("1 splitting can't be: above |ΔE| + ")
     assert said[0].endswith(f": {path} line 3: 1500")
+
+
+@pytest.mark.parametrize("typed", ["1.5", "1.5e-6"])
+def test_a_splitting_mistyped_by_a_thousand_is_told_as_unlikely(work, typed):
+    table = pair_table()
+    splittings = [repr(float(0.5 * value)) for value in table["Delta_E"].abs() * 1e-2]
+    table.assign(Delta_E=table["Delta_E"] * 1e-2).to_feather(work.at(T).pairs / "all.feather")
+    path = work.at(T).neb / "Qs_calculations.txt"
+    path.write_text("".join(line(table, row, value) for row, value in enumerate(splittings)))
+    assert "unlikely" not in "".join(gather(work.at(T), PREDICTOR, Settings()).report)
+    splittings[7] = typed
+    path.write_text("".join(line(table, row, value) for row, value in enumerate(splittings)))
+    said = [one for one in gather(work.at(T), PREDICTOR, Settings()).report if "unlikely" in one]
+    assert len(said) == 1
+    assert said[0].startswith("1 splitting is unlikely: ")
+    assert said[0].endswith(f": {path} line 8: {float(typed):g}")
+
+
+@pytest.mark.parametrize("splitting", [1e-30, 1e-300])
+def test_a_splitting_too_small_for_any_double_well_is_refused_in_a_pretraining_set(work, splitting):
+    pair_table().assign(quantum_splitting=[0.01] * 39 + [splitting]).to_feather(work.at(T).pretraining(PREDICTOR))
+    with pytest.raises(UserError, match=rf"row 39: quantum_splitting = {splitting:g} is not 1e-16 or more"):
+        gather(work.at(T), PREDICTOR, Settings())
 
 
 def test_a_pair_with_two_opposite_labels_is_listed(work):
     table = pair_table()
     work.at(T).non_dw.write_text(line(table, 0) + line(table, 1))
     work.at(T).neb.joinpath("Qs_calculations.txt").write_text(line(table, 1, "0.1", swap=True))
-    with pytest.raises(UserError, match=r"1 pairs are.*NON-DW.txt line 2 and .*Qs_calculations.txt line 1"):
+    with pytest.raises(UserError, match=r"1 pair is.*NON-DW.txt line 2 and .*Qs_calculations.txt line 1"):
         gather(work.at(T), CLASSIFIER, Settings())
     work.at(T).non_dw.unlink()
     table.assign(is_dw=0).to_feather(work.at(T).pretraining(CLASSIFIER))
