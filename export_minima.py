@@ -31,20 +31,12 @@ from pipeline.workers.pool import worker_pool
 
 
 class Job(NamedTuple):
-    """One glass: its number, the files of its minima, and where they shall stand."""
+    """One glass: its name in messages, the files of its minima, and where they shall stand."""
 
-    conf: int
+    name: str
     files: list[Path]
     target: Path
     inputs: Inputs
-
-
-class Exported(NamedTuple):
-    """How many minima were written, and what was passed over, with the reason."""
-
-    job: Job
-    minima: int
-    rejected: dict[str, str]
 
 
 def main(command: Command) -> None:
@@ -63,14 +55,14 @@ def export(command: Command, at: StatePoint) -> None:
         raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
     jobs = []
     for conf, folder in glasses.items():
-        files, target = minimum_paths(folder), at.exported_minima(conf)
+        files, target, name = minimum_paths(folder), at.exported_minima(conf), f"T = {at.temperature}: Cnf-{conf}"
         if not files:
             target.unlink(missing_ok=True)
-            print(f"T = {at.temperature}: Cnf-{conf}: nothing in it: {folder}")
+            print(f"{name}: nothing in it: {folder}")
             continue
-        job = Job(conf, files, target, made_from(inputs_of(files), ij_decimals=decimals, units=units))
+        job = Job(name, files, target, made_from(inputs_of(files), ij_decimals=decimals, units=units))
         if up_to_date([target], job.inputs):
-            print(f"T = {at.temperature}: Cnf-{conf}: nothing new: {target}")
+            print(f"{name}: nothing new: {target}")
         else:
             jobs.append(job)
     if not jobs:
@@ -79,18 +71,19 @@ def export(command: Command, at: StatePoint) -> None:
         progress(desc=f"T = {at.temperature}", total=len(jobs), unit="glass") as bar,
         worker_pool(command.settings, len(jobs)) as workers,
     ):
-        for one in workers.results(partial(write_glass, decimals=decimals, units=units), jobs, in_order=True):
-            report(one, f"T = {at.temperature}: Cnf-{one.job.conf}")
+        for lines in workers.results(partial(write_glass, decimals=decimals, units=units), jobs, in_order=True):
+            print(*lines, sep="\n")
             bar.update()
 
 
-def write_glass(job: Job, decimals: int, units: str) -> Exported:
-    """Write the usable minima of one glass; a job for a worker."""
+def write_glass(job: Job, decimals: int, units: str) -> list[str]:
+    """Write the usable minima of one glass, a job for a worker; the lines to print of it."""
     read = without_superseded(read_minima(job.files), job.files[0].parent)
     glass, rejected = load_glass(read, decimals)
+    lines = [f"{job.name}: passed over: {place}: {reason}" for place, reason in rejected.items()]
     if glass is None:
         job.target.unlink(missing_ok=True)
-        return Exported(job, 0, rejected)
+        return [*lines, f"{job.name}: no usable minimum"]
     minima = {one.name: one for one in read if isinstance(one, Minimum)}
     frames = []
     for file, name in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
@@ -100,14 +93,7 @@ def write_glass(job: Job, decimals: int, units: str) -> Exported:
         frames.append(atoms)
     write_frames(job.target, frames)
     mark_made([job.target], job.inputs)
-    return Exported(job, len(frames), rejected)
-
-
-def report(one: Exported, name: str) -> None:
-    """Say what was written and what was passed over."""
-    for place, reason in one.rejected.items():
-        print(f"{name}: passed over: {place}: {reason}")
-    print(f"{name}: {one.minima} minima: {one.job.target}" if one.minima else f"{name}: no usable minimum")
+    return [*lines, f"{job.name}: {len(frames)} minima: {job.target}"]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from glass.arrays import Array
 from glass.features import exact_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from pipeline.collect import write_pairs
@@ -21,8 +22,6 @@ from pipeline.formats.lammps import read_minimum
 from pipeline.formats.minima import Glass
 from pipeline.formats.table_record import TableRecord
 from pipeline.stored_geometry import TILE
-
-Array = NDArray[np.float64]
 
 N_PARTICLES = 1500
 N_MINIMA = 600

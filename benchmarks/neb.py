@@ -21,7 +21,6 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 from ase.mep import NEB
 from ase.optimize import FIRE
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from glass import path as band
@@ -36,7 +35,6 @@ from pipeline.settings import NebSettings
 from pipeline.workspace import minimum_paths
 from search.exact import hbar_of
 
-Array = NDArray[np.float64]
 STEPS = 1000
 
 

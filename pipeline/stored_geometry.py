@@ -13,6 +13,7 @@ import pyarrow as pa
 from numba import set_num_threads
 from numpy.typing import NDArray
 
+from glass.arrays import Array
 from glass.features import geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from pipeline.errors import UserError
@@ -28,7 +29,6 @@ from pipeline.workers.pool import Workers
 TILE = 8
 """The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 

@@ -7,16 +7,14 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from numpy.typing import NDArray
 
+from glass.arrays import Array
 from glass.path import Band, displacement
 from pipeline.files import atomic_write
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import Pair
 from pipeline.workspace import StatePoint
-
-Array = NDArray[np.float64]
 
 ROUNDED = 1e-6
 """σ; the format rounds positions to eight decimals."""
