@@ -130,8 +130,9 @@ def rows_in(rows: pd.DataFrame, known: pd.MultiIndex, decimals: int) -> NDArray[
     decimals : int
         To which the names of two minima are equal.
     """
-    keys = {name: minimum_keys(rows[name], decimals) for name in ("i", "j")}
+    import pandas as pd
+
     minima = np.concatenate([known.get_level_values(name) for name in KEYS[1:]])
-    found = np.isin(keys["i"], minima) & np.isin(keys["j"], minima)
+    found = np.asarray(pd.Index(minimum_keys(rows["i"], decimals)).isin(minima))
     found[found] = pair_index(rows.loc[found, PAIR_COLUMNS], decimals).isin(known)
     return np.asarray(found)
