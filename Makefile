@@ -4,18 +4,21 @@
 # make quick                   lint, types and the tests that take less than a minute
 # make test                    all tests
 # make check                   lint, format and types
+# make soak [INPUTS=100000] [SEED=0]   every reader with damaged files, every step killed at every call of the system; hours
 # make example WORKSPACE=DIR   the example's glasses and exact calculations, made again in DIR
 #
 # WORKSPACE: without it, this folder if there are minima or pair tables of your own in it, else a copy of the example.
 PYTHON ?= python3
 ROUNDS ?= 3
 TOP ?= 30
+INPUTS ?= 100000
+SEED ?= 0
 RUN = .venv/bin/python
 STEPS = step1_train_dw.py step2_classify_dw.py step3_train_qs.py step4_predict_qs.py
 OWN = $(wildcard Configurations/minima/* Configurations/pairs/*)
 WORKSPACE ?= $(if $(OWN),.,example-run)
 
-.PHONY: round loop example quick test check workspace
+.PHONY: round loop example quick test check soak workspace
 .DELETE_ON_ERROR:
 
 round: .venv/installed workspace
@@ -37,13 +40,17 @@ workspace:
 	@echo "workspace: $(WORKSPACE)$(if $(filter example-run,$(WORKSPACE)), (a copy of the example; delete it to begin anew))"
 
 example: .venv/installed
-	$(RUN) -m benchmarks.example make "$(WORKSPACE)"
+	$(RUN) -m example.make make "$(WORKSPACE)"
 
 quick: check
 	$(RUN) -m pytest -n auto --dist worksteal -m "not slow"
 
 test: .venv/installed
 	$(RUN) -m pytest -n auto --dist worksteal --durations 10
+
+soak: .venv/installed
+	$(RUN) tests/fuzz.py --inputs $(INPUTS) --seed $(SEED)
+	$(RUN) tests/faults.py
 
 check: .venv/installed
 	$(RUN) -m ruff check

@@ -3,6 +3,7 @@
 Run with: python -m benchmarks.collect
 """
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from glass.arrays import Array
 from glass.features import exact_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
+from glass.neighbourhood import pair_neighbourhood
 from pipeline.collect import write_pairs
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import read_minimum
@@ -25,12 +27,16 @@ from pipeline.stored_geometry import TILE
 
 N_PARTICLES = 1500
 N_MINIMA = 600
+SIZES = (1415, 4473)
+"""Minima that make a million and ten million pairs."""
+
 BOX = np.full(3, N_PARTICLES ** (1 / 3))
 NAMES = geometry_columns(3)
 
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     positions = made_up_minima(np.random.default_rng(0))
     first, second = np.triu_indices(N_MINIMA, 1)
     order = np.lexsort((second, first // TILE))
@@ -58,6 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole_step(Path(folder), positions)
         read_files(Path(folder), positions)
+    neighbourhood()
 
 
 def print_errors(positions: Array, size: float) -> None:
@@ -127,6 +134,32 @@ def read_files(folder: Path, positions: Array) -> None:
         paths = list(folder.glob(kind))
         seconds = best(lambda paths=paths: [read_minimum(path) for path in paths])  # type: ignore[misc]
         print(f"  reading {kind}, 1 core: {len(paths) / seconds:.0f} files/s")
+
+
+def neighbourhood() -> None:
+    """Print the time a pair of where the other minima lie, beside that of the other features, on one core."""
+    numba.set_num_threads(1)
+    for n in SIZES:
+        positions = made_up_minima(np.random.default_rng(0), n)
+        last = np.full(n, n)
+        first, second = np.triu_indices(n, 1)
+        order = np.lexsort((second, first // TILE))  # as in step 0
+        first, second = first[order], second[order]
+        fractions = box_fractions(positions, BOX)
+        pair_geometry(positions, fractions, BOX, first[:10], second[:10], 3)
+        started = time.perf_counter()
+        geometry = pair_geometry(positions, fractions, BOX, first, second, 3)
+        spent = time.perf_counter() - started
+        squares = np.full((n, n), np.inf, np.float32)
+        squares[first, second] = squares[second, first] = geometry[:, -2] ** 2
+        pair_neighbourhood(squares, 0, 1, last)
+        started = time.perf_counter()
+        pair_neighbourhood(squares, 0, n, last)
+        more = time.perf_counter() - started
+        each, extra = (1e6 * seconds / len(first) for seconds in (spent, more))
+        print(
+            f"{len(first)} pairs, N = {N_PARTICLES}: other features {each:.2f} µs a pair, neighbourhood {extra:.2f} µs"
+        )
 
 
 def write_text(path: Path, table: Array) -> None:

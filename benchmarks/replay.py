@@ -1,6 +1,6 @@
 """The loop played on pairs whose answers are known, on glasses that no model saw: what each part is worth.
 
-python -m benchmarks.replay [--data example|public|loop] [--splits 9] [--picture FILE.png]
+python -m benchmarks.replay [--data example|public|loop] [--splits 9]
 
 example  rows of the example's glasses, of which 14 are kept out, with 12 TLS or more
 public   the published pairs of T = 0.07, looked for in ../shared/data, or where TLS_DATA says; ten glasses kept out,
@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.example import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from benchmarks.unseen_glasses import labelled
+from example.make import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
 from MLmodel.labels import join_to_tables
@@ -38,7 +38,6 @@ from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
-from reporting.style import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
 from search.rearrangements import REARRANGEMENT, group_pairs
 from search.stopping import confidence_found, expected
 
@@ -127,7 +126,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("example", "public", "loop"), default="example")
     parser.add_argument("--splits", type=int, default=9)
-    parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     table, kept_out = READ[given.data](given.splits)
     features = feature_names(table, DW, QS, REARRANGEMENT)
@@ -155,9 +153,6 @@ def main() -> None:
         for k, variant in enumerate(VARIANTS):
             print(f"{variant.name:36s}" + "".join(f"{n:6d}" for n in splits[0][k].distinct))
     forecasts(splits, tls)
-    if given.picture:
-        written = drawn(splits, tls, given.data).save(given.picture, ["png"])
-        print(f"picture: {', '.join(map(str, written))}")
 
 
 def forecasts(splits: list[list[Played]], tls: list[int]) -> None:
@@ -314,27 +309,6 @@ def play_variant(
 def _padded(values: NDArray[Any]) -> NDArray[Any]:
     """As many as there are rounds; a list that ends earlier finds no more."""
     return np.concatenate([values, np.repeat(values[-1:], ROUNDS - len(values))])
-
-
-def drawn(splits: list[list[Played]], tls: list[int], data: str) -> Picture:
-    """Mean part of the TLS found against NEBs, with its standard error."""
-    nebs = ROUND * np.arange(ROUNDS + 1)
-    numbers = {"nebs": nebs}
-    with styled_figure(6.4, 5.2) as figure:
-        ax = figure.subplots()
-        ideal = np.mean([np.minimum(nebs, count) / count for count in tls], axis=0)
-        ax.plot(nebs, 100 * ideal, color="black", label="ideal")
-        for k, color, line in ((5, BLUE, "-"), (4, GREEN, "--"), (2, GREY, "-."), (0, ORANGE, ":")):
-            parts = np.array([np.append(0, split[k].tls) / count for split, count in zip(splits, tls, strict=True)])
-            mean, error = 100 * parts.mean(axis=0), 100 * parts.std(axis=0) / np.sqrt(max(len(tls) - 1, 1))
-            name = VARIANTS[k].name.strip("+ ")
-            ax.plot(nebs, mean, color=color, ls=line, label=name)
-            ax.fill_between(nebs, mean - error, mean + error, color=color, alpha=0.2, lw=0)
-            numbers |= {f"{name}: percent": mean, f"{name}: standard error": error}
-        ax.set(xlabel="exact calculations (NEBs) run", ylabel="TLS found (% of all)", xlim=(0, nebs[-1]), ylim=(0, 102))
-        ax.set_title(f"{data}: glasses no model saw, mean of {len(tls)} splits")
-        legend_below(ax)
-    return Picture(figure, pd.DataFrame(numbers))
 
 
 if __name__ == "__main__":

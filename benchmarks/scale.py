@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 
 from benchmarks.collect import BOX, N_PARTICLES, write_binary
-from benchmarks.example import EXAMPLE
+from example.make import EXAMPLE
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent

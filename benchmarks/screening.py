@@ -20,7 +20,7 @@ import pandas as pd
 from lightgbm import LGBMRegressor
 from sklearn.model_selection import GroupKFold, KFold
 
-from benchmarks.neighbourhood import TREES
+from benchmarks.unseen_glasses import TREES
 from glass.double_well import potential_of, verdict_of
 from glass.path import refined_paths, straight_line
 from MLmodel.labels import join_to_tables

@@ -10,13 +10,13 @@ published: one model of each kind, and no neighbourhood. Every pair from the top
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier, LGBMRegressor
 
-from benchmarks.example import EXAMPLE, FOLDS, T, glasses_of
-from benchmarks.neighbourhood import TREES
+from example.make import EXAMPLE, FOLDS, T, glasses_of
 from MLmodel.chances import tls_chances
 from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.metrics import Array, nebs_to_find
@@ -29,6 +29,9 @@ from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
 
 SETTINGS = Settings()
+TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
+"""Plain boosted trees, for comparisons."""
+
 LONGEST = 200
 """NEBs in the picture."""
 

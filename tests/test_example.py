@@ -6,7 +6,7 @@ import pytest
 from soft_sphere_atoms import make_atoms
 from steps import ROOT
 
-from benchmarks.example import EXAMPLE, LOOP, T, answers_of, glasses_of
+from example.make import EXAMPLE, LOOP, T, answers_of, glasses_of
 from glass.soft_spheres import calculator
 from MLmodel.labels import read_pretraining
 from pipeline.formats.keys import PAIR_COLUMNS

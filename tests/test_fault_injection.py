@@ -1,4 +1,4 @@
-"""A sample of the faults of benchmarks/faults.py: steps killed and hindered at calls of the system, and run again."""
+"""A sample of the faults of tests/faults.py: steps killed and hindered at calls of the system, and run again."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("strace") is Non
 
 def test_a_step_that_is_killed_or_hindered_anywhere_ends_with_the_same_files_when_it_is_run_again():
     sample = "step0_collect --every 3 --only rename fsync lock"
-    command = [sys.executable, "-m", "benchmarks.faults", *sample.split()]
+    command = [sys.executable, str(ROOT / "tests" / "faults.py"), *sample.split()]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, cwd=ROOT)
     if "can't attach" in ended.stderr:
         pytest.skip("strace may not attach to processes here")

@@ -1,11 +1,11 @@
-"""Every reader with files that are damaged at random: a sample of what ``python -m benchmarks.fuzz`` tries."""
+"""Every reader with files that are damaged at random: a sample of what ``python tests/fuzz.py`` tries."""
 
 from collections import Counter
 
 import pytest
+from fuzz import READERS, judge, mutated, run
+from fuzz_readers import ImpossibleError, Reader
 
-from benchmarks.fuzz import READERS, judge, mutated, run
-from benchmarks.fuzz_readers import ImpossibleError, Reader
 from pipeline.workspace import Workspace
 
 

@@ -40,6 +40,8 @@ def test_every_script_option_and_benchmark_that_is_named_is_there(document):
             assert option in said or document.name == "CHANGELOG.md", (script, option)
     for name in re.findall(r"python -m benchmarks\.(\w+)", text.replace("\n", " ")):
         assert name == "NAME" or (ROOT / "benchmarks" / f"{name}.py").exists(), name
+    for path in re.findall(r"python (tests/\w+\.py)", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_the_documents_are_as_short_as_promised():

@@ -1,8 +1,8 @@
 """The example that ships: made anew, or its list judged against the answers that are kept apart.
 
-python -m benchmarks.example make DIR     glasses and exact calculations in DIR, the example itself in DIR/example;
+python -m example.make make DIR     glasses and exact calculations in DIR, the example itself in DIR/example;
                                           hours on two cores; what is there already is not made again
-python -m benchmarks.example judge DIR [--picture FILE.png]
+python -m example.make judge DIR [--picture FILE.png]
                                           after steps 0 to 4: how many TLS the top of the list holds
 
 Of most glasses only labelled rows ship, as pretraining sets. LOOP glasses ship with their minima; no row comes from

@@ -5,7 +5,7 @@ numbers that nothing can have, text that is none. A reader may refuse it in one 
 possible. It must not end otherwise, hang, crash, or need much more memory than the file is long. Each reader is called
 in a process of its own with limits for time and memory; the seed and the number of an input make it again.
 
-    python -m benchmarks.fuzz --inputs 100000
+    python tests/fuzz.py --inputs 100000
 """
 
 import argparse
@@ -25,7 +25,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.fuzz_readers import READERS, ImpossibleError, Reader, make_workspace
+from fuzz_readers import READERS, ImpossibleError, Reader, make_workspace
+
 from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.workspace import Workspace

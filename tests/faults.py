@@ -1,6 +1,6 @@
 """Every step ended or hindered at every n-th call of the system, and run again.
 
-Run with: python -m benchmarks.faults [STEP …] [--every K] [--only KIND …]
+Run with: python tests/faults.py [STEP …] [--every K] [--only KIND …]
 
 Needs strace. On a small workspace that it makes, each step is killed on entering the n-th rename, write, fsync, unlink,
 truncate, mkdir and link, for each n that an undisturbed run has, and gets errors as results of these and of opening,
