@@ -41,7 +41,7 @@ def profile_of_calculation(record: dict[str, Any]) -> NebProfile:
     pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
     x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
     drawn = profile.lengths, profile.energies, x, profile(x), levels
-    return NebProfile(pair, *drawn, system.one_well, record.get("fidelity", ""))
+    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
 
 
 def draw_profiles(profiles: Sequence[NebProfile], threshold: float, title: str, units: Units) -> Picture:

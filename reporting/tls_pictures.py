@@ -159,7 +159,7 @@ def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) 
     if wells is None or motion is None:
         return None
     conf, i, j = _pair(record)
-    screened = "" if record.get("fidelity") == "full" else ", screened"
+    screened = "" if record["fidelity"] == "full" else ", screened"
     return draw_two_level_system(motion, wells, f"Cnf-{conf}, {i!r} – {j!r}{screened}", settings.unit)
 
 
@@ -204,7 +204,7 @@ def wells_of_record(record: dict[str, Any]) -> Wells | None:
         (low, high),
         found["barrier"],
         found["asymmetry"],
-        found.get("tunnelling_amplitude", np.nan),
+        found["tunnelling_amplitude"],
     )
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glass.tunnelling import NotResolvedError
 from glass.two_level import barrier_top
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
@@ -19,24 +18,18 @@ from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
 from search.rearrangements import REARRANGEMENT, group_pairs
 
-FROM_PROFILE = [
-    "level_0",
-    "level_1",
-    "barrier",
-    "barrier_back",
-    "asymmetry",
-    "tunnelling_amplitude",
-    "path_length",
-    "mass_weighted_length",
-    "level_asymmetry",
-    "level_0_in_i",
-    "level_1_in_i",
-    "force",
-]
+_ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
+_LENGTHS = ["path_length", "mass_weighted_length"]
+_FRACTIONS = ["level_0_in_i", "level_1_in_i"]
+
+FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force"]
 """Columns that come from the record of a calculation; empty for results of others."""
 
-SAME = 1e-6
-"""A record belongs to a result if their splittings differ relatively by no more than this."""
+RESOLVED = 1e-12
+"""ε; smaller energies are rounding errors of the levels, and written as zero."""
+
+SAME = 1e-5
+"""Relative difference of splittings up to which a record belongs to a result; a list has six digits."""
 
 
 def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFrame, NDArray[np.int64]]:
@@ -55,26 +48,28 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
         **{name: minimum_names(neb.index.get_level_values(k), at.decimals) for k, name in ((1, "i"), (2, "j"))}
     )
     found = group_pairs(at, neb, settings)
-    known = found.numbers > 0
-    profiles = _from_records(at, neb)
-    calculated = _from_calculations(at, neb)
-    moved = {
-        f"particle_{k}": pd.Series(found.most_displaced[:, k], neb.index).astype("Int64").where(known)
-        for k in range(found.most_displaced.shape[1])
-    }
-    moved |= {f"species_{k}": names for k, names in enumerate(found.species.T)}
-    weighted = FROM_PROFILE.index("mass_weighted_length") + 1
-    table = pd.concat([neb[[*PAIR_COLUMNS, QS]], profiles[FROM_PROFILE[:weighted]]], axis=1).assign(
+    columns = _from_records(at, neb).assign(
+        **{QS: neb[QS], "splitting_K": neb[QS] * settings.neb.epsilon},
+        is_tls=(neb[QS] < settings.tls_threshold).astype(int),
         PR=found.participation,
         **{REARRANGEMENT: found.numbers},
-        **profiles[FROM_PROFILE[weighted:-1]],
-        **moved,
-        **calculated,
-        force=profiles["force"],
+        **_from_calculations(at, neb),
         units=settings.units,
     )
+    columns[[*_ENERGIES, "level_asymmetry"]] = columns[[*_ENERGIES, "level_asymmetry"]].mask(
+        lambda energies: energies.abs() < RESOLVED * settings.unit.epsilon, 0.0
+    )
+    columns[_FRACTIONS] = columns[_FRACTIONS].round(6)
+    known = found.numbers > 0
+    for k in range(settings.particles):
+        columns[f"particle_{k}"] = pd.Series(found.most_displaced[:, k], neb.index).astype("Int64").where(known)
+        columns[f"species_{k}"] = found.species[:, k]
+    particles = [f"{name}_{k}" for name in ("particle", "species") for k in range(settings.particles)]
+    first = [QS, "splitting_K", "is_tls", *_ENERGIES, *_LENGTHS, "PR", REARRANGEMENT, "level_asymmetry", *_FRACTIONS]
+    table = neb[PAIR_COLUMNS].join(columns[[*first, *particles, "fidelity", "images", "steps", "force", "units"]])
+    labels = {name: table[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")}
     with atomic_write(at.double_wells) as part:
-        table.to_csv(part, index=False)
+        table.assign(**labels).to_csv(part, index=False, float_format="%.6g")
     return table, found.overlaps
 
 
@@ -90,8 +85,7 @@ def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
 
 def _from_records(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
     """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
-    records = records_of(at, neb)
-    rows: list[dict[str, float]] = [describe(record) if record else {} for record in records]
+    rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
     return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
 
 
@@ -118,7 +112,7 @@ def matches_splitting(levels: Sequence[float], splitting: float) -> bool:
 
 
 def describe(record: dict[str, Any]) -> dict[str, float]:
-    """What the record of a calculation tells of a double well.
+    """The columns FROM_PROFILE of a double well, from the record of its calculation.
 
     Parameters
     ----------
@@ -128,32 +122,25 @@ def describe(record: dict[str, Any]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Those of the columns FROM_PROFILE that it tells: energies in ε, levels counted from V(i); lengths in σ and σ √m.
+        Energies in ε, levels counted from V(i); lengths in σ and σ √m.
     """
     lengths, energies, slopes = (np.array(record[name], float) for name in ("lengths", "energies", "slopes"))
     _, top = barrier_top(lengths, energies, slopes)
-    known = {
+    system = two_level_of_record(record)
+    return {
         "level_0": record["levels"][0] - energies[0],
         "level_1": record["levels"][1] - energies[0],
         "barrier": top - energies[0],
         "barrier_back": top - energies[-1],
         "asymmetry": energies[-1] - energies[0],
-        "path_length": record.get("path_length", lengths[-1]),
+        "tunnelling_amplitude": system.tunnelling_amplitude,
+        "path_length": record["path_length"],
         "mass_weighted_length": lengths[-1],
-        "force": record.get("force", np.nan),
+        "level_asymmetry": system.asymmetry,
+        "level_0_in_i": system.in_first[0],
+        "level_1_in_i": system.in_first[1],
+        "force": record["force"],
     }
-    try:
-        found = two_level_of_record(record)
-    except NotResolvedError:
-        found = None
-    if found:
-        known |= {
-            "tunnelling_amplitude": found.tunnelling_amplitude,
-            "level_asymmetry": found.asymmetry,
-            "level_0_in_i": found.in_first[0],
-            "level_1_in_i": found.in_first[1],
-        }
-    return known
 
 
 def read_double_wells(at: StatePoint) -> pd.DataFrame:
@@ -166,20 +153,20 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
     """
     path = at.double_wells
     if not path.exists():
-        return no_pairs(QS, "fidelity", REARRANGEMENT).astype({QS: float, REARRANGEMENT: np.int64})
-    needed = [*PAIR_COLUMNS, QS, REARRANGEMENT]
-    table = read_own_csv(path, [*needed, "fidelity"], [*needed, *FROM_PROFILE, "PR", "images", "steps"])
-    table = check_pairs(path, table, at.decimals)
-    whole = (table[REARRANGEMENT] >= 0) & (table[REARRANGEMENT] % 1 == 0)
-    bad = ~(whole & (table[QS] > 0))
+        numbers = [QS, "splitting_K", *FROM_PROFILE, "PR"]
+        return no_pairs(*numbers, REARRANGEMENT, "fidelity").astype(
+            {**dict.fromkeys(numbers, float), REARRANGEMENT: int}
+        )
+    needed = [*PAIR_COLUMNS, QS, "splitting_K", *FROM_PROFILE, "PR", REARRANGEMENT]
+    table = check_pairs(path, read_own_csv(path, [*needed, "fidelity"], [*needed, "images", "steps"]), at.decimals)
+    bad = ~((table[REARRANGEMENT] >= 0) & (table[REARRANGEMENT] % 1 == 0) & (table[QS] > 0))
     if bad.any():
-        line = int(np.argmax(bad)) + 2
-        raise UserError(f"{path}: line {line}: not a splitting above zero and the number of a rearrangement; remove it")
+        raise UserError(f"{path}: line {int(np.argmax(bad)) + 2} is damaged; run_neb.py --top 0 writes the file anew")
     return table.assign(fidelity=table["fidelity"].fillna("").astype(str))
 
 
 def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:
-    """How many TLS there are, and how many of them are distinct, in words.
+    """Number of TLS, and of distinct ones, in words.
 
     Parameters
     ----------

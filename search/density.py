@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import constants
-from scipy.stats import chi2
+from statsmodels.stats.rates import confint_poisson
 
 from MLmodel.metrics import Array
 from pipeline.files import atomic_write
@@ -17,31 +17,14 @@ from search.calculated import read_double_wells
 from search.rearrangements import REARRANGEMENT
 
 SLOWEST = 1e-3
-"""A TLS counts as tunnelling if Δ₀ is at least this part of its splitting E: phonons relax it at a rate
+"""Smallest Δ₀ over the splitting E with which a TLS counts as tunnelling: phonons relax it at a rate
 ∝ Δ₀² E coth(E/2kT) (Phillips, Rep. Prog. Phys. 50, 1657 (1987)), at most 10⁶ times slower than a symmetric one."""
 
 CONFIDENCE = 0.68
+"""Of the intervals."""
 
 ENERGIES = np.geomspace(1e-2, 10, 31)
 """Energies at which TLS are counted, over the threshold, which is one of them."""
-
-
-def poisson_interval(counts: Array) -> tuple[Array, Array]:
-    """Exact interval of the mean of a Poisson distribution from which so many were drawn (Garwood, 1936).
-
-    Parameters
-    ----------
-    counts : ndarray
-        Of any shape.
-
-    Returns
-    -------
-    low, high : ndarray
-        Each tail holds (1 − CONFIDENCE)/2; low is 0 where nothing was drawn.
-    """
-    tail = (1 - CONFIDENCE) / 2
-    low = np.where(counts > 0, 0.5 * chi2.ppf(tail, 2 * np.maximum(counts, 1)), 0.0)
-    return low, np.asarray(0.5 * chi2.ppf(1 - tail, 2 * counts + 2))
 
 
 def si_density(settings: NebSettings) -> float:
@@ -94,7 +77,7 @@ def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -
     below = pd.DataFrame(_below(rows, energies)).groupby(rows["conf"].to_numpy()).sum()
     of_glasses = below.reindex(volumes.index, fill_value=0).to_numpy(float)
     counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
-    low, high = poisson_interval(counts)
+    low, high = confint_poisson(counts, 1, method="exact-c", alpha=1 - CONFIDENCE)  # Garwood (1936)
     apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # a ratio's error: glasses may differ in size
     spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
     columns: dict[str, object] = {"energy": energies, "glasses": glasses, "volume": volume, "count": counts.astype(int)}

@@ -4,6 +4,8 @@ import numpy as np
 from oscillator_basis import HBAR
 
 from glass.tunnelling import OUTSIDE_POINTS, REACH, Continuation, Profile, oscillator_lengths
+from glass.two_level import two_level
+from pipeline.formats.records import record_of
 
 
 class Potential:
@@ -38,3 +40,10 @@ def profile_of_formula(formula, slope, ends, images=21, hbar=HBAR):
     inside = x - ends[0], formula(x), slope(x)
     left, right = oscillator_lengths(*inside, hbar)
     return Profile(*inside, beyond(formula, ends[0], -1, left), beyond(formula, ends[1], 1, right))
+
+
+def record_settings(profile, levels, hbar, **more):
+    """What run_neb.py keeps with the profile and the levels of a double well."""
+    how = {"calculator": "a:b", "hbar": hbar, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+    how |= {"fidelity": "full", "units": "reduced", "force": 1e-4, "path_length": float(profile.lengths[-1])}
+    return {**how, **record_of(two_level(profile, levels, hbar)), **more}

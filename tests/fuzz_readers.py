@@ -20,6 +20,7 @@ from MLmodel.card import Card, read_card, write_card
 from MLmodel.labels import read_pretraining
 from pipeline.collect import update_table
 from pipeline.errors import UserError
+from pipeline.formats import records
 from pipeline.formats import results as neb_files
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
@@ -95,7 +96,9 @@ def make_workspace(root: Path) -> None:
         row = {"verdict": "double well", QS: 1e-3, "fidelity": "full", "images": 41, "steps": 70, "cpu_seconds": 1.5}
         neb_files.add_calculation(work.at(T), pair, row)
         profile = Profile(*np.cumsum(rng.random((3, 5)), axis=1), *(Continuation(*_rising(rng)) for _ in range(2)))
-        add_record(work.at(T), pair, (0.01, 0.0125), profile, {"hbar": 0.0156, "fidelity": "full", "force": 1e-4})
+        how = dict.fromkeys(records.SETTINGS, 1) | {"hbar": 0.0156, "fidelity": "full", "units": "reduced"}
+        how |= {"force": 1e-4, "path_length": 1.0, "symmetrised": [0.002, 0.001, 0.9, 0.1]}
+        add_record(work.at(T), pair, (0.01, 0.0125), profile, how)
     add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
     _write_tables(work, rng)
     _write_own(work)

@@ -11,9 +11,10 @@ from MLmodel.card import read_card
 from pipeline.errors import UserError
 from pipeline.formats.records import read_records
 from pipeline.formats.results import read_calculations
+from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import CLASSIFIER, Workspace
-from search.calculated import read_double_wells
+from search.calculated import read_double_wells, update_double_wells
 from search.calculator import find_calculator
 from search.rounds import read_rounds
 
@@ -44,14 +45,17 @@ def test_the_name_of_a_list_that_looks_like_a_number_stays_text(tmp_path):
     assert read_rounds(tmp_path / "rounds.csv")["list"].to_list() == ["12e345678901"]
 
 
-@pytest.mark.parametrize(
-    "row", ["1,0.1,,0.01,1,full", "1.5,0.1,0.2,0.01,1,full", "1,0.1,0.2,-1,1,full", f"1,{HUGE},0.2,1,1,"]
-)
+@pytest.mark.parametrize("row", ["1,0.1,,0.01,1", "1.5,0.1,0.2,0.01,1", "1,0.1,0.2,-1,1", f"1,{HUGE},0.2,1,1"])
 def test_a_double_well_that_none_can_be_is_named(tmp_path, row):
     work = Workspace(tmp_path)
     path = work.at(T).double_wells
     path.parent.mkdir(parents=True)
-    path.write_text(f"conf,i,j,quantum_splitting,rearrangement,fidelity\n1,0.1,0.2,0.01,1,full\n{row}\n")
+    update_double_wells(work.at(T), Settings())
+    header = path.read_text()
+    conf, i, j, splitting, number = row.split(",")
+    good = dict.fromkeys(header.strip().split(","), "1") | {"i": "0.1", "j": "0.2"}
+    bad = good | {"conf": conf, "i": i, "j": j, "quantum_splitting": splitting, "rearrangement": number}
+    path.write_text(header + "".join(",".join(cells.values()) + "\n" for cells in (good, bad)))
     with pytest.raises(UserError, match=r"double_wells\.csv: line 3"):
         read_double_wells(work.at(T))
 
@@ -71,6 +75,7 @@ BEYOND = {"distances": [0.0, 0.1, 0.2], "energies": [0.0, 0.1, 0.2]}
 RECORD = {"conf": 1, "i": 0.1, "j": 0.2, "levels": [0.01, 0.02], "hbar": 0.0156, "before": BEYOND, "after": BEYOND} | {
     name: [0.0, 0.1, 0.2] for name in ("lengths", "energies", "slopes")
 }
+RECORD |= {"fidelity": "full", "units": "reduced", "force": 1e-4, "path_length": 0.3, "symmetrised": [0.01, 0, 1, 0]}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pipeline.settings import Settings
 from pipeline.units import UNITS
 from pipeline.workspace import Workspace
 from reporting.found import draw_comparison, draw_densities, draw_temperatures
-from search.density import ENERGIES, densities, glass_volumes, poisson_interval, si_density, tls_density, update_density
+from search.calculated import FROM_PROFILE
+from search.density import ENERGIES, densities, glass_volumes, si_density, tls_density, update_density
 
 TLS, UNIT = 0.00151, UNITS["reduced"]
 VOLUMES = pd.Series({1: 100.0, 2: 300.0})
@@ -48,13 +49,13 @@ def test_the_curve_counts_what_lies_below_each_energy():
 
 def test_the_interval_is_the_exact_one_of_poisson():
     # its definition: at either end what was counted, or something further off, has a probability of 16 %
-    counts = np.array([1, 3, 12, 79])
-    low, high = poisson_interval(counts)
-    np.testing.assert_allclose(stats.poisson.sf(counts - 1, low), 0.16)
-    np.testing.assert_allclose(stats.poisson.cdf(counts, high), 0.16)
-    assert poisson_interval(np.array([0]))[0] == 0
-    row = at(found(), "all")
-    np.testing.assert_allclose([row["per_volume_low"], row["per_volume_high"]], np.array([low[1], high[1]]) / 400)
+    of_all = found().query("kind == 'all' and count > 0")
+    low, high = (of_all[f"per_volume_{end}"] * of_all["volume"] for end in ("low", "high"))
+    np.testing.assert_allclose(stats.poisson.sf(of_all["count"] - 1, low), 0.16)
+    np.testing.assert_allclose(stats.poisson.cdf(of_all["count"], high), 0.16)
+    nothing = found().query("count == 0")
+    assert (nothing["per_volume_low"] == 0).all()
+    assert len(nothing)
 
 
 def test_the_spread_over_glasses_of_one_size_is_the_standard_error_of_their_mean():
@@ -114,10 +115,12 @@ def work(tmp_path):
     return work
 
 
-def add_double_wells(work, temperature):
+def add_double_wells(work, temperature, **changed):
     path = work.at(temperature).double_wells
     path.parent.mkdir(parents=True, exist_ok=True)
-    some_double_wells().assign(i=0.1, j=0.2, fidelity="full").to_csv(path, index=False)
+    table = some_double_wells().assign(i=0.1, j=0.2, fidelity="full", **changed)
+    columns = dict.fromkeys([*table, "splitting_K", "PR", *FROM_PROFILE])
+    table.reindex(columns=list(columns)).to_csv(path, index=False)
 
 
 def test_a_glass_counts_as_searched_if_a_minimum_of_it_can_be_read(work):
@@ -235,7 +238,6 @@ def test_pictures_come_in_the_formats_of_the_settings(work):
 def test_where_there_is_nothing_to_draw_there_is_no_picture(work):
     work.at(T).double_wells.unlink()
     assert draw_temperatures(work, Settings()) == []
-    large = some_double_wells().assign(i=0.1, j=0.2, fidelity="", quantum_splitting=1.0)
-    large.to_csv(work.at(T).double_wells, index=False)
+    add_double_wells(work, T, quantum_splitting=1.0)
     assert draw_temperatures(work, Settings()) == []
     assert not work.tls_densities.exists()

@@ -6,13 +6,13 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from formulas import double_well, profile_of_formula
+from formulas import double_well, profile_of_formula, record_settings
 from oscillator_basis import HBAR
 
 from glass.double_well import Verdict
 from glass.path import Band
 from glass.tunnelling import lowest_levels
-from glass.two_level import TwoLevel, two_level
+from glass.two_level import TwoLevel
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
@@ -30,7 +30,7 @@ PAIR = Pair(3, 0.1, 0.2)
 PROFILE = profile_of_formula(*double_well(HEIGHT, HALF), (-HALF, HALF), images=41)
 LEVELS = lowest_levels(PROFILE, HBAR)
 SPLITTING = LEVELS[1] - LEVELS[0]
-HOW = {"calculator": "a:b", "hbar": HBAR, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+HOW = record_settings(PROFILE, LEVELS, HBAR)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def work(tmp_path):
 
 def calculated(work, pair=PAIR, **more):
     """Files as run_neb.py leaves them for the quartic double well."""
-    add_record(work.at(T), pair, LEVELS, PROFILE, {**HOW, "fidelity": "full", **more})
+    add_record(work.at(T), pair, LEVELS, PROFILE, {**HOW, **more})
     row = {"verdict": "double well", "quantum_splitting": SPLITTING, "fidelity": "full", "images": 41, "steps": 77}
     add_calculation(work.at(T), pair, row | {"cpu_seconds": 1.0})
     add_splitting(work.at(T), pair, SPLITTING)
@@ -76,17 +76,6 @@ def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
     assert 0 < row["level_0"] < HEIGHT
     assert row["fidelity"] == "full"
     assert row[["PR", "particle_0"]].isna().all()
-
-
-def test_a_record_without_a_two_level_system_gives_the_same(work):
-    system = two_level(PROFILE, LEVELS, HBAR)
-    calculated(work, Pair(3, 0.3, 0.4), **record_of(system))
-    calculated(work)
-    row = row_of(work)
-    same = ["tunnelling_amplitude", "level_asymmetry", "level_0_in_i", "level_1_in_i"]
-    assert row[same].tolist() == row_of(work, Pair(3, 0.3, 0.4))[same].tolist() == [*system[:2], *system.in_first]
-    assert row["mass_weighted_length"] == row["path_length"]
-    assert np.isnan(row["force"])
 
 
 def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
@@ -160,21 +149,25 @@ def test_double_wells_without_a_record_are_refined_if_their_minima_are_there(wor
     assert pairs["j"].tolist() == [0.3, 0.4, 0.2]
 
 
-def test_the_table_of_an_earlier_version_is_read(work):
-    path = work.at(T).double_wells
-    path.parent.mkdir(parents=True)
-    path.write_text("conf,i,j,quantum_splitting,fidelity,rearrangement\n1,0.1,0.2,0.001,full,1\n1,0.1,0.3,0.0012,,1\n")
-    table = read_double_wells(work.at(T))
-    assert table["fidelity"].tolist() == ["full", ""]
-    assert count_tls(table, 0.00151) == "2 TLS, 1 distinct"
+def test_the_table_is_for_people_labels_in_full_and_six_digits_of_the_rest(work):
+    calculated(work, Pair(3, 0.1, 0.25), **record_of(TwoLevel(0.0, 1 / 3, (5e-15, 1.0))))
+    update_double_wells(work.at(T), Settings())
+    header, row = work.at(T).double_wells.read_text().splitlines()
+    cells = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (cells["conf"], cells["i"], cells["j"]) == ("3", "0.1000000000", "0.2500000000")
+    assert cells["quantum_splitting"] == f"{SPLITTING:.6g}"
+    assert cells["splitting_K"] == f"{662 * SPLITTING:.6g}"  # config.yaml: epsilon
+    assert cells["is_tls"] == str(int(SPLITTING < 0.00151))
+    assert (cells["tunnelling_amplitude"], cells["level_asymmetry"], cells["level_0_in_i"]) == ("0", "0.333333", "0")
+    assert count_tls(read_double_wells(work.at(T)), 1.0) == "1 TLS (1 without minima)"
 
 
 def test_a_double_well_without_any_file_leaves_an_empty_table(work):
     update_double_wells(work.at(T), Settings())
     table = read_double_wells(work.at(T))
     assert len(table) == 0
-    columns = "conf,i,j,quantum_splitting,level_0,level_1,barrier,barrier_back,asymmetry,tunnelling_amplitude,"
-    columns += "path_length,mass_weighted_length,PR,rearrangement"
+    columns = "conf,i,j,quantum_splitting,splitting_K,is_tls,level_0,level_1,barrier,barrier_back,asymmetry,"
+    columns += "tunnelling_amplitude,path_length,mass_weighted_length,PR,rearrangement"
     assert ",".join(table.columns).startswith(columns)
     assert {"fidelity", "steps", "force", "images"} < {*table.columns}
 

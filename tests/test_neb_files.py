@@ -102,6 +102,8 @@ PROFILE = Profile(
     Continuation(np.array([0.0, 0.3, 0.6]), np.array([2.05, 2.3, 2.9])),
 )
 SETTINGS = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+SETTINGS |= {"fidelity": "full", "units": "reduced", "force": 1e-4, "path_length": 0.3}
+SETTINGS |= {"symmetrised": [0.01, 0.0, 0.5, 0.5]}
 
 
 def test_records_say_how_and_by_which_version_they_were_made(work):

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 import pytest
-from formulas import double_well, profile_of_formula
+from formulas import double_well, profile_of_formula, record_settings
 from oscillator_basis import HBAR
 from steps import done, refused
 
@@ -25,7 +25,7 @@ from search.calculated import update_double_wells
 T = "0.1"
 PROFILE = profile_of_formula(*double_well(0.05, 0.2), (-0.2, 0.2), images=41)
 LEVELS = lowest_levels(PROFILE, HBAR)
-HOW = {"calculator": "a:b", "hbar": HBAR, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+HOW = record_settings(PROFILE, LEVELS, HBAR)
 HEADINGS = [
     "1. What to calculate next",
     "2. Does going on pay?",
@@ -49,7 +49,7 @@ def fill(root, temperature=T, wells=3):
     work = Workspace(root)
     for k in range(wells):
         pair = Pair(3 + k, 0.1, 0.2)
-        add_record(work.at(temperature), pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
+        add_record(work.at(temperature), pair, LEVELS, PROFILE, HOW)
         cost = {"fidelity": "full", "images": 41, "steps": 77, "cpu_seconds": 1.5}
         add_calculation(work.at(temperature), pair, {"verdict": "double well", "quantum_splitting": 1, **cost})
         add_splitting(work.at(temperature), pair, LEVELS[1] - LEVELS[0])

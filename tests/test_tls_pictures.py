@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from formulas import double_well, profile_of_formula
+from formulas import double_well, profile_of_formula, record_settings
 from matplotlib.collections import EllipseCollection
 from matplotlib.image import imread
 from matplotlib.quiver import Quiver
@@ -32,7 +32,7 @@ PROFILE = profile_of_formula(*double_well(HEIGHT, HALF), (-HALF, HALF), images=4
 LEVELS = lowest_levels(PROFILE, HBAR)
 SPLITTING = LEVELS[1] - LEVELS[0]
 SETTINGS = Settings(tls_threshold=2 * SPLITTING)
-HOW = {"calculator": "a:b", "hbar": HBAR, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
+HOW = record_settings(PROFILE, LEVELS, HBAR)
 PAIR = Pair(3, 0.1, 0.2)
 NAME = "Cnf-3_0.1_0.2"
 
@@ -65,7 +65,7 @@ def work(tmp_path):
 
 
 def add_tls(work, pair):
-    add_record(work.at(T), pair, LEVELS, PROFILE, {**HOW, "fidelity": "full"})
+    add_record(work.at(T), pair, LEVELS, PROFILE, HOW)
     add_splitting(work.at(T), pair, SPLITTING)
 
 
@@ -176,7 +176,7 @@ def test_each_tls_has_a_picture_in_the_formats_of_the_settings_and_an_svg_is_sma
 def test_pictures_are_made_anew_only_where_the_calculation_is(work):
     update(work)
     assert update(work) == (0, 1)
-    add_record(work.at(T), PAIR, (LEVELS[0], LEVELS[1] * (1 + 1e-9)), PROFILE, {**HOW, "fidelity": "full"})
+    add_record(work.at(T), PAIR, (LEVELS[0], LEVELS[1] * (1 + 1e-9)), PROFILE, HOW)
     assert update(work) == (1, 1)
 
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from pipeline.errors import UserError, short
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_line, whole_lines
-from pipeline.units import REDUCED, Units, check_same_units
+from pipeline.units import Units, check_same_units
 from pipeline.version import __version__
 from pipeline.workspace import StatePoint
 
@@ -67,11 +67,11 @@ class _Record(BaseModel):
     before: _Beyond
     after: _Beyond
     hbar: Annotated[float, Field(gt=0, lt=1e15)]
-    symmetrised: tuple[_Number | None, _Number | None, _Number | None, _Number | None] | None = None
-    path_length: _Positive | None = None
-    force: _Positive | None = None
-    fidelity: str = ""
-    units: str = REDUCED.name
+    symmetrised: tuple[_Number | None, _Number | None, _Number | None, _Number | None]
+    path_length: _Positive
+    force: _Positive
+    fidelity: str
+    units: str
 
     @model_validator(mode="after")
     def _fits(self) -> _Record:
@@ -94,7 +94,7 @@ def add_record(
     profile : Profile
         V(x).
     settings : dict
-        The ``SETTINGS`` and what else is to be known.
+        The ``SETTINGS``; ``fidelity``, ``units``, ``force`` and ``path_length``; and :func:`record_of`.
     """
     record = {**pair._asdict(), "levels": levels}
     record |= {name: getattr(profile, name).tolist() for name in _PROFILE}
@@ -121,13 +121,11 @@ def record_of(system: TwoLevel) -> dict[str, Any]:
 
 
 def two_level_of_record(record: dict[str, Any]) -> TwoLevel:
-    """Stored with the record, else calculated from it."""
-    from glass.two_level import TwoLevel, two_level
+    """The two-level system as it was stored."""
+    from glass.two_level import TwoLevel
 
-    if record.get("symmetrised"):
-        amplitude, asymmetry, first, second = np.array(record["symmetrised"], float).tolist()
-        return TwoLevel(amplitude, asymmetry, (first, second))
-    return two_level(profile_of_record(record), (record["levels"][0], record["levels"][1]), record["hbar"])
+    amplitude, asymmetry, first, second = np.array(record["symmetrised"], float).tolist()
+    return TwoLevel(amplitude, asymmetry, (first, second))
 
 
 def read_records(at: StatePoint) -> Iterator[dict[str, Any]]:
@@ -169,7 +167,7 @@ def check_records(at: StatePoint, units: Units) -> None:
     path = at.neb_paths("jsonl")
     for record in read_records(at):
         remedy = "put these units there, or begin in another workspace"
-        check_same_units(path, record.get("units", REDUCED.name), units, remedy)
+        check_same_units(path, record["units"], units, remedy)
 
 
 def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, list[Any]]:
