@@ -12,7 +12,8 @@ from reporting import calculations, found
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, update_double_wells
 from search.density import update_density
-from search.rounds import does_it_pay, update_rounds
+from search.rounds import update_rounds
+from search.stopping import round_summary
 
 DRAWN = 6
 """Number of profiles in the picture."""
@@ -55,7 +56,7 @@ def report_search(command: Command, at: StatePoint) -> None:
         title = f"T = {at.temperature}: TLS found in each round of NEBs"
         written = calculations.draw_rounds(table, title).save(at.rounds("png"), settings.figures)
         print(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
-        for sentence in does_it_pay(table.iloc[-1]):
+        for sentence in round_summary(table.iloc[-1]):
             print(f"T = {at.temperature}: {sentence}")
     _draw_profiles(command, at)
     remaining = np.nan if table is None else table["remaining_tls"].iloc[-1]

@@ -27,8 +27,8 @@ from reporting.page import Block, More, Page, code, missing, text
 from search.calculated import count_tls, read_double_wells
 from search.density import SLOWEST, at_energy, density_of_kind
 from search.rearrangements import REARRANGEMENT
-from search.rounds import NEXT, does_it_pay, read_rounds
-from search.stopping import expected
+from search.rounds import NEXT, read_rounds
+from search.stopping import expected, round_summary
 
 SHOWN = 10
 """Pairs of the list that are shown."""
@@ -129,10 +129,7 @@ def _rounds(at: StatePoint, page: Page) -> list[Block]:
     if not path.exists():
         return [missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
     rounds = read_rounds(path)
-    told = ["list", "unfinished", "tls_expected", "next_nebs", "next_tls", "remaining_pairs"]
-    if rounds.empty or rounds.iloc[-1][told].isna().any():
-        return [missing(f"The last round in {path.name} is of an earlier version: run_neb.py brings it up to date.")]
-    blocks: list[Block] = [text(f"{said[0].upper()}{said[1:]}.") for said in does_it_pay(rounds.iloc[-1])]
+    blocks: list[Block] = [text(f"{said[0].upper()}{said[1:]}.") for said in round_summary(rounds.iloc[-1])]
     new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(rounds["list"].iloc[-1]):
         blocks.append(text("The list was made anew since then; section 1 says what to expect of it."))

@@ -1,4 +1,4 @@
-"""The rounds of the loop: what each list of new pairs gave, what is to come, and whether to go on."""
+"""The rounds of the loop: what each list of new pairs gave, and what is to come: ``rounds.csv``."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -24,27 +24,15 @@ from search.rearrangements import REARRANGEMENT
 from search.stopping import confidence_found, expected, p_value
 
 NEXT = 30
-"""So many NEBs from the top of the list are looked ahead."""
-
-FEWEST = 3
-"""Found and expected TLS are compared only if one of them is so large: where fewer are expected, finding none is no
-news, its probability being above e⁻³, 5 %."""
-
-_FEW = 1
-"""Whether going on pays is said only if so many TLS are expected of the next NEBs, or of as many double wells."""
+"""Number of NEBs from the top of the list that are looked ahead."""
 
 _NAMES = ["list", "classifier", "predictor"]
-_NEEDED = ["round", "nebs", "tls"]
-"""Columns that rounds.csv must have; earlier versions lack some of the others."""
-
-_RENAMED = {"random_tls_per_neb": "random_double_well_rate"}
-"""In 0.1 this was the share of TLS in the pretraining set."""
-
 _COUNTS = [
-    *("classifier_labels", "predictor_labels", "nebs", "double_wells", "tls", "distinct_tls", "unfinished"),
+    *("nebs", "double_wells", "tls", "distinct_tls", "unfinished"),
     *("next_nebs", "next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"),
 ]
-"""Whole numbers, empty in rows of earlier versions."""
+_LABELS = ["classifier_labels", "predictor_labels"]
+"""Counts too, but empty where the models of a list are not known any more."""
 
 _NUMBERS = [
     *("tls_per_neb", "cpu_seconds", "tls_expected", "tls_expected_sd", "tls_p_value", "random_double_well_rate"),
@@ -52,7 +40,7 @@ _NUMBERS = [
 ]
 
 _OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]
-"""Stay as they were when the list was first seen: models may have been trained since."""
+"""Columns that stay as they were when the list was first seen: models may have been trained since."""
 
 
 def close_round(at: StatePoint, settings: Settings) -> str | None:
@@ -80,8 +68,8 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
 
     Parameters
     ----------
-    workspace, temperature, settings
-        Where, of what, and what counts as a TLS.
+    at, settings
+        Where, and what counts as a TLS.
     closing : bool
         Models may have been trained since the list was made: a new row does not tell which. Nothing is written if none
         of the list was calculated.
@@ -110,7 +98,9 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
         "predictor": predictor.autogluon,
     }
     path = at.rounds("csv")
-    before = read_rounds(path) if path.exists() else pd.DataFrame(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
+    before = (
+        read_rounds(path) if path.exists() else pd.DataFrame(columns=["round", *_NAMES, *_LABELS, *_COUNTS, *_NUMBERS])
+    )
     before = before.reindex(columns=["round", *row])
     is_this = before["list"] == row["list"]
     if is_this.any():
@@ -119,8 +109,8 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
         row.update(dict.fromkeys(_OF_THE_LIST))
     before = before[~is_this]
     row = {"round": len(before) + 1, **row}
-    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys(_COUNTS, "Int64"))
-    nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].fillna(0).to_numpy(np.int64).T
+    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys([*_COUNTS, *_LABELS], "Int64"))
+    nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].to_numpy(np.int64).T
     found = confidence_found(nebs - unfinished, tls, len(listed.left))
     table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
     with atomic_write(path) as part:
@@ -130,28 +120,25 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
 
 
 def read_rounds(path: Path) -> pd.DataFrame:
-    """The rows of ``rounds.csv``, also of an earlier version's; what that did not know is empty.
+    """The rows of ``rounds.csv``.
 
     Raises
     ------
     UserError
         If the file is damaged.
     """
-    columns = ["round", *_COUNTS, *_NUMBERS, *_RENAMED]
-    table = read_own_csv(path, _NEEDED, columns, _NAMES).rename(columns=_RENAMED)
-    table = table.reindex(columns=["round", *_NAMES, *_COUNTS, *_NUMBERS])
-    counts = table[["round", *_COUNTS]].astype(float)
-    bad = ~(counts.isna() | ((counts >= 0) & (counts < 1e15) & (counts % 1 == 0))).all(axis=1) | counts[
-        _NEEDED
-    ].isna().any(axis=1)
+    numbers = ["round", *_COUNTS, *_LABELS, *_NUMBERS]
+    table = read_own_csv(path, [*numbers, *_NAMES], numbers, _NAMES)
+    counts = table[["round", *_COUNTS]]
+    bad = ~((counts >= 0) & (counts < 1e15) & (counts % 1 == 0)).all(axis=1)
     if bad.any():
-        line = bad.argmax() + 2
         raise UserError(
-            f"{path}: line {line}: a count is missing or no whole number; remove the file, and it begins anew with "
-            "the present round"
+            f"{path}: line {int(bad.argmax()) + 2}: a count is missing or no whole number; remove the file, and it "
+            "begins anew with the present round"
         )
-    types = {**dict.fromkeys(_NUMBERS, float), **dict.fromkeys(_COUNTS, "Int64"), "round": int}
-    return table.astype(types)
+    return table.astype(
+        {**dict.fromkeys(_NUMBERS, float), **dict.fromkeys([*_COUNTS, *_LABELS], "Int64"), "round": int}
+    )
 
 
 class _List(NamedTuple):
@@ -224,66 +211,3 @@ def _forecast(left: Array) -> dict[str, object]:
         "remaining_high": all_left.high,
         "chance_95_found": np.nan,
     }
-
-
-def does_it_pay(last: pd.Series) -> list[str]:
-    """The last round in words: what it found, what is to come, and advice where the numbers carry it.
-
-    Parameters
-    ----------
-    last : Series
-        The last row of ``rounds.csv``.
-
-    Returns
-    -------
-    list of str
-        Two sentences or three.
-    """
-    return [_found(last), _to_come(last), *_advice(last)]
-
-
-def _found(last: pd.Series) -> str:
-    tls, nebs = int(last["tls"]), int(last["nebs"])
-    if not nebs:
-        return f"round {last['round']}: nothing calculated yet"
-    distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
-    unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
-    at_random = [
-        f"{name} {_percent(last[column])}"
-        for name, column in (
-            ("double wells", "random_double_well_rate"),
-            ("pairs under the ceilings of step 2", "random_pair_rate"),
-        )
-        if pd.notna(last[column])
-    ]
-    return (
-        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs ({_percent(tls / nebs)}{unfinished}), "
-        f"{last['tls_expected']:.1f} expected" + "; at random would give: " * bool(at_random) + ", ".join(at_random)
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{float(f'{100 * share:.2g}'):g} %"
-
-
-def _to_come(last: pd.Series) -> str:
-    if not last["remaining_pairs"]:
-        return "no pair of the list is left"
-    following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
-    remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
-    return f"next {last['next_nebs']} NEBs: {following}; all {last['remaining_pairs']} pairs left: {remaining}"
-
-
-def _advice(last: pd.Series) -> list[str]:
-    tls, promised = int(last["tls"]), float(last["tls_expected"])
-    following, at_random = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
-    if last["remaining_pairs"] and last["chance_95_found"] >= 0.95:
-        confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
-        return [f"at least 95 % of the TLS on the list are found, {confidence}: you may stop"]
-    if max(tls, promised) >= FEWEST and last["tls_p_value"] < 0.05:
-        fewer, high = ("fewer", "high") if tls < promised else ("more", "low")
-        return [f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"]
-    if not max(following, at_random) >= _FEW:
-        return []
-    beside = f"as many double wells at random would give {at_random:.1f}"
-    return [f"going on pays: {beside}" if following > at_random else f"going on does not pay: {beside}"]

@@ -1,4 +1,4 @@
-"""When to stop: how many TLS are to be expected, and whether those on a list are found.
+"""When to stop: the rules that give advice after a round, and the statistics on which they stand.
 
 The Poisson binomial distribution is that of the number of TLS among pairs whose chances to be one differ. It takes
 pairs as independent and chances as true; errors that all chances share make its intervals too narrow.
@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import hypergeom
@@ -18,19 +19,104 @@ from MLmodel.metrics import Array
 from MLmodel.training import FEWEST, REMEDY
 
 LEVEL = 0.68
-"""Of the intervals."""
+"""Probability of the intervals."""
 
 RECALL = Fraction(95, 100)
-"""A search is over when so many of the TLS are found."""
+"""Fraction of the TLS on a list that must be found to stop,"""
+
+CONFIDENCE = 0.95
+"""and the confidence with which."""
+
+SIGNIFICANCE = 0.05
+"""p-value below which found and expected TLS disagree,"""
+
+COMPARABLE = 3
+"""if one of the two is at least this; where fewer are expected, finding none has a probability above e⁻³, 5 %."""
+
+FORESEEN = 1
+"""TLS expected of the next NEBs, or by chance, from which on they are compared."""
 
 _BLOCK = 1 << 16
-"""So many pairs are multiplied out at a time, in 5 MB; a million pairs take half a second."""
+"""Pairs multiplied out at a time, in 5 MB; a million pairs take half a second."""
 
 _NEGLIGIBLE = 1e-15
 
 
+def enough_found(last: pd.Series) -> str | None:
+    """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`)."""
+    if not last["remaining_pairs"] or last["chance_95_found"] < CONFIDENCE:
+        return None
+    confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
+    return f"at least {float(100 * RECALL):g} % of the TLS on the list are found, {confidence}: you may stop"
+
+
+def chances_are_off(last: pd.Series) -> str | None:
+    """Learn again: the number of TLS found is not that which the chances of the list promised."""
+    found, promised = int(last["tls"]), float(last["tls_expected"])
+    if max(found, promised) < COMPARABLE or last["tls_p_value"] >= SIGNIFICANCE:
+        return None
+    fewer, high = ("fewer", "high") if found < promised else ("more", "low")
+    return f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"
+
+
+def better_than_chance(last: pd.Series) -> str | None:
+    """Go on, or not: the next NEBs promise more TLS than double wells drawn at random, or fewer."""
+    following, by_chance = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
+    if not max(following, by_chance) >= FORESEEN:
+        return None
+    pays = "going on pays" if following > by_chance else "going on does not pay"
+    return f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
+
+
+RULES = (enough_found, chances_are_off, better_than_chance)
+"""Each takes the last row of ``rounds.csv``; the first that has something to say gives the advice."""
+
+
+def round_summary(last: pd.Series) -> list[str]:
+    """What the last round found, what is to come, and the advice of the first of the RULES that gives one.
+
+    Parameters
+    ----------
+    last : Series
+        The last row of ``rounds.csv``.
+
+    Returns
+    -------
+    list of str
+        Two sentences or three.
+    """
+    advice = next((said for rule in RULES if (said := rule(last)) is not None), None)
+    return [_found(last), _to_come(last)] + ([advice] if advice else [])
+
+
+def _found(last: pd.Series) -> str:
+    tls, nebs = int(last["tls"]), int(last["nebs"])
+    if not nebs:
+        return f"round {last['round']}: nothing calculated yet"
+    distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
+    unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
+    rates = {"double wells": "random_double_well_rate", "pairs under the ceilings of step 2": "random_pair_rate"}
+    by_chance = [f"{name} {_percent(last[rate])}" for name, rate in rates.items() if pd.notna(last[rate])]
+    return (
+        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs ({_percent(tls / nebs)}{unfinished}), "
+        f"{last['tls_expected']:.1f} expected" + "; by chance: " * bool(by_chance) + ", ".join(by_chance)
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{float(f'{100 * fraction:.2g}'):g} %"
+
+
+def _to_come(last: pd.Series) -> str:
+    if not last["remaining_pairs"]:
+        return "no pair of the list is left"
+    following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
+    remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
+    return f"next {last['next_nebs']} NEBs: {following}; all {last['remaining_pairs']} pairs left: {remaining}"
+
+
 class Expected(NamedTuple):
-    """How many TLS are expected among some pairs."""
+    """Number of TLS expected among some pairs."""
 
     mean: float
     low: int
@@ -68,13 +154,13 @@ def poisson_binomial(chances: Array) -> Array:
 
 
 def expected(chances: Array) -> Expected:
-    """How many TLS are expected among pairs with these chances."""
+    """Number of TLS expected among pairs with these chances."""
     low, high = np.searchsorted(np.cumsum(poisson_binomial(chances)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Expected(float(chances.sum()), int(low), int(high))
 
 
 def p_value(chances: Array, tls: int) -> float:
-    """Twice the probability of so many TLS or more, or of so many or fewer, whichever is smaller; at most 1.
+    """Two-sided p-value of the number of TLS found among pairs with these chances.
 
     Below 0.05 the number lies outside the central interval of 95 %.
     """

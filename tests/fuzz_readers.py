@@ -41,7 +41,8 @@ from pipeline.units import REDUCED
 from pipeline.workers.pool import Here
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths
 from search.calculated import describe, read_double_wells
-from search.rounds import does_it_pay, read_rounds
+from search.rounds import read_rounds
+from search.stopping import round_summary
 
 T = "0.1"
 N, MINIMA, BOX = 12, 5, np.array([4.0, 5.0, 6.0])
@@ -261,7 +262,7 @@ def _records(work: Workspace) -> Any:
 def _rounds(work: Workspace) -> Any:
     table = read_rounds(work.at(T).rounds("csv"))
     last = table.iloc[-1:].dropna()
-    return table, [does_it_pay(row) for _, row in last.iterrows()]
+    return table, [round_summary(row) for _, row in last.iterrows()]
 
 
 def _path(work: Workspace) -> Any:

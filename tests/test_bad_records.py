@@ -20,6 +20,12 @@ from search.rounds import read_rounds
 
 T = "0.1"
 
+_WHOLE = "round nebs double_wells tls distinct_tls unfinished next_nebs next_tls_low next_tls_high remaining_pairs"
+_REAL = "tls_per_neb cpu_seconds tls_expected tls_expected_sd tls_p_value random_double_well_rate random_pair_rate"
+ROUND = dict.fromkeys(f"{_WHOLE} remaining_low remaining_high classifier_labels predictor_labels".split(), 1)
+ROUND |= dict.fromkeys(f"{_REAL} next_tls remaining_tls chance_95_found".split(), 0.5)
+ROUND |= {"list": "12e345678901", "classifier": "one", "predictor": "two"}
+
 
 @pytest.mark.parametrize(
     ("column", "value", "says"),
@@ -32,16 +38,14 @@ T = "0.1"
 )
 def test_a_round_without_its_counts_is_named(tmp_path, column, value, says):
     path = tmp_path / "rounds.csv"
-    row = {"round": 1, "list": "12e345678901", "nebs": 30, "tls": 4}
+    row = {**ROUND, "nebs": 30, "tls": 4}
     pd.DataFrame([row, {**row, column: value}]).to_csv(path, index=False)
     with pytest.raises(UserError, match=rf"rounds\.csv: {says}"):
         read_rounds(path)
 
 
 def test_the_name_of_a_list_that_looks_like_a_number_stays_text(tmp_path):
-    pd.DataFrame([{"round": 1, "list": "12e345678901", "nebs": 1, "tls": 0}]).to_csv(
-        tmp_path / "rounds.csv", index=False
-    )
+    pd.DataFrame([ROUND]).to_csv(tmp_path / "rounds.csv", index=False)
     assert read_rounds(tmp_path / "rounds.csv")["list"].to_list() == ["12e345678901"]
 
 

@@ -12,8 +12,8 @@ from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_unfinished
 from pipeline.settings import Settings, read_settings
 from pipeline.workspace import Workspace
-from search.rounds import does_it_pay, read_rounds, update_rounds
-from search.stopping import expected
+from search.rounds import read_rounds, update_rounds
+from search.stopping import expected, round_summary
 
 pytestmark = pytest.mark.slow
 
@@ -142,29 +142,9 @@ def test_the_confidence_is_that_of_all_rounds_together(root):
     rounds = update_rounds(work.at(T), settings)
     assert rounds["remaining_pairs"].tolist() == [0]
     assert rounds["chance_95_found"].tolist() == [1]
-    said = does_it_pay(rounds.iloc[-1])
+    said = round_summary(rounds.iloc[-1])
     assert said[1] == "no pair of the list is left"
     assert not [sentence for sentence in said if "you may stop" in sentence]
-
-
-OLD = """\
-round,classifier_labels,predictor_labels,nebs,double_wells,tls,unfinished,tls_per_neb,random_tls_per_neb,\
-classifier,predictor
-1,400,200,30,20,4,0,0.13,0.02,one,other
-2,430,220,12,9,1,3,0.08,,one,another
-"""
-
-
-def test_rounds_of_an_earlier_version_are_kept(root):
-    work = Workspace(root)
-    work.at(T).rounds("csv").write_text(OLD)
-    write_neb(root, new_pairs(root).head(10))
-    for _ in range(2):
-        rounds = update_rounds(work.at(T), Settings())
-        assert rounds["round"].tolist() == [1, 2, 3]
-        assert rounds["nebs"].tolist() == [30, 12, 10]
-        assert rounds["random_double_well_rate"][0] == 0.02
-        assert rounds.loc[:1, ["list", "distinct_tls", "tls_expected", "random_pair_rate"]].isna().all(axis=None)
 
 
 def test_a_list_that_is_not_one_of_step_4_is_named(root):
@@ -199,13 +179,13 @@ def last_round(**others):
 
 
 def test_a_round_says_what_it_found_and_what_is_to_come():
-    found, to_come, advice = does_it_pay(last_round())
+    found, to_come, advice = round_summary(last_round())
     assert found == (
-        "round 3: 8 TLS (7 distinct) in 33 NEBs (24 %), 7.1 expected; at random would give: double wells 0.6 %, "
+        "round 3: 8 TLS (7 distinct) in 33 NEBs (24 %), 7.1 expected; by chance: double wells 0.6 %, "
         "pairs under the ceilings of step 2 0.01 %"
     )
     assert to_come == "next 30 NEBs: 2.1 TLS expected (1 to 4); all 1200 pairs left: 5.0 (3 to 8)"
-    assert advice == "going on pays: as many double wells at random would give 0.2"
+    assert advice == "going on pays: expected of as many double wells by chance: 0.2"
 
 
 FEW = {"tls": 0, "nebs": 6, "tls_expected": 0.2, "tls_p_value": 1, "next_tls": 0.4, "remaining_tls": 0.9}
@@ -222,7 +202,7 @@ FEW = {"tls": 0, "nebs": 6, "tls_expected": 0.2, "tls_p_value": 1, "next_tls": 0
     ],
 )
 def test_where_numbers_are_small_there_is_no_advice(numbers):
-    assert len(does_it_pay(last_round(**numbers))) == 2
+    assert len(round_summary(last_round(**numbers))) == 2
 
 
 @pytest.mark.parametrize(
@@ -239,7 +219,7 @@ def test_where_numbers_are_small_there_is_no_advice(numbers):
         ({"tls": 0, "tls_expected": 4.0, "tls_p_value": 0.07}, "going on pays"),
         (
             {"next_tls": 1.2, "random_double_well_rate": 0.05},
-            "going on does not pay: as many double wells at random would give 1.5",
+            "going on does not pay: expected of as many double wells by chance: 1.5",
         ),
         (
             {"chance_95_found": 0.962},
@@ -252,4 +232,4 @@ def test_where_numbers_are_small_there_is_no_advice(numbers):
     ],
 )
 def test_advice_is_given_where_the_numbers_carry_it(numbers, says):
-    assert does_it_pay(last_round(**numbers))[2].startswith(says)
+    assert round_summary(last_round(**numbers))[2].startswith(says)
