@@ -41,6 +41,7 @@ ROUND = {
     **{"tls_expected": 3.5, "tls_expected_sd": 1.5, "tls_p_value": 0.8, "random_double_well_rate": 0.01},
     **{"random_pair_rate": 0.001, "next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4},
     **{"remaining_pairs": 70, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9, "chance_95_found": 0.1},
+    **{"classifier": "one", "predictor": "two"},
 }
 
 
