@@ -153,3 +153,20 @@ def test_a_folder_that_looks_like_a_temperature_and_is_none_is_named(tmp_path, m
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{tmp_path / 'NEB_calculations' / name}: not read, as it is not named T and a number")
     assert second == "['0.1']"
+
+
+@pytest.mark.slow
+def test_where_neither_code_nor_home_is_writable_compiled_functions_are_kept_elsewhere(tmp_path):
+    """As in a module on a cluster; it takes root to make it so."""
+    script = f"""
+        mkdir -p code && cp -r {ROOT}/glass code/ && rm -rf code/glass/__pycache__
+        mount --bind code code && mount -o remount,ro,bind code || exit 77
+        export HOME=$PWD/code/home PYTHONPATH=$PWD/code TMPDIR={tmp_path} && unset XDG_CACHE_HOME NUMBA_CACHE_DIR
+        {sys.executable} -c 'import glass.features; print(glass.__file__)'
+    """
+    ended = subprocess.run(["unshare", "-m", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    if ended.returncode == 77 or "unshare" in ended.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{tmp_path}/code/glass/__init__.py\n"
+    assert f"compiled functions are kept in {tmp_path}/tls-finder-" in ended.stderr
