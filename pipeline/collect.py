@@ -29,7 +29,7 @@ from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint
 from pipeline.stored_geometry import Geometry, cut_into_blocks
-from pipeline.workers.pool import Here, Workers
+from pipeline.workers.pool import SerialWorkers, Workers
 from pipeline.workspace import inputs_of
 
 _FILES_PER_JOB = 8
@@ -61,7 +61,7 @@ def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str
     """A job for a worker of a cluster; also what was printed."""
     said, alone = io.StringIO(), settings.model_copy(update={"processes": 1, "cluster": None})
     with redirect_stdout(said):
-        collected = update_table(job, alone, Here())
+        collected = update_table(job, alone, SerialWorkers())
     return collected, said.getvalue()
 
 

@@ -1,51 +1,109 @@
 """Progress of long work: a bar on a terminal, a line now and then in a log file."""
 
-import io
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+_BAR_AFTER, _DRAW_EVERY = 2.0, 0.2
+"""Seconds: work that takes less has no bar; a bar is drawn again so often."""
 
 LOG_EVERY = 60.0
-"""s; where there is no terminal, a line is printed at such intervals."""
+"""Seconds between lines where there is no terminal."""
+
+_PLURALS = {"glass": "glasses", "minimum": "minima", "s": "s"}
 
 
-_PLURALS = {"glass": "glasses", "minimum": "minima"}
+class Progress:
+    """What :func:`progress` gives; ``n`` is what has been done so far."""
+
+    def __init__(self, jobs: Iterable[Any] | None, desc: str, total: float | None, unit: str) -> None:
+        self.n = 0.0
+        self._jobs = () if jobs is None else jobs
+        self._desc, self._total, self._unit = desc, total, _PLURALS.get(unit, f"{unit}s")
+        self._started = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._draw_at = self._started + (_BAR_AFTER if self._terminal else LOG_EVERY)
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __iter__(self) -> Iterator[Any]:
+        with self:
+            for job in self._jobs:
+                yield job
+                self.update()
+
+    def update(self, number: float = 1) -> None:
+        """Count what has been done."""
+        self.n += number
+        now = time.monotonic()
+        if now < self._draw_at:
+            return
+        if not self._terminal:
+            self._draw_at = now + LOG_EVERY
+            print(self._line(now - self._started), flush=True)
+            return
+        self._draw_at = now + _DRAW_EVERY
+        if self._bar is None:
+            self._bar = self._started_bar()
+        self._bar.update(self._bar.task_ids[0], completed=self.n, done=self._done())
+        self._bar.refresh()
+
+    def write(self, line: str) -> None:
+        """Print a line on stdout, above the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        print(line, flush=True)
+
+    def _started_bar(self) -> Bar:
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeRemainingColumn())
+        # No thread draws, and the streams stay as they are: workers may be forked meanwhile.
+        own: dict[str, Any] = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+        bar = Bar(*columns, console=Console(stderr=True), transient=True, **own)
+        bar.add_task(self._desc, total=self._total, done=self._done())
+        bar.start()
+        return bar
+
+    def _done(self) -> str:
+        of = "" if self._total is None else f" of {self._total:.0f}"
+        return f"{self.n:.0f}{of} {self._unit}"
+
+    def _line(self, passed: float) -> str:
+        left = f", {_clock(passed * (self._total / self.n - 1))} left" if self._total and self.n else ""
+        return f"{self._desc}: {self._done()}, {_clock(passed)} passed{left}"
 
 
-class _LogLines(io.TextIOBase):
-    """What tqdm would draw over and over, as lines of their own on stdout."""
-
-    def write(self, text: str) -> int:
-        if line := text.strip():
-            print(line, flush=True)
-        return len(text)
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds; hours only where there are any."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    return f"{minutes:02d}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def progress(
-    jobs: Iterable[Any] | None = None, *, desc: str, total: float | None = None, unit: str = "it", **options: Any
-) -> "tqdm[Any]":
-    """Progress bar that shows up after two seconds and leaves nothing behind.
-
-    Without a terminal it prints a line every ``LOG_EVERY`` seconds instead.
+    jobs: Iterable[Any] | None = None, *, desc: str, total: float | None = None, unit: str = "job"
+) -> Progress:
+    """Bar on stderr that shows up after two seconds and leaves nothing behind; without a terminal, a line a minute.
 
     Parameters
     ----------
     jobs : iterable, optional
-        What to count; without it, call ``update``.
+        What to count, by iterating over the bar; without it, call ``update``.
     desc, unit : str
         What is being done, and to what.
     total : float, optional
-        How much there is to do.
-    **options
-        For tqdm.
+        How much there is to do; default: the length of ``jobs``, where it has one.
     """
-    shown: dict[str, Any] = {"desc": desc, "total": total, "unit": unit, "unit_scale": True, "leave": False, **options}
-    if sys.stderr.isatty():
-        return tqdm(jobs, delay=2, **shown)
-    if "bar_format" not in options:
-        known = "{n:.0f} of {total:.0f}" if total is not None or hasattr(jobs, "__len__") else "{n:.0f}"
-        several = _PLURALS.get(unit, f"{unit}s")
-        shown["bar_format"] = f"{{desc}}: {known} {several}, {{elapsed}} passed, {{remaining}} left"
-    return tqdm(jobs, file=_LogLines(), delay=LOG_EVERY, mininterval=LOG_EVERY, miniters=1, **shown)
+    if total is None and hasattr(jobs, "__len__"):
+        total = len(jobs)  # type: ignore[arg-type]
+    return Progress(jobs, desc, total, unit)

@@ -38,7 +38,7 @@ from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.settings import Settings, read_settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import REDUCED
-from pipeline.workers.pool import Here
+from pipeline.workers.pool import SerialWorkers
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths
 from search.calculated import describe, read_double_wells
 from search.rounds import read_rounds
@@ -176,7 +176,7 @@ def _collect(work: Workspace) -> pd.DataFrame:
         return pd.concat(read_batches(table))
     with redirect_stdout(StringIO()):
         files = minimum_paths(work.at(T).glass(2))
-        update_table(GlassJob(table, files, work.at(T).transitions(2), ""), settings, Here())
+        update_table(GlassJob(table, files, work.at(T).transitions(2), ""), settings, SerialWorkers())
     return pd.concat(read_batches(table))
 
 

@@ -15,7 +15,7 @@ from unittest import mock
 
 from threadpoolctl import threadpool_limits
 
-from pipeline.workers.pool import Here
+from pipeline.workers.pool import SerialWorkers
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 300
@@ -54,7 +54,7 @@ def run(script, workspace, *arguments):
 @contextmanager
 def _no_workers(settings, jobs=None):
     with threadpool_limits(1):  # as in a worker
-        yield Here()
+        yield SerialWorkers()
 
 
 def run_process(script, workspace, *arguments):

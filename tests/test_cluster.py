@@ -23,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.formats.table_record import GlassJob
 from pipeline.settings import ClusterSettings, Settings
 from pipeline.stored_geometry import _computed
-from pipeline.workers.pool import Here, worker_pool
+from pipeline.workers.pool import SerialWorkers, worker_pool
 from pipeline.workspace import Workspace, minimum_paths
 
 pytest.importorskip("distributed")
@@ -147,7 +147,7 @@ def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_nam
     with worker_pool(on(cluster)) as workers:
         with pytest.raises(UserError, match=r"can't load the work .*only_here"):
             list(workers.results(only_here.work, [1]))
-        monkeypatch.setattr("pipeline.workers.dask_workers.this_version", lambda: "tls-finder 9.9 on Python 3.11")
+        monkeypatch.setattr("pipeline.workers.dask_cluster.VERSION", "tls-finder 9.9 on Python 3.11")
         with pytest.raises(UserError, match=r"this is tls-finder 9\.9 on Python 3\.11; have the same"):
             list(workers.results(square, [1]))
     del sys.modules["only_here"]
@@ -207,7 +207,7 @@ def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, wor
     monkeypatch.setattr("pipeline.stored_geometry.BATCH", 50)
     files = minimum_paths(Workspace(workspace).at("0.1").glass(1))
     job = GlassJob(tmp_path / "Cnf-1.feather", files, tmp_path / "none", "a glass")
-    (made,) = update_tables([job], Settings(), Here())
+    (made,) = update_tables([job], Settings(), SerialWorkers())
     here = job.table.read_bytes()
     job.table.unlink()
     with worker_pool(on(cluster)) as workers:
@@ -287,7 +287,7 @@ def test_a_scheduler_that_does_not_answer_and_what_no_system_knows_are_named(gla
     for text, words in (
         ("{scheduler: 'tcp://127.0.0.1:9'}", "cluster.scheduler = tcp://127.0.0.1:9: no Dask scheduler answers"),
         ("{scheduler_file: none.json}", "cluster.scheduler_file = none.json: no such file"),
-        ("{slurm: {coers: 2}}", "cluster.slurm.coers"),
+        ("{slurm: {coers: 2}}", "config.yaml: cluster.slurm: Got unexpected keyword argument 'coers'"),
     ):
         (glass / "config.yaml").write_text(f"{neb_glass.SETTINGS}cluster: {text}\n")
         assert words in refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)

@@ -207,7 +207,7 @@ def test_what_runs_apart_returns_a_tuple_and_writes_its_output_to_a_file(tmp_pat
         ("user", UserError, "no model was trained"),
         ("system", OSError, "No space left on device"),
         ("bug", RuntimeError, "log.txt: ZeroDivisionError"),
-        ("killed", UserError, "log.txt: .* was lost: SIGKILL"),
+        ("killed", UserError, "log.txt: 1 worker process died of it: SIGKILL"),
     ],
 )
 def test_what_goes_wrong_apart_is_raised_here(tmp_path, kind, error, words):

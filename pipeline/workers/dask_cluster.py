@@ -1,24 +1,43 @@
-"""A Dask cluster that is there, or one of jobs of a batch system."""
+"""Workers of a Dask cluster, and what they run: each job in a child process, so that a crash costs no Dask worker."""
 
+import functools
 import logging
-from collections.abc import Iterator
+import os
+import platform
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
+import cloudpickle
 import dask
-from distributed import Client
+from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 
 from pipeline.errors import UserError
 from pipeline.settings import ClusterSettings
-from pipeline.workers.batch_systems import SYSTEMS, jobs
-from pipeline.workers.dask_workers import DaskWorkers
-from pipeline.workers.local import TRIES
+from pipeline.version import __version__
+from pipeline.workers.base import LOOK_EVERY, TRIES, End, Task, Workers
+from pipeline.workers.batch_systems import SYSTEMS, batch_cluster
+from pipeline.workers.local import Processes
+
+SAY_AFTER = 10.0
+"""Seconds without any worker, after which that is said."""
 
 _CONFIG = {
     "distributed.scheduler.allowed-failures": TRIES - 1,  # of a scheduler that is ours
     "distributed.admin.large-graph-warning-threshold": "1GB",
 }
+
+VERSION = f"tls-finder {__version__} on Python {sys.version_info.major}.{sys.version_info.minor}"
+"""What must be the same everywhere."""
+
+_own = threading.local()
+"""Child process of each thread of a Dask worker; it lives as long, so that what a job loads is there for the next."""
 
 
 @contextmanager
@@ -35,17 +54,17 @@ def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
     kind, value = settings.chosen
     with dask.config.set(_CONFIG):
         if kind in SYSTEMS:
-            with jobs(kind, value) as started, _connected(kind, started.cluster) as client:
-                yield DaskWorkers(client, f"cluster.{kind}", started.replace)
+            with batch_cluster(kind, value) as cluster, _client(kind, cluster) as client:
+                yield DaskWorkers(client, f"cluster.{kind}")
         else:
             if kind == "scheduler_file" and not Path(value).is_file():
                 raise UserError(f"config.yaml: cluster.scheduler_file = {value}: no such file; start the scheduler")
-            with _connected(kind, value) as client:
-                yield DaskWorkers(client, f"cluster.{kind}", lambda: None)
+            with _client(kind, value) as client:
+                yield DaskWorkers(client, f"cluster.{kind}")
 
 
 @contextmanager
-def _connected(kind: str, where: Any) -> Iterator[Client]:
+def _client(kind: str, where: Any) -> Iterator[Client]:
     named = {"scheduler_file": where} if kind == "scheduler_file" else {"address": where}
     try:
         client = Client(**named, set_as_default=False)
@@ -57,3 +76,137 @@ def _connected(kind: str, where: Any) -> Iterator[Client]:
     finally:
         with suppress(Exception):  # it may be gone
             client.close(timeout=2)
+
+
+class DaskWorkers(Workers):
+    """Workers of a cluster. Each has one job at a time: when one is lost, no other job is blamed for it.
+
+    Parameters
+    ----------
+    client : Client
+        Connected.
+    name : str
+        Of the cluster, for messages.
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._done: SimpleQueue[Future] = SimpleQueue()
+        self._running: dict[Future, Task] = {}
+        self._steps = 0
+        self._threads = 0
+        self._look_at = 0.0
+        self._say_at = time.monotonic() + SAY_AFTER
+
+    @property
+    def steps(self) -> int:
+        """Steps of the jobs that have ended."""
+        return self._steps
+
+    @property
+    def count(self) -> int:
+        """Threads of all workers there are; one at least."""
+        self._look()
+        return max(self._threads, 1)
+
+    def _start(self, function: Callable[[Any], Any], task: Task, time_limit: float | None) -> None:
+        work = cloudpickle.dumps((function, task.job))  # functions of scripts go whole, all others by name
+        key = f"tls-{task.number}-{uuid.uuid4().hex}"
+        future = self._client.submit(_run_job, work, os.getcwd(), time_limit, VERSION, key=key, pure=False)
+        self._running[future] = task
+        future.add_done_callback(self._done.put)
+
+    def _ended(self) -> list[End]:
+        self._look()
+        try:
+            future = self._done.get(timeout=LOOK_EVERY)
+        except Empty:
+            return []
+        return [self._end(future, self._running.pop(future))] if future in self._running else []
+
+    def _end(self, future: Future, task: Task) -> End:
+        """What became of a job."""
+        try:
+            steps, kind, content = future.result()
+        except KilledWorker as error:
+            return End(task, "lost", f"{error.allowed_failures + 1} workers of the cluster were lost with it")
+        except (CancelledError, OSError):  # what the job raised comes as its result
+            raise self._scheduler_lost() from None
+        except Exception as error:
+            if self._client.status != "running":
+                raise self._scheduler_lost() from None
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise UserError(
+                f"{self._name}: a worker can't do the work ({reason}); install the same on all nodes, or set PYTHONPATH"
+            ) from None
+        self._steps += steps
+        return End(task, kind, cloudpickle.loads(content) if kind == "result" else content)
+
+    def _stop(self) -> None:
+        futures = list(self._running)
+        self._running.clear()
+        if futures and self._client.status == "running":
+            with suppress(Exception):  # the scheduler may be lost
+                self._client.cancel(futures)
+
+    def _look(self) -> None:
+        """See from time to time how many workers there are, and that there is a scheduler."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY
+        try:
+            self._threads = sum(self._client.nthreads().values())
+        except Exception:
+            raise self._scheduler_lost() from None
+        if self._client.status != "running":
+            raise self._scheduler_lost()
+        if self._threads:
+            self._say_at = now + SAY_AFTER
+        elif now > self._say_at:
+            print(f"{self._name}: no worker at {self._client.scheduler.address}; waiting for one", flush=True)
+            self._say_at = float("inf")
+
+    def _scheduler_lost(self) -> UserError:
+        return UserError(f"{self._name}: the Dask scheduler is lost; what was done is on disk: run the step again")
+
+
+def _run_job(work: bytes, folder: str, time_limit: float | None, version: str) -> tuple[int, str, Any]:
+    """Steps counted, kind and content of :class:`End`; runs in a Dask worker."""
+    if version != VERSION:
+        reason = f"{platform.node()} has {VERSION}, this is {version}; have the same on all nodes"
+        return 0, "raised", UserError(f"cluster: {reason}")
+    if not hasattr(_own, "processes"):
+        _own.processes = Processes(1, "spawn")  # a Dask worker has threads, with which forking is not safe
+    processes, worker = _own.processes, get_worker()
+    key, before = worker.get_current_task(), processes.steps
+
+    def check_wanted() -> None:
+        task = worker.state.tasks.get(key)
+        if task is None or task.state == "cancelled":
+            raise CancelledError
+
+    do = functools.partial(_do, folder=folder)
+    try:
+        (end,) = processes.results(do, [work], False, check_wanted, time_limit, lost=lambda _, reason: ("lost", reason))
+    except Exception as error:
+        end = "raised", error
+    return processes.steps - before, *end
+
+
+def _do(work: bytes, folder: str) -> tuple[str, bytes]:
+    """Do a job in the folder of its step, in the child process."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: not there on {platform.node()} ({error.strerror}); a cluster needs a file system that all share"
+        ) from None
+    try:
+        function, job = cloudpickle.loads(work)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"cluster: {platform.node()} can't load the work ({error}); install the same there, or set PYTHONPATH"
+        ) from None
+    return "result", cloudpickle.dumps(function(job))
