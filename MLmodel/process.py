@@ -55,7 +55,7 @@ def in_own_process(learn: Callable[[], float], limits: TrainingSettings, log: Pa
         with _signals_held_back():
             process.start()
         its_end.close()
-        with progress(desc="training", bar_format="{desc}: {n:.0f} s") as shown:
+        with progress(desc="training", unit="s") as shown:
             while not answer.poll(0.5):
                 shown.update(time.monotonic() - started - shown.n)
         outcome = answer.recv()

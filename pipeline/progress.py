@@ -61,13 +61,18 @@ class Progress:
 
     def write(self, line: str) -> None:
         """Print a line on stdout, above the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-        print(line, flush=True)
+        if self._bar is not None and sys.stdout.isatty():
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, flush=True)
 
     def _started_bar(self) -> Bar:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeRemainingColumn(),
+        )
         # No thread draws, and the streams stay as they are: workers may be forked meanwhile.
         own: dict[str, Any] = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
         bar = Bar(*columns, console=Console(stderr=True), transient=True, **own)

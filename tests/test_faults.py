@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -19,11 +18,10 @@ from steps import LONGEST, ROOT, _command, done, refused, run, started, started_
 
 from MLmodel.card import SETS, read_card, sets_fit
 from MLmodel.out_of_fold import OutOfFold
-from pipeline import files, locks, stored_geometry
+from pipeline import files, stored_geometry
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write
 from pipeline.formats import lammps as minimum_files
-from pipeline.locks import only_writer
 from pipeline.workspace import CLASSIFIER, Workspace
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -106,39 +104,7 @@ def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monk
     assert "nothing new computed" in done("step0_collect", workspace)
 
 
-# Locks
-@pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def no_locks(monkeypatch, request):
-    """A file system that has no locks."""
-
-    def fail(*_):
-        raise OSError(request.param, os.strerror(request.param))
-
-    monkeypatch.setattr(locks.fcntl, "lockf", fail)
-
-
-def owner(process, host=None):
-    return f"step2_classify_dw (process {process} on {host or platform.node()}, since yesterday)"
-
-
-def hold(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".held").write_text(text)
-
-
-def take(path):
-    with only_writer(path, "me"):
-        return path.with_suffix(".held").read_text()
-
-
-def test_without_locks_a_file_stands_for_one(tmp_path, no_locks):
-    path = tmp_path / ".locks" / "step2.lock"
-    with only_writer(path, "me"), pytest.raises(UserError, match=rf"me \(process {os.getpid()} on .*--wait.* remove"):
-        take(path)
-    assert take(path).startswith(f"me (process {os.getpid()} on {platform.node()}, since ")
-    assert not path.with_suffix(".held").exists()
-
-
+# Reads
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that can't be read is at hand")
 def test_pairs_that_can_not_be_read_again_while_a_table_is_written_are_one_line(workspace, monkeypatch):
     of = stored_geometry.Geometry.of
@@ -154,26 +120,6 @@ def test_pairs_that_can_not_be_read_again_while_a_table_is_written_are_one_line(
     said = refused("step0_collect", workspace)
     assert "T0.1/Cnf-1.feather: input/output error; nothing is half-written" in said
     assert not (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").exists()
-
-
-def test_without_locks_a_dead_owner_of_this_machine_is_noticed_and_of_another_is_named(tmp_path, no_locks):
-    path = tmp_path / ".locks" / "step2.lock"
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    hold(path, owner(dead.pid))
-    assert take(path).startswith("me ")
-    for text in (owner(dead.pid, "elsewhere"), owner(os.getpid()), ""):
-        hold(path, text)
-        with pytest.raises(UserError, match=rf"use --wait; if it has ended, remove {path.with_suffix('.held')}"):
-            take(path)
-
-
-def test_without_locks_one_can_wait(tmp_path, no_locks, monkeypatch, capsys):
-    path = tmp_path / ".locks" / "step2.lock"
-    hold(path, owner(os.getpid()))
-    monkeypatch.setattr(locks.time, "sleep", lambda _: path.with_suffix(".held").unlink())
-    with only_writer(path, "me", wait=True):
-        assert capsys.readouterr().out == f"waiting for {owner(os.getpid())}\n"
 
 
 # Signals

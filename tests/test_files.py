@@ -7,14 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from steps import ROOT, done, refused
+from steps import ROOT, done
 from synthetic import make_workspace
 
 from MLmodel.card import read_card
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write, write_text
 from pipeline.formats.table_record import read_record
-from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.version import __version__
 from pipeline.workspace import CLASSIFIER, Workspace
@@ -96,43 +95,6 @@ def test_a_line_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         append_line(path, "two\n")
     assert path.read_text().endswith("\none\n")
-
-
-HOLDER = """
-import sys, pathlib
-from pipeline.locks import only_writer
-with only_writer(pathlib.Path(sys.argv[1]), "step2_classify_dw"):
-    print("begun", flush=True)
-    sys.stdin.readline()
-"""
-
-
-def test_who_is_at_work_is_named_until_it_ends_however_it_ends(tmp_path):
-    path = tmp_path / ".locks" / "step2.lock"
-    holder = other_process(HOLDER, path)
-    with (
-        pytest.raises(UserError, match=rf"step2_classify_dw \(process {holder.pid} on .*--wait"),
-        only_writer(path, "me"),
-    ):
-        pass
-    holder.kill()
-    holder.communicate()
-    with only_writer(path, "me"):
-        assert path.read_text().startswith(f"me (process {os.getpid()}")
-    assert path.read_text() == ""
-
-
-def test_a_step_says_who_writes_the_same_files_or_waits(tmp_path):
-    root = make_workspace(tmp_path, glasses=1, n_minima=4)
-    lock = Workspace(root).lock("step0_collect", "0.1")
-    holder = other_process(HOLDER, lock)
-    assert f"process {holder.pid} on" in refused("step0_collect", root)
-    assert not list(root.rglob("*.feather"))
-    command = [sys.executable, str(ROOT / "step0_collect.py"), "--workspace", str(root), "--wait"]
-    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert waiting.stdout.readline().startswith(f"waiting for step2_classify_dw (process {holder.pid}")
-    holder.communicate("\n")
-    assert "6 pairs, 6 computed" in waiting.communicate(timeout=60)[0]
 
 
 @pytest.fixture
