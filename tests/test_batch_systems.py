@@ -51,7 +51,7 @@ def test_a_system_that_refuses_all_jobs_ends_the_step_with_its_own_words(tmp_pat
     sbatch(REFUSE)
     root = one_glass(tmp_path / "own")
     (root / "config.yaml").write_text("cluster: {slurm: {n_workers: 3, cores: 1, memory: 1GB, queue: nope}}\n")
-    words = "cluster.slurm: sbatch: error: invalid partition specified: nope; sbatch: error: Batch"
+    words = "cluster.slurm: no job was taken: sbatch: error: invalid partition specified: nope; sbatch: error: Batch"
     assert words in refused("export_minima", root, run=run_process)
 
 
@@ -59,7 +59,7 @@ def test_a_system_that_is_not_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     options = {"cores": 1, "memory": "1GB"}
     with (
-        pytest.raises(UserError, match=r"cluster.sge: .*qsub"),
+        pytest.raises(UserError, match=r"cluster.sge: no job was taken: .*qsub"),
         worker_pool(Settings(cluster=ClusterSettings(sge=options))) as workers,
     ):
         list(workers.results(square, [1]))

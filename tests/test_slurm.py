@@ -83,4 +83,4 @@ def test_a_partition_that_is_none_ends_the_run_with_the_words_of_sbatch(slurm, g
     cluster = "{slurm: {n_workers: 2, cores: 1, memory: 500MB, queue: nope}}"
     (glass / "config.yaml").write_text(f"{SETTINGS}cluster: {cluster}\n")
     said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert "cluster.slurm: sbatch: error: invalid partition specified: nope" in said
+    assert "cluster.slurm: no job was taken: sbatch: error: invalid partition specified: nope" in said

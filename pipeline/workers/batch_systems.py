@@ -1,12 +1,11 @@
 """Clusters of jobs of a batch system, by dask-jobqueue."""
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dask_jobqueue
+from distributed.core import Status
 
 from pipeline.errors import UserError
 
@@ -24,9 +23,10 @@ SYSTEMS = {
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-@contextmanager
-def batch_cluster(system: str, section: dict[str, Any]) -> Iterator[Any]:
-    """Jobs whose workers can import the project; they are replaced as they are lost, and end with the block.
+class BatchJobs:
+    """Jobs of a batch system whose workers can import the project.
+
+    dask-jobqueue itself logs a refused job as a traceback and waits for it forever.
 
     Parameters
     ----------
@@ -38,21 +38,52 @@ def batch_cluster(system: str, section: dict[str, Any]) -> Iterator[Any]:
     Raises
     ------
     UserError
-        If dask-jobqueue does not know a key, or the batch system refuses a job.
+        If dask-jobqueue does not know a key.
     """
-    options = dict(section)
-    workers = options.pop("n_workers", 1)
-    path = f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
-    prologue = [path, *options.pop("job_script_prologue", [])]
-    scheduler = {"dashboard": False, "dashboard_address": ":0", **options.pop("scheduler_options", {})}
-    options = {"processes": 1, **options, "job_script_prologue": prologue, "scheduler_options": scheduler}
-    try:
-        cluster = SYSTEMS[system](n_workers=workers, **options)
-    except (TypeError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"config.yaml: cluster.{system}: {_in_one_line(error)}; mend that section") from None
-    with cluster:
-        cluster.adapt(minimum=workers, maximum=workers)
-        yield cluster
+
+    def __init__(self, system: str, section: dict[str, Any]) -> None:
+        options = dict(section)
+        self._name = f"cluster.{system}"
+        self._count = options.pop("n_workers", 1)
+        self._said: set[str] = set()
+        path = f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
+        prologue = [path, *options.pop("job_script_prologue", [])]
+        scheduler = {"dashboard": False, "dashboard_address": ":0", **options.pop("scheduler_options", {})}
+        options = {"processes": 1, **options, "job_script_prologue": prologue, "scheduler_options": scheduler}
+        try:
+            self.cluster = _telling(SYSTEMS[system])(**options)
+        except (TypeError, ValueError, RuntimeError, OSError) as error:
+            raise UserError(f"config.yaml: {self._name}: {_in_one_line(error)}") from None
+
+    def replace(self) -> None:
+        """Start jobs in place of those that are gone; UserError if all were refused."""
+        jobs = list(self.cluster.workers.values())
+        refused = {job.refused for job in jobs} - {None}
+        if refused and not any(job.job_id for job in jobs):
+            raise UserError(f"config.yaml: {self._name}: no job was taken: {min(refused)}; mend that section")
+        for words in refused - self._said:
+            print(f"{self._name}: a job was refused, work goes on with fewer: {words}", flush=True)
+        self._said |= refused
+        self.cluster.scale(self._count)
+
+
+def _telling(system: Any) -> Any:
+    """A class of dask-jobqueue whose jobs keep what the batch system said as it refused them."""
+
+    class Job(system.job_cls):  # type: ignore[misc]
+        refused: str | None = None
+
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except (RuntimeError, ValueError, OSError) as error:
+                self.refused, self.status = _in_one_line(error), Status.running
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed  # the cluster looks at that as it ends
+
+    return type(system.__name__, (system,), {"job_cls": Job})
 
 
 def _in_one_line(error: Exception) -> str:

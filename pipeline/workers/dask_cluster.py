@@ -22,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.settings import ClusterSettings
 from pipeline.version import __version__
 from pipeline.workers.base import LOOK_EVERY, TRIES, End, Task, Workers
-from pipeline.workers.batch_systems import SYSTEMS, batch_cluster
+from pipeline.workers.batch_systems import SYSTEMS, BatchJobs
 from pipeline.workers.local import Processes
 
 SAY_AFTER = 10.0
@@ -54,8 +54,9 @@ def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
     kind, value = settings.chosen
     with dask.config.set(_CONFIG):
         if kind in SYSTEMS:
-            with batch_cluster(kind, value) as cluster, _client(kind, cluster) as client:
-                yield DaskWorkers(client, f"cluster.{kind}")
+            jobs = BatchJobs(kind, value)
+            with jobs.cluster, _client(kind, jobs.cluster) as client:
+                yield DaskWorkers(client, f"cluster.{kind}", jobs.replace)
         else:
             if kind == "scheduler_file" and not Path(value).is_file():
                 raise UserError(f"config.yaml: cluster.scheduler_file = {value}: no such file; start the scheduler")
@@ -87,11 +88,14 @@ class DaskWorkers(Workers):
         Connected.
     name : str
         Of the cluster, for messages.
+    mend : callable
+        Called now and then: replaces workers that are gone.
     """
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, mend: Callable[[], object] = lambda: None) -> None:
         self._client = client
         self._name = name
+        self._mend = mend
         self._done: SimpleQueue[Future] = SimpleQueue()
         self._running: dict[Future, Task] = {}
         self._steps = 0
@@ -162,6 +166,7 @@ class DaskWorkers(Workers):
             raise self._scheduler_lost() from None
         if self._client.status != "running":
             raise self._scheduler_lost()
+        self._mend()
         if self._threads:
             self._say_at = now + SAY_AFTER
         elif now > self._say_at:
