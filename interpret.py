@@ -34,8 +34,7 @@ from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
-from reporting.effects import evenly_spread, explain, predicted_quantity, strength
-from reporting.shap_plots import beeswarm, waterfall
+from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
 EXPLAINED = 200
 """So many pairs of a test set are explained, evenly spread over the order of their predictions."""
@@ -98,13 +97,13 @@ def explain_test_set(command: Command, card: Card) -> list[Path]:
     train, test = (read_set(work, card, subset) for subset in ("train", "test"))
     pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
     explained = explain(model, train, pairs)
-    effects = strength(explained)
+    effects = mean_effects(explained)
     print(f"T = {card.temperature}: {card.task.name}, {len(pairs)} of {len(test)} pairs of the test set")
     quantity = quantity_of(command, card.task)
     print(f"  mean |effect| of each feature on the {quantity}")
     print("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
     title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
-    picture = beeswarm(explained, effects, quantity, title)
+    picture = draw_effects(explained, quantity, title)
     return picture.save(work.at(card.temperature).shap(card.task), command.settings.figures)
 
 
@@ -123,7 +122,7 @@ def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -
     for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True):
         print(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
     print(f"  {in_words(command, task, prediction)}")
-    picture = waterfall(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
+    picture = draw_effects(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
     return picture.save(work.at(card.temperature).shap(task, "pair-"), command.settings.figures)
 
 

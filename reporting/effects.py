@@ -1,18 +1,21 @@
-"""Why a model says what it says: SHAP values, which share a prediction out among the features.
+"""Why a model says what it says: SHAP values, which share a prediction out among the features, and shap's pictures.
 
 Source: S. M. Lundberg and S.-I. Lee, A unified approach to interpreting model predictions, NIPS 2017, arXiv:1705.07874.
 """
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import shap
+from matplotlib import pyplot
 
 from glass.arrays import Array
 from MLmodel.model import Model
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.progress import progress
 from pipeline.workspace import CLASSIFIER
+from reporting.style import DOTS, Picture
 
 BACKGROUND = 200
 """A feature that is left out takes its values from so many pairs of the training set."""
@@ -20,14 +23,17 @@ BACKGROUND = 200
 PERMUTATIONS = 5
 """Orders, each gone through forwards and backwards, in which the features of a pair are put in."""
 
+SHOWN = 15
+"""Features in a picture, the strongest first; its numbers hold all."""
+
 _FIRST = 10_000
-"""Of so many pairs of the training set, drawn at random, the background is chosen."""
+"""Pairs of the training set, drawn at random, of which the background is chosen."""
 
 _SEED = 0
 
 
 def predicted_quantity(model: Model, pairs: pd.DataFrame) -> Array:
-    """What is explained: the probability of a double well, or log₁₀ of the splitting in ε; shape (n_pairs,)."""
+    """What is explained: the probability of a double well, or log₁₀ of the splitting; shape (n_pairs,)."""
     predicted = model.predict(pairs)
     return predicted if model.card.task == CLASSIFIER else np.log10(predicted)
 
@@ -58,7 +64,6 @@ def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
         lambda rows: predicted_quantity(model, pd.DataFrame(rows, columns=features)),
         values,
         background[features].to_numpy(np.float64),
-        f"explaining the {model.card.task.name}",
     )
     return pd.DataFrame(
         {
@@ -72,12 +77,6 @@ def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
     )
 
 
-def strength(explained: pd.DataFrame) -> "pd.Series[float]":
-    """Mean absolute SHAP value of each feature over the pairs of :func:`explain`, largest first."""
-    size = explained["shap"].abs().groupby(explained["feature"], sort=False).mean()
-    return size.sort_values(ascending=False, kind="stable")
-
-
 def evenly_spread(pairs: pd.DataFrame, predicted: Array, count: int) -> pd.DataFrame:
     """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all.
 
@@ -88,16 +87,14 @@ def evenly_spread(pairs: pd.DataFrame, predicted: Array, count: int) -> pd.DataF
     predicted : ndarray of shape (n_pairs,)
         Any quantity.
     count : int
-        How many.
+        Of pairs.
     """
     kept = min(count, len(pairs))
     places = ((np.arange(kept) + 0.5) * len(pairs) / max(kept, 1)).astype(int)
     return pairs.iloc[np.sort(np.argsort(predicted, kind="stable")[places])]
 
 
-def shap_values(
-    function: Callable[[Array], Array], rows: Array, background: Array, desc: str = "explaining"
-) -> tuple[float, Array]:
+def shap_values(function: Callable[[Array], Array], rows: Array, background: Array) -> tuple[float, Array]:
     r"""SHAP values of any function of the features.
 
     That of feature k is its Shapley value, :math:`\sum_S \frac{|S|!\,(M-|S|-1)!}{M!}\,[v(S \cup k) - v(S)]` over all
@@ -113,26 +110,63 @@ def shap_values(
         To explain. NaN is a value like any other: the function gets it wherever the feature is in S.
     background : ndarray of shape (n_background, n_features)
         At least one row.
-    desc : str
-        For the progress bar.
 
     Returns
     -------
     base : float
         Mean of the function over the background.
     effects : ndarray of shape (n_rows, n_features)
-        Each row's sum is function(row) − base. They do not depend on which other rows are explained.
+        Each row's sum is function(row) − base.
     """
-    from shap import PermutationExplainer  # here, as it takes seconds
+    base = float(function(background).mean())
+    if not len(rows):
+        return base, np.empty_like(rows)
 
     def masked(is_set: Array, row: Array) -> Array:
-        """Background with some features set: shap's own takes nearly equal values for equal."""
+        """Background with some features set: shap's own masker takes nearly equal values for equal."""
         return np.where(is_set, row, background)
 
-    effects = np.empty_like(rows)
     masks = 2 * rows.shape[1] + 1
-    for k, row in enumerate(progress(rows, desc=desc, unit="pair")):
-        explainer = PermutationExplainer(function, masked, seed=_SEED)
-        explanation = explainer(row[None], max_evals=PERMUTATIONS * masks, batch_size=masks, silent=True)
-        (effects[k],) = explanation.values  # noqa: PD011, no DataFrame
-    return float(function(background).mean()), effects
+    explainer = shap.PermutationExplainer(function, masked, seed=_SEED)
+    silent = not sys.stderr.isatty()
+    explanation = explainer(rows, max_evals=PERMUTATIONS * masks, batch_size=masks, silent=silent)
+    return base, np.asarray(explanation.values)
+
+
+def mean_effects(explained: pd.DataFrame) -> "pd.Series[float]":
+    """Mean absolute SHAP value of each feature over the pairs of :func:`explain`, largest first."""
+    size = explained["shap"].abs().groupby(explained["feature"], sort=False).mean()
+    return size.sort_values(ascending=False, kind="stable")
+
+
+def draw_effects(explained: pd.DataFrame, quantity: str, title: str) -> Picture:
+    """Effects of the strongest features, a point per pair, or of one pair how they lead to its prediction.
+
+    Parameters
+    ----------
+    explained : DataFrame
+        As :func:`explain` gives it, of at least one pair.
+    quantity : str
+        What is predicted, with its unit.
+    title : str
+        Which pairs these are.
+
+    Returns
+    -------
+    Picture
+        Numbers: the table as given.
+    """
+    features = explained["feature"].unique()
+    values, effects = (explained[name].to_numpy().reshape(-1, len(features)) for name in ("value", "shap"))
+    base = explained["base_value"].to_numpy()[:: len(features)]
+    explanation = shap.Explanation(effects, base, values, feature_names=list(features))
+    figure = pyplot.figure(dpi=DOTS)
+    if len(effects) > 1:
+        shap.plots.beeswarm(explanation, max_display=SHOWN, show=False)
+        pyplot.xlabel(f"effect on the {quantity}")
+    else:
+        shap.plots.waterfall(explanation[0], max_display=SHOWN, show=False)
+        title = f"{title}: {quantity}"
+    figure.suptitle(title, fontsize=11)
+    pyplot.close(figure)
+    return Picture(figure, explained)
