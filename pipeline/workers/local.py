@@ -1,8 +1,10 @@
 """Worker processes of this machine: they get functions and jobs, return results as they come, end with their parent.
 
-Each has a pipe of its own and shares no lock, so that one that dies or hangs takes nothing with it but its job. In a
-``pebble.ProcessPool``, whose workers share a pipe and its lock, one that dies idle or while it sends ends the pool
-(after 0.2 to 15 s of a trial with random kills), and a tiny job costs 0.5 ms where it costs 0.15 ms here.
+Each has a pipe of its own and shares no lock, so that one that dies or hangs takes nothing with it but its job.
+
+Workers of a ``pebble.ProcessPool`` share both. In trials with two of them, SIGKILL at random, also of idle ones, broke
+the pool within half a second (3 of 3); SIGKILL within jobs that return 8 MB left it 15 s without a result, where the
+trial ended, after 0, 11 and 19 results (here: 243 in 20 s).
 """
 
 import functools
