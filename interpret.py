@@ -33,6 +33,7 @@ from MLmodel.model import Model, read_set
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
+from pipeline.formats.table_record import usable_tables
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
@@ -72,6 +73,8 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
     there = [task for task in TASKS if at.card(task).exists()]
     if not there:
         raise UserError(f"{at.model(CLASSIFIER)}: no model yet; run step1_train_dw.py")
+    if pair:
+        usable_tables(at, command.settings.unit)
     found = pair and find_pair(at, pair)
     if pair and not found:
         raise UserError(f"{at.pairs}: no pair {pair} in the tables; give i and j as in {at.classified}")

@@ -19,17 +19,14 @@ if __name__ == "__main__":
 import csv
 from pathlib import Path
 
+from pipeline.collect import Collected, GlassJob, check_other_tables, kept_table
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.pair_tables import check_ready_made, glasses_in, stored_pairs
-from pipeline.formats.table_record import Collected, GlassJob, check_units, is_ready_made, kept_table, read_record
-from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.units import check_same_units
+from pipeline.formats.table_record import is_ready_made
 from pipeline.workers.pool import Workers, worker_pool
 
 SHOWN = 5
-"""So many of what was left out are printed."""
+"""Files left out that are printed."""
 
 Rejected = tuple[int | None, str, str]
 """Glass, file or folder, and the reason why it was left out."""
@@ -47,7 +44,7 @@ def main(command: Command) -> None:
     def collect_one(at: StatePoint) -> None:
         ready_made = [table for table in at.pair_tables if is_ready_made(table)]
         made, left_out = collect_minima(command, at, ready_made, workers)
-        made += check_other_tables(command, at, ready_made)
+        made += check_other_tables(at, command.settings, ready_made)
         write_rejected(at.rejected, left_out)
         if not made and not left_out:
             raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
@@ -88,7 +85,7 @@ def collect_minima(
             else:
                 found[conf] = kept
     if jobs:
-        from pipeline.collect import update_tables
+        from pipeline.glass_pairs import update_tables
 
         found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
     left_out |= {conf: one.rejected for conf, one in found.items()}
@@ -96,46 +93,6 @@ def collect_minima(
     for folder in at.misnamed_glasses:
         rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
     return list(found.values()), rejected
-
-
-def check_other_tables(command: Command, at: StatePoint, ready_made: list[Path]) -> list[Collected]:
-    """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone."""
-    settings = command.settings
-    with_minima = [conf for conf, folder in at.glasses.items() if minimum_paths(folder)]
-    owner = {conf: at.glass_pairs(conf) for conf in with_minima}
-    others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))
-    collected = []
-    for table in sorted(others):
-        if table in ready_made:
-            kind = "ready-made table"
-            check_units([table], settings.unit)
-            check_once(table, settings.ij_decimals)
-        else:
-            kind = "table whose minima are gone, kept"
-            check_kept(table, settings)
-        collected.append(Collected(stored_pairs(table), 0))
-        print(f"T = {at.temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
-        for conf in glasses_in(table):
-            if owner.setdefault(conf, table) != table:
-                raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")
-    return collected
-
-
-def check_once(table: Path, decimals: int) -> None:
-    """Check a ready-made table unless it was checked before and not touched since."""
-    inputs = made_from([], ij_decimals=decimals)
-    if not up_to_date([table], inputs):
-        check_ready_made(table, decimals)
-        mark_made([table], inputs)
-
-
-def check_kept(table: Path, settings: Settings) -> None:
-    """Raise UserError unless a table without minima was made with the settings of the others."""
-    record = read_record(table)
-    remedy = "put its minima back, or take it away"
-    if record is None or (record.ij_decimals, record.particles) != (settings.ij_decimals, settings.particles):
-        raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
-    check_same_units(table, record.units, settings.unit, remedy)
 
 
 def write_rejected(path: Path, rejected: list[Rejected]) -> None:

@@ -14,9 +14,8 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from MLmodel.card import check_features, find_card, read_card
-from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
-from pipeline.formats.table_record import check_units
+from pipeline.formats.table_record import usable_tables
 from pipeline.stamps import made_from, mark_made, up_to_date
 
 
@@ -32,11 +31,9 @@ def main(command: Command) -> None:
 
 def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
-    settings, tables = command.settings, at.pair_tables
-    if not tables:
-        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
+    settings = command.settings
     card = find_card(at, CLASSIFIER, settings.unit)
-    check_units(tables, settings.unit)
+    tables = usable_tables(at, settings.unit)
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
     ceilings, targets = settings.classify, [at.classified, at.classified_features]
@@ -52,7 +49,7 @@ def classify_one(command: Command, at: StatePoint) -> None:
         return
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
-    from pipeline.formats.possible import PROBABILITY
+    from pipeline.formats.pair_tables import PROBABILITY
 
     looked_at, listed = classify_tables(at, card, settings, tables)
     write_list(at.classified, listed, settings.ij_decimals)

@@ -82,7 +82,7 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     """Write both lists; numbers of pairs on them, and of TLS to be expected among these."""
     from MLmodel.ranking import predict_pairs
     from pipeline.formats.pair_lists import write_list
-    from pipeline.formats.possible import TLS_PROBABILITY
+    from pipeline.formats.pair_tables import TLS_PROBABILITY
     from search.rearrangements import each_once
     from search.rounds import close_round
 

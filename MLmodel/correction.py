@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 from MLmodel.chances import Chances
 from MLmodel.metrics import Array
 from MLmodel.smooth import SOFTENING, shape_features
-from pipeline.formats.possible import PROBABILITY
+from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
 
 LENGTH = 0.3

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from pipeline.errors import UserError, short
 from pipeline.formats.csv_files import as_numbers
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
-from pipeline.formats.pair_tables import NEEDED, check_columns, feature_columns, open_table, read_batches
-from pipeline.formats.possible import MAY_BE_UNKNOWN, NEIGHBOURHOOD
+from pipeline.formats.pair_tables import NEIGHBOURHOOD, check_columns, feature_columns, open_table, read_batches
+from pipeline.formats.ready_made import checked_batches
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
-from pipeline.formats.table_record import check_units
+from pipeline.formats.table_record import check_units, usable_tables
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.units import Units
@@ -73,9 +72,9 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
         If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
         other units.
     """
-    in_tables = _features_of_tables(at)
+    in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)
-    check_units([*at.pair_tables, *sets], settings.unit)
+    check_units(sets, settings.unit)
     neb, report = _results(at, task)
     pretraining, lines = _read_sets(sets, task, at.decimals, in_tables)
     report += lines
@@ -104,15 +103,6 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
     return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report)
-
-
-def _features_of_tables(at: StatePoint) -> list[list[str]]:
-    """Features of each pair table."""
-    if not at.pair_tables:
-        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
-    for path in at.pair_tables:
-        check_columns(path, open_table(path).schema, NEEDED)
-    return [feature_columns(open_table(path).schema) for path in at.pair_tables]
 
 
 def _results(at: StatePoint, task: Task) -> tuple[pd.DataFrame, list[str]]:
@@ -178,7 +168,7 @@ def pretraining_paths(at: StatePoint) -> list[Path]:
 def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
     """All pairs that stand in a pretraining set; each once."""
     paths = pretraining_paths(at)
-    parts = [rows for path in paths for rows in read_batches(path, PAIR_COLUMNS)]
+    parts = [rows for path in paths for rows in checked_batches(path, PAIR_COLUMNS)]
     return pair_index(pd.concat(parts or [no_pairs()], ignore_index=True), at.decimals).drop_duplicates()
 
 
@@ -208,22 +198,16 @@ def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
     schema = open_table(path).schema
     check_columns(path, schema, [*PAIR_COLUMNS, task.target])
     features = feature_columns(schema)
-    try:
-        table = pd.concat(read_batches(path, [*PAIR_COLUMNS, *features, task.target]), ignore_index=True)
-    except (ValueError, pa.ArrowInvalid):
-        raise UserError(f"{path}: no row in it; remove the file or fill it") from None
-    known = [*PAIR_COLUMNS, *(name for name in features if name not in MAY_BE_UNKNOWN), task.target]
-    unknown = ~np.isfinite(table[known].to_numpy(np.float64))
-    if unknown.any():
-        row, column = np.argwhere(unknown)[0]
-        raise UserError(f"{path}: row {row}: {short(known[column])} is not a finite number; fix the row or take it out")
+    batches = list(checked_batches(path, [*PAIR_COLUMNS, *features, task.target]))
+    if not sum(map(len, batches)):
+        raise UserError(f"{path}: no row in it; remove the file or fill it")
+    table = pd.concat(batches, ignore_index=True)
     target = table[task.target]
     bad = ~target.isin((0, 1)) if task == CLASSIFIER else target < SMALLEST
     if bad.any():
         row = int(np.argmax(bad))
         allowed = "0 or 1" if task == CLASSIFIER else f"{SMALLEST:g} or more"
         raise UserError(f"{path}: row {row}: {task.target} = {target[row]} is not {allowed}; fix the row")
-    table["conf"] = table["conf"].astype(np.int64)
     table[ORIGIN] = [f"{path} row {row}" for row in table.index]
     return by_pair(table, decimals)
 

@@ -21,8 +21,15 @@ from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, pair_index, rows_in
 from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
-from pipeline.formats.pair_tables import common_features, feature_columns, open_table, read_batches, under_ceilings
-from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
+from pipeline.formats.pair_tables import (
+    PROBABILITY,
+    TLS_PROBABILITY,
+    common_features,
+    feature_columns,
+    open_table,
+    read_batches,
+    under_ceilings,
+)
 from pipeline.formats.results import pairs_with_result, read_neb_results
 from pipeline.progress import progress
 from pipeline.settings import ClassifySettings, Settings

@@ -32,8 +32,7 @@ from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.pair_tables import feature_names
-from pipeline.formats.possible import NEIGHBOURHOOD, PROBABILITY
+from pipeline.formats.pair_tables import NEIGHBOURHOOD, PROBABILITY, feature_names
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool

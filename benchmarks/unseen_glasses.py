@@ -22,8 +22,7 @@ from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.metrics import Array, nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.pair_tables import feature_names
-from pipeline.formats.possible import NEIGHBOURHOOD
+from pipeline.formats.pair_tables import NEIGHBOURHOOD, feature_names
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure

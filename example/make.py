@@ -22,8 +22,7 @@ from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair
-from pipeline.formats.pair_tables import read_batches, under_ceilings
-from pipeline.formats.possible import TLS_PROBABILITY
+from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace

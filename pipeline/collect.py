@@ -1,186 +1,91 @@
-"""From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
+"""What step 0 finds when it starts: tables that would come out the same now, and tables not made from minima here."""
 
-import io
-from collections.abc import Iterator
-from contextlib import redirect_stdout
-from dataclasses import replace
-from functools import partial
-from itertools import groupby
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-import numba
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from glass.features import geometry_columns
-from glass.neighbourhood import pair_neighbourhood
 from pipeline.errors import UserError
-from pipeline.files import atomic_write
-from pipeline.formats.configurations import Minimum, Unusable
-from pipeline.formats.keys import find_keys, minimum_keys, minimum_names
-from pipeline.formats.minima import Glass, file_of, load_glass, read_minima, without_superseded
-from pipeline.formats.pair_tables import BATCH
-from pipeline.formats.possible import NEIGHBOURHOOD
-from pipeline.formats.table_record import Collected, GlassJob, TableRecord, new_record
-from pipeline.formats.transitions import read_transitions
-from pipeline.progress import progress
+from pipeline.formats.pair_tables import glasses_in, stored_pairs
+from pipeline.formats.table_record import check_units, read_record
 from pipeline.settings import Settings
-from pipeline.stamps import Fingerprint
-from pipeline.stored_geometry import Geometry, cut_into_blocks
-from pipeline.workers.pool import SerialWorkers, Workers
-from pipeline.workspace import inputs_of
-
-_FILES_PER_JOB = 8
-"""A worker reads so many minima at a time."""
-
-LARGE = 4 * BATCH
-"""Of a glass with more pairs, a cluster gets them block by block."""
-
-Index = NDArray[np.int64]
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.units import check_same_units
+from pipeline.workspace import StatePoint, inputs_of, minimum_paths
 
 
-def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
-    """Bring the tables of several glasses up to date, in their order.
+@dataclass(frozen=True)
+class Collected:
+    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
 
-    On a cluster each is a job, and of a glass with more than LARGE pairs each block of them. Here the workers read the
-    minima of one glass after the other, of which all cores then compute the pairs.
-    """
-    for on_its_own, some in groupby(jobs, lambda job: settings.cluster is None or len(job.files) ** 2 > 2 * LARGE):
-        if on_its_own:
-            for job in some:
-                yield update_table(job, settings, workers)
-        else:
-            for collected, said in workers.results(partial(_update_elsewhere, settings=settings), some, in_order=True):
-                print(said, end="")
-                yield collected
+    pairs: int
+    computed: int
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
-def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
-    """A job for a worker of a cluster; also what was printed."""
-    said, alone = io.StringIO(), settings.model_copy(update={"processes": 1, "cluster": None})
-    with redirect_stdout(said):
-        collected = update_table(job, alone, SerialWorkers())
-    return collected, said.getvalue()
+class GlassJob(NamedTuple):
+    """The pair table of one glass, to be brought up to date."""
+
+    table: Path
+    """Where it stands or shall stand."""
+    files: list[Path]
+    """The minima, as :func:`pipeline.workspace.minimum_paths` gives them."""
+    transitions: Path
+    """May be missing."""
+    name: str
+    """Of the glass, for what is printed."""
 
 
-def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
-    """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable.
+def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
+    """What is in the table of a glass that would come out the same now; None if it must be made."""
+    record = read_record(job.table)
+    if record is None or not record.is_current(inputs_of(job.files), job.transitions, settings):
+        return None
+    return Collected(stored_pairs(job.table), 0, record.rejected)
 
-    Parameters
-    ----------
-    job : GlassJob
-        Which.
-    settings : Settings
-        What is stored.
-    workers : Workers
-        Read the files; those of a cluster also compute the pairs.
+
+def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path]) -> list[Collected]:
+    """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone.
 
     Raises
     ------
     UserError
-        If the transitions can't be read, or ``particles`` is more than there are.
+        If one can't be used, or holds a glass that another holds too.
     """
-    numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
-    table, files, transitions, name = job
-    folder, inputs = files[0].parent, inputs_of(files)
-    record = new_record(inputs, transitions, settings)
-    counts = read_transitions(transitions) if transitions.exists() else None
-    glass, rejected, again = _read_glass(files, settings, workers, name)
-    if glass is None:
-        print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
-        table.unlink(missing_ok=True)
-        return Collected(0, 0, rejected)
-    if settings.particles > glass.n_particles:
-        raise UserError(
-            f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; lower it"
-        )
-    record = replace(
-        record,
-        files=record.files | again,
-        rejected=rejected,
-        n_particles=glass.n_particles,
-        box=tuple(glass.box.tolist()),
-    )
-    result = write_pairs(glass, record, counts, table, workers if settings.cluster else None)
-    above = len(glass.files) * (len(glass.files) - 1) // 2 - result.pairs
-    print(
-        f"{name}: {len(glass.files)} minima, {result.pairs} pairs, {result.computed} computed, "
-        f"{above} above pairs.max_delta_E left out: {table}"
-    )
-    return result
+    with_minima = [conf for conf, folder in at.glasses.items() if minimum_paths(folder)]
+    owner = {conf: at.glass_pairs(conf) for conf in with_minima}
+    others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))
+    collected = []
+    for table in sorted(others):
+        if table in ready_made:
+            kind = "ready-made table"
+            check_units([table], settings.unit)
+            check_once(table, settings.ij_decimals)
+        else:
+            kind = "table whose minima are gone, kept"
+            check_kept(table, settings)
+        collected.append(Collected(stored_pairs(table), 0))
+        print(f"T = {at.temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
+        for conf in glasses_in(table):
+            if owner.setdefault(conf, table) != table:
+                raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")
+    return collected
 
 
-def _read_glass(
-    files: list[Path], settings: Settings, workers: Workers, name: str
-) -> tuple[Glass | None, dict[str, str], dict[str, Fingerprint]]:
-    """The usable minima of a glass; the others with the reason; and files to read again, with no fingerprint."""
-    jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
-    with progress(total=len(files), desc=f"{name}: reading", unit="file") as bar:
-        read: list[Minimum | Unusable] = []
-        for job, some in zip(jobs, workers.results(read_minima, jobs, in_order=True), strict=True):
-            read += some
-            bar.update(len(job))
-    again: dict[str, Fingerprint] = {
-        file_of(one.name): [] for one in read if isinstance(one, Unusable) and one.try_again
-    }
-    return *load_glass(without_superseded(read, files[0].parent), settings.ij_decimals), again
+def check_once(table: Path, decimals: int) -> None:
+    """Check a ready-made table unless it was checked before and not touched since."""
+    inputs = made_from([], ij_decimals=decimals)
+    if not up_to_date([table], inputs):
+        from pipeline.formats.ready_made import check_ready_made
+
+        check_ready_made(table, decimals)
+        mark_made([table], inputs)
 
 
-def write_pairs(
-    glass: Glass, record: TableRecord, transitions: pd.DataFrame | None, target: Path, workers: Workers | None = None
-) -> Collected:
-    """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
-
-    Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
-
-    Parameters
-    ----------
-    glass : Glass
-        The usable minima.
-    record : TableRecord
-        Goes into the table; says which files and settings it is made from.
-    transitions : DataFrame or None
-        ``i, j, count`` as :func:`pipeline.formats.transitions.read_transitions` gives it; adds the columns Tij and Tji.
-    target : Path
-        The table; replaced whole once the new one is complete.
-    workers : Workers, optional
-        Compute the pairs, a block a job; default: all cores of this machine.
-    """
-    columns = ["conf", "i", "j", "Delta_E", *geometry_columns(record.particles)]
-    conf = int(target.stem.removeprefix("Cnf-"))
-    counts = None if transitions is None else _counts(transitions, glass, record.ij_decimals)
-    if counts is not None:
-        columns += ["Tij", "Tji"]
-    columns += NEIGHBOURHOOD
-    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    schema = schema.with_metadata(record.metadata)
-    names = minimum_names(glass.keys, record.ij_decimals)
-    last = np.searchsorted(glass.energies, glass.energies + record.max_delta_E / glass.n_particles, side="right")
-    total = int((last - np.arange(len(last)) - 1).sum())
-    blocks = list(cut_into_blocks(last))
-    geometry = Geometry(target, glass, record)
-    with atomic_write(target) as part, geometry, progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar:
-        for block in geometry.find(blocks, workers):
-            bar.update(block.size)
-        with pa.ipc.new_file(str(part), schema) as writer:
-            for block in blocks:
-                first, second = block.pairs()
-                delta_e = glass.n_particles * (glass.energies[second] - glass.energies[first])
-                values = [np.full(block.size, conf), names[first], names[second], delta_e, *geometry.of(block).T]
-                if counts is not None:
-                    for one, other in ((first, second), (second, first)):
-                        values.append(counts.reindex(one * len(glass.keys) + other, fill_value=0.0).to_numpy())
-                values += [*pair_neighbourhood(geometry.squares, block.start, block.stop, last).T]
-                writer.write_batch(pa.record_batch([pa.array(v) for v in values], schema=schema))
-                bar.update(block.size)
-    return Collected(total, geometry.computed, record.rejected)
-
-
-def _counts(transitions: pd.DataFrame, glass: Glass, decimals: int) -> "pd.Series[float]":
-    """Counts by i · n_minima + j, the indices of the two minima; those of other minima are left out."""
-    one, other = (find_keys(glass.keys, minimum_keys(transitions[name], decimals)) for name in ("i", "j"))
-    known = (one >= 0) & (other >= 0)
-    code = one * len(glass.keys) + other
-    return transitions["count"].astype(float)[known].groupby(code[known]).sum()
+def check_kept(table: Path, settings: Settings) -> None:
+    """Raise UserError unless a table without minima is as it was made, with the settings of the others."""
+    record, remedy = read_record(table), "put its minima back, or take it away"
+    if record is None:
+        raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
+    if (record.ij_decimals, record.particles) != (settings.ij_decimals, settings.particles):
+        raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
+    check_same_units(table, record.units, settings.unit, remedy)

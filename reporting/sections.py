@@ -16,8 +16,8 @@ from pipeline.errors import UserError
 from pipeline.files import file_digest
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, rows_in
 from pipeline.formats.pair_lists import read_list
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.paths import path_file
-from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result
 from pipeline.settings import Settings
 from pipeline.stamps import read_stamp

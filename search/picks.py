@@ -11,7 +11,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import feature_columns, open_table, read_batches, under_ceilings
 from pipeline.formats.results import joined, pairs_with_result, read_neb_results, read_pair_list, read_unfinished
 from pipeline.formats.shares import part_of
-from pipeline.formats.table_record import check_units
+from pipeline.formats.table_record import usable_tables
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.workspace import StatePoint
 from search.calculated import read_double_wells, update_double_wells
@@ -233,10 +233,7 @@ def _to_retry(at: StatePoint) -> tuple[pd.DataFrame, str]:
 def _of_tables(
     at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
-    tables = at.pair_tables
-    if not tables:
-        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py first")
-    check_units(tables, settings.unit)
+    usable_tables(at, settings.unit)
     if given.explore:
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(at, settings.classify, known, given.explore, seed)

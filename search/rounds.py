@@ -13,8 +13,7 @@ from pipeline.files import atomic_write, file_digest
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_lists import read_list
-from pipeline.formats.pair_tables import read_batches, under_ceilings
-from pipeline.formats.possible import PROBABILITY, TLS_PROBABILITY
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import joined, read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date

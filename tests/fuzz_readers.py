@@ -18,7 +18,7 @@ from glass.path import Band
 from glass.tunnelling import Continuation, Profile
 from MLmodel.card import Card, read_card, write_card
 from MLmodel.labels import read_pretraining
-from pipeline.collect import update_table
+from pipeline.collect import GlassJob
 from pipeline.errors import UserError
 from pipeline.formats import records
 from pipeline.formats import results as neb_files
@@ -27,14 +27,15 @@ from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import load_glass, places_by_key, read_minima
 from pipeline.formats.pair_lists import as_listed, read_list, write_list
-from pipeline.formats.pair_tables import check_ready_made, read_batches, stored_pairs
+from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
 from pipeline.formats.paths import path_file, read_path, write_path
-from pipeline.formats.possible import MAY_BE_UNKNOWN
+from pipeline.formats.ready_made import check_ready_made
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.relaxed import add_rows, superseded
 from pipeline.formats.results import ORIGIN
-from pipeline.formats.table_record import GlassJob, check_units, is_ready_made
+from pipeline.formats.table_record import check_units, is_ready_made
 from pipeline.formats.transitions import read_transitions, write_transitions
+from pipeline.glass_pairs import update_table
 from pipeline.settings import Settings, read_settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import REDUCED

@@ -18,11 +18,11 @@ from steps import done, refused, run_process, started, stop, wait_until
 from test_relax_minima import folder_of, relaxed_rows, shaken
 from test_workers import divide, end, hang_at_3, square
 
-from pipeline.collect import update_tables
+from pipeline.collect import GlassJob
 from pipeline.errors import UserError
-from pipeline.formats.table_record import GlassJob
+from pipeline.glass_pairs import update_tables
 from pipeline.settings import ClusterSettings, Settings
-from pipeline.stored_geometry import _computed
+from pipeline.stored_geometry import compute_from_file
 from pipeline.workers.pool import SerialWorkers, worker_pool
 from pipeline.workspace import Workspace, minimum_paths
 
@@ -203,7 +203,7 @@ def test_pair_tables_and_glasses_are_the_same_byte_by_byte(cluster, workspace, t
 
 
 def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, workspace, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.collect.LARGE", 100)
+    monkeypatch.setattr("pipeline.glass_pairs.LARGE", 100)
     monkeypatch.setattr("pipeline.stored_geometry.BATCH", 50)
     files = minimum_paths(Workspace(workspace).at("0.1").glass(1))
     job = GlassJob(tmp_path / "Cnf-1.feather", files, tmp_path / "none", "a glass")
@@ -221,12 +221,12 @@ def test_a_large_glass_is_computed_block_by_block_to_the_same_bytes(cluster, wor
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that can't be read is at hand")
 def test_positions_that_a_node_can_not_read_or_only_in_part_are_a_failure_of_the_system(tmp_path):
-    box, pairs = np.ones(3), (np.array([0]), np.array([1]))
+    box, pairs = (1.0, 1.0, 1.0), (np.array([0]), np.array([1]))
     with pytest.raises(OSError, match="Input/output error"):
-        _computed(Path("/proc/self/mem"), (2, 3, 5), box, 1, pairs)  # nothing is at address 0
+        compute_from_file((Path("/proc/self/mem"), (2, 3, 5), box), 1, pairs)  # nothing is at address 0
     (tmp_path / "positions").write_bytes(bytes(239))
     with pytest.raises(OSError, match="it ends too early") as raised:
-        _computed(tmp_path / "positions", (2, 3, 5), box, 1, pairs)  # 240 bytes
+        compute_from_file((tmp_path / "positions", (2, 3, 5), box), 1, pairs)  # 240 bytes
     assert raised.value.errno == errno.EIO
 
 

@@ -12,11 +12,11 @@ from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
 from synthetic import read_pairs
 
-from pipeline import collect, stored_geometry
+from pipeline import glass_pairs, stored_geometry
 from pipeline.formats.lammps import read_minimum
 from pipeline.formats.minima import load_glass, read_minima
-from pipeline.formats.possible import NEIGHBOURHOOD
-from pipeline.formats.table_record import new_record, read_record
+from pipeline.formats.pair_tables import NEIGHBOURHOOD
+from pipeline.formats.table_record import new_record
 from pipeline.settings import PairSettings, Settings
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
@@ -97,7 +97,7 @@ def test_blocks_of_any_size_give_the_same_table(tmp_path, monkeypatch, size):
         glass, left_out = load_glass(read_minima(these), 10)
         record = new_record(these, tmp_path / "none", settings)
         record = replace(record, rejected=left_out, n_particles=40, box=tuple(glass.box.tolist()))
-        return collect.write_pairs(glass, record, None, target)
+        return glass_pairs.write_pairs(glass, record, None, target)
 
     collected(paths, tmp_path / "Cnf-1.feather")
     monkeypatch.setattr(stored_geometry, "BATCH", size)
@@ -152,15 +152,17 @@ def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace
     pd.testing.assert_frame_equal(read_pairs(workspace), new, check_exact=True)
 
 
-def test_a_table_of_the_last_version_gets_the_columns_it_lacks_and_its_geometry_is_kept(workspace):
-    done("step0_collect", workspace)
-    new = read_pairs(workspace)
-    path = table_of(workspace)
-    record = replace(read_record(path), format=1)
-    old = feather.read_table(path).drop(NEIGHBOURHOOD).replace_schema_metadata(record.metadata)
-    feather.write_feather(old, path)
-    assert "1104 pairs, nothing new computed" in done("step0_collect", workspace)
-    pd.testing.assert_frame_equal(read_pairs(workspace), new, check_exact=True)
+def test_a_table_that_was_changed_is_refused_by_other_steps_and_made_again_by_step_0(trained_copy):
+    path = table_of(trained_copy)
+    made = pd.read_feather(path)
+    made.assign(PR=1.0).to_feather(path)
+    assert "Cnf-1.feather: changed since step0_collect.py wrote it: run that step" in refused(
+        "step2_classify_dw", trained_copy
+    )
+    table = feather.read_table(path).replace_schema_metadata({b"step0_collect": b"{}"})
+    feather.write_feather(table, path)
+    assert "1104 pairs, 276 computed" in done("step0_collect", trained_copy)
+    pd.testing.assert_frame_equal(pd.read_feather(path), made, check_exact=True)
 
 
 def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace):
@@ -337,17 +339,17 @@ def test_a_glass_in_two_tables_is_refused(workspace):
 
 HELD = f"""
 import runpy, sys
-from pipeline import collect
+from pipeline import glass_pairs
 from pipeline import stored_geometry
 stored_geometry.BATCH = 1000
-pair_neighbourhood, calls = collect.pair_neighbourhood, []
+pair_neighbourhood, calls = glass_pairs.pair_neighbourhood, []
 def held(*arguments):
     calls.append(arguments)
     if len(calls) == 4:
         print("held", flush=True)
         sys.stdin.read()
     return pair_neighbourhood(*arguments)
-collect.pair_neighbourhood = held
+glass_pairs.pair_neighbourhood = held
 runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
 """
 """Step 0, which writes a glass of 60 minima in two pieces, and waits before the last of the second glass."""

@@ -18,7 +18,7 @@ from steps import LONGEST, ROOT, _command, done, refused, run, started, started_
 
 from MLmodel.card import SETS, read_card, sets_fit
 from MLmodel.out_of_fold import OutOfFold
-from pipeline import files, stored_geometry
+from pipeline import files
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write
 from pipeline.formats import lammps as minimum_files
@@ -102,24 +102,6 @@ def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monk
     monkeypatch.undo()
     assert "1104 pairs, 23 computed, 0 files rejected" in done("step0_collect", workspace)
     assert "nothing new computed" in done("step0_collect", workspace)
-
-
-# Reads
-@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that can't be read is at hand")
-def test_pairs_that_can_not_be_read_again_while_a_table_is_written_are_one_line(workspace, monkeypatch):
-    of = stored_geometry.Geometry.of
-
-    def failing(geometry, block):
-        file = geometry._file
-        file.flush()
-        with open("/proc/self/mem", "rb") as unreadable:  # EIO, as nothing is at address 0
-            os.dup2(unreadable.fileno(), file.fileno())
-        return of(geometry, block)
-
-    monkeypatch.setattr(stored_geometry.Geometry, "of", failing)
-    said = refused("step0_collect", workspace)
-    assert "T0.1/Cnf-1.feather: input/output error; nothing is half-written" in said
-    assert not (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").exists()
 
 
 # Signals

@@ -9,7 +9,7 @@ from MLmodel.labels import SOURCE, gather, join_to_tables
 from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair, by_pair
-from pipeline.formats.possible import NEIGHBOURHOOD
+from pipeline.formats.pair_tables import NEIGHBOURHOOD
 from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
 from pipeline.units import METAL, REDUCED

@@ -9,7 +9,7 @@ from MLmodel import correction as local_glass
 from MLmodel.chances import tls_chances
 from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
 from MLmodel.smooth import shape_features
-from pipeline.formats.possible import PROBABILITY
+from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glass.neighbourhood import FAR, pair_neighbourhood
-from pipeline.formats.possible import NEIGHBOURHOOD
+from pipeline.formats.pair_tables import NEIGHBOURHOOD
 
 
 def brute_force(d, i, j):

@@ -69,7 +69,7 @@ def test_a_round_counts_though_run_neb_does_not_see_its_end(root, seen):
     write_neb(root, new_pairs(root).head(5))
     table = update_rounds(work.at(T), settings)
     assert table["nebs"].tolist() == [12, 5]
-    is_dw, splitting = synthetic.rule(top)
+    is_dw, splitting = synthetic.rule(synthetic.with_features(root, top))
     assert table["distinct_tls"][0] == table["tls"][0] == (is_dw & (splitting < settings.tls_threshold)).sum() > 0
     assert table["predictor_labels"].isna().tolist() == [not seen, False]
     pd.testing.assert_frame_equal(read_rounds(work.at(T).rounds("csv")), table, check_dtype=False, check_like=True)

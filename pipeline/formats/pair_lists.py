@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.possible import FROM_ARROW, PROBABILITY, TLS_PROBABILITY
+from pipeline.formats.pair_tables import FROM_ARROW, PROBABILITY, TLS_PROBABILITY
 from pipeline.workspace import QS
 
 DIGITS = 6

@@ -1,44 +1,53 @@
-"""Pair tables on disk: opening, checking and reading them a piece at a time."""
+"""Pair tables on disk, feather files of float64: opening and reading them a piece at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError, short
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, minimum_keys, pair_index, rows_in
-from pipeline.formats.possible import FROM_ARROW, PROBABILITY, TLS_PROBABILITY, check_numbers
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, pair_index, rows_in
 from pipeline.settings import ClassifySettings
 from pipeline.workspace import DW, QS, StatePoint
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 BATCH = 262_144
-"""So many pairs are read, computed and written at a time: the memory of a step follows from it, not from the table."""
+"""Pairs that are read, computed and written at a time: the memory of a step follows from it, not from the table."""
 
 UNITS = "units"
-"""Column of text that names the units in which a row is; the last one of a CSV."""
+"""Column of text that names the units of a ready-made table."""
 
 OUT_OF_FOLD = "out_of_fold"
 """Column of the pairs used for training: what a model says of them that saw no pair of their glass."""
+
+PROBABILITY = "dw_probability"
+"""Column of the probability of a double well."""
+
+TLS_PROBABILITY = "tls_probability"
+"""Column of the probability of a TLS."""
+
+NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "nearest_j"]
+"""Columns that :func:`glass.neighbourhood.pair_neighbourhood` gives, in order; only in tables made from minima."""
+
+MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
+"""Features that may be missing (NaN) for a pair."""
 
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
 
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
 
-RECORD = b"step0_collect"
-"""The key in a table's metadata under which step 0 tells from what it made the table; a ready-made one has none."""
-
 _PANDAS_INDEX = "__index_level_"
 """How pyarrow names an index that pandas had."""
+
+FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
+"""What pyarrow raises over damaged files."""
 
 
 def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = False) -> pa.ipc.RecordBatchFileReader:
@@ -80,7 +89,7 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
 
 
 def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
-    """Raise UserError unless the table has the columns named, all numeric."""
+    """Raise UserError unless the table has the columns named, each once and all numeric."""
     missing = [name for name in needed if name not in schema.names]
     if missing:
         raise UserError(f"{path}: missing column {', '.join(missing)}; add it (README: the pair table)")
@@ -89,14 +98,15 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
         raise UserError(f"{path}: column {short(twice[0])} stands there twice; keep one")
     for name in needed:
         kind = schema.field(name).type
-        if not _is_numeric(kind):
-            raise UserError(
-                f"{path}: column {short(name)} holds {short(schema.field(name).type)}, not numbers; convert it"
-            )
+        if not _is_numeric(kind) or (name == "conf" and pa.types.is_boolean(kind)):
+            raise UserError(f"{path}: column {short(name)} holds {short(kind)}, not numbers; convert it")
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    kinds = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal
+    return any(is_this(kind) for is_this in kinds)
 
 
 def under_ceilings(rows: pd.DataFrame, ceilings: ClassifySettings) -> NDArray[np.bool_]:
@@ -111,6 +121,11 @@ def feature_columns(schema: pa.Schema) -> list[str]:
     return [name for name in numeric if name not in _NEVER_FEATURES and not name.startswith(_PANDAS_INDEX)]
 
 
+def table_columns(schema: pa.Schema) -> list[str]:
+    """The names of the pair and all features."""
+    return [*PAIR_COLUMNS, *feature_columns(schema)]
+
+
 def feature_names(table: pd.DataFrame, *others: str) -> list[str]:
     """Features among the columns of a table in memory, less ``others``."""
     return [name for name in table if name not in (*_NEVER_FEATURES, *others)]
@@ -123,9 +138,9 @@ def common_features(paths: Sequence[Path]) -> list[str]:
 
 
 def read_batches(
-    path: Path, columns: Sequence[str] | None = None, chosen: range | None = None, row: int = 0
+    path: Path, columns: Sequence[str] | None = None, chosen: range | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Rows of a pair table, at most BATCH at a time.
+    """Rows of a table that was checked, or that a step wrote, at most BATCH at a time; one frame at least.
 
     Parameters
     ----------
@@ -135,30 +150,29 @@ def read_batches(
         Those to read; default: the names of the pair and all features.
     chosen : range, optional
         Of the batches in the file those to read; default: all.
-    row : int
-        Number of their first row.
 
     Yields
     ------
     DataFrame
-        As it stands in the file.
-
-    Raises
-    ------
-    UserError
-        If a column is missing or not numeric, the file can't be read, a number is not finite (those of
-        ``MAY_BE_UNKNOWN`` may be NaN) or impossible.
+        ``conf`` as int64, all other columns as float64.
     """
-    reader = open_table(path)
-    if columns is None:
-        columns = [*PAIR_COLUMNS, *feature_columns(reader.schema)]
-    check_columns(path, reader.schema, columns)
+    columns = table_columns(open_table(path).schema) if columns is None else columns
     for batch in record_batches(path, columns, chosen=chosen):
         for start in range(0, max(batch.num_rows, 1), BATCH):
-            rows = batch.slice(start, BATCH).to_pandas(ignore_metadata=True)[list(columns)]
-            check_numbers(path, rows, row, "row", _remedy(reader.schema))
-            yield rows
-            row += len(rows)
+            yield as_frame(batch.slice(start, BATCH), columns)
+
+
+def as_frame(batch: pa.RecordBatch, columns: Sequence[str]) -> pd.DataFrame:
+    """Numeric columns of any type as numbers: ``conf`` as int64, others as float64, NaN where there is none."""
+
+    def numbers(name: str) -> NDArray[np.float64 | np.int64]:
+        column = batch[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        kind = pa.int64() if name == "conf" else pa.float64()
+        return np.asarray(pc.cast(column, kind, safe=False).to_numpy(zero_copy_only=False))
+
+    return pd.DataFrame({name: numbers(name) for name in columns})
 
 
 def record_batches(
@@ -171,13 +185,8 @@ def record_batches(
             batch = reader.get_batch(k)
             batch.validate(full=True)  # else a wrong length would be believed, and read beyond
         except FROM_ARROW as error:
-            raise UserError(f"{path}: damaged ({short(error)}); {_remedy(reader.schema)}") from None
+            raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
         yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
-
-
-def _remedy(schema: pa.Schema) -> str:
-    made_here = RECORD in (schema.metadata or {})
-    return "remove it and run step0_collect.py" if made_here else "fix the row or take it out, or write the file again"
 
 
 def find_pair(at: StatePoint, pair: Pair) -> tuple[Path, pd.DataFrame] | None:
@@ -195,8 +204,6 @@ def find_pair(at: StatePoint, pair: Pair) -> tuple[Path, pd.DataFrame] | None:
     tuple of Path and DataFrame of shape (1, n_columns), or None
         The table that holds it and its row with all features; None if no table does.
     """
-    import pandas as pd
-
     wanted = pair_index(pd.DataFrame([pair]), at.decimals)
     for path in at.pair_tables:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
@@ -219,48 +226,5 @@ def glasses_in(path: Path) -> list[int]:
     """Numbers of the glasses whose pairs a table holds."""
     found: set[int] = set()
     for rows in read_batches(path, ["conf"]):
-        found.update(rows["conf"].unique().astype(int).tolist())
+        found.update(rows["conf"].unique().tolist())
     return sorted(found)
-
-
-def check_ready_made(path: Path, decimals: int) -> int:
-    """Check a table that step 0 did not make, row by row, and return its number of pairs.
-
-    Raises
-    ------
-    UserError
-        If a column is missing, a number is not finite (those of ``MAY_BE_UNKNOWN`` may be NaN), ``conf`` is no whole
-        number, a minimum is paired with itself, or a pair stands twice.
-    """
-    check_columns(path, open_table(path).schema, NEEDED)
-    row = 0
-    hashes = []
-    for rows in read_batches(path):
-        _check_rows(path, rows, row, decimals)
-        hashes.append(_hashes(rows, decimals))
-        row += len(rows)
-    if row == 0:
-        raise UserError(f"{path}: no pair in it; remove it or write it again")
-    hashed = np.sort(np.concatenate(hashes))
-    repeated = int((hashed[1:] == hashed[:-1]).sum())
-    if repeated:
-        raise UserError(f"{path}: {repeated} repeated pairs; keep one row for each (conf, i, j)")
-    return row
-
-
-def _check_rows(path: Path, rows: pd.DataFrame, offset: int, decimals: int) -> None:
-    itself = minimum_keys(rows["i"], decimals) == minimum_keys(rows["j"], decimals)
-    if itself.any():
-        row = int(np.argmax(itself))
-        raise UserError(
-            f"{path}: row {offset + row}: i and j are the same minimum to {decimals} decimals; take the row out"
-        )
-
-
-def _hashes(rows: pd.DataFrame, decimals: int) -> NDArray[np.uint64]:
-    """A number for each pair, the same whichever minimum comes first."""
-    import pandas as pd
-
-    i, j = (minimum_keys(rows[name], decimals) for name in ("i", "j"))
-    keys = pd.DataFrame({"conf": rows["conf"].astype(np.int64), "low": np.minimum(i, j), "high": np.maximum(i, j)})
-    return np.asarray(pd.util.hash_pandas_object(keys, index=False))

@@ -1,26 +1,28 @@
-"""The record in a pair table that step 0 made: which files and settings it comes from."""
+"""What stands beside the rows of pair tables: what step 0 made them from, and that they are as it left them."""
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
 from pipeline.errors import UserError
-from pipeline.formats.pair_tables import RECORD, UNITS, open_table, record_batches, stored_pairs
+from pipeline.formats.pair_tables import UNITS, open_table, record_batches
 from pipeline.settings import Settings
-from pipeline.stamps import Fingerprint, fingerprint, is_unchanged
+from pipeline.stamps import Fingerprint, check_unchanged, fingerprint, is_unchanged, made_from, mark_made, read_stamp
 from pipeline.units import Units, check_same_units
 from pipeline.version import __version__
-from pipeline.workspace import inputs_of
+from pipeline.workspace import StatePoint
 
-_UNDERSTOOD = (1, 2)
-"""Formats whose geometry can be taken over; the last one is written. 2 has the neighbourhood columns. Raised, with the
-older ones left out, whenever the meaning of a stored column changes, so that tables are computed anew."""
+STEP = "step0_collect.py"
+
+_RECORD = b"step0_collect"
+"""Key in the metadata of a table that step 0 made; a ready-made one has none."""
+
+_FORMAT = 3
+"""Raised whenever the meaning of a stored column changes, so that tables are computed anew."""
 
 
 @dataclass(frozen=True)
@@ -33,30 +35,28 @@ class TableRecord:
     ij_decimals: int
     particles: int
     max_delta_E: float
+    units: str
     files: dict[str, Fingerprint]
-    rejected: dict[str, str]
     transitions: Fingerprint | None
+    rejected: dict[str, str] = field(default_factory=dict)
     n_particles: int = 0
     box: tuple[float, ...] = ()
-    format: int = _UNDERSTOOD[-1]
+    format: int = _FORMAT
     program: str = __version__
-    units: str = "reduced"
-    """Earlier records do not tell."""
 
     @property
     def metadata(self) -> dict[bytes, str]:
         """The record as metadata of a table's schema."""
-        return {RECORD: json.dumps(asdict(self))}
+        return {_RECORD: json.dumps(asdict(self))}
 
-    def is_current(self, paths: Sequence[Path], transitions: Path, settings: Settings) -> bool:
+    def is_current(self, files: Sequence[Path], transitions: Path, settings: Settings) -> bool:
         """Whether a table made now from these files under these settings would be the same."""
         return (
-            self.format == _UNDERSTOOD[-1]
-            and _settings_of(self) == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E)
-            and self.units == settings.units
-            and set(self.files) == {path.name for path in paths}
+            (self.ij_decimals, self.particles, self.max_delta_E, self.units)
+            == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E, settings.units)
+            and set(self.files) == {path.name for path in files}
             and is_unchanged(transitions, self.transitions)
-            and all(is_unchanged(path, self.files[path.name]) for path in paths)
+            and all(is_unchanged(path, self.files[path.name]) for path in files)
         )
 
     def has_comparable_geometry(self, other: "TableRecord") -> bool:
@@ -65,73 +65,31 @@ class TableRecord:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
-@dataclass(frozen=True)
-class Collected:
-    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
-
-    pairs: int
-    computed: int
-    rejected: dict[str, str] = field(default_factory=dict)
-
-
-class GlassJob(NamedTuple):
-    """The pair table of one glass, to be brought up to date."""
-
-    table: Path
-    """Where it stands or shall stand."""
-    files: list[Path]
-    """The minima, as :func:`pipeline.workspace.minimum_paths` gives them."""
-    transitions: Path
-    """May be missing."""
-    name: str
-    """Of the glass, for what is printed."""
-
-
-def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
-    """What is in the table of a glass that would come out the same now; None if it must be made."""
-    record = read_whole_record(job.table)
-    if record is None or not record.is_current(inputs_of(job.files), job.transitions, settings):
-        return None
-    try:
-        return Collected(stored_pairs(job.table), 0, record.rejected)
-    except UserError:  # damaged
-        return None
-
-
-def _settings_of(record: TableRecord) -> tuple[int, int, float]:
-    return record.ij_decimals, record.particles, record.max_delta_E
-
-
-def new_record(paths: Sequence[Path], transitions: Path, settings: Settings) -> TableRecord:
+def new_record(files: Sequence[Path], transitions: Path, settings: Settings) -> TableRecord:
     """The record of a table made now from these files, before they are read."""
     return TableRecord(
         ij_decimals=settings.ij_decimals,
         particles=settings.particles,
         max_delta_E=settings.pairs.max_delta_E,
-        files={path.name: fingerprint(path) if path.exists() else [] for path in paths},
-        rejected={},
-        transitions=fingerprint(transitions) if transitions.exists() else None,
         units=settings.units,
+        files={path.name: fingerprint(path) if path.exists() else [] for path in files},
+        transitions=fingerprint(transitions) if transitions.exists() else None,
     )
 
 
-def read_record(table: Path) -> TableRecord | None:
-    """The record in a table that step 0 made; None where there is no table, no record, or one not understood.
+def mark_written(table: Path) -> None:
+    """Leave a stamp beside a table that step 0 made."""
+    mark_made([table], made_from([], made=True))
 
-    Raises
-    ------
-    UserError
-        If the table or its record is damaged.
-    """
-    if not table.exists():
-        return None
+
+def read_record(table: Path) -> TableRecord | None:
+    """The record of a table that step 0 made; None where it is missing, changed since or of an earlier format."""
     try:
-        content = json.loads((open_table(table).schema.metadata or {}).get(RECORD, "{}"))
-        if content.get("format") not in _UNDERSTOOD:
-            return None
-        return _adapter().validate_python({"program": "0.1.0", **content})  # 0.1 did not say
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{table}: its record is damaged; remove it and run step0_collect.py") from None
+        check_unchanged(table, STEP)
+        content = json.loads(open_table(table).schema.metadata[_RECORD])
+        return _adapter().validate_python(content) if content["format"] == _FORMAT else None
+    except (UserError, LookupError, TypeError, ValueError):
+        return None
 
 
 @cache
@@ -139,44 +97,47 @@ def _adapter() -> TypeAdapter[TableRecord]:
     return TypeAdapter(TableRecord)
 
 
-def read_whole_record(table: Path) -> TableRecord | None:
-    """The same, but None of a damaged table too, which is made again."""
-    try:
-        return read_record(table)
-    except UserError:
-        return None
-
-
 def is_ready_made(table: Path) -> bool:
-    """Whether a pair table was put there by the user; a damaged one was not if it holds the beginning of a record.
+    """Whether a pair table was put there by the user.
 
     Raises
     ------
     UserError
-        If it is damaged and does not look like a table of step 0.
+        If it can't be read and step 0 left no stamp beside it.
     """
     try:
-        return RECORD not in (open_table(table).schema.metadata or {})
+        return _RECORD not in (open_table(table).schema.metadata or {})
     except UserError:
-        if not table.is_file() or (table.stat().st_size and not _holds(table, RECORD)):
-            raise
-        return False
+        if read_stamp(table).get("made"):
+            return False
+        raise
 
 
-def _holds(path: Path, text: bytes) -> bool:
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        return content.find(text) >= 0
+def usable_tables(at: StatePoint, units: Units) -> list[Path]:
+    """The pair tables of one temperature, as step 0 left them.
+
+    Raises
+    ------
+    UserError
+        If there is none, one was changed since, or is in other units.
+    """
+    if not at.pair_tables:
+        raise UserError(f"{at.pairs}: no pair table; run {STEP}")
+    for table in at.pair_tables:
+        check_unchanged(table, STEP)
+    check_units(at.pair_tables, units)
+    return at.pair_tables
 
 
 def check_units(tables: Iterable[Path], units: Units) -> None:
     """Raise UserError if a table is in other units: its record says, or the column ``units`` of one made elsewhere.
 
-    One that says nothing is in reduced units, as all were until 0.1.
+    One that says nothing is in reduced units.
     """
     for table in tables:
         record = read_record(table)
         if record is not None:
-            check_same_units(table, record.units, units, "run step0_collect.py")
+            check_same_units(table, record.units, units, f"run {STEP}")
         elif is_ready_made(table):
             remedy = f'if it is in {units.name} ones, give it a column {UNITS} with "{units.name}" in each row'
             check_same_units(table, _units_in_column(table), units, remedy)

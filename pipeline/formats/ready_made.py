@@ -1,0 +1,135 @@
+"""Tables that users write, ready-made pair tables and pretraining sets: what is checked before they are believed."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import UserError, short
+from pipeline.formats.keys import minimum_keys
+from pipeline.formats.pair_tables import (
+    BATCH,
+    MAY_BE_UNKNOWN,
+    NEEDED,
+    as_frame,
+    check_columns,
+    feature_columns,
+    open_table,
+    record_batches,
+    table_columns,
+)
+
+LARGEST = 1e9
+"""No box is so long, in any unit, nor does any glass have so many particles."""
+
+_GEOMETRY = re.compile(r"displacement_\d+|0to\d+|total_displacement|PR")
+"""Features that are a length or a count: from 0 to LARGEST."""
+
+_NO_NAME = re.compile(r'.*[,"\[\]{}:\x00-\x1f\x7f].*|\s*', re.DOTALL)
+"""Names of features that a CSV or LightGBM can't hold."""
+
+_EXACT = 2.0**53
+"""Whole numbers from here on are not exact in a column of floats."""
+
+_FINITE = float(np.finfo(np.float64).max)
+
+
+def checked_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Rows of a table that a user wrote, as :func:`pipeline.formats.pair_tables.read_batches` gives them.
+
+    Raises
+    ------
+    UserError
+        If a column is missing or not numeric, the file can't be read, ``conf`` is no whole number, a number is not
+        finite (those of ``MAY_BE_UNKNOWN`` may be NaN) or impossible.
+    """
+    schema = open_table(path).schema
+    columns = table_columns(schema) if columns is None else list(columns)
+    check_columns(path, schema, columns)
+    row = 0
+    for batch in record_batches(path, columns):
+        for start in range(0, max(batch.num_rows, 1), BATCH):
+            part = batch.slice(start, BATCH)
+            if "conf" in columns:
+                _check_glass_numbers(path, part["conf"], row)
+            rows = as_frame(part, columns)
+            _check_numbers(path, rows, row)
+            yield rows
+            row += len(rows)
+
+
+def _check_glass_numbers(path: Path, column: pa.Array, offset: int) -> None:
+    """Raise UserError unless all can be int64 without loss."""
+    values = pc.cast(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column, pa.float64(), False)
+    numbers = values.to_numpy(zero_copy_only=False)
+    largest = _EXACT if pa.types.is_floating(column.type) else 1e18
+    bad = ~((numbers >= 0) & (numbers < largest) & (numbers == np.rint(numbers)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        too_large = numbers[row] >= largest and np.isfinite(numbers[row])
+        what = "not exact in a column of floats: give integers" if too_large else "not a whole number from 0 on"
+        raise UserError(f"{path}: row {offset + row}: conf = {column[row].as_py()} is {what}; fix the row")
+
+
+def _check_numbers(path: Path, rows: pd.DataFrame, offset: int) -> None:
+    """Raise UserError unless all numbers are there, where they must be known, finite and possible."""
+    for name in rows.columns.drop("conf", errors="ignore"):
+        values = rows[name].to_numpy()
+        low, high, possible = _possible(name)
+        bad = ~((values >= low) & (values <= high))
+        if name in MAY_BE_UNKNOWN:
+            bad &= ~np.isnan(values)
+        if bad.any():
+            row = int(np.argmax(bad))
+            said = f" = {values[row]} is not {possible}" if np.isfinite(values[row]) else " is not a finite number"
+            raise UserError(
+                f"{path}: row {offset + row}: {short(name)}{said}; fix the row or take it out, or write the file again"
+            )
+
+
+def _possible(name: str) -> tuple[float, float, str]:
+    """The least and the largest that a column can hold, and the same in words."""
+    if _GEOMETRY.fullmatch(name):
+        return 0, LARGEST, f"from 0 to {LARGEST:g}"
+    return -_FINITE, _FINITE, "finite"
+
+
+def check_ready_made(path: Path, decimals: int) -> int:
+    """Check a pair table that step 0 did not make, row by row, and return its number of pairs.
+
+    Raises
+    ------
+    UserError
+        As :func:`checked_batches`, and if a feature has a name that other files can't hold, a minimum is paired with
+        itself, or a pair stands twice.
+    """
+    schema = open_table(path).schema
+    check_columns(path, schema, NEEDED)
+    for name in feature_columns(schema):
+        if _NO_NAME.fullmatch(name):
+            raise UserError(
+                f"{path}: column {short(name)!r} can't be the name of a feature: it is empty or holds , \" [ ] {{ }} : "
+                "or a line break; rename it"
+            )
+    row, hashes = 0, []
+    for rows in checked_batches(path):
+        i, j = (minimum_keys(rows[name], decimals) for name in ("i", "j"))
+        if (i == j).any():
+            first = row + int(np.argmax(i == j))
+            raise UserError(
+                f"{path}: row {first}: i and j are the same minimum to {decimals} decimals; take the row out"
+            )
+        keys = pd.DataFrame({"conf": rows["conf"], "low": np.minimum(i, j), "high": np.maximum(i, j)})
+        hashes.append(pd.util.hash_pandas_object(keys, index=False).to_numpy())  # a number a pair: memory
+        row += len(rows)
+    if row == 0:
+        raise UserError(f"{path}: no pair in it; remove it or write it again")
+    hashed = np.sort(np.concatenate(hashes))
+    repeated = int((hashed[1:] == hashed[:-1]).sum())
+    if repeated:
+        raise UserError(f"{path}: {repeated} repeated pairs; keep one row for each (conf, i, j)")
+    return row
