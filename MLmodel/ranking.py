@@ -109,10 +109,10 @@ def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequ
         classify = partial(_classified, at, card.autogluon, settings.classify, columns)
         for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
             writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
-            listed.append(kept[shown])
+            listed.append(as_listed(kept[shown]))
             looked_at += number
             bar.update(part.rows)
-    return looked_at, as_listed(listed)
+    return looked_at, pl.concat(listed)
 
 
 def _classified(
@@ -187,10 +187,10 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
 
         predicted = partial(_predicted, at, card.autogluon, chances, settings.neb.epsilon)
         for part, rows in zip(parts, workers.results(predicted, jobs(), in_order=True), strict=True):
-            listed.append(rows)
+            listed.append(as_listed(rows))
             bar.update(part.rows)
     kept = _in_test_sets(at, found[is_new])
-    return Predicted(as_listed(listed), known.to_calculate, kept, int(is_new.sum()) - kept)
+    return Predicted(pl.concat(listed), known.to_calculate, kept, int(is_new.sum()) - kept)
 
 
 def _shown(table: Path) -> list[str]:

@@ -131,7 +131,7 @@ def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
     table.assign(**{DW: np.arange(40) % 2}).to_feather(work.at(T).pretraining(CLASSIFIER))
     table.assign(**{QS: rng.random(40)}).to_feather(work.at(T).pretraining(PREDICTOR))
     listed = table[["conf", "i", "j"]].assign(**{name: rng.random(40) for name in _LISTED})
-    write_list(work.at(T).predicted("newpairs"), as_listed([listed]), 10)
+    write_list(work.at(T).predicted("newpairs"), as_listed(listed), 10)
     found = table[["conf", "i", "j"]].assign(**{QS: rng.random(40), "level_0": 0.1, "PR": 3.0, "rearrangement": 1})
     found.assign(fidelity="full", images=41, steps=7, units="reduced").to_csv(work.at(T).double_wells, index=False)
     counts = dict.fromkeys(("nebs", "double_wells", "tls", "distinct_tls", "unfinished", "next_nebs"), 3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from MLmodel import ranking
@@ -24,7 +25,7 @@ def table():
 
 
 def test_labels_have_all_their_digits_and_other_numbers_six(table, tmp_path):
-    write_list(tmp_path / "list.csv", as_listed([table[:200], table[200:]]), 10)
+    write_list(tmp_path / "list.csv", pl.concat([as_listed(table[:200]), as_listed(table[200:])]), 10)
     head, *lines = (tmp_path / "list.csv").read_text().splitlines()
     assert head == "conf,i,j,quantum_splitting,PR"
     for line, row in zip(lines, table.itertuples(), strict=True):
@@ -38,9 +39,9 @@ def test_labels_have_all_their_digits_and_other_numbers_six(table, tmp_path):
 
 def test_rows_come_in_the_order_that_is_asked_for_and_what_is_unknown_is_empty(table, tmp_path):
     table.loc[3, "PR"] = np.nan
-    write_list(tmp_path / "list.csv", as_listed([table]), 10, np.array([7, 3]))
+    write_list(tmp_path / "list.csv", as_listed(table), 10, np.array([7, 3]))
     assert [line.split(",")[-1] for line in (tmp_path / "list.csv").read_text().splitlines()] == ["PR", "3.0", ""]
-    write_list(tmp_path / "list.csv", as_listed([table]), 10, np.arange(0))
+    write_list(tmp_path / "list.csv", as_listed(table), 10, np.arange(0))
     assert (tmp_path / "list.csv").read_text() == "conf,i,j,quantum_splitting,PR\n"
     assert read_list(tmp_path / "list.csv", ["conf", QS], STEP).empty
 

@@ -33,15 +33,14 @@ DOUBLE_WELLS = [*PAIR_COLUMNS, PROBABILITY, *_OF_THE_PAIR]
 PREDICTED = [*PAIR_COLUMNS, QS, SPLITTING_K, TLS_PROBABILITY, PROBABILITY, *_OF_THE_PAIR]
 """Columns of the lists of step 4, likewise."""
 
-_ROWS = 1 << 20
+_ROWS = 1 << 18
 """Rows that are ordered and written at a time."""
 
 
-def as_listed(parts: Sequence[pd.DataFrame]) -> pl.DataFrame:
-    """Parts of a list joined, their numbers rounded to DIGITS."""
-    joined = pl.concat([pl.from_pandas(part) for part in parts])
-    numbers = [name for name in joined.columns if name not in PAIR_COLUMNS]
-    return joined.with_columns(pl.col(numbers).fill_nan(None).round_sig_figs(DIGITS))
+def as_listed(pairs: pd.DataFrame) -> pl.DataFrame:
+    """Pairs as they come into a list, their numbers rounded to DIGITS; parts are joined by ``polars.concat``."""
+    numbers = [name for name in pairs if name not in PAIR_COLUMNS]
+    return pl.from_pandas(pairs).with_columns(pl.col(numbers).fill_nan(None).round_sig_figs(DIGITS))
 
 
 def write_list(path: Path, pairs: pl.DataFrame, decimals: int, order: NDArray[np.int64] | None = None) -> None:
