@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserError, short
+from pipeline.errors import UserError
 from pipeline.formats.csv_files import as_numbers
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, check_columns, feature_columns, open_table, read_batches
