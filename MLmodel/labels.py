@@ -207,7 +207,7 @@ def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
     if bad.any():
         row = int(np.argmax(bad))
         allowed = "0 or 1" if task == CLASSIFIER else f"{SMALLEST:g} or more"
-        raise UserError(f"{path}: row {row}: {task.target} = {target[row]} is not {allowed}; fix the row")
+        raise UserError(f"{path}: row {row}: {task.target} = {target[row]:g} is not {allowed}; fix the row")
     table[ORIGIN] = [f"{path} row {row}" for row in table.index]
     return by_pair(table, decimals)
 

@@ -24,6 +24,7 @@ from MLmodel.learner import autogluon_of
 from MLmodel.model import Model
 from MLmodel.smooth import Smooth
 from pipeline.formats.results import write_neb_results
+from pipeline.stamps import made_from, mark_made
 from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 
@@ -86,6 +87,7 @@ def put_table(work: Workspace, size: int) -> None:
     table["PR"] = 1 + rng.gamma(2.0, 1.5, size)
     work.at(T).pairs.mkdir(parents=True, exist_ok=True)
     table.to_feather(work.at(T).pairs / "made-up.feather")
+    mark_made([work.at(T).pairs / "made-up.feather"], made_from([]))
 
 
 def write_results(work: Workspace) -> None:

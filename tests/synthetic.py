@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.stamps import made_from, mark_made
+
 BOX = np.array([6.0, 6.0, 6.0])
 QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0.01, fast: true}\nprocesses: 1\n"
 """Settings to train within seconds; the tests themselves run side by side."""
@@ -70,6 +72,12 @@ def rule(pairs):
 def read_pairs(root, temperature="0.1"):
     tables = sorted((root / f"Configurations/pairs/T{temperature}").glob("*.feather"))
     return pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
+
+
+def put_table(table, path):
+    """Write a pair table, and say that step 0 has checked it."""
+    table.to_feather(path)
+    mark_made([path], made_from([]))
 
 
 def with_features(root, listed, temperature="0.1"):

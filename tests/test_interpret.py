@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from steps import done, refused
+from synthetic import put_table
 
 from MLmodel.card import find_card
 from MLmodel.model import Model, read_set
@@ -213,7 +214,7 @@ def test_a_pair_with_unknown_features_is_explained(trained_copy):
     path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
     pairs = pd.read_feather(path)
     pairs.loc[0, ["nearest_between", "gabriel"]] = np.nan
-    pairs.to_feather(path)
+    put_table(pairs, path)
     conf, i, j = pairs.loc[0, PAIR_COLUMNS]
     said = done("interpret", trained_copy, "--pair", int(conf), i, j)
     assert f"    {'gabriel':24s} {'nan':>12s} " in said
@@ -243,7 +244,7 @@ def test_a_pair_that_is_not_there_or_no_pair_is_refused(trained, given, said):
 def test_a_table_that_lacks_a_feature_is_named(trained_copy):
     path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
     pairs = pd.read_feather(path)
-    pairs.drop(columns="PR").to_feather(path)
+    put_table(pairs.drop(columns="PR"), path)
     conf, i, j = pairs.loc[0, PAIR_COLUMNS]
     assert f"{path}: lacks PR" in refused("interpret", trained_copy, "--pair", int(conf), i, j)
 

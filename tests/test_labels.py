@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyarrow import feather
+from synthetic import put_table
 
 from MLmodel.labels import SOURCE, gather, join_to_tables
 from MLmodel.training import split
@@ -12,6 +13,7 @@ from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
 from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
+from pipeline.stamps import made_from, mark_made
 from pipeline.units import METAL, REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 
@@ -35,7 +37,7 @@ def work(tmp_path):
     work.at(T).pairs.mkdir(parents=True)
     work.at(T).neb.mkdir(parents=True)
     (tmp_path / "MLmodel").mkdir()
-    pair_table().to_feather(work.at(T).pairs / "all.feather")
+    put_table(pair_table(), work.at(T).pairs / "all.feather")
     return work
 
 
@@ -71,15 +73,15 @@ def test_the_merge_agrees_with_a_search_pair_by_pair(work):
 
 def test_tables_that_name_minima_by_integers_work_the_same(work):
     table = pair_table().assign(i=np.arange(40), j=np.arange(40) + 100)
-    table.to_feather(work.at(T).pairs / "all.feather")
+    put_table(table, work.at(T).pairs / "all.feather")
     work.at(T).non_dw.write_text(f"Cnf-{table['conf'][7]} 107_7\n")
     assert gather(work.at(T), CLASSIFIER, Settings()).table["mine"].tolist() == [table["mine"][7]]
 
 
 def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
     table = pair_table().assign(low=1.0, high=2.0, row=3.0, source=4.0, origin=5.0, label=6.0, weight=7.0)
-    table.to_feather(work.at(T).pairs / "all.feather")
-    table.drop(columns="row").assign(conf=9).to_feather(work.at(T).pairs / "other.feather")
+    put_table(table, work.at(T).pairs / "all.feather")
+    put_table(table.drop(columns="row").assign(conf=9), work.at(T).pairs / "other.feather")
     work.at(T).non_dw.write_text(line(table, 0))
     known = gather(work.at(T), CLASSIFIER, Settings())
     assert known.features == [*FEATURES, "low", "high", "source", "origin", "label", "weight"]
@@ -141,7 +143,7 @@ def test_of_both_files_of_splittings_new_results_go_to_the_one_that_counts(work)
 def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work, unit):
     # the levels of a pair are no further apart than its minima, Delta_E, and a vibration
     table = pair_table().assign(Delta_E=[-20 * unit.epsilon, *[0.0] * 39], units=unit.name)
-    table.to_feather(work.at(T).pairs / "all.feather")
+    put_table(table, work.at(T).pairs / "all.feather")
     values = [25 * unit.epsilon, 9 * unit.epsilon, 1.5e3, 1.5e-3]
     path = work.at(T).neb / "Qs_calculations.txt"
     path.write_text("".join(line(table, row, repr(value)) for row, value in enumerate(values)))
@@ -157,7 +159,7 @@ def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work,
 def test_a_splitting_mistyped_by_a_thousand_is_told_as_unlikely(work, typed):
     table = pair_table()
     splittings = [repr(float(0.5 * value)) for value in table["Delta_E"].abs() * 1e-2]
-    table.assign(Delta_E=table["Delta_E"] * 1e-2).to_feather(work.at(T).pairs / "all.feather")
+    put_table(table.assign(Delta_E=table["Delta_E"] * 1e-2), work.at(T).pairs / "all.feather")
     path = work.at(T).neb / "Qs_calculations.txt"
     path.write_text("".join(line(table, row, value) for row, value in enumerate(splittings)))
     assert "unlikely" not in "".join(gather(work.at(T), PREDICTOR, Settings()).report)
@@ -237,6 +239,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
 def test_an_index_that_pandas_left_in_the_table_is_no_feature(work):
     table = pair_table()
     feather.write_feather(table[table["mine"] > 0.1], work.at(T).pairs / "all.feather")
+    mark_made([work.at(T).pairs / "all.feather"], made_from([]))
     work.at(T).non_dw.write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
     assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
 
@@ -303,7 +306,7 @@ def test_a_pretraining_splitting_of_zero_is_named(work):
     table = pair_table().assign(quantum_splitting=0.1)
     table.loc[3, QS] = 0.0
     table.to_feather(work.at(T).pretraining(PREDICTOR))
-    with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0.0 is not above zero"):
+    with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0 is not 1e-16 or more"):
         gather(work.at(T), PREDICTOR, Settings())
 
 
@@ -362,7 +365,7 @@ def with_neighbourhood(table):
 
 def test_a_set_that_does_not_know_where_other_minima_lie_does_not_switch_that_off(work):
     table = pair_table()
-    with_neighbourhood(table).to_feather(work.at(T).pairs / "all.feather")
+    put_table(with_neighbourhood(table), work.at(T).pairs / "all.feather")
     table.assign(is_dw=1).drop(index=0).reset_index(drop=True).to_feather(work.at(T).pretraining(CLASSIFIER))
     work.at(T).non_dw.write_text(line(table, 0))
     known = gather(work.at(T), CLASSIFIER, Settings())
