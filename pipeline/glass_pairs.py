@@ -44,7 +44,7 @@ Index = NDArray[np.int64]
 def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
     """Bring the tables of several glasses up to date, in their order.
 
-    On a cluster each is a job, and of a glass with more than LARGE pairs each block of them. SerialWorkers the workers read the
+    On a cluster each is a job, and of a glass with more than LARGE pairs each block of them. Here the workers read the
     minima of one glass after the other, of which all cores then compute the pairs.
     """
     for on_its_own, some in groupby(jobs, lambda job: settings.cluster is None or len(job.files) ** 2 > 2 * LARGE):
