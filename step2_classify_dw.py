@@ -14,6 +14,7 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from MLmodel.card import check_features, find_card, read_card
+from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.table_record import usable_tables
 from pipeline.stamps import made_from, mark_made, up_to_date
@@ -32,6 +33,8 @@ def main(command: Command) -> None:
 def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
     settings = command.settings
+    if not at.pair_tables:
+        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
     card = find_card(at, CLASSIFIER, settings.unit)
     tables = usable_tables(at, settings.unit)
     for table in tables:
