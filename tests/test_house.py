@@ -1,8 +1,6 @@
-"""The house: three packages that import downwards only, and a light first floor."""
+"""The house: five floors that import downwards only, with few rooms each."""
 
 import ast
-import subprocess
-import sys
 
 import pytest
 from steps import ROOT
@@ -38,7 +36,13 @@ def test_nothing_imports_a_script_but_its_own_test():
     assert not [path.name for path in files if set(imported(path)) & scripts]
 
 
-def test_labels_can_be_read_without_loading_the_compilers():
-    command = "import MLmodel.labels, sys; print({'numba', 'scipy'} & {name.split('.')[0] for name in sys.modules})"
-    said = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert said == "set()\n"
+@pytest.mark.parametrize(
+    ("floor", "maximum"),
+    [
+        *((floor, 16) for floor in FLOORS if floor != "MLmodel"),
+        pytest.param("MLmodel", 12, marks=pytest.mark.xfail(reason="it is being made smaller", strict=False)),
+    ],
+)
+def test_no_folder_holds_more_files_than_one_can_look_over(floor, maximum):
+    for folder in {path.parent for path in (ROOT / floor).rglob("*.py")}:
+        assert sum(path.name != "__init__.py" for path in folder.glob("*.py")) <= maximum, folder
