@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from pipeline.workspace import StatePoint, Task, Workspace
 
 SETS = ("train", "test", "used")
 
-UNDERSTOOD = (1, 2, 3)
-"""Formats of card.json that can be read; the last one is written. 2 names the format and the program's version, 3 the
-digests of the model's files."""
+FORMAT = 4
+"""Of card.json."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Card:
     temperature: str
     features: list[str]
     """In the order in which the model takes them."""
-    autogluon: str
-    """Name of AutoGluon's folder."""
+    training: str
+    """Name of the training, different for each: lists and rounds say by which model they were made."""
     trained: str
     """When, UTC."""
     settings: dict[str, Any]
@@ -40,21 +39,19 @@ class Card:
     data: str
     """Digest of the labelled pairs."""
     pairs: dict[str, int]
-    """How many in each set."""
+    """Numbers of pairs in the sets."""
     sources: dict[str, int]
-    """How many came from where."""
+    """Numbers of labels by their source."""
     seconds_per_pair: float
     """Measured right after the training, on the machine that trained."""
-    sets: dict[str, str]
-    """Digest of each set's file: they and the model are of one training."""
+    training_seconds: float
+    """How long the training took."""
+    files: dict[str, str]
+    """Digest of each file that is read again: they and the card are of one training."""
     program: str
     """Version of this program that trained it."""
-    units: str = "reduced"
+    units: str
     """Of the pairs it was trained on."""
-    files: dict[str, str] = field(default_factory=dict)
-    """Digest of each file in AutoGluon's folder; empty in earlier cards."""
-    training_seconds: float | None = None
-    """How long it took; unknown in earlier cards."""
 
     @property
     def cut(self) -> str:
@@ -70,50 +67,61 @@ def read_card(at: StatePoint, task: Task) -> Card | None:
     Raises
     ------
     UserError
-        If the card is damaged, or of a format that this version does not understand.
+        If the card is damaged, or of another version's format.
     """
     path = at.card(task)
     if not path.exists():
         return None
-    content = read_json(path)
-    if "format" not in content:
-        content = {"format": 1, "program": "0.1.0", **content}
-    content = {"units": "reduced", "files": {}, "training_seconds": None, **content}  # earlier cards do not tell
-    remedy = f"remove the folder {path.parent} and run {task.script}"
-    if content["format"] not in UNDERSTOOD:
-        understood = f"{', '.join(map(str, UNDERSTOOD[:-1]))} and {UNDERSTOOD[-1]}"
-        raise UserError(f"{path}: has format {content['format']}, understood are {understood}; update, or {remedy}")
-    names = [one.name for one in fields(Card) if one.name != "task"]
-    missing = [name for name in names if name not in content]
-    if missing:
-        raise UserError(f"{path}: lacks {', '.join(missing)}; {remedy}")
     try:
-        card = TypeAdapter(Card).validate_python({"task": task, **{name: content[name] for name in names}})
+        content = read_json(path)
+    except UserError:
+        raise UserError(f"{path}: not readable as JSON; run {task.script}") from None
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path}: has format {content.get('format', 1)}, not {FORMAT}; run {task.script}")
+    try:
+        names = [one.name for one in fields(Card) if one.name != "task"]
+        given = {name: content[name] for name in names if name in content}
+        return TypeAdapter(Card).validate_python({"task": task, **given})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}; {remedy}") from None
-    if card.autogluon in ("", "..") or Path(card.autogluon).name != card.autogluon:
-        raise UserError(f"{path}: autogluon: {card.autogluon!r} is no name of a folder beside the card; {remedy}")
-    return card
+        raise UserError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}; run {task.script}") from None
 
 
 def write_card(path: Path, card: Card) -> None:
     """Write a card."""
-    content = {"format": UNDERSTOOD[-1], **asdict(card), "task": card.task.folder}
+    content = {"format": FORMAT, **asdict(card), "task": card.task.folder}
     write_text(path, json.dumps(content, indent=1))
 
 
-def sets_fit(workspace: Workspace, card: Card) -> bool:
-    """Whether the sets on disk are the ones the model was trained and tested on."""
-    paths = {subset: workspace.at(card.temperature).model_set(card.task, subset) for subset in SETS}
-    return all(path.exists() and file_digest(path) == card.sets.get(subset) for subset, path in paths.items())
+def digests_of(folder: Path) -> dict[str, str]:
+    """Digest of each file in a model's folder that is read again, by its name; CatBoost's file stands for AutoGluon's.
+
+    Loading AutoGluon's runs what is in it.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "card.json"]
+    beside = [path for path in paths if path.parent == folder]
+    is_fast = any(path.suffix == ".cbm" for path in beside)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in (beside if is_fast else paths)}
+
+
+def check_digests(folder: Path, card: Card) -> None:
+    """Raise UserError unless the files of a model are those of its card."""
+    now = digests_of(folder)
+    for what, names in (
+        ("is missing", card.files.keys() - now.keys()),
+        ("was added", now.keys() - card.files.keys()),
+        ("was changed", {name for name in card.files.keys() & now.keys() if card.files[name] != now[name]}),
+    ):
+        if names:
+            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise UserError(f"{folder / min(names)}: {what} since the training{others}; run {card.task.script}")
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions without which a saved model may not load."""
+    """Versions of what trains, and without which a model of AutoGluon may not load."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "autogluon.tabular": version("autogluon.tabular")}
+    return {"python": python, **{name: version(name) for name in ("autogluon.tabular", "catboost")}}
 
 
 def find_card(at: StatePoint, task: Task, units: Units) -> Card:
@@ -131,9 +139,6 @@ def find_card(at: StatePoint, task: Task, units: Units) -> Card:
     if card.temperature != at.temperature:
         raise UserError(f"{folder}: was trained at T = {card.temperature}, not {at.temperature}; {remedy}")
     check_same_units(folder, card.units, units, remedy)
-    files = at.autogluon(task, card.autogluon)
-    if not files.is_dir():
-        raise UserError(f"{files}: the model's files are missing; {remedy}")
     for name, installed in installed_versions().items():
         if card.versions.get(name) != installed:
             raise UserError(

@@ -1,19 +1,115 @@
-"""Using a trained model: whether it fits the tables, and its predictions."""
+"""Using a trained model: its predictions, its sets, and what it is judged on."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from MLmodel.card import Card, find_card, sets_fit, trained_temperatures
-from MLmodel.learner import Trained
-from MLmodel.metrics import Array
-from MLmodel.model_files import check_digests
-from pipeline.errors import UserError
+from MLmodel.card import Card, check_digests, find_card, read_card, trained_temperatures
+from glass.arrays import Array
+from MLmodel.out_of_fold import kept_out
+from pipeline.errors import ChangedError, UserError
+from pipeline.files import file_digest
 from pipeline.formats.pair_tables import OUT_OF_FOLD
+from pipeline.settings import Settings
+from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, Task, Workspace
 from pipeline.units import Units
-from pipeline.workspace import Task, Workspace
+
+ENOUGH = {CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20}, PREDICTOR.name: {"double wells": 30, "TLS": 5}}
+"""A test set with fewer is not judged on. A fraction of n is known to 0.5/√n or better, 0.11 for 20 and 0.22 for 5; an
+rms deviation of n to the fraction 1/√(2n) of it, 0.13 for 30."""
+
+
+class Model:
+    """A trained model in memory.
+
+    Parameters
+    ----------
+    at : StatePoint
+        Where it is.
+    card : Card
+        Which it is, from :func:`MLmodel.card.find_card`.
+
+    Raises
+    ------
+    UserError
+        If its files are not those of its training.
+    ChangedError
+        If another training has just taken its place.
+    """
+
+    def __init__(self, at: StatePoint, card: Card) -> None:
+        from MLmodel.learner import Trained  # here, as it imports CatBoost
+
+        folder = at.model(card.task)
+        self.card = card
+        with _same_training(at, card):
+            check_digests(folder, card)
+            self._trained = Trained(folder, card.task)
+
+    def predict(self, pairs: pd.DataFrame) -> Array:
+        """Probability of a double well, or quantum splitting.
+
+        Parameters
+        ----------
+        pairs : DataFrame of shape (n_pairs, n_columns)
+            Has the columns ``card.features``.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+        """
+        if pairs.empty:
+            return np.empty(0)
+        return self._trained.predict(pairs[self.card.features].astype(np.float64))
+
+
+@contextmanager
+def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
+    """What was read in the block is of one training: ChangedError where another took its place meanwhile."""
+    failure: Exception | None = None
+    try:
+        yield
+    except (UserError, OSError) as error:
+        failure = error
+    there = read_card(at, card.task)
+    if there is not None and there.training != card.training:
+        raise ChangedError(f"{at.model(card.task)}: another training took its place meanwhile; run the step again")
+    if failure is not None:
+        raise failure
+
+
+def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:
+    """The set of pairs a model was trained (``train``) or tested (``test``) on, or all that were used (``used``).
+
+    Raises
+    ------
+    UserError
+        If the set on disk is of another training.
+    ChangedError
+        If another training has just taken the model's place.
+    """
+    path = at.model_set(card.task, subset)
+    with _same_training(at, card):
+        if not path.exists() or file_digest(path) != card.files.get(path.name):
+            raise UserError(f"{path}: missing, or changed since the training; run {card.task.script}")
+        return pd.read_feather(path)
+
+
+def unseen_predictions(at: StatePoint, card: Card) -> tuple[Array, Array]:
+    """What is known of the pairs a model was made from, and what was predicted for them without their glass.
+
+    Returns
+    -------
+    exact, predicted : ndarray of shape (n_pairs,)
+        Splittings, or whether a pair is a double well and the probability of it.
+    """
+    used = read_set(at, card, "used")
+    return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
 
 
 def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:
@@ -33,74 +129,77 @@ def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units
             print(f"T = {temperature}: left out: {error}")
 
 
-def read_set(workspace: Workspace, card: Card, subset: str) -> pd.DataFrame:
-    """The set of pairs a model was trained (``train``) or tested (``test``) on.
+class Judged(NamedTuple):
+    """Pairs that a model is judged on, and which they are."""
+
+    exact: Array
+    predicted: Array
+    """Splittings in ε, or whether a pair is a double well and the probability of it; shape (n_pairs,)."""
+    name: str
+    """For titles: ``test set``, or ``all labels``."""
+    how: str
+    """How they were kept from the models that predicted them."""
+    heading: str
+    """The same and why, as a line above the figures."""
+
+
+def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:
+    """The test set and the model's predictions; where it is too small and all labels hold more, these out of fold.
 
     Raises
     ------
     UserError
         If the sets on disk are of another training.
     """
-    path = workspace.at(card.temperature).model_set(card.task, subset)
-    if not sets_fit(workspace, card):
-        raise UserError(f"{path}: missing, or not of the training that made the model; run {card.task.script}")
-    return pd.read_feather(path)
+    card, task = model.card, model.card.task
+    test = read_set(at, card, "test")
+    held = count(test[task.target], task, settings)
+    everything = unseen_predictions(at, card)
+    of_all = count(everything[0], task, settings)
+    short = [what for what, enough in ENOUGH[task.name].items() if held[what] < enough]
+    if not any(of_all[what] > held[what] for what in short):
+        heading = f"test set, never seen in training; {card.cut}"
+        return Judged(test[task.target].to_numpy(), model.predict(test), "test set", card.cut, heading)
+    how = kept_out(read_set(at, card, "used"), task)
+    heading = f"test set: too few to judge ({_listed(held)}; needed: {_listed(ENOUGH[task.name])}); shown instead:"
+    return Judged(*everything, "all labels", how, f"{heading}\n  all labels, {how}")
 
 
-def unseen_predictions(workspace: Workspace, card: Card) -> tuple[Array, Array]:
-    """What is known of the pairs a model was made from, and what was predicted for them without their glass.
-
-    Returns
-    -------
-    exact, predicted : ndarray of shape (n_pairs,)
-        Splittings, or whether a pair is a double well and the probability of it.
-
-    Raises
-    ------
-    UserError
-        If the sets on disk are of another training, or of a version that made no such predictions.
-    """
-    used = read_set(workspace, card, "used")
-    if OUT_OF_FOLD not in used:
-        path = workspace.at(card.temperature).model_set(card.task, "used")
-        raise UserError(f"{path}: no column {OUT_OF_FOLD}: of an earlier version; run {card.task.script}")
-    return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
-
-
-class Model:
-    """A trained model in memory.
+def few_labels(labels: ArrayLike, task: Task, settings: Settings) -> list[str]:
+    """A warning of few labels, as lines to print: how many there are, how many it takes; none where there are enough.
 
     Parameters
     ----------
-    workspace : Workspace
-        Where it is.
-    card : Card
-        Which it is, from :func:`find_card`.
-
-    Raises
-    ------
-    UserError
-        If its files are not those of its training.
+    labels : array_like of shape (n_pairs,)
+        Whether a pair is a double well, or splittings in ε.
+    task : Task
+        What is learnt from them.
+    settings : Settings
+        ``test_fraction`` and ``tls_threshold``.
     """
+    there = count(labels, task, settings)
+    needed = {what: ceil(enough / settings.test_fraction) for what, enough in ENOUGH[task.name].items()}
+    short = {what: number for what, number in there.items() if number < needed[what]}
+    if not short:
+        return []
+    rough = [
+        f"a fraction of the {what} is known to ±{0.5 / number**0.5:.2f}" if number else f"no {what} to learn from"
+        for what, number in short.items()
+    ]
+    return [
+        f"  warning: few labels ({_listed(there)}); a test set to judge on takes {_listed(needed)}.",
+        f"  Until then figures and chances are rough: {'; '.join(rough)}.",
+    ]
 
-    def __init__(self, workspace: Workspace, card: Card) -> None:
-        folder = workspace.at(card.temperature).autogluon(card.task, card.autogluon)
-        check_digests(folder, card.files, f"remove {folder.parent} and run {card.task.script}")
-        self.card = card
-        self._trained = Trained(str(folder), card.task)
 
-    def predict(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
-        """Probability of a double well, or quantum splitting.
+def count(labels: ArrayLike, task: Task, settings: Settings) -> dict[str, int]:
+    """Numbers of what a test set must hold, with the keys of ``ENOUGH``."""
+    values = np.asarray(labels)
+    if task == CLASSIFIER:
+        double_wells = int(values.sum())
+        return {"double wells": double_wells, "non-DW pairs": len(values) - double_wells}
+    return {"double wells": len(values), "TLS": int((values < settings.tls_threshold).sum())}
 
-        Parameters
-        ----------
-        pairs : DataFrame of shape (n_pairs, n_columns)
-            Has the columns ``card.features``.
 
-        Returns
-        -------
-        ndarray of shape (n_pairs,)
-        """
-        if pairs.empty:
-            return np.empty(0)
-        return self._trained.predict(pairs[self.card.features].astype(np.float64))
+def _listed(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{what}: {number}" for what, number in numbers.items())
