@@ -85,7 +85,7 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
             continue
         try:
             card = find_card(at, task, command.settings.unit)
-            written += explain_pair(command, card, *found) if found else explain_test_set(command, card)
+            written += explain_pair(command, at, card, *found) if found else explain_test_set(command, at, card)
         except UserError as error:
             errors.append(str(error))
     if written:
@@ -94,10 +94,10 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
         raise UserError("; ".join(errors))
 
 
-def explain_test_set(command: Command, card: Card) -> list[Path]:
+def explain_test_set(command: Command, at: StatePoint, card: Card) -> list[Path]:
     """Print how strong each feature is over the test set, and draw its effects; the files written."""
-    work, model = command.workspace, Model(command.workspace, card)
-    train, test = (read_set(work, card, subset) for subset in ("train", "test"))
+    model = Model(at, card)
+    train, test = (read_set(at, card, subset) for subset in ("train", "test"))
     pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
     explained = explain(model, train, pairs)
     effects = mean_effects(explained)
@@ -107,14 +107,14 @@ def explain_test_set(command: Command, card: Card) -> list[Path]:
     print("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
     title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
     picture = draw_effects(explained, quantity, title)
-    return picture.save(work.at(card.temperature).shap(card.task), command.settings.figures)
+    return picture.save(at.shap(card.task), command.settings.figures)
 
 
-def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -> list[Path]:
+def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row: pd.DataFrame) -> list[Path]:
     """Print and draw what each feature of one pair does; the files written."""
-    work, task = command.workspace, card.task
+    task = card.task
     check_features(card, list(row), table)
-    explained = explain(Model(work, card), read_set(work, card, "train"), row)
+    explained = explain(Model(at, card), read_set(at, card, "train"), row)
     base, prediction = explained[["base_value", "prediction"]].iloc[0]
     pair = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0])
     print(f"T = {card.temperature}: {task.name}, {pair}")
@@ -126,7 +126,7 @@ def explain_pair(command: Command, card: Card, table: Path, row: pd.DataFrame) -
         print(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
     print(f"  {in_words(command, task, prediction)}")
     picture = draw_effects(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
-    return picture.save(work.at(card.temperature).shap(task, "pair-"), command.settings.figures)
+    return picture.save(at.shap(task, "pair-"), command.settings.figures)
 
 
 def quantity_of(command: Command, task: Task) -> str:

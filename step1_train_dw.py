@@ -1,7 +1,7 @@
 """Step 1: train the classifier that tells double wells from other pairs.
 
 Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-classifier-T{digits}.feather, NEB_calculations/T{T}/
-Writes   MLmodel/dw-classification-T{digits}/, beside it the sets it was trained and tested on, and AutoGluon's log
+Writes   MLmodel/dw-classification-T{digits}/: the model and its sets; beside it AutoGluon's log
 
 Stops at once if nothing is new since the last training.
 """
@@ -12,8 +12,7 @@ from pipeline.workspace import StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.card import Card
-from MLmodel.labels import Labelled, gather
+from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.formats.shares import merge_unless_running
@@ -45,24 +44,9 @@ def train_one(command: Command, at: StatePoint) -> None:
     if card is None:
         print("  nothing new since the last training")
     else:
-        report(command, at, known, card)
+        from MLmodel.model import worth
 
-
-def report(command: Command, at: StatePoint, known: Labelled, card: Card) -> None:
-    """Print what the new model is worth."""
-    from MLmodel.judging import few_labels
-    from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
-    from MLmodel.model import unseen_predictions
-    from MLmodel.out_of_fold import by_glass, kept_out
-
-    work, settings = command.workspace, command.settings
-    print(f"  model: {at.model(CLASSIFIER)} ({card.seconds_per_pair:.1e} s a pair)")
-    if by_glass(known.table, CLASSIFIER):
-        print(f"  what to expect of a new glass: {kept_out(known.table, CLASSIFIER)}")
-        is_dw, chance = unseen_predictions(work, card)
-        print(format_metrics(classifier_metrics(is_dw, chance) | chance_metrics(chance, is_dw, "double wells")))
-    for line in few_labels(known.table[DW], CLASSIFIER, settings):
-        print(line)
+        print("\n".join(worth(at, card, settings)))
 
 
 if __name__ == "__main__":

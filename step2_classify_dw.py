@@ -13,7 +13,7 @@ from pipeline.workspace import CLASSIFIER, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.card import check_features, find_card, read_card
+from MLmodel.card import check_features, find_card
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.table_record import usable_tables
@@ -23,7 +23,7 @@ from pipeline.stamps import made_from, mark_made, up_to_date
 def main(command: Command) -> None:
     """Classify the pairs of every temperature that has pair tables."""
     temperatures = command.temperatures(
-        lambda at: bool(at.pair_tables) and read_card(at, CLASSIFIER) is not None,
+        lambda at: bool(at.pair_tables) and at.card(CLASSIFIER).exists(),
         "no temperature has both pair tables and a classifier; run step0_collect.py, then step1_train_dw.py",
     )
     command.for_each_temperature(temperatures, lambda at: classify_one(command, at))
@@ -42,7 +42,7 @@ def classify_one(command: Command, at: StatePoint) -> None:
     ceilings, targets = settings.classify, [at.classified, at.classified_features]
     record = made_from(
         tables,
-        model=card.autogluon,
+        model=card.training,
         ceilings=ceilings.model_dump(),
         units=settings.units,
         ij_decimals=settings.ij_decimals,

@@ -1,7 +1,7 @@
 """Step 3: train the predictor of the quantum splitting of double wells.
 
 Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-predictor-T{digits}.feather, NEB_calculations/T{T}/
-Writes   MLmodel/qs-regression-T{digits}/, beside it the sets it was trained and tested on, and AutoGluon's log
+Writes   MLmodel/qs-regression-T{digits}/: the model and its sets; beside it AutoGluon's log
 
 Stops at once if nothing is new since the last training.
 """
@@ -12,8 +12,7 @@ from pipeline.workspace import StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.card import Card
-from MLmodel.labels import Labelled, gather
+from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.workspace import PREDICTOR, QS
@@ -42,23 +41,9 @@ def train_one(command: Command, at: StatePoint) -> None:
     if card is None:
         print("  nothing new since the last training")
     else:
-        report(command, at, known, card)
+        from MLmodel.model import worth
 
-
-def report(command: Command, at: StatePoint, known: Labelled, card: Card) -> None:
-    """Print what the new model is worth."""
-    from MLmodel.judging import few_labels
-    from MLmodel.metrics import format_metrics, predictor_metrics
-    from MLmodel.model import unseen_predictions
-    from MLmodel.out_of_fold import by_glass, kept_out
-
-    work, settings = command.workspace, command.settings
-    print(f"  model: {at.model(PREDICTOR)} ({card.seconds_per_pair:.1e} s a pair)")
-    if by_glass(known.table, PREDICTOR):
-        print(f"  what to expect of a new glass: {kept_out(known.table, PREDICTOR)}")
-        print(format_metrics(predictor_metrics(*unseen_predictions(work, card), settings.tls_threshold)))
-    for line in few_labels(known.table[QS], PREDICTOR, settings):
-        print(line)
+        print("\n".join(worth(at, card, settings)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 import pandas as pd
 
-from MLmodel.card import Card, check_features, find_card, read_card
+from MLmodel.card import Card, check_features, find_card
 from MLmodel.labels import pretraining_paths
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
@@ -36,7 +36,7 @@ LISTED_ONCE = 1000
 def main(command: Command) -> None:
     """Predict the splittings of every temperature whose pairs are classified."""
     temperatures = command.temperatures(
-        lambda at: at.classified_features.exists() and read_card(at, PREDICTOR) is not None,
+        lambda at: at.classified_features.exists() and at.card(PREDICTOR).exists(),
         "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
     left: list[int] = []
@@ -61,7 +61,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
     once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
     record = made_from(
         [double_wells, *at.neb_files, *pretraining_paths(at)],
-        model=card.autogluon,
+        model=card.training,
         tls_threshold=settings.tls_threshold,
         epsilon=settings.neb.epsilon,
         units=settings.units,

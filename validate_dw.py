@@ -1,6 +1,6 @@
 """Judge the classifier on the pairs it was trained on and on those it never saw.
 
-Reads    MLmodel/dw-classification-T{digits}/ and its sets
+Reads    MLmodel/dw-classification-T{digits}/
 Writes   output_ML/dw_classifier_performances.txt, a section per temperature
          output_ML/T{T}/reliability-dw.png: whether the probabilities of a double well are true, on the test set
 
@@ -15,9 +15,8 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from MLmodel.card import Card
-from MLmodel.judging import few_labels, judge_on
-from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics
-from MLmodel.model import Model, cards_to_judge, read_set
+from MLmodel.metrics import format_metrics
+from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, read_set
 from pipeline.files import write_text
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW
@@ -47,21 +46,19 @@ def main(command: Command) -> None:
 
 def section(command: Command, card: Card) -> tuple[str, list[Path]]:
     """The metrics of one classifier, as text, and the files of its picture."""
-    work, settings = command.workspace, command.settings
-    model = Model(work, card)
-    trained, judged = read_set(work, card, "train"), judge_on(work, model, settings)
+    at, settings = command.workspace.at(card.temperature), command.settings
+    model = Model(at, card)
+    trained, judged = read_set(at, card, "train"), judge_on(at, model, settings)
     lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}, units: {card.units}"]
     for name, is_dw, chance in (
         ("training set", trained[DW], model.predict(trained)),
         (judged.heading, judged.exact, judged.predicted),
     ):
-        metrics = classifier_metrics(is_dw, chance) | chance_metrics(chance, is_dw, "double wells")
-        lines += [f"  {name}", format_metrics(metrics)]
-    lines += few_labels(read_set(work, card, "used")[DW], CLASSIFIER, settings)
+        lines += [f"  {name}", format_metrics(figures_of(CLASSIFIER, is_dw, chance, settings.tls_threshold))]
+    lines += few_labels(read_set(at, card, "used")[DW], CLASSIFIER, settings)
     title = f"T = {card.temperature}, {judged.name}: {judged.how}"
     picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title)
-    written = picture.save(work.at(card.temperature).reliability("dw"), settings.figures)
-    return "\n".join(lines) + "\n", written
+    return "\n".join(lines) + "\n", picture.save(at.reliability("dw"), settings.figures)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from MLmodel.metrics import Array
+from glass.arrays import Array
 
 NEAR = 0.15
 """log₁₀; errors count by how near their prediction is to that of the pair: a Gaussian of this width."""

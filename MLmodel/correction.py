@@ -1,4 +1,4 @@
-"""What was calculated in a glass since the models were trained corrects what they say of its other pairs.
+"""Gaussian-process correction of predictions by exact results of the same glass.
 
 Pairs of one glass repeat each other, so that the errors of a model are alike for like pairs of one glass: a Gaussian
 process on the errors says at once what another training would say later, or not at all.
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.spatial import KDTree
-from scipy.spatial.distance import cdist
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
+from glass.arrays import Array
 from MLmodel.chances import Chances
-from MLmodel.metrics import Array
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
@@ -36,7 +36,7 @@ DW_AMPLITUDE = 0.25
 """Of the errors of the probability p of a double well; the rest is binomial, of variance p (1 − p)."""
 
 MOST = 1000
-"""At most so many results of a glass are used, those of the smallest predicted splittings."""
+"""Results of a glass that are used at most: those of the smallest predicted splittings."""
 
 _REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))
 """Known pairs farther away than this say nothing."""
@@ -54,44 +54,23 @@ class Corrected(NamedTuple):
     """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
 
 
-class _Process:
-    """A Gaussian process of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²), known up to noise at some z.
+class _Process(NamedTuple):
+    """Gaussian process of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²), known up to noise at some z."""
 
-    Parameters
-    ----------
-    places : ndarray of shape (n_known, n_features)
-        Where it is known.
-    values : ndarray of shape (n_known,)
-        What is known.
-    amplitude : float
-        Square root of its variance.
-    noise : float or ndarray of shape (n_known,)
-        Variance of the noise.
-    """
-
-    def __init__(self, places: Array, values: Array, amplitude: float, noise: float | Array) -> None:
-        self._tree, self._amplitude = KDTree(places), amplitude
-        covariance = self._covariance(places)
-        covariance[np.diag_indices_from(covariance)] += noise
-        self._factor = cholesky(covariance, lower=True)
-        self._solved = cho_solve((self._factor, True), values)
-
-    def _covariance(self, places: Array) -> Array:
-        squares = cdist(self._tree.data, places, "sqeuclidean")
-        return np.asarray(self._amplitude**2 * np.exp(-0.5 / LENGTH**2 * squares))
+    regressor: GaussianProcessRegressor
+    tree: KDTree
+    """Places where it is known."""
 
     def near(self, places: Array) -> NDArray[np.intp]:
-        """Which places are so near to a known one that more is known of them than mean and variance."""
-        return np.flatnonzero(np.isfinite(self._tree.query(places, distance_upper_bound=_REACH)[0]))
+        """Places so near to a known one that more is known of them than mean and variance."""
+        return np.flatnonzero(np.isfinite(self.tree.query(places, distance_upper_bound=_REACH)[0]))
 
-    def mean(self, places: Array) -> Array:
-        """Mean at each of some places, shape (n_places,)."""
-        return np.asarray(self._solved @ self._covariance(places))
-
-    def deviation(self, places: Array) -> Array:
-        """Standard deviation at each of some places, shape (n_places,)."""
-        explained = (solve_triangular(self._factor, self._covariance(places), lower=True) ** 2).sum(axis=0)
-        return np.asarray(np.sqrt(np.maximum(self._amplitude**2 - explained, 0.0)))
+    def add_mean(self, values: Array, places: Array, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Add the mean of the process to the values in rows at these places; the rows that are near enough."""
+        near = self.near(places)
+        if len(near):
+            values[rows[near]] += self.regressor.predict(places[near])
+        return rows[near]
 
 
 class LocalCorrection:
@@ -152,7 +131,11 @@ class LocalCorrection:
         return part
 
     def _process(self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array) -> _Process:
-        return _Process(self._standardised(pairs), errors, amplitude, noise)
+        """Gaussian process through the errors of some pairs; ``noise`` is a variance."""
+        places = self._standardised(pairs)
+        kernel = ConstantKernel(amplitude**2) * RBF(LENGTH)
+        regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(places, errors)
+        return _Process(regressor, KDTree(places))
 
     def _standardised(self, pairs: pd.DataFrame) -> Array:
         return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
@@ -170,17 +153,13 @@ class LocalCorrection:
         for conf, rows in pairs.groupby("conf").indices.items():
             here = features[rows]
             if conf in self._dw_errors:
-                near = self._dw_errors[conf].near(here)
-                found = chance[rows[near]] + self._dw_errors[conf].mean(here[near])
-                chance[rows[near]] = found.clip(0.001, 0.999)
+                corrected = self._dw_errors[conf].add_mean(chance, here, rows)
+                chance[corrected] = chance[corrected].clip(0.001, 0.999)
             if conf in self._errors:
-                near = self._errors[conf].near(here)
-                logarithm[rows[near]] += self._errors[conf].mean(here[near])
-            if conf in self._known:
-                near = self._known[conf].near(here)
-                spread[rows[near]] = np.hypot(self._known[conf].deviation(here[near]), NOISE) / np.hypot(
-                    AMPLITUDE, NOISE
-                )
+                self._errors[conf].add_mean(logarithm, here, rows)
+            if conf in self._known and len(near := self._known[conf].near(here)):
+                _, deviation = self._known[conf].regressor.predict(here[near], return_std=True)
+                spread[rows[near]] = np.hypot(deviation, NOISE) / np.hypot(AMPLITUDE, NOISE)
         return Corrected(10.0**logarithm, chance, spread)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,7 +144,7 @@ def autogluon_prediction(folder: Path, task: Task) -> Callable[[pd.DataFrame], A
 
     predictor = TabularPredictor.load(str(folder), verbosity=0)
     predictor.persist()
-    return lambda features: _autogluon_predict(predictor, task, features)
+    return partial(_autogluon_predict, predictor, task)
 
 
 def _autogluon_predict(predictor: Any, task: Task, features: pd.DataFrame, model: str | None = None) -> Array:
@@ -251,6 +252,9 @@ def _time_guard(hours: float) -> Any:
             self.was_cut |= over
             return False, over
 
+        def __reduce__(self) -> tuple[Any, ...]:  # AutoGluon saves its trainer with it
+            return object, ()
+
     return TimeGuard()
 
 
@@ -292,7 +296,7 @@ def _keep_best_that_is_fast(predictor: Any, task: Task, sample: pd.DataFrame, li
     predictor.persist(names)
     seconds: dict[str, float] = {}
     for name in names:
-        seconds[name] = _seconds_per_pair(lambda rows, name=name: _autogluon_predict(predictor, task, rows, name), sample)
+        seconds[name] = _seconds_per_pair(partial(_autogluon_predict, predictor, task, model=name), sample)
         if seconds[name] <= limit:
             break
     kept = name if seconds[name] <= limit else min(names, key=seconds.__getitem__)

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from MLmodel.card import Card, check_digests, find_card, read_card, trained_temperatures
 from glass.arrays import Array
-from MLmodel.out_of_fold import kept_out
+from MLmodel.card import Card, check_digests, find_card, read_card, trained_temperatures
+from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics, predictor_metrics
+from MLmodel.out_of_fold import by_glass, kept_out
 from pipeline.errors import ChangedError, UserError
 from pipeline.files import file_digest
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.settings import Settings
-from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, Task, Workspace
 from pipeline.units import Units
+from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, Task, Workspace
 
 ENOUGH = {CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20}, PREDICTOR.name: {"double wells": 30, "TLS": 5}}
 """A test set with fewer is not judged on. A fraction of n is known to 0.5/√n or better, 0.11 for 20 and 0.22 for 5; an
@@ -163,6 +164,23 @@ def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:
     how = kept_out(read_set(at, card, "used"), task)
     heading = f"test set: too few to judge ({_listed(held)}; needed: {_listed(ENOUGH[task.name])}); shown instead:"
     return Judged(*everything, "all labels", how, f"{heading}\n  all labels, {how}")
+
+
+def figures_of(task: Task, exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
+    """Metrics of a model; ``threshold`` in ε, below which a double well is a TLS."""
+    if task == CLASSIFIER:
+        return classifier_metrics(exact, predicted) | chance_metrics(predicted, exact, "double wells")
+    return predictor_metrics(exact, predicted, threshold)
+
+
+def worth(at: StatePoint, card: Card, settings: Settings) -> list[str]:
+    """What a model is worth on glasses that it did not see, and whether its labels are few: lines to print."""
+    used, task = read_set(at, card, "used"), card.task
+    lines = [f"  model: {at.model(task)} ({card.seconds_per_pair:.1e} s a pair)"]
+    if by_glass(used, task):
+        figures = figures_of(task, used[task.target], used[OUT_OF_FOLD], settings.tls_threshold)
+        lines += [f"  what to expect of a new glass: {kept_out(used, task)}", format_metrics(figures)]
+    return lines + few_labels(used[task.target], task, settings)
 
 
 def few_labels(labels: ArrayLike, task: Task, settings: Settings) -> list[str]:

@@ -1,7 +1,7 @@
 """Predictions for labelled pairs from models that saw no pair of their glass: what to expect of a new glass.
 
-The trees are those of ``fast: true``, also where AutoGluon's ensemble, which would take minutes, is what predicts in the
-end. Theirs are the errors from which the chance of a TLS is told.
+The trees are those of ``fast: true``, also where AutoGluon's ensemble predicts in the end, which would take minutes.
+Theirs are the errors from which the chance of a TLS is told.
 """
 
 from concurrent.futures import ThreadPoolExecutor

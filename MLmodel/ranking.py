@@ -65,9 +65,9 @@ def parts_of(table: Path) -> list[Part]:
 def _model(at: StatePoint, task: Task, name: str) -> Model:
     """The model of this name, which each worker loads once."""
     card = read_card(at, task)
-    if card is None or card.autogluon != name:
+    if card is None or card.training != name:
         raise UserError(f"{at.model(task)}: trained again meanwhile; run the step again")
-    return Model(at.workspace, card)
+    return Model(at, card)
 
 
 def _predict(at: StatePoint, task: Task, name: str, pairs: pd.DataFrame) -> NDArray[np.float64]:
@@ -106,7 +106,7 @@ def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequ
         atomic_write(at.classified_features) as file,
         pa.ipc.new_file(str(file), schema) as writer,
     ):
-        classify = partial(_classified, at, card.autogluon, settings.classify, columns)
+        classify = partial(_classified, at, card.training, settings.classify, columns)
         for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
             writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
             listed.append(as_listed(kept[shown]))
@@ -165,18 +165,18 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
     """
     parts = parts_of(at.classified_features)
     known = _known_pairs(at, parts)
-    chances = tls_chances(*unseen_predictions(at.workspace, card), settings.tls_threshold)
+    chances = tls_chances(*unseen_predictions(at, card), settings.tls_threshold)
     listed = []
     with (
         worker_pool(settings, len(parts)) as workers,
         progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
     ):
-        predict = partial(_predict, at, PREDICTOR, card.autogluon)
+        predict = partial(_predict, at, PREDICTOR, card.training)
         (splittings,) = workers.results(predict, [known.pairs])
         found = known.pairs.assign(**{QS: splittings})
         is_new = found["is_new"].to_numpy(bool)
         correction = LocalCorrection(
-            found, is_new, read_set(at.workspace, card, "used"), chances, SOFTENING * settings.unit.epsilon
+            found, is_new, read_set(at, card, "used"), chances, SOFTENING * settings.unit.epsilon
         )
 
         def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], LocalCorrection]]:
@@ -185,7 +185,7 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
                 yield part, known.to_calculate[row : row + part.rows], correction.of_glasses(glasses)
                 row += part.rows
 
-        predicted = partial(_predicted, at, card.autogluon, chances, settings.neb.epsilon)
+        predicted = partial(_predicted, at, card.training, chances, settings.neb.epsilon)
         for part, rows in zip(parts, workers.results(predicted, jobs(), in_order=True), strict=True):
             listed.append(as_listed(rows))
             bar.update(part.rows)

@@ -1,18 +1,15 @@
 """A smooth model of the geometry of a pair: trees are made of steps, and tell pairs of a new glass apart less well."""
 
-import math
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import cdist
 from scipy.special import expit
 
-from MLmodel.metrics import Array
-from MLmodel.trees import read_arrays
-from pipeline.files import atomic_write
+from glass.arrays import Array
 from pipeline.workspace import CLASSIFIER, Task
 
 LENGTH = 2.2
@@ -24,14 +21,8 @@ LANDMARKS = 300
 _RIDGE, _LOGISTIC = 0.3, 3.0
 """Regularisation: ``alpha`` of scikit-learn's Ridge, and ``C`` of its LogisticRegression."""
 
-_BLOCK = 512
-"""Pairs predicted at a time: what is computed for them stays in the processor's first cache."""
-
-_ROUNDS, _LEAST = 1.5 * 2.0**52, -1000.0
-"""Of :func:`_add_gaussians`: what makes whole numbers; powers of two below 2^−1000 are as good as zero."""
-
-_TAYLOR_DOWN = tuple(math.log(2.0) ** k / math.factorial(k) for k in range(11))[::-1]
-"""Taylor series of 2^r: relative error 2e-13 for |r| ≤ ½."""
+_BLOCK = 4096
+"""Pairs predicted at a time: their distances from all landmarks take 10 MB."""
 
 SOFTENING = 1e-3
 """ε; smaller energy differences are all alike."""
@@ -87,58 +78,28 @@ class Smooth(NamedTuple):
     """Shape ()."""
     is_probability: Array
     """Shape (), 0 or 1."""
-    softening: Array | float = SOFTENING
-    """Shape (), of :func:`shape_features`; earlier files do not tell."""
+    softening: Array
+    """Shape (), of :func:`shape_features`."""
 
     def predict(self, pairs: pd.DataFrame) -> Array:
         """Probability of a double well, or the quantity that was learnt; shape (n_pairs,)."""
         standardised = (shape_features(pairs, float(self.softening)) - self.mean) / self.scale
-        out = np.full(len(pairs), float(self.intercept))
-        _add_gaussians(np.ascontiguousarray(standardised.T), self.landmarks, self.coefficients, LENGTH, out)
-        out[np.isnan(standardised).any(axis=1)] = np.nan
+        out = np.empty(len(pairs))
+        for start in range(0, len(pairs), _BLOCK):
+            squares = cdist(standardised[start : start + _BLOCK], self.landmarks, "sqeuclidean")
+            out[start : start + _BLOCK] = np.exp(-0.5 / LENGTH**2 * squares) @ self.coefficients
+        out += self.intercept
         return np.asarray(expit(out)) if self.is_probability else out
 
     def save(self, path: Path) -> None:
         """Write all arrays to an ``.npz`` file."""
-        with atomic_write(path) as part, open(part, "wb") as file:
-            np.savez(file, **self._asdict())
+        np.savez(path, **self._asdict())
 
     @classmethod
     def load(cls, path: Path) -> "Smooth":
         """Read what :meth:`save` wrote."""
-        return cls(**read_arrays(path, cls._fields, may_lack=["softening"]))
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_gaussians(features, landmarks, coefficients, length, out):  # type: ignore[no-untyped-def]
-    """Add Σ_l coefficient_l exp(−|z − z_l|² / 2 length²); features z of shape (n_features, n_pairs).
-
-    exp(−x) = 2^k 2^r with a whole k and |r| ≤ ½. Adding 1.5·2⁵² rounds to a whole number, which then stands in the last
-    bits and is added to the exponent of 2^r: nothing else is as fast in vector instructions.
-    """
-    scale = 0.5 / length**2 / math.log(2.0)
-    exponent, power = np.empty(_BLOCK), np.empty(_BLOCK)
-    exponent_bits, power_bits = exponent.view(np.int64), power.view(np.int64)
-    for start in range(0, len(out), _BLOCK):
-        width = min(_BLOCK, len(out) - start)
-        for one in range(len(landmarks)):
-            exponent[:] = 0.0
-            for feature in range(len(features)):
-                values, landmark = features[feature, start : start + width], landmarks[one, feature]
-                for pair in range(width):
-                    exponent[pair] -= (values[pair] - landmark) ** 2
-            for pair in range(width):
-                wanted = max(exponent[pair] * scale, _LEAST)
-                exponent[pair] = wanted + _ROUNDS
-                rest = wanted - (exponent[pair] - _ROUNDS)
-                total = 0.0
-                for term in numba.literal_unroll(_TAYLOR_DOWN):
-                    total = total * rest + term
-                power[pair] = total
-            for pair in range(width):
-                power_bits[pair] += exponent_bits[pair] << 52
-            for pair in range(width):
-                out[start + pair] += coefficients[one] * power[pair]
+        with np.load(path) as arrays:
+            return cls(**arrays)
 
 
 def learn_smooth(

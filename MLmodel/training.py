@@ -1,28 +1,29 @@
 """Training a model, whole or not at all: the split, one process at a time, the sets and the card."""
 
 import hashlib
+import os
+import shutil
 import time
 import uuid
 from collections.abc import Hashable
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from MLmodel.card import SETS, Card, installed_versions, read_card, sets_fit, write_card
+from MLmodel.card import SETS, Card, check_digests, digests_of, installed_versions, read_card, write_card
 from MLmodel.labels import SOURCE, Labelled
-from MLmodel.model_files import CARD, digests_of, left_folders, put_in_place, remove_left
 from pipeline.errors import UserError
-from pipeline.files import file_digest, file_named
+from pipeline.files import file_named, sync
 from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
+from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.version import __version__
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -31,7 +32,7 @@ FEWEST, FEWEST_TO_TRAIN = 10, 5
 """From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
 
 REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining set"
-"""For who has too few."""
+"""Advice where there are too few labels."""
 
 
 def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wait: bool = False) -> Card | None:
@@ -39,12 +40,10 @@ def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wa
 
     Parameters
     ----------
-    workspace : Workspace
+    at : StatePoint
         The model, its sets and its log go there; the model that is there stays until the new one is complete.
     task : Task
         What to learn.
-    temperature : str
-        As in the folders' names.
     labelled : Labelled
         The labelled pairs.
     settings : Settings
@@ -70,16 +69,20 @@ def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wa
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
     labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
     inputs = _inputs(labelled, keys, task, settings)
-    if _is_trained(at, task, inputs) and not left_folders(at, task):
+    left = (at.new_model(task), at.old_model(task))
+    if _is_trained(at, task, inputs) and not any(path.exists() for path in left):
         return None
     parts = _parts(labelled, keys, task, at.model(task).name, settings)
     with only_writer(at.training_lock(task), task.script, wait):
         try:
+            if at.old_model(task).exists() and not at.model(task).exists():  # killed while it was replaced
+                os.replace(at.old_model(task), at.model(task))
             if _is_trained(at, task, inputs):  # perhaps by who was waited for
                 return None
             return _trained(at, task, labelled, parts, inputs, settings)
         finally:
-            remove_left(at, task)
+            for path in left:
+                shutil.rmtree(path, ignore_errors=True)  # one that a process still writes to is removed next time
 
 
 def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settings) -> dict[str, Any]:
@@ -105,38 +108,62 @@ def _trained(
     """Train in a folder of its own, and put that in the place of the model that is there."""
     from MLmodel.learner import fit, to_learn
     from MLmodel.out_of_fold import out_of_fold
-    from MLmodel.process import in_own_process
     from MLmodel.smooth import SOFTENING
+    from pipeline.workers.local import run_apart
 
     limits: TrainingSettings = getattr(settings, task.name)
-    name = f"autogluon-{uuid.uuid4().hex[:8]}"
-    files, log = (at.autogluon(task, name), at.training_log(task))
-    files.parent.mkdir(parents=True, exist_ok=True)
+    folder, log = at.new_model(task), at.training_log(task)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     pairs, softening, started = labelled.table, SOFTENING * settings.unit.epsilon, time.monotonic()
-    unseen = out_of_fold(pairs, labelled.features, task, softening)
+    unseen = out_of_fold(pairs, labelled.features, task, softening, settings.cores)
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
-    learn = partial(fit, table, task, limits, settings.cores, str(files), unseen.with_smooth, softening)
+    learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
     print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
-    with file_named(files):
-        seconds = in_own_process(learn, limits, log)
+    with file_named(at.model(task), folder), progress(desc="training", bar_format="{desc}: {n:.0f} s") as shown:
+        fitted = run_apart(learn, log, lambda: shown.update(time.monotonic() - started - shown.n))
+        for part, rows in parts.items():
+            rows.reset_index(drop=True).to_feather(folder / f"{part}.feather")
+    hours = f"train_hours = {limits.train_hours:g}"
+    if fitted.was_cut:
+        print(f"  {hours} cut the training short, so that another run may give another model; raise it in config.yaml")
+    if fitted.memory_ran_short:
+        print(f"  memory ran short, so that another run may give another model: {log}")
+    if fitted.seconds_per_pair > limits.max_seconds_per_pair:
+        print(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
     card = Card(
         task=task,
         temperature=at.temperature,
-        autogluon=name,
+        training=uuid.uuid4().hex[:8],
         trained=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         pairs={part: len(rows) for part, rows in parts.items()},
         sources=pairs[SOURCE].value_counts().to_dict(),
-        sets=_write_sets(files, parts),
-        files=digests_of(files),
-        seconds_per_pair=seconds,
+        files=digests_of(folder),
+        seconds_per_pair=fitted.seconds_per_pair,
         training_seconds=round(time.monotonic() - started, 1),
         program=__version__,
         **inputs,
     )
-    write_card(files / CARD, card)
-    put_in_place(at, task, files)
+    write_card(folder / at.card(task).name, card)
+    _put_in_place(at, task)
     return card
+
+
+def _put_in_place(at: StatePoint, task: Task) -> None:
+    """Put a complete training in the place of the last, which stays if that fails."""
+    new, model, old = at.new_model(task), at.model(task), at.old_model(task)
+    for path in [*new.rglob("*"), new]:
+        sync(path)
+    if model.exists():
+        os.replace(model, old)
+    try:
+        os.replace(new, model)
+    except OSError:
+        if old.exists():
+            os.replace(old, model)
+        raise
+    sync(model.parent)
 
 
 def too_few(at: StatePoint, settings: Settings) -> str:
@@ -168,21 +195,16 @@ def _parts(
     return parts
 
 
-def _write_sets(folder: Path, parts: dict[str, pd.DataFrame]) -> dict[str, str]:
-    """Write the sets beside AutoGluon's files; their digests."""
-    paths = {part: folder / f"{part}.feather" for part in SETS}
-    for part, path in paths.items():
-        with file_named(path):
-            parts[part].reset_index(drop=True).to_feather(path)
-    return {part: file_digest(path) for part, path in paths.items()}
-
-
 def _is_trained(at: StatePoint, task: Task, inputs: dict[str, Any]) -> bool:
-    """Whether the model that is there is complete and was trained on just these inputs."""
-    card = read_card(at, task)
-    if card is None or any(getattr(card, name) != value for name, value in inputs.items()):
+    """Whether the model that is there is complete, unchanged and was trained on just these inputs."""
+    try:
+        card = read_card(at, task)
+        if card is None or any(getattr(card, name) != value for name, value in inputs.items()):
+            return False
+        check_digests(at.model(task), card)
+    except UserError:
         return False
-    return at.autogluon(task, card.autogluon).is_dir() and sets_fit(at.workspace, card)
+    return True
 
 
 def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray[np.bool_]:

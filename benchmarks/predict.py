@@ -1,4 +1,4 @@
-"""Steps 2 and 4 on tables of several sizes: time a pair and memory; beside them AutoGluon's own prediction.
+"""Steps 2 and 4 on tables of several sizes: time a pair and memory.
 
 python -m benchmarks.predict [--sizes 500000 3000000 10000000]
 
@@ -20,7 +20,6 @@ import pandas as pd
 
 from benchmarks.scale import Cost, run
 from MLmodel.card import find_card
-from MLmodel.learner import autogluon_of
 from MLmodel.model import Model
 from MLmodel.smooth import Smooth
 from pipeline.formats.results import write_neb_results
@@ -31,7 +30,7 @@ from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 T = "0.1"
 STEPS = {"step2_classify_dw": CLASSIFIER, "step4_predict_qs": PREDICTOR}
 COMPARED = 100_000
-"""Pairs that AutoGluon predicts too."""
+"""Pairs that each model alone predicts."""
 
 
 def main() -> None:
@@ -99,14 +98,14 @@ def write_results(work: Workspace) -> None:
 
 
 def compare(work: Workspace, task: Task) -> None:
-    """CPU time a pair of a model as it is used, and of AutoGluon's with the smooth model if there is one."""
-    card = find_card(work.at(T), task, REDUCED)
-    model, folder = Model(work, card), work.at(T).autogluon(task, card.autogluon)
+    """CPU time a pair of a model, and of its smooth model if there is one."""
+    at = work.at(T)
+    card = find_card(at, task, REDUCED)
+    model, smooth = Model(at, card), at.model(task) / "smooth.npz"
     rng = np.random.default_rng(0)
     table = pd.read_feather(work.at(T).pairs / "made-up.feather").iloc[rng.integers(0, 10_000, COMPARED)]
     features = table[card.features].astype(np.float64)
-    own, smooth = autogluon_of(str(folder)), folder / "smooth.npz"
-    ways: dict[str, Callable[[pd.DataFrame], Any]] = {"all": model.predict, "AutoGluon's trees alone": own}
+    ways: dict[str, Callable[[pd.DataFrame], Any]] = {"all": model.predict}
     if smooth.exists():
         ways["of that the smooth model"] = Smooth.load(smooth).predict
     said = []

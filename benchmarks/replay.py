@@ -7,8 +7,7 @@ public   the published pairs of T = 0.07, looked for in ../shared/data, or where
          with 19 to 139 TLS
 loop     the example's glasses with minima, of which distinct TLS are counted
 
-A round is 30 NEBs from the top of the list; an NEB of a non-DW costs a tenth of that of a double well. Quick models
-stand in for AutoGluon's (MLmodel/out_of_fold.py).
+A round is 30 NEBs from the top of the list; an NEB of a non-DW costs a tenth of that of a double well.
 """
 
 import argparse
@@ -30,7 +29,9 @@ from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
-from MLmodel.out_of_fold import out_of_fold, quick_smooth, quick_trees
+from MLmodel.learner import quick_trees, target_of
+from MLmodel.out_of_fold import out_of_fold
+from MLmodel.smooth import learn_smooth
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, PROBABILITY, feature_names
 from pipeline.formats.results import read_neb_results
@@ -85,8 +86,9 @@ def trees(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Model
 def both(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:
     """The mean of trees and smooth model."""
     chance, splitting = trees(train, test, features)
-    other = quick_smooth(train, features, CLASSIFIER)(test)
-    logarithm = quick_smooth(train[train[DW] == 1], features, PREDICTOR)(test)
+    wells = train[train[DW] == 1]
+    other = learn_smooth(train[features], target_of(train, CLASSIFIER), CLASSIFIER).predict(test[features])
+    logarithm = learn_smooth(wells[features], target_of(wells, PREDICTOR), PREDICTOR).predict(test[features])
     return (chance + other) / 2, 10 ** ((np.log10(splitting) + logarithm) / 2)
 
 

@@ -101,8 +101,8 @@ def trained(pairs: pd.DataFrame, task: Task, features: list[str], asked: pd.Data
     unseen = out_of_fold(pairs, features, task)
     limits = SETTINGS.classifier if task == CLASSIFIER else SETTINGS.predictor
     with tempfile.TemporaryDirectory() as folder:
-        fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, folder, unseen.with_smooth)
-        return Trained(folder, task).predict(asked[features].astype(np.float64)), unseen.predicted
+        fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, Path(folder), unseen.with_smooth)
+        return Trained(Path(folder), task).predict(asked[features].astype(np.float64)), unseen.predicted
 
 
 def published_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:

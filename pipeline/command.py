@@ -10,14 +10,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline.errors import UserError
+from pipeline.errors import ChangedError, UserError
 from pipeline.locks import only_writer
 from pipeline.version import __version__
 from pipeline.workspace import Share, StatePoint, Workspace, digits
@@ -110,7 +110,7 @@ class Command:
         for temperature in temperatures:
             try:
                 with self.only_writer(temperature):
-                    work(self.workspace.at(temperature))
+                    _unless_changed(work, self.workspace.at(temperature))
             except UserError as error:
                 errors.append(str(error))
         if errors:
@@ -121,6 +121,14 @@ class Command:
         """Keep other processes of this script from writing the same files; None: those of all temperatures."""
         with only_writer(self.workspace.lock(self.script, temperature), self.script, self.wait):
             yield
+
+
+def _unless_changed(work: Callable[[StatePoint], None], at: StatePoint) -> None:
+    """Work once; again where a model was replaced meanwhile, which is twice at most in a row."""
+    for _ in range(2):
+        with suppress(ChangedError):
+            return work(at)
+    return work(at)
 
 
 def check_command_line(

@@ -45,7 +45,7 @@ class TrainingSettings(_Section):
     """One model: how long it may train and how fast it must predict."""
 
     train_hours: Hours = 0.05
-    fast: bool = False
+    fast: bool = True
     max_seconds_per_pair: Seconds = 1.0e-5
 
 

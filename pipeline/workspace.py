@@ -238,18 +238,18 @@ class StatePoint:
 
     def model_set(self, task: Task, subset: str) -> Path:
         """``subset``: ``train``, ``test`` or ``used``, the data used so far."""
-        return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}-{subset}.feather"
+        return self.model(task) / f"{subset}.feather"
 
     def card(self, task: Task) -> Path:
         return self.model(task) / "card.json"
 
-    def autogluon(self, task: Task, name: str) -> Path:
-        """``name``: of one training, as the card gives it."""
-        return self.model(task) / name
+    def new_model(self, task: Task) -> Path:
+        """Where a model is trained, before it takes the place of the last."""
+        return self.model(task).with_name(f".{self.model(task).name}.new")
 
-    def current(self, task: Task) -> Path:
-        """Link to AutoGluon's folder of the last complete training, which holds its card and sets too."""
-        return self.model(task) / "current"
+    def old_model(self, task: Task) -> Path:
+        """The last model, while it is replaced."""
+        return self.model(task).with_name(f".{self.model(task).name}.old")
 
     def training_lock(self, task: Task) -> Path:
         """Held by the process that trains a model, whatever workspaces share it."""

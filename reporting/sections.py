@@ -178,8 +178,8 @@ def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, page: Page
     if card is None:
         return [missing(f"{MODELS[task]}: no model yet; {task.script} trains it.")]
     try:
-        exact, predicted = unseen_predictions(work, card)
-        how = kept_out(read_set(work, card, "used"), task)
+        exact, predicted = unseen_predictions(at, card)
+        how = kept_out(read_set(at, card, "used"), task)
     except UserError as error:  # of another training: the other sections can still be written
         return [missing(f"{MODELS[task]}: {error}.")]
     if task == CLASSIFIER:

@@ -93,8 +93,8 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
         **_count(at, settings, listed.done),
         **_random_rates(at, settings),
         **_forecast(listed.left),
-        "classifier": classifier.autogluon,
-        "predictor": predictor.autogluon,
+        "classifier": classifier.training,
+        "predictor": predictor.training,
     }
     path = at.rounds("csv")
     before = (

@@ -31,8 +31,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from MLmodel import process
+from MLmodel.learner import Fitted
 from pipeline.formats.results import write_neb_results
+from pipeline.workers import local
 from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,7 +155,7 @@ class Trial:
             shutil.rmtree(self.root / path)
 
     def _keep_what_was_learnt(self, step: str) -> None:
-        (learnt,) = (self.root / "MLmodel" / TRAININGS[step]).glob("autogluon-*")
+        learnt = self.root / "MLmodel" / TRAININGS[step]
         ours = ("card.json", "train.feather", "test.feather", "used.feather")
         shutil.copytree(learnt, self.folder / f"learnt-{step}", ignore=lambda _, names: set(names) & set(ours))
 
@@ -236,7 +237,7 @@ def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) 
         code = compile(script.read_text(), script, "exec")  # before any fault, as it is Python that reads it
         os.kill(os.getpid(), signal.SIGSTOP)
         if learnt is not None:
-            vars(process)["in_own_process"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
+            vars(local)["run_apart"] = lambda job, *_: _taken(learnt, Path(job.args[4]))
         sys.argv = [str(script), *arguments]
         sys.modules["__main__"] = main = ModuleType("__main__")
         exec(code, vars(main))
@@ -250,10 +251,11 @@ def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) 
         os._exit(status)
 
 
-def _taken(learnt: Path, folder: Path) -> float:
-    """Stand-in for AutoGluon: what it learnt before becomes what it learns; seconds a pair."""
-    learnt.rename(folder)
-    return 1e-6
+def _taken(learnt: Path, folder: Path) -> Fitted:
+    """Stand-in for AutoGluon: what it learnt before becomes what it learns."""
+    for path in learnt.iterdir():
+        path.rename(folder / path.name)
+    return Fitted(1e-6, was_cut=False, memory_ran_short=False)
 
 
 def _wait(child: int) -> int | None:
@@ -290,7 +292,7 @@ def content(root: Path) -> dict[str, object]:
         name = path.relative_to(root).as_posix()
         if path.is_dir() or ".locks" in path.parts or path.suffix == ".log":
             continue
-        if re.search(r"/autogluon-\w+/", name):  # the card has digests of these files; they are as random as it is
+        if re.search(r"/(autogluon/|model\.cbm)", name):  # as random as the card
             continue
         found[name] = _comparable(path)
     return found

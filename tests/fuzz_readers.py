@@ -150,12 +150,12 @@ def _write_own(work: Workspace) -> None:
     source = work.root / "source"
     source.write_text("what it is made from")
     mark_made([source], made_from([source], setting=[1, {"a": 2.5}]))
-    some, name = {"a": 1}, "ag-1"
+    some = {"a": 1}
     card = Card(
         task=CLASSIFIER,
         temperature=T,
         features=["PR"],
-        autogluon=name,
+        training="one",
         trained="2025-01-01",
         settings={"test_split": "pair"},
         versions={"python": "3.11"},
@@ -163,8 +163,10 @@ def _write_own(work: Workspace) -> None:
         pairs=some,
         sources=some,
         seconds_per_pair=1e-6,
-        sets={"train": "cd"},
+        training_seconds=1.0,
+        files={"train.feather": "cd"},
         program="1.0",
+        units="reduced",
     )
     write_card(work.at(T).card(CLASSIFIER), card)
 

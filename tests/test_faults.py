@@ -1,5 +1,6 @@
 """Faults of the machine: full disks, file systems without locks, kills, links where a file should be."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -8,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -16,7 +16,8 @@ import pytest
 import synthetic
 from steps import LONGEST, ROOT, _command, done, refused, run, started, started_python, stop, wait_until
 
-from MLmodel.card import SETS, read_card, sets_fit
+from MLmodel.card import check_digests, read_card, write_card
+from MLmodel.learner import Fitted
 from MLmodel.out_of_fold import OutOfFold
 from pipeline import files
 from pipeline.errors import UserError
@@ -141,7 +142,7 @@ def test_a_step_that_is_terminated_ends_even_if_its_cleaning_up_does_not():
 
 
 # Trainings
-LONG = "classifier: {train_hours: 1}\nprocesses: 1\nseed: 3\n"
+LONG = "classifier: {train_hours: 1, fast: false}\nprocesses: 1\nseed: 3\n"
 """Settings with which a training has not ended before it is stopped."""
 
 
@@ -156,12 +157,9 @@ def training(trained_copy):
         yield trained_copy, process
 
 
-def folders_of(model):
-    return sorted(path.name for path in model.glob("autogluon-*"))
-
-
-def folders(root):
-    return folders_of(root / f"MLmodel/{MODEL}")
+def left_over(root):
+    """What an unfinished training leaves."""
+    return [path.name for path in (root / "MLmodel").glob(".[dq]*")]
 
 
 def card_of(root):
@@ -174,10 +172,8 @@ def test_two_workspaces_that_share_a_model_do_not_train_it_at_once(training, tmp
     other = tmp_path / "other"
     shutil.copytree(root, other, ignore=shutil.ignore_patterns("MLmodel", ".locks"))
     (other / "MLmodel").symlink_to(root / "MLmodel")
-    before = folders(root)
     assert f"step1_train_dw.py (process {process.pid} on " in refused("step1_train_dw", other)
-    assert folders(root) == before
-    assert len(before) == 2
+    assert left_over(root) == [f".{MODEL}.new"]
 
 
 @pytest.mark.slow
@@ -188,10 +184,11 @@ def test_a_killed_step_takes_its_training_along_and_the_next_removes_what_it_lef
     assert children
     stop(process, signal.SIGKILL, group=False)
     assert not psutil.wait_procs(children, timeout=LONGEST)[1]
-    assert len(folders(root)) == 2
+    assert left_over(root) == [f".{MODEL}.new"]
     (root / "config.yaml").write_text(synthetic.QUICK)
     assert "nothing new" in done("step1_train_dw", root)
-    assert folders(root) == [before.autogluon]
+    assert card_of(root) == before
+    assert not left_over(root)
 
 
 STARTING = f"""
@@ -218,7 +215,7 @@ def test_ctrl_c_while_the_training_process_starts_ends_the_step(trained_copy):
     assert ended.stderr.count("\n") == 1
     assert not psutil.pid_exists(int(ended.stdout.split("started ")[1]))
     assert card_of(trained_copy) == before
-    assert folders(trained_copy) == [before.autogluon]
+    assert not left_over(trained_copy)
 
 
 @pytest.fixture
@@ -226,20 +223,20 @@ def quick_training(monkeypatch):
     """A training that takes the files of the last for new ones."""
 
     def learn(job, *_):
-        folder = Path(job.args[4])
-        shutil.copytree(folder.parent / folders_of(folder.parent)[0], folder)
-        return 1e-6
+        new = job.args[4]
+        for name in ("model.cbm", "autogluon"):
+            source = new.with_name(MODEL) / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, new / name)
+        return Fitted(1e-6, was_cut=False, memory_ran_short=False)
 
-    monkeypatch.setattr("MLmodel.process.in_own_process", learn)
+    monkeypatch.setattr("pipeline.workers.local.run_apart", learn)
     monkeypatch.setattr("MLmodel.out_of_fold.out_of_fold", lambda pairs, *_: OutOfFold(np.zeros(len(pairs)), False))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("links", [True, False])
-def test_whatever_fails_while_a_model_is_put_in_place_its_sets_are_those_of_its_card(
-    trained, trained_copy, monkeypatch, quick_training, links
+def test_whatever_fails_while_a_model_is_put_in_place_the_old_one_or_the_new_one_is_there_whole(
+    trained, trained_copy, monkeypatch, quick_training
 ):
-    """A model of links, and one without, as earlier versions made it and copies have it."""
     (trained_copy / "config.yaml").write_text(synthetic.QUICK + "test_fraction: 0.3\n")
     work, replace = Workspace(trained_copy), os.replace
     before, place, calls, failed = card_of(trained), 0, 0, True
@@ -251,20 +248,48 @@ def test_whatever_fails_while_a_model_is_put_in_place_its_sets_are_those_of_its_
             failed = True
             raise OSError(errno.EIO, "Input/output error", str(target))
         replace(source, target)
-        assert sets_fit(work, card_of(trained_copy)), target
 
     monkeypatch.setattr(os, "replace", failing)
     while failed:
         shutil.rmtree(trained_copy / "MLmodel")
-        shutil.copytree(trained / "MLmodel", trained_copy / "MLmodel", symlinks=links)
+        shutil.copytree(trained / "MLmodel", trained_copy / "MLmodel")
         place, calls, failed = place + 1, 0, False
         if run("step1_train_dw", trained_copy).returncode == 2:
             assert card_of(trained_copy) == before
+            check_digests(work.at("0.1").model(CLASSIFIER), before)
         done("step1_train_dw", trained_copy)
+        check_digests(work.at("0.1").model(CLASSIFIER), card_of(trained_copy))
         assert card_of(trained_copy) != before
-        assert folders(trained_copy) == [card_of(trained_copy).autogluon]
-        assert os.readlink(work.at("0.1").card(CLASSIFIER)) == "current/card.json"
-    assert place == (3 if links else 12)  # the card and `current`; before that four copies and as many links
+        assert not left_over(trained_copy)
+    assert place == 4  # the card, the last model out of the way, the new one in its place
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_while_it_replaced_the_model_is_mended(trained_copy):
+    before = card_of(trained_copy)
+    model = trained_copy / "MLmodel" / MODEL
+    model.rename(model.with_name(f".{MODEL}.old"))
+    assert "nothing new" in done("step1_train_dw", trained_copy)
+    assert card_of(trained_copy) == before
+    assert not left_over(trained_copy)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(trained, trained_copy, monkeypatch):
+    """The new model comes after the step has read the old one's card."""
+    work = Workspace(trained_copy)
+    (trained_copy / "output_ML/T0.1/DW_T0.1.csv").unlink()
+    replaced = []
+
+    def replacing(folder, card):
+        if not replaced:
+            replaced.append(card.training)
+            write_card(work.at("0.1").card(CLASSIFIER), dataclasses.replace(card, training="later"))
+        check_digests(folder, card)
+
+    monkeypatch.setattr("MLmodel.model.check_digests", replacing)
+    done("step2_classify_dw", trained_copy)
+    assert "later" in (trained_copy / "output_ML/T0.1/.DW_T0.1.csv.made").read_text()
 
 
 @pytest.mark.slow
@@ -283,51 +308,40 @@ def test_a_disk_that_is_full_while_training_is_one_line(trained_copy):
     assert f"MLmodel/{MODEL}" in said
     assert "no space left; nothing is half-written" in said
     assert card_of(trained_copy) == before
-    assert folders(trained_copy) == [before.autogluon]
+    assert not left_over(trained_copy)
 
 
 # Models
 @pytest.mark.slow
-def test_a_model_whose_files_changed_is_refused_with_what_changed(trained_copy):
-    card = card_of(trained_copy)
-    model = trained_copy / f"MLmodel/{MODEL}/{card.autogluon}"
+def test_a_model_whose_files_changed_is_refused_with_what_changed_and_trained_anew(trained_copy):
+    model = trained_copy / f"MLmodel/{MODEL}"
     (trained_copy / "output_ML/T0.1/DW_T0.1.csv").unlink()
-    changed = next(model.rglob("model.pkl"))
+    changed = model / "model.cbm"
     content = changed.read_bytes()
     changed.write_bytes(content[:-1] + b"x")
-    said = refused("step2_classify_dw", trained_copy)
-    assert f"{changed}: was changed since the training; put it right, or remove {model.parent} and run step1" in said
+    assert f"{changed}: was changed since the training; run step1" in refused("step2_classify_dw", trained_copy)
     changed.unlink()
     assert f"{changed}: is missing" in refused("step2_classify_dw", trained_copy)
     changed.write_bytes(content)
     (model / "smooth.npz").write_bytes(b"")
     assert "smooth.npz: was " in refused("step2_classify_dw", trained_copy)
-    shutil.rmtree(model.parent)
-    done("step1_train_dw", trained_copy)
+    assert "model:" in done("step1_train_dw", trained_copy)
     done("step2_classify_dw", trained_copy)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("autogluon", value) for value in ("../../../outside", "/tmp", "..", ".", "", "a/b")),
-        *(("features", "PR"), ("sets", []), ("seconds_per_pair", "soon"), ("sources", {"neb": "many"})),
-        ("training_seconds", "long"),
+        *(("features", "PR"), ("files", []), ("seconds_per_pair", "soon"), ("sources", {"neb": "many"})),
+        *(("training_seconds", "long"), ("format", 3)),
     ],
 )
 def test_a_card_that_holds_what_no_training_writes_is_refused(tmp_path, name, value):
     path = Workspace(tmp_path).at("0.1").card(CLASSIFIER)
     path.parent.mkdir(parents=True)
-    texts = dict.fromkeys(["temperature", "autogluon", "trained", "data"], "x")
-    maps = {key: {} for key in ("settings", "versions", "pairs", "sources", "sets")}
-    path.write_text(json.dumps({**texts, **maps, "features": [], "seconds_per_pair": 1e-6, name: value}))
-    with pytest.raises(UserError, match=f"{path}: {name}.*remove the folder .* and run step1_train_dw.py"):
+    texts = dict.fromkeys(["temperature", "training", "trained", "data", "program", "units"], "x")
+    maps = {key: {} for key in ("settings", "versions", "pairs", "sources", "files")}
+    numbers = {"seconds_per_pair": 1e-6, "training_seconds": 1.0, "format": 4}
+    path.write_text(json.dumps({**texts, **maps, **numbers, "features": [], name: value}))
+    with pytest.raises(UserError, match=f"{path}: .*{name}.*; run step1_train_dw.py"):
         read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
-
-
-def test_sets_and_card_are_links_that_one_rename_switches(trained):
-    model, work = trained / f"MLmodel/{MODEL}", Workspace(trained)
-    assert os.readlink(model / "current") == card_of(trained).autogluon
-    assert os.readlink(work.at("0.1").card(CLASSIFIER)) == "current/card.json"
-    for subset in SETS:
-        assert os.readlink(work.at("0.1").model_set(CLASSIFIER, subset)) == f"{MODEL}/current/{subset}.feather"

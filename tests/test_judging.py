@@ -2,7 +2,7 @@
 
 import pytest
 
-from MLmodel.judging import few_labels
+from MLmodel.model import few_labels
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR
 

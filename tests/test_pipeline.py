@@ -45,8 +45,9 @@ def fitting(root, model):
     return log.exists() and "Fitting" in log.read_text()
 
 
-def autogluon_folders(root, model):
-    return [path.name for path in (root / f"MLmodel/{model}").glob("autogluon-*")]
+def left_over(root):
+    """What an unfinished training leaves."""
+    return [path.name for path in (root / "MLmodel").glob(".[dq]*")]
 
 
 def snapshot(root):
@@ -100,7 +101,7 @@ def test_the_models_learnt_the_rule(trained):
 def test_the_models_carry_what_they_need(trained):
     card = card_of(trained)
     train, test, used = (
-        pd.read_feather(trained / f"MLmodel/dw-classification-T01-{which}.feather")
+        pd.read_feather(trained / f"MLmodel/dw-classification-T01/{which}.feather")
         for which in ("train", "test", "used")
     )
     assert card.pairs == {"train": len(train), "test": len(test), "used": len(used)}
@@ -108,7 +109,10 @@ def test_the_models_carry_what_they_need(trained):
     assert not set(keys(train)) & set(keys(test))
     assert card.features == list(read_pairs(trained))[3:]
     assert card.sources == {"neb": 400}
-    assert len(list((trained / "MLmodel/dw-classification-T01").glob("autogluon-*"))) == 1
+    there = sorted(path.name for path in (trained / "MLmodel/dw-classification-T01").iterdir())
+    assert [name for name in there if name != "smooth.npz"] == [
+        *("autogluon", "card.json", "model.cbm", "test.feather", "train.feather", "used.feather")
+    ]
 
 
 def test_run_again_nothing_is_done(trained_copy):
@@ -182,9 +186,8 @@ def test_new_results_leave_the_list_and_are_learnt(trained_copy):
     before = card_of(trained_copy)
     assert "model:" in done("step1_train_dw", trained_copy)
     after = card_of(trained_copy)
-    assert after.autogluon != before.autogluon
+    assert after.training != before.training
     assert after.sources == {"neb": 415}
-    assert not (trained_copy / "MLmodel/dw-classification-T01" / before.autogluon).exists()
     lines = [path.read_text() for path in (trained_copy / "NEB_calculations/T0.1").glob("Qs_*.txt")]
     assert len(lines) == 2
     assert f"{''.join(lines).count('Cnf-')} splittings" in done("step3_train_qs", trained_copy)
@@ -197,7 +200,7 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
     written = (trained_copy / "output_ML/dw_classifier_performances.txt").read_text()
     assert written in said
     assert written.index("training set") < written.index("test set")
-    used = pd.read_feather(trained_copy / "MLmodel/dw-classification-T01-used.feather")
+    used = pd.read_feather(trained_copy / "MLmodel/dw-classification-T01/used.feather")
     counted = [int(line.split()[-1]) for line in written.splitlines() if "called" in line or "missed" in line]
     assert sum(counted) == len(used)
     said = done("validate_qs", trained_copy)
@@ -216,9 +219,11 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
 
 
 def test_sets_of_another_training_are_not_judged(trained_copy):
-    sets = [trained_copy / f"MLmodel/dw-classification-T01-{which}.feather" for which in ("train", "test")]
+    sets = [trained_copy / f"MLmodel/dw-classification-T01/{which}.feather" for which in ("train", "test")]
     shutil.copy(*sets)
-    assert "not of the training that made the model; run step1" in refused("validate_dw", trained_copy)
+    assert "test.feather: was changed since the training; run step1" in refused("validate_dw", trained_copy)
+    assert "model:" in done("step1_train_dw", trained_copy)
+    done("validate_dw", trained_copy)
 
 
 def test_steps_out_of_order_say_which_step_to_run(workspace):
@@ -251,12 +256,11 @@ def test_a_temperature_without_labels_does_not_block_the_others(trained_copy):
     assert card_of(trained_copy).sources == {"neb": 402}
 
 
-LONG = "predictor: {train_hours: 1}\nclassifier: {train_hours: 1}\nprocesses: 1\nseed: 3\n"
+LONG = "predictor: {train_hours: 1, fast: false}\nclassifier: {train_hours: 1, fast: false}\nprocesses: 1\nseed: 3\n"
 """Settings with which a training has not ended before it is stopped."""
 
 
 def test_a_terminated_training_takes_its_process_along(trained_copy):
-    before = autogluon_folders(trained_copy, "dw-classification-T01")
     (trained_copy / "MLmodel/dw-classification-T01.log").unlink()
     (trained_copy / "config.yaml").write_text(LONG)
     with started("step1_train_dw", trained_copy) as process:
@@ -265,7 +269,7 @@ def test_a_terminated_training_takes_its_process_along(trained_copy):
         assert children
         assert stop(process, signal.SIGTERM, group=False).returncode == 143
     assert not psutil.wait_procs(children, timeout=LONGEST)[1]
-    assert autogluon_folders(trained_copy, "dw-classification-T01") == before
+    assert not left_over(trained_copy)
 
 
 def test_one_class_and_too_few_labels_are_refused(workspace):
@@ -313,9 +317,9 @@ def test_labels_in_another_order_are_nothing_new(trained_copy):
     path.write_text("\n".join(reversed(lines)) + "\n")
     assert "nothing new" in done("step1_train_dw", trained_copy)
     (trained_copy / "MLmodel/dw-classification-T01/card.json").unlink()
-    before = pd.read_feather(trained_copy / "MLmodel/dw-classification-T01-used.feather")
+    before = pd.read_feather(trained_copy / "MLmodel/dw-classification-T01/used.feather")
     done("step1_train_dw", trained_copy)
-    pd.testing.assert_frame_equal(before, pd.read_feather(trained_copy / "MLmodel/dw-classification-T01-used.feather"))
+    pd.testing.assert_frame_equal(before, pd.read_feather(trained_copy / "MLmodel/dw-classification-T01/used.feather"))
 
 
 def test_limits_that_no_model_meets_are_told(trained_copy):
@@ -339,7 +343,7 @@ def test_an_interrupted_training_leaves_the_old_model(trained_copy):
     assert ended.returncode == 130
     assert ended.stderr.startswith("interrupted")
     assert card_of(trained_copy) == before
-    assert autogluon_folders(trained_copy, "dw-classification-T01") == [before.autogluon]
+    assert not left_over(trained_copy)
     assert "nothing new" in done("step2_classify_dw", trained_copy)
 
 
@@ -351,14 +355,14 @@ def test_a_killed_training_leaves_the_old_model_and_the_next_one_cleans_up(train
     with started("step3_train_qs", trained_copy) as process:
         wait_until(lambda: fitting(trained_copy, "qs-regression-T01"), process)
         assert stop(process, signal.SIGKILL).returncode == -signal.SIGKILL
-    assert len(autogluon_folders(trained_copy, "qs-regression-T01")) == 2
+    assert left_over(trained_copy) == [".qs-regression-T01.new"]
     assert card_of(trained_copy, PREDICTOR) == before
     (trained_copy / "config.yaml").write_text(synthetic.QUICK)
     done("step4_predict_qs", trained_copy)
     done("step3_train_qs", trained_copy)
     after = card_of(trained_copy, PREDICTOR)
-    assert after.autogluon != before.autogluon
-    assert autogluon_folders(trained_copy, "qs-regression-T01") == [after.autogluon]
+    assert after.training != before.training
+    assert not left_over(trained_copy)
 
 
 def test_a_model_that_does_not_fit_the_tables_is_refused(trained_copy):
@@ -392,7 +396,7 @@ def test_raised_ceilings_are_looked_at_anew(trained_copy):
 
 def test_a_pretraining_set_alone_and_together_with_neb_results(trained, workspace):
     done("step0_collect", workspace)
-    used = pd.read_feather(trained / "MLmodel/dw-classification-T01-used.feather").assign(Tij=0.0)
+    used = pd.read_feather(trained / "MLmodel/dw-classification-T01/used.feather").assign(Tij=0.0)
     (workspace / "MLmodel").mkdir()
     used.drop(columns=SOURCE).to_feather(workspace / "MLmodel/pretraining-classifier-T01.feather")
     assert "left out, as not all tables have them: Tij" in done("step1_train_dw", workspace)
@@ -461,7 +465,7 @@ def test_the_real_classifier_is_as_good_as_plain_boosted_trees_on_the_same_sets(
     text = (real / "output_ML/dw_classifier_performances.txt").read_text()
     _, test_set = text.split("test set")
     figures = {line[:38].strip(): line[38:].strip() for line in test_set.splitlines()[1:] if line.strip()}
-    train, test = (pd.read_feather(real / f"MLmodel/dw-classification-T0062-{which}.feather") for which in SETS[:2])
+    train, test = (pd.read_feather(real / f"MLmodel/dw-classification-T0062/{which}.feather") for which in SETS[:2])
     features = card_of(real, temperature="0.062").features
     plain = HistGradientBoostingClassifier(class_weight="balanced", random_state=0)
     plain.fit(train[features], train["is_dw"])

@@ -96,8 +96,8 @@ def test_the_trained_model_is_the_mean_of_both(tmp_path):
     table, limits = to_learn(labelled, PREDICTOR, FEATURES), TrainingSettings(fast=True)
     alone, mean = (tmp_path / name for name in ("trees", "mean"))
     for folder, with_smooth in ((alone, False), (mean, True)):
-        fit(table, PREDICTOR, limits, 1, str(folder), with_smooth)
-    smooth = learn_smooth(pairs, -smooth_rule(pairs).to_numpy(), PREDICTOR).predict(pairs)
-    trees = Trained(str(alone), PREDICTOR).predict(pairs[FEATURES])
-    expected = 10 ** ((np.log10(trees) - smooth) / 2)
-    np.testing.assert_allclose(Trained(str(mean), PREDICTOR).predict(pairs[FEATURES]), expected, rtol=1e-6)
+        fit(table, PREDICTOR, limits, 1, folder, with_smooth)
+    smooth = learn_smooth(pairs, smooth_rule(pairs).to_numpy(), PREDICTOR).predict(pairs)
+    trees = Trained(alone, PREDICTOR).predict(pairs[FEATURES])
+    expected = 10 ** ((np.log10(trees) + smooth) / 2)
+    np.testing.assert_allclose(Trained(mean, PREDICTOR).predict(pairs[FEATURES]), expected, rtol=1e-6)

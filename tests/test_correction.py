@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from MLmodel import correction as local_glass
 from MLmodel.chances import tls_chances
-from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
+from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, MOST, NOISE, LocalCorrection
 from MLmodel.smooth import shape_features
 from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
@@ -104,15 +103,15 @@ def test_a_pair_that_is_no_double_well_lowers_the_chance_of_its_like_and_no_spli
     np.testing.assert_allclose(corrected.splitting, row[QS])
 
 
-def test_of_very_many_results_the_smallest_predicted_splittings_are_used(pairs, chances, monkeypatch):
-    monkeypatch.setattr(local_glass, "MOST", 20)
-    results = pairs[pairs["conf"] == 1].assign(exact=lambda rows: 2 * rows[QS])
-    smallest = results.nsmallest(20, QS)
-    for some in (results, smallest):
-        corrected = LocalCorrection(some, is_new(some), pairs, chances).correct(pairs)
-        if some is results:
-            first = corrected
-    np.testing.assert_allclose(first.splitting, corrected.splitting)
+def test_of_very_many_results_the_smallest_predicted_splittings_are_used(pairs, chances):
+    results = pd.concat([pairs[pairs["conf"] == 1].assign(Delta_E=pairs["Delta_E"] * (1 + k / 100)) for k in range(5)])
+    results = results.assign(exact=lambda rows: 2 * rows[QS])
+    first, smallest = (
+        LocalCorrection(some, is_new(some), pairs, chances).correct(pairs)
+        for some in (results, results.sort_values(QS, kind="stable").head(MOST))
+    )
+    assert len(results) > MOST
+    np.testing.assert_allclose(first.splitting, smallest.splitting)
 
 
 def test_what_was_learnt_corrects_nothing_and_makes_errors_smaller_by_the_variance_of_the_process(pairs, chances):
