@@ -71,7 +71,6 @@ def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(tra
     low = pairs[(pairs["Delta_E"] <= 0.1) & (pairs["total_displacement"] <= 2.0)]
     assert set(keys(wells)) < set(keys(low))
     assert (wells["dw_probability"] >= 0.1).all()
-    assert (wells["dw_probability"] < 0.5).any()
     lines = [line for path in (trained / "NEB_calculations/T0.1").iterdir() for line in path.read_text().splitlines()]
     names = [line.replace("Cnf-", "").replace("_", " ").split()[:3] for line in lines]
     done_already = {(int(conf), round(float(i) * 1e10), round(float(j) * 1e10)) for conf, i, j in names}
