@@ -17,7 +17,7 @@ from MLmodel.correction import LocalCorrection
 from MLmodel.labels import pairs_in_pretraining
 from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
-from pipeline.errors import UserError
+from pipeline.errors import ChangedError
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, pair_index, rows_in
 from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
@@ -66,7 +66,7 @@ def _model(at: StatePoint, task: Task, name: str) -> Model:
     """The model of this name, which each worker loads once."""
     card = read_card(at, task)
     if card is None or card.training != name:
-        raise UserError(f"{at.model(task)}: trained again meanwhile; run the step again")
+        raise ChangedError(f"{at.model(task)}: trained again meanwhile; run the step again")
     return Model(at, card)
 
 

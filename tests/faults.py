@@ -327,7 +327,7 @@ def load(steps: list[str]) -> None:
     for step in steps:
         runpy.run_path(str(ROOT / f"{step}.py"), run_name="loaded")
     # Imported by the steps where work begins
-    for module in ("pipeline.glass_pairs", "MLmodel.judging", "MLmodel.learner", "MLmodel.ranking"):
+    for module in ("pipeline.glass_pairs", "MLmodel.model", "MLmodel.learner", "MLmodel.ranking"):
         importlib.import_module(module)
     if steps != ["step0_collect"]:
         import autogluon.tabular  # noqa: F401

@@ -108,8 +108,9 @@ def test_a_record_that_none_can_be_is_named_by_its_line(tmp_path, change):
         list(read_records(Workspace(tmp_path).at(T)))
 
 
-CARD = {"format": 2, "task": "", "temperature": T, "features": ["PR"], "autogluon": "a", "trained": "", "settings": {}}
-CARD |= {"versions": {}, "data": "", "pairs": {}, "sources": {}, "seconds_per_pair": 1.0, "sets": {}, "program": "1"}
+CARD = {"format": 4, "task": "", "temperature": T, "features": ["PR"], "training": "a", "trained": "", "settings": {}}
+CARD |= {"versions": {}, "data": "", "pairs": {}, "sources": {}, "seconds_per_pair": 1.0, "files": {}, "program": "1"}
+CARD |= {"training_seconds": 1.0, "units": "reduced"}
 
 
 @pytest.mark.parametrize(
@@ -118,9 +119,10 @@ CARD |= {"versions": {}, "data": "", "pairs": {}, "sources": {}, "seconds_per_pa
         json.dumps(CARD)[:80],
         "[" * 50_000,
         json.dumps({**CARD, "features": "PR"}),
-        json.dumps({**CARD, "sets": None}),
+        json.dumps({**CARD, "files": None}),
         json.dumps({**CARD, "pairs": {"train": "many"}}),
         json.dumps({**CARD, "seconds_per_pair": "long"}),
+        json.dumps({**CARD, "format": 3}),
     ],
 )
 def test_a_damaged_card_is_named(tmp_path, content):
@@ -129,7 +131,7 @@ def test_a_damaged_card_is_named(tmp_path, content):
     path.write_text(json.dumps(CARD))
     assert read_card(Workspace(tmp_path).at(T), CLASSIFIER).features == ["PR"]
     path.write_text(content)
-    with pytest.raises(UserError, match=r"card\.json: .*remove"):
+    with pytest.raises(UserError, match=r"card\.json: .*run step1_train_dw\.py"):
         read_card(Workspace(tmp_path).at(T), CLASSIFIER)
 
 

@@ -178,7 +178,7 @@ def test_step_4_does_not_believe_double_wells_that_were_changed(trained_copy, da
 
 @pytest.mark.slow
 def test_the_report_passes_over_a_damaged_set_of_a_model(trained_copy):
-    path = trained_copy / "MLmodel/qs-regression-T01-test.feather"
+    path = trained_copy / "MLmodel/qs-regression-T01/test.feather"
     numbers = pd.read_feather(path)["quantum_splitting"]
     table = pd.DataFrame({"temperature": 0.1, "exact_epsilon": numbers, "predicted_epsilon": numbers})
     table.to_csv(trained_copy / "output_ML/qs-true_vs_AI_testset.csv", index=False)

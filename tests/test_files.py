@@ -10,13 +10,11 @@ import pytest
 from steps import ROOT, done
 from synthetic import make_workspace
 
-from MLmodel.card import read_card
-from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write, write_text
 from pipeline.formats.table_record import read_record
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.version import __version__
-from pipeline.workspace import CLASSIFIER, Workspace
+from pipeline.workspace import Workspace
 
 
 def other_process(code, *arguments):
@@ -156,33 +154,6 @@ def test_every_pair_table_says_which_version_made_it(tmp_path):
     root = make_workspace(tmp_path, glasses=1, n_minima=3)
     done("step0_collect", root)
     assert read_record(Workspace(root).at("0.1").glass_pairs(1)).program == __version__
-
-
-def card(tmp_path, **content):
-    path = Workspace(tmp_path).at("0.1").card(CLASSIFIER)
-    path.parent.mkdir(parents=True)
-    names = ["temperature", "autogluon", "trained", "data"]
-    first = {**dict.fromkeys(names, "x"), "task": "dw-classification", "label": "is_dw", "features": ["PR"]}
-    rest = {name: {} for name in ("settings", "versions", "pairs", "sources", "sets")}
-    path.write_text(json.dumps({**first, **rest, "seconds_per_pair": 1e-6, **content}))
-    return path
-
-
-def test_a_card_of_the_first_format_which_has_no_number_is_read(tmp_path):
-    card(tmp_path)
-    read = read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
-    assert (read.program, read.training_seconds) == ("0.1.0", None)
-
-
-@pytest.mark.parametrize(
-    ("content", "says"), [({"format": 7}, "has format 7, understood are 1, 2 and 3"), ({"format": 2}, "lacks program")]
-)
-def test_a_card_that_is_not_understood_names_its_format_or_what_is_missing(tmp_path, content, says):
-    path = card(tmp_path, **content)
-    with pytest.raises(UserError, match=says) as error:
-        read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)
-    assert str(path) in str(error.value)
-    assert "step1_train_dw.py" in str(error.value)
 
 
 def test_lines_and_files_are_written_where_the_file_system_can_not_sync(tmp_path, monkeypatch):

@@ -147,15 +147,15 @@ def written(root, name):
 def test_the_effects_add_up_to_what_the_pipeline_predicts(interpreted, task):
     rows = written(interpreted, task.name)
     assert list(rows) == COLUMNS
-    work = Workspace(interpreted)
-    model = Model(work, find_card(work.at("0.1"), task, REDUCED))
-    test = read_set(work, model.card, "test")
+    at = Workspace(interpreted).at("0.1")
+    model = Model(at, find_card(at, task, REDUCED))
+    test = read_set(at, model.card, "test")
     predicted = model.predict(test) if task == CLASSIFIER else np.log10(model.predict(test))
     by_pair = rows.groupby(PAIR_COLUMNS, sort=False)
     total = by_pair["shap"].sum() + by_pair["base_value"].first()
     np.testing.assert_allclose(total, by_pair["prediction"].first(), atol=1e-9)
     np.testing.assert_allclose(total, predicted, atol=1e-6)  # of each pair of the small test set, in its order
-    train = model.predict(read_set(work, model.card, "train"))
+    train = model.predict(read_set(at, model.card, "train"))
     mean = (train if task == CLASSIFIER else np.log10(train)).mean()
     assert rows["base_value"][0] == pytest.approx(mean, abs=0.01)
     pictured = imread(interpreted / f"output_ML/T0.1/shap-{task.name}.png")
