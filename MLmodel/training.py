@@ -121,7 +121,7 @@ def _trained(
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
     print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
-    with file_named(at.model(task), folder), progress(desc="training", bar_format="{desc}: {n:.0f} s") as shown:
+    with file_named(at.model(task), folder), progress(desc="training", unit="s") as shown:
         fitted = run_apart(learn, log, lambda: shown.update(time.monotonic() - started - shown.n))
         for part, rows in parts.items():
             rows.reset_index(drop=True).to_feather(folder / f"{part}.feather")
