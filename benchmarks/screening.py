@@ -27,6 +27,7 @@ from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.results import read_pair_list
 from pipeline.progress import progress
@@ -34,7 +35,6 @@ from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import StatePoint, Workspace
 from search.calculator import find_calculator
-from search.conversion import read_atoms
 from search.exact import PairJob, hbar_of, jobs_of
 from search.picks import all_candidates
 

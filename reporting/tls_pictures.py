@@ -16,6 +16,7 @@ from glass.path import displacement
 from glass.tunnelling import NotResolvedError, lowest_states
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.paths import path_file
 from pipeline.formats.records import profile_of_record
 from pipeline.progress import progress
@@ -26,7 +27,6 @@ from pipeline.version import __version__
 from pipeline.workspace import QS, StatePoint
 from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, styled_figure
 from search.calculated import describe, matches_splitting, read_double_wells, records_of
-from search.conversion import read_atoms
 from search.exact import PairJob, check_one_glass, jobs_of
 from search.rearrangements import species_names
 

@@ -16,8 +16,8 @@ from ase import Atoms
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, failures_named, potential_of
 from pipeline.errors import UserError, short
 from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.minima import read_atoms
 from pipeline.settings import NebSettings, Settings
-from search.conversion import read_atoms
 
 CHECKED = 8
 """Number of minima at which a calculator is checked before a run."""

@@ -13,19 +13,8 @@ from ase import Atoms
 from glass.double_well import Verdict
 from glass.path import Band
 from glass.tunnelling import Continuation, Profile
-from pipeline.formats.configurations import MinimumError, Place
-from pipeline.formats.frames import to_atoms
-from pipeline.formats.minima import read_place
+from pipeline.formats.configurations import MinimumError
 from pipeline.units import Units
-
-
-def read_atoms(place: Place) -> Atoms:
-    """A minimum as :func:`pipeline.formats.frames.to_atoms` makes it; raises MinimumError naming the file."""
-    try:
-        minimum = read_place(place)
-    except MinimumError as error:
-        raise MinimumError(f"{place.name}: {error}") from None
-    return to_atoms(minimum)
 
 
 def to_glass(atoms: Atoms, units: Units) -> Atoms:

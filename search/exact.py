@@ -14,7 +14,7 @@ from glass.tunnelling import reduced_hbar
 from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.keys import Pair, minimum_names
-from pipeline.formats.minima import places_by_key
+from pipeline.formats.minima import places_by_key, read_atoms
 from pipeline.formats.paths import path_file, read_path, write_path
 from pipeline.formats.records import add_record, record_of
 from pipeline.formats.results import (
@@ -29,7 +29,7 @@ from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
 from pipeline.workspace import QS, StatePoint
 from search.calculator import load
-from search.conversion import calculator_for_glass, read_atoms, to_glass, verdict_in
+from search.conversion import calculator_for_glass, to_glass, verdict_in
 
 
 class PairJob(NamedTuple):

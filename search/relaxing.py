@@ -13,11 +13,12 @@ from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_
 from glass.path import END_POINT_DISTANCE, displacement
 from glass.relaxation import relax
 from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.relaxed import add_frames, add_rows, as_written
 from pipeline.settings import NebSettings
 from pipeline.units import Units
 from search.calculator import load
-from search.conversion import calculator_for_glass, read_atoms, to_glass
+from search.conversion import calculator_for_glass, to_glass
 
 WELL_BELOW = 0.05
 """Norm of the gradient at which a relaxation ends, over the force tolerance."""

@@ -18,9 +18,9 @@ from synthetic import read_pairs
 from glass.double_well import potential_of
 from glass.relaxation import relax
 from pipeline.formats.configurations import Place
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.results import read_neb_results
 from pipeline.workspace import Workspace
-from search.conversion import read_atoms
 
 pytestmark = pytest.mark.slow
 

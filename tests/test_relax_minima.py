@@ -13,8 +13,8 @@ from glass.double_well import potential_of
 from glass.soft_spheres import calculator
 from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.minima import read_atoms
 from pipeline.settings import Settings
-from search.conversion import read_atoms
 
 pytestmark = pytest.mark.slow
 

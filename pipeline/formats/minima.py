@@ -7,13 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from glass.arrays import Array
 from glass.features import largest_displacement
 from pipeline.formats.configurations import Minimum, MinimumError, Place, Unusable, share_systems
-from pipeline.formats.frames import minimum_of, read_frame, read_frames
+from pipeline.formats.frames import minimum_of, read_frame, read_frames, to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import OF_ONE, energy_in_name, read_minimum
 from pipeline.formats.relaxed import Superseded, as_written, superseded
@@ -93,6 +94,14 @@ def _superseded_by(gone: dict[str, Superseded], name: str, energy: float) -> Sup
 def read_place(place: Place) -> Minimum:
     """The minimum at a place; raises MinimumError where there is no usable one."""
     return read_minimum(place.path) if place.frame is None else read_frame(place)
+
+
+def read_atoms(place: Place) -> Atoms:
+    """A minimum as :func:`pipeline.formats.frames.to_atoms` makes it; raises MinimumError naming the place."""
+    try:
+        return to_atoms(read_place(place))
+    except MinimumError as error:
+        raise MinimumError(f"{place.name}: {error}") from None
 
 
 def _energies(path: Path) -> list[tuple[Place, float]]:
