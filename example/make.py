@@ -88,10 +88,7 @@ class AnswersWorkspace(Workspace):
 class Answers(StatePoint):
     """The same, of one temperature."""
 
-    @property
-    def neb(self) -> Path:
-        """Folder of the results."""
-        return self.workspace.root / "NEB_calculations" / "answers" / f"T{self.temperature}"
+    neb = Below("NEB_calculations/answers/T{T}")
 
 
 def glasses_of(work: Workspace) -> pd.DataFrame:

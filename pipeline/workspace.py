@@ -48,6 +48,28 @@ def digits(temperature: str) -> str:
     return temperature.replace(".", "")
 
 
+class Below:
+    """A path below the workspace's root; ``{T}`` stands for the temperature."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+
+    def __get__(self, owner: "Workspace | StatePoint", _: type | None = None) -> Path:
+        if isinstance(owner, Workspace):
+            return owner.root / self._template
+        return owner.workspace.root / self._template.format(T=owner.temperature)
+
+
+class _Result:
+    """A file of exact results; a share of a run has its own beside the others."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, at: "StatePoint", _: type | None = None) -> Path:
+        return at.result(self._name)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The data folders below one root.
@@ -63,6 +85,13 @@ class Workspace:
     root: Path
     ij_decimals: int = 10
 
+    settings = Below("config.yaml")
+    output = Below("output_ML")
+    report = Below("output_ML/report.html")
+    classifier_performance = Below("output_ML/dw_classifier_performances.txt")
+    tls_densities = Below("output_ML/tls_density.png")
+    tls_comparison = Below("output_ML/tls_comparison.png")
+
     def at(self, temperature: str) -> "StatePoint":
         """The files of one temperature, written as in the folders' names."""
         return StatePoint(self, temperature)
@@ -71,39 +100,14 @@ class Workspace:
         """``energy``: per particle in ε, as it shall stand in the name."""
         return folder / f"{energy}.conf"
 
-    @property
-    def settings(self) -> Path:
-        return self.root / "config.yaml"
-
-    @property
-    def output(self) -> Path:
-        return self.root / "output_ML"
-
     def lock(self, script: str, temperature: str | None) -> Path:
         """Held by the process of a script that writes the files of one temperature, or of all (None)."""
         name = script if temperature is None else f"{script}-T{temperature}"
         return self.output / ".locks" / f"{name}.lock"
 
-    @property
-    def report(self) -> Path:
-        return self.output / "report.html"
-
-    @property
-    def classifier_performance(self) -> Path:
-        return self.output / "dw_classifier_performances.txt"
-
     def true_against_predicted(self, pairs: str) -> Path:
         """``pairs``: ``trainingset`` or ``testset``."""
         return self.output / f"qs-true_vs_AI_{pairs}.png"
-
-    @property
-    def tls_densities(self) -> Path:
-        """The picture of all temperatures."""
-        return self.output / "tls_density.png"
-
-    @property
-    def tls_comparison(self) -> Path:
-        return self.output / "tls_comparison.png"
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""
@@ -139,6 +143,24 @@ class StatePoint:
     temperature: str
     share: str = ""
 
+    minima = Below("Configurations/minima/T{T}")
+    pairs = Below("Configurations/pairs/T{T}")
+    neb = Below("NEB_calculations/T{T}")
+    non_dw = _Result("NON-DW.txt")
+    unfinished = _Result("unfinished.csv")  # pairs whose exact calculation gave no verdict
+    calculations = _Result("calculations.csv")  # the verdict and cost of each exact calculation
+    output = Below("output_ML/T{T}")
+    rejected = Below("output_ML/T{T}/step0_rejected.csv")
+    classified = Below("output_ML/T{T}/DW_T{T}.csv")
+    classified_features = Below("output_ML/T{T}/DW_T{T}.feather")  # the same pairs with all features
+    splitting_cdf = Below("output_ML/T{T}/splitting_cdf_T{T}.png")
+    search_efficiency = Below("output_ML/T{T}/TLS-search-efficiency.png")
+    double_wells = Below("output_ML/T{T}/double_wells.csv")
+    tls_pictures = Below("output_ML/T{T}/pictures")  # folder of the pictures of TLS, named as the paths
+    tls_density = Below("output_ML/T{T}/tls_density.csv")
+    tls_statistics = Below("output_ML/T{T}/tls_statistics.png")
+    rearrangements = Below("output_ML/T{T}/rearrangements.png")
+
     @property
     def decimals(self) -> int:
         """To which the names of two minima are equal."""
@@ -147,10 +169,6 @@ class StatePoint:
     def of_share(self, share: str) -> "StatePoint":
         """The same, as a share of a run sees it."""
         return replace(self, share=share)
-
-    @property
-    def minima(self) -> Path:
-        return self.workspace.root / "Configurations" / "minima" / f"T{self.temperature}"
 
     def glass(self, conf: int) -> Path:
         return self.minima / f"Cnf-{conf}"
@@ -162,38 +180,21 @@ class StatePoint:
     def transitions(self, conf: int) -> Path:
         return self.workspace.root / "Configurations" / "transitions" / f"T{self.temperature}" / f"Cnf-{conf}.csv"
 
-    @property
-    def neb(self) -> Path:
-        return self.workspace.root / "NEB_calculations" / f"T{self.temperature}"
-
-    def _neb_file(self, name: str) -> Path:
+    def result(self, name: str) -> Path:
+        """A file of exact results, of this share if it is one."""
         folder = self.neb
         return folder / "shares" / f"{self.share}.{name}" if self.share else folder / name
-
-    @property
-    def non_dw(self) -> Path:
-        return self._neb_file("NON-DW.txt")
 
     @property
     def splittings(self) -> list[Path]:
         """The splittings files that are there; both spellings are in use."""
         names = ("Qs_calculations.txt", "Qs_calcuations.txt")
-        return [path for name in names if (path := self._neb_file(name)).exists()]
+        return [path for name in names if (path := self.result(name)).exists()]
 
     @property
     def new_splittings(self) -> Path:
         """The splittings file to which results are added: the one that is read last, for the last result counts."""
-        return (self.splittings or [self._neb_file("Qs_calculations.txt")])[-1]
-
-    @property
-    def unfinished(self) -> Path:
-        """Pairs whose exact calculation gave no verdict."""
-        return self._neb_file("unfinished.csv")
-
-    @property
-    def calculations(self) -> Path:
-        """What each exact calculation came to and cost."""
-        return self._neb_file("calculations.csv")
+        return (self.splittings or [self.result("Qs_calculations.txt")])[-1]
 
     @property
     def neb_files(self) -> list[Path]:
@@ -221,10 +222,6 @@ class StatePoint:
         first = self.pretraining(task)
         others = sorted(first.parent.glob(f"{first.stem}-*.feather"))
         return [path for path in (first, *others) if path.exists()]
-
-    @property
-    def pairs(self) -> Path:
-        return self.workspace.root / "Configurations" / "pairs" / f"T{self.temperature}"
 
     def glass_pairs(self, conf: int) -> Path:
         return self.pairs / f"Cnf-{conf}.feather"
@@ -258,81 +255,35 @@ class StatePoint:
     def training_log(self, task: Task) -> Path:
         return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}.log"
 
-    @property
-    def _output_of(self) -> Path:
-        return self.workspace.output / f"T{self.temperature}"
-
-    @property
-    def rejected(self) -> Path:
-        return self._output_of / "step0_rejected.csv"
-
-    @property
-    def classified(self) -> Path:
-        return self._output_of / f"DW_T{self.temperature}.csv"
-
-    @property
-    def classified_features(self) -> Path:
-        """The same pairs with all features."""
-        return self.classified.with_suffix(".feather")
-
     def predicted(self, pairs: str) -> Path:
         """``pairs``: ``allpairs`` or ``newpairs``."""
-        return self._output_of / f"predictedQs_T{self.temperature}_{pairs}.csv"
-
-    @property
-    def splitting_cdf(self) -> Path:
-        return self._output_of / f"splitting_cdf_T{self.temperature}.png"
+        return self.output / f"predictedQs_T{self.temperature}_{pairs}.csv"
 
     def reliability(self, what: str) -> Path:
         """``what``: ``dw`` or ``tls``."""
-        return self._output_of / f"reliability-{what}.png"
+        return self.output / f"reliability-{what}.png"
 
     def shap(self, task: Task, of: str = "") -> Path:
         """``of``: ``pair-`` for the picture of one pair."""
-        return self._output_of / f"shap-{of}{task.name}.png"
-
-    @property
-    def search_efficiency(self) -> Path:
-        return self._output_of / "TLS-search-efficiency.png"
+        return self.output / f"shap-{of}{task.name}.png"
 
     def neb_paths(self, kind: str) -> Path:
         """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
         if self.share:
-            return self._neb_file(f"neb_paths.{kind}")
-        return self._output_of / f"neb_paths.{kind}"
+            return self.result(f"neb_paths.{kind}")
+        return self.output / f"neb_paths.{kind}"
 
     def path(self, conf: int, i: str, j: str) -> Path:
         """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
-        return self._output_of / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
-
-    @property
-    def tls_pictures(self) -> Path:
-        """The folder of the pictures of TLS, named as the paths."""
-        return self._output_of / "pictures"
-
-    @property
-    def tls_density(self) -> Path:
-        return self._output_of / "tls_density.csv"
+        return self.output / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
 
     def exported_minima(self, conf: int) -> Path:
         """The minima of a glass for other programs, in one file."""
-        return self._output_of / "minima" / f"Cnf-{conf}.extxyz"
-
-    @property
-    def double_wells(self) -> Path:
-        return self._output_of / "double_wells.csv"
-
-    @property
-    def tls_statistics(self) -> Path:
-        return self._output_of / "tls_statistics.png"
-
-    @property
-    def rearrangements(self) -> Path:
-        return self._output_of / "rearrangements.png"
+        return self.output / "minima" / f"Cnf-{conf}.extxyz"
 
     def rounds(self, kind: str) -> Path:
         """``kind``: ``csv`` or ``png``."""
-        return self._output_of / f"rounds.{kind}"
+        return self.output / f"rounds.{kind}"
 
     def has_labels(self, task: Task) -> bool:
         """Whether there is a file from which a model could learn."""
