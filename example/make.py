@@ -25,7 +25,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, by_pair
 from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
 from pipeline.settings import Settings
-from pipeline.workspace import Below, StatePoint, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Below, StatePoint, Workspace
 from reporting.predictions import draw_search_efficiency
 from search.calculated import count_tls, read_double_wells
 from search.rearrangements import REARRANGEMENT
