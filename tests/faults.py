@@ -81,7 +81,7 @@ CALLS = {
     "link": "?link,?linkat,?symlink,?symlinkat",
     "open": "?open,?openat",
     "read": "?read,?pread64",
-    "lock": "?fcntl",
+    "lock": "?flock",
 }
 
 FAULTS = {
@@ -272,8 +272,7 @@ def _wait(child: int) -> int | None:
 
 def _count(log: Path) -> dict[str, int]:
     kind_of = {name.strip("?"): kind for kind, names in CALLS.items() for name in names.split(",")}
-    made = re.findall(r"^(\d+) +(\w+)\((.*)$", log.read_text(errors="replace"), re.MULTILINE)
-    made = [(thread, name) for thread, name, given in made if name != "fcntl" or "F_SETLK" in given]
+    made = re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
     counts = Counter((thread, kind_of[name]) for thread, name in made if name in kind_of)
     return {kind: max((n for (_, one), n in counts.items() if one == kind), default=0) for kind in CALLS}
 
