@@ -29,7 +29,7 @@ def left_out(command: Command, at: StatePoint, page: Page) -> list[Block]:
     """Minima that step 0 left out, and pairs whose exact calculation gave no verdict, by reason."""
     path, blocks = at.rejected, list[Block]()
     if path.exists():
-        rejected = read_own_csv(path, ["conf", "file", "reason"], ["conf"])
+        rejected = read_own_csv(path, {"conf": "Int64", "file": object, "reason": object})
         blocks += _by_reason(rejected, "minima left out by step 0", "No minimum was left out", path, page)
     else:
         blocks.append(missing(f"Whether minima were left out: step0_collect.py writes {path.name}."))

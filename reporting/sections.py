@@ -28,7 +28,7 @@ from search.calculated import count_tls, read_double_wells
 from search.density import SLOWEST, at_energy, density_of_kind
 from search.rearrangements import REARRANGEMENT
 from search.rounds import NEXT, read_rounds
-from search.stopping import expected, round_summary
+from search.stopping import expected, first_step_missing, round_summary
 
 SHOWN = 10
 """Pairs of the list that are shown."""
@@ -73,19 +73,6 @@ def next_pairs(command: Command, at: StatePoint, page: Page) -> list[Block]:
     ]
 
 
-def first_step_missing(at: StatePoint) -> str | None:
-    """The first step whose output is not there; None where there is a list of new pairs."""
-    if at.predicted("newpairs").exists():
-        return None
-    made = {
-        "step0_collect.py": bool(at.pair_tables),
-        CLASSIFIER.script: read_card(at, CLASSIFIER) is not None,
-        "step2_classify_dw.py": at.classified.exists(),
-        PREDICTOR.script: read_card(at, PREDICTOR) is not None,
-    }
-    return next((step for step, is_there in made.items() if not is_there), "step4_predict_qs.py")
-
-
 def _line(command: Command, at: StatePoint, script: str) -> Block:
     """A script as it is typed."""
     several = len(command.workspace.temperatures()) > 1
@@ -128,7 +115,7 @@ def _rounds(at: StatePoint, page: Page) -> list[Block]:
     path = at.rounds("csv")
     if not path.exists():
         return [missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
-    rounds = read_rounds(path)
+    rounds = read_rounds(at)
     blocks: list[Block] = [text(f"{said[0].upper()}{said[1:]}.") for said in round_summary(rounds.iloc[-1])]
     new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(rounds["list"].iloc[-1]):

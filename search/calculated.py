@@ -8,12 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glass.two_level import barrier_top
-from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.csv_files import read_own_csv
-from pipeline.formats.keys import PAIR_COLUMNS, minimum_names, no_pairs, pair_index
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_names, no_pairs, pair_index
 from pipeline.formats.records import read_records, two_level_of_record
-from pipeline.formats.results import check_pairs, read_calculations, read_neb_results
+from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
 from search.rearrangements import REARRANGEMENT, group_pairs
@@ -144,25 +143,13 @@ def describe(record: dict[str, Any]) -> dict[str, float]:
 
 
 def read_double_wells(at: StatePoint) -> pd.DataFrame:
-    """``double_wells.csv`` as :func:`update_double_wells` wrote it, by pair; empty where none did.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged.
-    """
-    path = at.double_wells
-    if not path.exists():
-        numbers = [QS, "splitting_K", *FROM_PROFILE, "PR"]
-        return no_pairs(*numbers, REARRANGEMENT, "fidelity").astype(
-            {**dict.fromkeys(numbers, float), REARRANGEMENT: int}
-        )
-    needed = [*PAIR_COLUMNS, QS, "splitting_K", *FROM_PROFILE, "PR", REARRANGEMENT]
-    table = check_pairs(path, read_own_csv(path, [*needed, "fidelity"], [*needed, "images", "steps"]), at.decimals)
-    bad = ~((table[REARRANGEMENT] >= 0) & (table[REARRANGEMENT] % 1 == 0) & (table[QS] > 0))
-    if bad.any():
-        raise UserError(f"{path}: line {int(np.argmax(bad)) + 2} is damaged; run_neb.py --top 0 writes the file anew")
-    return table.assign(fidelity=table["fidelity"].fillna("").astype(str))
+    """``double_wells.csv`` as :func:`update_double_wells` wrote it, by pair; empty where none did; else UserError."""
+    numbers = dict.fromkeys((QS, "splitting_K", *FROM_PROFILE, "PR"), float)
+    types = {**numbers, REARRANGEMENT: np.int64, "fidelity": object}
+    if not at.double_wells.exists():
+        return no_pairs(*types).astype(types)
+    table = read_own_csv(at.double_wells, {"conf": np.int64, "i": float, "j": float, **types})
+    return by_pair(table.fillna({"fidelity": ""}), at.decimals)
 
 
 def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:

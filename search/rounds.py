@@ -1,7 +1,6 @@
 """The rounds of the loop: what each list of new pairs gave, and what is to come: ``rounds.csv``."""
 
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,18 +24,17 @@ from search.stopping import confidence_found, expected, p_value
 NEXT = 30
 """Number of NEBs from the top of the list that are looked ahead."""
 
-_NAMES = ["list", "classifier", "predictor"]
-_COUNTS = [
-    *("nebs", "double_wells", "tls", "distinct_tls", "unfinished"),
-    *("next_nebs", "next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"),
-]
-_LABELS = ["classifier_labels", "predictor_labels"]
-"""Counts too, but empty where the models of a list are not known any more."""
-
-_NUMBERS = [
-    *("tls_per_neb", "cpu_seconds", "tls_expected", "tls_expected_sd", "tls_p_value", "random_double_well_rate"),
-    *("random_pair_rate", "next_tls", "remaining_tls", "chance_95_found"),
-]
+_COLUMNS: dict[str, Any] = {
+    **{"round": "Int64", "list": object},
+    **dict.fromkeys(("classifier_labels", "predictor_labels"), "Int64"),
+    **dict.fromkeys(("nebs", "double_wells", "tls", "distinct_tls", "unfinished"), "Int64"),
+    **dict.fromkeys(("tls_per_neb", "cpu_seconds", "tls_expected", "tls_expected_sd", "tls_p_value"), float),
+    **dict.fromkeys(("random_double_well_rate", "random_pair_rate"), float),
+    **{"next_nebs": "Int64", "next_tls": float, "next_tls_low": "Int64", "next_tls_high": "Int64"},
+    **{"remaining_pairs": "Int64", "remaining_tls": float, "remaining_low": "Int64", "remaining_high": "Int64"},
+    **{"chance_95_found": float, "classifier": object, "predictor": object},
+}
+"""Columns of ``rounds.csv``, described in doc/files.md."""
 
 _OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]
 """Columns that stay as they were when the list was first seen: models may have been trained since."""
@@ -47,9 +45,7 @@ def close_round(at: StatePoint, settings: Settings) -> str | None:
 
     run_neb.py has done so unless the results are of shares, or of a program of the user's.
     """
-    if not at.predicted("newpairs").exists():
-        return None
-    if up_to_date([at.rounds("csv")], made_from(at.neb_files)):
+    if not at.predicted("newpairs").exists() or up_to_date([at.rounds("csv")], made_from(at.neb_files)):
         return None
     try:
         update_double_wells(at, settings)
@@ -83,72 +79,48 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     lists = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     if classifier is None or predictor is None or not all(path.exists() for path in lists):
         return None
-    listed = _read_list(at)
-    if closing and listed.done.empty:
+    done, left = _read_new_pairs(at)
+    if closing and done.empty:
         return None
     row: dict[str, object] = {
         "list": file_digest(lists[1])[:12],
         "classifier_labels": sum(classifier.sources.values()),
         "predictor_labels": sum(predictor.sources.values()),
-        **_count(at, settings, listed.done),
+        **_count(at, settings, done),
         **_random_rates(at, settings),
-        **_forecast(listed.left),
+        **_forecast(left),
         "classifier": classifier.training,
         "predictor": predictor.training,
     }
-    path = at.rounds("csv")
-    before = (
-        read_rounds(path) if path.exists() else pd.DataFrame(columns=["round", *_NAMES, *_LABELS, *_COUNTS, *_NUMBERS])
-    )
-    before = before.reindex(columns=["round", *row])
+    before = read_rounds(at)
     is_this = before["list"] == row["list"]
     if is_this.any():
-        row.update(before.loc[is_this, _OF_THE_LIST].iloc[-1])
+        row |= before.loc[is_this, _OF_THE_LIST].iloc[-1].to_dict()
     elif closing:
-        row.update(dict.fromkeys(_OF_THE_LIST))
-    before = before[~is_this]
-    row = {"round": len(before) + 1, **row}
-    table = pd.DataFrame([*before.to_dict("records"), row]).astype(dict.fromkeys([*_COUNTS, *_LABELS], "Int64"))
+        row |= dict.fromkeys(_OF_THE_LIST)
+    rows = [*before[~is_this].to_dict("records"), row]
+    rows[-1]["round"] = len(rows)
+    table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].to_numpy(np.int64).T
-    found = confidence_found(nebs - unfinished, tls, len(listed.left))
+    found = confidence_found(nebs - unfinished, tls, len(left))
     table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
-    with atomic_write(path) as part:
+    with atomic_write(at.rounds("csv")) as part:
         table.to_csv(part, index=False)
-    mark_made([path], inputs)
+    mark_made([at.rounds("csv")], inputs)
     return table
 
 
-def read_rounds(path: Path) -> pd.DataFrame:
-    """The rows of ``rounds.csv``.
+def read_rounds(at: StatePoint) -> pd.DataFrame:
+    """The rows of ``rounds.csv``; none where there is no such file. UserError if it was changed."""
+    path = at.rounds("csv")
+    return read_own_csv(path, _COLUMNS) if path.exists() else pd.DataFrame(columns=list(_COLUMNS)).astype(_COLUMNS)
 
-    Raises
-    ------
-    UserError
-        If the file is damaged.
+
+def _read_new_pairs(at: StatePoint) -> tuple[pd.DataFrame, Array]:
+    """Answers to the list of new pairs, with DW (NaN: unfinished), QS and TLS_PROBABILITY; chances of the other pairs.
+
+    The answers are by pair, the chances in the order of the list.
     """
-    numbers = ["round", *_COUNTS, *_LABELS, *_NUMBERS]
-    table = read_own_csv(path, [*numbers, *_NAMES], numbers, _NAMES)
-    counts = table[["round", *_COUNTS]]
-    bad = ~((counts >= 0) & (counts < 1e15) & (counts % 1 == 0)).all(axis=1)
-    if bad.any():
-        raise UserError(
-            f"{path}: line {int(bad.argmax()) + 2}: a count is missing or no whole number; remove the file, and it "
-            "begins anew with the present round"
-        )
-    return table.astype(
-        {**dict.fromkeys(_NUMBERS, float), **dict.fromkeys([*_COUNTS, *_LABELS], "Int64"), "round": int}
-    )
-
-
-class _List(NamedTuple):
-    done: pd.DataFrame
-    """By pair: DW, QS and TLS_PROBABILITY of those that have a result or are unfinished (DW is NaN)."""
-    left: Array
-    """Chances of the others to be TLS, in their order."""
-
-
-def _read_list(at: StatePoint) -> _List:
-    """The list of new pairs."""
     answers = joined(
         *(read(at).reindex(columns=[DW, QS]).astype(float) for read in (read_unfinished, read_neb_results))
     )
@@ -156,15 +128,15 @@ def _read_list(at: StatePoint) -> _List:
     rows = read_list(at.predicted("newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY], "step4_predict_qs.py")
     answered = rows_in(rows, answers.index, at.decimals)
     done = by_pair(rows[answered], at.decimals)[[TLS_PROBABILITY]].join(answers)
-    return _List(done, rows.loc[~answered, TLS_PROBABILITY].to_numpy())
+    return done, rows.loc[~answered, TLS_PROBABILITY].to_numpy()
 
 
 def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
     """What the NEBs of a round found, what of them was expected, and what they cost."""
     is_tls = done[QS] < settings.tls_threshold
     tls, nebs = int(is_tls.sum()), len(done)
-    sorted_wells, calculated = read_double_wells(at), read_calculations(at)
-    distinct = sorted_wells[sorted_wells.index.isin(done.index[is_tls])]
+    wells, calculated = read_double_wells(at), read_calculations(at)
+    distinct = wells[wells.index.isin(done.index[is_tls])]
     cost = calculated.loc[calculated.index.isin(done.index), "cpu_seconds"]
     chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
     return {
@@ -208,5 +180,4 @@ def _forecast(left: Array) -> dict[str, object]:
         "remaining_tls": all_left.mean,
         "remaining_low": all_left.low,
         "remaining_high": all_left.high,
-        "chance_95_found": np.nan,
     }

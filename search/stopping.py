@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import hypergeom
 
+from MLmodel.card import read_card
 from MLmodel.metrics import Array
 from MLmodel.training import FEWEST, REMEDY
-
-LEVEL = 0.68
-"""Probability of the intervals."""
+from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
 
 RECALL = Fraction(95, 100)
 """Fraction of the TLS on a list that must be found to stop,"""
@@ -33,13 +32,8 @@ SIGNIFICANCE = 0.05
 COMPARABLE = 3
 """if one of the two is at least this; where fewer are expected, finding none has a probability above e⁻³, 5 %."""
 
-FORESEEN = 1
-"""TLS expected of the next NEBs, or by chance, from which on they are compared."""
-
 _BLOCK = 1 << 16
 """Pairs multiplied out at a time, in 5 MB; a million pairs take half a second."""
-
-_NEGLIGIBLE = 1e-15
 
 
 def enough_found(last: pd.Series) -> str | None:
@@ -62,7 +56,7 @@ def chances_are_off(last: pd.Series) -> str | None:
 def better_than_chance(last: pd.Series) -> str | None:
     """Go on, or not: the next NEBs promise more TLS than double wells drawn at random, or fewer."""
     following, by_chance = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
-    if not max(following, by_chance) >= FORESEEN:
+    if not max(following, by_chance) >= 1:
         return None
     pays = "going on pays" if following > by_chance else "going on does not pay"
     return f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
@@ -73,18 +67,7 @@ RULES = (enough_found, chances_are_off, better_than_chance)
 
 
 def round_summary(last: pd.Series) -> list[str]:
-    """What the last round found, what is to come, and the advice of the first of the RULES that gives one.
-
-    Parameters
-    ----------
-    last : Series
-        The last row of ``rounds.csv``.
-
-    Returns
-    -------
-    list of str
-        Two sentences or three.
-    """
+    """What a row of ``rounds.csv`` found, what is to come, and the advice of the first rule that has any."""
     advice = next((said for rule in RULES if (said := rule(last)) is not None), None)
     return [_found(last), _to_come(last)] + ([advice] if advice else [])
 
@@ -116,18 +99,15 @@ def _to_come(last: pd.Series) -> str:
 
 
 class Expected(NamedTuple):
-    """Number of TLS expected among some pairs."""
+    """Number of TLS expected among some pairs, and its central interval of 68 %, ends included."""
 
     mean: float
     low: int
     high: int
-    """The central interval of LEVEL; its ends belong to it."""
 
 
 def poisson_binomial(chances: Array) -> Array:
-    """Probability of each number of events, of which each happens or not by a chance of its own.
-
-    These are the coefficients of Π_k (1 − p_k + p_k z), multiplied out pair by pair with FFTs.
+    """Probability of each number of events with chances of their own: coefficients of Π_k (1 − p_k + p_k z), by FFTs.
 
     Parameters
     ----------
@@ -149,21 +129,18 @@ def poisson_binomial(chances: Array) -> Array:
                 factors = np.vstack([factors, np.eye(1, factors.shape[1])])  # times one
             factors = fftconvolve(factors[::2], factors[1::2], axes=1)
         numbers = fftconvolve(numbers, factors[0])
-        numbers = numbers[: np.flatnonzero(numbers > _NEGLIGIBLE)[-1] + 1].clip(0)
+        numbers = numbers[: np.flatnonzero(numbers > 1e-15)[-1] + 1].clip(0)
     return numbers
 
 
 def expected(chances: Array) -> Expected:
     """Number of TLS expected among pairs with these chances."""
-    low, high = np.searchsorted(np.cumsum(poisson_binomial(chances)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.searchsorted(np.cumsum(poisson_binomial(chances)), [0.16, 0.84])
     return Expected(float(chances.sum()), int(low), int(high))
 
 
 def p_value(chances: Array, tls: int) -> float:
-    """Two-sided p-value of the number of TLS found among pairs with these chances.
-
-    Below 0.05 the number lies outside the central interval of 95 %.
-    """
+    """Two-sided p-value of the number of TLS found among pairs with these chances."""
     numbers = poisson_binomial(chances)
     return min(1.0, 2 * float(min(numbers[: tls + 1].sum(), numbers[tls:].sum())))
 
@@ -201,15 +178,7 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
 
 
 def next_step(kinds: Counter[str], lacking: Sequence[str]) -> str:
-    """What to do after a run with so many verdicts of each kind.
-
-    Parameters
-    ----------
-    kinds : Counter of str
-        Number of verdicts of each kind.
-    lacking : sequence of str
-        For each temperature the labels that it lacks to learn from; empty where there are enough.
-    """
+    """What to do after a run, from its number of verdicts of each kind, and what labels each temperature lacks."""
     if kinds["double well"] or kinds["non-DW"]:
         if all(lacking):
             return f"{REMEDY}: to learn from there are {'; '.join(lacking)}, {FEWEST} needed"
@@ -217,3 +186,16 @@ def next_step(kinds: Counter[str], lacking: Sequence[str]) -> str:
     if kinds["unfinished"]:
         return "no pair got a result: mend what unfinished.csv says, then run_neb.py --retry"
     return "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
+
+
+def first_step_missing(at: StatePoint) -> str | None:
+    """The first step whose output is not there; None where there is a list of new pairs."""
+    if at.predicted("newpairs").exists():
+        return None
+    made = {
+        "step0_collect.py": bool(at.pair_tables),
+        CLASSIFIER.script: read_card(at, CLASSIFIER) is not None,
+        "step2_classify_dw.py": at.classified.exists(),
+        PREDICTOR.script: read_card(at, PREDICTOR) is not None,
+    }
+    return next((step for step, is_there in made.items() if not is_there), "step4_predict_qs.py")

@@ -41,9 +41,7 @@ from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import REDUCED
 from pipeline.workers.pool import SerialWorkers
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths
-from search.calculated import describe, read_double_wells
-from search.rounds import read_rounds
-from search.stopping import round_summary
+from search.calculated import describe
 
 T = "0.1"
 N, MINIMA, BOX = 12, 5, np.array([4.0, 5.0, 6.0])
@@ -132,15 +130,6 @@ def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
     table.assign(**{QS: rng.random(40)}).to_feather(work.at(T).pretraining(PREDICTOR))
     listed = table[["conf", "i", "j"]].assign(**{name: rng.random(40) for name in _LISTED})
     write_list(work.at(T).predicted("newpairs"), as_listed(listed), 10)
-    found = table[["conf", "i", "j"]].assign(**{QS: rng.random(40), "level_0": 0.1, "PR": 3.0, "rearrangement": 1})
-    found.assign(fidelity="full", images=41, steps=7, units="reduced").to_csv(work.at(T).double_wells, index=False)
-    counts = dict.fromkeys(("nebs", "double_wells", "tls", "distinct_tls", "unfinished", "next_nebs"), 3)
-    counts |= dict.fromkeys(("next_tls_low", "next_tls_high", "remaining_pairs", "remaining_low", "remaining_high"), 7)
-    chances = dict.fromkeys(("tls_expected", "tls_p_value", "next_tls", "remaining_tls", "chance_95_found"), 0.25)
-    names = {"list": ["123456789012", "12e345678901"], "classifier": "one", "predictor": "two"}
-    pd.DataFrame({"round": [1, 2], **counts, **chances, "random_double_well_rate": 0.1, **names}).to_csv(
-        work.at(T).rounds("csv"), index=False
-    )
 
 
 def _write_own(work: Workspace) -> None:
@@ -262,12 +251,6 @@ def _records(work: Workspace) -> Any:
     return found
 
 
-def _rounds(work: Workspace) -> Any:
-    table = read_rounds(work.at(T).rounds("csv"))
-    last = table.iloc[-1:].dropna()
-    return table, [round_summary(row) for _, row in last.iterrows()]
-
-
 def _path(work: Workspace) -> Any:
     start, end = (Atoms("Cu8Zr4", place, cell=BOX, pbc=True) for place in _ends())
     images = read_path(path_file(work.at(T), Pair(1, 0.2, 0.2001)), start, end)
@@ -324,8 +307,6 @@ READERS = [
     Reader("calculations.csv", lambda work: work.at(T).calculations, _calculations),
     Reader("neb_paths.jsonl", lambda work: work.at(T).neb_paths("jsonl"), _records),
     Reader("paths/*.extxyz", lambda work: path_file(work.at(T), Pair(1, 0.2, 0.2001)), _path),
-    Reader("double_wells.csv", lambda work: work.at(T).double_wells, lambda work: read_double_wells(work.at(T))),
-    Reader("rounds.csv", lambda work: work.at(T).rounds("csv"), _rounds),
     Reader("predictedQs_….csv", _new_pairs, lambda work: read_list(_new_pairs(work), _LISTED, "step 4")),
     Reader("config.yaml", lambda work: work.settings, lambda work: read_settings(work.settings)),
     Reader("card.json", lambda work: work.at(T).card(CLASSIFIER), lambda work: read_card(work.at(T), CLASSIFIER)),

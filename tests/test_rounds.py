@@ -7,7 +7,6 @@ import synthetic
 from steps import done
 from synthetic import write_neb
 
-from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_unfinished
 from pipeline.settings import Settings, read_settings
@@ -72,7 +71,7 @@ def test_a_round_counts_though_run_neb_does_not_see_its_end(root, seen):
     is_dw, splitting = synthetic.rule(synthetic.with_features(root, top))
     assert table["distinct_tls"][0] == table["tls"][0] == (is_dw & (splitting < settings.tls_threshold)).sum() > 0
     assert table["predictor_labels"].isna().tolist() == [not seen, False]
-    pd.testing.assert_frame_equal(read_rounds(work.at(T).rounds("csv")), table, check_dtype=False, check_like=True)
+    pd.testing.assert_frame_equal(read_rounds(work.at(T)), table, check_dtype=False, check_like=True)
 
 
 def test_a_damaged_list_is_made_again_though_its_round_can_not_be_counted(root):
@@ -94,7 +93,7 @@ def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
     assert not ((after["i"] == row["i"]) & (after["j"] == row["j"]) & (after["conf"] == row["conf"])).any()
 
 
-def test_a_new_list_of_the_same_models_is_a_new_round(root):
+def test_a_new_list_of_the_same_models_is_a_new_round_and_keeps_the_models_that_made_it(root):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
     write_neb(root, new_pairs(root).head(30))
     update_rounds(work.at(T), settings)
@@ -103,15 +102,8 @@ def test_a_new_list_of_the_same_models_is_a_new_round(root):
     rounds = update_rounds(work.at(T), settings)
     assert rounds["nebs"].tolist() == [30, 5]
     assert rounds["classifier"][0] == rounds["classifier"][1]
-    assert update_rounds(work.at(T), settings).equals(rounds)
-
-
-def test_a_round_keeps_the_models_that_made_its_list(root):
-    work, settings = Workspace(root), read_settings(root / "config.yaml")
-    write_neb(root, new_pairs(root).head(30))
-    first = update_rounds(work.at(T), settings)
     done("step1_train_dw", root)
-    pd.testing.assert_frame_equal(update_rounds(work.at(T), settings), first)
+    pd.testing.assert_frame_equal(update_rounds(work.at(T), settings), rounds)
 
 
 def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
@@ -145,21 +137,6 @@ def test_the_confidence_is_that_of_all_rounds_together(root):
     said = round_summary(rounds.iloc[-1])
     assert said[1] == "no pair of the list is left"
     assert not [sentence for sentence in said if "you may stop" in sentence]
-
-
-def test_a_list_that_is_not_one_of_step_4_is_named(root):
-    path = Workspace(root).at(T).predicted("newpairs")
-    new_pairs(root).drop(columns="tls_probability").to_csv(path, index=False)
-    with pytest.raises(UserError, match=r"newpairs\.csv: not as step4_predict_qs\.py writes it .*tls_probability"):
-        update_rounds(Workspace(root).at(T), Settings())
-
-
-@pytest.mark.parametrize("content", ["", "round,nebs\n1,2\n", "\x00\x01"])
-def test_a_damaged_table_of_rounds_is_named(root, content):
-    path = root / f"output_ML/T{T}/rounds.csv"
-    path.write_text(content)
-    with pytest.raises(UserError, match=r"rounds\.csv: "):
-        update_rounds(Workspace(root).at(T), Settings())
 
 
 def last_round(**others):

@@ -16,8 +16,6 @@ from pipeline.files import content_of
 NUMBER = r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eEdD][+-]?\d{1,3})?"
 """A number as programs write it, Fortran's too."""
 
-_OWN_REMEDY = "remove it and run the step that makes it"
-
 
 def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
     """Text as the nearest floats, Fortran's ``1.06D-02`` too; NaN where it is no number.
@@ -42,28 +40,6 @@ def as_glass_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
         return exact.fillna(as_glass_numbers(as_numbers(column)))
     numbers = column.astype(np.float64)
     return numbers.where((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0)).astype("Int64")
-
-
-def _read_csv(path: Path, texts: Sequence[str], remedy: str, content: bytes | None = None) -> pd.DataFrame:
-    """All columns as they stand there: numbers where pandas finds nothing else, and exactly these."""
-    try:
-        content = content_of(path) if content is None else content
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more fields than names
-            return pd.read_csv(
-                BytesIO(content),
-                float_precision="round_trip",
-                encoding="utf-8-sig",
-                index_col=False,
-                skipinitialspace=True,
-                low_memory=False,
-                dtype=dict.fromkeys(texts, object),
-            )
-    except (pd.errors.ParserWarning, pd.errors.ParserError):
-        found = _too_many_fields(content or b"")
-        raise UserError(f"{path}: {found}" if found else f"{path}: not readable as CSV; {remedy}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({short(error)}); {remedy}") from None
 
 
 def _too_many_fields(content: bytes) -> str:
@@ -96,7 +72,24 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
         a line has more fields than there are columns.
     """
     form = f"give a CSV with the columns {','.join(columns)}"
-    table = _read_csv(path, ["conf"], form, content)  # as text: a float has lost the last digits of a large integer
+    try:
+        content = content_of(path) if content is None else content
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more fields than names
+            table = pd.read_csv(
+                BytesIO(content),
+                float_precision="round_trip",
+                encoding="utf-8-sig",
+                index_col=False,
+                skipinitialspace=True,
+                low_memory=False,
+                dtype={"conf": object},  # a float has lost the last digits of a large integer
+            )
+    except (pd.errors.ParserWarning, pd.errors.ParserError):
+        found = _too_many_fields(content or b"")
+        raise UserError(f"{path}: {found}" if found else f"{path}: not readable as CSV; {form}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({short(error)}); {form}") from None
     if len(table.columns) == 1 and _by_semicolons(str(table.columns[0])):
         raise UserError(f"{path}: {_SEMICOLONS}")
     missing = [name for name in columns if name not in table]
@@ -105,36 +98,30 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
     return table
 
 
-def read_own_csv(path: Path, needed: Sequence[str], numbers: Sequence[str], texts: Sequence[str] = ()) -> pd.DataFrame:
+def read_own_csv(path: Path, types: dict[str, Any], content: bytes | None = None) -> pd.DataFrame:
     """Read a CSV that a step wrote.
 
     Parameters
     ----------
     path : Path
         The file.
-    needed : sequence of str
-        Columns that it must have.
-    numbers : sequence of str
-        Columns that hold numbers, or nothing, where they are there.
-    texts : sequence of str
-        Columns whose text may look like a number.
+    types : dict
+        Columns that it has, and their types for pandas; further ones are taken as pandas takes them.
+    content : bytes, optional
+        What counts of the file, default all.
 
     Raises
     ------
     UserError
-        If the file is not readable as CSV, a column is missing, or text stands where a number should.
+        If a column is missing, or holds something else.
     """
-    table = _read_csv(path, texts, _OWN_REMEDY)
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; {_OWN_REMEDY}")
-    for name in table.columns.intersection(numbers):
-        values = as_numbers(table[name])
-        bad = ~np.isfinite(values) & table[name].notna()
-        if bad.any():
-            row = int(bad.argmax())
-            raise UserError(
-                f"{path}: line {row + 2}: {name} = {short(table[name][row])} is not a number; {_OWN_REMEDY}"
-            )
-        table[name] = as_glass_numbers(table[name]) if name == "conf" else values
+    try:
+        source = BytesIO(content_of(path) if content is None else content)
+        table = pd.read_csv(source, dtype=types, float_precision="round_trip", low_memory=False)
+        missing = [name for name in types if name not in table]
+        problem = f"no column {', '.join(missing)}" if missing else ""
+    except (OSError, ValueError) as error:
+        problem = short(error)
+    if problem:
+        raise UserError(f"{path}: changed since a step wrote it ({problem}); remove it and run the step that makes it")
     return table
