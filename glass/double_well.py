@@ -30,10 +30,15 @@ from glass.tunnelling import (
     Quantity,
     lowest_levels,
     oscillator_lengths,
+    parabolas,
 )
 
 ENERGY_MISMATCH = 1e-3
 """Largest deviation of the total energy difference from what it should be, ε."""
+
+
+WayBeyond = Literal["line", "parabola"]
+"""How V goes on beyond the ends of a path: the line through both, or as in published splittings."""
 
 
 class CalculatorFailedError(Exception):
@@ -135,6 +140,7 @@ def examine(
     energy_difference: float | None = None,
     shared: bool = False,
     known_path: Array | None = None,
+    way: WayBeyond = "line",
 ) -> Verdict:
     """Tell whether two minima are a double well, and which are its two lowest levels.
 
@@ -162,6 +168,8 @@ def examine(
         One calculator serves all images, instead of each having its own.
     known_path : ndarray of shape (n_images, N, 3), optional
         A path between these minima, in σ, to begin with instead of the straight line.
+    way : {"line", "parabola"}, default line
+        How V goes on beyond the ends, see :func:`profile_of`.
     """
     line = straight_line(start.positions, end.positions, start.cell.lengths(), images)
     if np.linalg.norm(line[-1] - line[0]) < END_POINT_DISTANCE:
@@ -185,7 +193,7 @@ def examine(
             bands = iter([continued_path(potentials, known_path, tolerance, max_steps)])
         for band in bands:
             full = len(band.positions) == images
-            verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full, start.get_masses())
+            verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full, start.get_masses(), way)
             if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
                 break
     except CalculatorFailedError as error:
@@ -221,7 +229,12 @@ def check_end_points(
 
 
 def verdict_of(
-    band: Band, potentials: tuple[Potential, Potential], hbar: float, full: bool, masses: Array | None = None
+    band: Band,
+    potentials: tuple[Potential, Potential],
+    hbar: float,
+    full: bool,
+    masses: Array | None = None,
+    way: WayBeyond = "line",
 ) -> Verdict:
     """Verdict on one band; arguments as of :func:`profile_of`, and whether it has all images."""
     if band.third_minimum is not None:
@@ -232,7 +245,7 @@ def verdict_of(
         reason = f"force {{}} after {band.steps} steps; raise neb.max_steps"
         return Verdict("unfinished", reason, band, quantities=(Quantity(band.force, "force"),))
     try:
-        profile = profile_of(band, potentials, hbar, masses)
+        profile = profile_of(band, potentials, hbar, masses, way)
         levels = lowest_levels(profile, hbar)
     except NotResolvedError as error:
         return Verdict("unfinished", error.reason, band, quantities=error.quantities)
@@ -240,9 +253,15 @@ def verdict_of(
 
 
 def profile_of(
-    band: Band, potentials: tuple[Potential, Potential], hbar: float, masses: Array | None = None
+    band: Band,
+    potentials: tuple[Potential, Potential],
+    hbar: float,
+    masses: Array | None = None,
+    way: WayBeyond = "line",
 ) -> Profile:
     """V along a path, and on the straight line through its two ends, OUTSIDE_POINTS energies outside each.
+
+    With ``way="parabola"`` it goes on as in published splittings (:func:`glass.tunnelling.parabolas`).
 
     Lengths are mass-weighted (:mod:`glass.path`). A straight line is one in these coordinates too.
 
@@ -256,6 +275,8 @@ def profile_of(
         ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
     masses : ndarray of shape (N,), optional
         In units of m; all 1 without them.
+    way : {"line", "parabola"}, default line
+        How V goes on beyond the ends.
 
     Raises
     ------
@@ -267,6 +288,8 @@ def profile_of(
     outwards = (first - last) / np.linalg.norm(mass_weighted(first - last, masses))
     lengths, slopes = lengths_and_slopes(band, masses)
     sizes = oscillator_lengths(lengths, band.energies, slopes, hbar)
+    if way == "parabola":
+        return Profile(lengths, band.energies, slopes, *parabolas(lengths, band.energies, slopes))
 
     def beyond(potential: Potential, end: Array, energy: float, direction: Array, size: float) -> Continuation:
         distances = np.linspace(0, REACH * size, OUTSIDE_POINTS + 1)

@@ -173,8 +173,42 @@ class Continuation:
 
 
 @dataclass(frozen=True)
+class Parabola:
+    """Potential energy beyond an end as published splittings have it: ½ curvature s² up to a hard wall, where ψ = 0.
+
+    Parameters
+    ----------
+    energy : float
+        V at the end in ε.
+    curvature : float
+        V″ at the end, of the cubic through the images, in ε/σ².
+    wall : float
+        Distance of the wall from the end in σ: one path length.
+    """
+
+    energy: float
+    curvature: float
+    wall: float
+
+    def __call__(self, distances: Array) -> Array:
+        """V in ε at distances in σ from the end."""
+        return np.asarray(self.energy + 0.5 * self.curvature * distances**2)
+
+    def reaches(self, height: float, action: float) -> float:
+        """Distance of the wall in σ, whatever the height and the action."""
+        return self.wall
+
+
+def parabolas(lengths: Array, energies: Array, slopes: Array) -> tuple[Parabola, Parabola]:
+    """Continuations of a path by the published convention; arguments as of :class:`Profile`."""
+    spline, end = CubicHermiteSpline(lengths, energies, slopes), float(lengths[-1])
+    first, last = (Parabola(float(spline(x)), float(spline(x, 2)), end) for x in (0.0, end))
+    return first, last
+
+
+@dataclass(frozen=True)
 class Profile:
-    """Potential energy along a path, continued along the straight line through its two ends.
+    """Potential energy along a path, continued along the straight line through its two ends or by parabolas.
 
     Between images V is the cubic that has the images' energies and slopes.
 
@@ -186,15 +220,15 @@ class Profile:
         V in ε.
     slopes : ndarray of shape (n_images,)
         dV/dx in ε/σ; zero at both ends.
-    before, after : Continuation
+    before, after : Continuation or Parabola
         V beyond the first and the last image.
     """
 
     lengths: Array
     energies: Array
     slopes: Array
-    before: Continuation
-    after: Continuation
+    before: Continuation | Parabola
+    after: Continuation | Parabola
 
     def __call__(self, x: Array) -> Array:
         """V in ε at the places x in σ."""
@@ -202,6 +236,11 @@ class Profile:
         between = CubicHermiteSpline(self.lengths, self.energies, self.slopes)(np.clip(x, 0, end))
         outside = np.where(x < 0, self.before(np.maximum(-x, 0)), self.after(np.maximum(x - end, 0)))
         return np.where((x < 0) | (x > end), outside, between)
+
+    @property
+    def has_walls(self) -> bool:
+        """Whether ψ vanishes at the ends of the grid, instead of having died away before them."""
+        return isinstance(self.before, Parabola)
 
     def ends_at(self, hbar: float, margin: float) -> tuple[float, float]:
         """Ends of the grid in σ, before and after the path; see MARGIN."""
@@ -278,6 +317,7 @@ def _lowest(diagonal: Array, off: Array) -> tuple[Array, Array]:
 
 def _hamiltonian(profile: Profile, hbar: float, points: int, margin: float) -> tuple[Array, Array, Array]:
     """x, diagonal and off-diagonal on an even grid, which ends as ``margin`` says, see MARGIN."""
-    x = np.linspace(*profile.ends_at(hbar, margin), points)
+    left, right = profile.ends_at(hbar, margin)
+    x = np.linspace(left, right, points + 2)[1:-1] if profile.has_walls else np.linspace(left, right, points)
     kinetic = 0.5 * (hbar / (x[1] - x[0])) ** 2
     return x, profile(x) + 2 * kinetic, np.full(points - 1, -kinetic)

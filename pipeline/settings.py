@@ -68,6 +68,7 @@ class NebSettings(_Section):
     keep_paths: Literal["full", "all", "none"] = "full"
     shared: bool = False
     time_limit: Seconds | None = None
+    continuation: Literal["line", "parabola"] = "line"
     sigma: Annotated[float, Field(ge=1e-15, le=1.0)] = 2.21e-10
     mass: Annotated[float, Field(ge=1e-32, le=1.0)] = 1.02e-25
     epsilon: Annotated[float, Field(ge=1e-9, le=1e12)] = 662.0

@@ -16,6 +16,7 @@ from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
 from search.rearrangements import REARRANGEMENT, group_pairs
+from search.well_properties import DERIVED, STORED, add_derived
 
 _ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
 _LENGTHS = ["path_length", "mass_weighted_length"]
@@ -55,6 +56,7 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
         **_from_calculations(at, neb),
         units=settings.units,
     )
+    columns = add_derived(columns, neb[QS], settings)
     columns[[*_ENERGIES, "level_asymmetry"]] = columns[[*_ENERGIES, "level_asymmetry"]].mask(
         lambda energies: energies.abs() < RESOLVED * settings.unit.epsilon, 0.0
     )
@@ -65,6 +67,7 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
         columns[f"species_{k}"] = found.species[:, k]
     particles = [f"{name}_{k}" for name in ("particle", "species") for k in range(settings.particles)]
     first = [QS, "splitting_K", "is_tls", *_ENERGIES, *_LENGTHS, "PR", REARRANGEMENT, "level_asymmetry", *_FRACTIONS]
+    first += [*STORED, *DERIVED]
     table = neb[PAIR_COLUMNS].join(columns[[*first, *particles, "fidelity", "images", "steps", "force", "units"]])
     labels = {name: table[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")}
     with atomic_write(at.double_wells) as part:
@@ -83,9 +86,9 @@ def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
 
 
 def _from_records(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
-    """The columns FROM_PROFILE of each double well, from its last record; shape (n_double_wells, n_columns)."""
+    """The columns FROM_PROFILE and STORED of each double well, from its last record."""
     rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
-    return pd.DataFrame(rows, neb.index, columns=FROM_PROFILE, dtype=float)
+    return pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
 
 
 def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any] | None]:
@@ -111,7 +114,7 @@ def matches_splitting(levels: Sequence[float], splitting: float) -> bool:
 
 
 def describe(record: dict[str, Any]) -> dict[str, float]:
-    """The columns FROM_PROFILE of a double well, from the record of its calculation.
+    """The columns FROM_PROFILE and STORED of a double well, from the record of its calculation.
 
     Parameters
     ----------
@@ -139,12 +142,13 @@ def describe(record: dict[str, Any]) -> dict[str, float]:
         "level_0_in_i": system.in_first[0],
         "level_1_in_i": system.in_first[1],
         "force": record["force"],
+        **record.get("properties", {}),
     }
 
 
 def read_double_wells(at: StatePoint) -> pd.DataFrame:
     """``double_wells.csv`` as :func:`update_double_wells` wrote it, by pair; empty where none did; else UserError."""
-    numbers = dict.fromkeys((QS, "splitting_K", *FROM_PROFILE, "PR"), float)
+    numbers = dict.fromkeys((QS, "splitting_K", *FROM_PROFILE, "PR", *STORED, *DERIVED), float)
     types = {**numbers, REARRANGEMENT: np.int64, "fidelity": object}
     if not at.double_wells.exists():
         return no_pairs(*types).astype(types)

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from glass.double_well import Verdict
 from glass.path import Band
-from glass.tunnelling import Continuation, Profile
+from glass.tunnelling import Continuation, Parabola, Profile, parabolas
 from pipeline.formats.configurations import MinimumError
 from pipeline.units import Units
 
@@ -92,8 +92,10 @@ def _band_in(units: Units, band: Band) -> Band:
 def _profile_in(units: Units, profile: Profile) -> Profile:
     """Its lengths are in σ √m."""
     length = units.sigma * units.m**0.5
+    inside = profile.lengths * length, profile.energies * units.epsilon, profile.slopes * (units.epsilon / length)
+    if isinstance(profile.before, Parabola) or isinstance(profile.after, Parabola):
+        return Profile(*inside, *parabolas(*inside))
     before, after = (
         Continuation(side.distances * length, side.energies * units.epsilon) for side in (profile.before, profile.after)
     )
-    energies = profile.energies * units.epsilon
-    return Profile(profile.lengths * length, energies, profile.slopes * (units.epsilon / length), before, after)
+    return Profile(*inside, before, after)

@@ -16,7 +16,7 @@ from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.keys import Pair, minimum_names
 from pipeline.formats.minima import places_by_key, read_atoms
 from pipeline.formats.paths import path_file, read_path, write_path
-from pipeline.formats.records import add_record, record_of
+from pipeline.formats.records import WAYS, add_record, record_of
 from pipeline.formats.results import (
     add_calculation,
     add_non_dw,
@@ -30,6 +30,7 @@ from pipeline.units import REDUCED, Units
 from pipeline.workspace import QS, StatePoint
 from search.calculator import load
 from search.conversion import calculator_for_glass, to_glass, verdict_in
+from search.well_properties import properties_of
 
 
 class PairJob(NamedTuple):
@@ -69,6 +70,8 @@ class Calculation(NamedTuple):
     job: PairJob
     verdict: Verdict
     cpu_seconds: float
+    properties: dict[str, float] = {}  # noqa: RUF012 (of a tuple)
+    """See :mod:`search.well_properties`."""
 
 
 def calculate(
@@ -93,7 +96,7 @@ def calculate(
     units : Units, default reduced
         Of the minima, the calculator, the settings and the verdict.
     """
-    started = time.process_time()
+    started, properties = time.process_time(), dict[str, float]()
     try:
         start, end = (read_atoms(place) for place in job.places)
         check_one_glass(job, start, end)
@@ -111,11 +114,14 @@ def calculate(
             energy_difference=len(start) * (job.pair.j - job.pair.i) / units.epsilon,
             shared=settings.shared,
             known_path=None if job.known_path is None else read_path(job.known_path, start, end, units.sigma),
+            way=settings.continuation,
         )
         verdict = verdict_in(units, verdict)
+        if verdict.kind == "double well":
+            properties = properties_of(start, end, verdict, make_calculator)
     except (MinimumError, CalculatorFailedError) as error:
         verdict = Verdict("unfinished", str(error))
-    return Calculation(job, verdict, time.process_time() - started)
+    return Calculation(job, verdict, time.process_time() - started, properties)
 
 
 def unfinished_job(job: PairJob, reason: str) -> Calculation:
@@ -145,7 +151,8 @@ def check_one_glass(job: PairJob, start: Atoms, end: Atoms) -> None:
 def neb_settings(settings: Settings) -> dict[str, Any]:
     """Settings that are kept with each result: the ``SETTINGS`` of :mod:`pipeline.formats.records`."""
     chosen = settings.neb.model_dump(include={"calculator", "images", "force_tolerance"})
-    return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": "straight line", "units": settings.units}
+    beyond = WAYS[settings.neb.continuation]
+    return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": beyond, "units": settings.units}
 
 
 def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool, retrying: bool) -> str:
@@ -164,7 +171,7 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
     retrying : bool
         Whether the pair stands in unfinished.csv, where its row is then replaced or removed.
     """
-    job, verdict, cpu_seconds = calculation
+    job, verdict, cpu_seconds, _ = calculation
     splitting = None
     if verdict.levels is not None:
         splitting = verdict.levels[1] - verdict.levels[0]
@@ -198,7 +205,7 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
 
 def _describe(at: StatePoint, calculation: Calculation, settings: Settings) -> None:
     """The path and the record of a double well."""
-    (pair, places, _), verdict, _ = calculation
+    (pair, places, _), verdict = calculation.job, calculation.verdict
     if verdict.band is None or verdict.profile is None or verdict.levels is None:
         return
     minimum = read_atoms(places[0])
@@ -210,5 +217,6 @@ def _describe(at: StatePoint, calculation: Calculation, settings: Settings) -> N
         "force": verdict.band.force,
         **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings.neb))),
         "path_length": float(verdict.band.lengths[-1]),
+        "properties": calculation.properties,
     }
     add_record(at, pair, verdict.levels, verdict.profile, how)

@@ -11,6 +11,8 @@ from pipeline.formats.records import record_of
 class Potential:
     """A formula in the place of a profile; the grid ends so many quanta of a parabola above its ends."""
 
+    has_walls = False
+
     def __init__(self, formula, ends, curvature):
         self.formula, self.lengths, self.curvature = formula, np.array(ends), curvature
         self.energies, self.slopes = formula(self.lengths), np.zeros(len(ends))

@@ -11,13 +11,13 @@ from oscillator_basis import HBAR
 
 from glass.double_well import Verdict
 from glass.path import Band
-from glass.tunnelling import lowest_levels
+from glass.tunnelling import Profile, lowest_levels, parabolas
 from glass.two_level import TwoLevel
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.paths import path_file, write_path
-from pipeline.formats.records import add_record, record_of
+from pipeline.formats.records import add_record, profile_of_record, read_records, record_of
 from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
@@ -160,6 +160,27 @@ def test_the_table_is_for_people_labels_in_full_and_six_digits_of_the_rest(work)
     assert cells["is_tls"] == str(int(SPLITTING < 0.00151))
     assert (cells["tunnelling_amplitude"], cells["level_asymmetry"], cells["level_0_in_i"]) == ("0", "0.333333", "0")
     assert count_tls(read_double_wells(work.at(T)), 1.0) == "1 TLS (1 without minima)"
+
+
+def test_the_coupling_to_strain_is_given_in_both_energies_and_averaged_over_directions(work):
+    """γ of example's Cnf-17, 0.2589721001 – 0.258975653; γ_l, γ_t and 1 ε = 0.0570467 eV of another program."""
+    gamma = dict(
+        zip(("xx", "yy", "zz", "yz", "xz", "xy"), (2.6085, 1.0208, -4.2609, -2.0381, 0.8533, 1.6674), strict=True)
+    )
+    calculated(work, properties={f"gamma_{name}": value for name, value in gamma.items()})
+    row = row_of(work)
+    assert row["gamma_yz"] == -2.0381
+    assert (row["gamma_l"], row["gamma_t"]) == pytest.approx((2.353, 2.030), abs=1e-3)
+    assert row["gamma_t_eV"] == pytest.approx(2.030 * 0.0570467, rel=1e-3)
+    assert row["dE_dlnV"] == pytest.approx(0, abs=1e-6)  # of a symmetric double well
+
+
+def test_a_profile_with_parabolas_is_the_same_after_it_was_recorded(work):
+    inside = PROFILE.lengths, PROFILE.energies, PROFILE.slopes
+    profile = Profile(*inside, *parabolas(*inside))
+    add_record(work.at(T), PAIR, LEVELS, profile, {**HOW, "beyond_ends": "parabola and walls"})
+    (record,) = read_records(work.at(T))
+    assert lowest_levels(profile_of_record(record), HBAR) == lowest_levels(profile, HBAR)
 
 
 def test_a_double_well_without_any_file_leaves_an_empty_table(work):

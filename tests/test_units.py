@@ -96,10 +96,11 @@ def metal(metal_once, tmp_path):
 
 
 TIMES = {
-    EPSILON: "quantum_splitting level_0 level_1 barrier barrier_back asymmetry tunnelling_amplitude level_asymmetry",
+    EPSILON: "quantum_splitting level_0 level_1 barrier barrier_back asymmetry tunnelling_amplitude level_asymmetry "
+    "gamma_l gamma_t",
     SIGMA: "path_length",
     SIGMA * MASS**0.5: "mass_weighted_length",
-    1.0: "level_0_in_i level_1_in_i PR rearrangement particle_0 particle_1 particle_2 images",
+    1.0: "level_0_in_i level_1_in_i PR rearrangement particle_0 particle_1 particle_2 images gamma_l_eV",
 }
 """What the columns of double_wells.csv are in metal units."""
 

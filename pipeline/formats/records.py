@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
 
+WAYS = {"line": "straight line", "parabola": "parabola and walls"}
+"""``beyond_ends`` of a record, by ``neb.continuation``."""
+
 SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")
 """What of a record tells how the result was made."""
 
@@ -64,19 +67,22 @@ class _Record(BaseModel):
     lengths: _Rising
     energies: _Numbers
     slopes: _Numbers
-    before: _Beyond
-    after: _Beyond
+    before: _Beyond | None
+    after: _Beyond | None
     hbar: Annotated[float, Field(gt=0, lt=1e15)]
     symmetrised: tuple[_Number | None, _Number | None, _Number | None, _Number | None]
     path_length: _Positive
     force: _Positive
     fidelity: str
+    properties: dict[str, _Number] = {}
     units: str
 
     @model_validator(mode="after")
     def _fits(self) -> _Record:
         if self.levels[0] >= self.levels[1] or not len(self.lengths) == len(self.energies) == len(self.slopes):
             raise ValueError("levels do not rise, or lengths, energies and slopes differ in length")
+        if (self.before is None) != (self.after is None):
+            raise ValueError("V goes on beyond one end only")
         return self
 
 
@@ -94,24 +100,28 @@ def add_record(
     profile : Profile
         V(x).
     settings : dict
-        The ``SETTINGS``; ``fidelity``, ``units``, ``force`` and ``path_length``; and :func:`record_of`.
+        The ``SETTINGS``; ``fidelity``, ``units``, ``force``, ``path_length`` and ``properties``; and :func:`record_of`.
     """
     record = {**pair._asdict(), "levels": levels}
     record |= {name: getattr(profile, name).tolist() for name in _PROFILE}
-    for side in ("before", "after"):
-        record[side] = {name: getattr(getattr(profile, side), name).tolist() for name in _BEYOND}
+    for side in ("before", "after"):  # parabolas follow from the profile itself
+        record[side] = (
+            None if profile.has_walls else {name: getattr(getattr(profile, side), name).tolist() for name in _BEYOND}
+        )
     line = json.dumps({**record, **settings, "program": __version__})
     add_line(at.neb_paths("jsonl"), line + "\n")
 
 
 def profile_of_record(record: dict[str, Any]) -> Profile:
     """V(x)."""
-    from glass.tunnelling import Continuation, Profile
+    from glass.tunnelling import Continuation, Profile, parabolas
 
+    lengths, energies, slopes = (np.array(record[name], float) for name in _PROFILE)
+    if record["before"] is None or record["after"] is None:
+        return Profile(lengths, energies, slopes, *parabolas(lengths, energies, slopes))
     before, after = (
         Continuation(*(np.array(record[side][name], float) for name in _BEYOND)) for side in ("before", "after")
     )
-    lengths, energies, slopes = (np.array(record[name], float) for name in _PROFILE)
     return Profile(lengths, energies, slopes, before, after)
 
 

@@ -1,0 +1,105 @@
+"""Second derivatives of a pair potential, summed over its bonds: virial, Hessian, Born and non-affine terms.
+
+A bond is a pair of particles within the range of the potential v(r), n its direction. Every bond stands here in both
+directions; all sums are over arrays of bonds.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from scipy.sparse import coo_array, csr_array
+
+from glass.arrays import Array, Index, minimum_image
+from glass.soft_spheres import CUTOFF, SoftSpheres, neighbours
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+"""ASE's order of the components of a symmetric tensor: xx, yy, zz, yz, xz, xy."""
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """Bonds of a pair potential, each in both directions.
+
+    Attributes
+    ----------
+    particles : int
+        N.
+    first, second : ndarray of shape (n_bonds,)
+        Numbers of the particles.
+    directions : ndarray of shape (n_bonds, 3)
+        Unit vectors n from the second to the first.
+    lengths : ndarray of shape (n_bonds,)
+        r in σ.
+    slopes, curvatures : ndarray of shape (n_bonds,)
+        v′ in ε/σ and v″ in ε/σ².
+    """
+
+    particles: int
+    first: Index
+    second: Index
+    directions: Array
+    lengths: Array
+    slopes: Array
+    curvatures: Array
+
+    def virial(self) -> Array:
+        """∂E/∂ε in ε, shape (6,) in the order of VOIGT: Σ r v′ n_a n_b over pairs; volume times stress."""
+        tension = 0.5 * self.lengths * self.slopes
+        return np.array([(tension * self.directions[:, a] * self.directions[:, b]).sum() for a, b in VOIGT])
+
+    def hessian(self) -> csr_array:
+        """∂²E/∂r∂r in ε/σ², sparse, shape (3N, 3N)."""
+        outer = self.directions[:, :, None] * self.directions[:, None, :]
+        across = (self.slopes / self.lengths)[:, None, None]
+        blocks = (self.curvatures[:, None, None] - across) * outer + across * np.eye(3)
+        rows = 3 * self.first[:, None, None] + np.arange(3)[:, None] + np.zeros((1, 3), int)
+        own = 3 * self.first[:, None, None] + np.arange(3)[None, :] + np.zeros((3, 1), int)
+        other = 3 * self.second[:, None, None] + np.arange(3)[None, :] + np.zeros((3, 1), int)
+        values = np.concatenate([blocks.ravel(), -blocks.ravel()])
+        places = np.concatenate([rows.ravel()] * 2), np.concatenate([own.ravel(), other.ravel()])
+        return coo_array((values, places), shape=(3 * self.particles,) * 2).tocsr()
+
+    def born(self) -> Array:
+        """Σ (r² v″ − r v′) n_a n_b n_c n_d over pairs in ε, shape (6, 6): volume times Born's moduli."""
+        stiffness = 0.5 * (self.lengths**2 * self.curvatures - self.lengths * self.slopes)
+        pairs = np.array([self.directions[:, a] * self.directions[:, b] for a, b in VOIGT])
+        return np.asarray((stiffness * pairs) @ pairs.T)
+
+    def non_affine(self) -> Array:
+        """∂²E/∂r∂η in ε/σ, shape (3N, 6), at a minimum: the forces that a strain causes, with the opposite sign."""
+        stiffness = self.lengths * self.curvatures - self.slopes
+        found = np.zeros((self.particles, 3, 6))
+        for k, (a, b) in enumerate(VOIGT):
+            each = (stiffness * self.directions[:, a] * self.directions[:, b])[:, None] * self.directions
+            np.add.at(found[:, :, k], self.first, each)
+        return found.reshape(-1, 6)
+
+
+def bonds_of(atoms: Atoms, calculator: Any) -> Bonds | None:
+    """Bonds of a configuration of soft spheres; None for any other calculator, whose pair energy is not known.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With the array ``diameters`` in σ, in the orthogonal cell that soft spheres need.
+    calculator : object
+        An ASE calculator.
+    """
+    if not isinstance(calculator, SoftSpheres):
+        return None
+    box = atoms.cell.lengths()
+    start, second, squares = neighbours(atoms.positions, box, atoms.arrays["diameters"], 0.0)
+    first = np.repeat(np.arange(len(atoms)), np.diff(start))
+    vectors = minimum_image(atoms.positions[first] - atoms.positions[second], box)
+    lengths = np.linalg.norm(vectors, axis=1)
+    near = lengths**2 < CUTOFF**2 * squares
+    first, second = (np.concatenate([one[near], other[near]]) for one, other in ((first, second), (second, first)))
+    vectors = np.concatenate([vectors[near], -vectors[near]])
+    lengths, squares = np.tile(lengths[near], 2), np.tile(squares[near], 2)
+    x = squares / lengths**2
+    steep, soft, softer = 12 * x**6, 2 * 48 / CUTOFF**14 / x, 4 * -21 / CUTOFF**16 / x**2
+    slopes = (soft + softer - steep) / lengths
+    curvatures = (13 * steep + soft + 3 * softer) / lengths**2
+    return Bonds(len(atoms), first, second, vectors / lengths[:, None], lengths, slopes, curvatures)

@@ -1,0 +1,107 @@
+"""Elastic moduli and sound velocities of a glass, from one of its minima.
+
+Lagrangian moduli C = ∂²(E/V)/∂η∂η at a minimum that follows the strain: Born's term less what particles gain by moving
+out of an affine strain (Lutsko, J. Appl. Phys. 65, 2991 (1989); Lemaître, Maloney, J. Stat. Phys. 123, 415 (2006)).
+Under a pressure p sound goes by ρ v_l² = K + 4 μ/3 − p and ρ v_t² = μ − p, K and μ Voigt's averages of C.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import Atoms
+from scipy.sparse.linalg import splu
+
+from glass.arrays import Array
+from glass.bonds import VOIGT, Bonds, bonds_of
+from glass.strain import virial
+
+STRAIN = 1e-3
+"""Strain of the strained relaxations."""
+
+
+class Sound(NamedTuple):
+    """Elastic response of an isotropic glass, in the units of its minimum and calculator."""
+
+    density: float
+    """Mass over volume."""
+    longitudinal: float
+    """v_l, in √(energy/mass)."""
+    transverse: float
+    """v_t."""
+
+
+def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Sound:
+    """Density and sound velocities; by the formula for soft spheres, else from twelve strained relaxations.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A relaxed minimum with masses.
+    make_calculator : callable
+        Gets the Atoms and returns an ASE calculator.
+    relax : callable
+        Gets Atoms and returns the nearest minimum in the same cell; only called where there is no formula.
+
+    Raises
+    ------
+    ValueError
+        If a modulus is not above zero: the minimum is not stable under strain.
+    """
+    volume = atoms.get_volume()
+    bonds = bonds_of(atoms, make_calculator(atoms))
+    stress = virial(atoms, make_calculator) / volume
+    if bonds is not None:
+        propagating = propagation(moduli(bonds, volume), stress)
+    else:
+        propagating = moduli_by_strain(atoms, make_calculator, relax)
+    bulk, shear = voigt_average(propagating)
+    density, along = float(atoms.get_masses().sum() / volume), bulk + 4 * shear / 3
+    if not (shear > 0 and along > 0):
+        raise ValueError(f"the shear modulus is {shear:.3g}: the minimum is not stable under strain")
+    return Sound(density, float(np.sqrt(along / density)), float(np.sqrt(shear / density)))
+
+
+def moduli(bonds: Bonds, volume: float) -> Array:
+    """Lagrangian moduli C, shape (6, 6) in the order of VOIGT, with relaxation, in ε/σ³."""
+    forces = bonds.non_affine()
+    stiffness = bonds.hessian().tocsc()[3:, 3:]  # one particle held: translations cost nothing
+    moved = splu(stiffness).solve(forces[3:])
+    return np.asarray((bonds.born() - forces[3:].T @ moved) / volume)
+
+
+def propagation(lagrangian: Array, stress: Array) -> Array:
+    """∂σ_ab/∂ε_cd of a glass under the pressure p, shape (6, 6): C_abcd − p (δ_ac δ_bd + δ_ad δ_bc − δ_ab δ_cd).
+
+    Parameters
+    ----------
+    lagrangian : ndarray of shape (6, 6)
+        As of :func:`moduli`.
+    stress : ndarray of shape (6,)
+        Of which p = −tr σ/3 is taken, as for an isotropic glass.
+    """
+    change = np.diag([2.0, 2.0, 2.0, 1.0, 1.0, 1.0])
+    change[:3, :3] -= 1.0
+    return np.asarray(lagrangian + stress[:3].mean() * change)
+
+
+def moduli_by_strain(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Array:
+    """∂σ/∂ε from stresses at ± STRAIN, with relaxation, shape (6, 6); arguments as of :func:`sound`."""
+    found = np.empty((6, 6))
+    for k, (a, b) in enumerate(VOIGT):
+        stresses = []
+        for step in (STRAIN, -STRAIN):
+            strain = np.zeros((3, 3))
+            strain[a, b] = strain[b, a] = step
+            strained = atoms.copy()
+            strained.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            strained = relax(strained)
+            stresses.append(virial(strained, make_calculator) / strained.get_volume())
+        found[:, k] = (stresses[0] - stresses[1]) / (2 * STRAIN * (1 if a == b else 2))
+    return 0.5 * (found + found.T)
+
+
+def voigt_average(moduli: Array) -> tuple[float, float]:
+    """Bulk and shear modulus of an isotropic glass from moduli of shape (6, 6), by Voigt's average."""
+    own, between, shear = np.trace(moduli[:3, :3]), moduli[[0, 1, 0], [1, 2, 2]].sum(), np.trace(moduli[3:, 3:])
+    return float(own + 2 * between) / 9, float(own - between + 3 * shear) / 15

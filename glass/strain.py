@@ -1,0 +1,106 @@
+"""Coupling of a double well to strain, the deformation potential.
+
+γ_ab = ½ ∂(E_j − E_i)/∂ε_ab = ½ (W_j − W_i), where W is volume times stress of a relaxed minimum, tension positive.
+It needs no relaxation of strained minima: forces vanish, so that what relaxes changes energies in second order only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculatorError
+
+from glass.arrays import Array
+from glass.bonds import VOIGT, bonds_of
+
+STRAIN = 5e-4
+"""Strain of the finite differences."""
+
+
+def virial(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:
+    """∂E/∂ε_ab, volume times stress, tension positive.
+
+    Of soft spheres the sum over bonds, else the calculator's stress; of a calculator that has none finite
+    differences of twelve energies.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        A relaxed minimum; left as it is.
+    make_calculator : callable
+        Gets the Atoms and returns an ASE calculator.
+
+    Returns
+    -------
+    ndarray of shape (6,)
+        In the calculator's unit of energy: xx, yy, zz, yz, xz, xy.
+    """
+    atoms = atoms.copy()
+    atoms.calc = make_calculator(atoms)
+    bonds = bonds_of(atoms, atoms.calc)
+    if bonds is not None:
+        return bonds.virial()
+    if "stress" in getattr(atoms.calc, "implemented_properties", ()):
+        try:
+            return np.asarray(atoms.get_stress() * atoms.get_volume(), float)
+        except (NotImplementedError, CalculatorError):
+            pass  # some calculators have it for some of their potentials only
+    return virial_by_differences(atoms)
+
+
+def virial_by_differences(atoms: Atoms) -> Array:
+    """The same from energies at ± STRAIN of atoms with a calculator; nothing is relaxed."""
+    cell, found = atoms.cell.array, np.empty(6)
+    strained = atoms.copy()
+    strained.calc = atoms.calc
+    for k, (a, b) in enumerate(VOIGT):
+        energies = []
+        for step in (STRAIN, -STRAIN):
+            strain = np.zeros((3, 3))
+            strain[a, b] = strain[b, a] = step
+            strained.set_positions(atoms.positions @ (np.eye(3) + strain))
+            strained.set_cell(cell @ (np.eye(3) + strain))
+            energies.append(float(strained.get_potential_energy()))
+        found[k] = (energies[0] - energies[1]) / (2 * STRAIN * (1 if a == b else 2))
+    return found
+
+
+def coupling(start: Atoms, end: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:
+    """γ of a double well, shape (6,) in the calculator's unit of energy: xx, yy, zz, yz, xz, xy.
+
+    Parameters
+    ----------
+    start, end : Atoms
+        The two relaxed minima i and j.
+    make_calculator : callable
+        Gets the Atoms and returns an ASE calculator.
+    """
+    return 0.5 * (virial(end, make_calculator) - virial(start, make_calculator))
+
+
+def orientation_averages(gamma: Array) -> tuple[Array, Array]:
+    """Root mean squares of γ over all directions of longitudinal and of transverse phonons.
+
+    γ_l² = [(tr γ)² + 2 tr γ²]/15, γ_t² = [3 tr γ² − (tr γ)²]/30 (Anghel et al., cond-mat/0610469).
+
+    Parameters
+    ----------
+    gamma : ndarray of shape (..., 6)
+        As of :func:`coupling`.
+
+    Returns
+    -------
+    longitudinal, transverse : ndarray of shape (...)
+
+    Examples
+    --------
+    >>> longitudinal, transverse = orientation_averages(np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))
+    >>> round(float(longitudinal), 6), round(float(transverse), 6)
+    (1.0, 0.0)
+    """
+    trace = gamma[..., :3].sum(axis=-1)
+    square = (gamma[..., :3] ** 2).sum(axis=-1) + 2 * (gamma[..., 3:] ** 2).sum(axis=-1)
+    longitudinal = np.sqrt((trace**2 + 2 * square) / 15)
+    transverse = np.sqrt(np.maximum(3 * square - trace**2, 0) / 30)
+    return np.asarray(longitudinal), np.asarray(transverse)

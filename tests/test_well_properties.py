@@ -1,0 +1,47 @@
+"""What double_wells.csv says of a double well besides its splitting."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from neb_glass import T, minima
+from soft_sphere_atoms import make_atoms
+from steps import done
+
+from glass.soft_spheres import calculator
+from glass.strain import coupling
+from pipeline.formats.lammps import energy_in_name, read_minimum
+from search.well_properties import GAMMA
+
+pytestmark = pytest.mark.slow
+
+
+def double_wells(root):
+    return pd.read_csv(root / f"output_ML/T{T}/double_wells.csv")
+
+
+def atoms_of(root, energy):
+    named = {round(energy_in_name(path), 10): path for path in minima(root)}
+    minimum = read_minimum(named[round(energy, 10)])
+    return make_atoms(minimum.positions, minimum.diameters, minimum.box)
+
+
+def test_every_double_well_has_the_coupling_of_its_two_minima(calculated):
+    table = double_wells(calculated)
+    assert table[GAMMA].notna().all(axis=None)
+    row = table.iloc[-1]
+    expected = coupling(atoms_of(calculated, row["i"]), atoms_of(calculated, row["j"]), calculator)
+    np.testing.assert_allclose(row[GAMMA].to_numpy(float), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_published_convention_is_told_before_it_is_mixed_with_the_line(calculated):
+    table = double_wells(calculated)
+    settings = calculated / "config.yaml"
+    settings.write_text(settings.read_text().replace("neb: {", "neb: {continuation: parabola, refine_below: .inf, "))
+    pair = calculated / "one.csv"
+    table[["conf", "i", "j"]].head(1).to_csv(pair, index=False)
+    results = calculated / f"NEB_calculations/T{T}/Qs_calculations.txt"
+    kept = [line for line in results.read_text().splitlines(True) if str(table["i"][0])[:10] not in line]
+    results.write_text("".join(kept))
+    said = done("run_neb", calculated, "--pairs", pair)
+    assert "parabola and walls" in said
+    assert "straight line" in said
