@@ -3,7 +3,7 @@
 Reads    output_ML/T{T}/DW_T{T}.feather, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
          output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs whose answer is known, from the NEB
-         files or a pretraining set, best chance to be a TLS first, at the top each rearrangement once
+         files or a pretraining set, best chance to be a TLS first, at the top each rearrangement without a result once
          output_ML/T{T}/rounds.csv, double_wells.csv: what was calculated of the list before, if that is not counted yet
 
 Stops at once if neither the double wells nor the model nor these files changed since.
@@ -58,7 +58,6 @@ def predict_one(command: Command, at: StatePoint) -> int:
     check_features(card, open_table(double_wells).schema.names, double_wells)
     check_records(at, settings.unit)
     targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
-    once = {"each_once": settings.rearrangements.overlap} if settings.rearrangements.list_once else {}
     record = made_from(
         [double_wells, *at.neb_files, *pretraining_paths(at)],
         model=card.training,
@@ -66,7 +65,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
         epsilon=settings.neb.epsilon,
         units=settings.units,
         ij_decimals=settings.ij_decimals,
-        **once,
+        rearrangements=settings.rearrangements.model_dump(),
     )
     if up_to_date(targets, record):
         print(f"T = {at.temperature}: nothing new to predict")
@@ -83,7 +82,7 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     from MLmodel.ranking import predict_pairs
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import TLS_PROBABILITY
-    from search.rearrangements import each_once
+    from search.rearrangements import REARRANGEMENT, each_once, number_rearrangements
     from search.rounds import close_round
 
     if note := close_round(at, settings):
@@ -94,13 +93,14 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
             f"T = {at.temperature}: results that correct the predictions for like pairs: {found.since_training} since "
             f"the models were trained, {found.in_test_sets} kept in their test sets"
         )
-    next_ones = found.best_first
+    numbers, next_ones = number_rearrangements(at, found.pairs, settings), found.best_first
     if settings.rearrangements.list_once:
-        top = found.pairs[next_ones[:LISTED_ONCE]].to_pandas()
-        next_ones[:LISTED_ONCE] = next_ones[:LISTED_ONCE][each_once(at, top, settings).index]
-    write_list(at.predicted("allpairs"), found.pairs, settings.ij_decimals, found.smallest_first)
-    write_list(at.predicted("newpairs"), found.pairs, settings.ij_decimals, next_ones)
-    chances = found.pairs[TLS_PROBABILITY].to_numpy()
+        top = next_ones[:LISTED_ONCE]
+        next_ones[:LISTED_ONCE] = top[each_once(numbers[top], numbers[~found.to_calculate])]
+    pairs = found.pairs.with_columns(**{REARRANGEMENT: numbers})
+    write_list(at.predicted("allpairs"), pairs, settings.ij_decimals, found.smallest_first)
+    write_list(at.predicted("newpairs"), pairs, settings.ij_decimals, next_ones)
+    chances = pairs[TLS_PROBABILITY].to_numpy()
     return {
         "pairs": len(chances),
         "tls": float(chances.sum()),

@@ -38,7 +38,7 @@ from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
-from search.rearrangements import REARRANGEMENT, group_pairs
+from search.rearrangements import REARRANGEMENT, number_rearrangements
 from search.stopping import confidence_found, expected
 
 SETTINGS = Settings()
@@ -206,7 +206,7 @@ def loop_glasses(_: int) -> tuple[pd.DataFrame, list[list[int]]]:
         answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW, QS]]
         pairs = join_to_tables(work.at(T), answers)
         is_tls = pairs[QS] < SETTINGS.tls_threshold
-        pairs.loc[is_tls, REARRANGEMENT] = group_pairs(work.at(T), pairs[is_tls], SETTINGS).numbers
+        pairs.loc[is_tls, REARRANGEMENT] = number_rearrangements(work.at(T), pairs[is_tls], SETTINGS)
     together = pd.concat([table, pairs[[*table, REARRANGEMENT]]], ignore_index=True)
     return together, [pairs["conf"].unique().tolist()]
 

@@ -78,7 +78,7 @@ class RearrangementSettings(_Section):
     """Which double wells of a glass are one rearrangement."""
 
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.75
-    list_once: bool = False
+    list_once: bool = True
 
 
 class ClusterSettings(_Section):

@@ -160,6 +160,7 @@ class StatePoint:
     tls_density = Below("output_ML/T{T}/tls_density.csv")
     tls_statistics = Below("output_ML/T{T}/tls_statistics.png")
     rearrangements = Below("output_ML/T{T}/rearrangements.png")
+    rearrangement_numbers = Below("output_ML/T{T}/rearrangements.feather")  # of every pair that was asked for
 
     @property
     def decimals(self) -> int:

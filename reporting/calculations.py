@@ -1,4 +1,4 @@
-"""Pictures of exact calculations: profiles with their levels, overlaps of double wells, and the rounds."""
+"""Pictures of exact calculations: profiles with their levels, rearrangements, and the rounds."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
 from glass.arrays import Array
-from glass.overlap import EDGES
 from pipeline.formats.keys import Pair
 from pipeline.formats.records import profile_of_record, two_level_of_record
 from pipeline.units import Units
-from reporting.style import BLUE, GREEN, GREY, ORANGE, Picture, legend_below, styled_figure
+from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, Picture, legend_below, styled_figure
+
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
+"""Of the rearrangements with most double wells."""
 
 
 class NebProfile(NamedTuple):
@@ -114,33 +115,72 @@ def _profile_numbers(one: NebProfile, units: Units) -> pd.DataFrame:
     )
 
 
-def draw_overlaps(counted: NDArray[np.int64], threshold: float, title: str) -> Picture:
-    """How much the displacement fields of double wells overlap.
+def draw_rearrangements(
+    counted: pd.DataFrame, double_wells: pd.DataFrame, threshold: float, title: str, units: Units
+) -> Picture:
+    """The map of rearrangements: how large each is and what is known of it; splittings against the energy difference.
+
+    Two levels in two wells have the splitting E, E² = (Δ_q + ΔE − ΔE_q)² + Δ₀², of which the smallest of each
+    rearrangement says Δ_q and Δ₀: a V in ΔE, rounded at Δ₀. Where both levels are in one well, E stays below it.
 
     Parameters
     ----------
-    counted : ndarray of shape (n_bins,)
-        How many pairs of double wells overlap so much, between the EDGES of :mod:`glass.overlap`.
+    counted : DataFrame
+        As :func:`search.rearrangements.count_rearrangements` gives it.
+    double_wells : DataFrame
+        As :func:`search.calculated.read_double_wells` gives it.
     threshold : float
-        From this overlap on two double wells are one rearrangement.
+        In the unit of energy; below it a double well is a TLS.
     title : str
-        What was compared.
+        What was sorted.
+    units : Units
+        Of the splittings.
 
     Returns
     -------
     Picture
-        Numbers: overlap_from, overlap_to, pairs_of_double_wells.
+        Numbers: ``counted``, the largest first.
     """
-    with styled_figure(5.2, 4.2) as figure:
-        ax = figure.subplots()
-        ax.stairs(counted, EDGES, fill=True, color=BLUE, alpha=0.75, label="pairs of double wells")
-        ax.axvline(threshold, color=ORANGE, lw=1.6, ls="--", label=f"one rearrangement from {threshold:g} on")
-        ax.set(xlim=(0, 1), yscale="log", ylim=(0.7, None), title=title)
-        ax.set(xlabel="overlap |cos| of the displacement fields", ylabel=f"pairs in a bin of {EDGES[1]:g}")
-        legend_below(ax)
-    return Picture(
-        figure, pd.DataFrame({"overlap_from": EDGES[:-1], "overlap_to": EDGES[1:], "pairs_of_double_wells": counted})
-    )
+    kinds = {
+        "TLS in it": (ORANGE, counted["tls"] > 0),
+        "double wells, no TLS yet": (BLUE, (counted["tls"] == 0) & (counted["double_wells"] > 0)),
+        "no double well yet": (GREY, (counted["calculated"] > 0) & (counted["double_wells"] == 0)),
+        "nothing calculated": (YELLOW, counted["calculated"] == 0),
+    }
+    rank = np.arange(1, len(counted) + 1)
+    with styled_figure(9.2, 5.0) as figure:
+        sizes, splittings = figure.subplots(1, 2)
+        for name, (color, kind) in kinds.items():
+            name = f"{name}: {kind.sum()}"
+            sizes.plot(rank[kind], counted["pairs"][kind], "o", color=color, mec=GREY, label=name)
+        sizes.set(xscale="log", yscale="log", xlabel="rearrangement, largest first", ylabel="pairs in it")
+        legend_below(sizes)
+        _draw_forms(splittings, double_wells[double_wells["rearrangement"] > 0], units)
+        splittings.axhline(threshold, color=GREY, lw=1.0, ls=":", label="threshold of a TLS")
+        legend_below(splittings)
+        figure.suptitle(title, fontsize=11)
+    return Picture(figure, counted.reset_index())
+
+
+def _draw_forms(ax: Axes, double_wells: pd.DataFrame, units: Units) -> None:
+    """Splittings against ΔE; the rearrangements with most double wells in a colour each, with their form."""
+    known = double_wells[double_wells["asymmetry"].notna()]
+    most = known["rearrangement"].value_counts().index[: len(_COLORS)]
+    rest = known[~known["rearrangement"].isin(most)]
+    if len(rest):
+        ax.plot(rest["asymmetry"].abs(), rest["quantum_splitting"], ".", color=GREY, label="others")
+    for number, color in zip(most, _COLORS, strict=False):
+        rows = known[known["rearrangement"] == number].sort_values("quantum_splitting")
+        difference = rows["asymmetry"].abs().to_numpy()
+        ax.plot(difference, rows["quantum_splitting"], ".", color=color, label=f"{number}: {len(rows)} double wells")
+        two = rows[rows["level_1_in_i"].notna() & ((rows["level_0_in_i"] > 0.5) != (rows["level_1_in_i"] > 0.5))]
+        amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
+        if np.isfinite(amplitude):
+            splitting, at = two["quantum_splitting"].iloc[0], abs(two["asymmetry"].iloc[0])
+            x = np.linspace(0, difference.max(), 200)
+            bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) + x - at
+            ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
+    ax.set(yscale="log", xlabel=f"|ΔE| ({units.energy})", ylabel=f"splitting E ({units.energy})")
 
 
 def draw_rounds(table: pd.DataFrame, title: str) -> Picture:

@@ -12,6 +12,7 @@ from reporting import calculations, found
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, update_double_wells
 from search.density import update_density
+from search.rearrangements import count_rearrangements
 from search.rounds import update_rounds
 from search.stopping import round_summary
 
@@ -29,7 +30,7 @@ def report_kinds(at: StatePoint, kinds: Counter[str]) -> None:
 def report_double_wells(command: Command, at: StatePoint) -> None:
     """Bring the list of double wells up to date, draw which of them are alike, and count TLS."""
     settings = command.settings
-    double_wells, counted = update_double_wells(at, settings)
+    double_wells = update_double_wells(at, settings)
     screened = int((double_wells["fidelity"] == "screened").sum())
     print(
         f"T = {at.temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
@@ -40,10 +41,11 @@ def report_double_wells(command: Command, at: StatePoint) -> None:
         title = f"T = {at.temperature}: double wells calculated"
         statistics = found.draw_statistics(double_wells, settings.tls_threshold, title, settings.unit)
         pictures += statistics.save(at.tls_statistics, settings.figures)
-    if counted.any():
-        title = f"T = {at.temperature}: pairs of double wells of one glass"
-        picture = calculations.draw_overlaps(counted, settings.rearrangements.overlap, title)
-        pictures += picture.save(at.rearrangements, settings.figures)
+    counted = count_rearrangements(at, settings)
+    if len(counted):
+        title = f"T = {at.temperature}: rearrangements, those with most double wells in colours"
+        mapped = calculations.draw_rearrangements(counted, double_wells, settings.tls_threshold, title, settings.unit)
+        pictures += mapped.save(at.rearrangements, settings.figures)
     if pictures:
         print(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
 

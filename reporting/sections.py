@@ -257,14 +257,14 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
         f"(splitting below {limit:g} {unit.energy}). A list from the top shows more TLS than chance would."
     )
     statistics = "How many double wells, and TLS among them, have which barrier, amplitude and asymmetry"
-    overlaps = "How much the displacement fields of double wells of one glass overlap"
+    mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
     return [
         text(said),
         *_pictures(at, shown[shown[QS] < limit].head(max(1, PICTURES // temperatures)), page),
         More(title, [page.table(title, rows, at.double_wells)]),
         page.figure("The smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
         page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
-        page.figure(overlaps, at.rearrangements, "run_neb.py"),
+        page.figure(mapped, at.rearrangements, "run_neb.py"),
     ]
 
 

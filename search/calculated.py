@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from glass.two_level import barrier_top
 from pipeline.files import atomic_write
@@ -15,7 +14,7 @@ from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
-from search.rearrangements import REARRANGEMENT, group_pairs
+from search.rearrangements import REARRANGEMENT, describe_motion, number_rearrangements
 from search.well_properties import DERIVED, STORED, add_derived
 
 _ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
@@ -32,27 +31,19 @@ SAME = 1e-5
 """Relative difference of splittings up to which a record belongs to a result; a list has six digits."""
 
 
-def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Write ``double_wells.csv`` anew from NEB files, records and minima: smallest splitting first.
-
-    Returns
-    -------
-    double_wells : DataFrame
-        What was written.
-    overlaps : ndarray of shape (n_bins,)
-        As in :class:`search.rearrangements.Grouped`.
-    """
+def update_double_wells(at: StatePoint, settings: Settings) -> pd.DataFrame:
+    """Write ``double_wells.csv`` anew from NEB files, records and minima, smallest splitting first; its rows."""
     neb = read_neb_results(at)
     neb = neb[~neb.index.duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
     neb = neb.assign(
         **{name: minimum_names(neb.index.get_level_values(k), at.decimals) for k, name in ((1, "i"), (2, "j"))}
     )
-    found = group_pairs(at, neb, settings)
+    numbers, motion = number_rearrangements(at, neb, settings), describe_motion(at, neb, settings.particles)
     columns = _from_records(at, neb).assign(
         **{QS: neb[QS], "splitting_K": neb[QS] * settings.neb.epsilon},
         is_tls=(neb[QS] < settings.tls_threshold).astype(int),
-        PR=found.participation,
-        **{REARRANGEMENT: found.numbers},
+        PR=motion.participation,
+        **{REARRANGEMENT: numbers},
         **_from_calculations(at, neb),
         units=settings.units,
     )
@@ -61,10 +52,10 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
         lambda energies: energies.abs() < RESOLVED * settings.unit.epsilon, 0.0
     )
     columns[_FRACTIONS] = columns[_FRACTIONS].round(6)
-    known = found.numbers > 0
+    known = motion.most_displaced[:, 0] > 0
     for k in range(settings.particles):
-        columns[f"particle_{k}"] = pd.Series(found.most_displaced[:, k], neb.index).astype("Int64").where(known)
-        columns[f"species_{k}"] = found.species[:, k]
+        columns[f"particle_{k}"] = pd.Series(motion.most_displaced[:, k], neb.index).astype("Int64").where(known)
+        columns[f"species_{k}"] = motion.species[:, k]
     particles = [f"{name}_{k}" for name in ("particle", "species") for k in range(settings.particles)]
     first = [QS, "splitting_K", "is_tls", *_ENERGIES, *_LENGTHS, "PR", REARRANGEMENT, "level_asymmetry", *_FRACTIONS]
     first += [*STORED, *DERIVED]
@@ -72,7 +63,7 @@ def update_double_wells(at: StatePoint, settings: Settings) -> tuple[pd.DataFram
     labels = {name: table[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")}
     with atomic_write(at.double_wells) as part:
         table.assign(**labels).to_csv(part, index=False, float_format="%.6g")
-    return table, found.overlaps
+    return table
 
 
 def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:

@@ -4,64 +4,143 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from glass.overlap import EDGES, displacement_field, find_rearrangements, most_displaced, participation
-from pipeline.formats.configurations import MinimumError
-from pipeline.formats.keys import by_pair
-from pipeline.formats.minima import places_by_key, read_place
+from glass.arrays import Array, Index
+from glass.overlap import find_rearrangements, most_displaced, participation
+from pipeline.displacements import read_displacements
+from pipeline.files import atomic_write
+from pipeline.formats.keys import KEYS, minimum_keys
+from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
-from pipeline.workspace import StatePoint
+from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
+from pipeline.workspace import DW, QS, StatePoint
 
 REARRANGEMENT = "rearrangement"
-"""Column that numbers the rearrangements of each glass from 1; 0 where the minima are not there."""
+"""Column that numbers the rearrangements of a temperature from 1; 0 where the minima are not there."""
+
+_NUMBERED = pl.Schema({**dict.fromkeys(KEYS, pl.Int64), REARRANGEMENT: pl.Int64})
 
 
-class Grouped(NamedTuple):
-    """Pairs with the number of their rearrangement."""
+def number_rearrangements(at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, settings: Settings) -> Index:
+    """Number of the rearrangement of each pair, the same in all lists and whenever it is asked for.
 
-    numbers: NDArray[np.int64]
-    """As in the column REARRANGEMENT; shape (n_pairs,)."""
-    overlaps: NDArray[np.int64]
-    """How many pairs of pairs overlap so much, between the EDGES of :mod:`glass.overlap`, all glasses."""
-    participation: NDArray[np.float64]
-    """Participation ratio of the displacement; NaN where the minima are not there; shape (n_pairs,)."""
-    most_displaced: NDArray[np.int64]
-    """Ids of the ``particles`` that move most, from 1, 0 where unknown; shape (n_pairs, particles)."""
-    species: NDArray[np.object_]
-    """What they are, as :func:`species_names` says; empty where unknown; shape (n_pairs, particles)."""
-
-
-def group_pairs(at: StatePoint, pairs: pd.DataFrame, settings: Settings) -> Grouped:
-    """Number the rearrangements of each glass in the order of their first pairs.
+    The numbers are kept, of all pairs that were ever asked for. A glass with new pairs is sorted again: a rearrangement
+    keeps its number, two that a new pair links take the lower one, a new one takes the next that is free.
 
     Parameters
     ----------
-    workspace, temperature
+    at : StatePoint
         Where the minima are.
-    pairs : DataFrame
-        By :func:`pipeline.formats.keys.pair_index`.
+    pairs : DataFrame of shape (n_pairs, n_columns)
+        ``conf``, ``i``, ``j``.
     settings : Settings
-        ``ij_decimals``, ``particles`` and ``rearrangements.overlap``.
+        ``ij_decimals`` and ``rearrangements.overlap``.
+
+    Returns
+    -------
+    ndarray of int, shape (n_pairs,)
+        0 where a minimum is not there.
     """
-    numbers = np.zeros(len(pairs), np.int64)
-    overlaps = np.zeros(len(EDGES) - 1, np.int64)
-    ratios = np.full(len(pairs), np.nan)
-    movers = np.zeros((len(pairs), settings.particles), np.int64)
-    kinds = np.full(movers.shape, "", object)
+    one, other = (minimum_keys(pairs[name].to_numpy(), at.decimals) for name in ("i", "j"))
+    conf, low, high = np.asarray(pairs["conf"]), np.minimum(one, other), np.maximum(one, other)
+    asked = pl.DataFrame(dict(zip(KEYS, (conf, low, high), strict=True)), schema_overrides=_NUMBERED)
+    path, record = at.rearrangement_numbers, _made_from(at, settings)
+    numbered = before = _read_numbers(at, settings)
+    for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
+        numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
+    if len(numbered) > len(before):
+        with atomic_write(path) as part:
+            numbered.write_ipc(part)
+        mark_made([path], record)
+    found = asked.join(numbered, KEYS, "left", maintain_order="left")[REARRANGEMENT]
+    return np.asarray(found.fill_null(0).to_numpy())
+
+
+def _made_from(at: StatePoint, settings: Settings) -> Inputs:
+    return made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals)
+
+
+def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
+    path = at.rearrangement_numbers
+    there = up_to_date([path], _made_from(at, settings))
+    return pl.read_ipc(path) if there else _NUMBERED.to_frame()
+
+
+def count_rearrangements(at: StatePoint, settings: Settings) -> pd.DataFrame:
+    """What is known of each rearrangement that was numbered, largest first.
+
+    Returns
+    -------
+    DataFrame
+        By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``.
+    """
+    numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), read_neb_results(at)
+    results = results[~results.index.duplicated(keep="last")].reindex(numbered.index)
+    columns = {
+        REARRANGEMENT: numbered[REARRANGEMENT],
+        "pairs": 1,
+        "calculated": results[DW].notna(),
+        "double_wells": results[DW] == 1,
+        "tls": results[QS] < settings.tls_threshold,
+    }
+    counted = pd.DataFrame(columns, numbered.index).groupby(REARRANGEMENT).sum().astype(int)
+    return counted.sort_values("pairs", ascending=False, kind="stable")
+
+
+def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFrame, overlap: float) -> pl.DataFrame:
+    """All pairs with their numbers, and the new ones of one glass with theirs."""
+    here = numbered.filter(pl.col("glass") == conf)
+    every = pl.concat([here, new.with_columns(pl.lit(0, pl.Int64).alias(REARRANGEMENT))])
+    known = read_displacements(at, conf, *(every[name].to_numpy() for name in KEYS[1:]))
+    if known is None or known.rows[-1] < len(here):
+        return numbered
+    labels, numbers = find_rearrangements(known.displacements, overlap), every[REARRANGEMENT].to_numpy()
+    none = np.iinfo(np.int64).max
+    lowest = np.full(labels.max() + 1, none)
+    old = numbers[known.rows]
+    np.minimum.at(lowest, labels[old > 0], old[old > 0])
+    is_new = lowest == none
+    lowest[is_new] = 1 + numbered[REARRANGEMENT].to_numpy().max(initial=0) + np.arange(is_new.sum())
+    merged = np.arange(numbers.max() + 1)
+    np.minimum.at(merged, old[old > 0], lowest[labels[old > 0]])
+    numbers = merged[numbers]
+    numbers[known.rows] = lowest[labels]
+    every = every.with_columns(pl.Series(REARRANGEMENT, numbers)).filter(pl.col(REARRANGEMENT) > 0)
+    return pl.concat([numbered.filter(pl.col("glass") != conf), every])
+
+
+class Motion(NamedTuple):
+    """What moves in each of some pairs; nothing is known where the minima are not there."""
+
+    participation: Array
+    """Participation ratio of the displacement, or NaN; shape (n_pairs,)."""
+    most_displaced: Index
+    """Ids of the ``particles`` that move most, from 1, or 0; shape (n_pairs, particles)."""
+    species: NDArray[np.object_]
+    """What they are, as :func:`species_names` says, or empty; shape (n_pairs, particles)."""
+
+
+def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> Motion:
+    """What moves most in each pair of a table by pair, and how many particles take part."""
+    found = Motion(
+        np.full(len(pairs), np.nan),
+        np.zeros((len(pairs), particles), np.int64),
+        np.full((len(pairs), particles), "", object),
+    )
     for conf, rows in pairs.index.to_frame(index=False).groupby("glass"):
-        fields, known, names = _fields(at, int(conf), rows)
-        if known.any():
-            found = find_rearrangements(fields[known], settings.rearrangements.overlap)
-            there = rows.index[known]
-            numbers[there] = found.labels + 1
-            overlaps += found.overlaps
-            ratios[there] = participation(fields[known])
-            first = most_displaced(fields[known], settings.particles)
-            movers[there, : first.shape[1]] = first + 1
-            kinds[there, : first.shape[1]] = names[first]
-    return Grouped(numbers, overlaps, ratios, movers, kinds)
+        known = read_displacements(at, int(conf), *(rows[name].to_numpy() for name in KEYS[1:]))
+        if known is not None:
+            there = rows.index[known.rows]
+            fields = known.displacements.fields(np.arange(len(there)))
+            first = most_displaced(fields, particles)
+            found.participation[there] = participation(fields)
+            found.most_displaced[there, : first.shape[1]] = first + 1
+            names = species_names(known.system.types, known.system.numbers)
+            found.species[there, : first.shape[1]] = names[first]
+    return found
 
 
 def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.object_]:
@@ -72,32 +151,17 @@ def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArr
     return np.array(found, object)
 
 
-def _fields(
-    at: StatePoint, conf: int, rows: pd.DataFrame
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.object_]]:
-    """Displacement fields of some pairs of one glass, shape (n_pairs, 3N), which of them are known, and the species."""
-    places = places_by_key(at.glass(conf), at.decimals)
-    minima = {}
-    for key in np.unique(rows[["low", "high"]]):
-        try:
-            minima[key] = read_place(places[key])
-        except (KeyError, OSError, MinimumError):
-            continue  # step 0 and run_neb.py say what is wrong with it
-    known = np.array([low in minima and high in minima for low, high in zip(rows["low"], rows["high"], strict=True)])
-    size = max((one.positions.size for one in minima.values()), default=0)
-    fields = np.zeros((len(rows), size), np.float32)
-    for row in np.flatnonzero(known):
-        low, high = (minima[rows[name].iloc[row]] for name in ("low", "high"))
-        known[row] = low.positions.size == high.positions.size == size
-        if known[row]:
-            fields[row] = displacement_field(low.positions, high.positions, low.box)
-    species = next((one.system for one in minima.values() if one.positions.size == size), None)
-    return fields, known, np.empty(0, object) if species is None else species_names(species.types, species.numbers)
+def each_once(numbers: Index, has_result: Index) -> Index:
+    """Order in which the first pair of each rearrangement without a result stands before all others.
 
-
-def each_once(at: StatePoint, listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """The rows of a list in an order in which the first pair of each rearrangement stands before all others."""
-    numbers = group_pairs(at, by_pair(listed, at.decimals), settings).numbers
-    names = pd.DataFrame({"conf": listed["conf"].to_numpy(), REARRANGEMENT: numbers})
-    again = names.duplicated().to_numpy() & (numbers > 0)
-    return pd.concat([listed[~again], listed[again]])
+    Parameters
+    ----------
+    numbers : ndarray of int, shape (n_pairs,)
+        As :func:`number_rearrangements` gives them, in the order of a list.
+    has_result : ndarray of int
+        Numbers of the rearrangements that have a result.
+    """
+    first = np.zeros(len(numbers), bool)
+    first[np.unique(numbers, return_index=True)[1]] = True
+    first = (first & ~np.isin(numbers, has_result)) | (numbers == 0)
+    return np.argsort(~first, kind="stable")

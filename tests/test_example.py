@@ -15,7 +15,7 @@ from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from search.exact import calculate, jobs_of
-from search.rearrangements import group_pairs
+from search.rearrangements import number_rearrangements
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def test_it_is_large_enough_to_prove_something_and_small_enough_to_ship(glasses)
     assert sum(path.stat().st_size for path in EXAMPLE.rglob("*") if path.is_file()) <= 15e6
 
 
-def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, classifier_set, predictor_set):
+def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, classifier_set, predictor_set, tmp_path):
     tls = [part[part[QS] < SETTINGS.tls_threshold] for part in (answers, predictor_set)]
     for column, rows in (
         ("pairs", pd.concat([answers, classifier_set])),
@@ -74,7 +74,8 @@ def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, cl
     ):
         counted = rows.groupby("conf").size().reindex(glasses.index, fill_value=0)
         assert counted.tolist() == glasses[column].tolist(), column
-    numbers = pd.Series(group_pairs(WORK.at(T), tls[0], SETTINGS).numbers, tls[0].index)
+    (tmp_path / "Configurations").symlink_to(EXAMPLE / "Configurations")
+    numbers = pd.Series(number_rearrangements(Workspace(tmp_path).at(T), tls[0], SETTINGS), tls[0].index)
     distinct = numbers.groupby(tls[0]["conf"]).nunique()
     assert distinct.tolist() == glasses["distinct_tls"].reindex(distinct.index).tolist()
 

@@ -10,7 +10,7 @@ from benchmarks.splittings import comparison, spread_evenly
 from pipeline.formats.keys import Pair
 from pipeline.units import REDUCED
 from pipeline.workspace import QS
-from reporting.calculations import NebProfile, draw_overlaps, draw_profiles, draw_rounds
+from reporting.calculations import NebProfile, draw_profiles, draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
 from reporting.predictions import (
     Panel,
@@ -70,6 +70,27 @@ def some_double_wells():
     )
 
 
+def some_rearrangements():
+    """Four rearrangements, and the double wells of two of them: E² = (ΔE − 0.001)² + Δ₀², Δ₀ 0.003 and 0.002."""
+    counted = pd.DataFrame(
+        {"pairs": [40, 9, 2, 1], "calculated": [6, 3, 1, 0], "double_wells": [6, 2, 0, 0], "tls": [0, 1, 0, 0]},
+        pd.Index([2, 1, 3, 4], name="rearrangement"),
+    )
+    difference = np.array([0.001, 0.002, 0.004, 0.01, 0.02, 0.03, 0.0015, 0.005])
+    amplitude = np.repeat([0.003, 0.001], [6, 2])
+    wells = pd.DataFrame(
+        {
+            "rearrangement": np.repeat([2, 1], [6, 2]),
+            "asymmetry": difference,
+            "tunnelling_amplitude": amplitude,
+            "quantum_splitting": np.hypot(difference - 0.001, amplitude),
+            "level_0_in_i": 0.9,
+            "level_1_in_i": 0.1,
+        }
+    )
+    return counted, wells
+
+
 def every_picture(exact=EXACT, predicted=PREDICTED):
     return {
         "true_against_predicted": draw_true_against_predicted(
@@ -79,8 +100,8 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
         "search_efficiency": draw_search_efficiency(exact, predicted, TLS, "the pairs", REDUCED),
         "neb_profiles": draw_profiles([profile()], TLS, "the pairs", REDUCED),
         "rounds": draw_rounds(some_rounds([30], [5]), "the rounds"),
-        "overlaps": draw_overlaps(np.arange(50), 0.8, "the pairs"),
         "tls_statistics": draw_statistics(some_double_wells(), TLS, "the pairs", REDUCED),
+        "rearrangements": draw_rearrangements(*some_rearrangements(), TLS, "the pairs", REDUCED),
     }
 
 
@@ -229,6 +250,19 @@ def test_as_many_panels_are_seen_as_there_are_profiles():
     figure = draw_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure
     assert figure.get_suptitle() == "T = 0.1"
     assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
+
+
+def test_rearrangements_are_counted_by_what_is_known_and_their_splittings_lie_on_the_form():
+    picture = draw_rearrangements(*some_rearrangements(), TLS, "T = 0.1", REDUCED)
+    sizes, splittings = picture.figure.axes
+    shown = {name: line.get_xydata().tolist() for name, line in lines(sizes).items()}
+    assert shown["TLS in it: 1"] == [[2, 9]]
+    assert shown["double wells, no TLS yet: 1"] == [[1, 40]]
+    assert shown["no double well yet: 1"] == [[3, 2]]
+    assert shown["nothing calculated: 1"] == [[4, 1]]
+    points, form = (line.get_xydata() for line in splittings.lines[:2])
+    np.testing.assert_allclose(np.interp(points[:, 0], *form.T), points[:, 1], rtol=2e-3)
+    assert picture.numbers["rearrangement"].tolist() == [2, 1, 3, 4]
 
 
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():

@@ -1,59 +1,127 @@
-"""Rearrangements: which displacement fields overlap, in the lists and at the top of step 4's."""
+"""Rearrangements: which displacement fields overlap, their numbers, and the top of step 4's list."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from steps import done
+from synthetic import make_workspace
 
 from glass import overlap as rearrangements
-from glass.overlap import EDGES, displacement_field, find_rearrangements
-from pipeline.formats.keys import by_pair
+from glass.overlap import Displacements, find_rearrangements, most_central
+from pipeline.displacements import read_displacements
+from pipeline.formats.keys import minimum_names
+from pipeline.formats.minima import places_by_key
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import count_tls
-from search.rearrangements import each_once, group_pairs
+from search.rearrangements import each_once, number_rearrangements
 
 T = "0.1"
+BOX = np.array([3.0, 4.0, 5.0])
 
 
-def fields(rng, sizes, noise=0.2, length=90):
-    """Unit vectors that lie around as many directions as there are sizes, of either sign; and which direction."""
-    which = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    directions = np.linalg.qr(rng.normal(size=(length, len(sizes))))[0].T
-    vectors = directions[which] + noise * rng.normal(size=(len(which), length)) / np.sqrt(length)
-    vectors *= rng.choice([-1, 1], len(which))[:, None]
-    return vectors / np.linalg.norm(vectors, axis=1)[:, None], which
+def glass(rng, minima=40, kinds=4, noise=0.05, particles=30):
+    """Minima that differ by some of a few motions, at random drifts; and the fields of all their pairs."""
+    motions = np.linalg.qr(rng.normal(size=(3 * particles, kinds)))[0].T.reshape(kinds, particles, 3)
+    start = rng.random((particles, 3)) * BOX
+    switched = rng.integers(0, 2, (minima, kinds)) * rng.uniform(0.3, 0.5, (minima, kinds))
+    steps = np.einsum("mk,kpx->mpx", switched, motions) + noise / 9 * rng.normal(size=(minima, particles, 3))
+    positions = [np.mod(start + step + rng.random(3), BOX) for step in steps]
+    first, second = np.triu_indices(minima, 1)
+    fields = steps[second] - steps[first]
+    fields = (fields - fields.mean(axis=1, keepdims=True)).reshape(len(first), -1)
+    return Displacements(positions, BOX, first, second), fields
 
 
-def test_fields_of_one_direction_are_one_rearrangement_whatever_their_sign():
-    vectors, which = fields(np.random.default_rng(1), (5, 1, 9, 3))
-    found = find_rearrangements(vectors, 0.8)
-    _, first = np.unique(which, return_index=True)
-    in_order_of_first_pair = np.argsort(np.argsort(first))
-    np.testing.assert_array_equal(found.labels, in_order_of_first_pair[which])
+def linked(cosines, overlap):
+    """What is linked takes the smallest number among its links until nothing changes."""
+    labels = np.arange(len(cosines))
+    while True:
+        before = labels
+        labels = np.array([labels[row >= overlap].min() for row in cosines])
+        if (labels == before).all():
+            return labels
 
 
-@pytest.mark.parametrize("overlap", [0.3, 0.8, 0.95])
-def test_blocks_give_what_all_pairs_at_once_give(monkeypatch, overlap):
-    monkeypatch.setattr(rearrangements, "BLOCK", 7)
-    vectors, _ = fields(np.random.default_rng(2), (8, 8, 8, 8), noise=0.7)
-    found = find_rearrangements(vectors, overlap)
-    cosines = np.abs(vectors @ vectors.T)
-    expected = np.arange(len(vectors))
-    for _ in vectors:  # what is linked takes the smallest number among its links until nothing changes
-        expected = np.array([expected[row >= overlap].min() for row in cosines])
-    np.testing.assert_array_equal(found.labels[:, None] == found.labels, expected[:, None] == expected)
-    counted, _ = np.histogram(cosines[np.triu_indices(len(vectors), 1)], EDGES)
-    np.testing.assert_array_equal(found.overlaps, counted)
+def same_groups(one, other):
+    return len(np.unique(one)) == len(np.unique(other)) == len(np.unique(np.column_stack([one, other]), axis=0))
+
+
+@pytest.mark.parametrize("overlap", [0.4, 0.75, 0.97])
+@pytest.mark.parametrize("block", [7, 2048])
+def test_pairs_that_overlap_enough_also_through_others_are_one_rearrangement(monkeypatch, overlap, block):
+    monkeypatch.setattr(rearrangements, "BLOCK", block)
+    pairs, fields = glass(np.random.default_rng(2))
+    unit = fields / np.linalg.norm(fields, axis=1)[:, None]
+    np.testing.assert_allclose(pairs.lengths, np.linalg.norm(fields, axis=1), rtol=1e-4)
+    found, expected = find_rearrangements(pairs, overlap), linked(np.abs(unit @ unit.T), overlap)
+    assert 1 < len(np.unique(expected)) < len(expected)
+    assert same_groups(found, expected)
+    assert np.unique(found, return_index=True)[1].tolist() == sorted(np.unique(found, return_index=True)[1])
+
+
+def test_the_most_central_pair_of_one_rearrangement_is_the_nearest_to_the_others():
+    pairs, fields = glass(np.random.default_rng(3), kinds=1)
+    unit = fields / np.linalg.norm(fields, axis=1)[:, None]
+    labels = find_rearrangements(pairs, 0.75)
+    (central,) = most_central(pairs, labels)[[np.bincount(labels).argmax()]]
+    members = np.flatnonzero(labels == labels[central])
+    mean = np.abs(unit[members] @ unit[members].T).mean(axis=1)
+    assert mean[members == central] > np.quantile(mean, 0.99)
 
 
 def test_a_displacement_crosses_the_box_the_short_way_and_does_not_drift():
-    box = np.array([3.0, 4.0, 5.0])
     start = np.array([[0.1, 1, 1], [2, 2, 2], [1, 3, 4]])
     step = np.array([[-0.4, 0, 0], [0.1, 0.2, 0], [0, 0, 0]])
-    field = displacement_field(start, np.mod(start + step + 0.3, box), box)
-    expected = (step - step.mean(0)).ravel()
-    np.testing.assert_allclose(field, expected / np.linalg.norm(expected), atol=1e-12)
+    far = np.array([[1.3, 0, 0], [0, 0, 0], [0, 0, 0]])  # beyond half the box from the third
+    places = [start, np.mod(start + step + 0.3, BOX), np.mod(start + far, BOX), np.mod(start - far, BOX)]
+    first, second = np.array([0, 2]), np.array([1, 3])
+    pairs = Displacements(places, BOX, first, second)
+    for field, moved in zip(pairs.fields(np.arange(2)), (step, [[0.4, 0, 0], [0, 0, 0], [0, 0, 0]]), strict=True):
+        expected = moved - np.mean(moved, axis=0)
+        np.testing.assert_allclose(field, expected.ravel() / np.linalg.norm(expected), atol=1e-6)
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """The pairs of two glasses on disk, what they should be linked to, and a function that numbers some of them."""
+    at = Workspace(make_workspace(tmp_path, glasses=2, n_minima=12)).at(T)
+    tables, cosines = [], np.zeros((132, 132))
+    for k, conf in enumerate((1, 2)):
+        keys = np.array(sorted(places_by_key(at.glass(conf), 10)))
+        first, second = np.triu_indices(len(keys), 1)
+        names = minimum_names(keys, 10)
+        tables.append(pd.DataFrame({"conf": conf, "i": names[first], "j": names[second]}))
+        fields = read_displacements(at, conf, keys[first], keys[second]).displacements.fields(np.arange(66))
+        cosines[66 * k : 66 * (k + 1), 66 * k : 66 * (k + 1)] = np.abs(fields @ fields.T)
+    table = pd.concat(tables, ignore_index=True)
+
+    def number(rows, overlap=0.75):
+        return number_rearrangements(at, table.iloc[rows], Settings(rearrangements={"overlap": overlap}))
+
+    return table, cosines, number
+
+
+def test_numbers_stay_when_pairs_come_and_two_rearrangements_that_are_linked_take_the_lower(numbered):
+    table, cosines, number = numbered
+    rows = np.random.default_rng(0).permutation(len(table))
+    some = rows[: len(rows) // 2]
+    before = number(some)
+    assert set(before) == set(range(1, before.max() + 1))
+    np.testing.assert_array_equal(number(some[::-1])[::-1], before)
+    after = number(rows)
+    assert len(np.unique(after[: len(some)])) < len(np.unique(before))
+    assert same_groups(after, linked(cosines, 0.75)[rows])
+    for one in np.unique(after[: len(some)]):
+        assert one == before[after[: len(some)] == one].min()
+
+
+def test_another_threshold_begins_anew(numbered):
+    table, _, number = numbered
+    rows = np.arange(len(table))
+    assert number(rows, 0.95).max() > number(rows, 0.3).max()
+    table.loc[len(table)] = (7, 0.1, 0.2)
+    assert number(np.arange(len(table)))[-1] == 0
 
 
 def test_tls_are_counted_by_rearrangement_and_glass():
@@ -70,26 +138,27 @@ def test_tls_are_counted_by_rearrangement_and_glass():
 
 
 @pytest.mark.slow
-def test_the_list_shows_each_rearrangement_once_before_any_again(trained_copy):
-    path = trained_copy / f"output_ML/T{T}/predictedQs_T{T}_newpairs.csv"
-    before = pd.read_csv(path, float_precision="round_trip")
-    overlap = 0.5
+def test_the_list_begins_with_each_rearrangement_without_a_result_once(trained_copy):
+    paths = [trained_copy / f"output_ML/T{T}/predictedQs_T{T}_{pairs}.csv" for pairs in ("allpairs", "newpairs")]
     with (trained_copy / "config.yaml").open("a") as config:
-        config.write(f"rearrangements: {{overlap: {overlap}, list_once: true}}\n")
+        config.write("rearrangements: {overlap: 0.5, list_once: false}\n")
     done("step4_predict_qs", trained_copy)
-    after = pd.read_csv(path, float_precision="round_trip")
-    settings = Settings(rearrangements={"overlap": overlap})
-    numbers = group_pairs(Workspace(trained_copy).at(T), by_pair(after, 10), settings).numbers
-    assert (numbers > 0).all()
-    distinct = after.assign(number=numbers).drop_duplicates(["conf", "number"])
-    assert 1 < len(distinct) < len(after)
-    assert distinct.index.tolist() == list(range(len(distinct)))
-    assert sorted(after["i"]) == sorted(before["i"])
-    for part in (after[: len(distinct)], after[len(distinct) :]):
+    before = pd.read_csv(paths[1])
+    config = trained_copy / "config.yaml"
+    config.write_text(config.read_text().replace("list_once: false", "list_once: true"))
+    done("step4_predict_qs", trained_copy)
+    every, after = (pd.read_csv(path) for path in paths)
+    assert (every["rearrangement"] > 0).all()
+    names = ["conf", "i", "j", "rearrangement"]
+    assert sorted(after[names].itertuples(index=False)) == sorted(before[names].itertuples(index=False))
+    with_result = every.merge(after[names], how="left", indicator=True).query("_merge == 'left_only'")["rearrangement"]
+    shown = after[~after["rearrangement"].isin(with_result)].drop_duplicates("rearrangement")
+    assert 1 < len(shown) < len(after)
+    assert shown.index.tolist() == list(range(len(shown)))
+    for part in (after[: len(shown)], after[len(shown) :]):
         assert part["tls_probability"].is_monotonic_decreasing
 
 
-@pytest.mark.slow
-def test_pairs_without_minima_stay_where_they_are(trained_copy):
-    listed = pd.DataFrame({"conf": 99, "i": [0.1, 0.2], "j": [0.3, 0.4]})
-    pd.testing.assert_frame_equal(each_once(Workspace(trained_copy).at(T), listed, Settings()), listed)
+def test_pairs_without_minima_stay_where_they_are():
+    assert each_once(np.array([0, 3, 0, 3, 2]), np.array([2])).tolist() == [0, 1, 2, 3, 4]
+    assert each_once(np.array([3, 3, 0, 1]), np.array([], int)).tolist() == [0, 2, 3, 1]
