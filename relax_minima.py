@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.formats.configurations import Place
 from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import as_written, read_relaxed
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
 from search.calculator import find_calculator
-from search.relaxing import Relaxation, relax_minimum, unfinished_job, write_relaxed
+from search.relaxing import Relaxation, relax_minimum, write_relaxed
 
 
 def main(command: Command) -> None:
@@ -60,7 +61,11 @@ def relax_glass(
     relaxations = []
     with progress(total=len(jobs), desc=name, unit="minimum") as bar:
         limit = command.settings.neb.time_limit
-        for one in workers.results(function, jobs, in_order=True, time_limit=limit, lost=unfinished_job):
+
+        def lost(job: tuple[Place, float], reason: str) -> Relaxation:
+            return Relaxation(*job, problem=reason)
+
+        for one in workers.results(function, jobs, in_order=True, time_limit=limit, lost=lost):
             relaxations.append(one)
             bar.update()
     problems = [one for one in relaxations if one.problem]

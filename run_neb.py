@@ -87,9 +87,8 @@ from pipeline.formats.records import changed_settings, check_records, read_recor
 from pipeline.formats.shares import merge_shares
 from reporting.found import draw_temperatures
 from reporting.neb_report import report_double_wells, report_kinds, report_search
-from search.batch import calculate_pairs
 from search.calculator import find_calculator
-from search.exact import jobs_of, neb_settings
+from search.exact import calculate_pairs, jobs_of, neb_settings
 from search.picks import pairs_to_calculate
 from search.rounds import update_rounds
 from search.stopping import next_step

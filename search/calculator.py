@@ -19,19 +19,16 @@ from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import read_atoms
 from pipeline.settings import NebSettings, Settings
 
-CHECKED = 8
-"""Number of minima at which a calculator is checked before a run."""
-
-FEWEST = 3
+_FEWEST = 3
 """Minimum number of minima that must all fail, or all be unrelaxed, before the calculator is blamed."""
 
-ALIKE = 0.01
+_ALIKE = 0.01
 """Relative residual, over all minima, below which calculated energies count as a multiple of the known ones."""
 
-OFF = 0.05
+_OFF = 0.05
 """Deviation of that factor from 1 above which the energies are in another unit."""
 
-FACTORS = {
+_FACTORS = {
     ase.units.Hartree: "hartree for eV",
     ase.units.Rydberg: "rydberg for eV",
     ase.units.mol / ase.units.kcal: "eV for kcal/mol",
@@ -47,11 +44,10 @@ _LOADED: dict[tuple[str | None, bool], Any] = {}
 
 @dataclass(frozen=True)
 class NamedCalculator:
-    """The function that ``neb.calculator`` names: imported by its name in each process, on whichever machine."""
+    """The function that ``neb.calculator`` names, in ``root`` or installed: imported by its name in each process."""
 
     name: str
     root: Path
-    """Folder of modules that are not installed."""
 
     def __call__(self, atoms: Atoms) -> Any:
         """Calculator for these atoms."""
@@ -61,13 +57,7 @@ class NamedCalculator:
         return calculator
 
     def find(self) -> Callable[[Atoms], Any]:
-        """Import the function.
-
-        Raises
-        ------
-        UserError
-            If there is no such module or function.
-        """
+        """Import the function; UserError if there is no such module or function."""
         module, function = self.name.split(":")
         if str(self.root) not in sys.path:
             sys.path.append(str(self.root))
@@ -87,13 +77,7 @@ class NamedCalculator:
 
 
 def find_calculator(name: str | None, root: Path) -> NamedCalculator:
-    """Find the function that ``neb.calculator`` names; its module may stand in the workspace.
-
-    Raises
-    ------
-    UserError
-        If there is no such module or function, or none is named.
-    """
+    """The function that ``neb.calculator`` names; UserError if none is named, or there is no such function."""
     if name is None:
         raise UserError(
             "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
@@ -105,12 +89,9 @@ def find_calculator(name: str | None, root: Path) -> NamedCalculator:
 
 
 def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
-    """Make and call a calculator once in this process: to load or compile it is no cost of any pair.
+    """What makes calculators, after one was made and called in this process, to load or compile it.
 
-    Returns
-    -------
-    callable
-        What makes calculators; with ``neb.shared`` it hands out this one.
+    That is no cost of any pair. With ``neb.shared`` always the same calculator is handed out.
     """
     name = settings.calculator, settings.shared
     if name not in _LOADED:
@@ -122,25 +103,21 @@ def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: 
 
 
 class KnownMinimum(NamedTuple):
-    """A minimum, and its energy by the file's name or frame."""
+    """A minimum, and its energy per particle by the file's name or frame."""
 
     conf: int
     place: Place
     energy: float
-    """Per particle."""
 
 
 class Check(NamedTuple):
-    """Energy and force at a minimum by the calculator; NaN where it failed."""
+    """Total energy at a minimum and largest force on a particle by the calculator, or why it gave neither."""
 
     minimum: KnownMinimum
     particles: int = 0
     energy: float = np.nan
-    """Total."""
     force: float = np.nan
-    """Largest on a particle."""
     failure: str = ""
-    """Reason why the calculator gave neither."""
 
 
 def check_minimum(
@@ -157,64 +134,46 @@ def check_minimum(
     return Check(minimum, len(atoms), energy, float(np.linalg.norm(forces, axis=1).max()))
 
 
-def unfinished_check(minimum: KnownMinimum, reason: str) -> Check:
-    """Check of a minimum at which the calculator killed its process or took too long."""
-    return Check(minimum, failure=reason)
-
-
 def check_calculator(checks: Sequence[Check | None], settings: Settings) -> None:
-    """Raise UserError, which names the cause, where no minimum is one by the calculator.
+    """Raise UserError if the calculator failed at all minima, its energies are off by a factor, or none is relaxed.
 
     Pairs of single minima that are wrong are unfinished, each for its own reason.
-
-    Parameters
-    ----------
-    checks : sequence of Check
-        As :func:`check_minimum` returns them.
-    settings : Settings
-        For ``neb.force_tolerance`` and the unit.
-
-    Raises
-    ------
-    UserError
-        If the calculator failed at all of them, its energies are off by a factor, or none of the minima is relaxed.
     """
     all_checked = [one for one in checks if one is not None]
     worked = [one for one in all_checked if not one.failure]
     problem = None
-    if not worked and len(all_checked) >= FEWEST:
+    if not worked and len(all_checked) >= _FEWEST:
         reason = Counter(one.failure for one in all_checked).most_common(1)[0][0]
         problem = f"it failed at all {len(all_checked)} minima tried: {reason}; mend it"
-    elif (factor := energy_factor(worked)) is not None:
-        known = {**FACTORS, float(worked[0].particles): "the energy per particle for the total energy"}
-        meant = [unit for one, unit in known.items() if min(abs(factor / one - 1), abs(factor * one - 1)) <= ALIKE]
+    elif (factor := _energy_factor(worked)) is not None:
+        known = {**_FACTORS, float(worked[0].particles): "the energy per particle for the total energy"}
+        meant = [unit for one, unit in known.items() if min(abs(factor / one - 1), abs(factor * one - 1)) <= _ALIKE]
         meaning = f" ({meant[0]}?)" if meant else ""
         problem = f"energies are {factor:.5g} times those of the minima{meaning}: some unit is another"
-    elif len(worked) >= FEWEST:
+    elif len(worked) >= _FEWEST:
         problem = _wrong_at_all(worked, settings)
     if problem:
         raise UserError(f"config.yaml: neb.calculator = {settings.neb.calculator}: {problem}; nothing was calculated")
 
 
-def energy_factor(checks: Sequence[Check]) -> float | None:
-    """Factor between calculated and known energies of the minima; None where it is 1, or there is none.
-
-    Energies are compared within each glass, up to a constant: a calculator may count them from elsewhere. Where that
-    leaves less than two differences, also from zero.
-    """
+def _energy_factor(checks: Sequence[Check]) -> float | None:
+    """Factor between calculated and known energies of the minima; None where it is 1, or there is none."""
     calculated, known, free = _relative_energies(checks)
-    if free < 2:
+    if free < 2:  # not enough differences to tell: also from zero, where another calculator may not count from
         calculated = np.append(calculated, [one.energy for one in checks])
         known = np.append(known, [one.particles * one.minimum.energy for one in checks])
     if not known.any():
         return None
     factor = float(calculated @ known / (known @ known))
     residual = np.linalg.norm(calculated - factor * known)
-    return factor if residual <= ALIKE * np.linalg.norm(calculated) and abs(factor - 1) > OFF else None
+    return factor if residual <= _ALIKE * np.linalg.norm(calculated) and abs(factor - 1) > _OFF else None
 
 
 def _relative_energies(checks: Sequence[Check]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Calculated and known total energies less their medians in each glass, and how many are independent."""
+    """Calculated and known total energies less their medians in each glass, and how many are independent.
+
+    A calculator may count energies from elsewhere.
+    """
     rows = [(one.minimum.conf, one.energy, one.particles * one.minimum.energy) for one in checks]
     table = pd.DataFrame(rows, columns=["conf", "calculated", "known"], dtype=float)
     glasses = table.groupby("conf")

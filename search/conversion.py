@@ -18,13 +18,7 @@ from pipeline.units import Units
 
 
 def to_glass(atoms: Atoms, units: Units) -> Atoms:
-    """A minimum in σ and m; itself where these are its units.
-
-    Raises
-    ------
-    MinimumError
-        If nothing tells its masses, which in units other than reduced are not 1.
-    """
+    """A minimum in σ and m; MinimumError if nothing tells its masses, which in units other than reduced are not 1."""
     if units.are_those_of_glass:
         return atoms
     masses = atoms.get_masses()

@@ -20,9 +20,6 @@ SLOWEST = 1e-3
 """Smallest Δ₀ over the splitting E with which a TLS counts as tunnelling: phonons relax it at a rate
 ∝ Δ₀² E coth(E/2kT) (Phillips, Rep. Prog. Phys. 50, 1657 (1987)), at most 10⁶ times slower than a symmetric one."""
 
-CONFIDENCE = 0.68
-"""Of the intervals."""
-
 ENERGIES = np.geomspace(1e-2, 10, 31)
 """Energies at which TLS are counted, over the threshold, which is one of them."""
 
@@ -38,9 +35,7 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
     Parameters
     ----------
     double_wells : DataFrame
-        ``conf``, ``quantum_splitting``, ``rearrangement`` and, where known, ``tunnelling_amplitude`` and
-        ``level_0_in_i``, as :func:`search.calculated.read_double_wells` gives it; those of other glasses are passed
-        over.
+        As :func:`search.calculated.read_double_wells` gives it; those of glasses without a volume are passed over.
     volumes : Series
         Of every glass that was searched, by its number.
     energies : ndarray of shape (n_energies,)
@@ -77,7 +72,7 @@ def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -
     below = pd.DataFrame(_below(rows, energies)).groupby(rows["conf"].to_numpy()).sum()
     of_glasses = below.reindex(volumes.index, fill_value=0).to_numpy(float)
     counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
-    low, high = confint_poisson(counts, 1, method="exact-c", alpha=1 - CONFIDENCE)  # Garwood (1936)
+    low, high = confint_poisson(counts, 1, method="exact-c", alpha=0.32)  # Garwood (1936)
     apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # a ratio's error: glasses may differ in size
     spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
     columns: dict[str, object] = {"energy": energies, "glasses": glasses, "volume": volume, "count": counts.astype(int)}
@@ -94,7 +89,7 @@ def glass_volumes(at: StatePoint) -> "pd.Series[float]":
 
 
 def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:
-    """The density of TLS of one temperature, of all glasses that have minima; None where no double well is in one."""
+    """Density of TLS of one temperature, of all glasses that have minima; None where no double well is in one."""
     double_wells, volumes = read_double_wells(at), glass_volumes(at)
     if not double_wells["conf"].isin(volumes.index).any():
         return None  # nothing was searched yet: that none was found says nothing
@@ -110,17 +105,8 @@ def at_energy(table: pd.DataFrame, energy: float) -> pd.DataFrame:
 def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]:
     """Write ``tls_density.csv`` anew, and say what the density is.
 
-    Parameters
-    ----------
-    workspace, temperature, settings
-        Of what.
-    left : float
-        TLS that are expected among the pairs of the list that are left; NaN where that is not known.
-
-    Returns
-    -------
-    list of str
-        One sentence or two; none, and no file, where no double well is in a glass with minima.
+    ``left`` is the number of TLS expected among the pairs of the list that are left, or NaN. Nothing is written nor
+    said where no double well is in a glass with minima.
     """
     table, path = tls_density(at, settings), at.tls_density
     if table is None:

@@ -1,7 +1,9 @@
-"""The exact calculation of a pair, from the names of its minima to the files that hold its result."""
+"""The exact calculation of pairs, from the names of their minima to the files that hold each result at once."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,28 +27,32 @@ from pipeline.formats.results import (
     replace_unfinished,
     take_back_splitting,
 )
+from pipeline.progress import progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
+from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
-from search.calculator import load
+from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load
 from search.conversion import calculator_for_glass, to_glass, verdict_in
 from search.well_properties import properties_of
 
+CHECKED = 4
+"""Number of pairs at whose minima the calculator is checked before a run."""
+
+SAMPLE = 24
+"""Number of pairs, from all over the order, whose time forecasts that of the others of a long run."""
+
 
 class PairJob(NamedTuple):
-    """One pair to calculate, and where its minima stand."""
+    """One pair to calculate, where its minima stand, and perhaps images of an earlier calculation to begin with."""
 
     pair: Pair
     places: tuple[Place, Place]
     known_path: Path | None = None
-    """Images of an earlier calculation to begin with."""
 
 
 def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tuple[list[PairJob], list[str]]:
-    """Find the minima of each pair of a table by pair; also a line for each pair of which one is missing.
-
-    With ``from_paths``, also the images that an earlier calculation left.
-    """
+    """Jobs for a table by pair, with ``from_paths`` also the images that are there; and what minima are missing."""
     jobs, missing = [], []
     places: dict[int, dict[int, Place]] = {}
     for conf, low, high in pairs.index:
@@ -85,12 +91,8 @@ def calculate(
 
     Parameters
     ----------
-    job : PairJob
-        The pair.
-    settings : NebSettings
-        How to calculate it.
-    make_calculator : callable
-        See :func:`find_calculator`.
+    job, settings, make_calculator
+        The pair, how to calculate it, and :func:`search.calculator.find_calculator`.
     refine_below : float, default infinite
         In the unit of energy; a double well whose splitting with few images is larger is not refined.
     units : Units, default reduced
@@ -124,11 +126,6 @@ def calculate(
     return Calculation(job, verdict, time.process_time() - started, properties)
 
 
-def unfinished_job(job: PairJob, reason: str) -> Calculation:
-    """Result of a calculation that killed its process or took too long."""
-    return Calculation(job, Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)
-
-
 def hbar_of(settings: NebSettings) -> float:
     """ħ̃ = ħ / (σ √(m ε)) in the units of the settings; of metal units ħ in Å √(u eV)."""
     return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
@@ -160,12 +157,8 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
 
     Parameters
     ----------
-    workspace, temperature
-        Where.
-    calculation : Calculation
-        Pair, verdict and cost.
-    settings : Settings
-        ``neb``, ``tls_threshold`` and ``units``.
+    at, calculation, settings
+        Where, what, and ``neb``, ``tls_threshold`` and ``units``.
     refining : bool
         Whether the pair has a splitting already, which stays where this calculation gives no verdict.
     retrying : bool
@@ -198,8 +191,7 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
     elif not (refining or retrying):
         add_unfinished(at, job.pair, verdict.reason)
     if retrying:
-        reason = verdict.reason if verdict.kind == "unfinished" else None
-        replace_unfinished(at, job.pair, reason)
+        replace_unfinished(at, job.pair, verdict.reason if verdict.kind == "unfinished" else None)
     return said
 
 
@@ -220,3 +212,100 @@ def _describe(at: StatePoint, calculation: Calculation, settings: Settings) -> N
         "properties": calculation.properties,
     }
     add_record(at, pair, verdict.levels, verdict.profile, how)
+
+
+def calculate_pairs(
+    at: StatePoint,
+    jobs: Sequence[PairJob],
+    make_calculator: Callable[..., Any],
+    settings: Settings,
+    refining: bool = False,
+    retrying: bool = False,
+) -> Counter[str]:
+    """Calculate pairs over all cores and write each verdict the moment it is reached.
+
+    Parameters
+    ----------
+    at : StatePoint
+        Where the results are written; that of a share for a share.
+    jobs : sequence of PairJob
+        In the order in which they are to be calculated.
+    make_calculator, settings
+        :func:`search.calculator.find_calculator`; ``neb``, ``tls_threshold`` and how many workers.
+    refining, retrying : bool
+        As in :func:`write_verdict`.
+
+    Returns
+    -------
+    Counter of str
+        Number of verdicts of each kind.
+
+    Raises
+    ------
+    UserError
+        If the calculator, or all of the minima, are no good: before anything is calculated.
+    """
+    kinds: Counter[str] = Counter()
+    if not jobs:
+        return kinds
+    neb = settings.neb
+    refine_below = np.inf if refining else neb.refine_below * settings.tls_threshold
+    function = partial(
+        calculate,
+        settings=neb,
+        make_calculator=make_calculator,
+        refine_below=refine_below,
+        units=settings.unit,
+    )
+
+    def lost(job: PairJob, reason: str) -> Calculation:
+        return Calculation(job, Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)
+
+    bar = progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
+
+    def run(workers: Workers, some: Sequence[PairJob]) -> float:
+        """CPU seconds taken."""
+        seconds = 0.0
+        for one in workers.results(function, some, time_limit=neb.time_limit, lost=lost):
+            bar.write(f"  {one.job.pair}: {write_verdict(at, one, settings, refining, retrying)}")
+            kinds[one.verdict.kind] += 1
+            seconds += one.cpu_seconds
+            bar.update()
+        return seconds
+
+    with bar, worker_pool(settings, len(jobs)) as workers:
+        _check_calculator(workers, jobs, make_calculator, settings)
+        first = _spread(SAMPLE, len(jobs)) if len(jobs) > 4 * SAMPLE else []
+        if first:
+            seconds = run(workers, [jobs[k] for k in first]) / len(first)
+            left = len(jobs) - len(first)
+            minutes = left * seconds / 60
+            bar.write(
+                f"T = {at.temperature}: {len(first)} pairs took {seconds:.2g} s of CPU time each; forecast for the "
+                f"other {left}: {minutes:.3g} min of CPU time, {minutes / workers.count:.3g} min on "
+                f"{workers.count} cores"
+            )
+        run(workers, [job for k, job in enumerate(jobs) if k not in first])
+    return kinds
+
+
+def _spread(count: int, of: int) -> list[int]:
+    """Up to ``count`` numbers from all over range(of)."""
+    return sorted({int(k) for k in np.linspace(0, of - 1, count)})
+
+
+def _check_calculator(
+    workers: Workers, jobs: Sequence[PairJob], make_calculator: Callable[..., Any], settings: Settings
+) -> None:
+    """Call the calculator at minima of pairs from all over the order."""
+    minima = dict.fromkeys(
+        KnownMinimum(job.pair.conf, place, energy)
+        for job in (jobs[k] for k in _spread(CHECKED, len(jobs)))
+        for place, energy in zip(job.places, (job.pair.i, job.pair.j), strict=True)
+    )
+    check = partial(check_minimum, settings=settings.neb, make_calculator=make_calculator)
+
+    def lost(minimum: KnownMinimum, reason: str) -> Check:
+        return Check(minimum, failure=reason)
+
+    check_calculator([*workers.results(check, [*minima], time_limit=settings.neb.time_limit, lost=lost)], settings)

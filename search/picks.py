@@ -18,7 +18,7 @@ from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT
 
 CONTRAST = 0.25
-"""This part of the pairs that are picked without a model are far ones, which are no double wells, for contrast."""
+"""Fraction of the pairs picked without a model that are far ones, which are no double wells, for contrast."""
 
 NEAR = 1.0
 """A pair is near if nearest_between reaches this: no third minimum lies between its two."""
@@ -30,17 +30,7 @@ _DRAW = "order of the draw"
 
 
 def top_and_random(left: pd.DataFrame, top: int, random: int, seed: Sequence[int]) -> pd.DataFrame:
-    """The first pairs of a list, and some of the others drawn at random, which keep the classifier honest.
-
-    Parameters
-    ----------
-    left : DataFrame
-        Pairs without a result, best first.
-    top, random : int
-        How many of each.
-    seed : sequence of int
-        Equal seeds draw equal pairs.
-    """
+    """The first pairs of a list, and some of the others drawn at random, which keep the classifier honest."""
     rest = left.iloc[top:]
     drawn = rest.sample(min(random, len(rest)), random_state=np.random.default_rng(list(seed)))
     return pd.concat([left.head(top), drawn])
@@ -53,26 +43,24 @@ def by_neighbourhood(
 
     Parameters
     ----------
-    at : StatePoint
-        Whose pair tables, made from minima.
-    ceilings : ClassifySettings
-        No pair above them is picked.
+    at, ceilings
+        Whose pair tables; no pair above the ceilings is picked.
     known : MultiIndex
         Pairs that have a result.
     count : int
-        How many pairs.
+        Number of pairs; there may be fewer.
     seed : sequence of int
         Equal seeds pick equal pairs.
 
     Returns
     -------
     DataFrame
-        ``conf``, ``i``, ``j``, by pair; fewer than ``count`` where there are no more.
+        ``conf``, ``i``, ``j``, by pair.
 
     Raises
     ------
     UserError
-        If a table has no neighbourhood columns.
+        If a table has no neighbourhood columns, as one that was not made from minima.
     """
     rng = np.random.default_rng(list(seed))
     near = far = pd.DataFrame(columns=[*PAIR_COLUMNS, _DRAW])
@@ -82,7 +70,7 @@ def by_neighbourhood(
         far = _first_of_each_glass(far, rows[rows["nearest_between"] < FAR], count)
     far = _in_turn(far, int(np.ceil(CONTRAST * count)))
     near = _in_turn(near, count - len(far))
-    picked = _joined(near, far).astype({"conf": np.int64, "i": float, "j": float})
+    picked = joined(near, far).astype({"conf": np.int64, "i": float, "j": float})
     return by_pair(picked, at.decimals)
 
 
@@ -102,26 +90,9 @@ def _left_under_ceilings(at: StatePoint, ceilings: ClassifySettings, known: pd.M
 def all_candidates(
     at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex, least: float, listed: pd.DataFrame
 ) -> pd.DataFrame:
-    """Every pair that could be a double well, best chances first: those of the list in its order, then the nearest.
+    """Every pair that could be a double well, by pair: those ``listed``, by pair, in their order, then the nearest.
 
-    Parameters
-    ----------
-    at, ceilings, known
-        As of :func:`by_neighbourhood`.
-    least : float
-        No pair with a smaller nearest_between, unless it is listed.
-    listed : DataFrame
-        The pairs that a model calls double wells, by pair; empty without a model.
-
-    Returns
-    -------
-    DataFrame
-        ``conf``, ``i``, ``j``, by pair.
-
-    Raises
-    ------
-    UserError
-        If a table has no neighbourhood columns.
+    No pair with a smaller nearest_between than ``least``, unless it is listed; the rest as in :func:`by_neighbourhood`.
     """
     near = [
         rows.loc[rows["nearest_between"] >= least, [*PAIR_COLUMNS, "nearest_between"]]
@@ -135,13 +106,8 @@ def all_candidates(
 
 def _first_of_each_glass(kept: pd.DataFrame, more: pd.DataFrame, count: int) -> pd.DataFrame:
     """The pairs of each glass that come first in a draw: no more are kept than can be picked."""
-    both = _joined(kept, more[kept.columns])
+    both = joined(kept, more[kept.columns])
     return both.sort_values(_DRAW).groupby("conf").head(count)
-
-
-def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """Rows of both; pandas warns of empty ones."""
-    return pd.concat([part for part in (one, other) if len(part)] or [one], ignore_index=True)
 
 
 def _in_turn(drawn: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -151,15 +117,9 @@ def _in_turn(drawn: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Namespace) -> tuple[pd.DataFrame, str]:
-    """Choose the pairs that the options ask for, each once.
+    """Choose the pairs that the options of run_neb.py ask for, each once.
 
-    Parameters
-    ----------
-    work, temperature, settings
-        Of what.
-    given : Namespace
-        ``top``, ``random``, ``pairs``, ``all``, ``refine``, ``explore``, ``retry`` and ``share`` of the command line.
-        All shares choose from the same list, whatever has a result by now; each leaves out what is not its own.
+    All shares choose from the same list, whatever has a result by now; each leaves out what is not its own.
 
     Returns
     -------
@@ -176,7 +136,9 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     if given.refine:
         return _to_refine(at, settings, given.refine)
     if given.retry:
-        return _to_retry(at)
+        unfinished = read_unfinished(at)
+        has_result = unfinished.index.isin(read_neb_results(at).index)
+        return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
     known = pairs_with_result(at)
     if given.share:
         pairs, source = _not_known(at, settings, given, known[:0])
@@ -221,13 +183,6 @@ def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataF
     rough = found[(found["fidelity"] == "screened") | coarse | lost]
     source = f"{at.double_wells}, screened, coarser or without levels until now"
     return rough.head(count), source
-
-
-def _to_retry(at: StatePoint) -> tuple[pd.DataFrame, str]:
-    """Pairs without a verdict."""
-    unfinished = read_unfinished(at)
-    has_result = unfinished.index.isin(read_neb_results(at).index)
-    return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
 
 
 def _of_tables(

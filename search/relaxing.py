@@ -25,17 +25,13 @@ WELL_BELOW = 0.05
 
 
 class Relaxation(NamedTuple):
-    """Force at a configuration, and the minimum to which it relaxed."""
+    """A place, its energy per particle, the largest force there, the minimum to which it relaxed, or why it did not."""
 
     place: Place
     energy: float
-    """Per particle, by which the place is known."""
     max_force: float = np.nan
-    """On a particle; NaN where it could not be calculated."""
     relaxed: Atoms | None = None
-    """The minimum, with energy and forces; None where the place is one, or no minimum was reached."""
     problem: str = ""
-    """Why nothing can be said, or no minimum was reached."""
 
 
 def relax_minimum(
@@ -47,12 +43,8 @@ def relax_minimum(
     ----------
     job : tuple
         The place, and the energy per particle by which it is known.
-    settings : NebSettings
-        ``force_tolerance`` and the calculator's name.
-    make_calculator : callable
-        See :func:`search.calculator.find_calculator`.
-    units : Units
-        Of the minima, the calculator and the settings.
+    settings, make_calculator, units
+        ``force_tolerance``; :func:`search.calculator.find_calculator`; units of the minima, calculator and settings.
     """
     place, energy = job
     try:
@@ -82,11 +74,6 @@ def relax_minimum(
         return Relaxation(place, energy, problem=str(error))
 
 
-def unfinished_job(job: tuple[Place, float], reason: str) -> Relaxation:
-    """Result of a relaxation that killed its process or took too long."""
-    return Relaxation(*job, problem=reason)
-
-
 def _largest(forces: np.ndarray) -> float:
     return float(np.linalg.norm(forces, axis=1).max())
 
@@ -101,14 +88,10 @@ def write_relaxed(
 
     Parameters
     ----------
-    folder : Path
-        Of the glass.
-    relaxations : sequence of Relaxation
-        Of configurations of this glass.
+    folder, relaxations, units
+        Of this glass.
     minima : sequence of tuple
         Place and energy per particle of those that are minima.
-    units : Units
-        Of all of them.
     """
     new: list[Atoms] = []
     became: list[str | int] = []
@@ -123,7 +106,7 @@ def write_relaxed(
             one.energy,
             one.max_force,
             names[where] if isinstance(where, int) else where,
-            np.nan if one.relaxed is None else distance(one.relaxed, read_atoms(one.place)),
+            np.nan if one.relaxed is None else _distance(one.relaxed, read_atoms(one.place)),
         )
         for one, where in zip(relaxations, became, strict=True)
         if not one.problem
@@ -142,11 +125,11 @@ def _same_as(atoms: Atoms, minima: Sequence[tuple[Place, float]], new: Sequence[
     near = END_POINT_DISTANCE * units.sigma
     energy, window = atoms.get_potential_energy() / len(atoms), ENERGY_MISMATCH * units.epsilon / len(atoms)
     for place, other in minima:
-        if abs(other - energy) < window and distance(atoms, read_atoms(place)) < near:
+        if abs(other - energy) < window and _distance(atoms, read_atoms(place)) < near:
             return place.name
-    return next((number for number, one in enumerate(new) if distance(atoms, one) < near), len(new))
+    return next((number for number, one in enumerate(new) if _distance(atoms, one) < near), len(new))
 
 
-def distance(one: Atoms, other: Atoms) -> float:
+def _distance(one: Atoms, other: Atoms) -> float:
     """Total displacement between two minima of a glass; minimum image, without drift."""
     return float(np.linalg.norm(displacement(one.positions, other.positions, one.cell.lengths())))

@@ -161,7 +161,7 @@ def test_the_images_of_what_could_be_a_tls_are_kept_and_ase_finds_the_same_force
         energy, forces = potential_of(image, soft_spheres.calculator)(image.positions)
         assert image.get_potential_energy() == pytest.approx(energy, abs=1e-6)
         np.testing.assert_allclose(image.get_forces(), forces, atol=1e-5)
-    assert images[-1].info["path_coordinate"] == pytest.approx(float(row["path_length"]), abs=1e-7)
+    assert images[-1].info["path_coordinate"] == pytest.approx(float(row["path_length"]), rel=1e-5)
     assert row["mass_weighted_length"] == row["path_length"]
     barrier, asymmetry = NEBTools(images).get_barrier(fit=False)
     assert asymmetry == pytest.approx(float(row["asymmetry"]), abs=1e-6)
@@ -267,8 +267,9 @@ def test_an_impossible_choice_of_pairs_is_refused(glass, arguments, says):
 
 
 # The rounds
-def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them(trained_copy):
+def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them(trained_copy, monkeypatch):
     """Made-up minima are no minima of the soft spheres, so that no calculation comes to a verdict."""
+    monkeypatch.setattr("search.exact.check_calculator", lambda checks, settings: None)
     said = done("run_neb", trained_copy, "--top", 3)
     assert said.count("unfinished: the first is no minimum") == 3
     assert "round 1: 0 TLS in 3 NEBs" in said
