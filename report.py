@@ -1,4 +1,4 @@
-"""All that is known of a workspace on one page: what to calculate next, whether to go on, what was found, from what.
+"""All that is known of a workspace on one page: what was found, what to calculate next, whether to go on, from what.
 
 Reads    what the other scripts wrote; what is not there yet, the page says which of them makes
 Writes   output_ML/report.html: one file that loads nothing from elsewhere and needs no network
@@ -15,16 +15,17 @@ from pipeline.files import write_text
 from pipeline.progress import progress
 from pipeline.version import __version__
 from reporting.page import Page, Section, render
-from reporting.provenance import left_out, provenance
-from reporting.sections import found, found_together, model_quality, next_pairs, search_progress, validators_said
+from reporting.provenance import files_and_settings
+from reporting.results import found, found_together, result
+from reporting.sections import model_quality, next_pairs, search_progress, validators_said
 
 SECTIONS = {
+    "Result": (None, result),
+    "What was found": (found_together, found),
     "What to calculate next": (None, next_pairs),
     "Does going on pay?": (None, search_progress),
     "Can the models be believed?": (validators_said, model_quality),
-    "Two-level systems found": (found_together, found),
-    "Left out and unfinished": (None, left_out),
-    "From what this was made": (None, provenance),
+    "Files and settings": (None, files_and_settings),
 }
 """What of all temperatures, and what of each, stands below each heading."""
 

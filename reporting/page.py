@@ -1,17 +1,19 @@
-"""The report's page: text, tables and the pictures that the steps wrote, in one HTML file that loads nothing."""
+"""The report's page: text, tables, players and the steps' pictures, in one HTML file that loads nothing."""
 
 import base64
+import hashlib
 import io
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from pipeline.errors import UserError
@@ -30,6 +32,16 @@ class Figure(NamedTuple):
     path: Path
     title: str
     links: Markup
+    id: str = ""
+
+
+class Viewer(NamedTuple):
+    """TLS that are played, the plane in which they lie, and the first as a still picture."""
+
+    temperature: str
+    data: list[dict[str, Any]]
+    still: Figure | None
+    plane: Markup
 
 
 class More(NamedTuple):
@@ -39,7 +51,7 @@ class More(NamedTuple):
     blocks: Sequence["Block"]
 
 
-Block = Markup | Figure | More
+Block = Markup | Figure | Viewer | More
 
 
 class Section(NamedTuple):
@@ -88,11 +100,17 @@ class Page:
 
     def table(self, title: str, rows: pd.DataFrame, *files: Path) -> Markup:
         """Rows of text and numbers (four significant digits; empty where unknown), with links to their files."""
-        cells = rows.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format, escape=True)
+        numbers = (f"r{k}" for k, name in enumerate(rows, 1) if _is_numeric(rows[name]))
+        head = Markup("").join(Markup("<th>{}</th>").format(name) for name in rows)
+        lines = ("".join(f"<td>{_cell(one)}</td>" for one in row) for row in rows.itertuples(index=False))
+        body = Markup("\n".join(f"<tr>{line}</tr>" for line in lines))
+        said = Markup('<table class="{}"><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table>')
+        table = said.format(" ".join(numbers), head, body)
         above = Markup(" · ").join(filter(None, [title, self.links(*files)]))
-        return Markup("<figure><figcaption>{}</figcaption>{}</figure>").format(above, Markup(cells))
+        scrolls = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>').format(title, table)
+        return Markup("<figure><figcaption>{}</figcaption>{}</figure>").format(above, scrolls)
 
-    def figure(self, title: str, picture: Path, script: str, *others: Path) -> Block:
+    def figure(self, title: str, picture: Path, script: str, *others: Path, id: str = "") -> Block:
         """A picture that a script wrote, with links to it, its numbers and others; or which script draws it."""
         there = [path for suffix in (".png", ".svg", ".pdf") if (path := picture.with_suffix(suffix)).exists()]
         if not there:
@@ -101,7 +119,29 @@ class Page:
         if there[0].suffix == ".pdf":
             said = Markup("<p>{}: {}. With png or svg in figures of config.yaml, it is shown here.</p>")
             return said.format(title, links)
-        return Figure(there[0], title, links)
+        return Figure(there[0], title, links, id)
+
+
+def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same with glass, i and j as text that names a pair."""
+    names = {name: pairs[name].map("{:.12g}".format) for name in "ij"}
+    return pairs.assign(conf=pairs["conf"].map("{:.0f}".format), **names).rename(columns={"conf": "glass"})
+
+
+def tiles(rows: Sequence[tuple[str, str, str]]) -> Markup:
+    """Numbers to be seen at once: what each is, its value, and a note."""
+    one = Markup("<li><span>{}</span><b>{}</b><span>{}</span></li>")
+    return Markup('<ul class="tiles">{}</ul>').format(Markup("").join(one.format(*row) for row in rows))
+
+
+def _is_numeric(cells: pd.Series) -> bool:
+    return bool(pd.to_numeric(cells, errors="coerce").notna().eq(cells.notna() & cells.ne("")).all())
+
+
+def _cell(value: object) -> Markup:
+    if isinstance(value, float):
+        return Markup("" if np.isnan(value) else f"{value:.4g}")
+    return escape("" if value is None or value is pd.NA else value)
 
 
 def render(title: str, said: str, sections: Sequence[Section]) -> str:
@@ -113,10 +153,15 @@ def render(title: str, said: str, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    folder = Path(__file__).parent
+    style, script = (folder.joinpath(f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    parts = {"style": Markup(style), "script": Markup(script), "digest": digest}
     page = ""
     for dots in DOTS_ON_PAGE:
         templates.filters["source"] = lambda path, dots=dots: _source(path, dots)
-        page = templates.get_template("report.html.jinja").render(title=title, said=said, sections=sections) + "\n"
+        template = templates.get_template("report.html.jinja")
+        page = template.render(title=title, said=said, sections=sections, **parts) + "\n"
         if len(page.encode()) < LARGEST:
             break
     return page

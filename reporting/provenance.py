@@ -1,4 +1,4 @@
-"""The report's sections on files: what was left out or is unfinished and why, and from what all else was made."""
+"""The report's section on files: what was left out or is unfinished and why, and from what all else was made."""
 
 import platform
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ LISTED = 100
 LIBRARIES = ("autogluon.tabular", "catboost", "scikit-learn", "numpy", "scipy", "pandas", "numba", "ase", "matplotlib")
 
 
-def left_out(command: Command, at: StatePoint, page: Page) -> list[Block]:
+def _left_out(at: StatePoint, page: Page) -> list[Block]:
     """Minima that step 0 left out, and pairs whose exact calculation gave no verdict, by reason."""
     path, blocks = at.rejected, list[Block]()
     if path.exists():
@@ -54,12 +54,13 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path, page: Page)
     ]
 
 
-def provenance(command: Command, at: StatePoint, page: Page) -> list[Block]:
-    """Settings, versions, inputs, and what the calculations and trainings took."""
+def files_and_settings(command: Command, at: StatePoint, page: Page) -> list[Block]:
+    """What was left out, inputs, what calculations and trainings took, settings and versions."""
     versions = {"tls-finder": __version__, "Python": platform.python_version()}
     versions |= {name: version(name) for name in LIBRARIES}
-    installed = pd.DataFrame(versions.items(), columns=["", "version"])
+    installed = pd.DataFrame(versions.items(), columns=["package", "version"])
     return [
+        *_left_out(at, page),
         _inputs(at, page),
         _calculations(at, page),
         *_models(at, page),
@@ -80,7 +81,7 @@ def _inputs(at: StatePoint, page: Page) -> Block:
         ("NEB results", f"{len(read_neb_results(at))} results, {len(neb_files)} files", *_size_and_date(neb_files)),
         ("pretraining sets", f"{sum(map(stored_pairs, sets))} pairs, {len(sets)} files", *_size_and_date(sets)),
     ]
-    return page.table("Inputs", pd.DataFrame(rows, columns=["", "how many", "size (MB)", "newest (UTC)"]))
+    return page.table("Inputs", pd.DataFrame(rows, columns=["input", "how many", "size (MB)", "newest (UTC)"]))
 
 
 def _size_and_date(paths: Iterable[Path]) -> tuple[str, str]:

@@ -1,9 +1,8 @@
-"""The report's sections on the search: what to calculate next, whether going on pays, the models, what was found."""
+"""The report's sections on the search: what to calculate next, whether going on pays, and the models."""
 
 import shlex
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from glass.arrays import Array
@@ -14,27 +13,19 @@ from MLmodel.out_of_fold import kept_out
 from pipeline.command import Command
 from pipeline.errors import UserError
 from pipeline.files import file_digest
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
-from pipeline.formats.paths import path_file
 from pipeline.formats.results import pairs_with_result
 from pipeline.settings import Settings
 from pipeline.stamps import read_stamp
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task, Workspace
-from reporting.found import found_at
-from reporting.page import Block, More, Page, code, missing, text
-from search.calculated import count_tls, read_double_wells
-from search.density import SLOWEST, at_energy, density_of_kind
-from search.rearrangements import REARRANGEMENT
+from reporting.page import Block, More, Page, code, missing, text, with_labels
 from search.rounds import NEXT, read_rounds
 from search.stopping import expected, first_step_missing, round_summary
 
 SHOWN = 10
 """Pairs of the list that are shown."""
-
-ROWS, PICTURES = 1000, 24
-"""Double wells in the table, and pictures of TLS, over all temperatures of a page."""
 
 MODELS = {CLASSIFIER: "Classifier of double wells", PREDICTOR: "Predictor of the splitting"}
 
@@ -54,7 +45,7 @@ def next_pairs(command: Command, at: StatePoint, page: Page) -> list[Block]:
         ]
     following, everything = expected(left.chances[:NEXT]), expected(left.chances)
     count, unit = len(left.chances[:NEXT]), command.settings.unit.energy
-    rows = _with_labels(left.top).rename(
+    rows = with_labels(left.top).rename(
         columns={
             QS: f"predicted splitting ({unit})",
             TLS_PROBABILITY: "chance of a TLS",
@@ -79,12 +70,6 @@ def _line(command: Command, at: StatePoint, script: str) -> Block:
     root = str(command.workspace.root)
     options = [f"-T {at.temperature}"] * several + [f"--workspace {shlex.quote(root)}"] * (root != ".")
     return code(" ".join(["python", script, *options]))
-
-
-def _with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The same with glass, i and j as text that names a pair."""
-    names = {name: pairs[name].map("{:.12g}".format) for name in "ij"}
-    return pairs.assign(conf=pairs["conf"].map("{:.0f}".format), **names).rename(columns={"conf": "glass"})
 
 
 class _Left(NamedTuple):
@@ -119,7 +104,7 @@ def _rounds(at: StatePoint, page: Page) -> list[Block]:
     blocks: list[Block] = [text(f"{said[0].upper()}{said[1:]}.") for said in round_summary(rounds.iloc[-1])]
     new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(rounds["list"].iloc[-1]):
-        blocks.append(text("The list was made anew since then; section 1 says what to expect of it."))
+        blocks.append(text("The list was made anew since then; section 3 says what to expect of it."))
     columns = {
         **{"round": "round", "nebs": "NEBs", "double_wells": "double wells", "tls": "TLS", "distinct_tls": "distinct"},
         **{"unfinished": "unfinished", "tls_expected": "TLS expected", "tls_expected_sd": "±"},
@@ -173,7 +158,7 @@ def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, page: Page
         metrics = classifier_metrics(exact, predicted) | chance_metrics(predicted, exact, "double wells")
     else:
         metrics = predictor_metrics(exact, predicted, settings.tls_threshold)
-    rows = pd.DataFrame(metric_texts(metrics).items(), columns=["", "value"])
+    rows = pd.DataFrame(metric_texts(metrics).items(), columns=["quantity", "value"])
     return [page.table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
 
 
@@ -193,87 +178,3 @@ def _reliability(at: StatePoint, page: Page, name: str, what: str, script: str) 
     return page.figure(
         f"Are the chances of a {what} true? Points on the line are as predicted", at.reliability(name), script
     )
-
-
-def found_together(command: Command, temperatures: list[str], page: Page) -> list[Block]:
-    """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
-    work, settings = command.workspace, command.settings
-    unit, rows = settings.unit, list[dict[str, object]]()
-    double_wells, densities = found_at(work, temperatures, settings)
-    for temperature, table in densities.items():
-        at = at_energy(table, settings.tls_threshold)
-        every = at.loc["all"]
-        rows.append(
-            {
-                "T": temperature,
-                "glasses searched": int(every["glasses"]),
-                f"volume ({unit.length}³)": every["volume"],
-                "TLS": int(every["count"]),
-                "density (68 %, Poisson)": "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every),
-                "± from glass to glass": every["density_sd_glasses"],
-                "distinct (TLS)": density_of_kind(at.loc["distinct"]),
-                f"Δ₀ ≥ {SLOWEST:g} E (TLS)": density_of_kind(at.loc["tunnelling"]),
-                "J⁻¹ m⁻³": every["density_SI"],
-            }
-        )
-    title = f"Density of TLS in {unit.energy}⁻¹ {unit.length}⁻³, a lower bound: of what the lists were searched for"
-    blocks: list[Block] = []
-    if rows:
-        files = [work.at(temperature).tls_density for temperature in densities]
-        blocks.append(page.table(title, pd.DataFrame(rows), *files))
-        said = "Double wells per volume with a splitting below E, and the density of TLS"
-        blocks.append(page.figure(said, work.tls_densities, "run_neb.py"))
-    if len(double_wells) > 1:
-        said = "Barriers, amplitudes and asymmetries: fractions of the double wells, and of the TLS"
-        blocks.append(page.figure(said, work.tls_comparison, "run_neb.py"))
-    return blocks
-
-
-def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
-    """A table of the double wells, pictures of TLS, barriers, asymmetries, rearrangements."""
-    limit, unit = command.settings.tls_threshold, command.settings.unit
-    wells = read_double_wells(at).sort_values(QS, kind="stable")
-    if wells.empty:
-        return [missing(f"No double well calculated yet: run_neb.py writes {at.double_wells.name}.")]
-    temperatures = len(command.asked or command.workspace.temperatures())
-    shown = wells.head(max(1, ROWS // temperatures))
-    cut = f"; the first {len(shown)} of {len(wells)} rows" if len(shown) < len(wells) else ""
-    columns = {
-        QS: f"splitting ({unit.energy})",
-        "tunnelling_amplitude": f"Δ₀ ({unit.energy})",
-        "asymmetry": f"asymmetry ({unit.energy})",
-        "barrier": f"barrier ({unit.energy})",
-        "path_length": f"path ({unit.length})",
-        "PR": "PR",
-        REARRANGEMENT: "rearrangement",
-        "fidelity": "images",
-    }
-    rows = shown.reindex(columns=[*PAIR_COLUMNS, *columns])
-    rows.insert(1, "kind", np.where(shown[QS] < limit, "TLS", ""))
-    rows = _with_labels(rows).rename(columns=columns)
-    title = f"Double wells calculated, smallest splitting first{cut}"
-    said = (
-        f"{len(wells)} double wells calculated, {count_tls(wells, limit)} "
-        f"(splitting below {limit:g} {unit.energy}). A list from the top shows more TLS than chance would."
-    )
-    statistics = "How many double wells, and TLS among them, have which barrier, amplitude and asymmetry"
-    mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
-    return [
-        text(said),
-        *_pictures(at, shown[shown[QS] < limit].head(max(1, PICTURES // temperatures)), page),
-        More(title, [page.table(title, rows, at.double_wells)]),
-        page.figure("The smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
-        page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
-        page.figure(mapped, at.rearrangements, "run_neb.py"),
-    ]
-
-
-def _pictures(at: StatePoint, tls: pd.DataFrame, page: Page) -> list[Block]:
-    """Those of the smallest splittings that were drawn."""
-    blocks = []
-    for pair in (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)):
-        path = path_file(at, pair)
-        picture = at.tls_pictures / f"{path.stem}.png"
-        title = f"{pair}: the particles that move, and the energy on the path with both levels"
-        blocks.append(page.figure(title, picture, "run_neb.py", path))
-    return [More(f"Pictures of {len(blocks)} TLS, smallest splitting first", blocks)] if blocks else []

@@ -1,7 +1,6 @@
 """A picture of each TLS that was calculated, in ``pictures/``: the particles that move, beside its two levels."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,92 +10,33 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from glass.arrays import Array, minimum_image
-from glass.path import displacement
-from glass.tunnelling import NotResolvedError, lowest_states
-from pipeline.formats.configurations import MinimumError
+from glass.arrays import Array
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
-from pipeline.formats.minima import read_atoms
 from pipeline.formats.paths import path_file
-from pipeline.formats.records import profile_of_record
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
+from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
 from pipeline.version import __version__
 from pipeline.workspace import QS, StatePoint
-from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, styled_figure
-from search.calculated import describe, matches_splitting, read_double_wells, records_of
-from search.exact import PairJob, check_one_glass, jobs_of
-from search.rearrangements import species_names
+from reporting.motion import Motion, Wells, cluster_of_motion, mean_spacing, motion_of_job, wells_of_record
+from reporting.style import BLUE, GREY, ORANGE, SPECIES, Picture, styled_figure
+from search.calculated import read_double_wells, records_of
+from search.exact import jobs_of
 
 DRAWN = 50
-"""Pictures are made of so many TLS, those with the smallest splittings."""
-
-FRACTION, ARROWS = 0.25, 15
-"""Arrows are drawn for particles that move at least this fraction of the longest way, no more than so many."""
-
-SHELL, NEIGHBOURS = 1.2, 25
-"""Others are drawn within so many mean spacings of one with an arrow, no more than so many, the nearest."""
+"""Largest number of TLS that get a picture, those with the smallest splittings."""
 
 SIZE = 0.6
-"""Circles have so many of the particles' diameters, or they would hide each other."""
+"""Circles have this fraction of the particles' diameters, or they would hide each other."""
 
 VISIBLE = 0.3
-"""Arrows are magnified where the longest is shorter than so many mean spacings."""
+"""Arrows are magnified where the longest is shorter than this many mean spacings."""
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100)
 
 NARROWEST = 2.0
-"""The picture reaches at least so many mean spacings to each side."""
-
-COLORS = (BLUE, GREEN, PURPLE, SKY, AMBER)
-"""Of the species."""
-
-HEIGHT, SMALL = 1.2, 0.02
-"""V is drawn where it is below so many times the barrier (or the second level, if that is higher), or where a
-wavefunction has more than this fraction of its largest value."""
-
-POINTS = 200
-"""Of a curve; with all those of the grid an SVG would be large."""
-
-
-class Motion(NamedTuple):
-    """The particles of a glass in a pair's first minimum, and how far each is from there in the second."""
-
-    positions: Array
-    """Shape (N, 3), in units of length; wrapped into the box or not."""
-    displacements: Array
-    """Minimum image, without drift; shape (N, 3), in units of length."""
-    box: Array
-    """Shape (3,), in units of length."""
-    diameters: Array
-    """Shape (N,), in units of length."""
-    species: list[str]
-    """What each particle is, N names; the same for all where there is one kind only."""
-
-
-class Wells(NamedTuple):
-    """V along the path with the two lowest levels; lengths mass-weighted, energies in units of energy."""
-
-    lengths: Array
-    """Of the images, shape (n_images,)."""
-    energies: Array
-    """V of the images, shape (n_images,)."""
-    x: Array
-    """Where V and the states are drawn, shape (n_points,)."""
-    potential: Array
-    """V there, shape (n_points,)."""
-    states: Array
-    """The two lowest states there, in any norm, shape (n_points, 2)."""
-    levels: tuple[float, float]
-    """Counted as V is."""
-    barrier: float
-    """From the first minimum."""
-    asymmetry: float
-    """V of the second minimum above the first."""
-    tunnelling_amplitude: float
-    """Δ₀; NaN where it is not defined."""
+"""The picture reaches at least this many mean spacings to each side."""
 
 
 def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
@@ -110,30 +50,21 @@ def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
         How many TLS have one.
     """
     table = read_double_wells(at)
-    tls = table[table[QS] < settings.tls_threshold]
-    folder = at.tls_pictures
-    names = [path_file(at, Pair(*row)).stem for row in tls[PAIR_COLUMNS].itertuples(index=False)]
-    records = records_of(at, tls)
+    tls = table[table[QS] < settings.tls_threshold].head(DRAWN)
+    pairs = [Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)]
     known = {
-        name: record
-        for name, record, splitting in zip(names, records, tls[QS], strict=True)
-        if record or _is_picture_of(folder / f"{name}.csv", splitting)  # its record may be lost
+        path_file(at, pair).stem: record for pair, record in zip(pairs, records_of(at, tls), strict=True) if record
     }
-    kept = tuple(f"{name}." for name in known)
-    for path in folder.glob("Cnf-*.*") if folder.is_dir() else []:
-        if not path.name.startswith(kept):
+    for path in at.tls_pictures.glob("Cnf-*.*"):
+        if not path.name.startswith(tuple(f"{name}." for name in known)):
             path.unlink()
             path.with_name(f".{path.name}.made-from.json").unlink(missing_ok=True)
     made = there = 0
-    chosen = list(known.items())[:DRAWN]
-    for name, record in progress(chosen, desc=f"T = {at.temperature}: pictures of TLS", unit="picture"):
-        if record is None:
-            there += 1
-            continue
-        targets = [folder / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
+    for name, record in progress(known.items(), desc=f"T = {at.temperature}: pictures of TLS", unit="picture"):
+        targets = [at.tls_pictures / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
         inputs = made_from([], levels=record["levels"], units=settings.units, program=__version__)
         if not up_to_date(targets, inputs):
-            picture = picture_of_pair(at, record, settings)
+            picture = _picture_of_record(at, record, settings)
             if picture is None:
                 continue
             picture.save(targets[0], settings.figures)
@@ -143,73 +74,16 @@ def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
     return made, there
 
 
-def _is_picture_of(file: Path, splitting: float) -> bool:
-    """Whether a picture is there that was made from levels so far apart."""
-    levels = read_stamp(file).get("levels")
-    if not file.exists() or not isinstance(levels, list) or [type(one) for one in levels] != [float, float]:
-        return False
-    return matches_splitting(levels, splitting)
-
-
-def picture_of_pair(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
-    """The picture of the double well of one record; None where its minima or its levels are not known any more."""
+def _picture_of_record(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
+    """The picture of one double well; None where its minima or its levels are not known any more."""
     jobs, _ = jobs_of(at, by_pair(pd.DataFrame([record], columns=PAIR_COLUMNS), at.decimals))
     wells = wells_of_record(record)
     motion = motion_of_job(jobs[0]) if jobs else None
     if wells is None or motion is None:
         return None
-    conf, i, j = _pair(record)
     screened = "" if record["fidelity"] == "full" else ", screened"
-    return draw_two_level_system(motion, wells, f"Cnf-{conf}, {i!r} – {j!r}{screened}", settings.unit)
-
-
-def motion_of_job(job: PairJob) -> Motion | None:
-    """What moves between the two minima of a pair; None where one can't be read."""
-    try:
-        start, end = (read_atoms(place) for place in job.places)
-        check_one_glass(job, start, end)
-    except (MinimumError, OSError):
-        return None  # step 0 and run_neb.py say what is wrong with it
-    box = start.cell.lengths()
-    steps = displacement(start.positions, end.positions, box)
-    names = species_names(start.arrays["types"], start.numbers).tolist()
-    return Motion(start.positions, steps, box, start.arrays["diameters"], names)
-
-
-def wells_of_record(record: dict[str, Any]) -> Wells | None:
-    """V and levels of a record; None where V does not confine.
-
-    Parameters
-    ----------
-    record : dict
-        As :func:`pipeline.formats.records.read_records` gives it.
-    """
-    profile = profile_of_record(record)
-    try:
-        x, states = lowest_states(profile, record["hbar"])
-    except NotResolvedError:
-        return None
-    potential, (low, high) = profile(x), record["levels"]
-    floor = profile.energies.min()
-    low_enough = potential - floor < HEIGHT * (max(profile.energies.max(), high) - floor)
-    inside = np.flatnonzero(low_enough | (np.abs(states) > SMALL * np.abs(states).max()).any(axis=1))
-    shown = np.unique(np.linspace(inside[0], inside[-1], POINTS).astype(int))
-    found = describe(record)
-    return Wells(
-        profile.lengths,
-        profile.energies,
-        x[shown],
-        potential[shown],
-        states[shown],
-        (low, high),
-        found["barrier"],
-        found["asymmetry"],
-        found["tunnelling_amplitude"],
-    )
-
-
-def _pair(record: dict[str, Any]) -> Pair:
-    return Pair(record["conf"], record["i"], record["j"])
+    title = f"Cnf-{record['conf']}, {record['i']!r} – {record['j']!r}{screened}"
+    return draw_two_level_system(motion, wells, title, settings.unit)
 
 
 def draw_two_level_system(motion: Motion, wells: Wells, title: str, unit: Units) -> Picture:
@@ -243,57 +117,40 @@ def draw_two_level_system(motion: Motion, wells: Wells, title: str, unit: Units)
 
 
 def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
-    moved = largest_displacements(motion.displacements, FRACTION, ARROWS)
-    spacing = float((motion.box.prod() / len(motion.positions)) ** (1 / 3))
-    apart = motion.positions - motion.positions[moved[0]]
-    places = minimum_image(apart, motion.box)
-    drawn = np.concatenate([moved, _neighbours(places, moved, SHELL * spacing)])
-    axes = main_axes(motion.displacements[moved])
-    before, steps = places[drawn] @ axes.T, motion.displacements[drawn] @ axes.T
-    moves = np.arange(len(drawn)) < len(moved)
-    ends = np.concatenate([before[moves], (before + steps)[moves]])
-    low, high = ends[:, :2].min(axis=0) - spacing, ends[:, :2].max(axis=0) + spacing
-    middle, half = (low + high) / 2, max(NARROWEST * spacing, *(high - low) / 2)
+    shown, spacing = cluster_of_motion(motion), mean_spacing(motion)
+    drawn, moves = shown.particles, np.arange(len(shown.particles)) < shown.moving
+    before, steps = shown.places @ shown.axes.T, motion.displacements[drawn] @ shown.axes.T
+    sizes = SIZE * shown.diameters
+    reach = 0.55 * sizes[:, None]  # a little more than half a circle
+    low = np.minimum(before, before + steps)[:, :2] - reach
+    high = np.maximum(before, before + steps)[:, :2] + reach
+    middle = (low.min(axis=0) + high.max(axis=0)) / 2
+    half = max(NARROWEST * spacing, *(high.max(axis=0) - low.min(axis=0)) / 2)
     ax.set(xlim=middle[0] + half * np.array([-1, 1]), ylim=middle[1] + half * np.array([-1, 1]), aspect="equal")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    polydisperse = bool(np.ptp(motion.diameters))
-    diameters = motion.diameters if polydisperse else np.full(len(motion.positions), spacing)
-    sizes = SIZE * diameters[drawn]
+    ax.set_axis_off()
     names = np.array(motion.species)[drawn]
-    kinds = {name: COLORS[k % len(COLORS)] for k, name in enumerate(sorted(set(motion.species)))}
+    kinds = {name: SPECIES[k % len(SPECIES)] for k, name in enumerate(sorted(set(motion.species)))}
     nearness = _nearness(before[:, 2])
-    _circles(ax, before, sizes, [*map(kinds.get, names)], moves, nearness, after=False)
-    _circles(ax, before + steps, sizes, [*map(kinds.get, names)], moves, nearness, after=True)
+    for places, after in ((before, False), (before + steps, True)):
+        _circles(ax, places, sizes, [*map(kinds.get, names)], moves, nearness, after)
     factor = _arrows(ax, before[moves], steps[moves], spacing)
     _scale_bar(ax, 2 * half, unit)
     squares = (motion.displacements**2).sum(axis=1)
-    carried = 100 * squares[moved].sum() / squares.sum()
+    carried = 100 * squares[drawn[moves]].sum() / squares.sum()
     arrows = "arrows: the motion" if factor == 1 else f"arrows: {factor} times the motion"
-    sizes_are = f"circles: {SIZE:g} {'diameters' if polydisperse else 'mean spacings'}"
-    ax.set_title(f"{_particles(len(moved))} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
+    sizes_are = f"circles: {SIZE:g} {'diameters' if np.ptp(motion.diameters) else 'mean spacings'}"
+    particles = "1 particle" if shown.moving == 1 else f"{shown.moving} particles"
+    ax.set_title(f"{particles} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
     _legend_of_motion(ax, kinds)
     numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": names, "moves": moves}
     numbers["diameter"] = motion.diameters[drawn]
     for columns, values in (
-        (("x", "y", "z"), places[drawn]),
+        (("x", "y", "z"), shown.places),
         (("dx", "dy", "dz"), motion.displacements[drawn]),
         (("across", "up", "depth"), before),
     ):
         numbers |= dict(zip(columns, values.T, strict=True))
     return pd.DataFrame(numbers)
-
-
-def _particles(count: int) -> str:
-    return "1 particle" if count == 1 else f"{count} particles"
-
-
-def _neighbours(places: Array, moved: NDArray[np.int64], reach: float) -> NDArray[np.int64]:
-    """Indices of the particles within reach of one that moves, the nearest first."""
-    nearest = np.min([np.linalg.norm(places - places[one], axis=1) for one in moved], axis=0)
-    nearest[moved] = np.inf
-    order = np.argsort(nearest, kind="stable")
-    return np.asarray(order[nearest[order] < reach][:NEIGHBOURS])
 
 
 def _nearness(depth: Array) -> Array:
@@ -373,41 +230,3 @@ def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
     curve = {"path_length": wells.x, "V": wells.potential - floor, "state_0": states[:, 0], "state_1": states[:, 1]}
     images = {"path_length": wells.lengths, "V": wells.energies - floor}
     return pd.concat([pd.DataFrame({"part": "curve", **curve, **levels}), pd.DataFrame({"part": "image", **images})])
-
-
-def main_axes(displacements: Array) -> Array:
-    """Principal axes of some displacements: the first two span the plane that holds most of Σ |Δr|².
-
-    Parameters
-    ----------
-    displacements : ndarray of shape (N, 3)
-        In any unit.
-
-    Returns
-    -------
-    ndarray of shape (3, 3)
-        A row an axis, right-handed; along the first two the largest component is positive, whichever minimum is where.
-    """
-    _, axes = np.linalg.eigh(displacements.T @ displacements)
-    axes = axes.T[::-1].copy()
-    along = displacements @ axes[:2].T
-    axes[:2] *= np.where(along[np.abs(along).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)[:, None]
-    axes[2] = np.cross(axes[0], axes[1])
-    return axes
-
-
-def largest_displacements(displacements: Array, fraction: float, maximum: int) -> NDArray[np.int64]:
-    """Indices of the particles that move at least a fraction of the longest way, the one that moves most first.
-
-    Parameters
-    ----------
-    displacements : ndarray of shape (N, 3)
-        In any unit.
-    fraction : float
-        Between 0 and 1.
-    maximum : int
-        Of particles.
-    """
-    lengths = np.linalg.norm(displacements, axis=1)
-    order = np.argsort(-lengths, kind="stable")
-    return np.asarray(order[lengths[order] >= fraction * lengths.max()][:maximum])

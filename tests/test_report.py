@@ -27,12 +27,12 @@ PROFILE = profile_of_formula(*double_well(0.05, 0.2), (-0.2, 0.2), images=41)
 LEVELS = lowest_levels(PROFILE, HBAR)
 HOW = record_settings(PROFILE, LEVELS, HBAR)
 HEADINGS = [
-    "1. What to calculate next",
-    "2. Does going on pay?",
-    "3. Can the models be believed?",
-    "4. Two-level systems found",
-    "5. Left out and unfinished",
-    "6. From what this was made",
+    "1. Result",
+    "2. What was found",
+    "3. What to calculate next",
+    "4. Does going on pay?",
+    "5. Can the models be believed?",
+    "6. Files and settings",
 ]
 SCRIPT = "<script>alert(1)</script>"
 ROUND = {
@@ -126,7 +126,8 @@ def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
     page = Page(text)
     loads = [one for name in ("src", "srcset", "data", "action") for one in page.values(name)]
     assert not [one for one in loads if not one.startswith("data:")]
-    assert not re.findall(r"https?:|@import|url\((?!#)|<base|<iframe", text)
+    without_names = text.replace("http://www.w3.org/2000/svg", "")
+    assert not re.findall(r"https?:|@import|url\((?!#)|<base|<iframe|fetch\(|import\(", without_names)
     links = [href for href in page.values("href") if not href.startswith(("#", "data:"))]
     assert "T0.1/double_wells.csv" in links
     assert "../NEB_calculations/T0.1/unfinished.csv" in links
@@ -136,7 +137,7 @@ def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
 def test_what_files_say_is_text_on_the_page(text):
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
-    assert "<script" not in text
+    assert re.findall("<script[^>]*>", text) == ['<script type="application/json">', "<script>"]
 
 
 def test_unfinished_pairs_are_counted_by_reason(text):
@@ -182,7 +183,7 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
         work.at(temperature).tls_density.write_text("energy\n")
     draw_temperatures(work, Settings())
     text = written(tmp_path)
-    section = text[text.index('<h2 id="section-4"') : text.index('<h2 id="section-5"')]
+    section = text[text.index('<h2 id="section-2"') : text.index('<h2 id="section-3"')]
     above = section[: section.index("<h3")]
     for temperature in temperatures:
         density = f"{1 / (125 * Settings().tls_threshold):.3g}"  # fill: of its glasses one has minima

@@ -1,0 +1,182 @@
+"""What a picture of a TLS shows: the particles that move between two minima, and V along the path with its levels."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from glass.arrays import Array, Index, minimum_image
+from glass.path import displacement
+from glass.tunnelling import NotResolvedError, lowest_states
+from pipeline.formats.configurations import MinimumError
+from pipeline.formats.minima import read_atoms
+from pipeline.formats.records import profile_of_record
+from search.calculated import describe
+from search.exact import PairJob, check_one_glass
+from search.rearrangements import species_names
+
+FRACTION, ARROWS = 0.25, 15
+"""Arrows are drawn for particles that move at least this fraction of the longest way, at most this many."""
+
+SHELL, NEIGHBOURS = 1.2, 25
+"""Others are drawn within this many mean spacings of one with an arrow, at most this many, the nearest."""
+
+HEIGHT, SMALL = 1.2, 0.02
+"""V is drawn where it is below this multiple of the barrier (or the second level, if that is higher), or where a
+wavefunction has more than this fraction of its largest value."""
+
+POINTS = 200
+"""Points of a curve; with all those of the grid an SVG would be large."""
+
+
+class Motion(NamedTuple):
+    """The particles of a glass in a pair's first minimum, and how far each is from there in the second."""
+
+    positions: Array
+    """Shape (N, 3), in units of length; wrapped into the box or not."""
+    displacements: Array
+    """Minimum image, without drift; shape (N, 3), in units of length."""
+    box: Array
+    """Shape (3,), in units of length."""
+    diameters: Array
+    """Shape (N,), in units of length."""
+    species: list[str]
+    """What each particle is, N names; the same for all where there is one kind only."""
+
+
+class Wells(NamedTuple):
+    """V along the path with the two lowest levels; lengths mass-weighted, energies in units of energy."""
+
+    lengths: Array
+    """Of the images, shape (n_images,)."""
+    energies: Array
+    """V of the images, shape (n_images,)."""
+    x: Array
+    """Where V and the states are drawn, shape (n_points,)."""
+    potential: Array
+    """V there, shape (n_points,)."""
+    states: Array
+    """The two lowest states there, in any norm, shape (n_points, 2)."""
+    levels: tuple[float, float]
+    """Counted as V is."""
+    barrier: float
+    """From the first minimum."""
+    asymmetry: float
+    """V of the second minimum above the first."""
+    tunnelling_amplitude: float
+    """Δ₀; NaN where it is not defined."""
+
+
+def motion_of_job(job: PairJob) -> Motion | None:
+    """What moves between the two minima of a pair; None where one can't be read."""
+    try:
+        start, end = (read_atoms(place) for place in job.places)
+        check_one_glass(job, start, end)
+    except (MinimumError, OSError):
+        return None  # step 0 and run_neb.py say what is wrong with it
+    box = start.cell.lengths()
+    steps = displacement(start.positions, end.positions, box)
+    names = species_names(start.arrays["types"], start.numbers).tolist()
+    return Motion(start.positions, steps, box, start.arrays["diameters"], names)
+
+
+def wells_of_record(record: dict[str, Any]) -> Wells | None:
+    """V and levels of a record; None where V does not confine.
+
+    Parameters
+    ----------
+    record : dict
+        As :func:`pipeline.formats.records.read_records` gives it.
+    """
+    profile = profile_of_record(record)
+    try:
+        x, states = lowest_states(profile, record["hbar"])
+    except NotResolvedError:
+        return None
+    potential, (low, high) = profile(x), record["levels"]
+    floor = profile.energies.min()
+    low_enough = potential - floor < HEIGHT * (max(profile.energies.max(), high) - floor)
+    inside = np.flatnonzero(low_enough | (np.abs(states) > SMALL * np.abs(states).max()).any(axis=1))
+    shown = np.unique(np.linspace(inside[0], inside[-1], POINTS).astype(int))
+    found = describe(record)
+    return Wells(
+        profile.lengths,
+        profile.energies,
+        x[shown],
+        potential[shown],
+        states[shown],
+        (low, high),
+        found["barrier"],
+        found["asymmetry"],
+        found["tunnelling_amplitude"],
+    )
+
+
+class Cluster(NamedTuple):
+    """The particles that are shown: first those that move, the one that moves most before all, then those around."""
+
+    particles: Index
+    """Their indices, shape (n,)."""
+    moving: int
+    """How many of them move."""
+    places: Array
+    """In the first minimum, from the one that moves most, the nearest image; shape (n, 3)."""
+    diameters: Array
+    """Shape (n,); the mean spacing where all are of one size."""
+    axes: Array
+    """As :func:`main_axes` gives them of those that move, shape (3, 3)."""
+
+
+def cluster_of_motion(motion: Motion) -> Cluster:
+    """The particles that move and their neighbours."""
+    moved = largest_displacements(motion.displacements, FRACTION, ARROWS)
+    places = minimum_image(motion.positions - motion.positions[moved[0]], motion.box)
+    spacing = mean_spacing(motion)
+    nearest = np.min([np.linalg.norm(places - places[one], axis=1) for one in moved], axis=0)
+    nearest[moved] = np.inf
+    order = np.argsort(nearest, kind="stable")
+    shown = np.concatenate([moved, order[nearest[order] < SHELL * spacing][:NEIGHBOURS]])
+    sizes = motion.diameters if np.ptp(motion.diameters) else np.full(len(places), spacing)
+    return Cluster(shown, len(moved), places[shown], sizes[shown], main_axes(motion.displacements[moved]))
+
+
+def mean_spacing(motion: Motion) -> float:
+    """Edge of the cube that a particle has for itself, in the unit of length."""
+    return float((motion.box.prod() / len(motion.positions)) ** (1 / 3))
+
+
+def main_axes(displacements: Array) -> Array:
+    """Principal axes of some displacements: the first two span the plane that holds most of Σ |Δr|².
+
+    Parameters
+    ----------
+    displacements : ndarray of shape (N, 3)
+        In any unit.
+
+    Returns
+    -------
+    ndarray of shape (3, 3)
+        A row an axis, right-handed; along the first two the largest component is positive, whichever minimum is where.
+    """
+    _, axes = np.linalg.eigh(displacements.T @ displacements)
+    axes = axes.T[::-1].copy()
+    along = displacements @ axes[:2].T
+    axes[:2] *= np.where(along[np.abs(along).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)[:, None]
+    axes[2] = np.cross(axes[0], axes[1])
+    return axes
+
+
+def largest_displacements(displacements: Array, fraction: float, maximum: int) -> Index:
+    """Indices of the particles that move at least a fraction of the longest way, the one that moves most first.
+
+    Parameters
+    ----------
+    displacements : ndarray of shape (N, 3)
+        In any unit.
+    fraction : float
+        Between 0 and 1.
+    maximum : int
+        Of particles.
+    """
+    lengths = np.linalg.norm(displacements, axis=1)
+    order = np.argsort(-lengths, kind="stable")
+    return np.asarray(order[lengths[order] >= fraction * lengths.max()][:maximum])

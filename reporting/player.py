@@ -1,0 +1,124 @@
+"""TLS that the report's page plays: the particles of each image of the path, and V with both levels beside them."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from glass.arrays import Array, minimum_image
+from glass.path import displacement
+from pipeline.formats.configurations import MinimumError
+from pipeline.formats.frames import read_frames
+from pipeline.formats.keys import PAIR_COLUMNS, Pair
+from pipeline.formats.paths import path_file
+from pipeline.settings import Settings
+from pipeline.units import Units
+from pipeline.workspace import QS, StatePoint
+from reporting.motion import Motion, Wells, cluster_of_motion, wells_of_record
+from reporting.style import SPECIES
+from search.calculated import records_of
+from search.rearrangements import species_names
+
+IMAGES = 21
+"""Largest number of images of a path that the page holds; between two the particles go straight."""
+
+STEP = 1e-3
+"""Places are rounded to this fraction of the unit of length."""
+
+NARROW, WIDE = 100, 1000
+"""Points of the curve, and parts into which the axes are cut."""
+
+
+def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
+    """What the page's script plays of each TLS whose record and images are kept.
+
+    Parameters
+    ----------
+    at : StatePoint
+        Where they are.
+    tls : DataFrame
+        As :func:`search.calculated.read_double_wells` gives it.
+    settings : Settings
+        Of the workspace.
+
+    Returns
+    -------
+    list of dict
+        ``id``, that of its row; ``name``; ``facts``, lines of text; ``motion`` and ``profile``.
+    """
+    found = []
+    pairs = (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False))
+    for pair, record, (_, row) in zip(pairs, records_of(at, tls), tls.iterrows(), strict=True):
+        wells = wells_of_record(record) if record else None
+        motion = _motion_of_path(at, pair) if wells else None
+        if wells and motion:
+            name = f"Cnf-{pair.conf}, {pair.i!r} – {pair.j!r}"
+            facts = _facts(row, settings.unit)
+            one = {"id": path_file(at, pair).stem, "name": name, "facts": facts, "motion": motion}
+            found.append({**one, "profile": _profile(wells, settings.unit)})
+    return found
+
+
+def _facts(row: pd.Series, unit: Units) -> list[str]:
+    """What ``double_wells.csv`` says of a TLS."""
+    facts = [f"splitting {row[QS]:.3g} {unit.energy} = {row['splitting_K']:.3g} K"]
+    for name, column in (("Δ₀", "tunnelling_amplitude"), ("barrier", "barrier"), ("asymmetry", "asymmetry")):
+        facts += [f"{name} {row[column]:.3g} {unit.energy}"] if np.isfinite(row[column]) else []
+    return facts + ([f"participation ratio {row['PR']:.3g}"] if np.isfinite(row["PR"]) else [])
+
+
+def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
+    """Places of the particles that are shown, an image a row; None where the images are not kept."""
+    try:
+        images = list(read_frames(path_file(at, pair)))
+    except (MinimumError, OSError):
+        return None
+    first, last = images[0], images[-1]
+    positions = np.array([image.positions for image in images])
+    box, names = first.cell.lengths(), species_names(first.arrays["types"], first.numbers)
+    steps = displacement(first.positions, last.positions, box)
+    shown = cluster_of_motion(Motion(first.positions, steps, box, first.arrays["diameters"], names.tolist()))
+    apart = minimum_image(positions - positions[0], box)
+    apart -= apart.mean(axis=1, keepdims=True)
+    places = (shown.places + apart[:, shown.particles]) @ shown.axes.T
+    places -= places[[0, -1], : shown.moving].mean(axis=(0, 1))
+    kinds = sorted(set(names))
+    chosen = np.unique(np.linspace(0, len(images) - 1, IMAGES).round().astype(int))
+    lengths = np.array([image.info["path_coordinate"] for image in images])
+    return {
+        "places": _packed(places[chosen] / STEP),
+        "step": STEP,
+        "along": [round(float(x), 4) for x in lengths[chosen] / lengths[-1]],
+        "moving": shown.moving,
+        "radii": [round(float(one) / 2, 3) for one in shown.diameters],
+        "colors": [SPECIES[kinds.index(name) % len(SPECIES)] for name in names[shown.particles]],
+        "species": [[name, SPECIES[k % len(SPECIES)]] for k, name in enumerate(kinds)] if len(kinds) > 1 else [],
+    }
+
+
+def _packed(values: Array) -> str:
+    """Whole numbers of 16 bits, the smaller byte first, in base64."""
+    return base64.b64encode(values.round().astype("<i2").tobytes()).decode()
+
+
+def _profile(wells: Wells, unit: Units) -> dict[str, Any]:
+    """Curve, images and levels in parts of the axes, from the left and from below; ticks of V."""
+    floor, left, width = wells.energies.min(), wells.x[0], np.ptp(wells.x)
+    top = 1.15 * max(wells.energies.max() - floor, wells.levels[1] - floor)
+    chosen = np.unique(np.linspace(0, len(wells.x) - 1, NARROW).astype(int))
+
+    def drawn(x: Array, energies: Array) -> list[list[int]]:
+        across, up = WIDE * (x - left) / width, WIDE * (energies - floor) / top
+        return np.column_stack([across, up]).round().astype(int).tolist()  # type: ignore[no-any-return]
+
+    ticks = [one for one in MaxNLocator(4).tick_values(0, top) if one <= top]
+    return {
+        "curve": drawn(wells.x[chosen], wells.potential[chosen]),
+        "images": drawn(wells.lengths, wells.energies),
+        "levels": [round(WIDE * (level - floor) / top, 1) for level in wells.levels],
+        "ticks": [[round(WIDE * one / top), f"{one:g}"] for one in ticks],
+        "x": f"mass-weighted path length: {wells.lengths[-1]:.3g} {unit.length} √{unit.mass}",
+        "y": f"V − min V ({unit.energy})",
+    }

@@ -1,0 +1,264 @@
+"""The report's sections on the result: numbers at a glance, TLS that can be played, and all that was found."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from pipeline.command import Command
+from pipeline.formats.keys import PAIR_COLUMNS, Pair
+from pipeline.formats.minima import places_by_key
+from pipeline.formats.pair_tables import stored_pairs
+from pipeline.formats.paths import path_file
+from pipeline.formats.results import read_neb_results, read_unfinished
+from pipeline.settings import Settings
+from pipeline.units import Units
+from pipeline.workspace import QS, StatePoint
+from reporting.found import found_at
+from reporting.page import Block, Figure, More, Page, Viewer, missing, text, tiles, with_labels
+from reporting.player import playable
+from search.calculated import read_double_wells
+from search.density import SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density
+from search.rearrangements import REARRANGEMENT
+from search.rounds import read_rounds
+from search.stopping import RULES, better_than_chance, chances_are_off, enough_found
+
+ROWS, PICTURES, PLAYED = 1000, 24, 50
+"""Double wells in the table, pictures of TLS, and TLS that are played, over all temperatures of a page."""
+
+SMALLEST = 1e-8
+"""Smaller Δ and Δ₀ stand at the edge of the plane, in ε."""
+
+
+def result(command: Command, at: StatePoint, page: Page) -> list[Block]:
+    """The numbers that count, the TLS with the smallest splittings, and all of them in the plane of Δ and Δ₀."""
+    settings, wells = command.settings, read_double_wells(at)
+    if wells.empty:
+        return [missing(f"No double well calculated yet: run_neb.py writes {at.double_wells.name}.")]
+    tls = wells[wells[QS] < settings.tls_threshold].sort_values(QS, kind="stable")
+    share = len(command.asked or command.workspace.temperatures())
+    stills = _pictures(at, tls.head(max(1, PICTURES // share)), page)
+    played = playable(at, tls.head(max(1, PLAYED // share)), settings)
+    viewer = Viewer(at.temperature, played, next(iter(stills), None), _plane(at, wells, settings))
+    pictures = [More(f"Pictures of {len(stills)} TLS, smallest splitting first", stills)] if stills else []
+    return [_at_a_glance(at, wells, tls, settings), viewer, *pictures]
+
+
+def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, settings: Settings) -> Markup:
+    unit, unfinished = settings.unit, len(read_unfinished(at))
+    distinct = tls[tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
+    kelvin = settings.tls_threshold * settings.neb.epsilon
+    screened = int((wells["fidelity"] == "screened").sum())
+    rows = [
+        ("TLS", str(len(tls)), f"splitting below {settings.tls_threshold:g} {unit.energy} = {kelvin:.3g} K"),
+        ("distinct TLS", str(len(distinct)), "rearrangements with a TLS"),
+        ("double wells", str(len(wells)), f"{screened} of them only screened" if screened else "calculated"),
+        ("NEBs", str(len(read_neb_results(at)) + unfinished), f"{unfinished} of them unfinished"),
+    ]
+    density = tls_density(at, settings)
+    if density is not None:
+        row = at_energy(density, settings.tls_threshold).loc["distinct"] * 1.0
+        values = [row[name] * si_density(settings.neb) for name in ("density", "density_low", "density_high")]
+        power = 10.0 ** np.floor(np.log10(values[2]))
+        mean, low, high = (f"{value / power:.2g}" for value in values)
+        times = f"·10{_superscript(int(np.log10(power)))}"
+        rows.append(
+            ("density of distinct TLS", f"{mean}{times}", f"J⁻¹ m⁻³; 68 %: ({low} to {high}){times}; a lower bound")
+        )
+    if at.rounds("csv").exists():
+        last = read_rounds(at.rounds("csv")).iloc[-1]
+        everything = len(tls) + float(last["remaining_tls"])
+        part = f"{100 * len(tls) / everything:.0f} %" if everything else "–"
+        rows.append(("part found", part, f"{last['remaining_tls']:.1f} TLS more are expected on the list"))
+        rows.append(("go on?", *_advice(last)))
+    return tiles(rows)
+
+
+def _advice(last: pd.Series) -> tuple[str, str]:
+    """The advice of the first rule that gives one, in a word and in a sentence."""
+    pays = last["next_tls"] > last["next_nebs"] * last["random_double_well_rate"]
+    words = {enough_found: "stop", chances_are_off: "learn again", better_than_chance: "go on" if pays else "stop"}
+    for rule in RULES:
+        if said := rule(last):
+            return words.get(rule, "see below"), said
+    return "open", "too little is expected of the next NEBs to say"
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _name(at: StatePoint, row: Any) -> str:
+    return path_file(at, Pair(row.conf, row.i, row.j)).stem
+
+
+def _link(at: StatePoint, row: Any, inside: Markup | str) -> Markup:
+    """What opens a TLS: in the player, or its picture."""
+    link = Markup('<a href="#tls/{0}" data-opens="{0}/{1}" aria-label="TLS of Cnf-{2}, {3!r} – {4!r}">{5}</a>')
+    return link.format(at.temperature, _name(at, row), row.conf, row.i, row.j, inside)
+
+
+def _pictures(at: StatePoint, tls: pd.DataFrame, page: Page) -> list[Figure]:
+    """Those of the smallest splittings that were drawn."""
+    blocks = list[Figure]()
+    for row in tls[PAIR_COLUMNS].itertuples(index=False):
+        path = path_file(at, Pair(*row))
+        title = f"{Pair(*row)}: the particles that move, and the energy on the path with both levels"
+        name = f"tls/{at.temperature}/{path.stem}"
+        one = page.figure(title, at.tls_pictures / f"{path.stem}.png", "run_neb.py", path, id=name)
+        blocks += [one] if isinstance(one, Figure) else []
+    return blocks
+
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44
+"""Of the plane, in its own unit."""
+
+
+def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> Markup:
+    """Double wells by their asymmetry Δ and tunnelling amplitude Δ₀; a TLS opens the player."""
+    unit, threshold = settings.unit, settings.tls_threshold
+    known = wells.dropna(subset=["level_asymmetry", "tunnelling_amplitude"])
+    if known.empty:
+        return text("Δ and Δ₀ are known of no double well yet.")
+    smallest = SMALLEST * unit.epsilon
+    values = known[["level_asymmetry", "tunnelling_amplitude"]].abs().clip(lower=smallest)
+    low = np.floor(np.log10(values.min()).to_numpy())
+    high = np.ceil(np.log10(np.maximum(values.max(), 2 * threshold)).to_numpy())
+    angles = np.arctan(np.geomspace(1e-9, 1e9, 400))
+    curve = np.log10(threshold * np.column_stack([np.cos(angles), np.sin(angles)]))
+    size = np.array([WIDTH - LEFT - 20, HEIGHT - BOTTOM - 20])
+
+    def place(logarithms: Any) -> Any:
+        parts = (logarithms - low) / (high - low)
+        return np.round([LEFT, HEIGHT - BOTTOM] + parts * size * [1, -1], 1)
+
+    line = " ".join(f"{x:g},{y:g}" for x, y in place(curve[(curve >= low).all(axis=1)]))
+    dots = []
+    for row, (x, y) in zip(known.itertuples(index=False), place(np.log10(values.to_numpy())), strict=True):
+        is_tls = row.quantum_splitting < threshold
+        dot = Markup('<circle cx="{:g}" cy="{:g}" r="{}"/>').format(x, y, 6 if is_tls else 2.5)
+        dots.append((is_tls, _link(at, row, dot) if is_tls else dot))
+    drawn = Markup("\n").join(dot for _, dot in sorted(dots, key=lambda one: one[0]))
+    title = (
+        f"Asymmetry Δ and tunnelling amplitude Δ₀ of {len(known)} double wells ({len(wells) - len(known)} others have "
+        f"both levels in one well, or no record); {sum(is_tls for is_tls, _ in dots)} TLS lie below the line; "
+        "a click on one opens it"
+    )
+    said = (
+        '<div><svg class="plane" viewBox="0 0 {} {}" role="group" '
+        'aria-label="TLS in the plane of asymmetry and tunnelling amplitude">{}<polyline class="axis" '
+        'stroke-dasharray="6 4" points="{}"/>\n{}</svg><p class="said">{}</p></div>'
+    )
+    return Markup(said).format(WIDTH, HEIGHT, _axes(low, high, place, unit), line, drawn, title)
+
+
+def _axes(low: Any, high: Any, place: Any, unit: Units) -> Markup:
+    """Frame, powers of ten and names of the plane's axes."""
+    parts = [Markup('<path class="axis" d="M{0},10V{1}H{2}"/>').format(LEFT, HEIGHT - BOTTOM, WIDTH - 10)]
+    label = Markup('<text x="{:g}" y="{:g}" text-anchor="{}">{}</text>')
+    for axis in range(2):
+        for power in range(int(low[axis]), int(high[axis]) + 1, 1 + int(high[axis] - low[axis]) // 7):
+            x, y = place(np.where(np.arange(2) == axis, power, low))
+            said = f"10{_superscript(power)}"
+            parts.append(
+                label.format(x, y + 18, "middle", said) if axis == 0 else label.format(x - 6, y + 4, "end", said)
+            )
+    parts.append(label.format((LEFT + WIDTH) / 2, HEIGHT - 10, "middle", f"asymmetry Δ ({unit.energy})"))
+    up = '<text transform="translate(16 {:g}) rotate(-90)" text-anchor="middle">tunnelling amplitude Δ₀ ({})</text>'
+    return Markup("").join([*parts, Markup(up).format((HEIGHT - BOTTOM) / 2, unit.energy)])
+
+
+def found_together(command: Command, temperatures: list[str], page: Page) -> list[Block]:
+    """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
+    work, settings = command.workspace, command.settings
+    unit, rows = settings.unit, list[dict[str, object]]()
+    double_wells, densities = found_at(work, temperatures, settings)
+    for temperature, table in densities.items():
+        at = at_energy(table, settings.tls_threshold)
+        every = at.loc["all"]
+        rows.append(
+            {
+                "T": temperature,
+                "glasses searched": int(every["glasses"]),
+                f"volume ({unit.length}³)": every["volume"],
+                "TLS": int(every["count"]),
+                "density (68 %, Poisson)": "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every),
+                "± from glass to glass": every["density_sd_glasses"],
+                "distinct (TLS)": density_of_kind(at.loc["distinct"]),
+                f"Δ₀ ≥ {SLOWEST:g} E (TLS)": density_of_kind(at.loc["tunnelling"]),
+                "J⁻¹ m⁻³": every["density_SI"],
+            }
+        )
+    title = f"Density of TLS in {unit.energy}⁻¹ {unit.length}⁻³, a lower bound: of what the lists were searched for"
+    blocks: list[Block] = []
+    if rows:
+        files = [work.at(temperature).tls_density for temperature in densities]
+        blocks.append(page.table(title, pd.DataFrame(rows), *files))
+        said = "Double wells per volume with a splitting below E, and the density of TLS"
+        blocks.append(page.figure(said, work.tls_densities, "run_neb.py"))
+    if len(double_wells) > 1:
+        said = "Barriers, amplitudes and asymmetries: fractions of the double wells, and of the TLS"
+        blocks.append(page.figure(said, work.tls_comparison, "run_neb.py"))
+    return blocks
+
+
+def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
+    """Tables of the double wells and of the glasses; barriers, asymmetries, rearrangements."""
+    limit, unit = command.settings.tls_threshold, command.settings.unit
+    wells = read_double_wells(at).sort_values(QS, kind="stable")
+    if wells.empty:
+        return []
+    shown = wells.head(max(1, ROWS // len(command.asked or command.workspace.temperatures())))
+    cut = f"; the first {len(shown)} of {len(wells)} rows" if len(shown) < len(wells) else ""
+    columns = {
+        QS: f"splitting ({unit.energy})",
+        "splitting_K": "splitting (K)",
+        "tunnelling_amplitude": f"Δ₀ ({unit.energy})",
+        "asymmetry": f"asymmetry ({unit.energy})",
+        "barrier": f"barrier ({unit.energy})",
+        "path_length": f"path ({unit.length})",
+        "PR": "PR",
+        REARRANGEMENT: "rearrangement",
+        "fidelity": "calculation",
+    }
+    rows = shown.reindex(columns=[*PAIR_COLUMNS, *columns])
+    kinds = [_link(at, row, "TLS") if row.quantum_splitting < limit else "" for row in shown.itertuples(index=False)]
+    rows.insert(0, "kind", kinds)
+    title = f"Double wells calculated, smallest splitting first{cut}"
+    statistics = "Double wells, and TLS among them, by barrier, tunnelling amplitude and asymmetry"
+    mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
+    return [
+        page.table(title, with_labels(rows).rename(columns=columns), at.double_wells),
+        page.table("Glasses", _glasses(at, wells, command.settings)),
+        page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
+        page.figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
+        page.figure(mapped, at.rearrangements, "run_neb.py"),
+    ]
+
+
+def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """What was found in each glass."""
+    volumes, is_tls = glass_volumes(at), wells[QS] < settings.tls_threshold
+    double_wells, tls = (rows.groupby("conf").size() for rows in (wells, wells[is_tls]))
+    distinct = (
+        wells[is_tls & (wells[REARRANGEMENT] > 0)].drop_duplicates(["conf", REARRANGEMENT]).groupby("conf").size()
+    )
+    rows = []
+    for conf in sorted({*at.glasses, *wells["conf"]}):
+        folder, table = at.glasses.get(conf), at.glass_pairs(conf)
+        volume = volumes.get(conf, np.nan)
+        rows.append(
+            {
+                "glass": f"{conf}",
+                "minima": len(places_by_key(folder, at.decimals)) if folder else "",
+                "pairs": stored_pairs(table) if table.exists() else "",
+                "double wells": double_wells.get(conf, 0),
+                "TLS": tls.get(conf, 0),
+                "distinct TLS": distinct.get(conf, 0),
+                f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)": float(
+                    tls.get(conf, 0) / (settings.tls_threshold * volume)
+                ),
+            }
+        )
+    return pd.DataFrame(rows)
