@@ -66,8 +66,9 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
         rows.append(
             ("density of distinct TLS", f"{mean}{times}", f"J⁻¹ m⁻³; 68 %: ({low} to {high}){times}; a lower bound")
         )
-    if at.rounds("csv").exists():
-        last = read_rounds(at.rounds("csv")).iloc[-1]
+    rounds = read_rounds(at)
+    if len(rounds):
+        last = rounds.iloc[-1]
         everything = len(tls) + float(last["remaining_tls"])
         part = f"{100 * len(tls) / everything:.0f} %" if everything else "–"
         rows.append(("part found", part, f"{last['remaining_tls']:.1f} TLS more are expected on the list"))
