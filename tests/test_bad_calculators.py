@@ -70,7 +70,7 @@ def spoil(root, calculated, what, extra=""):
         ("nan", "", "not finite"),
         ("shape", "", "forces of shape (79, 3)"),
         ("die", "", "3 worker processes died of it: SIGKILL"),
-        ("hang", "time_limit: 4, ", "it took longer than 4 s"),
+        ("hang", "time_limit: 15, ", "it took longer than 15 s"),
     ],
 )
 def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(glass, calculated, what, extra, reason):
@@ -119,8 +119,6 @@ def calculator(atoms):
     ("factor", "tolerance", "says"),
     [
         (1 / 27.211386, 1e-3, "energies are 0.036749 times those of the minima (hartree for eV?)"),
-        (1 / 80, 1e-3, "0.0125 times those of the minima (the energy per particle for the total energy?)"),
-        (1e6, 1e-3, "times those of the minima: some unit is another"),
         (1.0, 1e-9, "the energies are right, so run relax_minima.py"),
     ],
 )
@@ -151,12 +149,6 @@ def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis(glass, bo
     said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
     assert f"it failed at all 8 minima tried: {says.format(file=glass / 'never.py')}; mend it" in said
     assert not results(glass)
-
-
-def test_a_module_that_cannot_be_imported_is_named(glass):
-    (glass / "broken.py").write_text("raise SystemExit('set MODEL first')\n")
-    (glass / "config.yaml").write_text("neb: {calculator: 'broken:calculator'}\n")
-    assert "broken:calculator: SystemExit: set MODEL first" in refused("run_neb", glass, "--pairs", glass / "pairs.csv")
 
 
 SHARED = """

@@ -12,7 +12,7 @@ from pipeline.settings import Settings
 from pipeline.units import UNITS
 from pipeline.workspace import Workspace
 from reporting.found import draw_comparison, draw_densities, draw_temperatures
-from search.calculated import FROM_PROFILE
+from search.calculated import read_double_wells
 from search.density import ENERGIES, densities, glass_volumes, si_density, tls_density, update_density
 
 TLS, UNIT = 0.00151, UNITS["reduced"]
@@ -119,7 +119,7 @@ def add_double_wells(work, temperature, **changed):
     path = work.at(temperature).double_wells
     path.parent.mkdir(parents=True, exist_ok=True)
     table = some_double_wells().assign(i=0.1, j=0.2, fidelity="full", **changed)
-    columns = dict.fromkeys([*table, "splitting_K", "PR", *FROM_PROFILE])
+    columns = dict.fromkeys([*table, *read_double_wells(work.at("9"))])  # all that are there of none
     table.reindex(columns=list(columns)).to_csv(path, index=False)
 
 
@@ -205,16 +205,6 @@ def test_a_temperature_without_amplitudes_is_not_compared():
     assert draw_comparison({"0.1": wells, "0.12": wells.assign(tunnelling_amplitude=np.nan)}, TLS, UNIT) is None
     assert draw_comparison({"0.1": wells, "0.12": wells.drop(columns="barrier")}, TLS, UNIT) is not None
     assert draw_comparison({"0.1": wells}, TLS, UNIT) is None
-
-
-def test_double_wells_without_asymmetry_are_drawn_where_the_axis_begins():
-    wells = some_double_wells().assign(asymmetry=0.0)
-    figure, numbers = draw_comparison({"0.1": wells, "0.12": wells}, TLS, UNIT)
-    drawn, shares = figure.axes[2].get_lines()[0].get_data()
-    assert (shares[0], shares[-1]) == (0, 1)  # so that a single one is a line, too
-    assert figure.axes[2].get_xlim()[0] <= drawn[0] > 0
-    assert (numbers.loc[numbers["quantity"] == "asymmetry", "value"] == 0).all()
-    assert "smaller values" in figure.get_suptitle()
 
 
 def test_temperatures_without_tls_say_so():

@@ -183,16 +183,6 @@ def test_a_profile_with_parabolas_is_the_same_after_it_was_recorded(work):
     assert lowest_levels(profile_of_record(record), HBAR) == lowest_levels(profile, HBAR)
 
 
-def test_a_double_well_without_any_file_leaves_an_empty_table(work):
-    update_double_wells(work.at(T), Settings())
-    table = read_double_wells(work.at(T))
-    assert len(table) == 0
-    columns = "conf,i,j,quantum_splitting,splitting_K,is_tls,level_0,level_1,barrier,barrier_back,asymmetry,"
-    columns += "tunnelling_amplitude,path_length,mass_weighted_length,PR,rearrangement"
-    assert ",".join(table.columns).startswith(columns)
-    assert {"fidelity", "steps", "force", "images"} < {*table.columns}
-
-
 # Paths
 def band_of(rng, particles=6, images=5):
     positions = rng.uniform(0, 4, (particles, 3)) + np.linspace(0, 1, images)[:, None, None] * 0.3
@@ -224,23 +214,6 @@ def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole(work):
         np.testing.assert_allclose([image.arrays[name] for image in images], expected, atol=1e-8)
     np.testing.assert_allclose([image.get_forces() for image in images], band.forces, atol=1e-8)
     assert images[0].cell.lengths().tolist() == [4, 4, 4]
-
-
-def test_a_write_that_is_interrupted_leaves_the_path_that_was_there(work, monkeypatch):
-    band = band_of(np.random.default_rng(0))
-    write_path(work.at(T), PAIR, band, atoms())
-    path = path_file(work.at(T), PAIR)
-    before = path.read_bytes()
-
-    def interrupted(part, images, **options):
-        part.write_text("6\nhalf a fra")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("ase.io.write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_path(work.at(T), PAIR, band, atoms())
-    assert [*path.parent.iterdir()] == [path]
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("full", ["full"]), ("all", ["full", "screened"]), ("none", [])])

@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from steps import ROOT, done
+from steps import done
 from synthetic import read_pairs
 
 from doc import flat_emt, flat_lj, kob_andersen, metallic_glass
@@ -18,11 +18,6 @@ from pipeline.formats.results import read_calculations
 from pipeline.workspace import Workspace
 
 T = "600"
-
-
-@pytest.mark.parametrize("script", ["metallic_glass", "kob_andersen"])
-def test_it_is_read_in_two_minutes(script):
-    assert len((ROOT / f"doc/{script}.py").read_text().splitlines()) <= 60
 
 
 def mixture(rng, side=5.0):

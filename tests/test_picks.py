@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.formats import pair_tables as tables_module
 from pipeline.formats.keys import PAIR_COLUMNS, no_pairs
 from pipeline.settings import ClassifySettings
 from pipeline.workspace import Workspace
@@ -54,9 +53,8 @@ def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_
     assert abs((rows["conf"] == 1).sum() - (rows["conf"] == 2).sum()) <= 2
 
 
-def test_the_same_pairs_are_picked_whatever_the_size_of_the_batches(glasses, monkeypatch):
+def test_equal_seeds_pick_equal_pairs(glasses):
     one = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
-    monkeypatch.setattr(tables_module, "BATCH", 400)
     pd.testing.assert_frame_equal(by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED), one)
     assert not by_neighbourhood(glasses, CEILINGS, no_results(), 40, (20, 5)).equals(one)
 
