@@ -49,17 +49,32 @@ class Bonds:
         tension = 0.5 * self.lengths * self.slopes
         return np.array([(tension * self.directions[:, a] * self.directions[:, b]).sum() for a, b in VOIGT])
 
-    def hessian(self) -> csr_array:
-        """∂²E/∂r∂r in ε/σ², sparse, shape (3N, 3N)."""
+    def stiffness(self) -> Array:
+        """Second derivative of each bond in ε/σ², shape (n_bonds, 3, 3): v″ along it, v′/r across it."""
         outer = self.directions[:, :, None] * self.directions[:, None, :]
         across = (self.slopes / self.lengths)[:, None, None]
-        blocks = (self.curvatures[:, None, None] - across) * outer + across * np.eye(3)
-        rows = 3 * self.first[:, None, None] + np.arange(3)[:, None] + np.zeros((1, 3), int)
-        own = 3 * self.first[:, None, None] + np.arange(3)[None, :] + np.zeros((3, 1), int)
-        other = 3 * self.second[:, None, None] + np.arange(3)[None, :] + np.zeros((3, 1), int)
-        values = np.concatenate([blocks.ravel(), -blocks.ravel()])
-        places = np.concatenate([rows.ravel()] * 2), np.concatenate([own.ravel(), other.ravel()])
+        return np.asarray((self.curvatures[:, None, None] - across) * outer + across * np.eye(3))
+
+    def hessian(self) -> csr_array:
+        """∂²E/∂r∂r in ε/σ², sparse, shape (3N, 3N)."""
+        stiffness = self.stiffness()
+        rows, own, other = (
+            np.broadcast_to(3 * number[:, None, None] + axis, stiffness.shape).ravel()
+            for number, axis in (
+                (self.first, np.arange(3)[:, None]),
+                (self.first, np.arange(3)[None, :]),
+                (self.second, np.arange(3)[None, :]),
+            )
+        )
+        values = np.concatenate([stiffness.ravel(), -stiffness.ravel()])
+        places = np.concatenate([rows, rows]), np.concatenate([own, other])
         return coo_array((values, places), shape=(3 * self.particles,) * 2).tocsr()
+
+    def particle_blocks(self) -> Array:
+        """The blocks of the Hessian that belong to single particles, shape (N, 3, 3)."""
+        blocks = np.zeros((self.particles, 3, 3))
+        np.add.at(blocks, self.first, self.stiffness())
+        return blocks
 
     def born(self) -> Array:
         """Σ (r² v″ − r v′) n_a n_b n_c n_d over pairs in ε, shape (6, 6): volume times Born's moduli."""

@@ -6,10 +6,11 @@ Two-level picture: Anderson, Halperin, Varma, Phil. Mag. 25, 1 (1972); Phillips,
 from typing import NamedTuple
 
 import numpy as np
+from scipy.integrate import trapezoid
 from scipy.interpolate import CubicHermiteSpline
 
 from glass.arrays import Array
-from glass.tunnelling import Profile, oscillator_lengths, tilted_states
+from glass.tunnelling import NotResolvedError, Profile, oscillator_lengths, tilted_states
 
 ONE_WELL = 0.9
 """Probability above which a state lies in a well."""
@@ -120,6 +121,36 @@ def symmetrised(profile: Profile, hbar: float) -> Symmetrised:
             break
         tilt += splitting * apart / length**2
     return Symmetrised(np.nan, np.nan, np.nan)
+
+
+def tunnelling_action(profile: Profile, hbar: float) -> float:
+    """∫ √(2 (V − F x − E)) dx/ħ̃ under the barrier of the symmetrised well, E the mean of its two lowest levels.
+
+    Δ₀ goes as e to minus this (WKB). NaN where the well can't be symmetrised, or E lies above the barrier.
+
+    Parameters
+    ----------
+    profile : Profile
+        V(x).
+    hbar : float
+        ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
+    """
+    try:
+        tilt = symmetrised(profile, hbar).tilt
+    except NotResolvedError:
+        return np.nan
+    if np.isnan(tilt):
+        return np.nan
+    x, levels, _ = tilted_states(profile, hbar)(tilt)
+    above = profile(x) - tilt * x - levels.mean()
+    top, _ = barrier_top(profile.lengths, profile.energies - tilt * profile.lengths, profile.slopes - tilt)
+    middle = int(np.argmin(np.abs(x - top)))
+    if above[middle] <= 0:
+        return np.nan
+    below = np.flatnonzero(above <= 0)
+    first, last = below[below < middle].max(initial=0), below[below > middle].min(initial=len(x) - 1)
+    under = np.sqrt(2 * np.maximum(above[first : last + 1], 0))
+    return float(trapezoid(under, x[first : last + 1]) / hbar)
 
 
 def _in_first(profile: Profile, tilt: float, x: Array, levels: Array, states: Array) -> tuple[float, float]:

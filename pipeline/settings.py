@@ -69,6 +69,7 @@ class NebSettings(_Section):
     shared: bool = False
     time_limit: Seconds | None = None
     continuation: Literal["line", "parabola"] = "line"
+    zero_point: Literal["auto", "always", "never"] = "auto"
     sigma: Annotated[float, Field(ge=1e-15, le=1.0)] = 2.21e-10
     mass: Annotated[float, Field(ge=1e-32, le=1.0)] = 1.02e-25
     epsilon: Annotated[float, Field(ge=1e-9, le=1e12)] = 662.0

@@ -120,7 +120,7 @@ def calculate(
         )
         verdict = verdict_in(units, verdict)
         if verdict.kind == "double well":
-            properties = properties_of(start, end, verdict, make_calculator)
+            properties = properties_of(start, end, verdict, make_calculator, settings)
     except (MinimumError, CalculatorFailedError) as error:
         verdict = Verdict("unfinished", str(error))
     return Calculation(job, verdict, time.process_time() - started, properties)

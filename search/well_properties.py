@@ -1,15 +1,31 @@
-"""What is calculated of a double well besides its splitting: its coupling to strain and to an electric field."""
+"""What is calculated of a double well besides its splitting: coupling to strain and field, vibrations of both wells."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from scipy import constants
 
-from glass.double_well import CalculatorFailedError, Verdict, failures_named
+from glass.arrays import Array
+from glass.bonds import bonds_of
+from glass.double_well import CalculatorFailedError, Verdict, failures_named, potential_of
+from glass.path import Band
 from glass.strain import coupling, orientation_averages
-from pipeline.settings import Settings
+from glass.tunnelling import reduced_hbar
+from glass.two_level import tunnelling_action
+from glass.vibrations import (
+    Hessian,
+    attempt_frequency,
+    find_saddle,
+    hessian_by_differences,
+    vibrational_entropy_difference,
+    zero_point_energy,
+    zero_point_of_blocks,
+)
+from pipeline.settings import NebSettings, Settings
 from pipeline.units import KELVIN
 
 GAMMA = ["gamma_xx", "gamma_yy", "gamma_zz", "gamma_yz", "gamma_xz", "gamma_xy"]
@@ -18,15 +34,33 @@ GAMMA = ["gamma_xx", "gamma_yy", "gamma_zz", "gamma_yz", "gamma_xz", "gamma_xy"]
 DIPOLE = ["dipole_x", "dipole_y", "dipole_z"]
 """½ Σ q Δr from i to j, in e times the unit of length."""
 
-STORED = [*GAMMA, *DIPOLE]
+VIBRATIONS = [
+    "zero_point_difference",
+    "zero_point_by_blocks",
+    "vibrational_entropy",
+    "attempt_frequency_i_Hz",
+    "attempt_frequency_j_Hz",
+]
+"""½ ħ (Σ ω_j − Σ ω_i) in the unit of energy; 1 where it is from single particles; S_j − S_i in k_B; Vineyard's ν."""
+
+ACTION = "wkb_action"
+"""∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well."""
+
+STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION]
 """Entries of a record's ``properties``, and columns of ``double_wells.csv``."""
+
+WHOLE = 500
+"""Number of particles up to which the whole spectrum is calculated where the Hessian is known: 0.4 s for 500."""
+
+SMALL = 100
+"""The same where it is made of differences, 12 N force calls for two minima."""
 
 DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]
 """Columns that follow from them."""
 
 
 def properties_of(
-    start: Atoms, end: Atoms, verdict: Verdict, make_calculator: Callable[[Atoms], Any]
+    start: Atoms, end: Atoms, verdict: Verdict, make_calculator: Callable[[Atoms], Any], settings: NebSettings
 ) -> dict[str, float]:
     """Properties of a double well, as they are stored with its record; those that can't be calculated are left out.
 
@@ -38,18 +72,68 @@ def properties_of(
         That they are a double well; in the same units.
     make_calculator : callable
         What makes calculators in these units.
+    settings : NebSettings
+        ``zero_point``, and the units for ħ.
     """
     found: dict[str, float] = {}
-    try:
-        with failures_named():
-            found |= zip(GAMMA, coupling(start, end, make_calculator).tolist(), strict=True)
-    except CalculatorFailedError:
-        pass  # strained cells are more than many calculators are made for; the splitting stands
+    with suppress(CalculatorFailedError), failures_named():  # many know no strained cell; the splitting stands
+        found |= zip(GAMMA, coupling(start, end, make_calculator).tolist(), strict=True)
+    hbar = reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
+    if verdict.profile is not None:
+        found[ACTION] = tunnelling_action(verdict.profile, hbar)
+    if verdict.fidelity == "full" and verdict.band is not None and settings.zero_point != "never":
+        with suppress(CalculatorFailedError):
+            found |= _vibrations(start, verdict.band, make_calculator, settings, hbar)
     charges = start.get_initial_charges()
     if charges.any() and verdict.band is not None:
         moved = verdict.band.positions[-1] - verdict.band.positions[0]
         found |= zip(DIPOLE, (0.5 * charges @ moved).tolist(), strict=True)
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _vibrations(
+    start: Atoms, band: Band, make_calculator: Callable[[Atoms], Any], settings: NebSettings, hbar: float
+) -> dict[str, float]:
+    """The columns VIBRATIONS that are worth their calls; minima are the ends of the band."""
+    masses, ends = start.get_masses(), band.positions[[0, -1]]
+    known = [bonds_of(_at(start, place), make_calculator(start)) for place in ends]
+    if known[0] is not None and known[1] is not None and len(start) > WHOLE and settings.zero_point != "always":
+        low, high = (zero_point_of_blocks(bonds.particle_blocks(), masses, hbar) for bonds in known if bonds)
+        return {"zero_point_difference": high - low, "zero_point_by_blocks": 1.0}
+    if known[0] is None and len(start) > SMALL and settings.zero_point != "always":
+        return {}
+    hessian, potential = hessian_of(start, make_calculator), potential_of(start, make_calculator)
+    first, last = (hessian(place) for place in ends)
+    low, high = (zero_point_energy(one, masses, hbar) for one in (first, last))
+    entropy = vibrational_entropy_difference(first, last, masses)
+    found = {"zero_point_difference": high - low, "zero_point_by_blocks": 0.0, "vibrational_entropy": entropy}
+    saddle = find_saddle(potential, hessian, band.positions[int(np.argmax(band.energies))])
+    if saddle is not None and saddle.energy > max(band.energies[0], band.energies[-1]):
+        hertz = float(np.sqrt(constants.k * settings.epsilon / settings.mass) / settings.sigma)
+        for name, minimum in (("i", first), ("j", last)):
+            found[f"attempt_frequency_{name}_Hz"] = hertz * attempt_frequency(minimum, saddle.hessian, masses)
+    return found
+
+
+def _at(atoms: Atoms, positions: Array) -> Atoms:
+    moved = atoms.copy()
+    moved.positions = positions
+    return moved
+
+
+def hessian_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Hessian:
+    """Function from positions to ∂²E/∂r∂r: of soft spheres by formula, else 6N calls for forces."""
+    calculator = make_calculator(atoms)
+    if bonds_of(atoms, calculator) is None:
+        potential = potential_of(atoms, lambda _: calculator)
+        return lambda positions: hessian_by_differences(potential, positions)
+
+    def known(positions: Array) -> Array:
+        bonds = bonds_of(_at(atoms, positions), calculator)
+        assert bonds is not None
+        return np.asarray(bonds.hessian().toarray())
+
+    return known
 
 
 def add_derived(columns: pd.DataFrame, splitting: "pd.Series[float]", settings: Settings) -> pd.DataFrame:

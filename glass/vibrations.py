@@ -1,0 +1,239 @@
+"""Harmonic vibrations around minima, saddles and paths: zero-point energies, attempt frequencies, vibrational entropy.
+
+All functions take any units that fit each other: frequencies are in √(energy/mass)/length, where the units of
+:mod:`glass.double_well` are √(ε/m)/σ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from glass.arrays import Array
+from glass.path import mass_weighted, tangents
+from glass.relaxation import Potential
+from glass.tunnelling import Profile
+
+Hessian = Callable[[Array], Array]
+"""A function that takes positions (N, 3) and returns ∂²E/∂r∂r, shape (3N, 3N)."""
+
+DISPLACEMENT = 2e-3
+"""Step of the differences of forces, in the unit of length."""
+
+RIGID = 1e-7
+"""Fraction of the largest eigenvalue below which a mode is a translation of all particles."""
+
+NEWTON_STEPS = 12
+"""Largest number of Newton's steps to a saddle; two to four are the rule."""
+
+STILL = 1e-6
+"""Fraction of the first force that is left at a saddle."""
+
+
+def hessian_by_differences(potential: Potential, positions: Array) -> Array:
+    """∂²E/∂r∂r from central differences of forces, 6N calls; symmetrised, shape (3N, 3N)."""
+    found = np.empty((positions.size, positions.size))
+    for k in range(positions.size):
+        moved = positions.copy().ravel()
+        moved[k] += DISPLACEMENT
+        forward = potential(moved.reshape(-1, 3))[1]
+        moved[k] -= 2 * DISPLACEMENT
+        found[k] = (potential(moved.reshape(-1, 3))[1] - forward).ravel() / (2 * DISPLACEMENT)
+    return 0.5 * (found + found.T)
+
+
+def squared_frequencies(hessian: Array, masses: Array) -> Array:
+    """Eigenvalues ω² of the mass-weighted Hessian, ascending, shape (3N,).
+
+    Parameters
+    ----------
+    hessian : ndarray of shape (3N, 3N)
+        ∂²E/∂r∂r.
+    masses : ndarray of shape (N,)
+        Of the particles.
+    """
+    weights = np.repeat(masses, 3) ** -0.5
+    return np.linalg.eigvalsh(weights[:, None] * hessian * weights)
+
+
+def zero_point_energy(hessian: Array, masses: Array, hbar: float, tangent: Array | None = None) -> float:
+    """½ ħ Σ √max(ω², 0) of all modes, less that along the tangent of a path.
+
+    Parameters
+    ----------
+    hessian, masses
+        As of :func:`squared_frequencies`.
+    hbar : float
+        ħ, in energy over frequency.
+    tangent : ndarray of shape (N, 3), optional
+        Mass-weighted direction of the path, of any length: ½ ħ √max(tᵀ H t, 0) is taken out, H mass-weighted.
+    """
+    total = np.sqrt(np.maximum(squared_frequencies(hessian, masses), 0)).sum()
+    if tangent is not None:
+        t = (tangent / np.linalg.norm(tangent) / np.sqrt(masses)[:, None]).ravel()
+        total -= np.sqrt(max(float(t @ hessian @ t), 0.0))
+    return float(0.5 * hbar * total)
+
+
+def zero_point_of_blocks(blocks: Array, masses: Array, hbar: float) -> float:
+    """½ ħ Σ √ω² of each particle alone, the others held; differences of it are near those of the whole spectrum.
+
+    Parameters
+    ----------
+    blocks : ndarray of shape (N, 3, 3)
+        Blocks of the Hessian that belong to single particles.
+    masses, hbar
+        As of :func:`zero_point_energy`.
+    """
+    squared = np.linalg.eigvalsh(blocks / masses[:, None, None])
+    return float(0.5 * hbar * np.sqrt(np.maximum(squared, 0)).sum())
+
+
+class Saddle(NamedTuple):
+    """A place where the force vanishes and one curvature is negative."""
+
+    positions: Array
+    """Shape (N, 3)."""
+    energy: float
+    hessian: Array
+    """Shape (3N, 3N)."""
+
+
+def find_saddle(potential: Potential, hessian: Hessian, start: Array) -> Saddle | None:
+    """Saddle by Newton's method from a place near it, such as the highest image; None where it leads elsewhere.
+
+    Parameters
+    ----------
+    potential : callable
+        Gives energy and forces (N, 3).
+    hessian : callable
+        Gives ∂²E/∂r∂r.
+    start : ndarray of shape (N, 3)
+        Where to begin.
+    """
+    positions, first = start.copy(), None
+    for _ in range(NEWTON_STEPS):
+        energy, forces = potential(positions)
+        curvatures, modes = np.linalg.eigh(here := hessian(positions))
+        force, real = float(np.linalg.norm(forces)), np.abs(curvatures) > RIGID * curvatures[-1]
+        first = first or force
+        if force <= STILL * max(first, 1e-3 * np.sqrt(curvatures[-1])):
+            return Saddle(positions, energy, here) if int((curvatures[real] < 0).sum()) == 1 else None
+        step = modes[:, real] @ ((modes[:, real].T @ forces.ravel()) / curvatures[real])
+        if not np.linalg.norm(step) < 0.1 * np.sqrt(positions.size):
+            return None
+        positions = positions + step.reshape(-1, 3)
+    return None
+
+
+def attempt_frequency(minimum: Array, saddle: Array, masses: Array) -> float:
+    """Vineyard's ν = Π ν(minimum)/Π′ ν(saddle), without translations and the unstable mode; else NaN.
+
+    Vineyard, J. Phys. Chem. Solids 3, 121 (1957).
+
+    Parameters
+    ----------
+    minimum, saddle : ndarray of shape (3N, 3N)
+        Their Hessians.
+    masses : ndarray of shape (N,)
+        Of the particles.
+    """
+    below, above = (_vibrations(squared_frequencies(one, masses)) for one in (minimum, saddle))
+    if len(below) != len(above) + 1:
+        return np.nan
+    return float(np.exp(0.5 * (np.log(below).sum() - np.log(above).sum())) / (2 * np.pi))
+
+
+def vibrational_entropy_difference(start: Array, end: Array, masses: Array) -> float:
+    """S(end) − S(start) in k_B of classical vibrations, Σ ln ω(start) − Σ ln ω(end); NaN where one is no minimum.
+
+    Arguments as of :func:`attempt_frequency`.
+    """
+    one, other = (_vibrations(squared_frequencies(hessian, masses)) for hessian in (start, end))
+    if len(one) != len(other):
+        return np.nan
+    return float(0.5 * (np.log(one).sum() - np.log(other).sum()))
+
+
+def _vibrations(squared: Array) -> Array:
+    """The ω² that are no translation and not unstable."""
+    return squared[squared > RIGID * squared[-1]]
+
+
+def zero_point_along(
+    positions: Array, energies: Array, masses: Array, profile: Profile, hessian: Hessian, hbar: float
+) -> tuple[Array, Array]:
+    """Z, the zero-point energy across a path, at its images and at the places beyond its ends.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_images, N, 3)
+        Images, unwrapped.
+    energies : ndarray of shape (n_images,)
+        Of the images.
+    masses : ndarray of shape (N,)
+        Of the particles.
+    profile : Profile
+        V along this path, continued on the line through its ends.
+    hessian : callable
+        Gives ∂²E/∂r∂r.
+    hbar : float
+        ħ, in energy over frequency.
+
+    Returns
+    -------
+    places, zero_point : ndarray of shape (n_places,)
+        Mass-weighted path length, ascending, and Z.
+    """
+    line = mass_weighted(positions[-1] - positions[0], masses)
+    outwards = (positions[0] - positions[-1]) / np.linalg.norm(line)
+    inner = mass_weighted(tangents(positions, energies), masses)
+    ends = mass_weighted(np.array([positions[1] - positions[0], positions[-1] - positions[-2]]), masses)
+    before, after = (side.distances[1:] for side in (profile.before, profile.after))  # type: ignore[union-attr]
+    spots = [
+        *((-s, positions[0] + s * outwards, line) for s in before[::-1]),
+        *zip(profile.lengths, positions, [ends[0], *inner, ends[1]], strict=True),
+        *((profile.lengths[-1] + s, positions[-1] - s * outwards, line) for s in after),
+    ]
+    zero_point = [zero_point_energy(hessian(place), masses, hbar, tangent) for _, place, tangent in spots]
+    return np.array([s for s, _, _ in spots]), np.array(zero_point)
+
+
+@dataclass(frozen=True)
+class ProfileWithZeroPoint(Profile):
+    """V + Z along a path, Z counted from the first image, linear between its places; as :class:`Profile` else.
+
+    Energies and slopes of the images are those of V + Z.
+
+    Attributes
+    ----------
+    bare : Profile
+        V alone.
+    places, zero_point : ndarray of shape (n_places,)
+        As of :func:`zero_point_along`.
+    """
+
+    bare: Profile
+    places: Array
+    zero_point: Array
+
+    def __call__(self, x: Array) -> Array:
+        """V + Z at the places x."""
+        return np.asarray(self.bare(x) + self._relative(x))
+
+    def _relative(self, x: Array) -> Array:
+        return np.asarray(np.interp(x, self.places, self.zero_point) - np.interp(0.0, self.places, self.zero_point))
+
+    def ends_at(self, hbar: float, margin: float) -> tuple[float, float]:
+        """Ends of the grid, those of V."""
+        return self.bare.ends_at(hbar, margin)
+
+
+def with_zero_point(profile: Profile, places: Array, zero_point: Array) -> ProfileWithZeroPoint:
+    """V + Z from V and Z, arguments as of :class:`ProfileWithZeroPoint`."""
+    added = np.interp(profile.lengths, places, zero_point)
+    energies = profile.energies + added - added[0]
+    slopes = profile.slopes + np.gradient(added, profile.lengths)
+    sides = profile.before, profile.after
+    return ProfileWithZeroPoint(profile.lengths, energies, slopes, *sides, profile, places, zero_point)

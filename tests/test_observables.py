@@ -1,0 +1,154 @@
+"""Observables: against formulas by hand, numerical integration, and the standard tunnelling model."""
+
+import numpy as np
+import pytest
+from scipy import constants
+from scipy.integrate import quad
+
+from glass.observables import (
+    Medium,
+    activated_rate,
+    heat_capacity,
+    one_phonon_rate,
+    relaxation_loss,
+    resonant_loss,
+    thermal_conductivity,
+    tunnelling_weight,
+)
+
+KELVIN = 0.00151
+"""ε, in the units of the paper."""
+GLASS = Medium(1.0, 4.944, 1.999, 0.01563)
+T0 = 7.383e-13
+"""s."""
+
+
+def test_the_one_phonon_rate_is_that_of_another_program():
+    """E = Δ₀ = 1 K, T = 1 K, γ_l 1.686, γ_t 1.452, v_l 4.944, v_t 1.999, ρ = 1: 3.585e9 s⁻¹."""
+    one = np.array([KELVIN])
+    rate = one_phonon_rate(one, one, np.array([1.686]), np.array([1.452]), GLASS, one)
+    assert rate[0, 0] / T0 == pytest.approx(3.585e9, rel=2e-3)
+
+
+def test_the_one_phonon_rate_in_si_is_the_integral_over_phonons_of_the_golden_rule():
+    """Γ = Σ_α (2π/ħ) Σ_q |M|² δ(E − ħ v q)(2n + 1), M² = γ_α² (Δ₀/E)² ħ q/(2 ρ V v): q by numbers."""
+    gamma, energy, temperature = 1.6e-19, constants.k * 0.7, 0.4
+    medium = Medium(2200.0, 5800.0, 3800.0, constants.hbar)
+
+    def of_mode(velocity, branches):
+        width = 0.002 * energy
+
+        def integrand(q):
+            delta = np.exp(-0.5 * ((energy - constants.hbar * velocity * q) / width) ** 2) / np.sqrt(2 * np.pi) / width
+            matrix = gamma**2 * 0.25 * constants.hbar * q / (2 * medium.density * velocity)
+            return q**2 / (2 * np.pi**2) * matrix * delta
+
+        centre = energy / (constants.hbar * velocity)
+        integral = quad(integrand, 0.98 * centre, 1.02 * centre, points=[centre], epsabs=0, epsrel=1e-8)[0]
+        occupied = 2 / np.expm1(energy / (constants.k * temperature)) + 1
+        return branches * 2 * np.pi / constants.hbar * integral * occupied
+
+    brute = of_mode(medium.longitudinal, 1) + of_mode(medium.transverse, 2)
+    rate = one_phonon_rate(
+        *(np.array([value]) for value in (energy, 0.5 * energy, gamma, gamma)),
+        medium,
+        np.array([constants.k * temperature]),
+    )
+    assert rate[0, 0] == pytest.approx(brute, rel=1e-4)
+
+
+def test_heat_capacity_of_two_tls_is_the_derivative_of_their_mean_energy():
+    splitting, step = np.array([0.3, 1.1]), 1e-5
+    temperatures = np.array([0.05, 0.2, 1.0, 7.0])
+
+    def energy(kT):
+        return (splitting / (1 + np.exp(splitting / kT))).sum()
+
+    derivative = [(energy(kT + step) - energy(kT - step)) / (2 * step) for kT in temperatures]
+    np.testing.assert_allclose(heat_capacity(splitting, temperatures).sum(axis=1), derivative, rtol=1e-6)
+    assert heat_capacity(splitting, np.array([1e-4])).sum() == 0  # no overflow
+
+
+def test_many_tls_of_constant_density_have_the_linear_heat_capacity_of_the_standard_model():
+    """C = (π²/6) k² n T for n(E) = n, Phillips (1987)."""
+    splitting = np.linspace(0, 60, 200_001)[1:]
+    assert heat_capacity(splitting, np.array([1.0])).sum() * 60 / 200_000 == pytest.approx(np.pi**2 / 6, rel=1e-4)
+
+
+def standard_model(medium, gamma, strength, kT):
+    """TLS of P(Δ, ln Δ₀) = P̄ on a grid of E and u = Δ₀/E: P̄ dE du/(u √(1 − u²)); weights of each."""
+    energy = np.geomspace(1e-3, 60, 240) * kT
+    y = (np.arange(1200) + 0.5) * 16 / 1200  # u = 1/cosh y, so that du/(u √(1 − u²)) = dy
+    u, weight_u, weight_e = 1 / np.cosh(y), np.full(1200, 16 / 1200), np.gradient(energy)
+    splitting, ratio = (grid.ravel() for grid in np.meshgrid(energy, u, indexing="ij"))
+    weights = np.outer(weight_e, weight_u).ravel() * strength * medium.density * medium.transverse**2 / gamma**2
+    return splitting, splitting * ratio, weights
+
+
+def test_the_loss_of_the_standard_model_is_its_plateau():
+    """Q⁻¹ = π C/2 where the symmetric TLS relax much faster than the wave; Gilroy, Phillips (1981)."""
+    kT, gamma, strength = KELVIN, 1.5, 1e-3
+    splitting, amplitude, weights = standard_model(GLASS, gamma, strength, kT)
+    gammas = np.full(len(splitting), gamma)
+    rates = one_phonon_rate(splitting, amplitude, gammas, gammas, GLASS, np.array([kT]))
+    omega = 1e-13 * rates.max()  # 2e-8 of that of E = Δ₀ = kT
+    modulus = GLASS.density * GLASS.transverse**2
+    loss = relaxation_loss(splitting, amplitude, gammas, rates, modulus, omega, np.array([kT])) @ weights
+    assert loss[0] == pytest.approx(np.pi / 2 * strength, rel=0.03)
+
+
+def test_a_thermal_average_of_the_rate_is_that_of_numerical_integration():
+    """Σ over a fine grid of E of equal TLS, weighted by sech²(E/2kT), against quad of the formula in x = E/2kT."""
+    kT = np.array([KELVIN])
+    energy = np.linspace(0, 40 * KELVIN, 40_001)[1:]
+    rate = one_phonon_rate(energy, 0.3 * energy, 1.7 + 0 * energy, 1.4 + 0 * energy, GLASS, kT)[0]
+    weights = 1 / np.cosh(energy / (2 * KELVIN)) ** 2
+    prefactor = (1.7**2 / 4.944**5 + 2 * 1.4**2 / 1.999**5) / (2 * np.pi * 0.01563**4) * 0.09 * (2 * KELVIN) ** 3
+    exact = prefactor * quad(lambda x: x**3 / np.tanh(x) / np.cosh(x) ** 2, 0, 20)[0]
+    exact /= quad(lambda x: 1 / np.cosh(x) ** 2, 0, 20)[0]
+    assert (rate * weights).sum() / weights.sum() == pytest.approx(exact, rel=1e-3)
+
+
+def test_loss_of_one_tls_is_largest_where_it_relaxes_with_the_frequency():
+    energy, amplitude, gamma = np.array([1.0]), np.array([0.6]), np.array([2.0])
+    losses = [
+        relaxation_loss(energy, amplitude, gamma, np.array([[rate]]), 5.0, 3.0, np.array([0.7]))[0, 0]
+        for rate in (1.0, 3.0, 9.0)
+    ]
+    at_most = 4 / 0.7 * 0.64 / np.cosh(1 / 1.4) ** 2 * 0.5 / 5
+    assert losses == pytest.approx([0.6 * at_most, at_most, 0.6 * at_most])
+    assert resonant_loss(np.array(0.01), 3.0, 0.2, np.array([0.7]))[0] == pytest.approx(
+        np.pi * 0.01 * np.tanh(0.6 / 1.4)
+    )
+
+
+def test_activation_adds_both_ways():
+    rate = activated_rate((np.array([2.0]), np.array([3.0])), (np.array([1.0]), np.array([0.5])), np.array([0.25]))
+    assert rate[0, 0] == pytest.approx(2 * np.exp(-4) + 3 * np.exp(-2))
+
+
+def test_the_tunnelling_weight_of_the_standard_model_is_its_density():
+    """∫ du (u²)/(u √(1 − u²)) = 1, so that Σ (Δ₀/E)²/W is P̄."""
+    splitting, amplitude, weights = standard_model(GLASS, 1.0, 1.0, 1.0)
+    density = GLASS.density * GLASS.transverse**2
+    found = tunnelling_weight(splitting, amplitude, 30.0) @ weights
+    assert found == pytest.approx(density, rel=0.03)
+
+
+def test_conductivity_is_that_of_phonons_with_their_mean_free_path():
+    """κ = ⅓ Σ_α ∫ C_α(ω) v_α l_α dω, l_α⁻¹ = π P̄γ_α² ω tanh(ħω/2kT)/(ρ v_α³): by numbers, in SI."""
+    medium, temperature = Medium(2200.0, 5800.0, 3800.0, constants.hbar), 0.3
+    kT, strengths = constants.k * temperature, (1.2e7, 0.9e7)
+
+    def branch(velocity, strength):
+        def integrand(x):  # x = ħω/kT
+            omega = x * kT / constants.hbar
+            heat = constants.k * x**2 * np.exp(x) / np.expm1(x) ** 2 * omega**2 / (2 * np.pi**2 * velocity**3)
+            free_path = medium.density * velocity**3 / (np.pi * strength * omega * np.tanh(x / 2))
+            return heat * velocity * free_path * kT / constants.hbar
+
+        return quad(integrand, 1e-9, 60)[0] / 3
+
+    brute = branch(medium.longitudinal, strengths[0]) + 2 * branch(medium.transverse, strengths[1])
+    formula = constants.k * thermal_conductivity(*(np.array(s) for s in strengths), medium, np.array([kT]))
+    assert formula[0] == pytest.approx(brute, rel=1e-4)
