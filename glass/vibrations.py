@@ -40,7 +40,7 @@ def hessian_by_differences(potential: Potential, positions: Array) -> Array:
         forward = potential(moved.reshape(-1, 3))[1]
         moved[k] -= 2 * DISPLACEMENT
         found[k] = (potential(moved.reshape(-1, 3))[1] - forward).ravel() / (2 * DISPLACEMENT)
-    return 0.5 * (found + found.T)
+    return np.asarray(0.5 * (found + found.T))
 
 
 def squared_frequencies(hessian: Array, masses: Array) -> Array:
@@ -54,7 +54,7 @@ def squared_frequencies(hessian: Array, masses: Array) -> Array:
         Of the particles.
     """
     weights = np.repeat(masses, 3) ** -0.5
-    return np.linalg.eigvalsh(weights[:, None] * hessian * weights)
+    return np.asarray(np.linalg.eigvalsh(weights[:, None] * hessian * weights))
 
 
 def zero_point_energy(hessian: Array, masses: Array, hbar: float, tangent: Array | None = None) -> float:
@@ -158,7 +158,7 @@ def vibrational_entropy_difference(start: Array, end: Array, masses: Array) -> f
 
 def _vibrations(squared: Array) -> Array:
     """The ω² that are no translation and not unstable."""
-    return squared[squared > RIGID * squared[-1]]
+    return np.asarray(squared[squared > RIGID * squared[-1]])
 
 
 def zero_point_along(
