@@ -10,13 +10,11 @@ from ase import Atoms
 from scipy import constants
 
 from glass.arrays import Array
-from glass.bonds import bonds_of
 from glass.double_well import CalculatorFailedError, Verdict, failures_named, potential_of
 from glass.path import Band
-from glass.strain import coupling, orientation_averages
-from glass.tunnelling import reduced_hbar
-from glass.two_level import tunnelling_action
-from glass.vibrations import (
+from glass.response.bonds import bonds_of
+from glass.response.strain import coupling, orientation_averages
+from glass.response.vibrations import (
     Hessian,
     attempt_frequency,
     find_saddle,
@@ -25,6 +23,8 @@ from glass.vibrations import (
     zero_point_energy,
     zero_point_of_blocks,
 )
+from glass.tunnelling import reduced_hbar
+from glass.two_level import tunnelling_action
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import KELVIN
 

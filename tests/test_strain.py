@@ -9,12 +9,12 @@ from ase.neighborlist import neighbor_list
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 from steps import ROOT
 
-from glass.bonds import VOIGT, bonds_of
 from glass.double_well import potential_of
-from glass.elasticity import moduli, sound, voigt_average
 from glass.relaxation import relax
+from glass.response.bonds import VOIGT, bonds_of
+from glass.response.elasticity import moduli, sound, voigt_average
+from glass.response.strain import coupling, orientation_averages, virial, virial_by_differences
 from glass.soft_spheres import calculator
-from glass.strain import coupling, orientation_averages, virial, virial_by_differences
 from pipeline.formats.lammps import read_minimum
 
 GLASS = ROOT / "tests/checked_pair"

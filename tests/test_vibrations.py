@@ -10,13 +10,10 @@ from soft_sphere_atoms import make_atoms
 from steps import ROOT
 
 from benchmarks.continuation import cases
-from glass.bonds import bonds_of
 from glass.double_well import potential_of, profile_of
 from glass.path import find_path
-from glass.soft_spheres import calculator
-from glass.tunnelling import lowest_levels
-from glass.two_level import tunnelling_action
-from glass.vibrations import (
+from glass.response.bonds import bonds_of
+from glass.response.vibrations import (
     attempt_frequency,
     find_saddle,
     hessian_by_differences,
@@ -27,6 +24,9 @@ from glass.vibrations import (
     zero_point_energy,
     zero_point_of_blocks,
 )
+from glass.soft_spheres import calculator
+from glass.tunnelling import lowest_levels
+from glass.two_level import tunnelling_action
 from pipeline.formats.lammps import read_minimum
 
 

@@ -7,8 +7,8 @@ from neb_glass import T, minima
 from soft_sphere_atoms import make_atoms
 from steps import done
 
+from glass.response.strain import coupling
 from glass.soft_spheres import calculator
-from glass.strain import coupling
 from pipeline.formats.lammps import energy_in_name, read_minimum
 from search.well_properties import GAMMA
 

@@ -13,8 +13,8 @@ from ase import Atoms
 from scipy.sparse.linalg import splu
 
 from glass.arrays import Array
-from glass.bonds import VOIGT, Bonds, bonds_of
-from glass.strain import virial
+from glass.response.bonds import VOIGT, Bonds, bonds_of
+from glass.response.strain import virial
 
 STRAIN = 1e-3
 """Strain of the strained relaxations."""

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 
 from glass.arrays import Array
-from glass.bonds import VOIGT, bonds_of
+from glass.response.bonds import VOIGT, bonds_of
 
 STRAIN = 5e-4
 """Strain of the finite differences."""
