@@ -43,7 +43,7 @@ def main(command: Command) -> None:
         for conf, folder in at.glasses.items():
             counts.update(relax_glass(command, f"T = {at.temperature}: Cnf-{conf}", folder, function, workers))
 
-    with worker_pool(settings) as workers:
+    with worker_pool(settings, calculator=True) as workers:
         command.for_each_temperature(temperatures, relax_one)
     print(", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "nothing new to look at")
     changed = counts["relaxed to new ones"] + counts["fell into another"]

@@ -1,7 +1,10 @@
 """The calculator that ``neb.calculator`` names: found, loaded once a process, and checked before the first NEB."""
 
+import functools
 import importlib
+import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,6 +57,8 @@ class NamedCalculator:
         calculator = self.find()(atoms)
         if not hasattr(calculator, "calculate"):
             raise TypeError(f"{self.name} returned no ASE calculator but {short(repr(calculator))}")
+        if not (self.name.startswith("glass.") or hasattr(calculator.calculate, "__wrapped__")):
+            calculator.calculate = _in_own_folder(calculator.calculate)
         return calculator
 
     def find(self) -> Callable[[Atoms], Any]:
@@ -76,16 +81,33 @@ class NamedCalculator:
         return found
 
 
+@functools.cache
+def _own_folder(process: int) -> tempfile.TemporaryDirectory[str]:
+    """Folder of a process, where calculators that work by files write theirs."""
+    return tempfile.TemporaryDirectory(prefix=f"calculator-{process}-")
+
+
+def _in_own_folder(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def inside(*args: Any, **named: Any) -> Any:
+        before = os.getcwd()
+        os.chdir(_own_folder(os.getpid()).name)
+        try:
+            return function(*args, **named)
+        finally:
+            os.chdir(before)
+
+    return inside
+
+
 def find_calculator(name: str | None, root: Path) -> NamedCalculator:
-    """The function that ``neb.calculator`` names; UserError if none is named, or there is no such function."""
+    """The function that ``neb.calculator`` names, which only workers import (it may load a GPU); UserError if none."""
     if name is None:
         raise UserError(
             "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
             f"name it module:function, the module in {root} or installed"
         )
-    calculator = NamedCalculator(name, root.resolve())
-    calculator.find()
-    return calculator
+    return NamedCalculator(name, root.resolve())
 
 
 def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
@@ -95,6 +117,8 @@ def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: 
     """
     name = settings.calculator, settings.shared
     if name not in _LOADED:
+        if isinstance(make_calculator, NamedCalculator):
+            make_calculator.find()  # a UserError where it is not there
         with failures_named():
             calculator = make_calculator(atoms)
         potential_of(atoms, lambda _: calculator)(atoms.positions)

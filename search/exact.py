@@ -34,6 +34,7 @@ from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
 from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load
 from search.conversion import calculator_for_glass, to_glass, verdict_in
+from search.trust import measure_noise, noise_in_words, settled
 from search.well_properties import properties_of
 
 CHECKED = 4
@@ -104,21 +105,23 @@ def calculate(
         check_one_glass(job, start, end)
         make_calculator = load(settings, make_calculator, start)
         started = time.process_time()
-        verdict = examine(
+        tolerance = settings.force_tolerance * units.sigma / units.epsilon
+        examined = partial(
+            examine,
             to_glass(start, units),
             to_glass(end, units),
             calculator_for_glass(start, make_calculator, units),
             images=settings.images,
-            tolerance=settings.force_tolerance * units.sigma / units.epsilon,
+            tolerance=tolerance,
             max_steps=settings.max_steps,
             hbar=hbar_of(settings) / (units.sigma * (units.m * units.epsilon) ** 0.5),
             refine_below=refine_below / units.epsilon,
             energy_difference=len(start) * (job.pair.j - job.pair.i) / units.epsilon,
             shared=settings.shared,
-            known_path=None if job.known_path is None else read_path(job.known_path, start, end, units.sigma),
             way=settings.continuation,
         )
-        verdict = verdict_in(units, verdict)
+        known = None if job.known_path is None else read_path(job.known_path, start, end, units.sigma)
+        verdict = verdict_in(units, settled(examined, known, settings.max_steps, tolerance))
         if verdict.kind == "double well":
             properties = properties_of(start, end, verdict, make_calculator, settings)
     except (MinimumError, CalculatorFailedError) as error:
@@ -273,8 +276,9 @@ def calculate_pairs(
             bar.update()
         return seconds
 
-    with bar, worker_pool(settings, len(jobs)) as workers:
-        _check_calculator(workers, jobs, make_calculator, settings)
+    with bar, worker_pool(settings, len(jobs), calculator=True) as workers:
+        for sentence in _check_calculator(workers, jobs, make_calculator, settings):
+            bar.write(f"T = {at.temperature}: {sentence}")
         first = _spread(SAMPLE, len(jobs)) if len(jobs) > 4 * SAMPLE else []
         if first:
             seconds = run(workers, [jobs[k] for k in first]) / len(first)
@@ -296,8 +300,8 @@ def _spread(count: int, of: int) -> list[int]:
 
 def _check_calculator(
     workers: Workers, jobs: Sequence[PairJob], make_calculator: Callable[..., Any], settings: Settings
-) -> None:
-    """Call the calculator at minima of pairs from all over the order."""
+) -> list[str]:
+    """Call the calculator at minima of pairs from all over the order; what is to be said of its noise."""
     minima = dict.fromkeys(
         KnownMinimum(job.pair.conf, place, energy)
         for job in (jobs[k] for k in _spread(CHECKED, len(jobs)))
@@ -308,4 +312,8 @@ def _check_calculator(
     def lost(minimum: KnownMinimum, reason: str) -> Check:
         return Check(minimum, failure=reason)
 
-    check_calculator([*workers.results(check, [*minima], time_limit=settings.neb.time_limit, lost=lost)], settings)
+    limit = settings.neb.time_limit
+    check_calculator([*workers.results(check, [*minima], time_limit=limit, lost=lost)], settings)
+    measure = partial(measure_noise, settings=settings.neb, make_calculator=make_calculator, sigma=settings.unit.sigma)
+    found = workers.results(measure, [*minima][:1], time_limit=limit, lost=lambda *_: None)
+    return [sentence for noise in found if noise is not None for sentence in noise_in_words(noise, settings)]

@@ -185,6 +185,20 @@ def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataF
     return rough.head(count), source
 
 
+def _why_few(at: StatePoint, ceilings: ClassifySettings) -> str:
+    """Number of pairs under each ceiling, and which of the two alone leaves out more."""
+    rows = pd.concat(
+        rows for table in at.pair_tables for rows in read_batches(table, ["Delta_E", "total_displacement"])
+    )
+    low, near = rows["Delta_E"] <= ceilings.max_delta_E, rows["total_displacement"] <= ceilings.max_distance
+    raised = "max_delta_E" if (near & ~low).sum() > (low & ~near).sum() else "max_distance"
+    remedy = "add minima" if (low & near).all() else f"raise classify.{raised}"
+    return (
+        f"{len(rows)} pairs are stored, {low.sum()} of them under classify.max_delta_E ({ceilings.max_delta_E:g}), "
+        f"{(low & near).sum()} of those under classify.max_distance ({ceilings.max_distance:g}): {remedy}"
+    )
+
+
 def _of_tables(
     at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
@@ -192,7 +206,8 @@ def _of_tables(
     if given.explore:
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(at, settings.classify, known, given.explore, seed)
-        return picked, f"{at.pairs}, chosen by where they lie"
+        few = f"; {_why_few(at, settings.classify)}" if len(picked) < given.explore else ""
+        return picked, f"{at.pairs}, chosen by where they lie{few}"
     listed = at.predicted("newpairs")
     from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
     picked = all_candidates(at, settings.classify, known, given.all, from_list)

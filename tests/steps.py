@@ -52,7 +52,7 @@ def run(script, workspace, *arguments):
 
 
 @contextmanager
-def _no_workers(settings, jobs=None):
+def _no_workers(settings, jobs=None, calculator=False):
     with threadpool_limits(1):  # as in a worker
         yield SerialWorkers()
 

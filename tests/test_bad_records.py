@@ -124,5 +124,5 @@ def test_a_calculator_module_that_raises_when_it_is_imported_is_named(tmp_path, 
     (tmp_path / "calculator_of_a_user.py").write_text(module)
     sys.modules.pop("calculator_of_a_user", None)
     with pytest.raises(UserError, match=says) as error:
-        find_calculator("calculator_of_a_user:calculator", tmp_path)
+        find_calculator("calculator_of_a_user:calculator", tmp_path).find()
     assert "\n" not in str(error.value)

@@ -11,6 +11,7 @@ import functools
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +41,8 @@ class Processes(Workers):
     count : int
         Number of processes.
     start : str, optional
-        How they start, ``spawn`` or ``fork``; default: the system's way.
+        How they start, ``spawn`` or ``fork``; default: the system's way. Temporary files of those that are spawned
+        are removed with the last of them.
     log : Path, optional
         File for what they print, in place of stderr; workers that have one are not kept to one thread, and a job of
         which one dies is not tried again.
@@ -52,7 +54,9 @@ class Processes(Workers):
         self._log = log
         self._steps_of_ended = 0
         self._workers: list[_Worker] = []
-        self._fill()
+        self._temporary = tempfile.TemporaryDirectory(prefix="tls-finder-") if start == "spawn" else None
+        if start != "spawn":  # which takes seconds, and so waits for a job
+            self._fill()
         if log is not None:
             self.tries = 1
 
@@ -73,7 +77,8 @@ class Processes(Workers):
     def _ended(self) -> list[End]:
         ready = wait([worker.connection for worker in self._busy], LOOK_EVERY)
         now = time.monotonic()
-        ended = [self._received(worker) for worker in self._busy if worker.connection in ready]
+        received = [self._received(worker) for worker in self._busy if worker.connection in ready]
+        ended = [end for end in received if end is not None]
         for worker in [worker for worker in self._busy if now > worker.until]:
             self._end(worker)
             ended.append(End(worker.task, "lost", f"it took longer than {worker.time_limit:g} s"))
@@ -87,22 +92,28 @@ class Processes(Workers):
     def _busy(self) -> list["_Worker"]:
         return [worker for worker in self._workers if worker.task is not None]
 
-    def _received(self, worker: "_Worker") -> End:
-        """What a worker answers, or why it has died."""
+    def _received(self, worker: "_Worker") -> End | None:
+        """What a worker answers, or why it has died; None where it says that it has started."""
         task = worker.task
         try:
-            outcome, error = worker.connection.recv()
+            message = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join(TO_END)
             self._end(worker)
             return End(task, "died", exit_reason(worker.process.exitcode))
+        if message is None:
+            worker.started = True
+            worker.until = time.monotonic() + worker.time_limit
+            return None
         worker.task = None
+        outcome, error = message
         return End(task, "result", outcome) if error is None else End(task, "raised", error)
 
     def _fill(self) -> None:
         """Start a worker for each that has ended."""
         while len(self._workers) < self._count:
-            self._workers.append(_Worker(self._context, self._log))
+            temporary = None if self._temporary is None else self._temporary.name
+            self._workers.append(_Worker(self._context, self._log, temporary))
 
     def _end(self, worker: "_Worker") -> None:
         self._workers.remove(worker)
@@ -113,25 +124,28 @@ class Processes(Workers):
         """End all of them, whatever they do."""
         for worker in list(self._workers):
             self._end(worker)
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
 
 class _Worker:
     """One process and what it works on."""
 
-    def __init__(self, context: Any, log: Path | None) -> None:
+    def __init__(self, context: Any, log: Path | None, temporary: str | None) -> None:
         self.counter = context.RawValue("q", 0)  # no lock: this worker alone writes to it
         self.connection, others = context.Pipe()
-        self.process = context.Process(target=_work, args=(others, self.counter, log), daemon=True)
+        self.process = context.Process(target=_work, args=(others, self.counter, log, temporary), daemon=True)
         with _signals_blocked():
             self.process.start()
         others.close()
         self.task: Any = None
+        self.started = False
         self.time_limit = self.until = float("inf")
 
     def give(self, function: Callable[[Any], Any], task: Task, time_limit: float | None) -> None:
         self.task = task
         self.time_limit = float("inf") if time_limit is None else time_limit
-        self.until = time.monotonic() + self.time_limit
+        self.until = time.monotonic() + self.time_limit if self.started else float("inf")
         try:
             self.connection.send((function, task.job))
         except OSError:  # it has died idle, or will never hear of the job; the next look finds that
@@ -160,16 +174,18 @@ def count_steps(number: int) -> None:
         _counter.value += number
 
 
-def _work(connection: Any, counter: Any, log: Path | None) -> None:
+def _work(connection: Any, counter: Any, log: Path | None, temporary: str | None) -> None:
     """Do jobs, within a worker, until the parent is gone."""
     global _counter
-    _counter = counter
+    _counter, tempfile.tempdir = counter, temporary
     threading.Thread(target=end_with_parent, daemon=True).start()
     with suppress(OSError):  # stdout is for what the step says, not for what a user's calculator prints
         if log is not None:
             os.dup2(os.open(log, os.O_WRONLY | os.O_TRUNC), 2)
         os.dup2(2, 1)
         sys.stdout = sys.stderr
+    with suppress(OSError):
+        connection.send(None)
     while True:
         try:
             connection.send(_outcome(connection, threads=None if log else 1))

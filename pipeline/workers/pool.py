@@ -12,7 +12,7 @@ __all__ = ["SerialWorkers", "Workers", "count_steps", "worker_pool"]
 
 
 @contextmanager
-def worker_pool(settings: Settings, jobs: int | None = None) -> Iterator[Workers]:
+def worker_pool(settings: Settings, jobs: int | None = None, calculator: bool = False) -> Iterator[Workers]:
     """Start workers, each single-threaded; they end with the block.
 
     Parameters
@@ -21,6 +21,9 @@ def worker_pool(settings: Settings, jobs: int | None = None) -> Iterator[Workers
         ``cluster``; without one, ``processes``.
     jobs : int, optional
         Number of jobs: no more processes are started here.
+    calculator : bool, default False
+        Whether the jobs call ``neb.calculator``. One that is not ours may load a GPU or start threads when imported,
+        which does not survive a fork: its workers are spawned.
 
     Raises
     ------
@@ -37,7 +40,9 @@ def worker_pool(settings: Settings, jobs: int | None = None) -> Iterator[Workers
         with dask_workers(settings.cluster) as cluster:
             yield cluster
         return
-    workers = Processes(settings.cores if jobs is None else min(settings.cores, jobs))
+    spawned = calculator and not str(settings.neb.calculator).startswith("glass.")
+    count = settings.cores if jobs is None else min(settings.cores, jobs)
+    workers = Processes(count, "spawn" if spawned else None)
     try:
         yield workers
     finally:
