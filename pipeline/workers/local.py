@@ -135,7 +135,7 @@ class _Worker:
         self.counter = context.RawValue("q", 0)  # no lock: this worker alone writes to it
         self.connection, others = context.Pipe()
         self.process = context.Process(target=_work, args=(others, self.counter, log, temporary), daemon=True)
-        with _signals_blocked():
+        with _signals_blocked(), _script_hidden(temporary is not None):
             self.process.start()
         others.close()
         self.task: Any = None
@@ -216,6 +216,18 @@ def end_with_parent() -> None:
     """End with a parent that was killed and so can't end its workers, who would wait for work forever."""
     multiprocess.parent_process().join()
     os._exit(1)
+
+
+@contextmanager
+def _script_hidden(spawned: bool) -> Iterator[None]:
+    """Let a process that is spawned in the block not import the script again, of which its jobs need nothing."""
+    main = vars(sys.modules["__main__"])
+    path = main.pop("__file__", None) if spawned else None
+    try:
+        yield
+    finally:
+        if path is not None:
+            main["__file__"] = path
 
 
 @contextmanager
