@@ -8,6 +8,8 @@ import time
 
 from steps import LONGEST, ROOT
 
+from pipeline.settings import ClusterSettings, Settings
+
 _ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "4s",  # a frozen worker is found soon
@@ -19,12 +21,15 @@ _ENVIRONMENT = {
 class Cluster:
     """A scheduler whose address stands in a file; workers come and go."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, workers):
         self.folder = folder
         self.file = folder / "scheduler.json"
         self.scheduler = self._start("dask_scheduler", "--port", "0", "--scheduler-file", str(self.file))
         self.workers = []
         wait_for(self.file.exists)
+        for _ in range(workers):
+            self.add_worker()
+        self.settings = Settings(cluster=ClusterSettings(scheduler_file=str(self.file)))
 
     def _start(self, module, *arguments):
         command = [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", *arguments]

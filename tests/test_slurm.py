@@ -10,7 +10,7 @@ import pytest
 from dask_cluster import wait_for
 from neb_glass import SETTINGS, results
 from ruamel.yaml import YAML
-from steps import ROOT, done, refused, run_process
+from steps import ROOT, done, run_process
 
 from pipeline.locks import only_writer
 
@@ -77,10 +77,3 @@ def test_jobs_that_a_run_starts_itself_come_to_the_same_files_and_end_with_it(sl
     assert results(glass) == results(calculated)
     assert len(list((glass / "jobs").iterdir())) >= 1
     wait_for(lambda: not said_by("squeue", "-h"))
-
-
-def test_a_partition_that_is_none_ends_the_run_with_the_words_of_sbatch(slurm, glass):
-    cluster = "{slurm: {n_workers: 2, cores: 1, memory: 500MB, queue: nope}}"
-    (glass / "config.yaml").write_text(f"{SETTINGS}cluster: {cluster}\n")
-    said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert "cluster.slurm: no job was taken: sbatch: error: invalid partition specified: nope" in said
