@@ -177,17 +177,22 @@ def test_two_workspaces_that_share_a_model_do_not_train_it_at_once(training, tmp
 
 
 @pytest.mark.slow
-def test_a_killed_step_takes_its_training_along_and_the_next_removes_what_it_left(training):
+@pytest.mark.parametrize(
+    ("sent", "group", "status"),
+    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGKILL, False, -signal.SIGKILL)],
+)
+def test_a_training_that_is_ended_takes_its_process_along_and_leaves_the_last_model(training, sent, group, status):
     root, process = training
     before = card_of(root)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
-    stop(process, signal.SIGKILL, group=False)
+    assert stop(process, sent, group).returncode == status
     assert not psutil.wait_procs(children, timeout=LONGEST)[1]
-    assert left_over(root) == [f".{MODEL}.new"]
-    (root / "config.yaml").write_text(synthetic.QUICK)
-    assert "nothing new" in done("step1_train_dw", root)
+    assert left_over(root) == ([f".{MODEL}.new"] if sent == signal.SIGKILL else [])
     assert card_of(root) == before
+    (root / "config.yaml").write_text(synthetic.QUICK)
+    assert "nothing new" in done("step2_classify_dw", root)
+    assert "nothing new" in done("step1_train_dw", root)
     assert not left_over(root)
 
 
@@ -325,8 +330,8 @@ def test_a_model_whose_files_changed_is_refused_with_what_changed_and_trained_an
     changed.unlink()
     assert f"{changed}: is missing" in refused("step2_classify_dw", trained_copy)
     changed.write_bytes(content)
-    (model / "smooth.npz").write_bytes(b"")
-    assert "smooth.npz: was " in refused("step2_classify_dw", trained_copy)
+    shutil.copy(model / "train.feather", model / "test.feather")
+    assert "test.feather: was changed since the training; run step1" in refused("validate_dw", trained_copy)
     assert "model:" in done("step1_train_dw", trained_copy)
     done("step2_classify_dw", trained_copy)
 

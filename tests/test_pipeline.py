@@ -1,18 +1,16 @@
 """The steps in sequence, as a user runs them: on made-up glasses, on real minima, and on a ready-made table."""
 
 import shutil
-import signal
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 import synthetic
 from matplotlib.image import imread
 from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score
-from steps import LONGEST, done, refused, started, stop, wait_until
+from steps import done, refused
 from synthetic import read_pairs, with_features
 
 from MLmodel.card import SETS, read_card
@@ -37,17 +35,6 @@ def card_of(root, task=CLASSIFIER, temperature="0.1"):
 
 def keys(table):
     return list(zip(table["conf"], (table["i"] * 1e10).round(), (table["j"] * 1e10).round(), strict=True))
-
-
-def fitting(root, model):
-    """Whether AutoGluon is at work on a model, which its log is the first to tell."""
-    log = root / f"MLmodel/{model}.log"
-    return log.exists() and "Fitting" in log.read_text()
-
-
-def left_over(root):
-    """What an unfinished training leaves."""
-    return [path.name for path in (root / "MLmodel").glob(".[dq]*")]
 
 
 def snapshot(root):
@@ -217,14 +204,6 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
         assert imread(path).std() > 0.01
 
 
-def test_sets_of_another_training_are_not_judged(trained_copy):
-    sets = [trained_copy / f"MLmodel/dw-classification-T01/{which}.feather" for which in ("train", "test")]
-    shutil.copy(*sets)
-    assert "test.feather: was changed since the training; run step1" in refused("validate_dw", trained_copy)
-    assert "model:" in done("step1_train_dw", trained_copy)
-    done("validate_dw", trained_copy)
-
-
 def test_steps_out_of_order_say_which_step_to_run(workspace):
     assert "run step0_collect.py" in refused("step1_train_dw", workspace)
     assert "run step0_collect.py" in refused("step2_classify_dw", workspace)
@@ -253,22 +232,6 @@ def test_a_temperature_without_labels_does_not_block_the_others(trained_copy):
     synthetic.write_neb(trained_copy, predicted(trained_copy, "newpairs").head(2))
     assert "no labels at T = 0.05" in refused("step1_train_dw", trained_copy)
     assert card_of(trained_copy).sources == {"neb": 402}
-
-
-LONG = "predictor: {train_hours: 1, fast: false}\nclassifier: {train_hours: 1, fast: false}\nprocesses: 1\nseed: 3\n"
-"""Settings with which a training has not ended before it is stopped."""
-
-
-def test_a_terminated_training_takes_its_process_along(trained_copy):
-    (trained_copy / "MLmodel/dw-classification-T01.log").unlink()
-    (trained_copy / "config.yaml").write_text(LONG)
-    with started("step1_train_dw", trained_copy) as process:
-        wait_until(lambda: fitting(trained_copy, "dw-classification-T01"), process)
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        assert stop(process, signal.SIGTERM, group=False).returncode == 143
-    assert not psutil.wait_procs(children, timeout=LONGEST)[1]
-    assert not left_over(trained_copy)
 
 
 def test_one_class_and_too_few_labels_are_refused(workspace):
@@ -330,38 +293,6 @@ def test_limits_that_no_model_meets_are_told(trained_copy):
     limited = synthetic.QUICK.replace("fast: true", "fast: true, max_seconds_per_pair: 1e-12")
     (trained_copy / "config.yaml").write_text(limited)
     assert "no model met max_seconds_per_pair = 1e-12: the fastest is kept" in done("step1_train_dw", trained_copy)
-
-
-def test_an_interrupted_training_leaves_the_old_model(trained_copy):
-    before = card_of(trained_copy)
-    (trained_copy / "config.yaml").write_text(LONG)
-    (trained_copy / "MLmodel/dw-classification-T01.log").unlink()
-    with started("step1_train_dw", trained_copy) as process:
-        wait_until(lambda: fitting(trained_copy, "dw-classification-T01"), process)
-        ended = stop(process)
-    assert ended.returncode == 130
-    assert ended.stderr.startswith("interrupted")
-    assert card_of(trained_copy) == before
-    assert not left_over(trained_copy)
-    assert "nothing new" in done("step2_classify_dw", trained_copy)
-
-
-def test_a_killed_training_leaves_the_old_model_and_the_next_one_cleans_up(trained_copy):
-    before = card_of(trained_copy, PREDICTOR)
-    synthetic.write_neb(trained_copy, predicted(trained_copy, "newpairs").head(3))
-    (trained_copy / "config.yaml").write_text(LONG)
-    (trained_copy / "MLmodel/qs-regression-T01.log").unlink()
-    with started("step3_train_qs", trained_copy) as process:
-        wait_until(lambda: fitting(trained_copy, "qs-regression-T01"), process)
-        assert stop(process, signal.SIGKILL).returncode == -signal.SIGKILL
-    assert left_over(trained_copy) == [".qs-regression-T01.new"]
-    assert card_of(trained_copy, PREDICTOR) == before
-    (trained_copy / "config.yaml").write_text(synthetic.QUICK)
-    done("step4_predict_qs", trained_copy)
-    done("step3_train_qs", trained_copy)
-    after = card_of(trained_copy, PREDICTOR)
-    assert after.training != before.training
-    assert not left_over(trained_copy)
 
 
 def test_a_model_that_does_not_fit_the_tables_is_refused(trained_copy):
