@@ -23,7 +23,6 @@ from pipeline.collect import Collected, GlassJob, check_other_tables, kept_table
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.table_record import is_ready_made
-from pipeline.workers.pool import Workers, worker_pool
 
 SHOWN = 5
 """Files left out that are printed."""
@@ -43,7 +42,7 @@ def main(command: Command) -> None:
 
     def collect_one(at: StatePoint) -> None:
         ready_made = [table for table in at.pair_tables if is_ready_made(table)]
-        made, left_out = collect_minima(command, at, ready_made, workers)
+        made, left_out = collect_minima(command, at, ready_made)
         made += check_other_tables(at, command.settings, ready_made)
         write_rejected(at.rejected, left_out)
         if not made and not left_out:
@@ -54,17 +53,14 @@ def main(command: Command) -> None:
         collected.extend(made)
         rejected.extend(left_out)
 
-    with worker_pool(command.settings) as workers:
-        command.for_each_temperature(temperatures, collect_one)
+    command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
     print(
         f"{pairs} pairs, {computed or 'nothing new'} computed, {len(rejected)} files rejected; next: step1_train_dw.py"
     )
 
 
-def collect_minima(
-    command: Command, at: StatePoint, ready_made: list[Path], workers: Workers
-) -> tuple[list[Collected], list[Rejected]]:
+def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Rejected]]:
     """Bring the tables of all glasses with minima up to date; also what was left out."""
     jobs: dict[int, GlassJob] = {}
     found: dict[int, Collected] = {}
@@ -86,8 +82,10 @@ def collect_minima(
                 found[conf] = kept
     if jobs:
         from pipeline.glass_pairs import update_tables
+        from pipeline.workers.pool import worker_pool
 
-        found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
+        with worker_pool(command.settings) as workers:
+            found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
     left_out |= {conf: one.rejected for conf, one in found.items()}
     rejected: list[Rejected] = [(conf, *one) for conf in glasses for one in left_out.get(conf, {}).items()]
     for folder in at.misnamed_glasses:

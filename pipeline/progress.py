@@ -3,11 +3,10 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 _BAR_AFTER, _DRAW_EVERY = 2.0, 0.2
 """Seconds: work that takes less has no bar; a bar is drawn again so often."""
@@ -66,7 +65,11 @@ class Progress:
         else:
             print(line, flush=True)
 
-    def _started_bar(self) -> Bar:
+    def _started_bar(self) -> "Bar":
+        from rich.console import Console  # here, as it takes longer to load than most work does
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
