@@ -36,7 +36,7 @@ def run(script, workspace, *arguments):
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
-        mock.patch("pipeline.workers.pool.worker_pool", _no_workers),
+        mock.patch("pipeline.workers.pool.Processes", _NoProcesses),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
         warnings.catch_warnings(),
@@ -51,10 +51,14 @@ def run(script, workspace, *arguments):
     return Ended(status, stdout.getvalue(), stderr.getvalue())
 
 
-@contextmanager
-def _no_workers(settings, jobs=None, calculator=False):
-    with threadpool_limits(1):  # as in a worker
-        yield SerialWorkers()
+class _NoProcesses(SerialWorkers):
+    """In place of processes."""
+
+    def __init__(self, count, start=None):
+        self._limits = threadpool_limits(1)  # as in a worker
+
+    def end(self):
+        self._limits.restore_original_limits()
 
 
 def run_process(script, workspace, *arguments):

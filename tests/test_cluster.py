@@ -100,7 +100,7 @@ def test_files_are_the_same_as_here_byte_by_byte(cluster, tmp_path_factory, requ
         root = shutil.copytree(before, tmp_path_factory.mktemp("places") / place)
         if place == "elsewhere":
             with_cluster(root, cluster)
-        said = work(root).replace(str(root), "")
+        said = [line.replace(str(root), "") for line in work(root).splitlines() if not line.endswith(" passed")]
         files = {str(path.relative_to(root)): path for path in root.rglob("[!.]*.*") if path.is_file()}
         files.pop("config.yaml")
         found.append((said, files))

@@ -313,7 +313,7 @@ def test_a_disk_that_is_full_while_training_is_one_line(trained_copy):
 
     said = refused("step1_train_dw", trained_copy, run=run_limited)
     assert f"MLmodel/{MODEL}" in said
-    assert "no space left; nothing is half-written" in said
+    assert "file too large; nothing is half-written" in said
     assert card_of(trained_copy) == before
     assert not left_over(trained_copy)
 

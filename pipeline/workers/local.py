@@ -232,13 +232,23 @@ def _script_hidden(spawned: bool) -> Iterator[None]:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Let no process that starts in the block hear Ctrl-C or SIGTERM: this one ends it, by SIGKILL."""
+    """Let no process that starts in the block hear Ctrl-C or SIGTERM: this one ends it, by SIGKILL.
+
+    This one hears them after the block: another thread may get them at any time, and then Python handles them here.
+    """
     resource_tracker.ensure_running()  # as it starts, it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    signals, came = (signal.SIGTERM, signal.SIGINT), set()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {one: signal.signal(one, lambda number, _: came.add(number)) for one in signals if is_main}
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def run_apart(function: Callable[[], Any], log: Path, while_waiting: Callable[[], object] = lambda: None) -> Any:
