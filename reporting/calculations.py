@@ -1,7 +1,6 @@
-"""Pictures of exact calculations: profiles with their levels, rearrangements, and the rounds."""
+"""Pictures of the search: the map of rearrangements, and the rounds."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,110 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from statsmodels.stats.proportion import proportion_confint
 
-from glass.arrays import Array
-from pipeline.formats.keys import Pair
-from pipeline.formats.records import profile_of_record, two_level_of_record
 from pipeline.units import Units
 from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, Picture, legend_below, styled_figure
 
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
 """Of the rearrangements with most double wells."""
-
-
-class NebProfile(NamedTuple):
-    """Potential energy along a path; lengths are mass-weighted."""
-
-    pair: Pair
-    lengths: Array
-    """Of the images, shape (n_images,)."""
-    energies: Array
-    x: Array
-    """Where V is drawn, shape (n_points,)."""
-    potential: Array
-    levels: tuple[float, float]
-    one_well: bool
-    """Whether both levels lie in the same well."""
-    fidelity: str
-    """``screened``, with few images, or ``full``."""
-
-
-def profile_of_calculation(record: dict[str, Any]) -> NebProfile:
-    """A stored profile as the picture shows it, a little beyond both ends."""
-    profile, system = profile_of_record(record), two_level_of_record(record)
-    pair, levels = Pair(record["conf"], record["i"], record["j"]), (record["levels"][0], record["levels"][1])
-    x = np.linspace(-0.35, 1.35, 500) * profile.lengths[-1]
-    drawn = profile.lengths, profile.energies, x, profile(x), levels
-    return NebProfile(pair, *drawn, system.one_well, record["fidelity"])
-
-
-def draw_profiles(profiles: Sequence[NebProfile], threshold: float, title: str, units: Units) -> Picture:
-    """V(x) of double wells with their two lowest levels, a panel each.
-
-    Parameters
-    ----------
-    profiles : sequence of NebProfile
-        At least one.
-    threshold : float
-        Below it a double well is a TLS, which its panel says.
-    title : str
-        Which pairs these are.
-    units : Units
-        Of profiles and threshold.
-
-    Returns
-    -------
-    Picture
-        Numbers: conf, i, j; x_sigma; V_epsilon; is_image, whether the row is an image or a point of the curve;
-        level_0_epsilon, level_1_epsilon; one_well; fidelity. V and levels are counted from the pair's lowest image. In
-        metal units the names end in angstrom and eV.
-    """
-    columns = min(3, len(profiles))
-    rows = -(-len(profiles) // columns)
-    with styled_figure(3.6 * columns + 0.3, 3.0 * rows + 0.9) as figure:
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax, one in zip(panels, profiles, strict=False):
-            _draw_profile(ax, one, threshold, units)
-        for ax in panels[len(profiles) :]:
-            ax.set_visible(False)
-        figure.suptitle(title, fontsize=11)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
-    return Picture(figure, pd.concat([_profile_numbers(one, units) for one in profiles], ignore_index=True))
-
-
-def _draw_profile(ax: Axes, one: NebProfile, threshold: float, units: Units) -> None:
-    floor = one.energies.min()
-    ax.plot(one.x, one.potential - floor, color=BLUE, label="V along the path, straight on outside")
-    ax.plot(one.lengths, one.energies - floor, "o", ms=3.5, color=BLUE, mfc="white", label="images")
-    for level, color, line, name in zip(one.levels, (ORANGE, GREEN), ("-", "--"), "₀₁", strict=True):
-        ax.axhline(level - floor, color=color, ls=line, lw=1.4, label=f"level E{name}")
-    conf, i, j = one.pair
-    splitting = one.levels[1] - one.levels[0]
-    notes = [note for note, holds in (("TLS", splitting < threshold), ("screened", one.fidelity != "full")) if holds]
-    note = f" ({', '.join(notes)})" if notes else ""
-    ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\nE₁ − E₀ = {splitting:.3g} {units.energy}{note}", fontsize=9)
-    top = max(one.energies.max(), one.levels[1]) - floor
-    if one.one_well:
-        note = "both levels in one well:\na vibration, no tunnelling"
-        ax.text(0.5, 0.97, note, ha="center", va="top", fontsize=8, transform=ax.transAxes)
-    height = 1.5 if one.one_well else 1.35
-    ax.set(xlabel=f"mass-weighted path length ({units.length} √{units.mass})", ylabel=f"V − min V ({units.energy})")
-    ax.set(ylim=(-0.06 * top, height * top))
-
-
-def _profile_numbers(one: NebProfile, units: Units) -> pd.DataFrame:
-    floor = one.energies.min()
-    return pd.DataFrame(
-        {
-            **one.pair._asdict(),
-            f"x_{units.length_name}": np.concatenate([one.x, one.lengths]),
-            f"V_{units.energy_name}": np.concatenate([one.potential, one.energies]) - floor,
-            "is_image": np.repeat([False, True], [len(one.x), len(one.lengths)]),
-            f"level_0_{units.energy_name}": one.levels[0] - floor,
-            f"level_1_{units.energy_name}": one.levels[1] - floor,
-            "one_well": one.one_well,
-            "fidelity": one.fidelity,
-        }
-    )
 
 
 def draw_rearrangements(

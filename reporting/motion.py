@@ -1,16 +1,13 @@
-"""What a picture of a TLS shows: the particles that move between two minima, and V along the path with its levels."""
+"""The particles that move between two minima, as pictures show them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from glass.arrays import Array, Index, minimum_image
 from glass.path import displacement
-from glass.tunnelling import NotResolvedError, lowest_states
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.records import profile_of_record
-from search.calculated import describe
 from search.exact import PairJob, check_one_glass
 from search.rearrangements import species_names
 
@@ -19,13 +16,6 @@ FRACTION, ARROWS = 0.25, 15
 
 SHELL, NEIGHBOURS = 1.2, 25
 """Others are drawn within this many mean spacings of one with an arrow, at most this many, the nearest."""
-
-HEIGHT, SMALL = 1.2, 0.02
-"""V is drawn where it is below this multiple of the barrier (or the second level, if that is higher), or where a
-wavefunction has more than this fraction of its largest value."""
-
-POINTS = 200
-"""Points of a curve; with all those of the grid an SVG would be large."""
 
 
 class Motion(NamedTuple):
@@ -43,29 +33,6 @@ class Motion(NamedTuple):
     """What each particle is, N names; the same for all where there is one kind only."""
 
 
-class Wells(NamedTuple):
-    """V along the path with the two lowest levels; lengths mass-weighted, energies in units of energy."""
-
-    lengths: Array
-    """Of the images, shape (n_images,)."""
-    energies: Array
-    """V of the images, shape (n_images,)."""
-    x: Array
-    """Where V and the states are drawn, shape (n_points,)."""
-    potential: Array
-    """V there, shape (n_points,)."""
-    states: Array
-    """The two lowest states there, in any norm, shape (n_points, 2)."""
-    levels: tuple[float, float]
-    """Counted as V is."""
-    barrier: float
-    """From the first minimum."""
-    asymmetry: float
-    """V of the second minimum above the first."""
-    tunnelling_amplitude: float
-    """Δ₀; NaN where it is not defined."""
-
-
 def motion_of_job(job: PairJob) -> Motion | None:
     """What moves between the two minima of a pair; None where one can't be read."""
     try:
@@ -77,38 +44,6 @@ def motion_of_job(job: PairJob) -> Motion | None:
     steps = displacement(start.positions, end.positions, box)
     names = species_names(start.arrays["types"], start.numbers).tolist()
     return Motion(start.positions, steps, box, start.arrays["diameters"], names)
-
-
-def wells_of_record(record: dict[str, Any]) -> Wells | None:
-    """V and levels of a record; None where V does not confine.
-
-    Parameters
-    ----------
-    record : dict
-        As :func:`pipeline.formats.records.read_records` gives it.
-    """
-    profile = profile_of_record(record)
-    try:
-        x, states = lowest_states(profile, record["hbar"])
-    except NotResolvedError:
-        return None
-    potential, (low, high) = profile(x), record["levels"]
-    floor = profile.energies.min()
-    low_enough = potential - floor < HEIGHT * (max(profile.energies.max(), high) - floor)
-    inside = np.flatnonzero(low_enough | (np.abs(states) > SMALL * np.abs(states).max()).any(axis=1))
-    shown = np.unique(np.linspace(inside[0], inside[-1], POINTS).astype(int))
-    found = describe(record)
-    return Wells(
-        profile.lengths,
-        profile.energies,
-        x[shown],
-        potential[shown],
-        states[shown],
-        (low, high),
-        found["barrier"],
-        found["asymmetry"],
-        found["tunnelling_amplitude"],
-    )
 
 
 class Cluster(NamedTuple):
@@ -145,17 +80,9 @@ def mean_spacing(motion: Motion) -> float:
 
 
 def main_axes(displacements: Array) -> Array:
-    """Principal axes of some displacements: the first two span the plane that holds most of Σ |Δr|².
+    """Principal axes of displacements of shape (N, 3), a row each: the first two span the plane with most of Σ |Δr|².
 
-    Parameters
-    ----------
-    displacements : ndarray of shape (N, 3)
-        In any unit.
-
-    Returns
-    -------
-    ndarray of shape (3, 3)
-        A row an axis, right-handed; along the first two the largest component is positive, whichever minimum is where.
+    They are right-handed; along the first two the largest component is positive, whichever minimum is the first.
     """
     _, axes = np.linalg.eigh(displacements.T @ displacements)
     axes = axes.T[::-1].copy()
@@ -166,17 +93,7 @@ def main_axes(displacements: Array) -> Array:
 
 
 def largest_displacements(displacements: Array, fraction: float, maximum: int) -> Index:
-    """Indices of the particles that move at least a fraction of the longest way, the one that moves most first.
-
-    Parameters
-    ----------
-    displacements : ndarray of shape (N, 3)
-        In any unit.
-    fraction : float
-        Between 0 and 1.
-    maximum : int
-        Of particles.
-    """
+    """Indices of the particles that move at least a fraction of the longest way, the one that moves most first."""
     lengths = np.linalg.norm(displacements, axis=1)
     order = np.argsort(-lengths, kind="stable")
     return np.asarray(order[lengths[order] >= fraction * lengths.max()][:maximum])

@@ -9,6 +9,7 @@ from pipeline.command import Command
 from pipeline.formats.records import read_records
 from pipeline.workspace import StatePoint
 from reporting import calculations, found
+from reporting.profiles import draw_profiles, wells_of_record
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, update_double_wells
 from search.density import update_density
@@ -74,9 +75,9 @@ def _draw_profiles(command: Command, at: StatePoint) -> None:
     settings = command.settings
     latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(at)}
     smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
-    profiles = [calculations.profile_of_calculation(one) for one in smallest]
+    profiles = [wells for one in smallest if (wells := wells_of_record(one))]
     if profiles:
         title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
-        picture = calculations.draw_profiles(profiles, settings.tls_threshold, title, settings.unit)
+        picture = draw_profiles(profiles, settings.tls_threshold, title, settings.unit)
         written = picture.save(at.neb_paths("png"), settings.figures)
         print(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")

@@ -16,7 +16,8 @@ from pipeline.formats.paths import path_file
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
-from reporting.motion import Motion, Wells, cluster_of_motion, wells_of_record
+from reporting.motion import Motion, cluster_of_motion
+from reporting.profiles import Wells, wells_of_record
 from reporting.style import SPECIES
 from search.calculated import records_of
 from search.rearrangements import species_names
@@ -105,19 +106,18 @@ def _packed(values: Array) -> str:
 
 def _profile(wells: Wells, unit: Units) -> dict[str, Any]:
     """Curve, images and levels in parts of the axes, from the left and from below; ticks of V."""
-    floor, left, width = wells.energies.min(), wells.x[0], np.ptp(wells.x)
-    top = 1.15 * max(wells.energies.max() - floor, wells.levels[1] - floor)
+    left, width, top = wells.x[0], np.ptp(wells.x), 1.15 * max(wells.energies.max(), wells.levels[1])
     chosen = np.unique(np.linspace(0, len(wells.x) - 1, NARROW).astype(int))
 
     def drawn(x: Array, energies: Array) -> list[list[int]]:
-        across, up = WIDE * (x - left) / width, WIDE * (energies - floor) / top
+        across, up = WIDE * (x - left) / width, WIDE * energies / top
         return np.column_stack([across, up]).round().astype(int).tolist()  # type: ignore[no-any-return]
 
     ticks = [one for one in MaxNLocator(4).tick_values(0, top) if one <= top]
     return {
         "curve": drawn(wells.x[chosen], wells.potential[chosen]),
         "images": drawn(wells.lengths, wells.energies),
-        "levels": [round(WIDE * (level - floor) / top, 1) for level in wells.levels],
+        "levels": [round(WIDE * level / top, 1) for level in wells.levels],
         "ticks": [[round(WIDE * one / top), f"{one:g}"] for one in ticks],
         "x": f"mass-weighted path length: {wells.lengths[-1]:.3g} {unit.length} √{unit.mass}",
         "y": f"V − min V ({unit.energy})",

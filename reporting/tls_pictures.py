@@ -19,8 +19,9 @@ from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
 from pipeline.version import __version__
 from pipeline.workspace import QS, StatePoint
-from reporting.motion import Motion, Wells, cluster_of_motion, mean_spacing, motion_of_job, wells_of_record
-from reporting.style import BLUE, GREY, ORANGE, SPECIES, Picture, styled_figure
+from reporting.motion import Motion, cluster_of_motion, mean_spacing, motion_of_job
+from reporting.profiles import Wells, draw_potential, wells_of_record
+from reporting.style import GREEN, GREY, ORANGE, SPECIES, Picture, styled_figure
 from search.calculated import read_double_wells, records_of
 from search.exact import jobs_of
 
@@ -88,17 +89,6 @@ def _picture_of_record(at: StatePoint, record: dict[str, Any], settings: Setting
 
 def draw_two_level_system(motion: Motion, wells: Wells, title: str, unit: Units) -> Picture:
     """The particles that move, on the plane in which they move most, beside V with levels and wavefunctions.
-
-    Parameters
-    ----------
-    motion : Motion
-        What moves from the first minimum to the second.
-    wells : Wells
-        The energy on the way, and the levels.
-    title : str
-        Which pair this is.
-    unit : Units
-        For the labels.
 
     Returns
     -------
@@ -204,29 +194,23 @@ def _legend_of_motion(ax: Axes, kinds: dict[str, str]) -> None:
 
 
 def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
-    floor = wells.energies.min()
-    top = max(wells.energies.max(), *wells.levels) - floor
+    top = max(wells.energies.max(), wells.levels[1])
     states = wells.states * np.sign(wells.states[np.abs(wells.states).argmax(axis=0), [0, 1]])
-    scale = 0.22 * top / np.abs(states).max()
-    ax.plot(wells.x, wells.potential - floor, color="black", lw=1.5, label="V along the path")
-    ax.plot(wells.lengths, wells.energies - floor, "o", ms=3, color="black", mfc="white", label="images")
-    for k, (color, line) in enumerate(((BLUE, "-"), (ORANGE, "--"))):
-        level = wells.levels[k] - floor
-        ax.axhline(level, color=color, ls=line, lw=0.8)
-        name = f"level E{'₀₁'[k]} and its wavefunction"
-        ax.plot(wells.x, level + scale * states[:, k], color=color, ls=line, label=name)
-    splitting = wells.levels[1] - wells.levels[0]
+    drawn = 0.22 * top / np.abs(states).max() * states + wells.levels
+    draw_potential(ax, wells)
+    for k, (color, line) in enumerate(((ORANGE, "-"), (GREEN, "--"))):
+        ax.axhline(wells.levels[k], color=color, ls=line, lw=0.8)
+        ax.plot(wells.x, drawn[:, k], color=color, ls=line, label=f"level E{'₀₁'[k]} and its wavefunction")
     known = np.isfinite(wells.tunnelling_amplitude)
     amplitude = f"= {wells.tunnelling_amplitude:.3g} {unit.energy}" if known else "not defined"
     ax.set_title(
-        f"splitting E₁ − E₀ = {splitting:.3g} {unit.energy}, Δ₀ {amplitude}\n"
+        f"splitting E₁ − E₀ = {wells.splitting:.3g} {unit.energy}, Δ₀ {amplitude}\n"
         f"barrier {wells.barrier:.3g} {unit.energy}, asymmetry {wells.asymmetry:.3g} {unit.energy}"
     )
-    lowest = min(0.0, *(wells.levels - floor + scale * states.min(axis=0)))
-    ax.set(xlim=(wells.x[0], wells.x[-1]), ylim=(lowest - 0.05 * top, 1.2 * top))
+    ax.set(xlim=(wells.x[0], wells.x[-1]), ylim=(min(0.0, drawn.min()) - 0.05 * top, 1.2 * top))
     ax.set(xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
-    levels = {f"level_{k}": wells.levels[k] - floor for k in range(2)}
-    curve = {"path_length": wells.x, "V": wells.potential - floor, "state_0": states[:, 0], "state_1": states[:, 1]}
-    images = {"path_length": wells.lengths, "V": wells.energies - floor}
+    curve = {"path_length": wells.x, "V": wells.potential, "state_0": states[:, 0], "state_1": states[:, 1]}
+    levels = {f"level_{k}": wells.levels[k] for k in range(2)}
+    images = {"path_length": wells.lengths, "V": wells.energies}
     return pd.concat([pd.DataFrame({"part": "curve", **curve, **levels}), pd.DataFrame({"part": "image", **images})])

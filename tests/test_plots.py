@@ -10,7 +10,7 @@ from benchmarks.splittings import comparison, spread_evenly
 from pipeline.formats.keys import Pair
 from pipeline.units import REDUCED
 from pipeline.workspace import QS
-from reporting.calculations import NebProfile, draw_profiles, draw_rearrangements, draw_rounds
+from reporting.calculations import draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
 from reporting.predictions import (
     Panel,
@@ -18,6 +18,7 @@ from reporting.predictions import (
     draw_splitting_cdf,
     draw_true_against_predicted,
 )
+from reporting.profiles import Wells, draw_profiles
 
 TLS = 0.00151
 EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])
@@ -38,12 +39,11 @@ def texts(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def profile(one_well=False, levels=(300.001, 300.002)):
+def profile(one_well=False, levels=(0.001, 0.002)):
     lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
-    energies = 300 + 0.01 * np.sin(np.pi * lengths / 1.2) ** 2
-    return NebProfile(
-        Pair(7, 0.2618182880, 0.2619687696), lengths, energies, x, 300 + 0.01 * x**2, levels, one_well, "full"
-    )
+    energies, pair = 0.01 * np.sin(np.pi * lengths / 1.2) ** 2, Pair(7, 0.2618182880, 0.2619687696)
+    states = np.ones((50, 2))
+    return Wells(pair, lengths, energies, x, 0.01 * x**2, states, levels, 0.01, 0.0, 1e-4, one_well, "full")
 
 
 def some_rounds(nebs, tls, **others):
@@ -227,42 +227,27 @@ def test_an_empty_set_says_that_it_has_no_pairs(name, tmp_path):
     assert pd.read_csv(tmp_path / "a.csv").empty
 
 
-def test_a_profile_shows_images_curve_and_levels_above_the_lowest_image():
+def test_a_profile_shows_images_curve_and_both_levels_side_by_side():
     one = profile()
     (ax,) = draw_profiles([one], TLS, "T = 0.1", REDUCED).figure.axes
     assert ax.get_title() == "Cnf-7\n0.261818288 – 0.2619687696\nE₁ − E₀ = 0.001 ε (TLS)"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("mass-weighted path length (σ √m)", "V − min V (ε)")
     drawn = lines(ax)
-    np.testing.assert_allclose(drawn["images"].get_ydata(), one.energies - 300)
-    np.testing.assert_allclose(drawn["V along the path, straight on outside"].get_ydata(), one.potential - 300)
+    np.testing.assert_allclose(drawn["images"].get_ydata(), one.energies)
+    np.testing.assert_allclose(drawn["V along the path"].get_ydata(), one.potential)
     assert drawn["level E₀"].get_ydata()[0] == pytest.approx(0.001)
     assert drawn["level E₁"].get_ydata()[0] == pytest.approx(0.002)
+    assert drawn["level E₀"].get_xdata()[-1] == drawn["level E₁"].get_xdata()[0]
 
 
-def test_a_splitting_that_is_a_vibration_is_called_one():
-    tunnelling, vibration = (profile(one_well, (300.001, 300.02)) for one_well in (False, True))
-    figure = draw_profiles([tunnelling, vibration], TLS, "T = 0.1", REDUCED).figure
+def test_a_splitting_that_is_a_vibration_is_called_one_and_all_panels_have_one_scale():
+    tunnelling, vibration = (profile(one_well, (0.001, 0.02)) for one_well in (False, True))
+    figure = draw_profiles([tunnelling, vibration] * 2, TLS, "T = 0.1", REDUCED).figure
     assert texts(figure.axes[0]) == []
     assert texts(figure.axes[1]) == ["both levels in one well:\na vibration, no tunnelling"]
-
-
-def test_as_many_panels_are_seen_as_there_are_profiles():
-    figure = draw_profiles([profile()] * 4, TLS, "T = 0.1", REDUCED).figure
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.get_suptitle() == "T = 0.1"
     assert [ax.get_visible() for ax in figure.axes] == [True] * 4 + [False] * 2
-
-
-def test_rearrangements_are_counted_by_what_is_known_and_their_splittings_lie_on_the_form():
-    picture = draw_rearrangements(*some_rearrangements(), TLS, "T = 0.1", REDUCED)
-    sizes, splittings = picture.figure.axes
-    shown = {name: line.get_xydata().tolist() for name, line in lines(sizes).items()}
-    assert shown["TLS in it: 1"] == [[2, 9]]
-    assert shown["double wells, no TLS yet: 1"] == [[1, 40]]
-    assert shown["no double well yet: 1"] == [[3, 2]]
-    assert shown["nothing calculated: 1"] == [[4, 1]]
-    points, form = (line.get_xydata() for line in splittings.lines[:2])
-    np.testing.assert_allclose(np.interp(points[:, 0], *form.T), points[:, 1], rtol=2e-3)
-    assert picture.numbers["rearrangement"].tolist() == [2, 1, 3, 4]
 
 
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
@@ -369,10 +354,9 @@ def test_the_csv_of_profiles_names_the_pair_and_tells_images_from_the_curve(tmp_
     table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     assert table[["conf", "i", "j"]].drop_duplicates().to_numpy().tolist() == [list(one.pair)]
     images, curve = (table[table["is_image"] == flag] for flag in (True, False))
-    np.testing.assert_array_equal(images["x_sigma"], np.tile(one.lengths, 2))
-    np.testing.assert_array_equal(images["V_epsilon"], np.tile(one.energies - 300, 2))
-    np.testing.assert_array_equal(curve["x_sigma"], np.tile(one.x, 2))
-    np.testing.assert_array_equal(curve["V_epsilon"], np.tile(one.potential - 300, 2))
+    for rows, x, potential in ((images, one.lengths, one.energies), (curve, one.x, one.potential)):
+        np.testing.assert_array_equal(rows["mass_weighted_length_sigma_sqrt_m"], np.tile(x, 2))
+        np.testing.assert_array_equal(rows["V_epsilon"], np.tile(potential, 2))
     np.testing.assert_allclose(table["level_1_epsilon"] - table["level_0_epsilon"], 0.001)
     assert table["one_well"].all()
 

@@ -14,7 +14,8 @@ from pipeline.formats.results import add_non_dw, add_splitting, take_back_splitt
 from pipeline.settings import Settings
 from pipeline.units import METAL, UNITS
 from pipeline.workspace import Workspace
-from reporting.motion import Motion, largest_displacements, main_axes, wells_of_record
+from reporting.motion import Motion, largest_displacements, main_axes
+from reporting.profiles import wells_of_record
 from reporting.tls_pictures import draw_two_level_system, update_pictures
 from search.calculated import update_double_wells
 

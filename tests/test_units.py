@@ -175,7 +175,7 @@ def test_no_symbol_of_reduced_units_is_written_in_metal_ones(metal_once):
     for text in [said, *(path.read_text() for path in written)]:
         assert not re.search("[εσ]", text)
     columns = pd.read_csv(metal_once / f"output_ML/T{T}/neb_paths.csv").columns
-    assert {"x_angstrom", "V_eV", "level_0_eV", "level_1_eV"} < {*columns}
+    assert {"mass_weighted_length_angstrom_sqrt_u", "V_eV", "level_0_eV", "level_1_eV"} < {*columns}
 
 
 @pytest.mark.slow

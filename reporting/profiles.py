@@ -1,0 +1,143 @@
+"""Pictures of V along a path with its two lowest levels, as run_neb.py calculated it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from glass.arrays import Array
+from glass.tunnelling import NotResolvedError, lowest_states
+from pipeline.formats.keys import Pair
+from pipeline.formats.records import profile_of_record, two_level_of_record
+from pipeline.units import Units
+from reporting.style import BLUE, GREEN, ORANGE, Picture, styled_figure
+from search.calculated import describe
+
+HEIGHT, SMALL, POINTS = 1.35, 0.02, 200
+"""V is drawn where it is below this multiple of the barrier (or the second level, if that is higher), or where a
+wavefunction has more than this fraction of its largest value; number of points of the curve."""
+
+
+class Wells(NamedTuple):
+    """V along the path of a pair with the two lowest levels; lengths mass-weighted, in the units of the record."""
+
+    pair: Pair
+    lengths: Array
+    """Of the images, shape (n_images,)."""
+    energies: Array
+    """V of the images less the smallest, as all energies here; shape (n_images,)."""
+    x: Array
+    """Where V and the states are drawn, shape (n_points,)."""
+    potential: Array
+    states: Array
+    """The two lowest states there, in any norm, shape (n_points, 2)."""
+    levels: tuple[float, float]
+    barrier: float
+    """From the first minimum."""
+    asymmetry: float
+    """V of the second minimum above the first."""
+    tunnelling_amplitude: float
+    """Δ₀; NaN where it is not defined."""
+    one_well: bool
+    """Whether both levels lie in the same well."""
+    fidelity: str
+    """``screened``, with few images, or ``full``."""
+
+    @property
+    def splitting(self) -> float:
+        """E₁ − E₀."""
+        return self.levels[1] - self.levels[0]
+
+
+def wells_of_record(record: dict[str, Any]) -> Wells | None:
+    """V and levels of a record of :func:`pipeline.formats.records.read_records`; None if V does not confine."""
+    profile = profile_of_record(record)
+    try:
+        x, states = lowest_states(profile, record["hbar"])
+    except NotResolvedError:
+        return None
+    floor = profile.energies.min()
+    energies, potential = profile.energies - floor, profile(x) - floor
+    levels = (record["levels"][0] - floor, record["levels"][1] - floor)
+    low_enough = potential < HEIGHT * max(energies.max(), levels[1])
+    inside = np.flatnonzero(low_enough | (np.abs(states) > SMALL * np.abs(states).max()).any(axis=1))
+    shown = np.unique(np.linspace(inside[0], inside[-1], POINTS).astype(int))
+    found = describe(record)
+    sizes = found["barrier"], found["asymmetry"], found["tunnelling_amplitude"]
+    pair, one_well = Pair(record["conf"], record["i"], record["j"]), two_level_of_record(record).one_well
+    curve = (x[shown], potential[shown], states[shown])
+    return Wells(pair, profile.lengths, energies, *curve, levels, *sizes, one_well, record["fidelity"])
+
+
+def draw_profiles(wells: Sequence[Wells], threshold: float, title: str, unit: Units) -> Picture:
+    """V(x) of double wells with their two lowest levels, a panel each, all with the same axes.
+
+    Parameters
+    ----------
+    wells : sequence of Wells
+        At least one.
+    threshold : float
+        Below it a double well is a TLS, which its panel says.
+    title : str
+        Which pairs these are.
+    unit : Units
+        Of wells and threshold.
+
+    Returns
+    -------
+    Picture
+        Numbers: as of :func:`profile_numbers`, of one pair after the other.
+    """
+    columns = min(3, len(wells))
+    rows = -(-len(wells) // columns)
+    with styled_figure(3.6 * columns + 0.3, 2.8 * rows + 0.9) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        for ax, one in zip(panels, wells, strict=False):
+            notes = ["TLS"] * int(one.splitting < threshold) + ["screened"] * (one.fidelity != "full")
+            note = f" ({', '.join(notes)})" if notes else ""
+            conf, i, j = one.pair
+            splitting = f"E₁ − E₀ = {one.splitting:.3g} {unit.energy}{note}"
+            ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\n{splitting}", fontsize=9)
+            draw_potential(ax, one)
+            middle = one.lengths[-1] / 2  # levels side by side: on this scale they lie on each other
+            for k, (ends, color) in enumerate((((one.x[0], middle), ORANGE), ((middle, one.x[-1]), GREEN))):
+                ax.plot(ends, [one.levels[k]] * 2, color=color, label=f"level E{'₀₁'[k]}")
+            if one.one_well:
+                said = "both levels in one well:\na vibration, no tunnelling"
+                ax.text(0.5, 0.97, said, ha="center", va="top", fontsize=8, transform=ax.transAxes)
+        for ax in panels[len(wells) :]:
+            ax.set_visible(False)
+        top = max(max(one.energies.max(), one.levels[1]) for one in wells)
+        panels[0].set_ylim(-0.06 * top, HEIGHT * top)
+        for ax in panels:
+            ax.set(xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})")
+            ax.label_outer()
+        figure.suptitle(title, fontsize=11)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
+    return Picture(figure, pd.concat([profile_numbers(one, unit) for one in wells], ignore_index=True))
+
+
+def draw_potential(ax: Axes, wells: Wells) -> None:
+    """V and the images."""
+    ax.plot(wells.x, wells.potential, color=BLUE, label="V along the path")
+    ax.plot(wells.lengths, wells.energies, "o", ms=3, color=BLUE, mfc="white", label="images")
+
+
+def profile_numbers(wells: Wells, unit: Units) -> pd.DataFrame:
+    """What is drawn of V.
+
+    Columns conf, i, j; ``mass_weighted_length_sigma_sqrt_m``; ``V_epsilon`` above the lowest image; is_image, whether
+    the row is an image or a point of the curve; ``level_0_epsilon``, ``level_1_epsilon``; one_well; fidelity. In metal
+    units the names end in ``angstrom_sqrt_u`` and ``eV``.
+    """
+    energy, length = unit.energy_name, f"mass_weighted_length_{unit.length_name}_sqrt_{unit.mass}"
+    columns = {
+        length: np.concatenate([wells.x, wells.lengths]),
+        f"V_{energy}": np.concatenate([wells.potential, wells.energies]),
+        "is_image": np.repeat([False, True], [len(wells.x), len(wells.lengths)]),
+    }
+    levels = {f"level_{k}_{energy}": wells.levels[k] for k in range(2)}
+    ends = {"one_well": wells.one_well, "fidelity": wells.fidelity}
+    return pd.DataFrame({**wells.pair._asdict(), **columns, **levels, **ends})
