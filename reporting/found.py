@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from glass.arrays import Array
@@ -37,13 +38,10 @@ DISTRIBUTIONS = {
 """Columns of ``double_wells.csv`` that are drawn, and their axes."""
 
 SMALLEST, SMALLEST_COMPARED = 1e-8, 1e-6
-"""Smaller values are drawn here: in ε; where temperatures are compared, over the threshold."""
+"""Smaller values, in ε, are counted and not drawn; where temperatures are compared, over the threshold, drawn there."""
 
-BINS = 6
-"""To a decade."""
-
-MANY = 20
-"""From so many in a bin on, counts are drawn on a logarithmic axis: it then has two powers of ten to name."""
+BINS = 2
+"""Bins to a decade."""
 
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), ("black", (0, (5, 1, 1, 1, 1, 1))), (GREY, "-"))
 """Colour and line of the temperatures in turn, the coldest first."""
@@ -70,80 +68,66 @@ def draw_statistics(double_wells: pd.DataFrame, threshold: float, title: str, un
         the bin, or of the glasses or rearrangements with so many TLS; tls, those of the double wells that are TLS.
     """
     is_tls = double_wells[QS] < threshold
-    with styled_figure(9.6, 8.2) as figure:
+    with styled_figure(9.6, 7.4) as figure:
         panels = figure.subplots(2, 2).ravel()
-        numbers = [
-            _draw_distribution(ax, name, label, double_wells[name].astype(float), is_tls, threshold, units)
-            for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False)
-        ]
+        numbers = []
+        for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False):
+            ax.set(xlabel=f"{label} ({units.energy})", ylabel="double wells")
+            numbers.append(
+                _draw_distribution(ax, double_wells[name].astype(float), is_tls, units).assign(quantity=name)
+            )
         numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
+        names = f"double wells: {len(double_wells)}", f"TLS (splitting < {threshold:g} {units.energy}): {is_tls.sum()}"
+        marks = [Patch(color=color, alpha=alpha) for color, alpha in (_ALL, _TLS)]
+        figure.legend(marks, names, loc="outside lower center", ncols=2)
         figure.suptitle(title, fontsize=11)
-    table = pd.concat([part for part in numbers if part is not None], ignore_index=True)
+    table = pd.concat(numbers, ignore_index=True)
     return Picture(figure, table.reindex(columns=["quantity", "from", "to", "count", "tls"]).astype({"tls": "Int64"}))
 
 
-def _draw_distribution(
-    ax: Axes,
-    name: str,
-    label: str,
-    values: "pd.Series[float]",
-    is_tls: "pd.Series[bool]",
-    threshold: float,
-    units: Units,
-) -> pd.DataFrame | None:
-    known, smallest = values.notna(), SMALLEST * units.epsilon
-    ax.set(xlabel=f"{label} ({units.energy})", ylabel="double wells")
-    if not known.any():
+_ALL, _TLS = (BLUE, 0.35), (ORANGE, 0.9)
+"""Colour and opacity of double wells, and of the TLS among them."""
+
+
+def _draw_distribution(ax: Axes, values: "pd.Series[float]", is_tls: "pd.Series[bool]", units: Units) -> pd.DataFrame:
+    smallest, known = SMALLEST * units.epsilon, values.notna()
+    drawn, smaller = values >= smallest, int((values < smallest).sum())
+    if not drawn.any():
         write_in_panel(ax, "not known of any double well")
-        return None
-    drawn = values[known].clip(lower=smallest)
-    low, high = int(np.floor(np.log10(drawn.min()))), int(np.floor(np.log10(drawn.max()))) + 1
-    edges = np.geomspace(10.0**low, 10.0**high, (high - low) * BINS + 1)
-    edges[0] = min(edges[0], drawn.min())  # as rounded
-    count, tls = (np.histogram(chosen, edges)[0] for chosen in (drawn, drawn[is_tls[known]]))
-    ax.stairs(count, edges, fill=True, color=BLUE, alpha=0.35, label=f"double wells: {count.sum()}")
-    label = f"TLS (splitting < {threshold:g} {units.energy}): {tls.sum()}"
-    ax.stairs(tls, edges, fill=True, color=ORANGE, alpha=0.9, label=label)
+        return pd.DataFrame()
+    low, high = np.floor(np.log10(values[drawn].min())), np.floor(np.log10(values[drawn].max())) + 1
+    edges = np.geomspace(10.0**low, 10.0**high, int(high - low) * BINS + 1)
+    edges[0] = min(edges[0], values[drawn].min())  # as rounded
+    count, tls = (np.histogram(values[chosen], edges)[0] for chosen in (drawn, drawn & is_tls))
+    for heights, (color, alpha) in ((count, _ALL), (tls, _TLS)):
+        ax.stairs(heights, edges, fill=True, color=color, alpha=alpha)
     ax.set(xscale="log")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    _count_axis(ax, count.max())
-    smaller = int((values < smallest).sum())
-    notes = [f"{smaller} below {smallest:.2g} {units.energy}, drawn there"] if smaller else []
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    notes = [f"{smaller} below {smallest:.2g} {units.energy}, not drawn"] if smaller else []
     if not known.all():
         notes.append(f"no value for {(~known).sum()} double wells, {(is_tls & ~known).sum()} of them TLS")
     ax.set_title("\n".join(notes))
-    legend_below(ax)
-    return pd.DataFrame({"quantity": name, "from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
-
-
-def _count_axis(ax: Axes, largest: int) -> None:
-    """Logarithmic where counts are of more than one order, else linear with whole numbers."""
-    if largest >= MANY:
-        ax.set(yscale="log", ylim=(0.7, None))
-    else:
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_ylim(0, None)
+    return pd.DataFrame({"from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 
 
 def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]") -> pd.DataFrame:
-    sorted_wells = double_wells[REARRANGEMENT] > 0
+    known = double_wells[REARRANGEMENT] > 0
     groups = {
         "glasses": is_tls.groupby(double_wells["conf"]).sum(),
-        "rearrangements": is_tls[sorted_wells].groupby([double_wells["conf"], double_wells[REARRANGEMENT]]).sum(),
+        "rearrangements": is_tls[known].groupby(double_wells[REARRANGEMENT]).sum(),
     }
-    numbers, largest = [], 0
-    styles = ((GREEN, -0.2, " with a double well"), (BLUE, 0.2, ""))
+    numbers, styles = [], ((GREEN, -0.2, " with a double well"), (PURPLE, 0.2, ""))
     for (name, found), (color, shift, which) in zip(groups.items(), styles, strict=True):
         count = np.bincount(found.astype(int), minlength=1)
         tls = np.arange(len(count))
         label = f"{name}{which}: {len(found)}, with a TLS: {(found > 0).sum()}"
         ax.bar(tls + shift, count, 0.38, color=color, label=label)
-        largest = max(largest, count.max())
         numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
-    ax.set(xlabel="TLS in it", ylabel="glasses, rearrangements")
-    _count_axis(ax, largest)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_below(ax)
+    ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="upper right")
     return pd.concat(numbers)
 
 
@@ -182,9 +166,9 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float,
         if of_all.empty:
             continue
         energy, low, high = (of_all[name].to_numpy() for name in ("energy", "per_volume_low", "per_volume_high"))
-        ax.fill_between(energy, low, high, color=color, alpha=0.2, lw=0)
+        ax.fill_between(energy, low, high, color=color, alpha=0.2, lw=0, step="post")
         label = f"T = {temperature}, glasses searched: {table['glasses'].iloc[0]}"
-        ax.plot(energy, of_all["per_volume"].to_numpy(), color=color, ls=line, marker=".", ms=4, label=label)
+        ax.step(energy, of_all["per_volume"].to_numpy(), where="post", color=color, ls=line, label=label)
         lowest.append(low[0])
     left, right = ax.get_xlim()
     left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named

@@ -112,7 +112,9 @@ def draw_profiles(wells: Sequence[Wells], threshold: float, title: str, unit: Un
         top = max(max(one.energies.max(), one.levels[1]) for one in wells)
         panels[0].set_ylim(-0.06 * top, HEIGHT * top)
         for ax in panels:
-            ax.set(xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})")
+            ax.set(
+                xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})"
+            )
             ax.label_outer()
         figure.suptitle(title, fontsize=11)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
