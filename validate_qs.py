@@ -2,7 +2,8 @@
 
 Reads    MLmodel/qs-regression-T{digits}/
 Writes   output_ML/qs-true_vs_AI_trainingset.png, output_ML/qs-true_vs_AI_testset.png, a panel per temperature
-         output_ML/T{T}/splitting_cdf_T{T}.png, output_ML/T{T}/TLS-search-efficiency.png, from the test set
+         output_ML/T{T}/splitting_cdf_T{T}.png, from the test set
+         output_ML/T{T}/TLS-search-efficiency.png: the labelled pairs sorted as the list is, non-DW among them
          output_ML/T{T}/reliability-tls.png: whether the chances to be a TLS are true, on glasses kept out
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
@@ -16,14 +17,19 @@ if __name__ == "__main__":
 
 from pathlib import Path
 
-from MLmodel.card import Card
+import numpy as np
+
+from glass.arrays import Array
+from MLmodel.card import Card, read_card
 from MLmodel.chances import tls_chances
 from MLmodel.metrics import chance_metrics, format_metrics, predictor_metrics
 from MLmodel.model import Judged, Model, cards_to_judge, few_labels, judge_on, read_set
 from MLmodel.out_of_fold import kept_out
+from pipeline.formats.keys import by_pair
 from pipeline.formats.pair_tables import OUT_OF_FOLD
+from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
-from pipeline.workspace import PREDICTOR, QS, StatePoint
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
 from reporting.predictions import (
     Panel,
     draw_reliability,
@@ -73,11 +79,9 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
     for heading, panel in (("training set", known), (judged.heading, judged)):
         print(f"  {heading}")
         print(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
-    written = []
-    for draw, path in ((draw_splitting_cdf, at.splitting_cdf), (draw_search_efficiency, at.search_efficiency)):
-        whose = f"{title}, {judged.name}: {judged.how}"
-        picture = draw(judged.exact, judged.predicted, threshold, whose, settings.unit)
-        written += picture.save(path, settings.figures)
+    whose = f"{title}, {judged.name}: {judged.how}"
+    picture = draw_splitting_cdf(judged.exact, judged.predicted, threshold, whose, settings.unit)
+    written = picture.save(at.splitting_cdf, settings.figures)
     used = read_set(at, card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold
@@ -85,8 +89,32 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
     print(format_metrics(chance_metrics(chance, is_tls, "TLS")))
     for line in few_labels(exact, PREDICTOR, settings):
         print(line)
+    listed = unseen_list(at, card, settings)
+    whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
+    picture = draw_search_efficiency(*listed, threshold, whose, settings.unit)
+    written += picture.save(at.search_efficiency, settings.figures)
     picture = draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}")
     return written + picture.save(at.reliability("tls"), settings.figures)
+
+
+def unseen_list(at: StatePoint, card: Card, settings: Settings) -> tuple[Array, Array]:
+    """Exact splittings of labelled pairs, infinite of non-DW, and what sorts them as the list of new pairs is sorted.
+
+    Both models are asked without the pair's glass; non-DW never teach the predictor. Where the classifier's set lacks
+    features of the predictor, or there is none, double wells only.
+    """
+    wells = read_set(at, card, "used")
+    chances = tls_chances(wells[QS].to_numpy(), wells[OUT_OF_FOLD].to_numpy(), settings.tls_threshold)
+    of_classifier = read_card(at, CLASSIFIER)
+    labelled = None if of_classifier is None else read_set(at, of_classifier, "used")
+    if labelled is None or not {*card.features} <= {*labelled}:
+        return wells[QS].to_numpy(), -chances(wells[OUT_OF_FOLD].to_numpy())
+    known = by_pair(wells, at.decimals)[[QS, OUT_OF_FOLD]].rename(columns={OUT_OF_FOLD: "predicted"})
+    others = labelled[labelled[DW] == 0]
+    double_wells = by_pair(labelled[labelled[DW] == 1], at.decimals)[[OUT_OF_FOLD]].join(known, how="inner")
+    predicted = np.concatenate([double_wells["predicted"], Model(at, card).predict(others)])
+    is_dw = np.concatenate([double_wells[OUT_OF_FOLD], others[OUT_OF_FOLD]])
+    return np.concatenate([double_wells[QS], np.full(len(others), np.inf)]), -is_dw * chances(predicted)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Pictures of predictions: against exact splittings, as distributions, as a search, and as probabilities."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
@@ -25,6 +26,14 @@ from reporting.style import (
     styled_figure,
     write_in_panel,
 )
+
+MANY = 500
+"""From this number of pairs on their density is drawn."""
+
+BINS_OF_TREND, FEWEST_IN_TREND = 4, 5
+"""Bins to a decade of exact splittings in which the median prediction is taken, and the fewest pairs in one."""
+
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", BLUE, "#00253d"])
 
 
 class Panel(NamedTuple):
@@ -53,7 +62,7 @@ def draw_true_against_predicted(panels: Mapping[str, Panel], threshold: float, u
     Picture
         Numbers: temperature, exact_epsilon, predicted_epsilon, in eV exact_eV and predicted_eV; a row per pair.
     """
-    with styled_figure(4.6 * len(panels) + 0.4, 5.6) as figure:
+    with styled_figure(5.4 * len(panels) + 0.4, 5.8) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (temperature, (exact, predicted, name)) in zip(axes, panels.items(), strict=True):
             ax.set_title(f"T = {temperature}, {name}: {_count(len(exact))}")
@@ -72,31 +81,43 @@ def draw_true_against_predicted(panels: Mapping[str, Panel], threshold: float, u
 
 
 def _draw_panel(ax: Axes, exact: Array, predicted: Array, threshold: float, units: Units) -> None:
-    deviation = predictor_metrics(exact, predicted, threshold)["rms deviation of log10"]
-    ax.set_title(f"{ax.get_title()}\nrms deviation {deviation:.3f} in log₁₀")
-    low, high = _limits(exact, predicted, threshold)
-    outside = (exact < low) | (exact > high) | (predicted < low) | (predicted > high)
-    ax.axvspan(
-        low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: exact splitting < {threshold:g} {units.energy}"
-    )
-    ax.axhline(threshold, color=ORANGE, lw=1, ls="--", label="predicted to be TLS: below this line")
-    ax.plot([low, high], [low, high], color="black", lw=1, label="predicted = exact")
-    size = 7 if len(exact) < 200 else 4
-    alpha = float(np.clip(1000 / len(exact), 0.3, 0.8))
-    ax.plot(exact, predicted, ".", ms=size, alpha=alpha, color=BLUE, mew=0, rasterized=True, label="a pair")
-    if outside.any():
-        edge = [np.clip(values[outside], low, high) for values in (exact, predicted)]
-        name = f"{outside.sum()} outside the frame, drawn at its edge"
-        ax.plot(*edge, "D", ms=5, mfc="none", mec=BLUE, clip_on=False, label=name)
-    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    metrics = predictor_metrics(exact, predicted, threshold)
+    ax.set_title(f"{ax.get_title()}\nrms deviation {metrics['rms deviation of log10']:.3f} in log₁₀")
+    if metrics["TLS"]:
+        half = f"{metrics['NEBs to find half of the TLS']:.0f} smallest predictions"
+        ax.set_title(f"{ax.get_title()}; TLS: {metrics['TLS']}, half of them among the {half}")
+    limits = [_limits(values, threshold) for values in (exact, predicted)]
+    low, high = np.transpose(limits)
+    ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1])
+    label = f"TLS: exact splitting < {threshold:g} {units.energy}"
+    ax.axvspan(low[0], threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
+    ends = [max(low), min(high)]
+    ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
+    shown = np.clip([exact, predicted], low[:, None], high[:, None])
+    inside = (shown == [exact, predicted]).all(axis=0)
+    if len(exact) > MANY:
+        drawn: Any = {"xscale": "log", "yscale": "log", "bins": "log", "mincnt": 1, "gridsize": 45, "cmap": _BLUES}
+        drawn["extent"] = np.log10(limits).ravel()
+        hexagons = ax.hexbin(*shown[:, inside], lw=0, rasterized=True, **drawn)
+        ax.figure.colorbar(hexagons, ax=ax, label="pairs", shrink=0.7)
+    else:
+        ax.plot(*shown[:, inside], ".", ms=7, alpha=0.8, color=BLUE, mew=0, label="a pair")
+    bins = np.floor(np.log10(exact) * BINS_OF_TREND)
+    trend = pd.DataFrame({"exact": exact, "predicted": predicted}).groupby(bins).agg(["median", "size"])
+    trend = trend[trend["exact", "size"] >= FEWEST_IN_TREND]
+    label = "median prediction: errors pull it\ntowards the middle of all splittings"
+    if len(trend) > 1:
+        ax.plot(trend["exact", "median"], trend["predicted", "median"], "o-", ms=4, color=ORANGE, label=label)
+    if not inside.all():
+        name = f"{(~inside).sum()} outside the frame, drawn at its edge"
+        ax.plot(*shown[:, ~inside], "D", ms=5, mfc="none", mec=BLUE, clip_on=False, label=name)
     label_log_axes(ax)
     legend_below(ax)
 
 
-def _limits(exact: Array, predicted: Array, threshold: float) -> tuple[float, float]:
+def _limits(values: Array, threshold: float) -> tuple[float, float]:
     """Axis range that leaves at most the largest half percent outside."""
-    both = np.concatenate([exact, predicted])
-    return 0.5 * min(both.min(), threshold), 2.0 * max(float(np.quantile(both, 0.995, method="higher")), threshold)
+    return 0.5 * min(values.min(), threshold), 2.0 * max(float(np.quantile(values, 0.995, method="higher")), threshold)
 
 
 def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
@@ -124,7 +145,7 @@ def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: 
         ax = figure.subplots()
         ax.set(title=title, xlabel=f"quantum splitting ({units.energy})", ylabel="share of pairs up to this splitting")
         if len(exact):
-            low, high = _limits(exact, predicted, threshold)
+            low, high = _limits(np.concatenate([exact, predicted]), threshold)
             label = f"TLS: splitting < {threshold:g} {units.energy}"
             ax.axvspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
             for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
@@ -144,12 +165,14 @@ def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: 
 
 
 def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
-    """TLS found against NEBs run in the order of the prediction; without a TLS, pairs of the smallest tenth found.
+    """TLS found against NEBs run in the order of the list; without a TLS, pairs of the smallest tenth found.
 
     Parameters
     ----------
-    exact, predicted : ndarray of shape (n_pairs,)
+    exact : ndarray of shape (n_pairs,)
         Quantum splittings; infinite where a pair is no double well.
+    predicted : ndarray of shape (n_pairs,)
+        By what the list is sorted, the smallest first.
     threshold : float
         Below it a double well is a TLS.
     title : str
@@ -178,8 +201,8 @@ def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, tit
         ax.set(title=title, xlabel="NEBs run", ylabel=label.format(total))
         if total:
             ax.step(nebs, ideal, where="post", color=GREEN, lw=4, alpha=0.5, label="ideal: every NEB finds one")
-            ax.step(nebs, found, where="post", color=BLUE, marker=mark, ms=4, label="in the order of the prediction")
-            ax.plot(nebs, chance, color=GREY, ls=":", label="chance: in any order")
+            ax.step(nebs, found, where="post", color=BLUE, marker=mark, ms=4, label="in the order of the list")
+            ax.plot(nebs, chance, color=GREY, ls=":", label="expected by chance")
             ax.set(xscale="log", xlim=(0.95, 1.05 * max(len(found), 2)), ylim=(0, 1.08 * total))
             label_log_axes(ax)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
