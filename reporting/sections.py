@@ -92,7 +92,7 @@ def _what_is_left(at: StatePoint) -> _Left:
 
 def search_progress(command: Command, at: StatePoint, page: Page) -> list[Block]:
     """The rounds, their forecast, what follows from them, and how much faster the list is than chance."""
-    said = "TLS found against NEBs run in the order of the list, between chance and the ideal; each pair without its glass"
+    said = "TLS found against NEBs run in the order of the list, between chance and the ideal; glasses unseen"
     return [*_rounds(at, page), page.figure(said, at.search_efficiency, "validate_qs.py")]
 
 
