@@ -75,6 +75,16 @@ class NebSettings(_Section):
     epsilon: Annotated[float, Field(ge=1e-9, le=1e12)] = 662.0
 
 
+class ObservableSettings(_Section):
+    """What observables.py needs beside the double wells: the sound, and where curves end."""
+
+    frequencies: Annotated[list[Positive], Field(min_length=1)] = [1.0e3, 1.0e6]
+    density: Positive | None = None
+    longitudinal: Positive | None = None
+    transverse: Positive | None = None
+    complete_below: Positive | None = None
+
+
 class RearrangementSettings(_Section):
     """Which double wells of a glass are one rearrangement."""
 
@@ -136,6 +146,7 @@ class Settings(_Section):
     predictor: PredictorSettings = PredictorSettings()
     neb: NebSettings = NebSettings()
     rearrangements: RearrangementSettings = RearrangementSettings()
+    observables: ObservableSettings = ObservableSettings()
     pretraining: list[Annotated[str, Field(pattern=r"^\d*\.?\d+$")]] = []
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_split: Literal["pair", "glass"] = "pair"

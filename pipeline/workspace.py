@@ -282,6 +282,10 @@ class StatePoint:
         """The minima of a glass for other programs, in one file."""
         return self.output / "minima" / f"Cnf-{conf}.extxyz"
 
+    def observables(self, kind: str) -> Path:
+        """``kind``: ``csv``, or the format of the picture."""
+        return self.output / f"observables.{kind}"
+
     def rounds(self, kind: str) -> Path:
         """``kind``: ``csv`` or ``png``."""
         return self.output / f"rounds.{kind}"

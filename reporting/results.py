@@ -27,6 +27,8 @@ from search.stopping import RULES, better_than_chance, chances_are_off, enough_f
 ROWS, PICTURES, PLAYED = 1000, 24, 50
 """Double wells in the table, pictures of TLS, and TLS that are played, over all temperatures of a page."""
 
+MEASURED = "What a laboratory would measure of these double wells: of independent TLS, with the sound of the minima"
+
 SMALLEST = 1e-8
 """Smaller Δ and Δ₀ stand at the edge of the plane, in ε."""
 
@@ -235,6 +237,7 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
         page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
         page.figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
         page.figure(mapped, at.rearrangements, "run_neb.py"),
+        page.figure(MEASURED, at.observables("png"), "observables.py", at.observables("csv")),
     ]
 
 

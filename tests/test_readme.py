@@ -32,7 +32,7 @@ def help_of(script):
 def test_every_script_option_and_benchmark_that_is_named_is_there(document):
     text = document.read_text()
     for script, options in re.findall(r"(?<![\w/])(\w+)\.py((?: \[?-{1,2}[^\n`]*)?)", text):
-        if not re.match(r"step\d_|validate_|run_neb|simulate_|interpret|relax_|export_|report|report", script):
+        if not re.match(r"step\d_|validate_|run_neb|simulate_|interpret|relax_|export_|report|observables", script):
             continue
         assert (ROOT / f"{script}.py").exists(), script
         said = help_of(script) if options else ""

@@ -1,0 +1,52 @@
+"""What a laboratory would measure of the double wells found: heat capacity, internal friction, thermal conductivity.
+
+Reads    output_ML/T{T}/double_wells.csv, Configurations/minima/T{T}/
+Writes   output_ML/T{T}/observables.csv and observables.png
+
+Sums over independent two-level systems in equilibrium, with bands; doc/observables.md has the formulas. Density and
+sound velocities are those of observables in config.yaml, or of minima. Stops at once if nothing is new.
+"""
+
+from pipeline.command import Command, check_command_line, run_script
+from pipeline.workspace import StatePoint
+
+if __name__ == "__main__":
+    check_command_line(__doc__)
+
+from pipeline.files import atomic_write
+from pipeline.stamps import made_from, mark_made, up_to_date
+from reporting.observables import draw_observables
+from search.calculator import find_calculator
+from search.observables import observables_in_words, update_observables
+
+
+def main(command: Command) -> None:
+    """Bring the observables of every temperature with double wells up to date."""
+    temperatures = command.temperatures(
+        lambda at: at.double_wells.exists(), "no temperature has double wells; run_neb.py calculates them"
+    )
+    command.for_each_temperature(temperatures, lambda at: measure(command, at))
+
+
+def measure(command: Command, at: StatePoint) -> None:
+    """Write the observables of one temperature, and the numbers that are quoted of them."""
+    settings = command.settings
+    outputs = [at.observables("csv"), *(at.observables(name) for name in settings.figures)]
+    inputs = made_from([at.double_wells], settings=settings.model_dump(mode="json"))
+    if up_to_date(outputs, inputs):
+        print(f"T = {at.temperature}: nothing new: {outputs[0]}")
+        return
+    name = settings.neb.calculator
+    make_calculator = None if name is None else find_calculator(name, command.workspace.root)
+    table, medium, tls = update_observables(at, settings, make_calculator)
+    with atomic_write(outputs[0]) as part:
+        table.to_csv(part, index=False, float_format="%.6g")
+    draw_observables(table, f"T = {at.temperature}").save(at.observables("png"), settings.figures)
+    mark_made(outputs, inputs)
+    for line in observables_in_words(table, medium, tls, settings):
+        print(f"T = {at.temperature}: {line}")
+    print(f"T = {at.temperature}: observables: {', '.join(map(str, outputs))}")
+
+
+if __name__ == "__main__":
+    run_script(main, __doc__)

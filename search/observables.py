@@ -1,0 +1,347 @@
+"""From the double wells of one temperature to what a laboratory measures, with bands: ``observables.csv``."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+from scipy import constants
+
+from glass.arrays import Array
+from glass.double_well import CalculatorFailedError, potential_of
+from glass.relaxation import relax
+from glass.response.elasticity import Sound, sound
+from glass.response.observables import (
+    Medium,
+    activated_rate,
+    heat_capacity,
+    one_phonon_rate,
+    relaxation_loss,
+    resonant_loss,
+    thermal_conductivity,
+    tunnelling_weight,
+)
+from pipeline.errors import UserError
+from pipeline.formats.minima import places_with_energies, read_atoms
+from pipeline.settings import NebSettings, Settings
+from pipeline.workspace import QS, StatePoint
+from search.calculated import read_double_wells
+from search.density import glass_volumes
+from search.rearrangements import REARRANGEMENT
+
+SOUNDED = 5
+"""Number of glasses whose lowest minima give the sound velocities."""
+
+CURVES_END = 5.0
+"""Splittings over kT that a list must reach: a heat capacity has nine tenths of its weight below E = 5 kT."""
+
+POINTS = 30
+"""Temperatures of a curve, from a fiftieth of the highest on."""
+
+REPLICAS = 400
+"""Glasses drawn with replacement, and with each of them a Poisson number of each of its double wells."""
+
+BAND = (0.16, 0.84)
+"""Quantiles of the replicas that a band shows."""
+
+TOO_LARGE = 0.05
+"""Q⁻¹ above which a sum over TLS is no loss any more: a wave would not ring."""
+
+EDGES = {"tunnelling amplitude": np.arange(-12.0, 0.25, 0.5), "action": np.arange(0.0, 30.5, 1.0)}
+"""Of the distributions of log₁₀ Δ₀ (in ε) and of λ."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Distinct double wells of one temperature, in SI units: arrays of shape (n,)."""
+
+    glass: Array
+    """Number of the glass among those searched."""
+    splitting: Array
+    amplitude: Array
+    """NaN where it is not known."""
+    longitudinal: Array
+    transverse: Array
+    barriers: tuple[Array, Array]
+    attempts: tuple[Array, Array]
+    """Hz, 0 where they are not known."""
+    action: Array
+
+
+class Band(NamedTuple):
+    """A value and the quantiles BAND of its replicas, of the same shape."""
+
+    value: Array
+    low: Array
+    high: Array
+
+
+def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> Medium:
+    """Density and sound velocities in SI units: from the settings, else from minima.
+
+    Raises
+    ------
+    UserError
+        If the settings give some of the three and not all, or there is no calculator, or no glass carries sound.
+    """
+    given = settings.observables
+    density, longitudinal, transverse = given.density, given.longitudinal, given.transverse
+    if density is not None and longitudinal is not None and transverse is not None:
+        return Medium(density, longitudinal, transverse, constants.hbar)
+    if (density, longitudinal, transverse) != (None, None, None) or make_calculator is None:
+        raise UserError(
+            "config.yaml: observables gives some of density, longitudinal and transverse; give all three, or none"
+            if make_calculator
+            else "config.yaml: neither neb.calculator nor observables.density, longitudinal and transverse are set; "
+            "give the three in kg/m³ and m/s"
+        )
+    found, reason = [], "no minimum that can be read"
+    for folder in list(at.glasses.values())[:SOUNDED]:
+        lowest = min(places_with_energies(folder), key=lambda one: one[1], default=None)
+        if lowest is None:
+            continue
+        try:
+            found.append(sound(read_atoms(lowest[0]), make_calculator, _relaxer(make_calculator, settings.neb)))
+        except (ValueError, CalculatorFailedError) as error:  # MinimumError is a ValueError
+            reason = str(error)
+    if not found:
+        raise UserError(f"{at.minima}: no sound velocities: {reason}; give observables.density and both in config.yaml")
+    mean = Sound(*np.mean(found, axis=0))
+    neb = settings.neb
+    velocity = np.sqrt(constants.k * neb.epsilon / neb.mass)
+    in_si = mean.density * neb.mass / neb.sigma**3
+    return Medium(in_si, mean.longitudinal * velocity, mean.transverse * velocity, constants.hbar)
+
+
+def _relaxer(make_calculator: Callable[[Atoms], Any], neb: NebSettings) -> Callable[[Atoms], Atoms]:
+    def relaxed(atoms: Atoms) -> Atoms:
+        found = atoms.copy()
+        found.positions = relax(potential_of(atoms, make_calculator), atoms.positions, neb.force_tolerance).positions
+        return found
+
+    return relaxed
+
+
+def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> Tls:
+    """The double wells that are distinct and lie in a glass that was searched, of each rearrangement the smallest."""
+    wells = read_double_wells(at).sort_values(QS, kind="stable")
+    wells = wells[wells["conf"].isin(volumes.index)]
+    unknown = wells[REARRANGEMENT] == 0
+    wells = wells[unknown | ~wells.duplicated(["conf", REARRANGEMENT])]
+    joule = constants.k * settings.neb.epsilon
+    amplitude = np.minimum(wells["tunnelling_amplitude"].to_numpy(float), wells[QS].to_numpy(float))
+    return Tls(
+        volumes.index.get_indexer(wells["conf"]),
+        joule * wells[QS].to_numpy(float),
+        joule * amplitude,
+        joule * wells["gamma_l"].to_numpy(float),
+        joule * wells["gamma_t"].to_numpy(float),
+        (joule * wells["barrier"].to_numpy(float), joule * wells["barrier_back"].to_numpy(float)),
+        (
+            wells["attempt_frequency_i_Hz"].fillna(0).to_numpy(float),
+            wells["attempt_frequency_j_Hz"].fillna(0).to_numpy(float),
+        ),
+        wells["wkb_action"].to_numpy(float),
+    )
+
+
+class Ensemble:
+    """Sums over TLS per volume, of the glasses as they are and of replicas.
+
+    Parameters
+    ----------
+    tls : Tls
+        Of all glasses.
+    volumes : ndarray of shape (n_glasses,)
+        In m³.
+    seed : int
+        Of the replicas.
+    """
+
+    def __init__(self, tls: Tls, volumes: Array, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        times = rng.multinomial(len(volumes), np.full(len(volumes), 1 / len(volumes)), REPLICAS).T
+        drawn = rng.poisson(times[tls.glass.astype(int)])
+        self._weights = np.concatenate([np.ones((len(tls.glass), 1)), drawn], axis=1)
+        self._volumes = np.concatenate([[volumes.sum()], volumes @ times])
+
+    def per_volume(self, each: Array) -> Array:
+        """Σ over TLS of what each adds (…, n), over the volume, shape (…, 1 + REPLICAS); NaN adds nothing."""
+        return np.asarray(np.nan_to_num(each) @ self._weights / self._volumes)
+
+
+def band(values: Array) -> Band:
+    """Value and quantiles of an array of shape (…, 1 + REPLICAS)."""
+    low, high = np.nanquantile(values[..., 1:], BAND, axis=-1)
+    return Band(values[..., 0], low, high)
+
+
+def observables(tls: Tls, volumes: Array, medium: Medium, settings: Settings, seed: int) -> pd.DataFrame:
+    """All observables of one temperature.
+
+    Parameters
+    ----------
+    tls : Tls
+        Of all glasses that were searched.
+    volumes : ndarray of shape (n_glasses,)
+        Of these, in m³.
+    medium : Medium
+        In SI units.
+    settings : Settings
+        ``observables``, ``neb`` and ``tls_threshold``.
+    seed : int
+        Of the bands.
+
+    Returns
+    -------
+    DataFrame
+        A row for each quantity and place on its axis, columns as in ``observables.csv`` (doc/files.md).
+    """
+    ensemble, joule = Ensemble(tls, volumes, seed), constants.k * settings.neb.epsilon
+    complete = joule * complete_below(settings)
+    kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END
+    rows = [*_thermal(tls, ensemble, kT), *_strength(tls, ensemble, medium, kT, complete, settings)]
+    rows += _losses(tls, ensemble, medium, kT, settings)
+    neb, length = settings.neb, settings.neb.sigma
+    time = length * np.sqrt(neb.mass / joule)
+    sizes = {
+        "J K⁻¹ m⁻³": ("k_B {length}⁻³", constants.k / length**3),
+        "W m⁻¹ K⁻¹": ("k_B {length}⁻¹ t⁻¹", constants.k / (length * time)),
+        "J⁻¹ m⁻³": ("{energy}⁻¹ {length}⁻³", 1 / (joule * length**3)),
+        "m⁻³": ("{length}⁻³", 1 / length**3),
+        "": ("", 1.0),
+    }
+    table = pd.concat([*rows, *_distributions(tls, ensemble, joule)], ignore_index=True)
+    size = table["unit"].map({unit: value for unit, (_, value) in sizes.items()})
+    unit = settings.unit
+    names = {key: name.format(length=unit.length, energy=unit.energy) for key, (name, _) in sizes.items()}
+    return table.assign(value_workspace=table["value"] / size, unit_workspace=table["unit"].map(names))
+
+
+def complete_below(settings: Settings) -> float:
+    """Splitting in the unit of energy up to which the double wells found are taken for all."""
+    if settings.observables.complete_below is not None:
+        return settings.observables.complete_below
+    return min(settings.neb.refine_below * settings.tls_threshold, settings.classify.max_delta_E)
+
+
+def _rows(quantity: str, x: Array, axis: str, found: Band, unit: str, **more: Any) -> pd.DataFrame:
+    columns = {"quantity": quantity, "x": x, "axis": axis, "frequency_Hz": np.nan, "warning": ""}
+    return pd.DataFrame({**columns, **found._asdict(), "unit": unit, **more})
+
+
+def _thermal(tls: Tls, ensemble: Ensemble, kT: Array) -> Iterator[pd.DataFrame]:
+    capacity = constants.k * ensemble.per_volume(heat_capacity(tls.splitting, kT))
+    yield _rows("heat capacity", kT / constants.k, "T (K)", band(capacity), "J K⁻¹ m⁻³")
+
+
+def _strength(
+    tls: Tls, ensemble: Ensemble, medium: Medium, kT: Array, window: float, settings: Settings
+) -> Iterator[pd.DataFrame]:
+    """P̄, the tunnelling strengths, what they make of resonant loss, and the conductivity."""
+    each = tunnelling_weight(tls.splitting, tls.amplitude, window)
+    kelvin, axis = np.array([window / constants.k]), "E below (K)"
+    yield _rows("P", kelvin, axis, band(ensemble.per_volume(each)[None]), "J⁻¹ m⁻³")
+    strengths = {}
+    for name, gamma, velocity in _waves(tls, medium):
+        strengths[name] = ensemble.per_volume(each * gamma**2)
+        strength = strengths[name] / (medium.density * velocity**2)
+        yield _rows(f"tunnelling strength, {name}", kelvin, axis, band(strength[None]), "")
+        for frequency in settings.observables.frequencies:
+            loss = band(resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT))
+            yield _loss_rows(f"internal friction, resonant, {name}", kT, loss, frequency)
+    along, across = strengths.values()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        conductivity = constants.k * thermal_conductivity(along, across, medium, kT)
+    found = band(np.where(np.isfinite(conductivity), conductivity, np.nan))
+    yield _rows("thermal conductivity", kT / constants.k, "T (K)", found, "W m⁻¹ K⁻¹")
+
+
+def _waves(tls: Tls, medium: Medium) -> Iterator[tuple[str, Array, float]]:
+    yield "longitudinal", tls.longitudinal, medium.longitudinal
+    yield "transverse", tls.transverse, medium.transverse
+
+
+def _losses(tls: Tls, ensemble: Ensemble, medium: Medium, kT: Array, settings: Settings) -> Iterator[pd.DataFrame]:
+    """Internal friction by relaxation, by one phonon alone and over the barrier as well."""
+    phonon = one_phonon_rate(tls.splitting, tls.amplitude, tls.longitudinal, tls.transverse, medium, kT)
+    both = phonon + activated_rate(tls.attempts, tls.barriers, kT)
+    classical = 2 * np.pi * max((float(nu.max()) for nu in tls.attempts if len(nu)), default=0.0)
+    below = kT < medium.hbar * classical
+    said = f"classical prefactor below ħω/k = {medium.hbar * classical / constants.k:.0f} K"
+    for name, gamma, velocity in _waves(tls, medium):
+        for frequency in settings.observables.frequencies:
+            omega, modulus = 2 * np.pi * frequency, medium.density * velocity**2
+            for way, rates, warn in (("one phonon", phonon, ""), ("with activation", both, said)):
+                each = relaxation_loss(tls.splitting, tls.amplitude, gamma, rates, modulus, omega, kT)
+                loss = _loss_rows(f"internal friction, {way}, {name}", kT, band(ensemble.per_volume(each)), frequency)
+                if warn:
+                    loss["warning"] = (loss["warning"] + np.where(below, f"; {warn}", "")).str.removeprefix("; ")
+                yield loss
+
+
+def _loss_rows(quantity: str, kT: Array, loss: Band, frequency: float) -> pd.DataFrame:
+    warning = np.where(loss.value > TOO_LARGE, f"above {TOO_LARGE:g}: too large to be a loss", "")
+    more = {"frequency_Hz": frequency, "warning": warning}
+    return _rows(quantity, kT / constants.k, "T (K)", loss, "", **more)
+
+
+def _distributions(tls: Tls, ensemble: Ensemble, joule: float) -> Iterator[pd.DataFrame]:
+    """Numbers per volume and decade of Δ₀, and per volume and unit of λ."""
+    with np.errstate(divide="ignore"):
+        decades = np.log10(tls.amplitude / joule)
+    for name, axis, values in (("tunnelling amplitude", "log₁₀ Δ₀ (ε)", decades), ("action", "λ", tls.action)):
+        edges = EDGES[name]
+        inside = (values >= edges[:-1, None]) & (values < edges[1:, None])
+        found = band(ensemble.per_volume(inside / np.diff(edges)[:, None]))
+        yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³")
+
+
+def observables_in_words(table: pd.DataFrame, medium: Medium, tls: Tls, settings: Settings) -> list[str]:
+    """The numbers that are quoted: sound, P̄, tunnelling strengths, and the values at the highest temperature."""
+
+    def row_of(quantity: str, frequency: float | None = None) -> Any:
+        rows = table[table["quantity"] == quantity]
+        return (rows if frequency is None else rows[rows["frequency_Hz"] == frequency]).iloc[-1]
+
+    def told(row: Any) -> str:
+        return f"{row['value']:.3g} ({row['low']:.2g} to {row['high']:.2g}) {row['unit']}".strip()
+
+    density, strength = row_of("P"), row_of("tunnelling strength, transverse")
+    frequency = settings.observables.frequencies[0]
+    loss = row_of("internal friction, one phonon, transverse", frequency)
+    capacity, conductivity = row_of("heat capacity"), row_of("thermal conductivity")
+    known = int(np.isfinite(tls.amplitude * tls.longitudinal).sum())
+    lines = [
+        f"density {medium.density:.0f} kg/m³, sound {medium.longitudinal:.0f} and {medium.transverse:.0f} m/s; "
+        f"{len(tls.splitting)} distinct double wells, Δ₀ and coupling known of {known}",
+        f"P̄ = {told(density)} below {density['x']:.3g} K; tunnelling strength C_t = {told(strength)}",
+        f"at {capacity['x']:.2g} K: C/V = {told(capacity)}; κ = {told(conductivity)}; "
+        f"Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {told(loss)}",
+    ]
+    warnings = [warning for warning in dict.fromkeys(table["warning"]) if warning]
+    return [*lines, *(f"warning: internal friction {warning}" for warning in warnings if "; " not in warning)]
+
+
+def update_observables(
+    at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None
+) -> tuple[pd.DataFrame, Medium, Tls]:
+    """The observables of one temperature, the medium they are in, and the TLS.
+
+    Raises
+    ------
+    UserError
+        If no double well of a glass with minima has a coupling to strain.
+    """
+    volumes = glass_volumes(at)
+    tls = tls_of(at, settings, volumes)
+    if not np.isfinite(tls.longitudinal * tls.amplitude).any():
+        raise UserError(
+            f"{at.double_wells}: no double well with minima has both Δ₀ and a coupling to strain; "
+            "run_neb.py --refine calculates it"
+        )
+    medium = medium_of(at, settings, make_calculator)
+    in_si = volumes.to_numpy(float) * settings.neb.sigma**3
+    return observables(tls, in_si, medium, settings, settings.seed), medium, tls
