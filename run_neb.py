@@ -50,6 +50,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="the N smallest splittings that were only screened, or have fewer images or larger forces than the "
         "settings ask for, from their stored paths; or that have no record of their levels",
     )
+    source.add_argument(
+        "--zero-point",
+        type=whole_number(1),
+        metavar="N",
+        help="no new pairs: a second splitting of the N smallest, with the zero-point energy of all other modes; of N "
+        "particles it takes 57 Hessians, each 6N force calls where the calculator is not the soft spheres'",
+    )
     source.add_argument("--retry", action="store_true", help="the pairs of unfinished.csv again")
     source.add_argument(
         "--explore",
@@ -92,14 +99,16 @@ from search.exact import calculate_pairs, jobs_of, neb_settings
 from search.picks import pairs_to_calculate
 from search.rounds import update_rounds
 from search.stopping import next_step
+from search.zero_point import update_zero_point
 
 
 def main(command: Command) -> None:
     """Calculate the pairs of every temperature that has a list."""
     work, given = command.workspace, command.options
-    if given.share and (given.refine or given.retry or given.explore):
-        raise UserError("--share goes with --top, --pairs or --all; run --refine, --retry and --explore without")
-    from_minima = given.pairs or given.explore or given.refine or given.retry or given.all is not None
+    if given.share and (given.refine or given.retry or given.explore or given.zero_point):
+        raise UserError("--share goes with --top, --pairs or --all; run the others without")
+    of_results = given.refine or given.retry or given.zero_point
+    from_minima = given.pairs or given.explore or of_results or given.all is not None
     temperatures = command.temperatures(
         lambda at: at.has_glasses if from_minima else at.predicted("newpairs").exists(),
         "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label",
@@ -126,6 +135,11 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
     check_records(at, settings.unit)
     for sentence in [] if given.share else merge_shares(at):
         print(f"T = {at.temperature}: {sentence}")
+    if given.zero_point:
+        for line in update_zero_point(at, settings, given.zero_point, make_calculator):
+            print(f"T = {at.temperature}: {line}")
+        report_double_wells(command, at)
+        return Counter()
     pairs, source = pairs_to_calculate(at, settings, given)
     jobs, without_minima = jobs_of(at, pairs, from_paths=bool(given.refine))
     for line in without_minima:

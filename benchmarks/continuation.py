@@ -12,12 +12,14 @@ Kept are wells where tunnelling is the lowest excitation: splitting between 1e-4
 softest mode of either well, one state in each well. Elsewhere E1 is a vibration across the path, and no
 splitting along it means the same.
 
-A last row is the straight line between the minima instead of the path: what is not the continuation's fault.
+Two more rows are V + Z, with the zero-point energy across the path, and the straight line between the minima instead of
+the path: what is not the continuation's fault.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +32,8 @@ from threadpoolctl import threadpool_limits
 from glass.double_well import profile_of
 from glass.path import Band, find_path, image_places
 from glass.relaxation import Potential
-from glass.tunnelling import POINTS, lowest_levels
+from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
+from glass.tunnelling import POINTS, NotResolvedError, Profile, lowest_levels
 
 Array = NDArray[np.float64]
 Curve = Callable[[Array], Array]
@@ -397,18 +400,32 @@ def cases(count: int, seed: int) -> Iterator[tuple[str, Model, float, list[Band]
 def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[float]]:
     """Splitting over the exact one by each way, for 21, 41 and 81 images."""
     found: dict[str, list[float]] = {name: [] for name in CANDIDATES}
-    straight, used = [], []
+    straight, used, with_z = [], [], []
     for band in bands:
         profile, ends = Inside(band.lengths, band.energies, band.slopes), ends_of(band, model)
         for name, candidate in CANDIDATES.items():
             found[name].append(splitting(profile, (candidate(ends[0]), candidate(ends[1]))) / exact)
-        low, high = lowest_levels(profile_of(band, (model, model), HBAR), HBAR)
+        along = profile_of(band, (model, model), HBAR)
+        low, high = lowest_levels(along, HBAR)
         used.append((high - low) / exact)
+        with_z.append(_with_zero_point(band, model, along) / exact)
         straight.append(without_path(ends) / exact)
     return found | {
         "d as run_neb.py has it": used,
+        "d with the zero-point energy, V + Z": with_z,
         "no path": straight,
     }
+
+
+def _with_zero_point(band: Band, model: Model, along: Profile) -> float:
+    """E1 − E0 in ε of V + Z; NaN where it does not hold two states."""
+    hessian = partial(hessian_by_differences, model)
+    place = zero_point_along(band.positions, band.energies, np.ones(1), along, hessian, HBAR)
+    try:
+        low, high = lowest_levels(with_zero_point(along, *place), HBAR)
+    except NotResolvedError:
+        return np.nan
+    return high - low
 
 
 def basis_change(model: Model, exact: float) -> float:

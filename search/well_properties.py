@@ -46,7 +46,10 @@ VIBRATIONS = [
 ACTION = "wkb_action"
 """∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well."""
 
-STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION]
+SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"
+"""Of V + Z, see :mod:`search.zero_point`; in the unit of energy."""
+
+STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION, SPLITTING_ZP, AMPLITUDE_ZP]
 """Entries of a record's ``properties``, and columns of ``double_wells.csv``."""
 
 WHOLE = 500

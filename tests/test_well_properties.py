@@ -45,3 +45,19 @@ def test_the_published_convention_is_told_before_it_is_mixed_with_the_line(calcu
     said = done("run_neb", calculated, "--pairs", pair)
     assert "parabola and walls" in said
     assert "straight line" in said
+
+
+def test_the_smallest_splittings_get_a_second_one_with_the_zero_point_energy_and_only_once(calculated):
+    settings = calculated / "config.yaml"
+    settings.write_text(settings.read_text().replace("neb: {", "neb: {refine_below: .inf, keep_paths: all, "))
+    done("run_neb", calculated, "--refine", 3)
+    before = double_wells(calculated)
+    said = done("run_neb", calculated, "--zero-point", 2)
+    assert said.count("with the zero-point energy") + said.count("does not hold two states") == 2
+    table = double_wells(calculated)
+    pd.testing.assert_series_equal(table["quantum_splitting"], before["quantum_splitting"])
+    second = table["quantum_splitting_zp"].dropna()
+    assert (second > 0).all()
+    assert second.index.max() < 2
+    assert table["zero_point_difference"].head(2).notna().all()
+    assert "have their second splitting already" in done("run_neb", calculated, "--zero-point", 2) or second.empty

@@ -112,6 +112,12 @@ def add_record(
     add_line(at.neb_paths("jsonl"), line + "\n")
 
 
+def add_again(at: StatePoint, record: dict[str, Any], properties: dict[str, float]) -> None:
+    """Add a record once more with further ``properties``: the last of a pair counts."""
+    more = {**record.get("properties", {}), **properties}
+    add_line(at.neb_paths("jsonl"), json.dumps({**record, "properties": more}) + "\n")
+
+
 def profile_of_record(record: dict[str, Any]) -> Profile:
     """V(x)."""
     from glass.tunnelling import Continuation, Profile, parabolas
