@@ -82,12 +82,14 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     from MLmodel.ranking import predict_pairs
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import TLS_PROBABILITY
+    from search.likes import add_likes, read_unseen
     from search.rearrangements import REARRANGEMENT, each_once, number_rearrangements
     from search.rounds import close_round
 
     if note := close_round(at, settings):
         print(f"T = {at.temperature}: {note}")
     found = predict_pairs(at, card, settings)
+    found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, read_unseen(at, card), settings))
     if found.in_test_sets + found.since_training:
         print(
             f"T = {at.temperature}: results that correct the predictions for like pairs: {found.since_training} since "

@@ -76,11 +76,12 @@ class Displacements:
         """Unit vectors of the displacements of some pairs; shape (n, 3N)."""
         return np.asarray(self._steps(pairs) / self.lengths[pairs, None])
 
-    def products(self, pairs: Index) -> Floats:
+    def products(self, pairs: Index) -> Array:
         """Products of all coordinates with the fields of some pairs, for :meth:`cosines`; shape (n_rows, n)."""
-        return np.asarray(self.coordinates @ self.fields(pairs).T)
+        fields = self.fields(pairs).T.astype(float)
+        return np.vstack([self.coordinates[block].astype(float) @ fields for block in _blocks(len(self.coordinates))])
 
-    def cosines(self, pairs: Index, products: Floats) -> Floats:
+    def cosines(self, pairs: Index, products: Array) -> Array:
         """Cosines of the angles between some pairs and those of ``products``; shape (n, n_others)."""
         steps = products[self.second[pairs]] - products[self.first[pairs]]
         return np.asarray(np.clip(steps / self.lengths[pairs, None], -1, 1))
@@ -176,10 +177,10 @@ def _compare_followers(
     return labels
 
 
-def _follow(pairs: Displacements, overlap: float) -> tuple[Index, Floats]:
+def _follow(pairs: Displacements, overlap: float) -> tuple[Index, Array]:
     """Leader of each pair, which it overlaps at least so much, and the products of the coordinates with all leaders."""
     leader = np.empty(len(pairs.first), np.int64)
-    products = np.empty((len(pairs.coordinates), 0), np.float32)
+    products = np.empty((len(pairs.coordinates), 0))
     for block in _blocks(len(leader)):
         cosines = np.abs(pairs.cosines(block, products))
         if cosines.size:
@@ -220,7 +221,8 @@ def most_central(pairs: Displacements, labels: Index) -> Index:
             share, rows = np.where(cosine < 0, -1, 1) / pairs.lengths[members], len(pairs.coordinates)
             weight = np.bincount(pairs.second[members], share, rows) - np.bincount(pairs.first[members], share, rows)
             mean = weight.astype(np.float32) @ pairs.coordinates
-            cosine = pairs.cosines(members, (pairs.coordinates @ (mean / np.linalg.norm(mean)))[:, None])[:, 0]
+            mean /= np.linalg.norm(mean)
+            cosine = pairs.cosines(members, (pairs.coordinates @ mean).astype(float)[:, None])[:, 0]
         central[one] = members[np.abs(cosine).argmax()]
     return central
 

@@ -1,0 +1,127 @@
+"""What results say of the pairs of their glass that are like them."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.stats import multivariate_normal
+from synthetic import BOX, text_minimum
+
+from pipeline.formats.keys import minimum_names, pair_index
+from pipeline.formats.minima import places_by_key
+from pipeline.settings import Settings
+from pipeline.workspace import DW, Workspace
+from search import likes
+from search.likes import Process, Unseen, add_likes, most_likely, most_true, told_by
+
+T = "0.1"
+PROCESS = Process(0.3, 5, 1.0, 0.05)
+
+
+def some_results(rng, count=12, extra=4):
+    """Results along random directions, and the cosines and places of some more pairs with them and of all."""
+    fields = rng.normal(size=(count + extra, 4))
+    fields /= np.linalg.norm(fields, axis=1)[:, None]
+    cosines, places = fields @ fields.T, rng.normal(size=count + extra)
+    known = likes._Results(
+        rng.normal(size=count), places[:count], np.empty(0), cosines[:count, :count], np.full(count, 0.4)
+    )
+    return known, cosines, places
+
+
+def covariance(process, cosines, places):
+    apart = (places[:, None] - places) / process.length
+    return process.amplitude**2 * np.abs(cosines) ** (2 * process.power) * np.exp(-0.5 * apart**2)
+
+
+def test_what_likes_tell_and_the_prior_make_the_posterior():
+    known, cosines, places = some_results(np.random.default_rng(1))
+    n, whole = len(known.known), covariance(PROCESS, cosines, places)
+    inverse = np.linalg.inv(whole[:n, :n] + PROCESS.noise**2 * np.eye(n))
+    mean = known.known.mean()
+    expected = mean + whole[n:, :n] @ inverse @ (known.known - mean)
+    variance = PROCESS.amplitude**2 + PROCESS.noise**2 - np.diag(whole[n:, :n] @ inverse @ whole[:n, n:])
+    told, prior = told_by(PROCESS, known, cosines[n:, :n], places[n:]), 1 / (PROCESS.amplitude**2 + PROCESS.noise**2)
+    np.testing.assert_allclose(told.precision, 1 / variance - prior, atol=1e-9)
+    np.testing.assert_allclose((told.weighted + prior * mean) / (told.precision + prior), expected, rtol=1e-9)
+
+
+def test_the_likelihood_is_that_of_a_normal_distribution():
+    known, cosines, places = some_results(np.random.default_rng(2))
+    n, processes = len(known.known), [PROCESS, PROCESS._replace(noise=0.5), PROCESS._replace(amplitude=1.0)]
+    density = [
+        multivariate_normal(
+            np.full(n, known.known.mean()), covariance(one, cosines, places)[:n, :n] + one.noise**2 * np.eye(n)
+        )
+        for one in processes
+    ]
+    assert most_likely(processes, [known]) == processes[int(np.argmax([one.logpdf(known.known) for one in density]))]
+
+
+def test_verdicts_that_follow_from_others_are_trusted_and_random_ones_are_not():
+    rng = np.random.default_rng(3)
+    fields = np.repeat(np.eye(10), 12, axis=0) + 0.01 * rng.normal(size=(120, 10))
+    fields /= np.linalg.norm(fields, axis=1)[:, None]
+    processes = [PROCESS._replace(amplitude=0.5, noise=0.1, weight=weight) for weight in (0.03, 1.0)]
+    for verdict, trusted in ((np.repeat(np.arange(10) % 2, 12), 1.0), (rng.integers(0, 2, 120), 0.03)):
+        known = likes._Results(verdict.astype(float), np.zeros(120), np.empty(0), fields @ fields.T, np.full(120, 0.5))
+        assert most_true(processes, [known]).weight == trusted
+
+
+@pytest.fixture
+def motions(tmp_path, monkeypatch):
+    """A glass in which two motions happen beside small others: list, kind of each pair, splitting by kind, results."""
+    rng, folder = np.random.default_rng(4), tmp_path / f"Configurations/minima/T{T}/Cnf-1"
+    folder.mkdir(parents=True)
+    start, energies = rng.random((40, 3)) * BOX, (0.2 + 1e-6 * np.arange(24)).round(10)
+    state = np.arange(24) % 4  # which of the two motions have happened
+    for k, energy in enumerate(energies):
+        step = 0.004 * rng.normal(size=start.shape)
+        step[0] += 0.4 * (state[k] % 2)
+        step[1] += 0.4 * (state[k] // 2)
+        (folder / f"{energy:.9E}.conf.txt").write_text(text_minimum(np.ones(40), (start + step) % BOX - BOX / 2, BOX))
+    at = Workspace(tmp_path).at(T)
+    names = minimum_names(sorted(places_by_key(at.glass(1), 10)), 10)
+    i, j = np.triu_indices(24, 1)
+    kind = state[i] ^ state[j]
+    i, j, kind = i[kind > 0], j[kind > 0], kind[kind > 0]
+    exact = np.array([np.nan, 0.002, 0.02, np.nan])[kind]
+    table = pd.DataFrame({"conf": 1, "i": names[i], "j": names[j]})
+    known = np.zeros(len(table), bool)
+    known[rng.permutation(len(table))[:40]] = True
+    answers = pd.DataFrame({DW: (kind < 3).astype(int), "exact": exact}, pair_index(table, 10))[known]
+    monkeypatch.setattr(likes, "known_answers", lambda _: answers)
+    columns = {"quantum_splitting": 0.006, "splitting_K": 3.972, "tls_probability": 0.05, "dw_probability": 0.5}
+    columns |= {"Delta_E": 0.01, "nearest_between": 1.0}
+    listed = pl.from_pandas(table.assign(**columns))
+    return at, listed, kind, exact, known
+
+
+def test_pairs_of_a_motion_that_was_calculated_take_its_verdict_and_splitting(motions):
+    at, listed, kind, exact, known = motions
+    found = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), Settings())
+    assert found.filter(pl.Series(known)).equals(listed.filter(pl.Series(known)))
+    wells, splitting, tls = (
+        found[name].to_numpy() for name in ("dw_probability", "quantum_splitting", "tls_probability")
+    )
+    np.testing.assert_allclose(found["splitting_K"].to_numpy()[~known], 662 * splitting[~known], rtol=1e-5)
+    assert (wells[~known & (kind < 3)] > 0.9).all()
+    assert (wells[~known & (kind == 3)] < 0.1).all()
+    for which in (1, 2):
+        some = ~known & (kind == which)
+        np.testing.assert_allclose(splitting[some], exact[some], rtol=0.06)
+    assert tls[~known & (kind == 1)].max() < 0.1  # 0.002 ε is above the threshold, and said to some %
+    low = Settings(tls_threshold=0.003)
+    again = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), low)["tls_probability"].to_numpy()
+    assert again[~known & (kind == 1)].min() > 0.8
+    assert again[~known & (kind == 2)].max() < 0.05
+
+
+def test_few_results_and_glasses_without_minima_say_nothing(motions, monkeypatch):
+    at, listed, _, _, known = motions
+    elsewhere = listed.with_columns(conf=pl.lit(2))
+    assert add_likes(at, elsewhere, ~known, Unseen(pd.Series(dtype=float), 0.2), Settings()).equals(elsewhere)
+    answers = likes.known_answers(at).head(5)
+    monkeypatch.setattr(likes, "known_answers", lambda _: answers)
+    found = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), Settings())
+    assert found["dw_probability"].equals(listed["dw_probability"])
