@@ -29,9 +29,10 @@ from scipy.linalg import eigh, eigh_tridiagonal
 from scipy.optimize import brentq
 from threadpoolctl import threadpool_limits
 
+from glass.band import find_path
 from glass.double_well import profile_of
-from glass.path import Band, find_path, image_places
-from glass.relaxation import Potential
+from glass.path import Band, image_places
+from glass.relaxation import Potential, answered, one_by_one
 from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
 from glass.tunnelling import POINTS, NotResolvedError, Profile, lowest_levels
 
@@ -405,7 +406,7 @@ def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[floa
         profile, ends = Inside(band.lengths, band.energies, band.slopes), ends_of(band, model)
         for name, candidate in CANDIDATES.items():
             found[name].append(splitting(profile, (candidate(ends[0]), candidate(ends[1]))) / exact)
-        along = profile_of(band, (model, model), HBAR)
+        along = answered(profile_of(band, HBAR), one_by_one([model]))
         low, high = lowest_levels(along, HBAR)
         used.append((high - low) / exact)
         with_z.append(_with_zero_point(band, model, along) / exact)

@@ -1,16 +1,23 @@
-"""CPU time of an exact calculation, beside ASE's NEB on the same pairs with the same calculator and images.
+"""Evaluations and CPU time of the exact calculation, beside other programs and versions on the same pairs.
 
-python -m benchmarks.neb [--pairs 12] [--images 41] [--data FOLDER]
+python -m benchmarks.neb [--pairs 12] [--workspace DIR [-T 0.12] --listed FILE.csv] [--images 41] [--ase]
+                         [--against DIR]
 
-The pairs are drawn at random from those of one real glass of 1500 particles (FOLDER/Configurations/minima/T0.062) that
-lie under step 2's ceilings for the energy and within 0.6 σ; pairs with an end point that is no minimum are passed over.
-ASE's NEB has the improved tangent and FIRE. (BFGS, which ASE's examples use, would keep a matrix of (3N · images)²
-numbers, 200 GB here.) It is stopped when as converged as ours, or after 1000 steps, and looks for a third minimum then
-only.
+Pairs are drawn at random from FILE (columns conf,i,j) of a workspace with minima; by default from those of one real
+glass of 1500 particles (TLS_DATA/Configurations/minima/T0.062) under step 2's ceiling for the energy, 0.1 to 0.6 σ
+apart.
+One line each: this version as it is; the same through ASE's calls, as any calculator has it; ``--ase``: ASE's NEB with
+improved tangent and FIRE, stopped when as converged as ours or after 1000 steps; ``--against DIR``: a checkout of
+another version. (BFGS, which ASE's examples use, would keep a matrix of (3N · images)² numbers, 200 GB at N = 1500.)
 """
 
 import argparse
+import json
 import os
+import pickle
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,152 +25,194 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import all_changes
-from ase.mep import NEB
-from ase.optimize import FIRE
-from threadpoolctl import threadpool_limits
 
-from glass import path as band
-from glass.double_well import examine, potential_of, profile_of
-from glass.features import pair_geometry
-from glass.features_rounded import box_fractions
+from glass.double_well import examine
 from glass.soft_spheres import SoftSpheres
-from glass.tunnelling import lowest_levels
-from pipeline.formats.lammps import read_minimum
-from pipeline.formats.minima import load_glass, read_minima
-from pipeline.settings import NebSettings
-from pipeline.workspace import minimum_paths
-from search.exact import hbar_of
 
-STEPS = 1000
+HBAR, TOLERANCE, MAX_STEPS, REFINE_BELOW = 0.0156348, 2e-4, 500, 0.00453  # config.yaml
+ASE_STEPS = 1000
+Way = Callable[[Atoms, Atoms, int], tuple[str, float]]
 
 
-class Timed(SoftSpheres):
-    """The calculator, counting what is spent in it."""
+class Counted(SoftSpheres):
+    """The calculator, counting."""
 
-    calls = 0
-    seconds = 0.0
+    evaluations = 0
+    forces_are_cheap = False
 
-    def calculate(self, atoms: Atoms, properties: Any = None, system_changes: Any = all_changes) -> None:
+    def calculate(self, *given: Any) -> None:
         """Energy and forces."""
-        start = time.process_time()
-        super().calculate(atoms, properties, system_changes)
-        Timed.seconds += time.process_time() - start
-        Timed.calls += 1
+        Counted.evaluations += 1
+        SoftSpheres.calculate(self, *given)
 
 
-def ours(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
-    """Verdict and splitting of run_neb.py."""
-    verdict = examine(
-        start,
-        end,
-        lambda _: Timed(),
-        images=settings.images,
-        tolerance=settings.force_tolerance,
-        max_steps=settings.max_steps,
-        hbar=hbar_of(settings),
-    )
-    return verdict.kind, np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
+class CountedMany(SoftSpheres):
+    """The calculator for many images, counting; of versions that have none, as the other."""
+
+    def calculate(self, *given: Any) -> None:
+        """Energy and forces."""
+        Counted.evaluations += 1
+        SoftSpheres.calculate(self, *given)
+
+    if hasattr(SoftSpheres, "calculate_many"):
+
+        def calculate_many(self, atoms: Atoms, images: Any) -> Any:
+            """Energies and forces."""
+            Counted.evaluations += len(images)
+            return SoftSpheres.calculate_many(self, atoms, images)
 
 
-def ases(start: Atoms, end: Atoms, settings: NebSettings) -> tuple[str, float]:
-    """Verdict and splitting with the path from ASE."""
-    images = []
-    for positions in band.straight_line(start.positions, end.positions, start.cell.lengths(), settings.images):
-        image = start.copy()
-        image.positions, image.calc = positions, Timed()
-        images.append(image)
-    springs = band.SPRING / (np.diff(band.image_places(settings.images)) * (settings.images - 1))
-    neb = NEB(images, k=springs.tolist(), method="improvedtangent")
-    converged = FIRE(neb, logfile=None).run(fmax=settings.force_tolerance, steps=STEPS)
-    potentials = [potential_of(image, lambda _: Timed()) for image in images]
-    found = band.ElasticBand(potentials, np.stack([image.positions for image in images]))
-    if found.third_minimum(found.nudged_forces(), band.SETTLED) is not None:
-        return "non-DW", np.nan
-    if not converged:
-        return "unfinished", np.nan
-    path = band.Band(
-        found.positions, found.energies, found.forces, found.slopes(), None, True, settings.force_tolerance, 0
-    )
-    hbar = hbar_of(settings)
-    low, high = lowest_levels(profile_of(path, (potentials[0], potentials[-1]), hbar), hbar)
-    return "double well", high - low
+def verdict_by(calculator: Callable[[], Any]) -> Way:
+    """Verdict and splitting as run_neb.py finds them."""
+
+    def way(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
+        found = examine(
+            start,
+            end,
+            lambda _: calculator(),
+            images=images,
+            tolerance=TOLERANCE,
+            max_steps=MAX_STEPS,
+            hbar=HBAR,
+            refine_below=REFINE_BELOW,
+        )
+        return found.kind, np.nan if found.levels is None else found.levels[1] - found.levels[0]
+
+    return way
 
 
-def measure(way: Callable[..., tuple[str, float]], *pair: Any) -> tuple[str, float, float, float, int]:
-    """Verdict, splitting, CPU s, those of them spent in energies and forces, and how many of these."""
-    Timed.calls, Timed.seconds = 0, 0.0
-    start = time.process_time()
-    kind, splitting = way(*pair)
-    return kind, splitting, time.process_time() - start, Timed.seconds, Timed.calls
+def by_ase(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
+    """Verdict and splitting of a path from ASE's NEB."""
+    from ase.mep import NEB
+    from ase.optimize import FIRE
+
+    from glass.band import SPRING, relaxed_band, settled_force
+    from glass.double_well import forces_of, verdict_of
+    from glass.path import image_places, straight_line
+    from glass.relaxation import answered
+
+    places = []
+    for positions in straight_line(start.positions, end.positions, start.cell.lengths(), images):
+        place = start.copy()
+        place.positions, place.calc = positions, Counted()
+        places.append(place)
+    springs = SPRING / (np.diff(image_places(images)) * (images - 1))
+    neb = NEB(places, k=springs.tolist(), method="improvedtangent")
+    converged = FIRE(neb, logfile=None).run(fmax=TOLERANCE, steps=ASE_STEPS)
+    forces, _ = forces_of(start, lambda _: Counted(), images)
+    path = np.stack([place.positions for place in places])
+    tolerance = np.inf if converged else TOLERANCE
+    band = answered(relaxed_band(path, tolerance, 0, settled_force(TOLERANCE)), forces)
+    found = answered(verdict_of(band, HBAR, True), forces)
+    return found.kind, np.nan if found.levels is None else found.levels[1] - found.levels[0]
 
 
-def real_glass(data: str | None) -> Path | None:
-    """Folder of the real minima; None, and the reason printed, where they are not."""
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-    folder = Path(data or os.environ.get("TLS_DATA") or default) / "Configurations/minima/T0.062/Cnf-148750000"
-    if folder.is_dir():
-        return folder
-    print(f"skipped: no real minima at {folder}; name the folder of the data with --data")
-    return None
+WAYS = {"calls of all images": verdict_by(CountedMany), "calls of ASE": verdict_by(Counted), "ASE": by_ase}
 
 
-def some_pairs(folder: Path, count: int) -> list[tuple[Atoms, Atoms]]:
-    """Random pairs of one glass, without those whose end points are no minima."""
-    glass, _ = load_glass(read_minima(minimum_paths(folder)), 10)
-    assert glass is not None
-    sizes = read_minimum(folder / glass.files[0]).diameters
-    minima = []
-    for positions in glass.positions:
-        atoms = Atoms(numbers=np.zeros(len(sizes), int), positions=positions.T, cell=glass.box, pbc=True)
-        atoms.set_array("diameters", sizes)
-        minima.append(atoms)
-    forces = [potential_of(one, lambda _: SoftSpheres())(one.positions)[1] for one in minima]
-    relaxed = np.array([np.linalg.norm(force, axis=1).max() < NebSettings().force_tolerance for force in forces])
-    i, j = np.triu_indices(len(minima), 1)
-    near = relaxed[i] & relaxed[j] & (glass.n_particles * (glass.energies[j] - glass.energies[i]) < 0.1)
-    i, j = i[near], j[near]
-    fractions = box_fractions(glass.positions, glass.box)
-    distance = pair_geometry(glass.positions, fractions, glass.box, i, j, 3)[:, -2]
-    picked = np.random.default_rng(0).permutation(np.flatnonzero((distance > 0.1) & (distance < 0.6)))[:count]
-    return [(minima[i[k]], minima[j[k]]) for k in picked]
+def measure(pairs: list[tuple[Atoms, Atoms]], way: Way, images: int) -> list[tuple[str, float, int, float]]:
+    """Verdict, splitting, evaluations and CPU seconds of each pair; compiled before."""
+    way(*pairs[0], images)
+    rows = []
+    for pair in pairs:
+        Counted.evaluations, started = 0, time.process_time()
+        rows.append((*way(*pair, images), Counted.evaluations, time.process_time() - started))
+    return rows
+
+
+def measured_by(checkout: Path, pairs: Path, way: str, images: int) -> list[tuple[str, float, int, float]]:
+    """The same by another process, in whose path another version may stand."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, str(Path(__file__).resolve()), "--measure", str(pairs), way, str(images)]
+    ended = subprocess.run(command, env=environment, cwd=checkout, check=True, capture_output=True, text=True)
+    return [tuple(row) for row in json.loads(ended.stdout)]
+
+
+def real_pairs(count: int) -> list[tuple[Atoms, Atoms]]:
+    """Random pairs of the real glass; none, and the reason printed, where it is not."""
+    from glass.arrays import minimum_image
+    from pipeline.formats.configurations import Place
+    from pipeline.formats.lammps import energy_in_name
+    from pipeline.formats.minima import read_atoms
+
+    data = Path(os.environ.get("TLS_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    files = sorted(data.glob("Configurations/minima/T0.062/*/*"), key=energy_in_name)
+    if not files:
+        print(f"skipped: no real minima below {data}; name a workspace, or TLS_DATA")
+    rng = np.random.default_rng(0)
+    pairs: list[tuple[Atoms, Atoms]] = []
+    while files and len(pairs) < count:
+        one, other = np.sort(rng.choice(len(files), 2, replace=False))
+        start, end = read_atoms(Place(files[one])), read_atoms(Place(files[other]))
+        step = minimum_image(end.positions - start.positions, start.cell.lengths())
+        distance = np.linalg.norm(step - step.mean(0))
+        if abs(energy_in_name(files[other]) - energy_in_name(files[one])) * len(start) < 0.1 and 0.1 < distance < 0.6:
+            pairs.append((start, end))
+    return pairs
+
+
+def listed_pairs(workspace: Path, temperature: str, listed: Path, count: int) -> list[tuple[Atoms, Atoms]]:
+    """Random pairs of a CSV."""
+    import pandas as pd
+
+    from pipeline.formats.keys import by_pair
+    from pipeline.formats.minima import read_atoms
+    from pipeline.settings import Settings
+    from pipeline.workspace import Workspace
+    from search.exact import jobs_of
+
+    table = pd.read_csv(listed, float_precision="round_trip").sample(count, random_state=0)
+    jobs, _ = jobs_of(Workspace(workspace).at(temperature), by_pair(table, Settings().ij_decimals))
+    return [(read_atoms(job.places[0]), read_atoms(job.places[1])) for job in jobs]
 
 
 def main() -> None:
-    """Measure both ways on the same pairs, in turn."""
+    """Measure and print."""
+    if sys.argv[1:2] == ["--measure"]:
+        json.dump(
+            measure(pickle.loads(Path(sys.argv[2]).read_bytes()), WAYS[sys.argv[3]], int(sys.argv[4])), sys.stdout
+        )
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=12)
-    parser.add_argument("--images", type=int, default=NebSettings().images)
-    parser.add_argument("--data", default=None)
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("-T", "--temperature", default="0.12")
+    parser.add_argument("--listed", type=Path)
+    parser.add_argument("--images", type=int, default=41)
+    parser.add_argument("--ase", action="store_true")
+    parser.add_argument("--against", type=Path)
     given = parser.parse_args()
-    folder = real_glass(given.data)
-    if folder is None:
+    if given.listed:
+        pairs = listed_pairs(given.workspace, given.temperature, given.listed, given.pairs)
+    else:
+        pairs = real_pairs(given.pairs)
+    if not pairs:
         return
-    settings = NebSettings(images=given.images)
-    pairs = some_pairs(folder, given.pairs)
-    totals = np.zeros((2, 3))
-    same = 0
-    worst = 0.0
-    with threadpool_limits(1):
-        measure(ours, *pairs[0], settings)  # compiles
-        for number, pair in enumerate(pairs, 1):
-            a, b = measure(ours, *pair, settings), measure(ases, *pair, settings)
-            totals += [a[2:], b[2:]]
-            same += a[0] == b[0]
-            if a[0] == b[0] == "double well":
-                worst = max(worst, abs(a[1] / b[1] - 1))
-            for name, (kind, splitting, seconds, _, calls) in (("ours", a), ("ASE", b)):
-                print(
-                    f"{number:3d} {name:4s} {kind:12s} {splitting:9.6f} ε {seconds:7.2f} s {calls:7d} forces",
-                    flush=True,
-                )
-    for name, (seconds, inside, calls) in zip(("ours", "ASE"), totals, strict=True):
+    here, other = Path(__file__).resolve().parents[1], given.against and given.against.resolve()
+    ways = [(here, way) for way in list(WAYS)[: 3 if given.ase else 2]] + (
+        [(other, "calls of all images")] if other else []
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pairs.pkl"
+        file.write_bytes(pickle.dumps(pairs))
+        measured = [measured_by(checkout, file, way, given.images) for checkout, way in ways]
+    first = measured[0]
+    print(
+        f"{len(pairs)} pairs, N = {len(pairs[0][0])}, {given.images} images; a pair, by the verdict of the first line"
+    )
+    for (checkout, way), rows in zip(ways, measured, strict=True):
+        name = way if checkout == here else str(checkout)
+        same = [one[0] == row[0] for one, row in zip(first, rows, strict=True)]
+        off = [
+            abs(row[1] / one[1] - 1) for one, row in zip(first, rows, strict=True) if one[0] == row[0] == "double well"
+        ]
         print(
-            f"{name:4s}: {seconds / len(pairs):.2f} s of CPU a pair, {inside / seconds:.0%} of it in "
-            f"{calls / len(pairs):.0f} energies and forces of 1500 particles"
+            f"{name}: same verdict {sum(same)}; splittings differ by {np.median(off or [0]):.2%}, {max(off or [0]):.2%}"
         )
-    print(f"ours / ASE: {totals[0, 0] / totals[1, 0]:.3f} of the CPU time")
-    print(f"same verdict: {same} of {len(pairs)}; splittings differ by {worst:.2%} at most")
+        for kind in sorted({row[0] for row in first}):
+            some = [row[2:] for one, row in zip(first, rows, strict=True) if one[0] == kind]
+            evaluations, seconds = np.mean(some, axis=0)
+            print(f"  {kind:12s} {len(some):4d}: {evaluations:8.0f} evaluations {1e3 * seconds:9.1f} ms")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from lightgbm import LGBMRegressor
 from sklearn.model_selection import GroupKFold, KFold
 
 from benchmarks.unseen_glasses import TREES
-from glass.double_well import potential_of, verdict_of
-from glass.path import refined_paths, straight_line
+from glass.band import relaxed_band, settled_force, stages_of
+from glass.double_well import forces_of, verdict_of
+from glass.path import redistributed, straight_line
+from glass.relaxation import answered
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import Array
 from pipeline.files import atomic_write
@@ -59,7 +61,7 @@ def main() -> None:
     ordered = all_candidates(work.at(T), SETTINGS.classify, no_pairs().index, given.least, listed)
     if not given.stages.exists():
         with atomic_write(given.stages) as part:
-            stages_of(work.at(T), ordered).to_csv(part, index=False)
+            calculated(work.at(T), ordered).to_csv(part, index=False)
     stages = pd.read_csv(given.stages, float_precision="round_trip")
     stages = ordered.join(by_pair(stages, SETTINGS.ij_decimals).drop(columns=PAIR_COLUMNS), how="inner")
     print(f"{len(stages)} pairs, {len(listed)} of them on the list: {stages['kind'].value_counts().to_dict()}")
@@ -68,7 +70,7 @@ def main() -> None:
     report_teaching(work.at(T), stages)
 
 
-def stages_of(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
+def calculated(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     """What each band of a pair said and cost; see :func:`stages_of_pair`."""
     jobs, _ = jobs_of(at, pairs)
     function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, at.workspace.root))
@@ -80,15 +82,20 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
     """One row: conf, i, j; after each band its splitting in ε and the CPU seconds so far; the verdict of the last."""
     started = process_time()
     start, end = (read_atoms(place) for place in job.places)
-    line = straight_line(start.positions, end.positions, start.cell.lengths(), SETTINGS.neb.images)
-    potentials = [potential_of(start, make_calculator) for _ in line]
+    neb = SETTINGS.neb
+    path = straight_line(start.positions, end.positions, start.cell.lengths(), neb.images)
+    forces, _ = forces_of(start, make_calculator, neb.images)
     row: dict[str, object] = dict(job.pair._asdict())
-    for k, band in enumerate(refined_paths(potentials, line, SETTINGS.neb.force_tolerance, SETTINGS.neb.max_steps)):
-        ends = potentials[0], potentials[-1]
-        verdict = verdict_of(band, ends, hbar_of(SETTINGS.neb), full=k == 2, masses=start.get_masses())
+    for k, (images, tolerance) in enumerate(stages_of(neb.images, neb.force_tolerance)):
+        asking = relaxed_band(redistributed(path, images), tolerance, neb.max_steps, settled_force(neb.force_tolerance))
+        band = answered(asking, forces)
+        path = band.positions
+        verdict = answered(verdict_of(band, hbar_of(neb), full=k == 2, masses=start.get_masses()), forces)
         row[f"splitting_{k}"] = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
         row[f"cpu_{k}"] = process_time() - started
-        row["kind"] = verdict.kind
+        row[f"kind_{k}"] = row["kind"] = verdict.kind
+        if band.third_minimum is not None or not band.converged:
+            break
     return row
 
 

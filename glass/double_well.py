@@ -1,9 +1,9 @@
 """The exact calculation for one pair of minima: path, levels and verdict, from any ASE calculator."""
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,16 +11,9 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 
 from glass.arrays import Array
-from glass.path import (
-    END_POINT_DISTANCE,
-    Band,
-    continued_path,
-    lengths_and_slopes,
-    mass_weighted,
-    refined_paths,
-    straight_line,
-)
-from glass.relaxation import Potential
+from glass.band import relaxed_band, settled_force, stages_of
+from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
+from glass.relaxation import Asking, Forces, Potential, Precondition, answered, bonds_inverse, one_by_one
 from glass.tunnelling import (
     OUTSIDE_POINTS,
     REACH,
@@ -33,12 +26,11 @@ from glass.tunnelling import (
     parabolas,
 )
 
-ENERGY_MISMATCH = 1e-3
-"""Largest deviation of the total energy difference from what it should be, ε."""
-
-
 WayBeyond = Literal["line", "parabola"]
 """How V goes on beyond the ends of a path: the line through both, or as in published splittings."""
+
+ENERGY_MISMATCH = 1e-3
+"""Largest deviation of the total energy difference from what it should be, ε."""
 
 
 class CalculatorFailedError(Exception):
@@ -74,6 +66,35 @@ class Verdict:
     levels: tuple[float, float] | None = None
     fidelity: Literal["", "screened", "full"] = ""
     quantities: tuple[Quantity, ...] = ()
+
+
+def forces_of(
+    atoms: Atoms, make_calculator: Callable[[Atoms], Any], images: int, shared: bool = False
+) -> tuple[Forces, bool]:
+    """Energies and forces of the images of a band, and whether they are cheap; arguments as of :func:`examine`.
+
+    A calculator with a method ``calculate_many`` gets all images at once
+    (:meth:`glass.soft_spheres.SoftSpheres.calculate_many`). Of others each image has its own, as a neighbour list
+    serves one place, or all have one. Forces are cheap where the calculator's ``forces_are_cheap`` says so.
+    """
+    with failures_named():
+        calculator = make_calculator(atoms)
+    cheap = bool(getattr(calculator, "forces_are_cheap", False))
+    if getattr(calculator, "calculate_many", None) is None:
+        if shared:
+            return one_by_one([potential_of(atoms, lambda _: calculator)] * images), cheap
+        return one_by_one([potential_of(atoms, make_calculator) for _ in range(images)]), cheap
+
+    def forces(positions: Array, _: Sequence[int]) -> tuple[Array, Array]:
+        with failures_named():
+            energies, found = (np.asarray(one, float) for one in calculator.calculate_many(atoms, positions))
+        if energies.shape != positions.shape[:1] or found.shape != positions.shape:
+            raise CalculatorFailedError(f"the calculator returned energies {energies.shape} and forces {found.shape}")
+        if not (np.isfinite(energies).all() and np.isfinite(found).all()):
+            raise CalculatorFailedError("the calculator returned an energy or a force that is not finite")
+        return energies, found
+
+    return forces, cheap
 
 
 def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Potential:
@@ -179,44 +200,68 @@ def examine(
             quantities=(Quantity(END_POINT_DISTANCE, "length"),),
         )
     try:
-        potentials = (
-            [potential_of(start, make_calculator)] * images
-            if shared
-            else [potential_of(start, make_calculator) for _ in line]
+        forces, cheap = forces_of(start, make_calculator, images, shared)
+        asking = examined(
+            line if known_path is None else known_path,
+            stages_of(images, tolerance) if known_path is None else [(images, tolerance)],
+            max_steps=max_steps,
+            hbar=hbar,
+            refine_below=refine_below,
+            energy_difference=energy_difference,
+            masses=start.get_masses(),
+            way=way,
+            precondition=None if cheap else bonds_inverse(line[images // 2], start.cell.lengths()),
         )
-        wrong = check_end_points((potentials[0], potentials[-1]), line, tolerance, energy_difference)
-        if wrong is not None:
-            return wrong
-        if known_path is None:
-            bands = refined_paths(potentials, line, tolerance, max_steps)
-        else:
-            bands = iter([continued_path(potentials, known_path, tolerance, max_steps)])
-        for band in bands:
-            full = len(band.positions) == images
-            verdict = verdict_of(band, (potentials[0], potentials[-1]), hbar, full, start.get_masses(), way)
-            if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
-                break
+        return answered(asking, forces)
     except CalculatorFailedError as error:
         return Verdict("unfinished", str(error))
+
+
+def examined(
+    path: Array,
+    stages: Sequence[tuple[int, float]],
+    *,
+    max_steps: int,
+    hbar: float,
+    refine_below: float,
+    energy_difference: float | None,
+    masses: Array,
+    way: WayBeyond,
+    precondition: Precondition | None = None,
+) -> Asking[Verdict]:
+    """The verdict on a path to begin with, shape (n_images, N, 3) in σ, by bands as of :func:`glass.band.stages_of`.
+
+    The other arguments are those of :func:`examine`.
+    """
+    tolerance = stages[-1][1]
+    wrong = yield from check_end_points(path, tolerance, energy_difference)
+    if wrong is not None:
+        return wrong
+    steps = 0
+    for images, allowed in stages:
+        start = redistributed(path, images)
+        band = yield from relaxed_band(start, allowed, max_steps - steps, settled_force(tolerance), precondition)
+        path, steps = band.positions, steps + band.steps
+        full = images == stages[-1][0]
+        verdict = yield from verdict_of(replace(band, steps=steps), hbar, full, masses, way)
+        screened = verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below
+        if screened or band.third_minimum is not None or not band.converged:
+            break
     return verdict
 
 
-def check_end_points(
-    potentials: tuple[Potential, Potential], line: Array, tolerance: float, energy_difference: float | None
-) -> Verdict | None:
+def check_end_points(path: Array, tolerance: float, energy_difference: float | None) -> Asking[Verdict | None]:
     """Verdict if an end point is no minimum or their energies differ by what they should not; None if all is right.
 
     Parameters
     ----------
-    potentials : tuple of callable
-        Of the first and the last image.
-    line : ndarray of shape (n_images, N, 3)
+    path : ndarray of shape (n_images, N, 3)
         In σ.
     tolerance, energy_difference
         As in :func:`examine`.
     """
-    (low, pull), (high, back) = potentials[0](line[0]), potentials[1](line[-1])
-    for which, forces in (("first", pull), ("second", back)):
+    (low, high), ends = yield path[[0, -1]], (0, -1)
+    for which, forces in zip(("first", "second"), ends, strict=True):
         force = float(np.linalg.norm(forces, axis=1).max())
         if not force <= tolerance:
             reason = f"the {which} is no minimum: force {{}} on a particle; relax_minima.py relaxes it"
@@ -229,13 +274,8 @@ def check_end_points(
 
 
 def verdict_of(
-    band: Band,
-    potentials: tuple[Potential, Potential],
-    hbar: float,
-    full: bool,
-    masses: Array | None = None,
-    way: WayBeyond = "line",
-) -> Verdict:
+    band: Band, hbar: float, full: bool, masses: Array | None = None, way: WayBeyond = "line"
+) -> Asking[Verdict]:
     """Verdict on one band; arguments as of :func:`profile_of`, and whether it has all images."""
     if band.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", band)
@@ -245,7 +285,7 @@ def verdict_of(
         reason = f"force {{}} after {band.steps} steps; raise neb.max_steps"
         return Verdict("unfinished", reason, band, quantities=(Quantity(band.force, "force"),))
     try:
-        profile = profile_of(band, potentials, hbar, masses, way)
+        profile = yield from profile_of(band, hbar, masses, way)
         levels = lowest_levels(profile, hbar)
     except NotResolvedError as error:
         return Verdict("unfinished", error.reason, band, quantities=error.quantities)
@@ -253,12 +293,8 @@ def verdict_of(
 
 
 def profile_of(
-    band: Band,
-    potentials: tuple[Potential, Potential],
-    hbar: float,
-    masses: Array | None = None,
-    way: WayBeyond = "line",
-) -> Profile:
+    band: Band, hbar: float, masses: Array | None = None, way: WayBeyond = "line"
+) -> Asking[Profile]:
     """V along a path, and on the straight line through its two ends, OUTSIDE_POINTS energies outside each.
 
     With ``way="parabola"`` it goes on as in published splittings (:func:`glass.tunnelling.parabolas`).
@@ -269,8 +305,6 @@ def profile_of(
     ----------
     band : Band
         The path.
-    potentials : tuple of callable
-        As :func:`potential_of` makes them; one is called near the first end, the other near the last.
     hbar : float
         ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
     masses : ndarray of shape (N,), optional
@@ -290,16 +324,18 @@ def profile_of(
     sizes = oscillator_lengths(lengths, band.energies, slopes, hbar)
     if way == "parabola":
         return Profile(lengths, band.energies, slopes, *parabolas(lengths, band.energies, slopes))
-
-    def beyond(potential: Potential, end: Array, energy: float, direction: Array, size: float) -> Continuation:
-        distances = np.linspace(0, REACH * size, OUTSIDE_POINTS + 1)
-        energies = [energy, *(potential(end + s * direction)[0] for s in distances[1:])]
-        return Continuation(distances, np.array(energies))
-
+    distances = [np.linspace(0, REACH * size, OUTSIDE_POINTS + 1) for size in sizes]
+    beyond = [
+        end + s * outside
+        for end, outside, far in zip((first, last), (outwards, -outwards), distances, strict=True)
+        for s in far[1:]
+    ]
+    energies, _ = yield np.array(beyond), [0] * OUTSIDE_POINTS + [-1] * OUTSIDE_POINTS
+    before, after = energies[:OUTSIDE_POINTS], energies[OUTSIDE_POINTS:]
     return Profile(
         lengths,
         band.energies,
         slopes,
-        beyond(potentials[0], first, band.energies[0], outwards, sizes[0]),
-        beyond(potentials[1], last, band.energies[-1], -outwards, sizes[1]),
+        Continuation(distances[0], np.append(band.energies[0], before)),
+        Continuation(distances[1], np.append(band.energies[-1], after)),
     )

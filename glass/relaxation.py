@@ -1,28 +1,53 @@
-"""The nearest minimum of any energy that comes with forces."""
+"""Relaxation by L-BFGS from forces: of a place to its nearest minimum, of a band to its path."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple, TypeVar
 
+import numba
 import numpy as np
 from scipy.optimize import minimize
+from scipy.sparse import coo_array, csc_array, eye_array
+from scipy.sparse.linalg import splu
 from threadpoolctl import ThreadpoolController
 
-from glass.arrays import Array
+from glass.arrays import Array, minimum_image
 
 Potential = Callable[[Array], tuple[float, Array]]
 """A function that takes positions (N, 3) in σ and returns the total energy in ε and the forces (N, 3) in ε/σ."""
+
+Forces = Callable[[Array, Sequence[int]], tuple[Array, Array]]
+"""A function that takes the positions (k, N, 3) in σ of k images and their numbers in the band, and returns the total
+energies (k,) in ε and the forces (k, N, 3) in ε/σ."""
+
+Precondition = Callable[[Array], Array]
+"""A function that applies the inverse of an approximate Hessian to forces of shape (k, N, 3)."""
+
+Result = TypeVar("Result")
+Asking = Generator[tuple[Array, Sequence[int]], tuple[Array, Array], Result]
+"""A calculation that asks for energies and forces: it yields what :data:`Forces` takes, and is sent what they return.
+Who answers is not its concern: one calculator, one for all images, or one for the images of several pairs."""
 
 RELAX_FIRST_STEP = 0.1
 """Length of the first step over all 3N coordinates, σ: nothing is known of the curvature yet."""
 
 _BLAS = ThreadpoolController()
-"""L-BFGS-B works on small matrices; the threads of several processes at once make it ten times slower."""
+"""L-BFGS works on small matrices; the threads of several processes at once make it ten times slower."""
 
 RELAXED = 1e-4
 """Norm of the total gradient below which a place is a minimum, ε/σ, as those of the public data are."""
 
 RESTARTS = 5
 """Number of runs of L-BFGS: a line search that fails for rounding ends one early."""
+
+
+LONGEST_STEP = 0.1
+"""Largest displacement of a particle in one step, σ."""
+
+FIRST_STEP = 0.01
+"""The same in the first step, when the curvature is not known yet, σ."""
+
+MEMORY = 20
+"""Number of the last steps from which L-BFGS takes the curvature."""
 
 
 class Relaxed(NamedTuple):
@@ -67,3 +92,185 @@ def relax(potential: Potential, positions: Array, gradient_norm: float = 1e-5, m
         if norm <= gradient_norm or steps_left <= 0:
             break
     return Relaxed(float(found.fun), RELAX_FIRST_STEP * flat.reshape(-1, 3), norm)
+
+
+def answered(asking: Asking[Result], forces: Forces) -> Result:
+    """Result of a calculation, all it asks for given by ``forces``; BLAS keeps to one thread."""
+    with _BLAS.limit(limits=1, user_api="blas"):
+        try:
+            request = next(asking)
+            while True:
+                request = asking.send(forces(*request))
+        except StopIteration as ended:
+            found: Result = ended.value
+            return found
+
+
+def one_by_one(potentials: Sequence[Potential]) -> Forces:
+    """Forces from a potential for each image, as a neighbour list serves one place."""
+
+    def forces(images: Array, numbers: Sequence[int]) -> tuple[Array, Array]:
+        found = [potentials[k](positions) for k, positions in zip(numbers, images, strict=True)]
+        return np.array([energy for energy, _ in found]), np.array([force for _, force in found])
+
+    return forces
+
+
+class LBFGS:
+    """Steps from forces alone, without line searches, as a band has no energy of its own.
+
+    Parameters
+    ----------
+    precondition : callable, optional
+        See :func:`bonds_inverse`.
+    """
+
+    def __init__(self, precondition: Precondition | None = None) -> None:
+        self._precondition = precondition
+        self._known = -1  # number of steps remembered; below zero before the first
+        self._vectors: Array = np.empty((0, 0))
+
+    def __call__(self, positions: Array, forces: Array) -> Array:
+        """Next displacement in σ at positions (k, N, 3) with forces of the same shape; no drift of an image."""
+        if self._known < 0:
+            self._vectors = np.empty((2 * MEMORY + 3, positions.size))
+            self._products = np.zeros((2, MEMORY, MEMORY))
+            self._order = np.zeros(MEMORY, np.int64)
+        downhill = forces if self._precondition is None else self._precondition(forces)
+        self._known, step = lbfgs_step(
+            positions, forces, downhill, self._known, self._vectors, self._products, self._order
+        )
+        return np.asarray(step)
+
+
+@numba.njit(cache=True)
+def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  # type: ignore[no-untyped-def]
+    """Learn from the last step, and the next one; see :class:`LBFGS`.
+
+    The compact form of Byrd, Nocedal, Schnabel, Math. Program. 63, 129 (1994), with moves s, changes y of the gradient
+    and z = H₀ y: two passes over the memory.
+
+    Parameters
+    ----------
+    positions, forces, downhill : ndarray of shape (k, N, 3)
+        ``downhill`` is H₀ times the forces.
+    known : int
+        Number of steps remembered; below zero at the first call.
+    vectors : ndarray of shape (2 memory + 3, 3 k N)
+        The moves, the changes z, then place, forces and downhill of the last call.
+    products : ndarray of shape (2, memory, memory)
+        s_i · y_j and y_i · z_j.
+    order : ndarray of int64, shape (memory,)
+        Rows of the steps remembered, oldest first.
+
+    Returns
+    -------
+    known : int
+    step : ndarray of shape (k, N, 3)
+    """
+    memory, size = len(order), positions.size
+    moves, changes, last = vectors[:memory], vectors[memory : 2 * memory], vectors[2 * memory :]
+    place, pull, down = positions.copy().reshape(size), forces.copy().reshape(size), downhill.copy().reshape(size)
+    step = down.copy()
+    if known >= 0:
+        move, change = place - last[0], last[1] - pull
+        slope = np.dot(move, change)
+        if slope > 1e-10 * np.sqrt(np.dot(move, move) * np.dot(change, change)):
+            new = known
+            if known == memory:
+                new = order[0]
+                order[:-1] = order[1:].copy()
+            else:
+                known += 1
+            order[known - 1] = new
+            moves[new], changes[new] = move, last[2] - down
+            by_move, by_change = np.dot(moves[:known], change), np.dot(changes[:known], change)
+            products[0, :known, new], products[1, :known, new] = by_move, by_change
+            products[1, new, :known] = by_change
+        else:
+            known = 0  # the curvature is not above zero: all that is known is out of date
+    else:
+        known = 0
+    last[0], last[1], last[2] = place, pull, down
+    if known > 0:
+        along, scale = _coefficients(
+            np.dot(moves[:known], pull), np.dot(changes[:known], pull), products, order[:known]
+        )
+        step = scale * down + np.dot(along[0], moves[:known]) + np.dot(along[1], changes[:known])
+    return known, _clipped(step.reshape(positions.shape), LONGEST_STEP if known > 0 else FIRST_STEP)
+
+
+@numba.njit(cache=True)
+def _coefficients(by_moves, by_changes, products, order):  # type: ignore[no-untyped-def]
+    """Coefficients of moves and changes, shape (2, known), and of H₀ in the inverse Hessian times the forces."""
+    known = len(order)
+    slopes, overlaps = products
+    newest = order[-1]
+    scale = slopes[newest, newest] / overlaps[newest, newest]
+    along = np.zeros((2, known))
+    for a in range(known - 1, -1, -1):  # R t = Sᵀ f, R the upper triangle of the slopes
+        i = order[a]
+        t = by_moves[i]
+        for b in range(a + 1, known):
+            t -= slopes[i, order[b]] * along[1, order[b]]
+        along[1, i] = t / slopes[i, i]
+    for a in range(known):  # Rᵀ u = (D + scale Yᵀ Z) t − scale Zᵀ f
+        i = order[a]
+        t = slopes[i, i] * along[1, i] - scale * by_changes[i]
+        for b in range(known):
+            t += scale * overlaps[i, order[b]] * along[1, order[b]]
+        for b in range(a):
+            t -= slopes[order[b], i] * along[0, order[b]]
+        along[0, i] = t / slopes[i, i]
+    along[1] *= -scale
+    return along, scale
+
+
+@numba.njit(cache=True)
+def _clipped(steps, longest):  # type: ignore[no-untyped-def]
+    """Steps (k, N, 3) without drift of an image, shortened so that no particle moves further than ``longest``."""
+    images, particles, _ = steps.shape
+    far = 0.0
+    for k in range(images):
+        for axis in range(3):
+            if particles > 1:
+                steps[k, :, axis] -= steps[k, :, axis].mean()
+        for i in range(particles):
+            far = max(far, steps[k, i, 0] ** 2 + steps[k, i, 1] ** 2 + steps[k, i, 2] ** 2)
+    return steps * min(1.0, longest / np.sqrt(far)) if far > 0 else steps
+
+
+def bonds_inverse(positions: Array, box: Array) -> Precondition:
+    """Inverse of an approximate Hessian from places alone: Σ c n nᵀ over bonds of direction n.
+
+    After Packwood et al., J. Chem. Phys. 144, 164109 (2016), where c (n nᵀ + 1) is taken; c = exp(−3 (r/r₀ − 1)) for
+    r < 1.6 r₀, r₀ the mean distance of the two particles' three nearest neighbours. Its scale makes no difference.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (N, 3)
+        In σ.
+    box : ndarray of shape (3,)
+        Box lengths in σ.
+    """
+    count = len(positions)
+    steps = [np.delete(minimum_image(positions - one, box), k, 0) for k, one in enumerate(positions)]
+    lengths = [np.maximum(np.linalg.norm(some, axis=1), 1e-9) for some in steps]
+    nearest = np.array([np.sort(some)[:3].mean() for some in lengths])
+    rows, columns, blocks = [], [], []
+    for i in range(count):
+        others = np.delete(np.arange(count), i)
+        apart = lengths[i] / (0.5 * (nearest[i] + nearest[others]))
+        near = apart < 1.6
+        directions = steps[i][near] / lengths[i][near, None]
+        block = np.exp(-3 * (apart[near] - 1))[:, None, None] * directions[:, :, None] * directions[:, None, :]
+        rows.append(np.full(near.sum() + 1, i))
+        columns.append(np.append(others[near], i))
+        blocks.append(np.concatenate([-block, block.sum(0)[None]]))
+    first, second, block = np.concatenate(rows), np.concatenate(columns), np.concatenate(blocks)
+    axis = np.arange(3)
+    where = np.broadcast_arrays(3 * first[:, None, None] + axis[:, None], 3 * second[:, None, None] + axis)
+    hessian = coo_array((block.ravel(), tuple(one.ravel() for one in where))).tocsc()
+    hessian = hessian + 0.05 * hessian.diagonal().mean() * eye_array(3 * count, format="csc")
+    solve = splu(csc_array(hessian), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve
+    return lambda forces: np.ascontiguousarray(solve(forces.reshape(len(forces), -1).T).T).reshape(forces.shape)

@@ -196,7 +196,8 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
     freedom = 3 * n - 3
     decay = np.exp(-1.0 / COUPLING)
     forces = np.empty_like(positions)
-    start, partner, square = neighbours(positions, box, diameters, SKIN)
+    slack = np.full(n, 0.5 * SKIN)
+    start, partner, square = neighbours(positions, box, diameters, slack)
     reference = positions.copy()
     energy_and_forces(positions, box, start, partner, square, forces)
     energies = np.empty((steps, 2))
@@ -209,7 +210,7 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
         velocities += 0.5 * TIME_STEP * forces
         positions += TIME_STEP * velocities
         if has_moved(positions, reference, 0.5 * SKIN):
-            start, partner, square = neighbours(positions, box, diameters, SKIN)
+            start, partner, square = neighbours(positions, box, diameters, slack)
             reference[:] = positions
         energies[step, 0] = energy_and_forces(positions, box, start, partner, square, forces)
         velocities += 0.5 * TIME_STEP * forces
@@ -219,14 +220,14 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
 
 def soft_spheres(box: Array, diameters: Array) -> Potential:
     """Total energy in ε and forces in ε/σ, shape (N, 3), as a function of the positions (N, 3) in σ."""
-    reference = np.full((len(diameters), 3), np.inf)
+    reference, slack = np.full((len(diameters), 3), np.inf), np.full(len(diameters), 0.5 * SKIN)
     listed: tuple[Array, Array, Array]
 
     def potential(positions: Array) -> tuple[float, Array]:
         nonlocal listed
         if has_moved(positions, reference, 0.5 * SKIN):
             reference[:] = positions
-            listed = neighbours(reference, box, diameters, SKIN)
+            listed = neighbours(reference, box, diameters, slack)
         forces = np.empty_like(positions)
         return energy_and_forces(positions, box, *listed, forces), forces
 

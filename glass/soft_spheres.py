@@ -38,8 +38,8 @@ def pair_energy(x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def neighbours(positions, box, diameters, skin):  # type: ignore[no-untyped-def]
-    """Half list of pairs closer than 1.25 σ_ij + skin.
+def neighbours(positions, box, diameters, slack):  # type: ignore[no-untyped-def]
+    """Half list of pairs that come within 1.25 σ_ij while each particle moves by no more than its ``slack``, (N,).
 
     Returns
     -------
@@ -51,7 +51,7 @@ def neighbours(positions, box, diameters, skin):  # type: ignore[no-untyped-def]
         σ_ij² of each pair.
     """
     n = positions.shape[0]
-    reach = CUTOFF * diameters.max() + skin
+    reach = CUTOFF * diameters.max() + 2.0 * slack.max()
     cells = np.empty(3, np.int64)
     for axis in range(3):
         cells[axis] = int(box[axis] // reach)
@@ -94,7 +94,7 @@ def neighbours(positions, box, diameters, skin):  # type: ignore[no-untyped-def]
                 r2 = dx * dx + dy * dy + dz * dz
                 if r2 < reach * reach:
                     sigma = pair_diameter(diameters[i], diameters[j])
-                    if r2 < (CUTOFF * sigma + skin) ** 2:
+                    if r2 < (CUTOFF * sigma + slack[i] + slack[j]) ** 2:
                         partner[found] = j
                         square[found] = sigma * sigma
                         found += 1
@@ -143,6 +143,13 @@ def energy_and_forces(positions, box, start, partner, square, forces):  # type: 
 
 
 @numba.njit(cache=True)
+def energies_and_forces(images, box, start, partner, square, energies, forces):  # type: ignore[no-untyped-def]
+    """The same of several images (k, N, 3) from one list; into ``energies`` (k,) and ``forces`` (k, N, 3)."""
+    for k in range(images.shape[0]):
+        energies[k] = energy_and_forces(images[k], box, start, partner, square, forces[k])
+
+
+@numba.njit(cache=True)
 def has_moved(positions, reference, distance):  # type: ignore[no-untyped-def]
     """Whether a particle is further from its reference place than ``distance``."""
     for i in range(positions.shape[0]):
@@ -154,6 +161,19 @@ def has_moved(positions, reference, distance):  # type: ignore[no-untyped-def]
     return False
 
 
+@numba.njit(cache=True)
+def have_moved(images, reference, slack):  # type: ignore[no-untyped-def]
+    """Whether a particle of any image is further from its reference place than its ``slack``, shape (N,)."""
+    for k in range(images.shape[0]):
+        for i in range(images.shape[1]):
+            r2 = 0.0
+            for axis in range(3):
+                r2 += (images[k, i, axis] - reference[i, axis]) ** 2
+            if r2 > slack[i] * slack[i]:
+                return True
+    return False
+
+
 class SoftSpheres(Calculator):  # type: ignore[misc]
     """ASE calculator of polydisperse soft spheres.
 
@@ -162,10 +182,18 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+    forces_are_cheap = True
+    """An evaluation takes less time than to apply a preconditioner (:func:`glass.relaxation.bonds_inverse`)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._reference: Array | None = None
+        self._lists: dict[bool, Any] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass with energies of its own has no ``calculate_many`` unless it has its own, too."""
+        super().__init_subclass__(**options)
+        if "calculate" in cls.__dict__ and "calculate_many" not in cls.__dict__:
+            cls.calculate_many = None  # type: ignore[assignment]
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Changes since the last calculation; ASE itself does not look at arrays of one's own."""
@@ -183,29 +211,39 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
             If the cell is not orthogonal and periodic, or too small.
         """
         super().calculate(atoms, properties, system_changes)
-        positions = atoms.positions
-        if (
-            self._reference is None
-            or list(system_changes) != ["positions"]
-            or has_moved(positions, self._reference, 0.5 * SKIN)
-        ):
-            self._list(atoms)
-        forces = np.empty_like(positions)
-        energy = energy_and_forces(positions, self._box, *self._neighbours, forces)
-        self.results = {"energy": energy, "forces": forces}
+        if list(system_changes) != ["positions"]:
+            self._lists = {}
+        energies, forces = self.calculate_many(atoms, atoms.positions[None])
+        self.results = {"energy": float(energies[0]), "forces": forces[0]}
 
-    def _list(self, atoms: Atoms) -> None:
+    def calculate_many(self, atoms: Atoms, images: Array) -> tuple[Array, Array]:
+        """Energies (k,) and forces (k, N, 3) of ``atoms`` at several positions (k, N, 3), see :mod:`glass.batches`.
+
+        One neighbour list serves all images of a band: a particle may move over the range of its places.
+        """
+        key = len(images) == 1  # an image that relaxes has a list of its own
+        if key not in self._lists or have_moved(images, self._lists[key][0], self._lists[key][1]):
+            self._lists[key] = self._list(atoms, images)
+        _, _, box, neighbours = self._lists[key]
+        energies, forces = np.empty(len(images)), np.empty(images.shape)
+        energies_and_forces(images, box, *neighbours, energies, forces)
+        return energies, forces
+
+    @staticmethod
+    def _list(atoms: Atoms, images: Array) -> Any:
+        """Where particles were listed, how far each may go from there, the box, and the neighbours."""
         diameters = atoms.arrays["diameters"]
         cell = atoms.cell.array
-        self._box = np.diag(cell).copy()
-        if np.any(cell != np.diag(self._box)) or not atoms.pbc.all():
+        box = np.diag(cell).copy()
+        if np.any(cell != np.diag(box)) or not atoms.pbc.all():
             raise ValueError("soft spheres need an orthogonal, periodic cell")
-        if self._box.min() < 2 * CUTOFF * diameters.max():
+        if box.min() < 2 * CUTOFF * diameters.max():
             raise ValueError(
-                f"the cell's side {self._box.min():.3f} is below twice the cutoff, {2 * CUTOFF * diameters.max():.3f}"
+                f"the cell's side {box.min():.3f} is below twice the cutoff, {2 * CUTOFF * diameters.max():.3f}"
             )
-        self._reference = atoms.positions.copy()
-        self._neighbours = neighbours(self._reference, self._box, diameters, SKIN)
+        reference = 0.5 * (images.min(0) + images.max(0))
+        slack = 0.5 * SKIN + np.sqrt(((images - reference) ** 2).sum(2).max(0))
+        return reference, slack, box, neighbours(reference, box, diameters, slack)
 
 
 def calculator(_: Atoms) -> SoftSpheres:

@@ -8,8 +8,10 @@ from oscillator_basis import HBAR, in_oscillator_basis
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
+from glass.band import find_path
 from glass.double_well import profile_of
-from glass.path import Band, find_path, lengths_and_slopes
+from glass.path import Band, lengths_and_slopes
+from glass.relaxation import answered, one_by_one
 from glass.tunnelling import lowest_levels
 
 HEIGHT, HALF, BEND, STIFF = 0.02, 0.2, 2.0, 400.0
@@ -34,7 +36,7 @@ def relaxed(images=41, tolerance=2e-4):
 
 
 def splitting_of(path, potential, hbar, masses=None):
-    low, high = lowest_levels(profile_of(path, (potential, potential), hbar, masses), hbar)
+    low, high = lowest_levels(answered(profile_of(path, hbar, masses), one_by_one([potential])), hbar)
     return high - low
 
 
@@ -83,7 +85,9 @@ def test_a_mass_that_all_have_is_another_unit_of_mass(mass):
     """ħ̃ = ħ/(σ √(m ε)): m times larger is ħ̃ √m times smaller, on the same path."""
     path = relaxed()
     scaled = splitting_of(path, valley, HBAR / np.sqrt(mass))
-    assert splitting_of(path, valley, HBAR, np.array([mass])) == pytest.approx(scaled, rel=1e-12)
+    assert splitting_of(path, valley, HBAR, np.array([mass])) == pytest.approx(
+        scaled, rel=1e-9
+    )  # rounding of the oscillator lengths
 
 
 def dumbbell(positions):

@@ -10,8 +10,9 @@ from soft_sphere_atoms import make_atoms
 from steps import ROOT
 
 from benchmarks.continuation import cases
+from glass.band import find_path
+from glass.relaxation import answered, one_by_one
 from glass.double_well import potential_of, profile_of
-from glass.path import find_path
 from glass.response.bonds import bonds_of
 from glass.response.vibrations import (
     attempt_frequency,
@@ -120,7 +121,7 @@ def test_a_zero_point_energy_that_does_not_change_changes_no_splitting():
 
     line = np.linspace([[-0.2, 0, 0]], [[0.2, 0, 0]], 21)
     band = find_path([straight] * 21, line, 1e-5, 500)
-    profile = profile_of(band, (straight, straight), HBAR)
+    profile = answered(profile_of(band, HBAR), one_by_one([straight]))
     hessian = partial(hessian_by_differences, straight)
     places, zero_point = zero_point_along(band.positions, band.energies, np.ones(1), profile, hessian, HBAR)
     np.testing.assert_allclose(zero_point, HBAR * 2, rtol=1e-5)
@@ -132,7 +133,7 @@ def test_with_the_zero_point_energy_the_first_exact_model_splits_as_in_another_p
     """Exact 0.00102141 ε, V 0.0009578, V + Z 0.0011496 (at 41 images)."""
     _, model, exact, bands = next(iter(cases(1, 0)))
     band = bands[1]
-    profile = profile_of(band, (model, model), HBAR)
+    profile = answered(profile_of(band, HBAR), one_by_one([model]))
     hessian = partial(hessian_by_differences, model)
     added = with_zero_point(
         profile, *zero_point_along(band.positions, band.energies, np.ones(1), profile, hessian, HBAR)

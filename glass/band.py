@@ -1,0 +1,220 @@
+"""Nudged elastic band (NEB) between two minima, and early detection of an intermediate minimum.
+
+Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All images are moved together by L-BFGS
+(Sheppard, Terrell, Henkelman, J. Chem. Phys. 128, 134106 (2008)), in numbers beside other programs in
+``benchmarks/neb.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numba
+import numpy as np
+
+from glass.arrays import Array
+from glass.path import END_POINT_DISTANCE, Band, image_places, redistributed, tangents
+from glass.relaxation import LBFGS, RELAXED, Asking, Potential, Precondition, answered, one_by_one
+
+SPRING = 10.0
+"""Constant of the springs between images, ε/σ². They space the images along the path and do not move the path."""
+
+STAGES = ((11, 10.0), (21, 5.0))
+"""Bands that are relaxed before the full one, if it has more images: number of images, and of force tolerances."""
+
+SETTLED = 1.0
+"""Nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, ε/σ."""
+
+TOLERANCES_SETTLED = 5000.0
+"""The same in force tolerances, of which the default makes SETTLED; the larger of the two counts. Where barriers are
+higher than those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
+
+LOOK_EVERY = 5
+"""Number of steps between two searches for an intermediate minimum, and between two looks at an image that relaxes."""
+
+DIVERGED = 30.0
+"""Growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps."""
+
+CLEAR = 0.03
+"""An image that relaxes goes to a third minimum once its total gradient in ε/σ is below this times the cube of its
+distance in σ from the nearer end point. Of 41 that did reach one from double wells and non-DW, none was below 0.09."""
+
+FOLLOWED = 1000
+"""Number of steps after which a relaxing image is given up."""
+
+
+def find_path(
+    potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int, early: bool = True
+) -> Band:
+    """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected.
+
+    With ``early``, the coarse bands of STAGES are relaxed first; most non-DW are detected there.
+
+    Parameters
+    ----------
+    potentials : sequence of callable, n_images
+        Each gives the total energy in ε and the forces (N, 3) in ε/σ at positions (N, 3) in σ; one for each image.
+    positions : ndarray of shape (n_images, N, 3)
+        To begin with, as :func:`glass.path.straight_line` gives them; at least three.
+    tolerance : float
+        ε/σ; the band has converged once the nudged force on no particle is larger.
+    max_steps : int
+        Steps after which to give up.
+    early : bool, default True
+        Look for an intermediate minimum every LOOK_EVERY steps, in coarse bands first; else only once the full band
+        has converged or ``max_steps`` are over.
+    """
+    stages = stages_of(len(positions), tolerance) if early else [(len(positions), tolerance)]
+    forces, steps = one_by_one(potentials), 0
+    settled = settled_force(tolerance)
+    for images, allowed in stages:
+        start = redistributed(positions, images) if early else positions.copy()
+        band = answered(relaxed_band(start, allowed, max_steps - steps, settled, early=early), forces)
+        positions, steps = band.positions, steps + band.steps
+        if band.third_minimum is not None or not band.converged:
+            break
+    return replace(band, steps=steps)
+
+
+def stages_of(images: int, tolerance: float) -> list[tuple[int, float]]:
+    """Number of images and tolerance in ε/σ of each band to relax, the full one last."""
+    return [*((count, times * tolerance) for count, times in STAGES if count < images), (images, tolerance)]
+
+
+def settled_force(tolerance: float) -> float:
+    """Nudged force in ε/σ below which images are looked at, of a path to be relaxed to this force tolerance."""
+    return max(SETTLED, TOLERANCES_SETTLED * tolerance)
+
+
+def relaxed_band(
+    positions: Array,
+    tolerance: float,
+    max_steps: int,
+    settled: float,
+    precondition: Precondition | None = None,
+    early: bool = True,
+) -> Asking[Band]:
+    """Relax one band; arguments as of :func:`find_path`, :func:`settled_force` and :class:`glass.relaxation.LBFGS`.
+
+    ``positions`` change in place.
+    """
+    band = ElasticBand(positions, precondition)
+    yield from band.evaluate(range(len(positions)))
+    step_of = LBFGS(precondition)
+    smallest, best, fraction = np.inf, positions, 1.0
+    third = None
+    for steps in range(max_steps + 1):
+        nudged, slopes, largest = band.nudged_forces()
+        force = float(largest.max())
+        last = force <= tolerance or steps == max_steps or not np.isfinite(force)
+        if last or (early and steps % LOOK_EVERY == LOOK_EVERY - 1):
+            third = yield from band.third_minimum(slopes, largest, settled)
+        if third is not None or last:
+            break
+        if force < smallest:
+            smallest, best = force, positions.copy()
+        elif force > max(DIVERGED * smallest, settled):
+            smallest, fraction, step_of = 2 * smallest, 0.5 * fraction, LBFGS(precondition)
+            positions[:] = best
+            yield from band.evaluate()
+            nudged, slopes, _ = band.nudged_forces()
+        else:
+            fraction = min(1.0, 1.05 * fraction)
+        positions[1:-1] += fraction * step_of(positions[1:-1], nudged)
+        yield from band.evaluate()
+    return Band(positions, band.energies, band.forces, slopes, third, force <= tolerance, force, steps)
+
+
+class ElasticBand:
+    """A band while it is relaxed; its end points stay.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_images, N, 3)
+        In σ; they change in place.
+    precondition : callable, optional
+        See :class:`glass.relaxation.LBFGS`.
+    """
+
+    def __init__(self, positions: Array, precondition: Precondition | None = None) -> None:
+        self.positions = positions
+        self.precondition = precondition
+        self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
+        self.energies = np.empty(len(positions))
+        self.forces = np.zeros_like(positions)
+
+    def evaluate(self, images: range | None = None) -> Asking[None]:
+        """Energies and forces of these images, by default of all but the end points."""
+        images = range(1, len(self.positions) - 1) if images is None else images
+        some = slice(images.start, images.stop)
+        self.energies[some], self.forces[some] = yield self.positions[some], images
+
+    def nudged_forces(self) -> tuple[Array, Array, Array]:
+        """See :func:`nudged_forces`."""
+        return nudged_forces(self.positions, self.energies, self.forces, self.rest)  # type: ignore[no-any-return]
+
+    def third_minimum(self, slopes: Array, largest: Array, settled: float) -> Asking[Array | None]:
+        """Place on the way to a minimum that is no end point, from the lowest settled images in dips of the profile.
+
+        Hardly any force holds such an image, neither along the path nor across it.
+        """
+        dips = np.flatnonzero((slopes[1:-2] < 0) & (slopes[2:-1] > 0)) + 1
+        images = np.unique([dips, dips + 1])
+        for k in images[np.argsort(self.energies[images])]:
+            if largest[k - 1] <= settled:
+                found = yield from self.followed(int(k))
+                if found is not None:
+                    return found
+        return None
+
+    def followed(self, image: int) -> Asking[Array | None]:
+        """Place from which an image that is relaxed will not reach an end point; None if it does, or can't be told."""
+        place, forces = self.positions[[image]].copy(), self.forces[[image]]
+        step_of = LBFGS(self.precondition)
+        for steps in range(FOLLOWED):
+            if steps % LOOK_EVERY == 0:
+                gradient = float(np.linalg.norm(forces))
+                away = min(float(np.linalg.norm(place - end)) for end in self.positions[[0, -1]])
+                if away < END_POINT_DISTANCE or not np.isfinite(gradient):
+                    return None
+                if gradient <= max(RELAXED, CLEAR * away**3):
+                    return np.asarray(place[0])
+            place += step_of(place, forces)
+            _, forces = yield place, [image]
+        return None
+
+
+@numba.njit(cache=True)
+def nudged_forces(positions, energies, forces, rest):  # type: ignore[no-untyped-def]
+    """True force across the path and spring force along it.
+
+    Parameters
+    ----------
+    positions, forces : ndarray of shape (n_images, N, 3)
+        In σ and ε/σ.
+    energies : ndarray of shape (n_images,)
+        In ε.
+    rest : ndarray of shape (n_images − 1,)
+        Relative distances of the images where no spring acts.
+
+    Returns
+    -------
+    nudged : ndarray of shape (n_images − 2, N, 3)
+        In ε/σ.
+    slopes : ndarray of shape (n_images,)
+        dV/dx in ε/σ; zero at the end points.
+    largest : ndarray of shape (n_images − 2,)
+        Largest nudged force on a particle of each image in ε/σ.
+    """
+    nudged = tangents(positions, energies)
+    slopes, largest = np.zeros(len(positions)), np.zeros(len(nudged))
+    before = np.sqrt(((positions[1] - positions[0]) ** 2).sum()) / rest[0]
+    for k in range(len(nudged)):
+        after = np.sqrt(((positions[k + 2] - positions[k + 1]) ** 2).sum()) / rest[k + 1]
+        slopes[k + 1] = -(forces[k + 1] * nudged[k]).sum()
+        nudged[k] = forces[k + 1] + (SPRING * (after - before) + slopes[k + 1]) * nudged[k]
+        for i in range(nudged.shape[1]):
+            square = nudged[k, i, 0] ** 2 + nudged[k, i, 1] ** 2 + nudged[k, i, 2] ** 2
+            if not square <= largest[k]:
+                largest[k] = square
+        before = after
+    return nudged, slopes, np.sqrt(largest)
