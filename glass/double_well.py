@@ -292,9 +292,7 @@ def verdict_of(
     return Verdict("double well", "", band, profile, levels, "full" if full else "screened")
 
 
-def profile_of(
-    band: Band, hbar: float, masses: Array | None = None, way: WayBeyond = "line"
-) -> Asking[Profile]:
+def profile_of(band: Band, hbar: float, masses: Array | None = None, way: WayBeyond = "line") -> Asking[Profile]:
     """V along a path, and on the straight line through its two ends, OUTSIDE_POINTS energies outside each.
 
     With ``way="parabola"`` it goes on as in published splittings (:func:`glass.tunnelling.parabolas`).

@@ -11,8 +11,8 @@ from steps import ROOT
 
 from benchmarks.continuation import cases
 from glass.band import find_path
-from glass.relaxation import answered, one_by_one
 from glass.double_well import potential_of, profile_of
+from glass.relaxation import answered, one_by_one
 from glass.response.bonds import bonds_of
 from glass.response.vibrations import (
     attempt_frequency,
