@@ -34,6 +34,9 @@ LOOK_EVERY = 5
 DIVERGED = 30.0
 """Growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps."""
 
+SHOULDER = 0.2
+"""Depth of a shoulder above which a coarse band does not tell what lies on the way, see :func:`shoulder`."""
+
 CLEAR = 0.03
 """An image that relaxes goes to a third minimum once its total gradient in ε/σ is below this times the cube of its
 distance in σ from the nearer end point. Of 41 that did reach one from double wells and non-DW, none was below 0.09."""
@@ -122,6 +125,32 @@ def relaxed_band(
         positions[1:-1] += fraction * step_of(positions[1:-1], nudged)
         yield from band.evaluate()
     return Band(positions, band.energies, band.forces, slopes, third, force <= tolerance, force, steps)
+
+
+def looked_at_closely(band: Band, images: int, settled: float) -> Asking[tuple[Array | None, bool]]:
+    """Third minimum on the spline through a converged band, and whether more images might tell another verdict.
+
+    ``images`` is the number of images on the spline, ``settled`` as of :func:`relaxed_band`.
+    """
+    fine = ElasticBand(redistributed(band.positions, images))
+    fine.energies[[0, -1]] = band.energies[[0, -1]]
+    yield from fine.evaluate()
+    _, slopes, largest = fine.nudged_forces()
+    third = yield from fine.third_minimum(slopes, largest, settled)
+    return third, shoulder(slopes, fine.energies) > SHOULDER
+
+
+def shoulder(slopes: Array, energies: Array) -> float:
+    """Depth of the deepest dip of the slope on a way up to the highest image, over the largest slope of that way.
+
+    A simple double well has none; where a path passes by another minimum, its slope falls and rises again.
+    """
+    top, deepest = int(np.argmax(energies)), 0.0
+    for way in (slopes[: top + 1], -slopes[: top - 1 : -1] if top else -slopes[::-1]):
+        before, after = np.maximum.accumulate(way), np.maximum.accumulate(way[::-1])[::-1]
+        if way.max() > 0:
+            deepest = max(deepest, float((np.minimum(before, after) - way).max() / way.max()))
+    return deepest
 
 
 class ElasticBand:

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 
 from glass.arrays import Array
-from glass.band import relaxed_band, settled_force, stages_of
+from glass.band import looked_at_closely, relaxed_band, settled_force, stages_of
 from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
 from glass.relaxation import Asking, Forces, Potential, Precondition, answered, bonds_inverse, one_by_one
 from glass.tunnelling import (
@@ -226,7 +226,7 @@ def examined(
     refine_below: float,
     energy_difference: float | None,
     masses: Array,
-    way: WayBeyond,
+    way: WayBeyond = "line",
     precondition: Precondition | None = None,
 ) -> Asking[Verdict]:
     """The verdict on a path to begin with, shape (n_images, N, 3) in σ, by bands as of :func:`glass.band.stages_of`.
@@ -244,9 +244,15 @@ def examined(
         path, steps = band.positions, steps + band.steps
         full = images == stages[-1][0]
         verdict = yield from verdict_of(replace(band, steps=steps), hbar, full, masses, way)
-        screened = verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below
-        if screened or band.third_minimum is not None or not band.converged:
+        if band.third_minimum is not None or not band.converged:
             break
+        if not full and verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
+            third, unsure = yield from looked_at_closely(band, stages[-1][0], settled_force(tolerance))
+            if third is not None:
+                band = replace(band, third_minimum=third, steps=steps)
+                verdict = yield from verdict_of(band, hbar, full, masses, way)
+            if third is not None or not unsure:
+                break
     return verdict
 
 

@@ -105,7 +105,7 @@ def bonds_of(atoms: Atoms, calculator: Any) -> Bonds | None:
     if not isinstance(calculator, SoftSpheres):
         return None
     box = atoms.cell.lengths()
-    start, second, squares = neighbours(atoms.positions, box, atoms.arrays["diameters"], 0.0)
+    start, second, squares = neighbours(atoms.positions, box, atoms.arrays["diameters"], np.zeros(len(atoms)))
     first = np.repeat(np.arange(len(atoms)), np.diff(start))
     vectors = minimum_image(atoms.positions[first] - atoms.positions[second], box)
     lengths = np.linalg.norm(vectors, axis=1)
