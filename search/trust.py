@@ -8,8 +8,9 @@ import numpy as np
 from ase import Atoms
 
 from glass.arrays import Array
+from glass.band import STAGES
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, Verdict, potential_of
-from glass.path import STAGES, Band
+from glass.path import Band
 from glass.tunnelling import Quantity
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.minima import read_atoms
