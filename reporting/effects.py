@@ -78,45 +78,19 @@ def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
 
 
 def evenly_spread(pairs: pd.DataFrame, predicted: Array, count: int) -> pd.DataFrame:
-    """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all.
-
-    Parameters
-    ----------
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        Of which to choose; they stay in their order.
-    predicted : ndarray of shape (n_pairs,)
-        Any quantity.
-    count : int
-        Of pairs.
-    """
+    """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all."""
     kept = min(count, len(pairs))
     places = ((np.arange(kept) + 0.5) * len(pairs) / max(kept, 1)).astype(int)
     return pairs.iloc[np.sort(np.argsort(predicted, kind="stable")[places])]
 
 
 def shap_values(function: Callable[[Array], Array], rows: Array, background: Array) -> tuple[float, Array]:
-    r"""SHAP values of any function of the features.
+    r"""Mean of a function over the background, and the SHAP values of each row, of shape (n_rows, n_features).
 
     That of feature k is its Shapley value, :math:`\sum_S \frac{|S|!\,(M-|S|-1)!}{M!}\,[v(S \cup k) - v(S)]` over all
     sets S of the M features without k, where v(S) is the mean of the function over the background with the features in
-    S set to the row's. A mean over a few orders of the features stands for the sum; where no more than two features act
-    together it is exact, and the values always add up.
-
-    Parameters
-    ----------
-    function : callable
-        Takes an array of shape (n, n_features) and returns one of shape (n,).
-    rows : ndarray of shape (n_rows, n_features)
-        To explain. NaN is a value like any other: the function gets it wherever the feature is in S.
-    background : ndarray of shape (n_background, n_features)
-        At least one row.
-
-    Returns
-    -------
-    base : float
-        Mean of the function over the background.
-    effects : ndarray of shape (n_rows, n_features)
-        Each row's sum is function(row) − base.
+    S set to the row's, NaN like any other value. A mean over a few orders of the features stands for the sum; where no
+    more than two features act together it is exact. The values of a row add up to its function less the mean.
     """
     base = float(function(background).mean())
     if not len(rows):

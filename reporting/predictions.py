@@ -72,12 +72,9 @@ def draw_true_against_predicted(panels: Mapping[str, Panel], threshold: float, u
                 _draw_panel(ax, exact, predicted, threshold, units)
             else:
                 write_in_panel(ax, "no pairs")
-    columns = (f"exact_{units.energy_name}", f"predicted_{units.energy_name}")
-    numbers = [
-        pd.DataFrame({"temperature": temperature, **dict(zip(columns, panel[:2], strict=True))})
-        for temperature, panel in panels.items()
-    ]
-    return Picture(figure, pd.concat(numbers, ignore_index=True))
+    names = (f"exact_{units.energy_name}", f"predicted_{units.energy_name}")
+    tables = {temperature: pd.DataFrame(dict(zip(names, panel, strict=False))) for temperature, panel in panels.items()}
+    return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True))
 
 
 def _draw_panel(ax: Axes, exact: Array, predicted: Array, threshold: float, units: Units) -> None:
@@ -155,13 +152,9 @@ def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: 
             legend_below(ax)
         else:
             write_in_panel(ax, "no pairs")
-    numbers = [
-        pd.DataFrame({"quantity": name, column: np.sort(values)}).assign(
-            share=lambda rows: rows[column].rank(method="max", pct=True)
-        )
-        for name, values in both.items()
-    ]
-    return Picture(figure, pd.concat(numbers, ignore_index=True))
+    table = pd.concat([pd.DataFrame({"quantity": name, column: np.sort(values)}) for name, values in both.items()])
+    share = table.groupby("quantity")[column].rank(method="max", pct=True)
+    return Picture(figure, table.assign(share=share))
 
 
 def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:

@@ -20,7 +20,7 @@ from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
 from reporting.page import Block, More, Page, missing, text
 
 LISTED = 100
-"""Rows of a table of reasons that are shown."""
+"""Largest number of rows of a table of reasons."""
 
 LIBRARIES = ("autogluon.tabular", "catboost", "scikit-learn", "numpy", "scipy", "pandas", "numba", "ase", "matplotlib")
 
@@ -46,12 +46,9 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path, page: Page)
     labels = {name: rows[name].map("{:.12g}".format, na_action="ignore") for name in ("conf", "i", "j") if name in rows}
     listed = rows.assign(**labels).rename(columns={"conf": "glass"}).head(LISTED)
     some = f"{'The first ' if len(listed) < len(rows) else ''}{len(listed)} of them"
-    return [
-        page.table(
-            f"{len(rows)} {what}, by reason", counts.sort_values(["count", "reason"], ascending=[False, True]), path
-        ),
-        More(f"The {what}", [page.table(some, listed, path)]),
-    ]
+    counts = counts.sort_values(["count", "reason"], ascending=[False, True])
+    title = f"{len(rows)} {what}, by reason"
+    return [page.table(title, counts, path), More(f"The {what}", [page.table(some, listed, path)])]
 
 
 def files_and_settings(command: Command, at: StatePoint, page: Page) -> list[Block]:
@@ -106,42 +103,33 @@ def _calculations(at: StatePoint, page: Page) -> Block:
 
 def _models(at: StatePoint, page: Page) -> list[Block]:
     rows, paths, blocks = [], [], list[Block]()
+    columns = ["model", "trained (UTC)", "training (s)", "labels from", "s a pair", "with"]
     for task in (CLASSIFIER, PREDICTOR):
         card = read_card(at, task)
         if card is None:
             blocks.append(missing(f"No {task.name}: {task.script} trains it."))
             continue
-        rows.append(
-            {
-                "model": task.name,
-                "trained (UTC)": card.trained,
-                "training (s)": card.training_seconds,
-                "labels from": ", ".join(f"{source}: {count}" for source, count in card.sources.items()),
-                "s a pair": card.seconds_per_pair,
-                "with": ", ".join(
-                    f"{name} {one}" for name, one in {"tls-finder": card.program, **card.versions}.items()
-                ),
-            }
-        )
+        labels = ", ".join(f"{source}: {count}" for source, count in card.sources.items())
+        made_with = ", ".join(f"{name} {one}" for name, one in {"tls-finder": card.program, **card.versions}.items())
+        rows.append((task.name, card.trained, card.training_seconds, labels, card.seconds_per_pair, made_with))
         paths += [at.card(task), at.training_log(task)]
-    return [*blocks, page.table("Models", pd.DataFrame(rows), *paths)] if rows else blocks
+    return [*blocks, page.table("Models", pd.DataFrame(rows, columns=columns), *paths)] if rows else blocks
 
 
 def _settings(settings: Settings, page: Page) -> Block:
-    default = dict(_flat(Settings.model_validate({"units": settings.units}).model_dump()))
-    rows = [
-        (name, value, "" if value == default[name] else default[name]) for name, value in _flat(settings.model_dump())
-    ]
-    changed = sum(bool(other) for _, _, other in rows)
-    title = f"All settings; {changed or 'none'} {'are' if changed != 1 else 'is'} not the default"
+    now = _flat(settings.model_dump())
+    default = _flat(Settings.model_validate({"units": settings.units}).model_dump())
+    rows = [(name, value, "" if value == default[name] else default[name]) for name, value in now.items()]
+    changed = sum(bool(other) for *_, other in rows)
+    title = f"All settings; {changed or 'none'} {'is' if changed == 1 else 'are'} not the default"
     return page.table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))
 
 
-def _flat(settings: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
-    found = []
+def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    found = dict[str, str]()
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            found += _flat(value, f"{above}{name}.")
+            found |= {f"{name}.{below}": one for below, one in _flat(value).items()}
         else:
-            found.append((above + name, "null" if value is None else str(value)))
+            found[name] = "null" if value is None else str(value)
     return found

@@ -1,11 +1,9 @@
 """The report's sections on the search: what to calculate next, whether going on pays, and the models."""
 
 import shlex
-from typing import NamedTuple
 
 import pandas as pd
 
-from glass.arrays import Array
 from MLmodel.card import read_card
 from MLmodel.metrics import chance_metrics, classifier_metrics, metric_texts, predictor_metrics
 from MLmodel.model import read_set, unseen_predictions
@@ -33,30 +31,26 @@ MODELS = {CLASSIFIER: "Classifier of double wells", PREDICTOR: "Predictor of the
 def next_pairs(command: Command, at: StatePoint, page: Page) -> list[Block]:
     """The top of the list of new pairs, what to expect of it, and the command that calculates it."""
     if step := first_step_missing(at):
-        return [
-            missing(f"There is no list of pairs yet; {step} is the next step towards it:"),
-            _line(command, at, step),
-        ]
-    left = _what_is_left(at)
-    since = f" ({left.answered} of the list were calculated since it was made)" if left.answered else ""
-    if not len(left.chances):
+        said = f"There is no list of pairs yet; {step} is the next step towards it:"
+        return [missing(said), _line(command, at, step)]
+    columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]
+    listed = read_list(at.predicted("newpairs"), columns, "step4_predict_qs.py")
+    left = listed[~rows_in(listed, pairs_with_result(at), at.decimals)]
+    answered, chances = len(listed) - len(left), left[TLS_PROBABILITY].to_numpy()
+    since = f" ({answered} of the list were calculated since it was made)" if answered else ""
+    if left.empty:
         return [
             text(f"Nothing of the list is left to calculate{since}: run steps 1 to 4 for a new one, or add minima.")
         ]
-    following, everything = expected(left.chances[:NEXT]), expected(left.chances)
-    count, unit = len(left.chances[:NEXT]), command.settings.unit.energy
-    rows = with_labels(left.top).rename(
-        columns={
-            QS: f"predicted splitting ({unit})",
-            TLS_PROBABILITY: "chance of a TLS",
-            PROBABILITY: "chance of a double well",
-        }
-    )
+    following, everything = expected(chances[:NEXT]), expected(chances)
+    count, unit = len(chances[:NEXT]), command.settings.unit.energy
+    names = {QS: f"predicted splitting ({unit})", TLS_PROBABILITY: "P(TLS)", PROBABILITY: "P(double well)"}
+    rows = with_labels(left.head(SHOWN)).rename(columns=names)
     limit = f"a TLS is a double well with a splitting below {command.settings.tls_threshold:g} {unit}"
     return [
         text(
             f"TLS expected of the next {count} exact calculations: {following.mean:.1f} "
-            f"({following.low} to {following.high}, 68 %). Of all {len(left.chances)} pairs left{since}: "
+            f"({following.low} to {following.high}, 68 %). Of all {len(chances)} pairs left{since}: "
             f"{everything.mean:.1f} ({everything.low} to {everything.high})."
         ),
         _line(command, at, f"run_neb.py --top {count}"),
@@ -70,24 +64,6 @@ def _line(command: Command, at: StatePoint, script: str) -> Block:
     root = str(command.workspace.root)
     options = [f"-T {at.temperature}"] * several + [f"--workspace {shlex.quote(root)}"] * (root != ".")
     return code(" ".join(["python", script, *options]))
-
-
-class _Left(NamedTuple):
-    """The pairs of the list that have no answer."""
-
-    top: pd.DataFrame
-    chances: Array
-    """Of a TLS, in the order of the list."""
-    answered: int
-    """Others, which have one by now."""
-
-
-def _what_is_left(at: StatePoint) -> _Left:
-    known = pairs_with_result(at)
-    columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]
-    rows = read_list(at.predicted("newpairs"), columns, "step4_predict_qs.py")
-    left = rows[~rows_in(rows, known, at.decimals)]
-    return _Left(left.head(SHOWN), left[TLS_PROBABILITY].to_numpy(), len(rows) - len(left))
 
 
 def search_progress(command: Command, at: StatePoint, page: Page) -> list[Block]:
