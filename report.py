@@ -16,7 +16,7 @@ from pipeline.progress import progress
 from pipeline.version import __version__
 from reporting.page import Page, Section, render
 from reporting.provenance import files_and_settings
-from reporting.results import found, found_together, result
+from reporting.results import found, found_together, observables, result
 from reporting.sections import model_quality, next_pairs, search_progress, validators_said
 
 SECTIONS = {
@@ -25,6 +25,7 @@ SECTIONS = {
     "What to calculate next": (None, next_pairs),
     "Does going on pay?": (None, search_progress),
     "Can the models be believed?": (validators_said, model_quality),
+    "Observables": (None, observables),
     "Files and settings": (None, files_and_settings),
 }
 """What of all temperatures, and what of each, stands below each heading."""

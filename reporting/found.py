@@ -1,8 +1,8 @@
 """Pictures of what was found: distributions of double wells, how TLS are spread, and temperatures beside each other."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from glass.arrays import Array
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, Workspace
@@ -222,41 +221,33 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, 
     known = {T: table for T, table in double_wells.items() if columns and table[columns].notna().any().all()}
     if len(known) < 2:
         return None
-    limits, least = {"double wells": np.inf, "TLS": threshold}, SMALLEST_COMPARED * threshold
-    numbers, title = [], "double wells calculated, and the TLS among them"
+    least, title = SMALLEST_COMPARED * threshold, "double wells calculated, and the TLS among them"
     if any((table[columns] < least).any(axis=None) for table in known.values()):
         title += f"; smaller values than {least:.2g} {unit.energy} are drawn there"
+    every = pd.concat(known, names=["temperature"]).reset_index(0)
+    values = every.melt(["temperature", QS], columns, "quantity", "value").dropna()
+    tables = {"double wells": values, "TLS": values[values[QS] < threshold]}
     with styled_figure(10.4, 7.0) as figure:
         panels = figure.subplots(2, len(columns), squeeze=False, sharex="col")
-        for row, (which, limit) in zip(panels, limits.items(), strict=True):
+        for row, (which, table) in zip(panels, tables.items(), strict=True):
             for ax, name in zip(row, columns, strict=True):
-                for k, (T, table) in enumerate(known.items()):
-                    values = np.sort(table.loc[table[QS] < limit, name].dropna().to_numpy(float))
-                    style = LINES[k % len(LINES)]
-                    numbers.append(_draw_share(ax, values, least, f"T = {T}", style).assign(temperature=T))
-                    numbers[-1][["of", "quantity"]] = which, name
                 ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
+                for T, (color, line) in zip(known, itertools.cycle(LINES), strict=False):
+                    drawn = table.loc[(table["temperature"] == T) & (table["quantity"] == name), "value"]
+                    if len(drawn):
+                        ax.ecdf(drawn.clip(lower=least), color=color, ls=line, label=f"T = {T}")
                 if not ax.lines:
                     ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
         for ax, name in zip(panels[-1], columns, strict=True):
-            values = pd.concat([table[name] for table in known.values()]).dropna().clip(lower=least)
-            ax.set(xlabel=f"{DISTRIBUTIONS[name]} ({unit.energy})", xlim=(0.7 * values.min(), 1.5 * values.max()))
+            low, high = values.loc[values["quantity"] == name, "value"].clip(lower=least).agg(["min", "max"])
+            ax.set(xlabel=f"{DISTRIBUTIONS[name]} ({unit.energy})", xlim=(0.7 * low, 1.5 * high))
             ax.xaxis.set_minor_formatter(NullFormatter())
         figure.suptitle(title, fontsize=11)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
-    table = pd.concat(numbers, ignore_index=True)
-    return Picture(figure, table[["temperature", "of", "quantity", "value", "share"]])
-
-
-def _draw_share(ax: Axes, values: Array, least: float, label: str, style: Any) -> pd.DataFrame:
-    """Smaller values than ``least``, also zero, are drawn there: the axis is logarithmic."""
-    share = np.arange(1, len(values) + 1) / max(len(values), 1)
-    if len(values):
-        places = np.maximum(values, least)
-        ax.step(
-            np.append(places[0], places), np.append(0, share), where="post", color=style[0], ls=style[1], label=label
-        )
-    return pd.DataFrame({"value": values, "share": share})
+    keys = ["temperature", "of", "quantity"]
+    table = pd.concat(tables, names=["of"]).reset_index("of").sort_values([*keys, "value"], ignore_index=True)
+    share = table.groupby(keys)["value"].rank(method="first", pct=True)
+    return Picture(figure, table.assign(share=share)[[*keys, "value", "share"]])
 
 
 def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:

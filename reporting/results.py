@@ -27,8 +27,6 @@ from search.stopping import RULES, better_than_chance, chances_are_off, enough_f
 ROWS, PICTURES, PLAYED = 1000, 24, 50
 """Double wells in the table, pictures of TLS, and TLS that are played, over all temperatures of a page."""
 
-MEASURED = "What a laboratory would measure of these double wells: of independent TLS, with the sound of the minima"
-
 SMALLEST = 1e-8
 """Smaller Δ and Δ₀ stand at the edge of the plane, in ε."""
 
@@ -175,29 +173,22 @@ def _axes(low: Any, high: Any, place: Any, unit: Units) -> Markup:
 def found_together(command: Command, temperatures: list[str], page: Page) -> list[Block]:
     """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
     work, settings = command.workspace, command.settings
-    unit, rows = settings.unit, list[dict[str, object]]()
+    unit, rows = settings.unit, list[tuple[object, ...]]()
     double_wells, densities = found_at(work, temperatures, settings)
     for temperature, table in densities.items():
         at = at_energy(table, settings.tls_threshold)
         every = at.loc["all"]
-        rows.append(
-            {
-                "T": temperature,
-                "glasses searched": int(every["glasses"]),
-                f"volume ({unit.length}³)": every["volume"],
-                "TLS": int(every["count"]),
-                "density (68 %, Poisson)": "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every),
-                "± from glass to glass": every["density_sd_glasses"],
-                "distinct (TLS)": density_of_kind(at.loc["distinct"]),
-                f"Δ₀ ≥ {SLOWEST:g} E (TLS)": density_of_kind(at.loc["tunnelling"]),
-                "J⁻¹ m⁻³": every["density_SI"],
-            }
-        )
+        density = "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every)
+        kinds = (density_of_kind(at.loc[kind]) for kind in ("distinct", "tunnelling"))
+        sizes = int(every["glasses"]), every["volume"], int(every["count"])
+        rows.append((temperature, *sizes, density, every["density_sd_glasses"], *kinds, every["density_SI"]))
+    columns = ["T", "glasses searched", f"volume ({unit.length}³)", "TLS", "density (68 %, Poisson)"]
+    columns += ["± from glass to glass", "distinct (TLS)", f"Δ₀ ≥ {SLOWEST:g} E (TLS)", "J⁻¹ m⁻³"]
     title = f"Density of TLS in {unit.energy}⁻¹ {unit.length}⁻³, a lower bound: of what the lists were searched for"
     blocks: list[Block] = []
     if rows:
         files = [work.at(temperature).tls_density for temperature in densities]
-        blocks.append(page.table(title, pd.DataFrame(rows), *files))
+        blocks.append(page.table(title, pd.DataFrame(rows, columns=columns), *files))
         said = "Double wells per volume with a splitting below E, and the density of TLS"
         blocks.append(page.figure(said, work.tls_densities, "run_neb.py"))
     if len(double_wells) > 1:
@@ -221,11 +212,13 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
         "asymmetry": f"asymmetry ({unit.energy})",
         "barrier": f"barrier ({unit.energy})",
         "path_length": f"path ({unit.length})",
+        "gamma_l_eV": "γ_l (eV)",
+        "gamma_t_eV": "γ_t (eV)",
         "PR": "PR",
         REARRANGEMENT: "rearrangement",
         "fidelity": "calculation",
     }
-    rows = shown.reindex(columns=[*PAIR_COLUMNS, *columns])
+    rows = shown[[*PAIR_COLUMNS, *columns]].dropna(axis=1, how="all")
     kinds = [_link(at, row, "TLS") if row.quantum_splitting < limit else "" for row in shown.itertuples(index=False)]
     rows.insert(0, "kind", kinds)
     title = f"Double wells calculated, smallest splitting first{cut}"
@@ -237,32 +230,27 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
         page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
         page.figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
         page.figure(mapped, at.rearrangements, "run_neb.py"),
-        page.figure(MEASURED, at.observables("png"), "observables.py", at.observables("csv")),
     ]
+
+
+def observables(command: Command, at: StatePoint, page: Page) -> list[Block]:
+    """Heat capacity, internal friction and conductivity."""
+    said = "What a laboratory would measure of these double wells: of independent TLS, with the sound of the minima"
+    return [page.figure(said, at.observables("png"), "observables.py", at.observables("csv"))]
 
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """What was found in each glass."""
-    volumes, is_tls = glass_volumes(at), wells[QS] < settings.tls_threshold
-    double_wells, tls = (rows.groupby("conf").size() for rows in (wells, wells[is_tls]))
-    distinct = (
-        wells[is_tls & (wells[REARRANGEMENT] > 0)].drop_duplicates(["conf", REARRANGEMENT]).groupby("conf").size()
-    )
-    rows = []
-    for conf in sorted({*at.glasses, *wells["conf"]}):
-        folder, table = at.glasses.get(conf), at.glass_pairs(conf)
-        volume = volumes.get(conf, np.nan)
-        rows.append(
-            {
-                "glass": f"{conf}",
-                "minima": len(places_by_key(folder, at.decimals)) if folder else "",
-                "pairs": stored_pairs(table) if table.exists() else "",
-                "double wells": double_wells.get(conf, 0),
-                "TLS": tls.get(conf, 0),
-                "distinct TLS": distinct.get(conf, 0),
-                f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)": float(
-                    tls.get(conf, 0) / (settings.tls_threshold * volume)
-                ),
-            }
-        )
-    return pd.DataFrame(rows)
+    volumes, of_tls = glass_volumes(at), wells[wells[QS] < settings.tls_threshold]
+    distinct = of_tls[of_tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
+    found = [table.groupby("conf").size() for table in (wells, of_tls, distinct)]
+    tls = found[1]
+    glasses, rows = at.glasses, {}
+    for conf in sorted({*glasses, *wells["conf"]}):
+        table = at.glass_pairs(conf)
+        minima = len(places_by_key(glasses[conf], at.decimals)) if conf in glasses else ""
+        counts = minima, stored_pairs(table) if table.exists() else "", *(one.get(conf, 0) for one in found)
+        rows[f"{conf}"] = (*counts, tls.get(conf, 0) / (settings.tls_threshold * volumes.get(conf, np.nan)))
+    density = f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)"
+    columns = ["minima", "pairs", "double wells", "TLS", "distinct TLS", density]
+    return pd.DataFrame.from_dict(rows, "index", columns=columns).rename_axis("glass").reset_index()

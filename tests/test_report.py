@@ -32,7 +32,8 @@ HEADINGS = [
     "3. What to calculate next",
     "4. Does going on pay?",
     "5. Can the models be believed?",
-    "6. Files and settings",
+    "6. Observables",
+    "7. Files and settings",
 ]
 SCRIPT = "<script>alert(1)</script>"
 ROUND = {
