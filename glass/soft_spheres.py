@@ -213,7 +213,7 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
         super().calculate(atoms, properties, system_changes)
         if list(system_changes) != ["positions"]:
             self._lists = {}
-        energies, forces = self.calculate_many(atoms, atoms.positions[None])
+        energies, forces = SoftSpheres.calculate_many(self, atoms, atoms.positions[None])
         self.results = {"energy": float(energies[0]), "forces": forces[0]}
 
     def calculate_many(self, atoms: Atoms, images: Array) -> tuple[Array, Array]:

@@ -1,0 +1,135 @@
+"""What moves a band: L-BFGS and its first Hessian, all images in one call, the close look at a coarse double well."""
+
+import numpy as np
+import pytest
+from soft_sphere_atoms import make_atoms
+
+from glass.band import find_path, looked_at_closely, shoulder
+from glass.double_well import forces_of
+from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
+from glass.soft_spheres import SoftSpheres
+
+
+def liquid(rng, n=60, side=5.0):
+    grid = np.stack(np.meshgrid(*3 * [np.arange(4)]), -1).reshape(-1, 3)[:n]
+    return make_atoms((grid + 0.1 * rng.normal(size=(n, 3))) * side / 4, rng.uniform(0.8, 1.4, n), [side] * 3)
+
+
+# L-BFGS
+def two_loops(gradient, moves, changes, inverse):
+    """Algorithm 7.4 of Nocedal, Wright, Numerical Optimization."""
+    q, alphas = gradient.copy(), []
+    for s, y in zip(moves[::-1], changes[::-1], strict=True):
+        alphas.append((s @ q) / (y @ s))
+        q -= alphas[-1] * y
+    s, y = moves[-1], changes[-1]
+    r = (s @ y) / (y @ inverse @ y) * (inverse @ q)
+    for s, y, alpha in zip(moves, changes, alphas[::-1], strict=True):
+        r += s * (alpha - (y @ r) / (y @ s))
+    return r
+
+
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_steps_are_those_of_the_two_loops_also_once_the_memory_is_full(preconditioned):
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(90, 90))
+    hessian = root @ root.T / 90 + np.eye(90)
+    inverse = np.diag(rng.uniform(0.5, 2, 90)) if preconditioned else np.eye(90)
+    step_of = LBFGS((lambda forces: (inverse @ forces.ravel()).reshape(forces.shape)) if preconditioned else None)
+    x, places, gradients = rng.normal(size=90), [], []
+    for count in range(30):
+        gradient = hessian @ x
+        places, gradients = [*places, x], [*gradients, gradient]
+        step = step_of(x.reshape(30, 1, 3), -gradient.reshape(30, 1, 3)).ravel()
+        if count:
+            expected = -two_loops(gradient, np.diff(places, axis=0)[-20:], np.diff(gradients, axis=0)[-20:], inverse)
+            np.testing.assert_allclose(step / np.linalg.norm(step), expected / np.linalg.norm(expected), atol=1e-8)
+        else:
+            assert np.linalg.norm(step.reshape(30, 3), axis=1).max() == pytest.approx(FIRST_STEP)
+        x = x + step
+
+
+def test_no_image_drifts():
+    rng = np.random.default_rng(1)
+    step = LBFGS()(rng.normal(size=(4, 10, 3)), rng.normal(size=(4, 10, 3)))
+    np.testing.assert_allclose(step.mean(axis=1), 0, atol=1e-15)
+
+
+def test_the_first_hessian_is_the_sum_over_bonds():
+    rng = np.random.default_rng(2)
+    atoms = liquid(rng, n=30)
+    box, n = atoms.cell.lengths(), len(atoms)
+    step = atoms.positions[:, None] - atoms.positions
+    step -= box * np.round(step / box)
+    r = np.linalg.norm(step, axis=2)
+    nearest = np.sort(r, axis=1)[:, 1:4].mean(axis=1)
+    hessian = np.zeros((n, 3, n, 3))
+    for i in range(n):
+        for j in range(i):
+            apart = r[i, j] / (0.5 * (nearest[i] + nearest[j]))
+            if apart < 1.6:
+                block = np.exp(-3 * (apart - 1)) * np.outer(step[i, j], step[i, j]) / r[i, j] ** 2
+                for a, b, sign in ((i, i, 1), (j, j, 1), (i, j, -1), (j, i, -1)):
+                    hessian[a, :, b] += sign * block
+    hessian = hessian.reshape(3 * n, 3 * n)
+    hessian += 0.05 * hessian.diagonal().mean() * np.eye(3 * n)
+    forces = rng.normal(size=(2, n, 3))
+    expected = np.linalg.solve(hessian, forces.reshape(2, -1).T).T.reshape(forces.shape)
+    np.testing.assert_allclose(bonds_inverse(atoms.positions, box)(forces), expected, rtol=1e-9, atol=1e-12)
+
+
+# All images in one call
+def test_images_in_one_call_have_the_energies_and_forces_of_single_calls():
+    rng = np.random.default_rng(3)
+    atoms = liquid(rng)
+    forces, cheap = forces_of(atoms, lambda _: SoftSpheres(), 5)
+    assert cheap
+    for width in (0.02, 0.3, 0.05):  # the list is made anew for the second, which holds the third
+        images = atoms.positions + width * np.linspace(0, 1, 5)[:, None, None] * rng.normal(size=atoms.positions.shape)
+        energies, found = forces(images, range(5))
+        for positions, energy, force in zip(images, energies, found, strict=True):
+            alone = make_atoms(positions, atoms.arrays["diameters"], atoms.cell.lengths())
+            assert energy == pytest.approx(alone.get_potential_energy(), rel=1e-12)
+            np.testing.assert_allclose(force, alone.get_forces(), rtol=1e-9, atol=1e-9)
+
+
+def test_a_subclass_that_changes_single_calls_is_called_singly():
+    class Doubled(SoftSpheres):
+        def calculate(self, *given):
+            super().calculate(*given)
+            self.results = {name: 2 * value for name, value in self.results.items()}
+
+    atoms = liquid(np.random.default_rng(4))
+    (energy,), _ = forces_of(atoms, lambda _: Doubled(), 1)[0](atoms.positions[None], [0])
+    assert energy == pytest.approx(2 * atoms.get_potential_energy(), rel=1e-12)
+
+
+# The close look
+def well(positions, narrow=0.0):
+    """Quartic double well along x, with a narrow Gaussian well on its flank, which lies between the places of five."""
+    x, y, z = positions[0]
+    dip = narrow * np.exp(-(((x - 0.35) / 0.1) ** 2))
+    slope = 4 * (x**2 - 1) * x + 2 * (x - 0.35) / 0.1**2 * dip
+    return (x**2 - 1) ** 2 - dip + 5 * (y**2 + z**2), -np.array([[slope, 10 * y, 10 * z]])
+
+
+@pytest.mark.parametrize("narrow", [0.0, 0.06, 0.3])
+def test_a_minimum_between_the_images_of_a_coarse_band_is_found_and_a_shoulder_makes_unsure(narrow):
+    def potential(positions):
+        return well(positions, narrow)
+
+    ends = np.array([[[-1.0, 0, 0]], [[1.0, 0, 0]]])
+    coarse = find_path([potential] * 5, np.linspace(*ends, 5), 2e-3, 500, early=False)
+    assert coarse.converged
+    third, unsure = answered(looked_at_closely(coarse, 41, 1.0), one_by_one([potential] * 41))
+    assert (third is not None) == (narrow == 0.3)
+    assert unsure == (narrow > 0)
+
+
+def test_the_depth_of_a_shoulder_is_that_of_the_slope_on_either_way_up():
+    slopes = np.array([0, 1, 3, 1, 2, 0, -2, -1, -4, 0.0])
+    energies = np.array([0, 1, 3, 5, 6.5, 7, 6, 4.5, 2, 0])
+    assert shoulder(slopes, energies) == pytest.approx(1 / 3)  # 2 − 1 of 3; on the other way 2 − 1 of 4
+    assert shoulder(-slopes[::-1], energies[::-1]) == pytest.approx(1 / 3)
+    slopes[3] = 2
+    assert shoulder(slopes, energies) == pytest.approx(1 / 4)
