@@ -1,7 +1,7 @@
 """The exact calculation: nudged elastic band and Schrödinger equation for the pairs at the top of the list.
 
-Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --explore and --all: the pair tables;
-         Configurations/minima/T{T}/
+Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --explore, --all and
+         --representatives: the pair tables; Configurations/minima/T{T}/
 Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done;
          calculations.csv, what each calculation came to and cost
          output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
@@ -41,8 +41,17 @@ def options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=COULD_BE,
         metavar="NEAREST",
-        help=f"every pair that could be a double well: those of the list, and all with nearest_between ≥ {COULD_BE}",
+        help=f"every pair that could be a double well: those of the list, and all with nearest_between ≥ {COULD_BE}; "
+        "one of each rearrangement first",
     )
+    source.add_argument(
+        "--representatives",
+        type=whole_number(1),
+        metavar="N",
+        help="N of these: the most central pair of each rearrangement without a result, largest first, then pairs of "
+        "each at another ΔE",
+    )
+    parser.set_defaults(could_be=COULD_BE)
     source.add_argument(
         "--refine",
         type=whole_number(1),
@@ -105,10 +114,10 @@ from search.zero_point import update_zero_point
 def main(command: Command) -> None:
     """Calculate the pairs of every temperature that has a list."""
     work, given = command.workspace, command.options
-    if given.share and (given.refine or given.retry or given.explore or given.zero_point):
+    if given.share and (given.refine or given.retry or given.explore or given.zero_point or given.representatives):
         raise UserError("--share goes with --top, --pairs or --all; run the others without")
     of_results = given.refine or given.retry or given.zero_point
-    from_minima = given.pairs or given.explore or of_results or given.all is not None
+    from_minima = given.pairs or given.explore or given.representatives or of_results or given.all is not None
     temperatures = command.temperatures(
         lambda at: at.has_glasses if from_minima else at.predicted("newpairs").exists(),
         "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label",

@@ -15,7 +15,7 @@ from pipeline.formats.table_record import usable_tables
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.workspace import StatePoint
 from search.calculated import read_double_wells, update_double_wells
-from search.rearrangements import REARRANGEMENT
+from search.rearrangements import REARRANGEMENT, representatives
 
 CONTRAST = 0.25
 """Fraction of the pairs picked without a model that are far ones, which are no double wells, for contrast."""
@@ -152,7 +152,7 @@ def _not_known(
     at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
     """Pairs that are not among the known ones."""
-    if given.explore or given.all is not None:
+    if given.explore or given.representatives or given.all is not None:
         return _of_tables(at, settings, given, known)
     path = given.pairs or at.predicted("newpairs")
     if not path.exists():
@@ -208,7 +208,16 @@ def _of_tables(
         picked = by_neighbourhood(at, settings.classify, known, given.explore, seed)
         few = f"; {_why_few(at, settings.classify)}" if len(picked) < given.explore else ""
         return picked, f"{at.pairs}, chosen by where they lie{few}"
-    listed = at.predicted("newpairs")
+    listed, least = at.predicted("newpairs"), given.could_be if given.all is None else given.all
     from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
-    picked = all_candidates(at, settings.classify, known, given.all, from_list)
-    return picked, f"{at.pairs}, all with nearest_between ≥ {given.all:g} or on the list"
+    source = f"{at.pairs}, all with nearest_between ≥ {least:g} or on the list"
+    if given.share:  # many at a time would number rearrangements
+        return all_candidates(at, settings.classify, known, least, from_list), source
+    pairs = all_candidates(at, settings.classify, known[:0], least, from_list)
+    has_result = pairs.index.isin(known)
+    if given.representatives:
+        chosen = representatives(at, pairs, has_result, settings)[: given.representatives]
+        return pairs.iloc[chosen], f"{source}, of each rearrangement those that tell most"
+    first = representatives(at, pairs, has_result, settings, turns=1)
+    rest = np.setdiff1d(np.flatnonzero(~has_result), first)
+    return pairs.iloc[np.concatenate([first, rest])], f"{source}, one of each rearrangement first"

@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
-from glass.overlap import find_rearrangements, most_displaced, participation
+from glass.overlap import find_rearrangements, most_central, most_displaced, participation
 from pipeline.displacements import read_displacements
 from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, minimum_keys
@@ -110,6 +110,52 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
     numbers[known.rows] = lowest[labels]
     every = every.with_columns(pl.Series(REARRANGEMENT, numbers)).filter(pl.col(REARRANGEMENT) > 0)
     return pl.concat([numbered.filter(pl.col("glass") != conf), every])
+
+
+TURNS = 20
+"""At most so many pairs of a rearrangement represent it."""
+
+
+def representatives(
+    at: StatePoint, pairs: pd.DataFrame, has_result: NDArray[np.bool_], settings: Settings, turns: int = TURNS
+) -> Index:
+    """Rows of the pairs that tell most of the rearrangements, in the order in which they are to be calculated.
+
+    First the most central pair of each that has no result, of the largest rearrangement first; then, in turns, of each
+    the pair whose ln ΔE is farthest from those of its pairs that were calculated or chosen. Pairs whose
+    minima are not there are left out.
+
+    Parameters
+    ----------
+    at : StatePoint
+        Where the minima are.
+    pairs : DataFrame
+        ``conf``, ``i``, ``j``, by pair.
+    has_result : ndarray of bool, shape (n_pairs,)
+        Which were calculated.
+    settings : Settings
+        ``ij_decimals`` and ``rearrangements.overlap``.
+    turns : int
+        At most so many pairs of a rearrangement, with those that were calculated.
+    """
+    numbers, chosen = number_rearrangements(at, pairs, settings), []
+    for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
+        known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
+        if known is None:
+            continue
+        rows = keys.index.to_numpy()[known.rows]
+        labels = np.unique(numbers[rows], return_inverse=True)[1]
+        places = np.log((keys["high"] - keys["low"]).to_numpy()[known.rows])
+        central = most_central(known.displacements, labels)
+        for one, members in enumerate(np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])):
+            done = has_result[rows[members]]
+            away = np.abs(places[members][:, None] - places[members][done]).min(axis=1, initial=np.inf)
+            for turn in range(int(done.sum()), min(len(members), turns)):
+                pick = int(np.where(done, -1, away).argmax()) if done.any() else int(np.argmax(members == central[one]))
+                done[pick] = True
+                away = np.minimum(away, np.abs(places[members] - places[members[pick]]))
+                chosen.append((turn, -len(members), rows[members[pick]]))
+    return np.array(sorted(chosen), np.int64).reshape(-1, 3)[:, 2]
 
 
 class Motion(NamedTuple):

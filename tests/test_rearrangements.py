@@ -9,12 +9,12 @@ from synthetic import make_workspace
 from glass import overlap as rearrangements
 from glass.overlap import Displacements, find_rearrangements, most_central
 from pipeline.displacements import read_displacements
-from pipeline.formats.keys import minimum_names
+from pipeline.formats.keys import by_pair, minimum_names
 from pipeline.formats.minima import places_by_key
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import count_tls
-from search.rearrangements import each_once, number_rearrangements
+from search.rearrangements import each_once, number_rearrangements, representatives
 
 T = "0.1"
 BOX = np.array([3.0, 4.0, 5.0])
@@ -99,6 +99,7 @@ def numbered(tmp_path):
     def number(rows, overlap=0.75):
         return number_rearrangements(at, table.iloc[rows], Settings(rearrangements={"overlap": overlap}))
 
+    number.at = at
     return table, cosines, number
 
 
@@ -114,6 +115,25 @@ def test_numbers_stay_when_pairs_come_and_two_rearrangements_that_are_linked_tak
     assert same_groups(after, linked(cosines, 0.75)[rows])
     for one in np.unique(after[: len(some)]):
         assert one == before[after[: len(some)] == one].min()
+
+
+def test_each_rearrangement_is_represented_once_the_largest_first_then_at_another_energy(numbered):
+    table, _, number = numbered
+    pairs, at = by_pair(table, 10), number.at
+    numbers = number(np.arange(len(table)))
+    size = np.bincount(numbers)
+    none = np.zeros(len(table), bool)
+    once = representatives(at, pairs, none, Settings(), turns=1)
+    assert sorted(numbers[once]) == list(range(1, numbers.max() + 1))
+    assert (np.diff(size[numbers[once]]) <= 0).all()
+    twice = representatives(at, pairs, none, Settings(), turns=2)
+    assert twice[: len(once)].tolist() == once.tolist()
+    logarithm = np.log(table["j"] - table["i"])
+    for one, other in zip(twice[len(once) :], once, strict=False):
+        members = np.flatnonzero(numbers == numbers[other])
+        assert abs(logarithm[one] - logarithm[other]) == abs(logarithm[members] - logarithm[other]).max()
+    done = np.isin(numbers, numbers[once[:3]])
+    assert representatives(at, pairs, done, Settings(), turns=1).tolist() == once[3:].tolist()
 
 
 def test_another_threshold_begins_anew(numbered):
