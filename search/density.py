@@ -20,6 +20,12 @@ SLOWEST = 1e-3
 """Smallest Δ₀ over the splitting E with which a TLS counts as tunnelling: phonons relax it at a rate
 ∝ Δ₀² E coth(E/2kT) (Phillips, Rep. Prog. Phys. 50, 1657 (1987)), at most 10⁶ times slower than a symmetric one."""
 
+CONVOLVED = "with zero point"
+"""Kind of density: distinct double wells whose asymmetries are spread by the differences of zero-point energies."""
+
+FEWEST_DIFFERENCES = 10
+"""Number of double wells whose zero-point energies must be known for that."""
+
 ENERGIES = np.geomspace(1e-2, 10, 31)
 """Energies at which TLS are counted, over the threshold, which is one of them."""
 
@@ -58,28 +64,57 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
         "tunnelling": (there[tunnelling], there[how.isna().all(axis=1)]),
     }
     found = {
-        kind: _density(rows, volumes, energies).assign(unknown=_below(unknown, energies).sum(axis=0))
+        kind: _density(rows, _below(rows, energies), volumes).assign(unknown=_below(unknown, energies).sum(axis=0))
         for kind, (rows, unknown) in kinds.items()
     }
+    rows, unknown = kinds["distinct"]
+    differences = there.reindex(columns=["zero_point_difference"])["zero_point_difference"].dropna().to_numpy(float)
+    if len(differences) >= FEWEST_DIFFERENCES:
+        below = below_with_zero_point(rows, energies, differences)
+        found[CONVOLVED] = _density(rows, below, volumes).assign(unknown=_below(unknown, energies).sum(axis=0))
+    found = {kind: table.assign(energy=energies) for kind, table in found.items()}
+    for table in found.values():
+        for part in ("", "_low", "_high", "_sd_glasses"):
+            table[f"density{part}"] = table[f"per_volume{part}"] / energies
     return pd.concat(found, names=["kind"]).reset_index(0).reset_index(drop=True)
 
 
-def _below(rows: pd.DataFrame, energies: Array) -> NDArray[np.bool_]:
-    return np.asarray(rows[QS].to_numpy()[:, None] < energies)
+def _below(rows: pd.DataFrame, energies: Array) -> NDArray[np.float64]:
+    return np.asarray(rows[QS].to_numpy()[:, None] < energies, float)
 
 
-def _density(rows: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
-    below = pd.DataFrame(_below(rows, energies)).groupby(rows["conf"].to_numpy()).sum()
-    of_glasses = below.reindex(volumes.index, fill_value=0).to_numpy(float)
+def below_with_zero_point(rows: pd.DataFrame, energies: Array, differences: Array) -> Array:
+    """Chance of each double well to have a splitting below each energy, shape (n_rows, n_energies).
+
+    E² = (Δ ± δ)² + Δ₀², δ any of the differences of zero-point energies of these glasses, either sign as likely. Where
+    Δ₀ is not known it is taken for zero.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``quantum_splitting`` and ``tunnelling_amplitude`` of the double wells.
+    energies, differences : ndarray of shape (n_energies,) and (n_differences,)
+        In the unit of energy.
+    """
+    splitting, amplitude = rows[QS].to_numpy(float), rows["tunnelling_amplitude"].fillna(0).to_numpy(float)
+    asymmetry = np.sqrt(np.maximum(splitting**2 - amplitude**2, 0))
+    reach = np.sqrt(np.maximum(energies**2 - amplitude[:, None] ** 2, 0))  # of |Δ ± δ|
+    both = np.sort(np.concatenate([differences, -differences]))
+    inside = np.searchsorted(both, reach - asymmetry[:, None]) - np.searchsorted(both, -reach - asymmetry[:, None])
+    return np.asarray(inside / len(both))
+
+
+def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> pd.DataFrame:
+    """Counts and numbers per volume, from each row's number (or chance) below each energy."""
+    summed = pd.DataFrame(below).groupby(rows["conf"].to_numpy()).sum()
+    of_glasses = summed.reindex(volumes.index, fill_value=0).to_numpy(float)
     counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
     low, high = confint_poisson(counts, 1, method="exact-c", alpha=0.32)  # Garwood (1936)
     apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # a ratio's error: glasses may differ in size
     spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
-    columns: dict[str, object] = {"energy": energies, "glasses": glasses, "volume": volume, "count": counts.astype(int)}
-    for name, over in (("per_volume", volume), ("density", volume * energies)):
-        parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
-        columns |= {f"{name}{part}": values / over for part, values in parts.items()}
-    return pd.DataFrame(columns)
+    parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
+    columns = {f"per_volume{part}": values / volume for part, values in parts.items()}
+    return pd.DataFrame({"energy": 0.0, "glasses": glasses, "volume": volume, "count": counts, **columns})
 
 
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":
@@ -133,6 +168,8 @@ def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path:
         f"{name} {density_of_kind(at_threshold.loc[kind])}"
         for kind, name in (("distinct", "distinct"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
     )
+    if CONVOLVED in at_threshold.index:
+        others += f", spread by zero-point energies {density_of_kind(at_threshold.loc[CONVOLVED])}"
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
         f"density of TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "

@@ -68,6 +68,30 @@ def test_the_spread_over_glasses_of_one_size_is_the_standard_error_of_their_mean
     assert np.isnan(at(found(wells, pd.Series({1: 50.0})), "all")["per_volume_sd_glasses"])
 
 
+def test_the_density_with_zero_point_energies_is_that_of_asymmetries_drawn_with_them():
+    rng = np.random.default_rng(4)
+    n = 300
+    amplitude = 10.0 ** rng.uniform(-6, -2, n)
+    asymmetry = rng.uniform(0, 0.05, n)
+    wells = pd.DataFrame(
+        {
+            "conf": 1,
+            "quantum_splitting": np.hypot(asymmetry, amplitude),
+            "rearrangement": np.arange(1, n + 1),
+            "tunnelling_amplitude": amplitude,
+            "zero_point_difference": np.where(np.arange(n) < 40, rng.normal(0, 0.02, n), np.nan),
+        }
+    )
+    known = wells["zero_point_difference"].dropna().to_numpy()
+    drawn = asymmetry + rng.choice(known, (20_000, n)) * rng.choice([-1, 1], (20_000, n))
+    rows = found(wells).query("kind == 'with zero point'")
+    for energy, count in zip(rows["energy"], rows["count"], strict=True):
+        assert count == pytest.approx((np.hypot(drawn, amplitude) < energy).sum() / 20_000, abs=0.15)
+    assert rows["density"].iloc[-1] == pytest.approx(rows["count"].iloc[-1] / (400 * rows["energy"].iloc[-1]))
+    few = wells.assign(zero_point_difference=np.where(np.arange(n) < 9, 0.01, np.nan))
+    assert "with zero point" not in set(found(few)["kind"])
+
+
 def test_double_wells_of_glasses_without_minima_do_not_count():
     row = at(found(volumes=pd.Series({2: 300.0})), "all")
     assert (row["count"], row["volume"]) == (0, 300)
