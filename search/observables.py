@@ -268,7 +268,8 @@ def _losses(tls: Tls, ensemble: Ensemble, medium: Medium, kT: Array, settings: S
     """Internal friction by relaxation, by one phonon alone and over the barrier as well."""
     phonon = one_phonon_rate(tls.splitting, tls.amplitude, tls.longitudinal, tls.transverse, medium, kT)
     both = phonon + activated_rate(tls.attempts, tls.barriers, kT)
-    classical = 2 * np.pi * max((float(nu.max()) for nu in tls.attempts if len(nu)), default=0.0)
+    known = np.concatenate([nu[nu > 0] for nu in tls.attempts])
+    classical = 2 * np.pi * float(np.median(known)) if len(known) else 0.0
     below = kT < medium.hbar * classical
     said = f"classical prefactor below ħω/k = {medium.hbar * classical / constants.k:.0f} K"
     for name, gamma, velocity in _waves(tls, medium):
