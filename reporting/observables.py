@@ -56,10 +56,11 @@ def _draw(ax: Axes, rows: pd.DataFrame, label: str) -> None:
         colour, name = colours.get(quantity, GREY), str(quantity).split(", ")[1:2]
         said = f"{name[0]}, {frequency:g} Hz" if name else ""
         drawn = "steps-mid" if not temperature else "default"
-        upper = {"linewidth": 4, "alpha": 0.4} if name == ["with activation"] else {}
-        ax.plot(
-            curve["x"], curve["value"], styles.get(frequency, "-"), color=colour, label=said, drawstyle=drawn, **upper
+        (line,) = ax.plot(
+            curve["x"], curve["value"], styles.get(frequency, "-"), color=colour, label=said, drawstyle=drawn
         )
+        if name == ["with activation"]:  # often hides the one beneath
+            line.set(linewidth=4, alpha=0.4)
         if temperature:
             ax.fill_between(curve["x"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
         else:
