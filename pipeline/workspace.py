@@ -159,6 +159,7 @@ class StatePoint:
     tls_pictures = Below("output_ML/T{T}/pictures")  # folder of the pictures of TLS, named as the paths
     tls_density = Below("output_ML/T{T}/tls_density.csv")
     tls_statistics = Below("output_ML/T{T}/tls_statistics.png")
+    tls_planes = Below("output_ML/T{T}/tls_planes.png")
     rearrangements = Below("output_ML/T{T}/rearrangements.png")
     rearrangement_numbers = Below("output_ML/T{T}/rearrangements.feather")  # of every pair that was asked for
 

@@ -9,10 +9,11 @@ from pipeline.command import Command
 from pipeline.formats.records import read_records
 from pipeline.workspace import StatePoint
 from reporting import calculations, found
+from reporting.planes import draw_planes
 from reporting.profiles import draw_profiles, wells_of_record
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, update_double_wells
-from search.density import update_density
+from search.density import glass_volumes, update_density
 from search.rearrangements import count_rearrangements
 from search.rounds import update_rounds
 from search.stopping import round_summary
@@ -42,6 +43,8 @@ def report_double_wells(command: Command, at: StatePoint) -> None:
         title = f"T = {at.temperature}: double wells calculated"
         statistics = found.draw_statistics(double_wells, settings.tls_threshold, title, settings.unit)
         pictures += statistics.save(at.tls_statistics, settings.figures)
+        volume = float(glass_volumes(at).sum())
+        pictures += draw_planes(double_wells, volume, settings, title).save(at.tls_planes, settings.figures)
     counted = count_rearrangements(at, settings)
     if len(counted):
         title = f"T = {at.temperature}: rearrangements, those with most double wells in colours"
