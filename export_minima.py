@@ -8,7 +8,7 @@ types, masses, elements where known. Minima that step 0 would reject are named a
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import StatePoint, inputs_of, minimum_paths
+from pipeline.workspace import StatePoint, glass_of, inputs_of, minimum_paths
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -23,9 +23,13 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import Minimum
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import minimum_names
-from pipeline.formats.minima import load_glass, read_minima, without_superseded
+from pipeline.formats.minima import read_minima
 from pipeline.formats.paths import write_frames
+from pipeline.formats.relaxed import superseded
+from pipeline.formats.table_record import LEFT_OUT
+from pipeline.glasses import load_glass
 from pipeline.progress import progress
+from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workers.pool import worker_pool
 
@@ -49,7 +53,7 @@ def main(command: Command) -> None:
 
 def export(command: Command, at: StatePoint) -> None:
     """Write the glasses of one temperature whose files are missing or out of date."""
-    decimals, units = command.settings.ij_decimals, command.settings.units
+    settings = command.settings
     glasses = at.glasses
     if not glasses:
         raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
@@ -60,7 +64,17 @@ def export(command: Command, at: StatePoint) -> None:
             target.unlink(missing_ok=True)
             print(f"{name}: nothing in it: {folder}")
             continue
-        job = Job(name, files, target, made_from(inputs_of(files), ij_decimals=decimals, units=units))
+        job = Job(
+            name,
+            files,
+            target,
+            made_from(
+                inputs_of(files),
+                ij_decimals=settings.ij_decimals,
+                units=settings.units,
+                minima=settings.minima.model_dump(),
+            ),
+        )
         if up_to_date([target], job.inputs):
             print(f"{name}: nothing new: {target}")
         else:
@@ -69,18 +83,19 @@ def export(command: Command, at: StatePoint) -> None:
         return
     with (
         progress(desc=f"T = {at.temperature}", total=len(jobs), unit="glass") as bar,
-        worker_pool(command.settings, len(jobs)) as workers,
+        worker_pool(settings, len(jobs)) as workers,
     ):
-        for lines in workers.results(partial(write_glass, decimals=decimals, units=units), jobs, in_order=True):
+        for lines in workers.results(partial(write_glass, settings=settings), jobs, in_order=True):
             print(*lines, sep="\n")
             bar.update()
 
 
-def write_glass(job: Job, decimals: int, units: str) -> list[str]:
+def write_glass(job: Job, settings: Settings) -> list[str]:
     """Write the usable minima of one glass, a job for a worker; the lines to print of it."""
-    read = without_superseded(read_minima(job.files), job.files[0].parent)
-    glass, rejected = load_glass(read, decimals)
-    lines = [f"{job.name}: passed over: {place}: {reason}" for place, reason in rejected.items()]
+    read = read_minima(job.files, settings.reading)
+    decimals, gone = settings.ij_decimals, superseded(glass_of(job.files[0]))
+    glass, fates = load_glass(read, decimals, settings.minima, settings.pairs.max_delta_E, gone=gone)
+    lines = [f"{job.name}: left out: {name}: {one.reason}" for name, one in fates.items() if one.status == LEFT_OUT]
     if glass is None:
         job.target.unlink(missing_ok=True)
         return [*lines, f"{job.name}: no usable minimum"]
@@ -88,7 +103,7 @@ def write_glass(job: Job, decimals: int, units: str) -> list[str]:
     frames = []
     for file, name in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
         atoms = to_atoms(minima[file])
-        atoms.info |= {"name": name, "units": units}
+        atoms.info |= {"name": name, "units": settings.units}
         atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * minima[file].energy)
         frames.append(atoms)
     write_frames(job.target, frames)

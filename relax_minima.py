@@ -55,7 +55,7 @@ def relax_glass(
 ) -> Counter[str]:
     """Look at what is new in one glass, write what was found, and say so; how many there were of each kind."""
     known = read_relaxed(folder)
-    places = places_with_energies(folder)
+    places = places_with_energies(folder, command.settings.reading)
     seen = set(zip(known["name"], known["energy"], strict=True))
     jobs = [(place, energy) for place, energy in places if (as_written(place.name), energy) not in seen]
     relaxations = []

@@ -1,11 +1,12 @@
 """Step 0: from energy minima to tables of pairs.
 
 Reads    Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}/
-Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/step0_rejected.csv
+Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/minima.csv; where frames stand in time order
+         Configurations/transitions/T{T}/Cnf-{conf}.csv
 
-Minima are LAMMPS text {energy}.conf.txt, Fortran binary {energy}.conf, or any format that ASE reads (*.extxyz, *.xyz,
-*.traj, …): one frame is one minimum, and its energy stands in the frame, or in the name of a LAMMPS dump,
-{energy}.dump. A frame is named file#number, from 0.
+Minima are LAMMPS data {energy}.conf.txt, .data or .lmp, dumps, Fortran binary {energy}.conf, or any format that ASE
+reads (*.extxyz, *.xyz, *.traj, …), also in folders of their own: one frame is one minimum, and its energy stands in the
+frame, in energies.csv beside, or in the file's name. A frame is named file#number, from 0.
 
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
 """
@@ -22,13 +23,13 @@ from pathlib import Path
 from pipeline.collect import Collected, GlassJob, check_other_tables, kept_table
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.table_record import is_ready_made
+from pipeline.formats.table_record import LEFT_OUT, Fate, is_ready_made
 
 SHOWN = 5
 """Files left out that are printed."""
 
-Rejected = tuple[int | None, str, str]
-"""Glass, file or folder, and the reason why it was left out."""
+Row = tuple[int | None, str, str, float | None, str]
+"""Glass, file or folder, and what became of it."""
 
 
 def main(command: Command) -> None:
@@ -38,39 +39,41 @@ def main(command: Command) -> None:
         "no minima under Configurations/minima/T…/Cnf-…, no pair table under Configurations/pairs/T…; put either there",
     )
     collected: list[Collected] = []
-    rejected: list[Rejected] = []
+    left_out: list[Row] = []
 
     def collect_one(at: StatePoint) -> None:
         ready_made = [table for table in at.pair_tables if is_ready_made(table)]
-        made, left_out = collect_minima(command, at, ready_made)
+        made, rows = collect_minima(command, at, ready_made)
         made += check_other_tables(at, command.settings, ready_made)
-        write_rejected(at.rejected, left_out)
-        if not made and not left_out:
+        write_fates(at.seen_minima, rows)
+        if not made and not rows:
             raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
         if not sum(one.pairs for one in made):
-            reason = f"see {at.rejected}" if left_out else "give more minima or raise pairs.max_delta_E"
+            reason = (
+                f"see {at.seen_minima}"
+                if any(row[2] == LEFT_OUT for row in rows)
+                else "give more minima or raise pairs.max_delta_E"
+            )
             raise UserError(f"{at.minima}: no pair could be made; {reason}")
         collected.extend(made)
-        rejected.extend(left_out)
+        left_out.extend(row for row in rows if row[2] == LEFT_OUT)
 
     command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
-    print(
-        f"{pairs} pairs, {computed or 'nothing new'} computed, {len(rejected)} files rejected; next: step1_train_dw.py"
-    )
+    print(f"{pairs} pairs, {computed or 'nothing new'} computed, {len(left_out)} left out; next: step1_train_dw.py")
 
 
-def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Rejected]]:
-    """Bring the tables of all glasses with minima up to date; also what was left out."""
+def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Row]]:
+    """Bring the tables of all glasses with minima up to date; also what became of each file."""
     jobs: dict[int, GlassJob] = {}
     found: dict[int, Collected] = {}
-    left_out: dict[int, dict[str, str]] = {}
+    fates: dict[int, dict[str, Fate]] = {}
     glasses = at.glasses
     for conf, folder in glasses.items():
         files, table = minimum_paths(folder), at.glass_pairs(conf)
         name = f"T = {at.temperature}: Cnf-{conf}"
         if not files:
-            left_out[conf] = {f"Cnf-{conf}": "nothing in it"}
+            fates[conf] = {f"Cnf-{conf}": Fate(LEFT_OUT, None, "nothing in it")}
         elif table in ready_made:
             print(f"{name}: the ready-made table is used, its minima are not read")
         else:
@@ -86,22 +89,23 @@ def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> 
 
         with worker_pool(command.settings) as workers:
             found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
-    left_out |= {conf: one.rejected for conf, one in found.items()}
-    rejected: list[Rejected] = [(conf, *one) for conf in glasses for one in left_out.get(conf, {}).items()]
+    fates |= {conf: one.fates for conf, one in found.items()}
+    rows: list[Row] = [(conf, name, *fate) for conf in glasses for name, fate in fates.get(conf, {}).items()]
     for folder in at.misnamed_glasses:
-        rejected.append((None, folder.name, "not a folder named Cnf-{number}, or not readable"))
-    return list(found.values()), rejected
+        rows.append((None, folder.name, LEFT_OUT, None, "not a folder named Cnf-{number}, or not readable"))
+    return list(found.values()), rows
 
 
-def write_rejected(path: Path, rejected: list[Rejected]) -> None:
-    """Write the list of files that were left out."""
+def write_fates(path: Path, rows: list[Row]) -> None:
+    """Write what became of each file and frame, and print what was left out."""
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8", errors="replace") as file:
-        csv.writer(file, lineterminator="\n").writerows([("conf", "file", "reason"), *rejected])
-    for conf, name, reason in rejected[:SHOWN]:
-        print(f"rejected: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
-    if rejected:
-        more = f"and {len(rejected) - SHOWN} more; " if len(rejected) > SHOWN else ""
-        print(f"{more}rejected files and reasons: {path}")
+        csv.writer(file, lineterminator="\n").writerows([("conf", "file", "status", "minimum", "reason"), *rows])
+    left_out = [row for row in rows if row[2] == LEFT_OUT]
+    for conf, name, *_, reason in left_out[:SHOWN]:
+        print(f"left out: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
+    if left_out:
+        more = f"and {len(left_out) - SHOWN} more; " if len(left_out) > SHOWN else ""
+        print(f"{more}what became of each file and frame: {path}")
 
 
 if __name__ == "__main__":

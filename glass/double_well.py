@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_changes
 
-from glass.arrays import Array
+from glass.arrays import Array, box_of
 from glass.band import looked_at_closely, relaxed_band, settled_force, stages_of
 from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
 from glass.relaxation import Asking, Forces, Potential, Precondition, answered, bonds_inverse, one_by_one
@@ -192,7 +192,8 @@ def examine(
     way : {"line", "parabola"}, default line
         How V goes on beyond the ends, see :func:`profile_of`.
     """
-    line = straight_line(start.positions, end.positions, start.cell.lengths(), images)
+    box = box_of(start.cell.array, start.pbc)
+    line = straight_line(start.positions, end.positions, box, images)
     if np.linalg.norm(line[-1] - line[0]) < END_POINT_DISTANCE:
         return Verdict(
             "unfinished",
@@ -210,7 +211,7 @@ def examine(
             energy_difference=energy_difference,
             masses=start.get_masses(),
             way=way,
-            precondition=None if cheap else bonds_inverse(line[images // 2], start.cell.lengths()),
+            precondition=None if cheap else bonds_inverse(line[images // 2], box),
         )
         return answered(asking, forces)
     except CalculatorFailedError as error:

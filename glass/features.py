@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from glass.arrays import Array, Index
+from glass.arrays import Array, Index, shortest_period, vectors_of
 from glass.features_rounded import Fractions, rounded_geometry
 from glass.kernels import FAST, nearest_image
 
@@ -128,7 +128,13 @@ def _exact_geometry(positions, box, first, second, m, out):  # type: ignore[no-u
 
 
 def pair_geometry(
-    positions: Array, fractions: Fractions, box: Array, first: Index, second: Index, particles: int
+    positions: Array,
+    fractions: Fractions | None,
+    box: Array,
+    first: Index,
+    second: Index,
+    particles: int,
+    drifts: bool = False,
 ) -> Array:
     """Geometric features of pairs of minima.
 
@@ -136,14 +142,16 @@ def pair_geometry(
     ----------
     positions : ndarray of shape (n_minima, 3, N)
         In σ, wrapped into the box.
-    fractions : ndarray of uint32
-        The same as :func:`glass.features_rounded.box_fractions` gives them.
+    fractions : ndarray of uint32 or None
+        The same as :func:`glass.features_rounded.box_fractions` gives them; None for :func:`any_geometry`.
     box : ndarray of shape (3,)
         Box lengths in σ.
     first, second : ndarray of int64, shape (n_pairs,)
         The two minima of each pair, as indices. Fastest where minima that are near in the list recur.
     particles : int
         M, the number of most displaced particles to keep; at most N and LANES.
+    drifts : bool, default False
+        Take out the mean displacement of each pair; else it is taken for zero.
 
     Returns
     -------
@@ -166,10 +174,13 @@ def pair_geometry(
     >>> pair_geometry(places, box_fractions(places, box), box, np.array([0]), np.array([1]), 2).round(6)
     array([[0.2, 0. , 5. , 0.2, 1. ]])
     """
+    if fractions is None:
+        return any_geometry(positions, box, first, second, particles)
     out = np.empty((len(first), 2 * particles + 1))
-    rest = np.flatnonzero(~rounded_geometry(fractions, positions.shape[2], box, first, second, out))
+    rest = np.flatnonzero(~rounded_geometry(fractions, positions.shape[2], box, drifts, first, second, out))
     if len(rest):
-        out[rest] = exact_geometry(positions, box, first[rest], second[rest], particles)
+        compute = any_geometry if drifts else exact_geometry
+        out[rest] = compute(positions, box, first[rest], second[rest], particles)
     return out
 
 
@@ -180,17 +191,108 @@ def exact_geometry(positions: Array, box: Array, first: Index, second: Index, pa
     return out
 
 
+@numba.njit(fastmath=FAST, cache=True, forceinline=True)
+def _steps_without_drift(a, b, box, inverse, sure, step, square):  # type: ignore[no-untyped-def]
+    """Minimum-image b − a of every particle less their mean into ``step``, |Δr|² into ``square``; Σ|Δr|² and Σ|Δr|⁴."""
+    n = square.shape[0]
+    for k in range(np.uint64(0), np.uint64(n)):
+        x, y, z = b[0, k] - a[0, k], b[1, k] - a[1, k], b[2, k] - a[2, k]
+        u = np.rint(x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0])
+        v = np.rint(x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1])
+        w = np.rint(x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2])
+        step[0, k] = x - (u * box[0, 0] + v * box[1, 0] + w * box[2, 0])
+        step[1, k] = y - (u * box[0, 1] + v * box[1, 1] + w * box[2, 1])
+        step[2, k] = z - (u * box[0, 2] + v * box[1, 2] + w * box[2, 2])
+        square[k] = step[0, k] ** 2 + step[1, k] ** 2 + step[2, k] ** 2
+    for k in range(n):
+        if square[k] > sure:
+            _shorten(box, step, square, k)
+    x, y, z = 0.0, 0.0, 0.0
+    for k in range(n):
+        x += step[0, k]
+        y += step[1, k]
+        z += step[2, k]
+    x, y, z = x / n, y / n, z / n
+    two = 0.0
+    four = 0.0
+    for k in range(n):
+        step[0, k] -= x
+        step[1, k] -= y
+        step[2, k] -= z
+        square[k] = step[0, k] ** 2 + step[1, k] ** 2 + step[2, k] ** 2
+        two += square[k]
+        four += square[k] ** 2
+    return two, four
+
+
 @numba.njit(cache=True)
-def _largest_displacement(positions, box, first, second, out):  # type: ignore[no-untyped-def]
-    square = np.empty(positions.shape[2])
-    sides = (box[0], box[1], box[2])
-    for p in range(first.shape[0]):
-        _square_displacements(positions[first[p]], positions[second[p]], sides, square)
-        out[p] = np.sqrt(square.max())
+def _shorten(box, step, square, k):  # type: ignore[no-untyped-def]
+    """Replace the difference of particle k by the shortest of its 27 images around."""
+    x, y, z = step[0, k], step[1, k], step[2, k]
+    for u in range(-1, 2):
+        for v in range(-1, 2):
+            for w in range(-1, 2):
+                p = x + u * box[0, 0] + v * box[1, 0] + w * box[2, 0]
+                q = y + u * box[0, 1] + v * box[1, 1] + w * box[2, 1]
+                r = z + u * box[0, 2] + v * box[1, 2] + w * box[2, 2]
+                if p * p + q * q + r * r < square[k]:
+                    square[k] = p * p + q * q + r * r
+                    step[0, k], step[1, k], step[2, k] = p, q, r
 
 
-def largest_displacement(positions: Array, box: Array, first: Index, second: Index) -> Array:
-    """Largest particle displacement of each pair in σ, shape (n_pairs,); arguments as :func:`pair_geometry`."""
-    out = np.empty(len(first))
-    _largest_displacement(positions, box, first, second, out)
+@numba.njit(cache=True)
+def _apart(a, step, box, inverse, one, other):  # type: ignore[no-untyped-def]
+    """Minimum-image distance of two particles, each at its mean position over the two minima."""
+    apart = np.empty((3, 1))
+    square = np.zeros(1)
+    for axis in range(3):
+        apart[axis, 0] = a[axis, other] - a[axis, one] + 0.5 * (step[axis, other] - step[axis, one])
+    fractions = np.rint(apart[0, 0] * inverse[0] + apart[1, 0] * inverse[1] + apart[2, 0] * inverse[2])
+    for axis in range(3):
+        for row in range(3):
+            apart[axis, 0] -= fractions[row] * box[row, axis]
+        square[0] += apart[axis, 0] ** 2
+    _shorten(box, apart, square, 0)
+    return np.sqrt(square[0])
+
+
+@numba.njit(parallel=True, cache=True)
+def _any_geometry(positions, box, inverse, sure, first, second, m, out):  # type: ignore[no-untyped-def]
+    n_pairs = first.shape[0]
+    chunk = 256
+    for c in numba.prange((n_pairs + chunk - 1) // chunk):
+        step = np.empty((3, positions.shape[2]))
+        square = np.empty(positions.shape[2])
+        lanes = np.empty(LANES)
+        top = np.empty(m, np.int64)
+        for p in range(c * chunk, min((c + 1) * chunk, n_pairs)):
+            a = positions[first[p]]
+            b = positions[second[p]]
+            two, four = _steps_without_drift(a, b, box, inverse, sure, step, square)
+            _find_largest(square, lanes, top)
+            for k in range(m):
+                out[p, k] = np.sqrt(square[top[k]])
+                if k > 0:
+                    out[p, m + k - 1] = _apart(a, step, box, inverse, top[0], top[k])
+            out[p, 2 * m - 1] = np.sqrt(two)
+            out[p, 2 * m] = two * two / four if four > 0.0 else np.nan
+
+
+def any_geometry(positions: Array, box: Array, first: Index, second: Index, particles: int) -> Array:
+    """The same as :func:`pair_geometry` in any periodic cell, without the mean displacement of each pair.
+
+    Half as fast: all in double precision, in two passes over the particles.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_minima, 3, N)
+        In σ, wrapped into the box or not.
+    box : ndarray of shape (3,) or (3, 3)
+        As :func:`glass.arrays.box_of` gives it.
+    first, second, particles
+        As :func:`pair_geometry` takes them.
+    """
+    out = np.empty((len(first), 2 * particles + 1))
+    vectors, sure = vectors_of(box), 0.25 * shortest_period(box) ** 2
+    _any_geometry(positions, vectors, np.linalg.inv(vectors), sure, first, second, particles, out)
     return out

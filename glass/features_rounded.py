@@ -70,7 +70,7 @@ def _box_fractions(positions, scale, fractions):  # type: ignore[no-untyped-def]
 
 
 def rounded_geometry(
-    fractions: Fractions, n: int, box: Array, first: Index, second: Index, out: Array
+    fractions: Fractions, n: int, box: Array, drifts: bool, first: Index, second: Index, out: Array
 ) -> NDArray[np.bool_]:
     """Write the geometry of pairs of minima, and say for which of them rounded coordinates are good enough.
 
@@ -80,7 +80,7 @@ def rounded_geometry(
         As :func:`box_fractions` gives them.
     n : int
         N.
-    box, first, second
+    box, drifts, first, second
         As :func:`glass.features.pair_geometry` takes them.
     out : ndarray of shape (n_pairs, 2 M + 1)
         As :func:`glass.features.pair_geometry` gives it, with a relative error below 1e-6. Rows of pairs for which
@@ -93,16 +93,17 @@ def rounded_geometry(
     """
     good = np.zeros(len(first), np.bool_)
     longest = float(box.max())
-    _rounded_geometry(fractions, n, tuple(box / longest * _STEP), longest, first, second, out, good)
+    _rounded_geometry(fractions, n, tuple(box / longest * _STEP), longest, drifts, first, second, out, good)
     return good
 
 
 @numba.njit(parallel=True, cache=True)
-def _rounded_geometry(fractions, n, scale, longest, first, second, out, good):  # type: ignore[no-untyped-def]
+def _rounded_geometry(fractions, n, scale, longest, drifts, first, second, out, good):  # type: ignore[no-untyped-def]
     n_pairs = first.shape[0]
     chunk = 256
     for c in numba.prange((n_pairs + chunk - 1) // chunk):
-        square = np.empty(fractions.shape[2], np.float32)
+        square = np.zeros(fractions.shape[2], np.float32)
+        last = n if drifts else square.shape[0]  # the padding, which does not move, moves against the others
         groups = np.empty(fractions.shape[2] // GROUP, np.float32)
         places = np.empty(fractions.shape[2], np.int64)
         values = np.empty(out.shape[1] // 2)
@@ -111,7 +112,8 @@ def _rounded_geometry(fractions, n, scale, longest, first, second, out, good):  
         # Arrays are handed on whole: to count who holds a part of one costs as much as the work on it.
         for p in range(c * chunk, min((c + 1) * chunk, n_pairs)):
             i, j = first[p], second[p]
-            two, four = _squares(fractions, i, j, scale, square)
+            shift = _mean_steps(fractions, i, j, n) if drifts else (np.uint32(0), np.uint32(0), np.uint32(0))
+            two, four = _squares(fractions, i, j, shift, scale, square, last)
             _group_maxima(bits, group_bits)
             least = _mth_largest(groups, values)
             if values[0] >= _ROUGHEST * four:
@@ -124,37 +126,48 @@ def _rounded_geometry(fractions, n, scale, longest, first, second, out, good):  
             for g in range(searched):
                 start = places[g] * GROUP
                 found = _reaching(square, start, min(start + GROUP, n), least, places, found)
-            _sort(fractions, i, j, scale, places, searched, found, values, top)
+            _sort(fractions, i, j, shift, scale, places, searched, found, values, top)
             if values[-1] > _SHORTEST:
                 good[p] = _write_row(fractions, i, j, scale, longest, two, four, square, values, top, out, p)
 
 
 @numba.njit(cache=True, forceinline=True)
-def _squares(fractions, i, j, scale, square):  # type: ignore[no-untyped-def]
-    """|Δr|² of every particle into ``square``; returns Σ|Δr|² and Σ|Δr|⁴."""
+def _squares(fractions, i, j, shift, scale, square, last):  # type: ignore[no-untyped-def]
+    """|Δr|² of the particles up to ``last`` into ``square``; returns Σ|Δr|² and Σ|Δr|⁴."""
     two = 0.0
     four = 0.0
-    for start in range(0, square.shape[0], _RUN):
-        some = _some_squares(fractions, i, j, scale, start, min(start + _RUN, square.shape[0]), square)
+    for start in range(0, last, _RUN):
+        some = _some_squares(fractions, i, j, shift, scale, start, min(start + _RUN, last), square)
         two += some[0]
         four += some[1]
     return two, four
 
 
 @numba.njit(fastmath=FAST, cache=True, forceinline=True)
-def _some_squares(fractions, i, j, scale, start, stop, square):  # type: ignore[no-untyped-def]
+def _some_squares(fractions, i, j, shift, scale, start, stop, square):  # type: ignore[no-untyped-def]
     width, depth, height = np.float32(scale[0]), np.float32(scale[1]), np.float32(scale[2])
     two = np.float32(0.0)
     four = np.float32(0.0)
     for k in range(np.uint64(start), np.uint64(stop)):  # unsigned: else each index is checked for being negative
-        x = np.float32(_steps(fractions[i, 0, k], fractions[j, 0, k])) * width
-        y = np.float32(_steps(fractions[i, 1, k], fractions[j, 1, k])) * depth
-        z = np.float32(_steps(fractions[i, 2, k], fractions[j, 2, k])) * height
+        x = np.float32(_steps(fractions[i, 0, k] - shift[0], fractions[j, 0, k])) * width
+        y = np.float32(_steps(fractions[i, 1, k] - shift[1], fractions[j, 1, k])) * depth
+        z = np.float32(_steps(fractions[i, 2, k] - shift[2], fractions[j, 2, k])) * height
         r2 = x * x + y * y + z * z
         square[k] = r2
         two += r2
         four += r2 * r2
     return two, four
+
+
+@numba.njit(cache=True)
+def _mean_steps(fractions, i, j, n):  # type: ignore[no-untyped-def]
+    """Mean displacement of a pair along each axis in units of _STEP, of n particles."""
+    x, y, z = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(np.uint64(0), np.uint64(n)):
+        x += _steps(fractions[i, 0, k], fractions[j, 0, k])
+        y += _steps(fractions[i, 1, k], fractions[j, 1, k])
+        z += _steps(fractions[i, 2, k], fractions[j, 2, k])
+    return np.uint32(np.int64(np.rint(x / n))), np.uint32(np.int64(np.rint(y / n))), np.uint32(np.int64(np.rint(z / n)))
 
 
 @numba.njit(cache=True)
@@ -205,15 +218,15 @@ def _reaching(values, start, stop, least, places, found):  # type: ignore[no-unt
 
 
 @numba.njit(cache=True)
-def _sort(fractions, i, j, scale, places, start, stop, values, top):  # type: ignore[no-untyped-def]
+def _sort(fractions, i, j, shift, scale, places, start, stop, values, top):  # type: ignore[no-untyped-def]
     """Most displaced of the particles in ``places`` into ``top``, descending, and their |Δr|² into ``values``."""
     for k in range(top.shape[0]):
         values[k] = -1.0
     for c in range(start, stop):
         k = places[c]
-        x = _steps(fractions[i, 0, k], fractions[j, 0, k]) * scale[0]
-        y = _steps(fractions[i, 1, k], fractions[j, 1, k]) * scale[1]
-        z = _steps(fractions[i, 2, k], fractions[j, 2, k]) * scale[2]
+        x = _steps(fractions[i, 0, k] - shift[0], fractions[j, 0, k]) * scale[0]
+        y = _steps(fractions[i, 1, k] - shift[1], fractions[j, 1, k]) * scale[1]
+        z = _steps(fractions[i, 2, k] - shift[2], fractions[j, 2, k]) * scale[2]
         r2 = x * x + y * y + z * z
         place = top.shape[0] - 1
         if r2 > values[place]:

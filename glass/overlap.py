@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from glass.arrays import Array, Index, minimum_image
+from glass.arrays import Array, Index, brought_near, minimum_image, shortest_period
 
 BLOCK = 2048
 """Number of pairs whose fields, or overlaps, are in memory at a time."""
@@ -34,8 +34,8 @@ class Displacements:
     ----------
     positions : sequence of ndarray of shape (N, 3)
         Of each minimum, in σ.
-    box : ndarray of shape (3,)
-        Box lengths in σ.
+    box : ndarray of shape (3,) or (3, 3)
+        See :mod:`glass.arrays`.
     first, second : ndarray of int, shape (n_pairs,)
         The two minima of each pair.
 
@@ -50,6 +50,8 @@ class Displacements:
 
     def __init__(self, positions: Sequence[Array], box: Array, first: Index, second: Index) -> None:
         self.first, self.second = first, second.copy()
+        positions = [brought_near(one, positions[0], box) for one in positions]
+        reach = box if box.ndim == 1 else shortest_period(box)
         self.coordinates = np.empty((len(positions), positions[0].size), np.float32)
         farthest = np.zeros(positions[0].shape)
         for row, one in enumerate(positions):
@@ -57,11 +59,11 @@ class Displacements:
             np.maximum(farthest, np.abs(step), out=farthest)
             self.coordinates[row] = (step - step.mean(axis=0)).ravel()
         own = []
-        far = np.flatnonzero((farthest > box / 4).any(axis=1))
+        far = np.flatnonzero((farthest > reach / 4).any(axis=1))
         unwrapped = minimum_image(np.array([one[far] for one in positions]) - positions[0][far], box)
         for start in range(0, len(first) if len(far) else 0, BLOCK):
             steps = unwrapped[second[start : start + BLOCK]] - unwrapped[first[start : start + BLOCK]]
-            for pair in start + np.flatnonzero((np.abs(steps) > box / 2).any(axis=(1, 2))):
+            for pair in start + np.flatnonzero((np.abs(steps) > reach / 2).any(axis=(1, 2))):
                 step = minimum_image(positions[second[pair]] - positions[first[pair]], box)
                 own.append(self.coordinates[first[pair]] + (step - step.mean(axis=0)).ravel())
                 self.second[pair] = len(positions) + len(own) - 1

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from glass.arrays import Array, minimum_image
+from glass.arrays import Array, without_drift
 
 END_POINT_DISTANCE = 0.02
 """Distance over all 3N coordinates below which a relaxed image is an end point, σ."""
@@ -81,8 +81,7 @@ def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
 
 def displacement(start: Array, end: Array, box: Array) -> Array:
     """Displacement between two minima in σ, shape (N, 3): minimum image, no drift; arguments as of straight_line."""
-    step = minimum_image(end - start, box)
-    return np.asarray(step - step.mean(0))
+    return without_drift(start, end, box)
 
 
 def image_places(images: int) -> Array:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import glasses_in, stored_pairs
-from pipeline.formats.table_record import check_units, read_record
+from pipeline.formats.table_record import Fate, check_units, read_record
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import check_same_units
@@ -15,11 +15,13 @@ from pipeline.workspace import StatePoint, inputs_of, minimum_paths
 
 @dataclass(frozen=True)
 class Collected:
-    """How a table came about: pairs stored, those among them that had to be computed, files left out and why."""
+    """How a table came about: pairs stored, those among them that had to be computed, what became of each frame."""
 
     pairs: int
     computed: int
-    rejected: dict[str, str] = field(default_factory=dict)
+    fates: dict[str, Fate] = field(default_factory=dict)
+    ambiguous: int = 0
+    """Pairs with a displacement within 1 % of half the box, or beyond."""
 
 
 class GlassJob(NamedTuple):
@@ -40,7 +42,7 @@ def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
     record = read_record(job.table)
     if record is None or not record.is_current(inputs_of(job.files), job.transitions, settings):
         return None
-    return Collected(stored_pairs(job.table), 0, record.rejected)
+    return Collected(stored_pairs(job.table), 0, record.fates)
 
 
 def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path]) -> list[Collected]:

@@ -331,5 +331,5 @@ def _command(parser: argparse.ArgumentParser, make_workspace: bool) -> Command:
     known = (path for path in (workspace.settings, _PROJECT_SETTINGS) if path.is_file())
     settings = read_settings(given.config or next(known, None))
     script = parser.prog.removesuffix(".py")
-    workspace = replace(workspace, ij_decimals=settings.ij_decimals)
+    workspace = replace(workspace, ij_decimals=settings.ij_decimals, reading=settings.reading)
     return Command(workspace, settings, list(dict.fromkeys(given.temperature)), script, given.wait, given)

@@ -9,6 +9,7 @@ from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, System
 from pipeline.formats.keys import find_keys, minimum_keys
 from pipeline.formats.minima import places_by_key, read_minima
+from pipeline.glasses import order_of
 from pipeline.workspace import StatePoint
 
 
@@ -32,9 +33,10 @@ def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Kn
     low, high : ndarray of int, shape (n_pairs,)
         Keys of the two minima, as of :func:`pipeline.formats.keys.pair_index`.
     """
-    places, needed = places_by_key(at.glass(conf), at.decimals), np.unique(np.concatenate([low, high]))
+    reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
+    places = places_by_key(at.glass(conf), at.decimals, reading)
     there = {places[key] for key in needed.tolist() if key in places}
-    read = [one for one in read_minima(sorted({place.path for place in there})) if isinstance(one, Minimum)]
+    read = [one for one in read_minima(sorted({place.path for place in there}), reading) if isinstance(one, Minimum)]
     found: dict[int, Minimum] = {int(minimum_keys(one.energy, at.decimals)): one for one in read if one.place in there}
     size = max((one.positions.size for one in found.values()), default=0)
     minima = {key: one for key, one in sorted(found.items()) if one.positions.size == size}
@@ -45,6 +47,6 @@ def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Kn
     rows = np.flatnonzero((first >= 0) & (second >= 0))
     if not len(rows):
         return None
-    system = next(iter(minima.values())).system
-    positions = [one.positions for one in minima.values()]
-    return Known(rows, Displacements(positions, system.box, first[rows], second[rows]), system)
+    reference = next(iter(minima.values()))
+    positions = [one.positions[order_of(reference, one)] for one in minima.values()]
+    return Known(rows, Displacements(positions, reference.box, first[rows], second[rows]), reference.system)

@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.errors import UserError, short
 from pipeline.units import KELVIN, SI_OF_METAL, UNITS, Units
+from pipeline.workspace import Reading
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ceiling = Annotated[float, Field(gt=0)]
@@ -25,6 +26,15 @@ _REPR.maxstring = _REPR.maxother = 300
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class MinimaSettings(_Section):
+    """How files of minima are read, and when two of them are one."""
+
+    energy_key: Annotated[str, Field(min_length=1)] | None = None
+    time_order: bool | None = None
+    same_place: Positive | None = None
+    match_atoms: bool | None = None
 
 
 class PairSettings(_Section):
@@ -140,6 +150,7 @@ class Settings(_Section):
     units: Literal["reduced", "metal"] = "reduced"
     ij_decimals: Annotated[int, Field(ge=1, le=12)] = 10
     particles: Annotated[int, Field(ge=1, le=64)] = 3
+    minima: MinimaSettings = MinimaSettings()
     pairs: PairSettings = PairSettings()
     classify: ClassifySettings = ClassifySettings()
     classifier: TrainingSettings = TrainingSettings()
@@ -180,6 +191,11 @@ class Settings(_Section):
     def unit(self) -> Units:
         """Symbols of the units."""
         return UNITS[self.units]
+
+    @property
+    def reading(self) -> Reading:
+        """How frames of minima are read."""
+        return Reading(self.minima.energy_key or "", self.units, bool(self.minima.match_atoms))
 
     @property
     def cores(self) -> int:

@@ -16,9 +16,10 @@ from glass.features import geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from pipeline.files import read_into
 from pipeline.formats.keys import find_keys, minimum_keys
-from pipeline.formats.minima import Glass, file_of
+from pipeline.formats.minima import file_of
 from pipeline.formats.pair_tables import BATCH, record_batches
-from pipeline.formats.table_record import TableRecord, read_record
+from pipeline.formats.table_record import USED, TableRecord, read_record
+from pipeline.glasses import Glass
 from pipeline.stamps import have_same_content
 from pipeline.workers.pool import Workers
 
@@ -89,12 +90,13 @@ def find_geometry(
             yield first[missing], second[missing]
 
     if workers is None:
-        here = partial(_compute, glass.positions, box_fractions(glass.positions, glass.box), glass.box)
+        drifts = glass.drift > 0
+        here = partial(_compute, glass.positions, _fractions(glass.positions, glass.box), glass.box, drifts)
         computed: Iterator[Array] = map(partial(here, stored.particles), jobs())
     else:
         (spool / "positions").write_bytes(glass.positions.data)
-        place = spool / "positions", glass.positions.shape, tuple(glass.box.tolist())
-        job = partial(compute_from_file, place, stored.particles)
+        place = spool / "positions", glass.positions.shape, glass.box.shape, tuple(glass.box.ravel().tolist())
+        job = partial(compute_from_file, place, glass.drift > 0, stored.particles)
         computed = workers.results(job, jobs(), in_order=True)
     for found in computed:
         geometry, missing = taken.popleft()
@@ -102,29 +104,44 @@ def find_geometry(
         yield geometry, len(missing)
 
 
+def _fractions(positions: Array, box: Array) -> NDArray[np.uint32] | None:
+    """Positions as fractions of an orthogonal box."""
+    return box_fractions(positions, box) if box.ndim == 1 else None
+
+
 def _compute(
-    positions: Array, fractions: NDArray[np.uint32], box: Array, particles: int, job: tuple[Index, Index]
+    positions: Array,
+    fractions: NDArray[np.uint32] | None,
+    box: Array,
+    drifts: bool,
+    particles: int,
+    job: tuple[Index, Index],
 ) -> Array:
     if not len(job[0]):
         return np.empty((0, len(geometry_columns(particles))))
-    return pair_geometry(positions, fractions, box, *job, particles)
+    return pair_geometry(positions, fractions, box, *job, particles, drifts)
 
 
-def compute_from_file(
-    place: tuple[Path, tuple[int, ...], tuple[float, ...]], particles: int, job: tuple[Index, Index]
-) -> Array:
-    """Geometry of some pairs of a glass whose positions stand in a file, with their shape and box; a job."""
+_Stored = tuple[Path, tuple[int, ...], tuple[int, ...], tuple[float, ...]]
+"""A file of positions, their shape, and shape and values of the box."""
+
+
+def compute_from_file(place: _Stored, drifts: bool, particles: int, job: tuple[Index, Index]) -> Array:
+    """Geometry of some pairs of a glass whose positions stand in a file; a job."""
     set_num_threads(1)
-    return _compute(*_loaded(*place), np.array(place[-1]), particles, job)
+    return _compute(*_loaded(*place), drifts, particles, job)
 
 
 @lru_cache(maxsize=1)
-def _loaded(path: Path, shape: tuple[int, ...], box: tuple[float, ...]) -> tuple[Array, NDArray[np.uint32]]:
-    """Positions, and the same as fractions of the box; those of one glass are kept."""
+def _loaded(
+    path: Path, shape: tuple[int, ...], of_box: tuple[int, ...], values: tuple[float, ...]
+) -> tuple[Array, NDArray[np.uint32] | None, Array]:
+    """Positions, the same as fractions of the box, and the box; those of one glass are kept."""
     positions = np.empty(shape)
     with path.open("rb") as file:
         read_into(file, positions.data)
-    return positions, box_fractions(positions, np.array(box))
+    box = np.reshape(values, of_box)
+    return positions, _fractions(positions, box), box
 
 
 class StoredGeometry:
@@ -151,7 +168,8 @@ class StoredGeometry:
         if old is None or not old.has_comparable_geometry(record):
             return
         same = {name for name in record.files if have_same_content(old.files.get(name), record.files[name])}
-        kept = [k for k, name in enumerate(glass.files) if name not in old.rejected and file_of(name) in same]
+        was = {name for name, fate in old.fates.items() if fate.status == USED}
+        kept = [k for k, name in enumerate(glass.files) if name in was and file_of(name) in same]
         self._index = np.array(kept, np.int64)
         self._keys = glass.keys[self._index]
         if kept:

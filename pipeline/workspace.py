@@ -16,6 +16,23 @@ QS = "quantum_splitting"
 RELAXED = "relaxed.csv"
 """Name of the file in which relax_minima.py says what it found of the minima beside it."""
 
+ENERGIES = "energies.csv"
+"""Name of the file that gives energies of the minima beside it."""
+
+
+class Reading(NamedTuple):
+    """How frames of a workspace are read."""
+
+    energy_key: str = ""
+    """Name of the energy, from config.yaml; empty: the usual one."""
+    units: str = ""
+    """Of the workspace, for formats that name theirs; empty: any."""
+    match_atoms: bool = False
+    """Whether equal particles of two minima are exchanged to lie near each other."""
+
+
+AS_USUAL = Reading()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -80,10 +97,13 @@ class Workspace:
         The folder.
     ij_decimals : int
         Names of minima in files are equal if they are equal to so many decimals; from config.yaml.
+    reading : Reading
+        From config.yaml.
     """
 
     root: Path
     ij_decimals: int = 10
+    reading: Reading = AS_USUAL
 
     settings = Below("config.yaml")
     output = Below("output_ML")
@@ -150,7 +170,7 @@ class StatePoint:
     unfinished = _Result("unfinished.csv")  # pairs whose exact calculation gave no verdict
     calculations = _Result("calculations.csv")  # the verdict and cost of each exact calculation
     output = Below("output_ML/T{T}")
-    rejected = Below("output_ML/T{T}/step0_rejected.csv")
+    seen_minima = Below("output_ML/T{T}/minima.csv")
     classified = Below("output_ML/T{T}/DW_T{T}.csv")
     classified_features = Below("output_ML/T{T}/DW_T{T}.feather")  # the same pairs with all features
     splitting_cdf = Below("output_ML/T{T}/splitting_cdf_T{T}.png")
@@ -320,13 +340,37 @@ class StatePoint:
 
 
 def minimum_paths(folder: Path) -> list[Path]:
-    """All files of a glass but hidden ones, sorted by name; whether they are minima is told when they are read."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != RELAXED)
+    """All files of a glass but hidden ones, sorted by name, those in folders of single minima too.
+
+    Whether they are minima is told when they are read.
+    """
+    found = []
+    for path in filter(_may_be_minimum, sorted(folder.iterdir())):
+        readable = path.is_dir() and os.access(path, os.R_OK | os.X_OK)
+        inside = sorted(one for one in path.iterdir() if one.is_file()) if readable else []
+        found += list(filter(_may_be_minimum, inside)) or [path]
+    return found
+
+
+def _may_be_minimum(path: Path) -> bool:
+    return not path.name.startswith(".") and path.name not in (RELAXED, ENERGIES)
+
+
+def glass_of(path: Path) -> Path:
+    """The folder of the glass to which a file of minima belongs."""
+    above = path.parent.parent
+    return above if above.name.startswith("Cnf-") and not path.parent.name.startswith("Cnf-") else path.parent
+
+
+def minimum_name(path: Path) -> str:
+    """A file as lists name it: its path below the folder of the glass."""
+    return path.relative_to(glass_of(path)).as_posix()
 
 
 def inputs_of(files: Sequence[Path]) -> list[Path]:
-    """All that decides which minima a glass has: its files, and what relax_minima.py says of them."""
-    return [*files, *(path for path in (files[0].parent / RELAXED,) if path.exists())]
+    """All that decides which minima a glass has: its files, and what stands beside them of energies and relaxations."""
+    beside = {folder / ENERGIES for folder in {path.parent for path in files}} | {glass_of(files[0]) / RELAXED}
+    return [*files, *(path for path in sorted(beside) if path.exists())]
 
 
 def _is_glass(path: Path) -> bool:

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glass.arrays import Array, Index, minimum_image
+from glass.arrays import Array, Index, box_of, minimum_image, vectors_of
 from glass.path import displacement
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.minima import read_atoms
+from pipeline.glasses import read_pair
 from search.exact import PairJob, check_one_glass
 from search.rearrangements import species_names
 
@@ -36,11 +36,11 @@ class Motion(NamedTuple):
 def motion_of_job(job: PairJob) -> Motion | None:
     """What moves between the two minima of a pair; None where one can't be read."""
     try:
-        start, end = (read_atoms(place) for place in job.places)
+        start, end = read_pair(job.places)
         check_one_glass(job, start, end)
     except (MinimumError, OSError):
         return None  # step 0 and run_neb.py say what is wrong with it
-    box = start.cell.lengths()
+    box = box_of(start.cell.array, start.pbc)
     steps = displacement(start.positions, end.positions, box)
     names = species_names(start.arrays["types"], start.numbers).tolist()
     return Motion(start.positions, steps, box, start.arrays["diameters"], names)
@@ -76,7 +76,10 @@ def cluster_of_motion(motion: Motion) -> Cluster:
 
 def mean_spacing(motion: Motion) -> float:
     """Edge of the cube that a particle has for itself, in the unit of length."""
-    return float((motion.box.prod() / len(motion.positions)) ** (1 / 3))
+    sides = np.linalg.norm(vectors_of(motion.box), axis=1)
+    if motion.box.ndim == 2:  # whose directions need not repeat
+        sides = np.minimum(sides, np.linalg.norm(np.ptp(motion.positions, axis=0)))
+    return float((sides.prod() / len(motion.positions)) ** (1 / 3))
 
 
 def main_axes(displacements: Array) -> Array:

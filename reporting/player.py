@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from glass.arrays import Array, minimum_image
+from glass.arrays import Array, box_of, minimum_image
 from glass.path import displacement
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.formats.paths import path_file
+from pipeline.formats.paths import path_file, read_images
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
@@ -73,12 +72,12 @@ def _facts(row: pd.Series, unit: Units) -> list[str]:
 def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
     """Places of the particles that are shown, an image a row; None where the images are not kept."""
     try:
-        images = list(read_frames(path_file(at, pair)))
+        images = read_images(path_file(at, pair))
     except (MinimumError, OSError):
         return None
     first, last = images[0], images[-1]
     positions = np.array([image.positions for image in images])
-    box, names = first.cell.lengths(), species_names(first.arrays["types"], first.numbers)
+    box, names = box_of(first.cell.array, first.pbc), species_names(first.arrays["types"], first.numbers)
     steps = displacement(first.positions, last.positions, box)
     shown = cluster_of_motion(Motion(first.positions, steps, box, first.arrays["diameters"], names.tolist()))
     apart = minimum_image(positions - positions[0], box)

@@ -14,6 +14,7 @@ from pipeline.command import Command
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
+from pipeline.formats.table_record import LEFT_OUT
 from pipeline.settings import Settings
 from pipeline.version import __version__
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
@@ -27,10 +28,11 @@ LIBRARIES = ("autogluon.tabular", "catboost", "scikit-learn", "numpy", "scipy", 
 
 def _left_out(at: StatePoint, page: Page) -> list[Block]:
     """Minima that step 0 left out, and pairs whose exact calculation gave no verdict, by reason."""
-    path, blocks = at.rejected, list[Block]()
+    path, blocks = at.seen_minima, list[Block]()
     if path.exists():
-        rejected = read_own_csv(path, {"conf": "Int64", "file": object, "reason": object})
-        blocks += _by_reason(rejected, "minima left out by step 0", "No minimum was left out", path, page)
+        seen = read_own_csv(path, {"conf": "Int64", "file": object, "status": object, "reason": object})
+        gone = seen.loc[seen["status"] == LEFT_OUT, ["conf", "file", "reason"]]
+        blocks += _by_reason(gone, "minima left out by step 0", "No minimum was left out", path, page)
     else:
         blocks.append(missing(f"Whether minima were left out: step0_collect.py writes {path.name}."))
     return blocks + _by_reason(read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished, page)

@@ -248,7 +248,7 @@ def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.Data
     glasses, rows = at.glasses, {}
     for conf in sorted({*glasses, *wells["conf"]}):
         table = at.glass_pairs(conf)
-        minima = len(places_by_key(glasses[conf], at.decimals)) if conf in glasses else ""
+        minima = len(places_by_key(glasses[conf], at.decimals, at.workspace.reading)) if conf in glasses else ""
         counts = minima, stored_pairs(table) if table.exists() else "", *(one.get(conf, 0) for one in found)
         rows[f"{conf}"] = (*counts, tls.get(conf, 0) / (settings.tls_threshold * volumes.get(conf, np.nan)))
     density = f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)"

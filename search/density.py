@@ -119,8 +119,11 @@ def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> p
 
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":
     """Volume of every glass with usable minima, by its number."""
-    found = {conf: any_minimum(folder) for conf, folder in sorted(at.glasses.items())}
-    return pd.Series({conf: float(one.box.prod()) for conf, one in found.items() if one is not None}, dtype=float)
+    found = {conf: any_minimum(folder, at.workspace.reading) for conf, folder in sorted(at.glasses.items())}
+    return pd.Series(
+        {conf: float(abs(np.linalg.det(one.system.cell))) for conf, one in found.items() if one is not None},
+        dtype=float,
+    )
 
 
 def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
+from glass.arrays import ROUNDED, box_of, difference_of_cells, vectors_of
 from glass.double_well import CalculatorFailedError, Verdict, examine
 from glass.tunnelling import reduced_hbar
 from glass.two_level import two_level
@@ -27,6 +28,7 @@ from pipeline.formats.results import (
     replace_unfinished,
     take_back_splitting,
 )
+from pipeline.glasses import read_pair
 from pipeline.progress import progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
@@ -59,7 +61,7 @@ def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tu
     for conf, low, high in pairs.index:
         folder = at.glass(conf)
         if conf not in places:
-            places[conf] = places_by_key(folder, at.decimals)
+            places[conf] = places_by_key(folder, at.decimals, at.workspace.reading)
         pair = Pair(conf, *minimum_names([low, high], at.decimals).tolist())
         gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
         if gone:
@@ -101,7 +103,7 @@ def calculate(
     """
     started, properties = time.process_time(), dict[str, float]()
     try:
-        start, end = (read_atoms(place) for place in job.places)
+        start, end = read_pair(job.places)
         check_one_glass(job, start, end)
         make_calculator = load(settings, make_calculator, start)
         started = time.process_time()
@@ -135,13 +137,12 @@ def hbar_of(settings: NebSettings) -> float:
 
 
 def check_one_glass(job: PairJob, start: Atoms, end: Atoms) -> None:
-    """Raise MinimumError unless both have the same particles in the same box, to the eight decimals of step 0."""
-    same = len(start) == len(end) and all(
-        np.allclose(one, other, rtol=0, atol=1e-8)
-        for one, other in (
-            *((start.arrays[name], end.arrays[name]) for name in ("diameters", "types", "numbers", "masses")),
-            (start.cell.array, end.cell.array),
-        )
+    """Raise MinimumError unless both have the same particles in the same box, apart from what formats round."""
+    arrays = ("diameters", "types", "numbers", "masses")
+    same = (
+        len(start) == len(end)
+        and all(np.allclose(start.arrays[name], end.arrays[name], rtol=ROUNDED, atol=0) for name in arrays)
+        and difference_of_cells(*(vectors_of(box_of(one.cell.array, one.pbc)) for one in (start, end))) <= ROUNDED
     )
     if not same:
         names = " and ".join(place.name for place in job.places)

@@ -25,7 +25,7 @@ from pipeline.formats import results as neb_files
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.minima import load_glass, places_by_key, read_minima
+from pipeline.formats.minima import places_by_key, read_minima
 from pipeline.formats.pair_lists import as_listed, read_list, write_list
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
 from pipeline.formats.paths import path_file, read_path, write_path
@@ -36,6 +36,7 @@ from pipeline.formats.results import ORIGIN
 from pipeline.formats.table_record import check_units, is_ready_made
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glass_pairs import update_table
+from pipeline.glasses import load_glass
 from pipeline.settings import Settings, read_settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import REDUCED
@@ -186,9 +187,10 @@ def _remade(work: Workspace) -> pd.DataFrame:
 def _minima(work: Workspace, folder: str) -> Any:
     paths = minimum_paths(work.root / folder)
     read = read_minima(paths)
-    glass, rejected = load_glass(read, 10)
+    glass, fates = load_glass(read, 10)
+    rejected = {name: fate.reason for name, fate in fates.items() if fate.status == "left out"}
     must([reason and "\n" not in reason for reason in rejected.values()], "a reason of several lines")
-    must(len(rejected) + (len(glass.files) if glass else 0) == len(read), "a minimum is lost")
+    must(len(fates) == len({one.name for one in read}), "a minimum is lost")
     places = places_by_key(work.root / folder, 10)
     if glass is None or rejected:
         raise MinimumError(next(iter(rejected.values())))

@@ -62,6 +62,17 @@ def make_workspace(root, glasses=4, n_minima=24, temperature="0.1"):
     return root
 
 
+def left_out(root, temperature="0.1"):
+    """Rows of minima.csv of what is no usable minimum."""
+    seen = pd.read_csv(root / f"output_ML/T{temperature}/minima.csv")
+    return seen[seen["status"] == "left out"].drop(columns=["status", "minimum"]).reset_index(drop=True)
+
+
+def reasons(fates):
+    """Reasons of what was left out of a glass, by the name of the place."""
+    return {name: fate.reason for name, fate in fates.items() if fate.status == "left out"}
+
+
 def rule(pairs):
     """Stand-in for the exact calculation: whether a pair is a double well, and its splitting in ε."""
     is_dw = (pairs["displacement_0"] < 0.65) & (pairs["PR"] < 6)

@@ -10,13 +10,14 @@ import pytest
 import synthetic
 from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
-from synthetic import read_pairs
+from synthetic import left_out, read_pairs
 
 from pipeline import glass_pairs, stored_geometry
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.minima import load_glass, read_minima
+from pipeline.formats.minima import read_minima
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
 from pipeline.formats.table_record import new_record
+from pipeline.glasses import load_glass
 from pipeline.settings import PairSettings, Settings
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
@@ -31,10 +32,6 @@ def minima_of(root, conf=1):
     return sorted((root / f"Configurations/minima/T0.1/Cnf-{conf}").iterdir())
 
 
-def rejected(root):
-    return pd.read_csv(root / "output_ML/T0.1/step0_rejected.csv")
-
-
 def test_all_pairs_of_every_glass_are_stored_with_the_same_columns(workspace):
     said = done("step0_collect", workspace, run=run_process)
     pairs = read_pairs(workspace)
@@ -43,10 +40,8 @@ def test_all_pairs_of_every_glass_are_stored_with_the_same_columns(workspace):
     assert len(pairs) == 4 * 24 * 23 // 2
     assert (pairs["i"] < pairs["j"]).all()
     np.testing.assert_allclose(pairs["Delta_E"], 40 * (pairs["j"] - pairs["i"]), atol=1e-12)
-    assert not rejected(workspace).size
-    assert (
-        said.splitlines()[-1] == f"{len(pairs)} pairs, {len(pairs)} computed, 0 files rejected; next: step1_train_dw.py"
-    )
+    assert not left_out(workspace).size
+    assert said.splitlines()[-1] == f"{len(pairs)} pairs, {len(pairs)} computed, 0 left out; next: step1_train_dw.py"
 
 
 def test_no_pair_above_the_ceiling_is_stored_and_m_is_as_set(workspace):
@@ -94,9 +89,9 @@ def test_blocks_of_any_size_give_the_same_table(tmp_path, monkeypatch, size):
     settings = Settings(pairs=PairSettings(max_delta_E=0.04))
 
     def collected(these, target):
-        glass, left_out = load_glass(read_minima(these), 10)
+        glass, fates = load_glass(read_minima(these), 10)
         record = new_record(these, tmp_path / "none", settings)
-        record = replace(record, rejected=left_out, n_particles=40, box=tuple(glass.box.tolist()))
+        record = replace(record, fates=fates, n_particles=40, box=tuple(glass.box))
         return glass_pairs.write_pairs(glass, record, None, target)
 
     collected(paths, tmp_path / "Cnf-1.feather")
@@ -133,10 +128,10 @@ def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace
     done("step0_collect", workspace)
     old = read_pairs(workspace)
     paths = minima_of(workspace)
-    _, positions, (box, *_), _ = read_minimum(paths[3])
+    _, positions, (cell, *_), _ = read_minimum(paths[3])
     diameters = read_minimum(paths[0]).diameters
     positions[0] += 0.3
-    paths[3].write_text(synthetic.text_minimum(diameters, positions, box))
+    paths[3].write_text(synthetic.text_minimum(diameters, positions, np.diag(cell)))
     paths[7].unlink()
     assert "1081 pairs, 22 computed" in done("step0_collect", workspace)
     new = read_pairs(workspace)
@@ -171,17 +166,13 @@ def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace)
     path = minima_of(workspace)[4]
     content = path.read_text()
     path.write_text(content[:900])
-    assert (
-        done("step0_collect", workspace)
-        .splitlines()[-1]
-        .startswith("1081 pairs, nothing new computed, 1 files rejected")
-    )
-    assert "1 files rejected" in done("step0_collect", workspace).splitlines()[-1]
-    table = rejected(workspace)
+    assert done("step0_collect", workspace).splitlines()[-1].startswith("1081 pairs, nothing new computed, 1 left out")
+    assert "1 left out" in done("step0_collect", workspace).splitlines()[-1]
+    table = left_out(workspace)
     assert table[["conf", "file"]].to_numpy().tolist() == [[1, path.name]]
     assert "atoms where the header says 40" in table["reason"][0]
     path.write_text(content)
-    assert "1104 pairs, 23 computed, 0 files rejected" in done("step0_collect", workspace)
+    assert "1104 pairs, 23 computed, 0 left out" in done("step0_collect", workspace)
     pd.testing.assert_frame_equal(read_pairs(workspace), whole, check_exact=True)
 
 
@@ -195,10 +186,10 @@ def test_folders_without_minima_or_with_another_name_are_listed(workspace):
     (folder / "Cnf-1" / "0.2.conf").mkdir()
     (folder / "Cnf-1" / "0.3.conf.txt").symlink_to("nowhere")
     said = done("step0_collect", workspace)
-    assert "1104 pairs, 1104 computed, 7 files rejected" in said
-    assert sum(line.startswith("rejected: ") for line in said.splitlines()) == 5
-    assert "\nand 2 more; rejected files and reasons: " in said
-    assert sorted(rejected(workspace)["file"]) == [
+    assert "1104 pairs, 1104 computed, 7 left out" in said
+    assert sum(line.startswith("left out: ") for line in said.splitlines()) == 5
+    assert "\nand 2 more; what became of each file and frame: " in said
+    assert sorted(left_out(workspace)["file"]) == [
         "0.2.conf",
         "0.3.conf.txt",
         "0.4.txt",

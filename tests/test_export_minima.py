@@ -82,7 +82,7 @@ def test_a_bad_minimum_is_named_and_passed_over(root):
     folder = Workspace(root).at(T).glass(CONF)
     (folder / "0.2.conf").write_bytes(b"\0" * 10)
     said = done("export_minima", root)
-    assert "Cnf-21: passed over: 0.2.conf: the first record is not one int32" in said
+    assert "Cnf-21: left out: 0.2.conf: the first record is not one int32" in said
     assert len(ase.io.read(exported(root), ":")) == 40
 
 

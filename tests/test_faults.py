@@ -101,7 +101,7 @@ def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monk
         monkeypatch.setattr(reader, "content_of", fail)
     assert f"{path.name}: can't be read: Stale file handle" in done("step0_collect", workspace)
     monkeypatch.undo()
-    assert "1104 pairs, 23 computed, 0 files rejected" in done("step0_collect", workspace)
+    assert "1104 pairs, 23 computed, 0 left out" in done("step0_collect", workspace)
     assert "nothing new computed" in done("step0_collect", workspace)
 
 

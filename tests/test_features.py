@@ -6,14 +6,17 @@ import sys
 
 import numpy as np
 import pytest
+from ase.geometry import complete_cell, find_mic
 from hypothesis import given
 from hypothesis import strategies as st
 from steps import ROOT
 
-from glass.features import geometry_columns, largest_displacement, pair_geometry
+from glass.arrays import box_of, difference_of_cells, minimum_image, without_drift
+from glass.features import geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.minima import load_glass, read_minima
+from pipeline.formats.minima import read_minima
+from pipeline.glasses import load_glass
 
 
 def brute_force(one, other, box, particles):
@@ -40,15 +43,17 @@ def of_pairs(positions, box, first, second, particles=3):
 
 def test_the_published_row_is_reproduced(real_minima, published_row):
     files = [path for path in real_minima if path.name.startswith(("2.044810139E-01", "2.046749726E-01"))]
-    (_, one, (box, *_), _), (_, other, *_) = (read_minimum(path) for path in files)
+    one, other = (read_minimum(path) for path in files)
     published = published_row[list(geometry_columns(3))].to_numpy(float)
-    np.testing.assert_allclose(compute(one, other, box), published, rtol=5e-7)  # of float32, as the table's digits are
+    np.testing.assert_allclose(
+        compute(one.positions, other.positions, one.box), published, rtol=5e-7
+    )  # of float32, as the table's digits are
 
 
 @pytest.mark.slow
 def test_random_pairs_of_real_minima_agree_with_brute_force(real_minima):
-    glass, rejected = load_glass(read_minima(real_minima), 10)
-    assert not rejected
+    glass, fates = load_glass(read_minima(real_minima), 10)
+    assert {fate.status for fate in fates.values()} == {"used"}
     first, second = np.triu_indices(len(glass.files), 1)
     assert len(first) == 47_895
     chosen = np.random.default_rng(3).choice(len(first), 400, replace=False)
@@ -134,8 +139,57 @@ def test_equal_minima_have_no_participation_ratio():
     assert np.isnan(features[-1])
 
 
-def test_the_largest_displacement_is_that_of_the_features():
-    one, other, box = make_pair((np.array([5.0, 6.0, 7.0]), 20, 1, 0.3))
-    positions = np.stack([np.mod(one, box).T, np.mod(other, box).T])
-    pair = np.array([0]), np.array([1])
-    assert largest_displacement(positions, box, *pair)[0] == pytest.approx(of_pairs(positions, box, *pair)[0, 0])
+@pytest.mark.parametrize("drift", [1e-6, 0.05, 0.5])
+def test_the_mean_displacement_of_each_pair_is_taken_out_exactly(drift):
+    rng, box = np.random.default_rng(7), np.array([8.0, 9.0, 10.0])
+    one = rng.random((150, 3)) * box
+    minima = [one + rng.normal(0, 1e-3, one.shape) + drift * rng.normal(size=3) for _ in range(40)]
+    for places in minima:
+        places[rng.choice(150, 3)] += rng.normal(0, 0.3, (3, 3))
+    positions = np.mod(minima, box).transpose(0, 2, 1).copy()
+    first, second = np.triu_indices(40, 1)
+    found = pair_geometry(positions, box_fractions(positions, box), box, first, second, 3, drifts=True)
+    for row, i, j in zip(found, first, second, strict=True):
+        step = minima[j] - minima[i]
+        step -= step.mean(0)  # none is displaced by half the box
+        length = np.sort(np.linalg.norm(step, axis=1))[::-1]
+        two, four = (length**2).sum(), (length**4).sum()
+        np.testing.assert_allclose(row[[0, 1, 2, 5, 6]], [*length[:3], np.sqrt(two), two**2 / four], rtol=1e-6)
+
+
+CELLS = [(seed, periodic) for seed in range(20) for periodic in ((1, 1, 1), (1, 1, 0), (0, 1, 0))]
+
+
+@pytest.mark.parametrize(("seed", "periodic"), CELLS)
+def test_features_in_any_cell_are_those_by_the_minimum_image_of_ase(seed, periodic):
+    rng, periodic = np.random.default_rng(seed), np.array(periodic, bool)
+    cell = rng.normal(size=(3, 3)) * rng.uniform(0.5, 4, (3, 1))
+    whole = complete_cell(cell * periodic[:, None])  # across an oblique vector that does not repeat ASE finds others
+    box = box_of(cell, periodic)
+    one, step = rng.normal(0, 4, (60, 3)), rng.normal(0, 2, (60, 3))
+    nearest, lengths = find_mic(step, whole, periodic)
+    np.testing.assert_allclose(np.linalg.norm(minimum_image(step, box), axis=1), lengths, rtol=1e-9)
+    places = np.array([one.T, (one + step).T])
+    found = pair_geometry(places, None, box, np.array([0]), np.array([1]), 3)[0]
+    free = nearest - nearest.mean(0)
+    order = np.argsort(-np.linalg.norm(free, axis=1))[:3]
+    between = (one + nearest / 2)[:, None] - (one + nearest / 2)[None]
+    apart = find_mic(between.reshape(-1, 3), whole, periodic)[1].reshape(60, 60)[order[0], order[1:]]
+    two, four = (free**2).sum(), ((free**2).sum(1) ** 2).sum()
+    expected = [*np.linalg.norm(free, axis=1)[order], *apart, np.sqrt(two), two**2 / four]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_permuted_reflected_and_equivalent_cells_are_one():
+    tilted = np.array([[4.0, 0, 0], [2.0, 5, 0], [1.0, -0.5, 6]])
+    for same in (tilted[[2, 0, 1]], -tilted, tilted - np.outer([0, 1, 0], [4, 0, 0]), tilted * (1 + 1e-8)):
+        assert difference_of_cells(tilted, same) < 1e-7
+    assert difference_of_cells(tilted, tilted * 1.001) == pytest.approx(1e-3, rel=0.05)
+
+
+def test_a_shift_through_the_boundary_is_taken_out_by_its_median_and_then_the_mean():
+    rng, box = np.random.default_rng(1), np.array([5.0, 6.0, 7.0])
+    one, step = rng.random((50, 3)) * box, rng.normal(0, 0.02, (50, 3))
+    for shift in (np.zeros(3), box / 2, np.array([2.4, -3.0, 9.0])):
+        found = without_drift(one, np.mod(one + step + shift, box), box)
+        np.testing.assert_allclose(found, step - step.mean(0), atol=1e-12)

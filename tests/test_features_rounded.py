@@ -53,7 +53,7 @@ def test_pairs_at_the_limit_are_right_to_a_millionth_and_beyond_it_come_from_dou
     fractions, exact = box_fractions(positions, box), exact_geometry(positions, box, *pairs, 2)
     bound = bounds(positions, box, *pairs)
     near = np.abs(bound / 4e-7 - 1) < 0.01  # 4e-7 in PR may come from rounding; the sums get the rest of the millionth
-    good = rounded_geometry(fractions, N, box, *pairs, np.empty_like(exact))
+    good = rounded_geometry(fractions, N, box, False, *pairs, np.empty_like(exact))
     assert {*good[near]} == {True, False}
     np.testing.assert_array_equal(good, bound < 4e-7)
     found = pair_geometry(positions, fractions, box, *pairs, 2)
@@ -69,7 +69,7 @@ def test_without_the_limit_pairs_would_be_wrong_by_more_than_a_millionth(monkeyp
     out, good = np.empty_like(exact), np.zeros(10, bool)
     monkeypatch.setattr(features_rounded, "_ROUGHEST", np.inf)
     uncompiled = features_rounded._rounded_geometry.py_func  # of compiled code constants are part
-    uncompiled(fractions, N, (STEP, STEP, STEP), box[0], *pairs, out, good)
+    uncompiled(fractions, N, (STEP, STEP, STEP), box[0], False, *pairs, out, good)
     assert good.all()
     assert np.abs(out / exact - 1).max() > 1e-6
     np.testing.assert_allclose(pair_geometry(positions, fractions, box, *pairs, 2), exact, rtol=1e-6)

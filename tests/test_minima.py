@@ -10,7 +10,9 @@ from scipy.io import FortranFile
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
-from pipeline.formats.minima import load_glass, read_minima
+from pipeline.formats.minima import read_minima
+from pipeline.glasses import load_glass
+from pipeline.settings import MinimaSettings
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])
@@ -81,37 +83,37 @@ def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
     path = tmp_path / "0.2.conf.txt"
     masses = ("1 28.0855 # Si", "2  1.59994e1 # O", "3 2.5 # big")
     path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, types=TYPES, masses=masses))
-    _, _, types, numbers, masses = read_minimum(path).system
-    assert types.tolist() == TYPES
-    assert numbers.tolist() == [{1: 14, 2: 8, 3: 0}[kind] for kind in TYPES]
-    assert masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
+    system = read_minimum(path).system
+    assert system.types.tolist() == TYPES
+    assert system.numbers.tolist() == [{1: 14, 2: 8, 3: 0}[kind] for kind in TYPES]
+    assert system.masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
 
 
 @pytest.mark.parametrize(("masses", "types"), [(("1 1",), None), ((), None)])
 def test_one_type_of_mass_one_is_no_species(tmp_path, masses, types):
     (tmp_path / "0.2.conf.txt").write_text(with_masses(*masses, types=types))
-    _, _, types, numbers, masses = read_minimum(tmp_path / "0.2.conf.txt").system
-    assert (set(types), set(numbers), set(masses)) == ({1}, {0}, {1.0})
+    system = read_minimum(tmp_path / "0.2.conf.txt").system
+    assert (set(system.types), set(system.numbers), set(system.masses)) == ({1}, {0}, {1.0})
 
 
 def test_without_a_section_of_masses_they_are_one(tmp_path):
     (tmp_path / "0.2.conf.txt").write_text(with_masses())
-    _, _, types, numbers, masses = read_minimum(tmp_path / "0.2.conf.txt").system
-    assert (types.tolist(), set(numbers), set(masses)) == (TYPES, {0}, {1.0})
+    system = read_minimum(tmp_path / "0.2.conf.txt").system
+    assert (system.types.tolist(), set(system.numbers), set(system.masses)) == (TYPES, {0}, {1.0})
 
 
 LAST = TEXT[: TEXT.index("Velocities")].rstrip().split("\n")[-1]
 BROKEN = {
-    "truncated in a line": (TEXT[: TEXT.index(LAST) + 20], "not readable|columns"),
+    "truncated in a line": (TEXT[: TEXT.index(LAST) + 20], "columns"),
     "truncated between lines": (TEXT[: TEXT.index(LAST)], "11 atoms where the header says 12"),
     "wrong count": (TEXT.replace("12 atoms", "13 atoms"), "12 atoms where the header says 13"),
     "a column missing": (TEXT.replace(" 0 0 0\n", " 0 0\n"), "8 columns"),
-    "a number missing in one line": (TEXT.replace(LAST, LAST[:-2]), "not readable"),
+    "a number missing in one line": (TEXT.replace(LAST, LAST[:-2]), "columns"),
     "NaN": (TEXT.replace(LAST, "12 1 1.0 nan 0.0 0.0 0 0 0"), "not finite"),
-    "not a number": (TEXT.replace(LAST, "12 1 1.0 x 0.0 0.0 0 0 0"), "not readable"),
-    "an id twice": (TEXT.replace(LAST, LAST.replace("12 1", "11 1", 1)), "ids are not 1 to 12"),
-    "a tilted box": (TEXT.replace("zlo zhi", "zlo zhi\n0.5 0 0 xy xz yz"), "not orthogonal"),
-    "a general box": (TEXT.replace("zlo zhi", "zlo zhi\n1 0 0 avec"), "not orthogonal"),
+    "not a number": (TEXT.replace(LAST, "12 1 1.0 x 0.0 0.0 0 0 0"), "'x' in an atom line is not a number"),
+    "an id twice": (TEXT.replace(LAST, LAST.replace("12 1", "11 1", 1)), "stands there twice"),
+    "a flat box": (TEXT.replace("zlo zhi", "zlo zhi\n1 0 0 avec\n0 1 0 bvec\n1 1 0 cvec"), "flat"),
+    "half a general box": (TEXT.replace("zlo zhi", "zlo zhi\n1 0 0 avec"), "not all of avec"),
     "no box": (TEXT.replace("ylo yhi", "y"), "ylo yhi"),
     "a box without width": (TEXT.replace("-2.5 2.5 ylo", "2.5 2.5 ylo"), "box length"),
     "no atoms section": (TEXT.replace("Atoms #", "Bonds #"), "no section"),
@@ -120,8 +122,8 @@ BROKEN = {
     "a type without mass": (with_masses("1 1", "3 2"), "no mass of type 2"),
     "a mass of zero": (with_masses("1 1", "2 0", "3 2"), "mass is not above zero"),
     "a mass that is none": (with_masses("1 1", "2 x", "3 2"), "is not a number"),
-    "a type that is none": (TEXT.replace(LAST, LAST.replace("12 1", "12 1.5", 1)), "type is no whole number"),
-    "a type without an end": (TEXT.replace(LAST, LAST.replace("12 1", "12 1e300", 1)), "type is no whole number"),
+    "a type that is none": (TEXT.replace(LAST, LAST.replace("12 1", "12 1.5", 1)), "types are no whole numbers"),
+    "a type without an end": (TEXT.replace(LAST, LAST.replace("12 1", "12 1e300", 1)), "types are no whole numbers"),
     "a box with an underscore": (TEXT.replace("-2.5 2.5 ylo", "-2.5 2_5 ylo"), "'2_5' in the header is not a number"),
     "a box of 400 digits": (TEXT.replace("-2.5 2.5 ylo", f"-2.5 {'3' * 400} ylo"), "in the header is not a number"),
     "an infinite mass": (with_masses("1 infinity"), "'infinity' in the header is not a number"),
@@ -225,7 +227,8 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd
         folder = tmp_path / name
         folder.mkdir()
         paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **{name: odd})
-        glass, rejected = load_glass(read_minima(paths), 10)
+        glass, fates = load_glass(read_minima(paths), 10)
+        rejected = synthetic.reasons(fates)
         assert list(rejected) == [paths[-1].name]
         assert reason in rejected[paths[-1].name]
         assert len(glass.files) == 3
@@ -241,33 +244,50 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd
 def test_species_and_masses_are_the_same_in_all_minima_of_a_glass(tmp_path, odd, reason):
     usual = with_masses("1 2", "2 4", "3 1")
     paths = minima(tmp_path, e200=usual, e202=odd, e203=usual)
-    _, rejected = load_glass(read_minima(paths), 10)
-    assert reason in rejected["0.202.conf.txt"]
+    _, fates = load_glass(read_minima(paths), 10)
+    assert reason in fates["0.202.conf.txt"].reason
 
 
 def test_a_second_file_with_the_same_label_is_left_out(tmp_path):
     paths = minima(tmp_path, e2=TEXT, e20000000000001=other_minimum(1), e2001=other_minimum(2))
-    glass, rejected = load_glass(read_minima(paths), 10)
-    assert rejected == {"0.20000000000001.conf.txt": "the same energy to 10 decimals as 0.2.conf.txt"}
+    glass, fates = load_glass(read_minima(paths), 10)
+    assert synthetic.reasons(fates) == {"0.20000000000001.conf.txt": "the same energy to 10 decimals as 0.2.conf.txt"}
     assert glass.energies.tolist() == [0.2, 0.2001]
 
 
-def test_a_minimum_at_the_place_of_another_is_left_out_even_through_the_edge(tmp_path):
-    shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-12)
+def test_a_minimum_at_the_place_of_another_is_that_seen_again_even_through_the_edge(tmp_path):
+    shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-6) + 0.3
     paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, shifted, BOX), e202=other_minimum(2))
-    glass, rejected = load_glass(read_minima(paths), 10)
-    assert rejected == {"0.201.conf.txt": "the same place as 0.200.conf.txt"}
+    glass, fates = load_glass(read_minima(paths), 10)
+    assert [fate.status for fate in fates.values()] == ["used", "seen again", "used"]
+    assert fates["0.201.conf.txt"] == ("seen again", 0.2, "0.200.conf.txt")
     assert len(glass.files) == 2
 
 
-def test_a_minimum_that_differs_in_one_particle_is_kept(tmp_path):
+def test_the_place_of_another_with_another_energy_is_left_out(tmp_path):
+    again = synthetic.text_minimum(DIAMETERS, POSITIONS + 1e-6, BOX)
+    _, fates = load_glass(read_minima(minima(tmp_path, e200=TEXT, e201=again)), 10, max_delta_e=1.0)
+    assert "the same place as 0.200.conf.txt, but its energy is 0.012 higher" in fates["0.201.conf.txt"].reason
+
+
+@pytest.mark.parametrize(("same_place", "count"), [(None, 1), (1e-5, 2)])
+def test_how_near_two_minima_are_one_is_a_setting(tmp_path, same_place, count):
     moved = POSITIONS.copy()
-    moved[-1, 2] += 1e-6
+    moved[-1, 2] += 1e-4  # 5e-4 distances between particles are 1.1e-3
     paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, moved, BOX))
-    assert load_glass(read_minima(paths), 10)[1] == {}
+    glass, _ = load_glass(read_minima(paths), 10, MinimaSettings(same_place=same_place))
+    assert len(glass.files) == count
+
+
+def test_a_minimum_that_is_known_keeps_its_name_when_it_is_seen_again_lower(tmp_path):
+    paths = minima(tmp_path, e2=TEXT, e2000001=synthetic.text_minimum(DIAMETERS, POSITIONS + 1e-7, BOX))
+    for known, used in (((), "0.2.conf.txt"), ({2_000_001_000}, "0.2000001.conf.txt")):
+        glass, fates = load_glass(read_minima(paths), 10, known=known)
+        assert glass.files == [used]
+        assert {fate.minimum for fate in fates.values()} == {float(used.removesuffix(".conf.txt"))}
 
 
 def test_a_glass_without_a_usable_file_is_none(tmp_path):
-    glass, rejected = load_glass(read_minima(minima(tmp_path, e200="", e201="")), 10)
+    glass, fates = load_glass(read_minima(minima(tmp_path, e200="", e201="")), 10)
     assert glass is None
-    assert len(rejected) == 2
+    assert len(synthetic.reasons(fates)) == 2

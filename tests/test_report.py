@@ -58,8 +58,8 @@ def fill(root, temperature=T, wells=3):
     add_unfinished(work.at(temperature), Pair(9, 0.1, 0.3), f"force 0.5 {SCRIPT}")
     add_unfinished(work.at(temperature), Pair(9, 0.1, 0.4), f"force 0.25 {SCRIPT}")
     update_double_wells(work.at(temperature), Settings())
-    rejected = pd.DataFrame({"conf": [1, None], "file": ["a.conf", SCRIPT], "reason": ["truncated", "no folder"]})
-    rejected.astype({"conf": "Int64"}).to_csv(work.at(temperature).rejected, index=False)
+    seen = pd.DataFrame({"conf": [1, None], "file": ["a.conf", SCRIPT], "reason": ["truncated", "no folder"]})
+    seen.astype({"conf": "Int64"}).assign(status="left out").to_csv(work.at(temperature).seen_minima, index=False)
     rows = [[9, 0.1, 0.3, 1e-3, 0.5, 0.9], [9, 0.1, 0.5, 2e-3, 0.25, 0.8], [9, 0.1, 0.6, 3e-3, 0.125, 0.7]]
     columns = ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
     pd.DataFrame(rows, columns=columns).to_csv(work.at(temperature).predicted("newpairs"), index=False)
@@ -218,7 +218,7 @@ def test_where_files_are_missing_the_page_says_which_step_makes_them(tmp_path):
         ("output_ML/T0.1/double_wells.csv", ""),
         ("output_ML/T0.1/rounds.csv", "\x00"),
         ("output_ML/T0.1/rounds.png", "no picture"),
-        ("output_ML/T0.1/step0_rejected.csv", "conf,file\n"),
+        ("output_ML/T0.1/minima.csv", "conf,file\n"),
         ("output_ML/T0.1/predictedQs_T0.1_newpairs.csv", "conf,i,j\n1,2,3\n"),
         ("NEB_calculations/T0.1/unfinished.csv", "conf,i,j,reason\nx,2,3,why\n"),
         ("NEB_calculations/T0.1/calculations.csv", "conf,i,j\n1,2,3\n"),

@@ -69,7 +69,8 @@ def in_metal_units(root, target):
     folder.mkdir(parents=True)
     names = {}
     for path in minima(root):
-        energy, positions, (box, diameters, *_), _ = read_minimum(path)
+        minimum = read_minimum(path)
+        energy, positions, diameters, box = minimum.energy, minimum.positions, minimum.diameters, minimum.box
         places = np.mod(positions, box) - box / 2
         text = synthetic.text_minimum(SIGMA * diameters, SIGMA * places, SIGMA * box, masses=(f"1 {MASS!r}",))
         names[energy] = f"{EPSILON * energy:.10f}"

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glass.arrays import Array
+from glass.arrays import ROUNDED, Array, box_of, difference_of_cells, vectors_of
+from pipeline.workspace import AS_USUAL, Reading, minimum_name
 
 FARTHEST = 1e6
 """Box lengths; a position further out has lost the decimals that tell where in the box it is."""
@@ -22,18 +23,22 @@ class Place(NamedTuple):
 
     path: Path
     frame: int | None = None
+    reading: Reading = AS_USUAL
 
     @property
     def name(self) -> str:
-        """As in lists: ``0.2.conf``, ``many.extxyz#3``."""
-        return self.path.name if self.frame is None else f"{self.path.name}#{self.frame}"
+        """As in lists: ``0.2.conf``, ``many.extxyz#3``, ``min_0001/OUTCAR#0``."""
+        name = minimum_name(self.path)
+        return name if self.frame is None else f"{name}#{self.frame}"
 
 
 class System(NamedTuple):
-    """What all minima of a glass have in common: box and particles, in order of id."""
+    """What all minima of a glass have in common: cell and particles, in order of id."""
 
-    box: Array
-    """Box lengths in σ; shape (3,)."""
+    cell: Array
+    """Vectors as rows in σ; shape (3, 3)."""
+    pbc: NDArray[np.bool_]
+    """Which of them repeat; shape (3,)."""
     diameters: Array
     """In σ; shape (N,), as all that follow."""
     types: NDArray[np.int32]
@@ -42,32 +47,39 @@ class System(NamedTuple):
     """Atomic numbers; 0 where no element is known."""
     masses: Array
     """In units of m; 1 where none are known."""
+    charges: Array
+    """For the calculator; 0 where none are known."""
+    ids: NDArray[np.int64]
+    """From the file; 0 where it has none."""
 
     def is_exactly(self, other: "System") -> bool:
         """Whether two systems are the same to the last bit."""
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self._fields)
 
     def difference(self, other: "System") -> str:
-        """In what two systems differ, to eight decimals; empty where they are the same."""
+        """In what two systems differ, in words, apart from what formats round; empty where they are the same."""
         if len(self.diameters) != len(other.diameters):
-            return "count of particles"
+            return f"count of particles ({len(other.diameters)}, not {len(self.diameters)})"
         kinds = np.array_equal(self.types, other.types) and np.array_equal(self.numbers, other.numbers)
         same = {
-            "box": _alike(self.box, other.box),
-            "diameters": _alike(self.diameters, other.diameters),
             "species or order of species": kinds,
+            "diameters": _alike(self.diameters, other.diameters),
             "masses": _alike(self.masses, other.masses),
+            "charges": _alike(self.charges, other.charges),
+            "ids of particles": np.array_equal(self.ids, other.ids) or not (self.ids.any() and other.ids.any()),
+            "periodic directions": self.pbc.sum() == other.pbc.sum(),
         }
-        return next((name for name, equal in same.items() if not equal), "")
-
-    def rounded(self) -> tuple[bytes, ...]:
-        """Equal for systems between which :meth:`difference` finds none."""
-        kinds = np.stack([self.types, self.numbers]).tobytes()
-        return (*(np.round(one, 8).tobytes() for one in (self.box, self.diameters, self.masses)), kinds)
+        first = next((name for name, equal in same.items() if not equal), "")
+        if first:
+            return first
+        if np.array_equal(self.cell, other.cell) and np.array_equal(self.pbc, other.pbc):
+            return ""
+        by = difference_of_cells(*(vectors_of(box_of(one.cell, one.pbc)) for one in (self, other)))
+        return f"box (by {by:.2g} of its size; quench all minima of a glass in one box)" if by > ROUNDED else ""
 
 
 def _alike(one: Array, other: Array) -> bool:
-    return np.array_equal(np.round(one, 8), np.round(other, 8))
+    return bool((np.abs(one - other) <= ROUNDED * np.maximum(np.abs(one), np.abs(other))).all())
 
 
 class Minimum(NamedTuple):
@@ -87,8 +99,8 @@ class Minimum(NamedTuple):
 
     @property
     def box(self) -> Array:
-        """Box lengths in σ; shape (3,)."""
-        return self.system.box
+        """Of its cell, see :func:`glass.arrays.box_of`."""
+        return box_of(self.system.cell, self.system.pbc)
 
     @property
     def diameters(self) -> Array:
@@ -109,32 +121,50 @@ def make_minimum(
     place: Place,
     energy: float,
     positions: Array,
-    box: Array,
-    diameters: Array,
+    cell: Array,
+    diameters: ArrayLike = 1.0,
     types: ArrayLike = 1,
     numbers: ArrayLike = 0,
     masses: ArrayLike = 1.0,
+    charges: ArrayLike = 0.0,
+    ids: ArrayLike | None = None,
+    pbc: ArrayLike = True,
 ) -> Minimum:
-    """Minimum of what a file holds, checked; arguments as the attributes of :class:`Minimum` and :class:`System`.
+    """Minimum of what a file holds, checked and in order of id; arguments as the attributes of its two classes.
+
+    ``cell`` may be the lengths of an orthogonal one.
 
     Raises
     ------
     MinimumError
-        If a number is not finite, a box length or a mass not above zero, or a position more than FARTHEST out.
+        If a number is not finite, the cell is none, a mass not above zero, an id repeated, or a position more than
+        FARTHEST out.
     """
     n = len(positions)
-    types, numbers, masses = np.full(n, types, np.int32), np.full(n, numbers, np.int32), np.full(n, masses, float)
-    if not all(np.isfinite(values).all() for values in (diameters, positions, box, masses)):
+    if n == 0:
+        raise MinimumError("no atom in it")
+    cell = np.diag(cell) if np.ndim(cell) == 1 else np.array(cell, float)
+    periodic = np.full(3, pbc, bool)
+    diameters, masses, charges = (np.full(n, values, float) for values in (diameters, masses, charges))
+    types, numbers = (np.full(n, values, np.int32) for values in (types, numbers))
+    if not all(np.isfinite(values).all() for values in (energy, positions, cell, diameters, masses, charges)):
         raise MinimumError("a number in it is not finite")
-    if not (box > 0).all():
-        raise MinimumError("a box length is not above zero")
+    try:
+        box_of(cell, periodic)
+    except ValueError:
+        raise MinimumError("a box length is not above zero, or the cell is flat") from None
     if not (masses > 0).all():
         raise MinimumError("a mass is not above zero")
-    if not (np.abs(positions) <= FARTHEST * box).all():
+    if not (np.abs(positions) <= FARTHEST * np.abs(cell).max() + FARTHEST * ~periodic.all()).all():
         raise MinimumError(f"a position is more than {FARTHEST:g} box lengths out")
     if np.ptp(types) == 0 and not numbers.any() and (masses == 1).all():
         types = np.ones(n, np.int32)  # a type on its own tells nothing
-    return Minimum(energy, positions, System(box, diameters, types, numbers, masses), place)
+    ids = np.zeros(n, np.int64) if ids is None else np.asarray(ids, np.int64)
+    order = np.argsort(ids, kind="stable")
+    if ids.any() and (np.diff(ids[order]) == 0).any():
+        raise MinimumError("an id of a particle stands there twice")
+    arrays: list[Any] = [values[order] for values in (diameters, types, numbers, masses, charges, ids)]
+    return Minimum(float(energy), np.asarray(positions, float)[order], System(cell, periodic, *arrays), place)
 
 
 def share_systems(minima: Iterable[Minimum | Unusable]) -> list[Minimum | Unusable]:

@@ -1,26 +1,38 @@
 """The two formats of one energy minimum: LAMMPS data text, and Fortran unformatted sequential."""
 
 import re
-from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 from ase.data import atomic_numbers
-from numpy.typing import NDArray
 
 from glass.arrays import Array
 from pipeline.errors import short
-from pipeline.files import atomic_write, content_of
+from pipeline.files import atomic_write
 from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
+from pipeline.formats.texts.columns import check_end, numbers, open_text, particles, unpacked
 
-OF_ONE = (".conf", ".conf.txt")
-"""Ends of the names of files in the formats of one minimum, behind its energy."""
+_NAME = r"(?P<energy>.*)\.(conf(\.txt)?|(conf\.txt|data|lmp)(\.(gz|bz2|xz))?)"
+"""Names of files in the formats of one minimum, behind its energy."""
 
 _NUMBER = r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?"
+
+STYLES = {
+    "atomic": ("id", "type"),
+    "charge": ("id", "type", "q"),
+    "molecular": ("id", "molecule", "type"),
+    "bond": ("id", "molecule", "type"),
+    "angle": ("id", "molecule", "type"),
+    "full": ("id", "molecule", "type", "charge"),
+    "sphere": ("id", "type", "diameter", "density"),
+}
+"""Columns of each atom_style of points, before x, y and z."""
+
+
+def is_of_one(path: Path) -> bool:
+    """Whether a file's name is that of a format of one minimum."""
+    return re.fullmatch(_NAME, path.name) is not None
 
 
 def energy_in_name(path: Path) -> float:
@@ -29,143 +41,198 @@ def energy_in_name(path: Path) -> float:
     Raises
     ------
     MinimumError
-        If the name is no finite number, or does not end in ``.conf`` or ``.conf.txt``.
+        If the name is no finite number, or has another ending.
     """
-    if not path.name.endswith(OF_ONE):
-        raise MinimumError("not named {energy}.conf or {energy}.conf.txt")
-    text = path.name.removesuffix(".txt").removesuffix(".conf")
+    name = re.fullmatch(_NAME, path.name)
+    if name is None:
+        raise MinimumError("not named {energy}.conf, {energy}.conf.txt, {energy}.data or {energy}.lmp")
+    text = name["energy"]
     if re.fullmatch(_NUMBER, text) is None or not np.isfinite(float(text)):
-        raise MinimumError(f"the name gives no energy: '{text}' is not a number")
+        raise MinimumError(f"the name gives no energy: '{short(text)}' is not a number")
     return float(text)
 
 
 def read_minimum(path: Path) -> Minimum:
-    """Read one energy minimum and check it.
+    """Read one minimum, whose name is its energy; see :func:`read_one`."""
+    return make_minimum(Place(path), energy_in_name(path), **read_one(path))
+
+
+def read_one(path: Path) -> dict[str, Any]:
+    """Read one minimum.
 
     Parameters
     ----------
     path : Path
-        ``*.conf.txt``: LAMMPS ``write_data`` text, ``atom_style charge`` with the diameter in place of the charge.
-        ``*.conf``: Fortran unformatted sequential, little-endian; tells no species.
+        ``*.conf.txt``, ``*.data``, ``*.lmp``: LAMMPS data in an atom_style of points. ``*.conf``: Fortran unformatted
+        sequential, little-endian; tells no species.
+
+    Returns
+    -------
+    dict
+        Arguments of :func:`pipeline.formats.configurations.make_minimum` but place and energy.
 
     Raises
     ------
     MinimumError
-        If the name gives no energy, or the file is truncated, disagrees with its header, or holds anything but finite
-        numbers in an orthogonal box.
+        If the file is truncated, disagrees with its header, or its columns are not clear.
     """
-    energy = energy_in_name(path)
     try:
-        content = content_of(path)
+        if path.name.endswith(".conf"):
+            with unpacked(path) as file:
+                return _from_binary(file.read())
+        with open_text(path) as text:
+            return _from_text(text.readlines())
+    except EOFError:
+        raise MinimumError("truncated: the packed file ends too early") from None
     except OSError as error:
-        raise MinimumError(f"can't be read: {error.strerror}") from error
-    found = _from_text(content) if path.name.endswith(".txt") else _from_binary(content)
-    return make_minimum(Place(path), energy, *found)
+        raise MinimumError(f"can't be read: {error.strerror or short(error)}") from error
+    except ValueError as error:
+        raise MinimumError(short(error)) from None
 
 
-def _from_text(content: bytes) -> tuple[Any, ...]:
-    """Arguments of :func:`make_minimum` behind the energy."""
-    parts = re.split(rb"^[ \t]*(Atoms\b[^\n]*)\n", content, maxsplit=1, flags=re.M)
-    head, atoms, body = parts if len(parts) == 3 else (content, b"", b"")
-    count = re.search(rb"^\s*(\d{1,9})\s+atoms\s*$", head, re.M)
+def _from_text(lines: list[str]) -> dict[str, Any]:
+    sections: dict[str, list[tuple[list[str], str]]] = {"": []}
+    notes = {}
+    rows = sections[""]
+    untitled = lines and re.fullmatch(r"\s*\d+\s+atoms\s*", lines[0])
+    for line in lines if untitled else lines[1:]:
+        content, _, note = line.partition("#")
+        fields = content.split()
+        if fields and re.fullmatch(r"[A-Z][A-Za-z]*( [A-Za-z]+)*", " ".join(fields)):
+            name = " ".join(fields)
+            if name in sections:
+                raise MinimumError(f"two sections '{short(name)}'")
+            rows = sections[name] = []
+            notes[name] = note.split()
+        elif fields:
+            rows.append((fields, note.strip()))
+    head = {" ".join(fields): None for fields, _ in sections[""]}
+    count = next((n for line in head if (n := re.fullmatch(r"(\d{1,9}) atoms", line))), None)
     if count is None:
         raise MinimumError("no line 'N atoms' in the header")
-    if not atoms:
+    if "Atoms" not in sections:
         raise MinimumError("no section 'Atoms'")
-    style = re.search(rb"#\s*(\S+)", atoms)
-    if style is not None and style[1] != b"charge":
-        raise MinimumError(f"atom_style {short(style[1].decode(errors='replace'))} where charge is expected")
-    n = int(count[1])
-    box = _text_box(head)
-    body, *more = re.split(rb"^[ \t]*[A-Za-z]", body, maxsplit=1, flags=re.M)
-    rows = [fields for line in body.split(b"\n") if (fields := line.split())]
-    if len(rows) != n or n == 0:
-        raise MinimumError(f"{len(rows)} atoms where the header says {n}")
-    if len(rows[0]) not in (6, 9):
-        raise MinimumError(f"{len(rows[0])} columns where 'id type diameter x y z [ix iy iz]' has 6 or 9")
-    if not more and not body.endswith(b"\n") and is_cut([row[-1] for row in rows]):
-        raise MinimumError("truncated within its last number")
-    table = _numbers(rows)
-    order = np.argsort(table[:, 0])
-    if not np.array_equal(table[order, 0], np.arange(1, n + 1)):
-        raise MinimumError(f"the ids are not 1 to {n}, each once")
-    return table[order, 3:6], box, table[order, 2], *_text_species(content, table[order, 1])
+    atoms = [fields for fields, _ in sections["Atoms"]]
+    if len(atoms) != int(count[1]) or not atoms:
+        raise MinimumError(f"{len(atoms)} atoms where the header says {int(count[1])}")
+    if rows is sections["Atoms"]:
+        check_end(atoms, lines[-1])
+    labels = {label[0]: number[0] for number, label in _pairs(sections.get("Atom Type Labels", []))}
+    columns = _columns(atoms, notes["Atoms"], labels)
+    found = particles({name: columns[name] for name in columns if name not in "xyz"}, len(atoms))
+    positions = np.column_stack([columns[axis] for axis in "xyz"])
+    return {"positions": positions, "cell": _cell(list(head)), **found, **_of_types(sections, labels, found)}
 
 
-def is_cut(column: Sequence[bytes]) -> bool:
-    """Whether the last number of a file without line end is cut: it has fewer digits than all others of its column.
-
-    One that ends in an exponent of no digit, or of a zero alone, is cut too: no program writes those.
-    """
-    decimals, exponents = zip(*map(_digits, column), strict=True)
-    if re.search(rb"[eEdD][+-]?0?$", column[-1]):
-        return True
-    return len(column) > 1 and (decimals[-1] < min(decimals[:-1]) or exponents[-1] < min(exponents[:-1]))
+def _pairs(rows: list[tuple[list[str], str]]) -> list[tuple[list[str], list[str]]]:
+    return [(fields[:1], fields[1:2]) for fields, _ in rows if len(fields) > 1]
 
 
-def _digits(number: bytes) -> tuple[int, int]:
-    """Number of digits behind the point, and in the exponent."""
-    mantissa, _, exponent = number.lower().replace(b"d", b"e").partition(b"e")
-    return len(mantissa.partition(b".")[2]), len(exponent.lstrip(b"+-"))
-
-
-def _text_species(content: bytes, types: Array) -> tuple[Array, NDArray[np.int32], Array]:
-    """Types, atomic numbers and masses by the section ``Masses``: ``type mass``, with ``# Si`` for an element."""
-    parts = re.split(rb"^[ \t]*Masses\b[^\n]*\n", content, maxsplit=1, flags=re.M)
-    section = re.split(rb"^[ \t]*[A-Za-z]", parts[-1], maxsplit=1, flags=re.M)[0] if len(parts) == 2 else b""
-    lines = re.findall(rb"^[ \t]*([^\s#]+)[ \t]+([^\s#]+)[ \t]*(?:#[ \t]*(\S+))?", section, re.M)
-    mass_of = {_number(kind): _number(mass) for kind, mass, _ in lines}
-    number_of = {_number(kind): atomic_numbers.get(label.decode(errors="replace"), 0) for kind, _, label in lines}
-    kinds, which = np.unique(types, return_inverse=True)
-    if not (np.array_equal(kinds, np.rint(kinds)) and np.abs(kinds).max() < 2**31):
-        raise MinimumError("an atom type is no whole number")
-    without = [f"{kind:.0f}" for kind in kinds if kind not in mass_of]
-    if len(parts) == 2 and without:
-        raise MinimumError(f"the section Masses has no mass of type {', '.join(without)}")
-    masses = np.array([mass_of.get(kind, 1.0) for kind in kinds])
-    numbers = np.array([number_of.get(kind, 0) for kind in kinds], np.int32)
-    return types, numbers[which], masses[which]
-
-
-def _numbers(rows: list[list[bytes]]) -> Array:
-    """Rows of text as floats, by Arrow's CSV reader: exact, and twice as fast as NumPy's."""
-    names = [str(k) for k in range(len(rows[0]))]
-    try:
-        table = pa.csv.read_csv(
-            BytesIO(b"\n".join(b" ".join(fields) for fields in rows)),
-            pa.csv.ReadOptions(use_threads=False, column_names=names),
-            pa.csv.ParseOptions(delimiter=" "),
-            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
+def _columns(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> dict[str, Array]:
+    """Columns of the section Atoms by their names, types as numbers."""
+    style = _style(rows, note, labels)
+    names = [*STYLES[style], *"xyz"]
+    wide = len(rows[0])
+    if wide not in (len(names), len(names) + 3):
+        raise MinimumError(
+            f"{wide} columns where atom_style {style}, '{' '.join(names)} [ix iy iz]', has {len(names)} or more by 3"
         )
-    except pa.ArrowInvalid as error:
-        raise MinimumError(f"an atom line is not readable: {short(error)}") from None
-    return np.column_stack([column.to_numpy() for column in table.columns])
+    at = names.index("type")
+    if labels:
+        rows = [[*row[:at], labels.get(row[at], row[at]), *row[at + 1 :]] for row in rows if len(row) > at]
+    return dict(zip(names, numbers(rows).T, strict=False))
 
 
-def _text_box(head: bytes) -> Array:
-    tilt = re.search(rb"^\s*(\S+)\s+(\S+)\s+(\S+)\s+xy\s+xz\s+yz", head, re.M)
-    if re.search(rb"\b[abc]vec\b", head) or (tilt and any(_number(part) != 0 for part in tilt.groups())):
-        raise MinimumError("the box is not orthogonal")
+def _style(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> str:
+    """The atom_style that stands behind ``Atoms #``; without it the only one that fits."""
+    if note:
+        if note[0] not in STYLES:
+            raise MinimumError(f"atom_style {short(note[0])}, which is none of points: {', '.join(STYLES)}")
+        return note[0]
+    wide = len(rows[0])
+    fits: dict[tuple[str, ...], str] = {}
+    for style, names in STYLES.items():
+        if wide - len(names) in (3, 6) and all(
+            _holds(name, [row[k] for row in rows if len(row) == wide], labels) for k, name in enumerate(names)
+        ):
+            fits.setdefault(names, style)
+    if len(fits) == 1:
+        return next(iter(fits.values()))
+    may_be = f"{' or '.join(fits.values())}" if fits else "none that is known"
+    raise MinimumError(
+        f"{wide} columns, whose atom_style may be {may_be}; write the style behind the section's name: 'Atoms # charge'"
+    )
+
+
+def _holds(name: str, column: list[str], labels: dict[str, str]) -> bool:
+    """Whether a column can be what a style has there."""
+    if name == "type" and labels:
+        return all(field in labels or re.fullmatch(r"\d+", field) for field in column)
+    if name in ("id", "type", "molecule"):
+        return all(re.fullmatch(r"\d+", field) for field in column)
+    return all(re.fullmatch(_NUMBER, field) for field in column)
+
+
+def _of_types(
+    sections: dict[str, list[tuple[list[str], str]]], labels: dict[str, str], found: dict[str, Any]
+) -> dict[str, Any]:
+    """Masses and atomic numbers by the section ``Masses``, ``type mass``, with ``# Si`` or a label for an element."""
+    masses, elements = {}, {int(number): label for label, number in labels.items() if number.isdecimal()}
+    for fields, note in sections.get("Masses", []):
+        kind = labels.get(fields[0], fields[0])
+        if len(fields) < 2 or not kind.isdecimal():
+            raise MinimumError(f"'{short(' '.join(fields))}' in the section Masses is no type and mass")
+        masses[int(kind)] = _number(fields[1])
+        if note:
+            elements.setdefault(int(kind), note.split()[0])
+    kinds, which = np.unique(found["types"], return_inverse=True)
+    without = [str(kind) for kind in kinds if kind not in masses]
+    if masses and without:
+        raise MinimumError(f"the section Masses has no mass of type {', '.join(without)}")
+    of_types: dict[str, Any] = {}
+    if masses and "masses" not in found:
+        of_types["masses"] = np.array([masses[kind] for kind in kinds])[which]
+    known = np.array([atomic_numbers.get(elements.get(kind, ""), 0) for kind in kinds], np.int32)
+    if known.all() or not labels:
+        of_types["numbers"] = known[which]
+    return of_types
+
+
+def _cell(head: list[str]) -> Array:
+    """Cell vectors of the lines of a header, orthogonal or triclinic, restricted or general."""
+    general = [re.fullmatch(rf"(\S+) (\S+) (\S+) {name}vec", line) for name in "abc" for line in head]
+    vectors = [[_number(part) for part in found.groups()] for found in general if found]
+    if vectors:
+        if len(vectors) < 3:
+            raise MinimumError("not all of avec, bvec and cvec in the header")
+        return np.array(vectors)
     lengths = []
-    for axis in (b"x", b"y", b"z"):
-        edges = re.search(rb"^\s*(\S+)\s+(\S+)\s+" + axis + rb"lo\s+" + axis + rb"hi", head, re.M)
+    for axis in "xyz":
+        edges = next((e for line in head if (e := re.fullmatch(rf"(\S+) (\S+) {axis}lo {axis}hi", line))), None)
         if edges is None:
-            raise MinimumError(f"no line '{axis.decode()}lo {axis.decode()}hi' in the header")
+            raise MinimumError(f"no line '{axis}lo {axis}hi' in the header")
         lengths.append(_number(edges[2]) - _number(edges[1]))
-    return np.array(lengths)
+    if not min(lengths) > 0:
+        raise MinimumError("a box length is not above zero")
+    tilt = next((t for line in head if (t := re.fullmatch(r"(\S+) (\S+) (\S+) xy xz yz", line))), None)
+    return restricted_cell(lengths, [_number(part) for part in tilt.groups()] if tilt else [0.0, 0.0, 0.0])
 
 
-def _number(text: bytes) -> float:
-    if re.fullmatch(_NUMBER.encode(), text) is None:
-        raise MinimumError(f"'{text[:40].decode(errors='replace')}' in the header is not a number")
+def restricted_cell(lengths: list[float], tilt: list[float]) -> Array:
+    """Cell vectors of LAMMPS's restricted triclinic box: lengths along the axes; xy, xz and yz."""
+    return np.array([[lengths[0], 0, 0], [tilt[0], lengths[1], 0], [tilt[1], tilt[2], lengths[2]]], float)
+
+
+def _number(text: str) -> float:
+    if re.fullmatch(_NUMBER, text) is None:
+        raise MinimumError(f"'{short(text)[:40]}' in the header is not a number")
     return float(text)
 
 
 _PARTICLE = np.dtype([("head", "<i4"), ("values", "<f8", 4), ("tail", "<i4")])
 
 
-def _from_binary(content: bytes) -> tuple[Array, Array, Array]:
-    """Positions, box and diameters."""
+def _from_binary(content: bytes) -> dict[str, Any]:
     n_bytes, rest = _record(content)
     if len(n_bytes) != 4:
         raise MinimumError("the first record is not one int32, the count of atoms")
@@ -178,10 +245,13 @@ def _from_binary(content: bytes) -> tuple[Array, Array, Array]:
         raise MinimumError("the file ends within an atom's record: truncated")
     if n < 1 or len(rest) != n * _PARTICLE.itemsize:
         raise MinimumError(f"{len(rest) // _PARTICLE.itemsize} atoms where the header says {n}")
-    particles = np.frombuffer(rest, _PARTICLE)
-    if (particles["head"] != 32).any() or (particles["tail"] != 32).any():
+    rows = np.frombuffer(rest, _PARTICLE)
+    if (rows["head"] != 32).any() or (rows["tail"] != 32).any():
         raise MinimumError("an atom's record is not 4 float64")
-    return particles["values"][:, 1:].copy(), np.resize(box, 3), particles["values"][:, 0].copy()
+    if not (box > 0).all():
+        raise MinimumError("a box length is not above zero")
+    values = rows["values"].copy()
+    return {"positions": values[:, 1:], "cell": np.resize(box, 3), "diameters": values[:, 0]}
 
 
 def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) -> None:
@@ -198,14 +268,14 @@ def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) ->
     box : ndarray of shape (3,)
         Box lengths in σ.
     """
-    particles = np.zeros(len(diameters), _PARTICLE)
-    particles["head"] = particles["tail"] = 32
-    particles["values"] = np.column_stack([diameters, positions])
+    rows = np.zeros(len(diameters), _PARTICLE)
+    rows["head"] = rows["tail"] = 32
+    rows["values"] = np.column_stack([diameters, positions])
     with atomic_write(path) as part:
         part.write_bytes(
-            _as_record(np.array([len(particles)], "<i4").tobytes())
+            _as_record(np.array([len(rows)], "<i4").tobytes())
             + _as_record(box.astype("<f8").tobytes())
-            + particles.tobytes()
+            + rows.tobytes()
         )
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from glass.arrays import Array
+from glass.arrays import Array, box_of
 from glass.path import Band, displacement
+from pipeline.errors import short
 from pipeline.files import atomic_write
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import Pair
 from pipeline.workspace import StatePoint
 
@@ -54,6 +54,14 @@ def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
         ase.io.write(part, frames, format="extxyz")
 
 
+def read_images(file: Path) -> list[Atoms]:
+    """The images that a file holds; raises MinimumError where it can't be read."""
+    try:
+        return list(ase.io.iread(file, format="extxyz"))
+    except Exception as error:  # ASE's readers raise anything
+        raise MinimumError(f"{file}: not readable as extxyz: {short(error)}") from error
+
+
 def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
     """Positions of the images that a file holds in another unit of length, to begin a calculation with.
 
@@ -72,12 +80,12 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
         None where the file can't be read, or does not lead from one of these minima to the other.
     """
     try:
-        images = np.array([image.positions for image in read_frames(file)])
+        images = np.array([image.positions for image in read_images(file)])
     except (MinimumError, ValueError):  # the second: images of different length
         return None
     if not np.isfinite(images).all():
         return None
-    box = start.cell.lengths()
+    box = box_of(start.cell.array, start.pbc)
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
     fits = [np.abs(displacement(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
     return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 else None

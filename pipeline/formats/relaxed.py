@@ -33,6 +33,8 @@ class Superseded(NamedTuple):
     """Why a place is passed over."""
 
     energy: float
+    became: str
+    """Name of the place of the minimum to which it relaxes."""
     reason: str
 
 
@@ -85,7 +87,13 @@ def superseded(folder: Path) -> dict[str, Superseded]:
     gone = table[table["became"] != ""]
     return {
         row.name: Superseded(
-            row.energy, f"no minimum: force {row.max_force:.2g} on a particle; relaxed to {row.became}"
+            row.energy, row.became, f"no minimum: force {row.max_force:.2g} on a particle; relaxed to {row.became}"
         )
         for row in gone.itertuples(index=False)
     }
+
+
+def is_superseded(gone: dict[str, Superseded], name: str, energy: float) -> bool:
+    """Whether a place is passed over, as it is now: its energy is that of the configuration that was relaxed."""
+    known = gone.get(as_written(name))
+    return known is not None and known.energy == energy

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -14,7 +15,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, check_unchanged, fingerprint, is_unchanged, made_from, mark_made, read_stamp
 from pipeline.units import Units, check_same_units
 from pipeline.version import __version__
-from pipeline.workspace import StatePoint
+from pipeline.workspace import StatePoint, minimum_name
 
 STEP = "step0_collect.py"
 
@@ -25,11 +26,26 @@ _FORMAT = 3
 """Raised whenever the meaning of a stored column changes, so that tables are computed anew."""
 
 
+USED, AGAIN, LEFT_OUT = "used", "seen again", "left out"
+
+
+class Fate(NamedTuple):
+    """What became of a file or frame."""
+
+    status: str
+    """USED, AGAIN or LEFT_OUT."""
+    minimum: float | None = None
+    """Label of the minimum that it is."""
+    reason: str = ""
+    """Why it was left out; of a minimum seen again, the place that is used."""
+
+
 @dataclass(frozen=True)
 class TableRecord:
     """What a pair table was made from.
 
-    ``files`` holds the fingerprint of each file in the glass's folder; ``rejected`` the reason for those left out.
+    ``files`` holds the fingerprint of each file of the glass, ``fates`` what became of each file or frame, ``minima``
+    the section of the settings.
     """
 
     ij_decimals: int
@@ -38,7 +54,8 @@ class TableRecord:
     units: str
     files: dict[str, Fingerprint]
     transitions: Fingerprint | None
-    rejected: dict[str, str] = field(default_factory=dict)
+    minima: dict[str, Any]
+    fates: dict[str, Fate] = field(default_factory=dict)
     n_particles: int = 0
     box: tuple[float, ...] = ()
     format: int = _FORMAT
@@ -54,15 +71,19 @@ class TableRecord:
         return (
             (self.ij_decimals, self.particles, self.max_delta_E, self.units)
             == (settings.ij_decimals, settings.particles, settings.pairs.max_delta_E, settings.units)
-            and set(self.files) == {path.name for path in files}
+            and self.minima == settings.minima.model_dump()
+            and set(self.files) == {minimum_name(path) for path in files}
             and is_unchanged(transitions, self.transitions)
-            and all(is_unchanged(path, self.files[path.name]) for path in files)
+            and all(is_unchanged(path, self.files[minimum_name(path)]) for path in files)
         )
 
     def has_comparable_geometry(self, other: "TableRecord") -> bool:
         """Whether stored geometry means the same under both records."""
         names = ("ij_decimals", "particles", "n_particles", "box")
-        return all(getattr(self, name) == getattr(other, name) for name in names)
+        matched = self.minima.get("match_atoms") or other.minima.get(
+            "match_atoms"
+        )  # to the lowest minimum, which may be another
+        return not matched and all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 def new_record(files: Sequence[Path], transitions: Path, settings: Settings) -> TableRecord:
@@ -72,7 +93,8 @@ def new_record(files: Sequence[Path], transitions: Path, settings: Settings) -> 
         particles=settings.particles,
         max_delta_E=settings.pairs.max_delta_E,
         units=settings.units,
-        files={path.name: fingerprint(path) if path.exists() else [] for path in files},
+        minima=settings.minima.model_dump(),
+        files={minimum_name(path): fingerprint(path) if path.exists() else [] for path in files},
         transitions=fingerprint(transitions) if transitions.exists() else None,
     )
 

@@ -1,0 +1,211 @@
+"""Particles in columns of text: opened whatever its packing, and read by the columns' names."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from ase.data import atomic_masses, atomic_numbers
+from numpy.typing import NDArray
+
+from glass.arrays import Array
+from pipeline.errors import short
+from pipeline.formats.configurations import MinimumError
+
+_NAMES = {
+    "ids": ("id", "ids", "atom_id"),
+    "types": ("types", "type"),
+    "species": ("species", "element", "elements", "symbols", "symbol", "typelabel", "name"),
+    "numbers": ("numbers", "Z", "atomic_number"),
+    "masses": ("masses", "mass"),
+    "density": ("density",),
+    "diameters": ("diameters", "diameter"),
+    "radii": ("radius", "radii"),
+    "charges": ("initial_charges", "charges", "charge"),
+    "q": ("q",),
+}
+"""Names of columns, in small letters but for Z, by what they hold."""
+
+_PACKED, _SMALL = 100, 10**8
+"""A file that unpacks to more bytes than its size times _PACKED, and than _SMALL, holds no minima."""
+
+
+class _Unpacked(io.RawIOBase):
+    """Bytes of a packed file, no more than a file of minima can hold."""
+
+    def __init__(self, path: Path) -> None:
+        from ase.io.formats import open_with_compression
+
+        self._file = open_with_compression(str(path), "rb")
+        self._size = path.stat().st_size
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = int(self._file.readinto(buffer))
+        if self._file.tell() > max(_PACKED * self._size, _SMALL):
+            raise ValueError(f"its {self._size / 1e6:.3g} MB unpack to more than {self._file.tell() / 1e6:.0f} MB")
+        return count
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def unpacked(path: Path) -> io.BufferedReader:
+    """The bytes of a file, which may be packed (``.gz``, ``.bz2``, ``.xz``)."""
+    return io.BufferedReader(_Unpacked(path), 2**16)
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """The text of a file, which may be packed; what is no UTF-8, such as Latin-1 in a comment, is passed over."""
+    return io.TextIOWrapper(unpacked(path), encoding="utf-8-sig", errors="replace")
+
+
+def numbers(rows: Sequence[Sequence[str]], line: str = "an atom line") -> Array:
+    """Rows of text as floats, by Arrow's CSV reader: exact, and twice as fast as NumPy's."""
+    names = [str(k) for k in range(len(rows[0]))]
+    try:
+        table = pa.csv.read_csv(
+            BytesIO("\n".join(" ".join(fields) for fields in rows).encode()),
+            pa.csv.ReadOptions(use_threads=False, column_names=names),
+            pa.csv.ParseOptions(delimiter=" ", quote_char=False),
+            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()), null_values=[]),
+        )
+    except pa.ArrowInvalid:
+        raise MinimumError(_odd_row(rows, line)) from None
+    return np.column_stack([column.to_numpy() for column in table.columns])
+
+
+def _odd_row(rows: Sequence[Sequence[str]], line: str) -> str:
+    """What is wrong with the first row that is not like the others."""
+    for row in rows:
+        if len(row) != len(rows[0]):
+            return f"{line} has {len(row)} columns, the first {len(rows[0])}: '{short(' '.join(row))}'"
+        for field in row:
+            if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", field) is None:
+                return f"'{short(field)}' in {line} is not a number"
+    return f"{line} is not readable"
+
+
+def is_cut(column: Sequence[str]) -> bool:
+    """Whether the last number of a file without line end is cut: it has fewer digits than all others of its column.
+
+    One that ends in an exponent of no digit, or of a zero alone, is cut too: no program writes those.
+    """
+    decimals, exponents = zip(*map(_digits, column), strict=True)
+    if re.search(r"[eEdD][+-]?0?$", column[-1]):
+        return True
+    return len(column) > 1 and (decimals[-1] < min(decimals[:-1]) or exponents[-1] < min(exponents[:-1]))
+
+
+def _digits(number: str) -> tuple[int, int]:
+    """Number of digits behind the point, and in the exponent."""
+    mantissa, _, exponent = number.lower().replace("d", "e").partition("e")
+    return len(mantissa.partition(".")[2]), len(exponent.lstrip("+-"))
+
+
+def check_end(rows: Sequence[Sequence[str]], last_line: str) -> None:
+    """Raise MinimumError if the last number of a file is cut."""
+    alike = [row[-1] for row in rows if row and len(row) == len(rows[-1])]
+    if not last_line.endswith("\n") and alike and is_cut(alike):
+        raise MinimumError("truncated within its last number")
+
+
+def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """What columns tell of particles, as arguments of :func:`pipeline.formats.configurations.make_minimum`.
+
+    A column ``q`` holds diameters where all are above zero, as in the published data; else charges.
+
+    Parameters
+    ----------
+    columns : mapping
+        Values of each particle, text or numbers, by the names of the columns; others than those of _NAMES are left.
+    n : int
+        N.
+
+    Raises
+    ------
+    MinimumError
+        If values are none that the column can hold.
+    """
+    lower = {name if name == "Z" else name.lower(): values for name, values in reversed(list(columns.items()))}
+    there = {kind: next((lower[name] for name in names if name in lower), None) for kind, names in _NAMES.items()}
+    found: dict[str, Any] = {
+        kind: _floats(there[kind], n, kind) for kind in ("masses", "diameters", "charges") if there[kind] is not None
+    }
+    ids, types, species = there["ids"], there["types"], there["species"]
+    if ids is not None:
+        found["ids"] = _whole(ids, n, "ids", 2**62)
+    if types is not None and species is None and not _are_numbers(types):
+        types, species = None, types
+    if types is not None:
+        found["types"] = _whole(types, n, "types")
+    if there["numbers"] is not None:
+        found["numbers"] = _whole(there["numbers"], n, "atomic numbers")
+    elif species is not None:
+        found |= _kinds([str(name) for name in species], found)
+    if "numbers" in found:
+        if not ((found["numbers"] >= 0) & (found["numbers"] < len(atomic_masses))).all():
+            raise MinimumError("an atomic number is none")
+        found.setdefault("types", found["numbers"])
+        if found["numbers"].any():
+            found.setdefault("masses", atomic_masses[found["numbers"]])
+    if "diameters" not in found and there["radii"] is not None:
+        found["diameters"] = 2 * _floats(there["radii"], n, "radii")
+    if there["q"] is not None:
+        values = _floats(there["q"], n, "q")
+        found.setdefault("diameters" if (values > 0).all() and "diameters" not in found else "charges", values)
+    if there["density"] is not None and "masses" not in found:
+        densities = _floats(there["density"], n, "density")
+        volumes = np.pi / 6 * found["diameters"] ** 3
+        found["masses"] = np.where(volumes > 0, densities * volumes, densities)  # points: the mass itself
+    return found
+
+
+def _kinds(names: list[str], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Atomic numbers where all names are elements; else types, unless these are known."""
+    if all(name in atomic_numbers for name in names):
+        return {"numbers": np.array([atomic_numbers[name] for name in names], np.int32)}
+    if "types" in found:
+        return {}
+    if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
+        return {"types": np.array(names, np.int32)}
+    return {"types": np.unique(names, return_inverse=True)[1].astype(np.int32) + 1}
+
+
+def _are_numbers(values: Any) -> bool:
+    try:
+        np.asarray(values, float)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _floats(values: Any, n: int, kind: str) -> Array:
+    try:
+        found = np.asarray(values, float)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != (n,):
+        raise MinimumError(f"the {kind} are no numbers, one for each particle")
+    return found
+
+
+def _whole(values: Any, n: int, kind: str, largest: int = 2**31) -> NDArray[np.int64]:
+    found = _floats(values, n, kind)
+    if not (np.isfinite(found).all() and (found == np.rint(found)).all() and (np.abs(found) < largest).all()):
+        raise MinimumError(f"the {kind} are no whole numbers")
+    return found.astype(np.int64)

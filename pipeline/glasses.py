@@ -1,0 +1,399 @@
+"""The minima of one glass brought together: one system, one order, no drift, and each minimum once."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import KDTree
+
+from glass.arrays import Array, Index, brought_near, common_shift, minimum_image
+from glass.features import any_geometry
+from pipeline.formats.configurations import Minimum, Place, System, Unusable
+from pipeline.formats.frames import to_atoms
+from pipeline.formats.keys import can_be_key, minimum_keys, minimum_names
+from pipeline.formats.minima import file_of, named_minimum
+from pipeline.formats.relaxed import FRAMES, Superseded, as_written, is_superseded
+from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
+from pipeline.settings import MinimaSettings
+
+SAME_PLACE = 5e-4
+"""Default of minima.same_place, in distances between particles. Of the published double wells none is so short."""
+
+DRIFT = 1e-10
+"""Mean displacement, in distances between particles, up to which there is no drift; dynamics and quenches that conserve
+momentum leave 1e-13."""
+
+_DEFAULT = MinimaSettings()
+
+_MOVED = 0.4
+"""Displacement, in distances between particles, from which a particle may have the place of another."""
+
+_EXCHANGED = 0.25
+"""Distance to it, in distances between particles, below which a particle is at the place of another."""
+
+_PROBES = 4
+"""Number of particles whose places tell which minima may be at the same place."""
+
+
+@dataclass(frozen=True)
+class Glass:
+    """The usable minima of one glass, lowest energy first.
+
+    Attributes
+    ----------
+    files : list of str, n_minima
+        The names of their places (:class:`pipeline.formats.configurations.Place`).
+    energies : ndarray of shape (n_minima,)
+        Energy per particle in ε, as in the files' names or frames.
+    keys : ndarray of int64, shape (n_minima,)
+        The same in units of 10^-ij_decimals.
+    positions : ndarray of shape (n_minima, 3, N)
+        In σ, in one order of particles; wrapped into an orthogonal box.
+    box : ndarray of shape (3,) or (3, 3)
+        See :mod:`glass.arrays`.
+    drift : float
+        Largest mean displacement from the lowest minimum in σ; 0 where it is none.
+    indices : dict of str to int
+        Index of the minimum at each place, also of those seen again or relaxed to another.
+    others : dict of int to int
+        Index of the minimum by the keys of those places.
+    """
+
+    files: list[str]
+    energies: Array
+    keys: NDArray[np.int64]
+    positions: Array
+    box: Array
+    drift: float = 0.0
+    indices: dict[str, int] = field(default_factory=dict)
+    others: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def n_particles(self) -> int:
+        """N."""
+        return int(self.positions.shape[2])
+
+
+def load_glass(
+    found: Iterable[Minimum | Unusable],
+    decimals: int,
+    settings: MinimaSettings = _DEFAULT,
+    max_delta_e: float = np.inf,
+    known: Collection[int] = (),
+    gone: Mapping[str, Superseded] | None = None,
+) -> tuple[Glass | None, dict[str, Fate]]:
+    """Bring together the minima of one glass.
+
+    Parameters
+    ----------
+    found : iterable of Minimum or Unusable
+        As :func:`pipeline.formats.minima.read_minima` gives them.
+    decimals : int
+        Two minima are told apart by their energy per particle, rounded so.
+    settings : MinimaSettings
+        When two are one.
+    max_delta_e : float
+        Total energy difference in ε of the pairs that count; minima at one place differ by far less.
+    known : collection of int
+        Keys of minima in an earlier table, which keep their names.
+    gone : mapping of str to Superseded, optional
+        Places that relax_minima.py found to be no minima.
+
+    Returns
+    -------
+    glass : Glass or None
+        None where no file is usable.
+    fates : dict of str to Fate
+        By the name of the place.
+    """
+    fates: dict[str, Fate] = {}
+    minima: list[Minimum] = []
+    relaxed: dict[str, float] = {}
+    gone = gone or {}
+    for one in found:
+        if isinstance(one, Unusable):
+            fates[one.name] = Fate(LEFT_OUT, None, one.reason)
+        elif not can_be_key(one.energy, decimals):
+            reason = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
+            fates[one.name] = Fate(LEFT_OUT, None, reason)
+        elif is_superseded(dict(gone), one.name, one.energy):
+            fates[one.name] = Fate(LEFT_OUT, None, gone[as_written(one.name)].reason)
+            relaxed[one.name] = one.energy
+        else:
+            minima.append(one)
+    minima.sort(key=lambda one: (one.energy, one.name))
+    minima = _of_one_system(minima, fates)
+    if not minima:
+        return None, fates
+    placed = _Placed(minima, settings)
+    for k, reason in placed.odd.items():
+        fates[minima[k].name] = Fate(LEFT_OUT, None, reason)
+    same_place = settings.same_place or SAME_PLACE * placed.spacing
+    owner = _find_owners(minima, placed, same_place, max_delta_e, decimals, known, fates)
+    keep = sorted(set(owner.values()))
+    energies = np.array([minima[k].energy for k in keep])
+    keys = minimum_keys(energies, decimals)
+    index = {k: at for at, k in enumerate(keep)}
+    indices = {minima[k].name: index[of] for k, of in owner.items()}
+    names = minimum_names(keys, decimals).tolist()
+    for k, of in owner.items():
+        again = k != of
+        fates[minima[k].name] = Fate(AGAIN if again else USED, names[index[of]], minima[of].name if again else "")
+    written = {as_written(name): at for name, at in indices.items()}
+    others = {int(minimum_keys(minima[k].energy, decimals)): index[of] for k, of in owner.items()}
+    for name, energy in relaxed.items():
+        became = as_written(name)
+        for _ in range(len(gone)):
+            became = gone[became].became if became in gone else became
+        if became in written:
+            indices[name] = written[became]
+            others.setdefault(int(minimum_keys(energy, decimals)), written[became])
+    glass = Glass(
+        files=[minima[k].name for k in keep],
+        energies=energies,
+        keys=keys,
+        positions=placed.positions if len(keep) == len(minima) else placed.positions[keep],
+        box=placed.box,
+        drift=placed.drift,
+        indices=indices,
+        others=others,
+    )
+    return glass, fates
+
+
+def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimum]:
+    """Keep the minima with the particles and the box that most of them have."""
+    kinds: list[System] = []
+    which = []
+    for one in minima:
+        at = next(
+            (k for k in range(len(kinds) - 1, max(len(kinds) - 9, -1), -1) if not kinds[k].difference(one.system)),
+            len(kinds),
+        )
+        kinds += [one.system] if at == len(kinds) else []
+        which.append(at)
+    if len(kinds) < 2:
+        return minima
+    most = Counter(which).most_common(1)[0][0]
+    differences = [kinds[most].difference(kind) for kind in kinds]
+    for one, kind in zip(minima, which, strict=True):
+        if kind != most:
+            reason = f"another {differences[kind]} than most minima of this glass"
+            fates[one.name] = Fate(LEFT_OUT, None, reason)
+    return [one for one, kind in zip(minima, which, strict=True) if kind == most]
+
+
+class _Placed:
+    """Positions of minima of one system, in one order of particles and near each other.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (n_minima, 3, N)
+        As :class:`Glass` holds them.
+    probes : ndarray of shape (n_minima, 3 _PROBES)
+        Coordinates of a few particles, near those of the reference.
+    odd : dict of int to str
+        Minima whose particles stand in another order, and the reason in words.
+    """
+
+    def __init__(self, minima: Sequence[Minimum], settings: MinimaSettings) -> None:
+        self.box = minima[0].box
+        self.spacing = spacing(minima[0])
+        self.odd: dict[int, str] = {}
+        system, n = minima[0].system, len(minima[0].positions)
+        kinds = equal_particles(system)
+        unsure = settings.match_atoms is None and not system.ids.any() and len(np.unique(kinds)) < n
+        self.positions = np.empty((len(minima), 3, n))
+        self.probes = np.empty((len(minima), 3 * _PROBES))
+        chosen = np.linspace(0, n - 1, _PROBES).astype(int)
+        first = self._reference(minima, kinds) if unsure else 0
+        reference, drifts = minima[first].positions, np.empty(len(minima))
+        for k, one in enumerate(minima):
+            places = one.positions
+            if unsure or settings.match_atoms:
+                order = nearest_order(reference, places, kinds, self.box, self.spacing)
+                if unsure and (changed := self._exchanged(reference, places, order)):
+                    self.odd[k] = (
+                        f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or "
+                        "set minima.match_atoms: true in config.yaml, or false where they have really changed places"
+                    )
+                places = places[order]
+            shift = common_shift(places - reference, self.box)
+            steps = minimum_image(places - reference - shift, self.box)
+            drifts[k] = np.linalg.norm(shift + steps.mean(0))
+            self.positions[k] = brought_near(places, reference, self.box).T
+            self.probes[k] = (reference + steps)[chosen].ravel()
+        self.drift = float(drifts.max()) if drifts.max() > DRIFT * self.spacing else 0.0
+        if self.box.ndim == 1:
+            np.mod(self.positions, self.box[:, None], out=self.positions)
+
+    def _exchanged(self, reference: Array, places: Array, order: Index) -> int:
+        """Number of particles that lie just where others lie in the reference."""
+        steps = places[order] - reference
+        steps = minimum_image(steps - common_shift(steps, self.box), self.box)
+        near = np.linalg.norm(steps, axis=1) < _EXCHANGED * self.spacing
+        count = int((near & (order != np.arange(len(order)))).sum())
+        return count if count > 1 else 0
+
+    def _reference(self, minima: Sequence[Minimum], kinds: Index) -> int:
+        """The minimum in whose order of particles most stand, of the first few and those unlike them."""
+        first, best, alike = 0, 0, -1
+        for _ in range(3):
+            of = minima[first].positions
+            orders = (nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in minima)
+            same = [not self._exchanged(of, one.positions, order) for one, order in zip(minima, orders, strict=True)]
+            if sum(same) > alike:
+                best, alike = first, sum(same)
+            if 2 * sum(same) > len(minima) or all(same):
+                break
+            first = same.index(False)
+        return best
+
+
+def nearest_order(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Index:
+    """Order in which the particles of a minimum lie nearest to those of another, each among its equals; shape (N,).
+
+    Parameters
+    ----------
+    reference, places : ndarray of shape (N, 3)
+        In σ.
+    kinds : ndarray of int64, shape (N,)
+        Particles of one kind can't be told apart.
+    box : ndarray
+        See :mod:`glass.arrays`.
+    apart : float
+        Distance between particles in σ.
+    """
+    order = np.arange(len(places))
+
+    def far(shift: Array) -> Index:
+        steps = minimum_image(places - reference - shift, box)
+        return np.flatnonzero(np.linalg.norm(steps, axis=1) > _MOVED * apart)
+
+    moved = far(shift := common_shift(places - reference, box))
+    if 2 * len(moved) > len(places):
+        moved = far(shift := _shift_of_unordered(reference, places, kinds, box, apart))
+    for kind in np.unique(kinds[moved]):
+        some = moved[kinds[moved] == kind]
+        if len(some) > 1:
+            steps = minimum_image(places[some][None] - shift - reference[some][:, None], box)
+            order[some] = some[linear_sum_assignment((steps**2).sum(2))[1]]
+    return order
+
+
+def _shift_of_unordered(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Array:
+    """The shift, of those that bring one particle to an equal one, after which most lie on equal ones."""
+    rarest = int(np.bincount(kinds)[kinds].argmin())
+    some = np.linspace(0, len(places) - 1, min(len(places), 20)).astype(int)
+    best, found = np.zeros(3), -1
+    for target in np.flatnonzero(kinds == kinds[rarest]):
+        shift = places[rarest] - reference[target]
+        steps = minimum_image(places[some][:, None] - shift - reference[None], box)
+        near = ((steps**2).sum(2) < (_MOVED * apart) ** 2) & (kinds[some][:, None] == kinds)
+        if near.any(1).sum() > found:
+            best, found = shift, int(near.any(1).sum())
+    return best
+
+
+def order_of(one: Minimum, other: Minimum) -> Index:
+    """Order of the particles of a minimum of the same glass, where minima.match_atoms asks for one; shape (N,)."""
+    if not one.place.reading.match_atoms or one.positions.shape != other.positions.shape:
+        return np.arange(len(other.positions))
+    return nearest_order(one.positions, other.positions, equal_particles(one.system), one.box, spacing(one))
+
+
+def read_pair(places: Sequence[Place]) -> tuple[Atoms, Atoms]:
+    """The two minima of a pair as ASE Atoms, their particles in one order; raises MinimumError naming the place."""
+    start, end = (named_minimum(place) for place in places)
+    return to_atoms(start), to_atoms(end)[order_of(start, end)]
+
+
+def spacing(minimum: Minimum) -> float:
+    """Distance between particles, the edge of the cube that each has to itself; in σ."""
+    cell, n = minimum.system.cell.copy(), len(minimum.positions)
+    for axis in np.flatnonzero(~minimum.system.pbc):
+        others = np.delete(np.arange(3), axis)
+        normal = np.cross(*cell[others]) if minimum.system.pbc[others].all() else np.eye(3)[axis]
+        normal = normal / np.linalg.norm(normal)
+        cell[axis] = normal * max(float(np.ptp(minimum.positions @ normal)), 1e-3 * np.abs(minimum.system.cell).max())
+    return float((abs(np.linalg.det(cell)) / n) ** (1 / 3))
+
+
+def equal_particles(system: System) -> Index:
+    """Number of the kind of each particle; particles of one kind can't be told apart."""
+    columns = (system.types, system.numbers, system.diameters, system.masses, system.charges)
+    return np.asarray(np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1]).ravel()
+
+
+def _find_owners(
+    minima: Sequence[Minimum],
+    placed: _Placed,
+    same_place: float,
+    max_delta_e: float,
+    decimals: int,
+    known: Collection[int],
+    fates: dict[str, Fate],
+) -> dict[int, int]:
+    """For each minimum that is used or seen again, the one that stands for it; the others get their fates."""
+    known, n = set(known), placed.positions.shape[2]
+    keys = minimum_keys([one.energy for one in minima], decimals)
+    owner: dict[int, int] = {}
+    taken: dict[int, int] = {}
+    for leader, members in _same_places(placed, same_place):
+        for k in members:
+            apart = n * (minima[k].energy - minima[leader].energy)
+            if apart > 0.01 * max_delta_e:
+                fates[minima[k].name] = Fate(
+                    LEFT_OUT, None, f"at the same place as {minima[leader].name}, but its energy is {apart:.3g} higher"
+                )
+        members = [k for k in members if minima[k].name not in fates]
+        stands = next((k for k in members if int(keys[k]) in known), leader)
+        first = taken.setdefault(int(keys[stands]), stands)
+        for k in members:
+            if first == stands:
+                owner[k] = stands
+            else:
+                reason = f"the same energy to {decimals} decimals as {minima[first].name}"
+                fates[minima[k].name] = Fate(LEFT_OUT, None, reason)
+    return owner
+
+
+def _same_places(placed: _Placed, same_place: float) -> Iterator[tuple[int, list[int]]]:
+    """Each minimum that is at no other's place, with those at its place, itself the first; by energy."""
+    tree = KDTree(placed.probes)
+    free = np.ones(len(placed.probes), bool)
+    free[list(placed.odd)] = False
+    for leader in range(len(free)):
+        if not free[leader]:
+            continue
+        near = np.array(tree.query_ball_point(placed.probes[leader], 3 * same_place, p=np.inf), np.int64)
+        near = np.sort(near[free[near] & (near > leader)])
+        apart = any_geometry(placed.positions, placed.box, np.full(len(near), leader), near, 1)[:, 0]
+        members = [leader, *near[apart < same_place].tolist()]
+        free[members] = False
+        yield leader, members
+
+
+def count_transitions(
+    found: Sequence[Minimum | Unusable], glass: Glass, time_order: bool | None
+) -> dict[tuple[int, int], int] | None:
+    """How often a trajectory went from one minimum straight to another, by their indices; None where none is told.
+
+    Frames of a file are in time order where ``time_order`` says so, or it says nothing and the file comes back to a
+    minimum after another. A frame that is none cuts the trajectory in two.
+    """
+    counts: Counter[tuple[int, int]] = Counter()
+    ordered = False
+    for file, frames in groupby(found, lambda one: file_of(one.name)):
+        visited = [glass.indices.get(one.name, -1) for one in frames]
+        steps = [(i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j]
+        came = [one for one, before in zip(visited, [None, *visited], strict=False) if one != before and one >= 0]
+        if file != FRAMES and len(visited) > 1 and (time_order or (time_order is None and len(set(came)) < len(came))):
+            ordered = True
+            counts.update(steps)
+    return dict(counts) if ordered else None
