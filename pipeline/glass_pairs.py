@@ -30,7 +30,7 @@ from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.stamps import Fingerprint, fingerprint, made_from, mark_made, read_stamp
+from pipeline.stamps import Fingerprint, fingerprint, made_from, mark_made, up_to_date
 from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, find_geometry
 from pipeline.workers.pool import SerialWorkers, Workers
 from pipeline.workspace import glass_of, inputs_of
@@ -168,7 +168,7 @@ def _update_transitions(
     path: Path, counts: dict[tuple[int, int], int] | None, glass: Glass, settings: Settings, name: str
 ) -> None:
     """Write transitions that were counted, unless the user wrote the file; take away those that are told no more."""
-    if path.exists() and not read_stamp(path):
+    if path.exists() and not up_to_date([path], made_from([])):
         return
     if counts is None:
         path.unlink(missing_ok=True)
