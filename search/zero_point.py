@@ -14,10 +14,9 @@ from glass.tunnelling import NotResolvedError, lowest_levels
 from glass.two_level import symmetrised
 from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.paths import path_file
+from pipeline.formats.paths import path_file, read_images
 from pipeline.formats.records import add_again, profile_of_record
 from pipeline.progress import progress
 from pipeline.settings import NebSettings, Settings
@@ -104,7 +103,7 @@ def splitting_with_zero_point(
     profile, hbar = profile_of_record(job.record), job.record["hbar"]
     try:
         minimum = read_atoms(job.minimum)
-        images = np.array([image.positions for image in read_frames(job.images)])
+        images = np.array([image.positions for image in read_images(job.images)])
         if len(images) != len(profile.lengths):
             return ZeroPoint(job, {}, f"{job.images} has not the images of its record")
         with failures_named():

@@ -172,6 +172,7 @@ def to_atoms(minimum: Minimum) -> Atoms:
     ``arrays["id"]`` ids that are not 1 to N.
     """
     cell, pbc, diameters, types, numbers, masses, charges, ids = minimum.system
+    cell = np.diag(minimum.box) if minimum.box.ndim == 1 else cell  # whose axes may be permuted or reflected
     atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=cell, pbc=pbc)
     arrays: dict[str, NDArray[Any]] = {"diameters": diameters, "types": types}
     arrays |= {"initial_charges": charges} if charges.any() else {}
