@@ -27,6 +27,11 @@ from search.stopping import RULES, better_than_chance, chances_are_off, enough_f
 ROWS, PICTURES, PLAYED = 1000, 24, 50
 """Double wells in the table, pictures of TLS, and TLS that are played, over all temperatures of a page."""
 
+CANDIDATES = (
+    "The zero-point energies of two minima differ by tens of kelvin, which a splitting along a path does not know: the "
+    "density of TLS is a result, the name of a pair is a candidate."
+)
+
 SMALLEST = 1e-8
 """Smaller Δ and Δ₀ stand at the edge of the plane, in ε."""
 
@@ -225,11 +230,13 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
     statistics = "Double wells, and TLS among them, by barrier, tunnelling amplitude and asymmetry"
     mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
     return [
+        text(CANDIDATES),
         page.table(title, with_labels(rows).rename(columns=columns), at.double_wells),
         page.table("Glasses", _glasses(at, wells, command.settings)),
         page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
         page.figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
         page.figure(mapped, at.rearrangements, "run_neb.py"),
+        page.figure("Double wells in the planes that papers print", at.tls_planes, "run_neb.py"),
     ]
 
 

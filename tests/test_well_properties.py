@@ -3,16 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
+from ase.calculators.lj import LennardJones
 from neb_glass import T, minima
 from soft_sphere_atoms import make_atoms
 from steps import done
 
+from glass.double_well import Verdict
+from glass.path import Band
 from glass.response.strain import coupling
 from glass.soft_spheres import calculator
 from pipeline.formats.lammps import energy_in_name, read_minimum
-from search.well_properties import GAMMA
-
-pytestmark = pytest.mark.slow
+from pipeline.settings import NebSettings
+from search.well_properties import DIPOLE, GAMMA, properties_of
 
 
 def double_wells(root):
@@ -25,6 +28,20 @@ def atoms_of(root, energy):
     return make_atoms(minimum.positions, minimum.diameters, minimum.box)
 
 
+def test_charges_that_move_make_a_dipole_moment():
+    """½ Σ q Δr: a charge of 2 that goes by (0.3, 0, −0.1) and one of −2 that stays."""
+    atoms = Atoms("Ar2", [[0, 0, 0], [1.5, 0, 0]], cell=[8, 8, 8], pbc=True)
+    atoms.set_initial_charges([2.0, -2.0])
+    positions = np.stack([atoms.positions, atoms.positions + np.array([[0.3, 0, -0.1], [0, 0, 0]])])
+    band = Band(positions, np.zeros(2), np.zeros_like(positions), np.zeros(2), None, True, 0.0, 0)
+    moved = atoms.copy()
+    moved.positions = positions[1]
+    found = properties_of(atoms, moved, Verdict("double well", band=band), lambda _: LennardJones(), NebSettings())
+    assert [found[name] for name in DIPOLE] == pytest.approx([0.3, 0, -0.1])
+    assert set(GAMMA) < set(found)
+
+
+@pytest.mark.slow
 def test_every_double_well_has_the_coupling_of_its_two_minima(calculated):
     table = double_wells(calculated)
     assert table[GAMMA].notna().all(axis=None)
@@ -33,6 +50,7 @@ def test_every_double_well_has_the_coupling_of_its_two_minima(calculated):
     np.testing.assert_allclose(row[GAMMA].to_numpy(float), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_published_convention_is_told_before_it_is_mixed_with_the_line(calculated):
     table = double_wells(calculated)
     settings = calculated / "config.yaml"
@@ -47,6 +65,7 @@ def test_the_published_convention_is_told_before_it_is_mixed_with_the_line(calcu
     assert "straight line" in said
 
 
+@pytest.mark.slow
 def test_the_smallest_splittings_get_a_second_one_with_the_zero_point_energy_and_only_once(calculated):
     settings = calculated / "config.yaml"
     settings.write_text(settings.read_text().replace("neb: {", "neb: {refine_below: .inf, keep_paths: all, "))
