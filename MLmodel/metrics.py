@@ -15,11 +15,14 @@ def format_metrics(values: Mapping[str, float]) -> str:
 
 
 def metric_texts(values: Mapping[str, float]) -> dict[str, str]:
-    """Each metric as text; n/a where there is no value."""
-    return {
-        what: "n/a" if np.isnan(value) else str(value) if isinstance(value, int) else f"{value:.4f}"
-        for what, value in values.items()
-    }
+    """Each metric as text; n/a where there is no value, no digits that counting errors leave open."""
+
+    def said(value: float) -> str:
+        if np.isnan(value) or isinstance(value, int):
+            return "n/a" if np.isnan(value) else str(value)
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+
+    return {what: said(value) for what, value in values.items()}
 
 
 def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:

@@ -26,6 +26,10 @@ DOTS_ON_PAGE = (110, 80, 55, 40, 25)
 """Dots per inch of its pictures: the first with which the page is not larger."""
 
 
+NARROW = 8
+"""Tables with this number of columns, or fewer, stand beside pictures."""
+
+
 class Figure(NamedTuple):
     """A picture's file, what is said below it, and links to it and to its numbers."""
 
@@ -39,6 +43,7 @@ class Viewer(NamedTuple):
     """TLS that are played, the plane in which they lie, and the first as a still picture."""
 
     temperature: str
+    said: str
     data: list[dict[str, Any]]
     still: Figure | None
     plane: Markup
@@ -108,7 +113,8 @@ class Page:
         table = said.format(" ".join(numbers), head, body)
         above = Markup(" · ").join(filter(None, [title, self.links(*files)]))
         scrolls = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>').format(title, table)
-        return Markup("<figure><figcaption>{}</figcaption>{}</figure>").format(above, scrolls)
+        kind = "picture" if len(rows.columns) <= NARROW else "wide"
+        return Markup('<figure class="{}"><figcaption>{}</figcaption>{}</figure>').format(kind, above, scrolls)
 
     def figure(self, title: str, picture: Path, script: str, *others: Path, id: str = "") -> Block:
         """A picture that a script wrote, with links to it, its numbers and others; or which script draws it."""

@@ -45,7 +45,9 @@ def result(command: Command, at: StatePoint, page: Page) -> list[Block]:
     share = len(command.asked or command.workspace.temperatures())
     stills = _pictures(at, tls.head(max(1, PICTURES // share)), page)
     played = playable(at, tls.head(max(1, PLAYED // share)), settings)
-    viewer = Viewer(at.temperature, played, next(iter(stills), None), _plane(at, wells, settings))
+    said = f"{len(played)} of {len(tls)} TLS to play" if played else "No TLS to play: no images of a path are kept"
+    plane = _plane(at, wells, settings, {one["id"] for one in played} | {one.path.stem for one in stills})
+    viewer = Viewer(at.temperature, said, played, next(iter(stills), None), plane)
     pictures = [More(f"Pictures of {len(stills)} TLS, smallest splitting first", stills)] if stills else []
     return [_at_a_glance(at, wells, tls, settings), viewer, *pictures]
 
@@ -67,10 +69,9 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
         values = [row[name] * si_density(settings.neb) for name in ("density", "density_low", "density_high")]
         power = 10.0 ** np.floor(np.log10(values[2]))
         mean, low, high = (f"{value / power:.2g}" for value in values)
-        times = f"·10{_superscript(int(np.log10(power)))}"
-        rows.append(
-            ("density of distinct TLS", f"{mean}{times}", f"J⁻¹ m⁻³; 68 %: ({low} to {high}){times}; a lower bound")
-        )
+        times = f"·10{_superscript(round(np.log10(power)))}"
+        said = f"J⁻¹ m⁻³; 68 %: ({low} to {high}){times}; a lower bound"
+        rows.append(("density of distinct TLS", f"{mean}{times}", said))
     rounds = read_rounds(at)
     if len(rounds):
         last = rounds.iloc[-1]
@@ -95,14 +96,14 @@ def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _name(at: StatePoint, row: Any) -> str:
+def _stem(at: StatePoint, row: Any) -> str:
     return path_file(at, Pair(row.conf, row.i, row.j)).stem
 
 
 def _link(at: StatePoint, row: Any, inside: Markup | str) -> Markup:
     """What opens a TLS: in the player, or its picture."""
     link = Markup('<a href="#tls/{0}" data-opens="{0}/{1}" aria-label="TLS of Cnf-{2}, {3!r} – {4!r}">{5}</a>')
-    return link.format(at.temperature, _name(at, row), row.conf, row.i, row.j, inside)
+    return link.format(at.temperature, _stem(at, row), row.conf, row.i, row.j, inside)
 
 
 def _pictures(at: StatePoint, tls: pd.DataFrame, page: Page) -> list[Figure]:
@@ -121,7 +122,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44
 """Of the plane, in its own unit."""
 
 
-def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> Markup:
+def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings, opened: set[str]) -> Markup:
     """Double wells by their asymmetry Δ and tunnelling amplitude Δ₀; a TLS opens the player."""
     unit, threshold = settings.unit, settings.tls_threshold
     known = wells.dropna(subset=["level_asymmetry", "tunnelling_amplitude"])
@@ -144,7 +145,7 @@ def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> Markup:
     for row, (x, y) in zip(known.itertuples(index=False), place(np.log10(values.to_numpy())), strict=True):
         is_tls = row.quantum_splitting < threshold
         dot = Markup('<circle cx="{:g}" cy="{:g}" r="{}"/>').format(x, y, 6 if is_tls else 2.5)
-        dots.append((is_tls, _link(at, row, dot) if is_tls else dot))
+        dots.append((is_tls, _link(at, row, dot) if is_tls and _stem(at, row) in opened else dot))
     drawn = Markup("\n").join(dot for _, dot in sorted(dots, key=lambda one: one[0]))
     title = (
         f"Asymmetry Δ and tunnelling amplitude Δ₀ of {len(known)} double wells ({len(wells) - len(known)} others have "
@@ -208,7 +209,8 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
     wells = read_double_wells(at).sort_values(QS, kind="stable")
     if wells.empty:
         return []
-    shown = wells.head(max(1, ROWS // len(command.asked or command.workspace.temperatures())))
+    temperatures = len(command.asked or command.workspace.temperatures())
+    shown = wells.head(max(1, ROWS // temperatures))
     cut = f"; the first {len(shown)} of {len(wells)} rows" if len(shown) < len(wells) else ""
     columns = {
         QS: f"splitting ({unit.energy})",
@@ -224,7 +226,10 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
         "fidelity": "calculation",
     }
     rows = shown[[*PAIR_COLUMNS, *columns]].dropna(axis=1, how="all")
-    kinds = [_link(at, row, "TLS") if row.quantum_splitting < limit else "" for row in shown.itertuples(index=False)]
+    kinds = np.where(shown[QS] < limit, "TLS", "").astype(object)
+    for k, row in enumerate(shown.head(PLAYED // temperatures).itertuples(index=False)):
+        if kinds[k] and (path_file(at, Pair(row.conf, row.i, row.j)).exists() or at.tls_pictures.is_dir()):
+            kinds[k] = _link(at, row, "TLS")
     rows.insert(0, "kind", kinds)
     title = f"Double wells calculated, smallest splitting first{cut}"
     statistics = "Double wells, and TLS among them, by barrier, tunnelling amplitude and asymmetry"

@@ -6,6 +6,7 @@ import pytest
 from MLmodel.metrics import (
     classifier_metrics,
     format_metrics,
+    metric_texts,
     nebs_to_find,
     predictor_metrics,
     smallest_tenth,
@@ -60,3 +61,10 @@ def test_pairs_without_a_splitting_are_in_no_tenth():
     assert smallest_tenth([np.inf, 0.02, np.inf]) == 0.02
     assert np.isnan(smallest_tenth([np.inf]))
     assert np.isnan(smallest_tenth([]))
+
+
+def test_expected_numbers_have_no_digits_that_counting_leaves_open():
+    texts = metric_texts(
+        {"double wells expected": 5360.1067, "TLS expected": 68.7002, "ROC AUC": 0.98765, "pairs": 1409}
+    )
+    assert [*texts.values()] == ["5360", "68.7", "0.9877", "1409"]
