@@ -1,15 +1,17 @@
-"""Minima of a model glass, for those who have none of their own.
+"""Minima of a glass, for those who have none: of structures with neb.calculator, or of a model.
 
 Writes   Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}/Cnf-{conf}.csv
 
-Polydisperse soft spheres: swap Monte Carlo brings a liquid into equilibrium at T, molecular dynamics at a lower
-temperature goes from minimum to minimum. A glass that is there is not made again.
+With --start, Langevin dynamics from each structure, perhaps molten and cooled before, is quenched at intervals to
+neb.force_tolerance; the next run goes on where one was stopped, or if more quenches are asked for.
+Without, polydisperse soft spheres: swap Monte Carlo brings a liquid into equilibrium at T, molecular dynamics at a
+lower temperature goes from minimum to minimum. A glass that is there is not made again.
 """
 
 import argparse
 import re
 
-from pipeline.command import Command, check_command_line, run_script, whole_number
+from pipeline.command import Command, check_command_line, existing_file, run_script, whole_number
 
 SMALLEST = 67
 """Number of particles below which the box is narrower than twice the cutoff: (2 · 1.25 · 1.62)³ = 66.4."""
@@ -25,7 +27,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         ("glasses", (1, 10**6), 4, "glasses, numbered from 1"),
         ("sweeps", (1, 10**9), 100_000, "Monte Carlo sweeps at T, of N moves each"),
         ("quenches", (1, 10**9), 1000, "quenches of a glass"),
-        ("interval", (1, 10**9), 500, "time steps between quenches, 0.005 each"),
+        ("interval", (1, 10**9), 500, "time steps between quenches: 0.005, or a thirtieth of the fastest vibration"),
         ("seed", (0,), 20, "the same seed gives the same files"),
     ):
         said = f"{meaning} (default: {default})"
@@ -37,12 +39,37 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="ε; of the dynamics (default: %(default)s)",
     )
+    start = parser.add_argument_group("any material, by neb.calculator")
+    start.add_argument(
+        "--start",
+        type=existing_file,
+        action="append",
+        metavar="FILE",
+        help="a structure, for each glass",
+    )
+    kelvin = "k_B T in ε, with units: metal T in K"
+    start.add_argument("--dynamics", type=temperature, metavar="T", help=f"of the dynamics, {kelvin}")
+    start.add_argument("--melt", type=temperature, metavar="T", help="melt it at T first, for a third of --cool")
+    start.add_argument(
+        "--cool",
+        type=whole_number(1, 10**9),
+        default=10_000,
+        metavar="STEPS",
+        help="then cool it (%(default)s)",
+    )
 
 
 def dynamics_temperature(text: str) -> float:
     """Type of an option: a temperature in ε, above zero and at most HOTTEST."""
     if not (is_temperature(text) and float(text) <= HOTTEST):
         raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a number above zero, {HOTTEST:g} or less")
+    return float(text)
+
+
+def temperature(text: str) -> float:
+    """Type of an option: a temperature above zero."""
+    if not is_temperature(text):
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a number above zero")
     return float(text)
 
 
@@ -61,6 +88,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.units import kB
 
 from glass.sampling import FRAMES, Equilibrium, Minima, equilibrate, random_start, sample
 from pipeline.errors import UserError
@@ -70,6 +98,9 @@ from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
 from pipeline.workspace import StatePoint, Workspace
+from search import sampling
+from search.calculator import find_calculator
+from search.sampling import Dynamics, advance
 
 
 @dataclass(frozen=True)
@@ -89,7 +120,10 @@ class Job:
 
 
 def main(command: Command) -> None:
-    """Make the glasses that are not there yet."""
+    """Make the glasses that are not there yet, or go on with those of --start."""
+    if command.options.start:
+        sample_structures(command)
+        return
     temperature = check(command)
     with command.only_writer(temperature):
         jobs = jobs_of(command, command.workspace.at(temperature))
@@ -109,6 +143,34 @@ def jobs_of(command: Command, at: StatePoint) -> list[Job]:
         else:
             jobs.append(Job(work, at.temperature, conf, seed, given))
     return jobs
+
+
+def sample_structures(command: Command) -> None:
+    """Go on with the glass of each structure until it has all its quenches; say how far each has come."""
+    given, settings = command.options, command.settings
+    if given.dynamics is None or len(command.asked) > 1:
+        raise UserError("simulate_glass.py: --start takes --dynamics T, and one -T at most")
+    at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
+    make_calculator = find_calculator(settings.neb.calculator, command.workspace.root)
+    k = kB if settings.unit != REDUCED else 1.0
+    melt = None if given.melt is None else k * given.melt
+    dynamics = Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
+    jobs = [
+        sampling.Job(at, conf, start.resolve(), dynamics, given.seed, settings.neb, make_calculator)
+        for conf, start in enumerate(given.start, 1)
+    ]
+    ended: list[sampling.Progress] = []
+    with command.only_writer(at.temperature), worker_pool(settings, len(jobs), calculator=True) as workers:
+        while jobs:
+            going = list(workers.results(advance, jobs, in_order=True))
+            for one in going:
+                print(f"T = {at.temperature}: Cnf-{one.job.conf}: {one.in_words()}", flush=True)
+            ended += [one for one in going if one.quenches >= given.quenches]
+            jobs = [one.job for one in going if one.quenches < given.quenches]
+    for one in ended:
+        if one.odd:
+            print(f"T = {at.temperature}: Cnf-{one.job.conf}: note: {one.odd}")
+    print(f"{sum(one.minima for one in ended)} minima: {at.minima}; next: step0_collect.py")
 
 
 def make_glasses(command: Command, jobs: list[Job]) -> None:

@@ -331,8 +331,10 @@ class Minima:
 
     SAME_ENERGY, SAME_POSITION = 1e-9, 1e-3
 
-    def __init__(self, box: Array) -> None:
+    def __init__(self, box: Array, relaxed: float = RELAXED) -> None:
         self.box = box
+        self.relaxed = relaxed
+        """Norm of the gradient up to which a quench has reached a minimum."""
         self.positions: dict[str, Array] = {}
         """Keys are names: the energy per particle with ten decimals, by which alone a minimum is known in files."""
         self.transitions: dict[tuple[str, str], int] = {}
@@ -342,16 +344,21 @@ class Minima:
         """Quenches left out because another minimum has their name."""
         self._last: str | None = None
 
-    def add(self, found: Relaxed) -> None:
-        """Take the next quench of the trajectory."""
+    def add(self, found: Relaxed) -> str | None:
+        """Take the next quench of the trajectory; name of its minimum, None where it is left out."""
         name = self._name(found)
+        self.follow(name)
+        return name
+
+    def follow(self, name: str | None) -> None:
+        """Count the transition to the next minimum."""
         if name is not None and self._last not in (None, name):
             step = (str(self._last), name)
             self.transitions[step] = self.transitions.get(step, 0) + 1
         self._last = name
 
     def _name(self, found: Relaxed) -> str | None:
-        if not found.gradient_norm <= RELAXED:
+        if not found.gradient_norm <= self.relaxed:
             self.unrelaxed += 1
             return None
         energy = found.energy / len(found.positions)

@@ -184,8 +184,6 @@ def _work(connection: Any, counter: Any, log: Path | None, temporary: str | None
             os.dup2(os.open(log, os.O_WRONLY | os.O_TRUNC), 2)
         os.dup2(2, 1)
         sys.stdout = sys.stderr
-    with suppress(OSError):
-        connection.send(None)
     while True:
         try:
             connection.send(_outcome(connection, threads=None if log else 1))
@@ -199,12 +197,18 @@ def _outcome(connection: Any, threads: int | None) -> tuple[Any, Exception | Non
     """What the next job returns, or raises."""
     try:
         function, job = connection.recv()
+        _say_started(connection)  # what the first job imports is there: now its time begins
         _limit_threads(threads)  # here, as it reads /proc: if that fails, it is told like a failure of the job
         return function(job), None
     except KeyboardInterrupt:  # the work's own, as workers do not hear SIGINT
         os._exit(130)
     except Exception as error:
         return None, ExceptionWithTraceback(error, error.__traceback__)
+
+
+@functools.cache
+def _say_started(connection: Any) -> None:
+    connection.send(None)
 
 
 @functools.cache

@@ -1,0 +1,104 @@
+"""Molecular dynamics with any calculator, by ASE, and what the minima that it passes say of the sample."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.md.langevin import Langevin
+from ase.units import kB
+
+from glass.arrays import Array
+from glass.relaxation import Potential
+
+STEPS_A_PERIOD = 30
+"""Time steps in the period of the stiffest vibration."""
+
+COUPLING = 100
+"""Time constant of the thermostat, in time steps."""
+
+_ITERATIONS, _APART = 30, 0.01
+"""Of the power method; and distance over all 3N coordinates of its differences, Å or σ."""
+
+_ODD = 0.02
+"""Fraction of quenches that come back below which a sample is not one glass."""
+
+
+def time_step(potential: Potential, positions: Array, masses: Array, rng: np.random.Generator) -> float:
+    """Time step in the unit of time √(mass · length²/energy), from the stiffest vibration at a minimum.
+
+    Power method on the mass-weighted Hessian, of which differences of forces give the products.
+
+    Parameters
+    ----------
+    potential : callable
+        Gives total energy and forces (N, 3) at positions (N, 3).
+    positions : ndarray of shape (N, 3)
+        A minimum.
+    masses : ndarray of shape (N,)
+        Of the particles.
+    rng : Generator
+        For the first direction.
+    """
+    root, way, square = np.sqrt(masses)[:, None], rng.normal(size=positions.shape), 0.0
+    for _ in range(_ITERATIONS):
+        step = way / root
+        step *= _APART / np.linalg.norm(step)
+        pull = (potential(positions - step)[1] - potential(positions + step)[1]) / (2 * root)
+        square, way = float(np.linalg.norm(pull) / np.linalg.norm(root * step)), pull
+    return float(2 * np.pi / square**0.5 / STEPS_A_PERIOD)
+
+
+class _ByPotential(Calculator):
+    """A potential as ASE calls it."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, potential: Potential) -> None:
+        super().__init__()
+        self._potential = potential
+
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.results["energy"], self.results["forces"] = self._potential(self.atoms.positions.copy())
+
+
+def langevin(atoms: Atoms, potential: Potential, step: float, rng: np.random.Generator) -> Callable[[float, int], None]:
+    """Function that moves atoms by Langevin dynamics: k_B T and number of steps.
+
+    The centre of mass is let free; whoever compares positions takes its motion out.
+    """
+    atoms.calc = _ByPotential(potential)
+    md = Langevin(atoms, step, temperature_K=0, friction=1 / (COUPLING * step), fixcm=False, rng=rng)
+
+    def move(temperature: float, steps: int) -> None:
+        md.set_temperature(temperature_K=temperature / kB)
+        md.run(steps)
+
+    return move
+
+
+def oddity(visits: Sequence[int], energies: Array) -> str:
+    """What is odd about a sample, by the minima that a trajectory at one temperature visits; empty if nothing.
+
+    Parameters
+    ----------
+    visits : sequence of int
+        Number of the minimum at each quench; below zero where none was reached.
+    energies : ndarray of shape (n_minima,)
+        Of the minima, per particle.
+    """
+    seen = np.array([one for one in visits if one >= 0])
+    if len(seen) < 40:
+        return ""
+    half = len(seen) // 2
+    before, after = seen[:half], seen[half:]
+    if len(np.unique(seen)) <= 2:
+        return "it stays in its minimum: raise --dynamics or --interval"
+    fall = energies[before].mean() - energies[after].mean()
+    if not np.isin(after, before).any() and fall > 3 * energies[before].std():
+        return f"its energy fell by {fall:.2g} a particle and it never came back: it crystallised or still ages"
+    if len(seen) - len(np.unique(seen)) < _ODD * len(seen):
+        return "its minima never come back: it is melting or flows; lower --dynamics"
+    return ""

@@ -1,0 +1,230 @@
+"""Minima of any structure: a trajectory with ``neb.calculator``, quenched at intervals; it goes on where it was.
+
+What a glass has so far stands beside its minima in ``.dynamics.npz``, which is written last.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from glass.double_well import CalculatorFailedError, potential_of
+from glass.dynamics import langevin, oddity, time_step
+from glass.relaxation import Potential, relax
+from glass.sampling import Minima
+from pipeline.errors import UserError, short
+from pipeline.files import atomic_write
+from pipeline.formats.transitions import write_transitions
+from pipeline.settings import NebSettings
+from pipeline.workspace import StatePoint
+from search.calculator import load
+from search.relaxing import WELL_BELOW
+
+WRITE_EVERY = 30.0
+"""Seconds of a job: as much is lost at most when a run is ended."""
+
+SETTLE = 1000
+"""Time steps at the temperature of the dynamics before the first quench."""
+
+
+class Dynamics(NamedTuple):
+    """What is asked for: temperatures in the unit of energy, time steps, quenches."""
+
+    temperature: float
+    interval: int
+    quenches: int
+    melt: float | None
+    cool: int
+
+    def warm_up(self, step: int) -> float:
+        """Temperature before the first quench: a third of the cooling at that of the melt, then a straight line."""
+        times = [0, self.cool // 3, self.cool // 3 + self.cool]
+        melt = self.temperature if self.melt is None else self.melt
+        return float(np.interp(step, times, [melt, melt, self.temperature]))
+
+
+class Job(NamedTuple):
+    """One glass to go on with."""
+
+    at: StatePoint
+    conf: int
+    start: Path
+    dynamics: Dynamics
+    seed: int
+    neb: NebSettings
+    make_calculator: Callable[[Atoms], Any]
+
+
+class Progress(NamedTuple):
+    """How far a glass has come."""
+
+    job: Job
+    quenches: int
+    minima: int
+    seen_again: int
+    unrelaxed: int
+    new_a_minute: float
+    """New minima a minute since the last one of these."""
+    left: float
+    """Seconds of work; NaN before the first quench."""
+    odd: str
+    """See :func:`glass.dynamics.oddity`."""
+
+    def in_words(self) -> str:
+        """One line."""
+        asked = self.job.dynamics.quenches
+        if not self.quenches:
+            return "melts, cools or settles"
+        said = f"{self.quenches} of {asked} quenches: {self.minima} minima, {self.seen_again} seen again"
+        if self.unrelaxed:
+            said += f", {self.unrelaxed} left out, not relaxed or of an energy that another minimum has"
+        if self.quenches < asked:
+            said += f"; {self.new_a_minute:.2g} new a minute, {self.left / 60:.2g} min left"
+        return said
+
+
+def read_start(path: Path) -> Atoms:
+    """A structure to begin with: the last of any file that ASE reads.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it has no cell.
+    """
+    import ase.io
+
+    try:
+        atoms = ase.io.read(path)
+    except Exception as error:  # ASE's readers raise anything
+        raise UserError(
+            f"--start {path}: no structure that ASE reads: {type(error).__name__}: {short(error)}"
+        ) from None
+    if atoms.cell.rank < 3:
+        raise UserError(f"--start {path}: it has no cell; write one into the file")
+    if not atoms.has("types") and "type" in atoms.arrays:
+        atoms.set_array("types", atoms.arrays["type"])
+    atoms.info.clear()
+    atoms.calc = None
+    return atoms
+
+
+class _State:
+    """A trajectory: where it is, and the minima it has passed."""
+
+    def __init__(self, job: Job, start: Atoms) -> None:
+        self.path = job.at.glass(job.conf) / ".dynamics.npz"
+        self.rng = np.random.default_rng([job.seed, job.conf])
+        self.atoms = start.copy()
+        self.steps, self.time_step = 0, 0.0
+        cell = start.cell
+        self.minima = Minima(cell.lengths() if cell.orthorhombic else cell.array, job.neb.force_tolerance)
+        self.visits: list[str] = []
+        self.energies: dict[str, float] = {}
+        """Total energies of the minima, in the order in which they were found."""
+        if self.path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        with np.load(self.path) as kept:
+            if kept["positions"].shape != self.atoms.positions.shape:
+                raise UserError(
+                    f"{self.path}: a trajectory of {len(kept['positions'])} particles, not of {len(self.atoms)}; "
+                    f"take the order of --start that was, or remove {self.path.parent}"
+                )
+            self.atoms.positions = kept["positions"]
+            self.atoms.set_momenta(kept["momenta"])
+            self.rng.bit_generator.state = json.loads(str(kept["rng"]))
+            self.steps, self.time_step = int(kept["steps"]), float(kept["time_step"])
+            names = kept["visits"].tolist()
+            found = list(dict.fromkeys(name for name in names if name))
+            self.minima.positions = dict(zip(found, kept["minima"], strict=True))
+            self.energies = dict(zip(found, kept["energies"].tolist(), strict=True))
+        self.visits = names
+        for name in names:
+            self.minima.follow(name or None)
+
+    def quench(self, potential: Potential, tolerance: float, centre: np.ndarray) -> None:
+        """Go to the nearest minimum, and bring its centre where it was."""
+        found = relax(potential, self.atoms.positions, WELL_BELOW * tolerance)
+        name = self.minima.add(found._replace(positions=found.positions - (found.positions.mean(0) - centre)))
+        self.visits.append(name or "")
+        if name is not None:
+            self.energies.setdefault(name, found.energy)
+
+    def write(self, job: Job, start: Atoms) -> None:
+        """Minima, transitions, and last the state."""
+        import ase.io
+
+        frames = []
+        for name, positions in self.minima.positions.items():
+            frames.append(frame := start.copy())
+            frame.positions = positions
+            frame.calc = SinglePointCalculator(frame, energy=self.energies[name])
+        if frames:
+            with atomic_write(self.path.with_name("minima.extxyz")) as part:
+                ase.io.write(part, frames, format="extxyz")
+            counts = self.minima.transitions.items()
+            write_transitions(job.at.transitions(job.conf), ((i, j, count) for (i, j), count in counts))
+        with atomic_write(self.path) as part, part.open("wb") as file:
+            np.savez(
+                file,
+                positions=self.atoms.positions,
+                momenta=self.atoms.get_momenta(),
+                rng=json.dumps(self.rng.bit_generator.state),
+                steps=self.steps,
+                time_step=self.time_step,
+                visits=np.array(self.visits, dtype=str),
+                energies=np.array(list(self.energies.values())),
+                minima=np.array(list(self.minima.positions.values())).reshape(-1, len(start), 3),
+            )
+
+
+def advance(job: Job) -> Progress:
+    """Go on with a glass for WRITE_EVERY seconds or until it is done; a job for a worker."""
+    try:
+        return _advance(job)
+    except CalculatorFailedError as error:
+        raise UserError(f"--start {job.start}: {error}; see neb.calculator") from None
+
+
+def _advance(job: Job) -> Progress:
+    began = time.monotonic()
+    start = read_start(job.start)
+    asked, tolerance = job.dynamics, job.neb.force_tolerance
+    potential = potential_of(start, load(job.neb, job.make_calculator, start))
+    state = _State(job, start)
+    if not state.time_step:
+        state.atoms.positions = relax(potential, start.positions, 20 * tolerance).positions
+        state.time_step = time_step(potential, state.atoms.positions, start.get_masses(), state.rng)
+        heat = asked.warm_up(0) * start.get_masses()[:, None]
+        state.atoms.set_momenta(state.rng.normal(size=start.positions.shape) * heat**0.5)
+    move = langevin(state.atoms, potential, state.time_step, state.rng)
+    warm = SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
+    before, had, quenching = len(state.visits), len(state.minima.positions), time.monotonic()
+    while len(state.visits) < asked.quenches and time.monotonic() - began < WRITE_EVERY:
+        if state.steps < warm:
+            move(asked.warm_up(state.steps), 10)
+            state.steps, quenching = state.steps + 10, time.monotonic()
+            continue
+        move(asked.temperature, asked.interval)
+        state.steps += asked.interval
+        state.quench(potential, tolerance, start.positions.mean(0))
+    state.write(job, start)
+    energies = state.energies
+    seconds, done = time.monotonic() - quenching, len(state.visits)
+    numbers = {name: number for number, name in enumerate(energies)}
+    return Progress(
+        job,
+        done,
+        len(energies),
+        sum(name != "" for name in state.visits) - len(energies),
+        state.visits.count(""),
+        60 * (len(energies) - had) / max(seconds, 1e-9),
+        (asked.quenches - done) * seconds / (done - before) if done > before else np.nan,
+        oddity([numbers.get(name, -1) for name in state.visits], np.array([*energies.values()]) / len(start)),
+    )
