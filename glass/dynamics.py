@@ -50,7 +50,7 @@ def time_step(potential: Potential, positions: Array, masses: Array, rng: np.ran
     return float(2 * np.pi / square**0.5 / STEPS_A_PERIOD)
 
 
-class _ByPotential(Calculator):
+class _ByPotential(Calculator):  # type: ignore[misc]
     """A potential as ASE calls it."""
 
     implemented_properties = ("energy", "forces")

@@ -64,6 +64,9 @@ class Progress(NamedTuple):
     """How far a glass has come."""
 
     job: Job
+    steps: int
+    """Time steps so far, and those before the first quench."""
+    warm: int
     quenches: int
     minima: int
     seen_again: int
@@ -79,7 +82,7 @@ class Progress(NamedTuple):
         """One line."""
         asked = self.job.dynamics.quenches
         if not self.quenches:
-            return "melts, cools or settles"
+            return f"{self.steps} of the {self.warm} time steps before the first quench"
         said = f"{self.quenches} of {asked} quenches: {self.minima} minima, {self.seen_again} seen again"
         if self.unrelaxed:
             said += f", {self.unrelaxed} left out, not relaxed or of an energy that another minimum has"
@@ -220,6 +223,8 @@ def _advance(job: Job) -> Progress:
     numbers = {name: number for number, name in enumerate(energies)}
     return Progress(
         job,
+        state.steps,
+        warm,
         done,
         len(energies),
         sum(name != "" for name in state.visits) - len(energies),

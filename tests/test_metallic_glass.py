@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from steps import done
+from steps import done, refused
 from synthetic import read_pairs
 
 from doc import flat_emt, flat_lj, kob_andersen, metallic_glass
@@ -78,16 +78,14 @@ def test_the_mixture_is_that_of_lammps():
 
 @pytest.mark.slow
 def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"KT": 0.6, "MELT": 500, "QUENCH": 500, "MINIMA": 40}.items():
-            patch.setattr(kob_andersen, name, value)
-        kob_andersen.make_glass(1, tmp_path)
-    (tmp_path / "config.yaml").write_text(kob_andersen.SETTINGS + "processes: 1\n")
+    kob_andersen.write(tmp_path, glasses=1)
+    start = ("--start", tmp_path / "mixture-1.extxyz", "--melt", 1.0, "--cool", 900)
+    done("simulate_glass", tmp_path, *start, "--dynamics", 0.6, "--interval", 50, "--quenches", 40)
     frames = ase.io.read(Workspace(tmp_path).at("0.6").glass(1) / "minima.extxyz", ":")
     for frame in frames:
         energy, forces = potential_of(frame, flat_lj.KobAndersen)(frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
-        assert np.linalg.norm(forces) < 2 * kob_andersen.FORCE  # positions are rounded to 1e-8 σ
+        assert np.linalg.norm(forces) < 2e-4  # ε/σ, neb.force_tolerance
     done("step0_collect", tmp_path)
     pairs = read_pairs(tmp_path, "0.6").nsmallest(4, "total_displacement")
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
@@ -109,12 +107,17 @@ def test_flat_emt_is_that_of_ase(cells):
         np.testing.assert_allclose(forces, forces_of_ase, rtol=0, atol=1e-10 * abs(forces_of_ase).max())
 
 
+def simulated(root, quenches, seed=20):
+    """What simulate_glass.py says."""
+    start = ("--start", root / "alloy-1.extxyz", "--melt", 3000, "--cool", 900)
+    more = ("--dynamics", T, "--interval", 60, "--quenches", quenches, "--seed", seed)
+    return done("simulate_glass", root, *start, *more)
+
+
 def make(root):
     """One glass of 32 atoms after step 0 and exact calculations of near pairs."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"CELLS": 2, "KELVIN": 600, "QUENCH": 200, "MINIMA": 60, "INTERVAL": 60}.items():
-            patch.setattr(metallic_glass, name, value)
-        metallic_glass.make_glass(2, root)
+    metallic_glass.write(root, glasses=1, cells=2)
+    simulated(root, 60)
     (root / "config.yaml").write_text(
         metallic_glass.SETTINGS.replace("neb: {", "neb: {keep_paths: all, ") + "processes: 1\n"
     )
@@ -130,7 +133,7 @@ def metal(once):
 
 
 def minima_file(root):
-    return Workspace(root).at(T).glass(2) / "minima.extxyz"
+    return Workspace(root).at(T).glass(1) / "minima.extxyz"
 
 
 @pytest.mark.slow
@@ -141,12 +144,33 @@ def test_the_minima_are_minima_as_they_stand_in_the_file(metal):
         assert frame.get_chemical_formula() == "Al16Ni16"
         energy, forces = potential_of(frame, lambda _: EMT())(frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-11)
-        assert np.linalg.norm(forces) < 1.5 * metallic_glass.FORCE  # positions are rounded to 1e-8 Å
+        assert np.linalg.norm(forces) < 1e-5  # eV/Å, a tenth of neb.force_tolerance
+
+
+@pytest.mark.slow
+def test_a_trajectory_goes_on_where_it_was_as_if_it_had_not_been_stopped(metal, tmp_path):
+    metallic_glass.write(tmp_path, glasses=1, cells=2)
+    for quenches in (13, 60):
+        said = simulated(tmp_path, quenches)
+        assert f"{quenches} of {quenches} quenches" in said
+    alike = [minima_file(tmp_path), Workspace(tmp_path).at(T).transitions(1)]
+    for one, other in zip(alike, [minima_file(metal), Workspace(metal).at(T).transitions(1)], strict=True):
+        assert one.read_text() == other.read_text()
+    counts = pd.read_csv(alike[1])["count"]
+    assert 0 < counts.sum() < 60
+
+
+@pytest.mark.slow
+def test_a_structure_that_is_none_is_refused_in_one_line(tmp_path):
+    metallic_glass.write(tmp_path, glasses=1, cells=2)
+    assert "--dynamics T" in refused("simulate_glass", tmp_path, "--start", tmp_path / "alloy-1.extxyz")
+    wrong = ("--start", tmp_path / "config.yaml", "--dynamics", 300)
+    assert "no structure that ASE reads" in refused("simulate_glass", tmp_path, *wrong)
 
 
 @pytest.mark.slow
 def test_the_forces_of_a_path_are_those_of_emt(metal):
-    path = next(Workspace(metal).at(T).path(2, "x", "y").parent.glob("*.extxyz"))
+    path = next(Workspace(metal).at(T).path(1, "x", "y").parent.glob("*.extxyz"))
     for image in ase.io.read(path, ":")[::10]:
         energy, forces = potential_of(image, lambda _: EMT())(image.positions)
         assert image.get_potential_energy() == pytest.approx(energy, abs=1e-6)
