@@ -46,8 +46,12 @@ def by_matscipy():
     return Manybody(**sw.StillingerWeber(sw.Stillinger_Weber_PRB_31_5262_Si))
 
 
-if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    root.mkdir(exist_ok=True)
-    ase.io.write(root / "crystal.extxyz", bulk("Si", "diamond", a=5.431, cubic=True) * (2, 2, 2))
+def write(root, cells=2):
+    """Write the settings and a crystal to begin with, of 8 cells³ atoms."""
+    root.mkdir(parents=True, exist_ok=True)
+    ase.io.write(root / "crystal.extxyz", bulk("Si", "diamond", a=5.431, cubic=True) * (cells, cells, cells))
     (root / "config.yaml").write_text(SETTINGS)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
