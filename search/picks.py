@@ -185,7 +185,7 @@ def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataF
     return rough.head(count), source
 
 
-def _why_few(at: StatePoint, ceilings: ClassifySettings) -> str:
+def _why_few(at: StatePoint, ceilings: ClassifySettings, count: int) -> str:
     """Number of pairs under each ceiling, and which of the two alone leaves out more."""
     rows = pd.concat(
         rows for table in at.pair_tables for rows in read_batches(table, ["Delta_E", "total_displacement"])
@@ -193,6 +193,8 @@ def _why_few(at: StatePoint, ceilings: ClassifySettings) -> str:
     low, near = rows["Delta_E"] <= ceilings.max_delta_E, rows["total_displacement"] <= ceilings.max_distance
     raised = "max_delta_E" if (near & ~low).sum() > (low & ~near).sum() else "max_distance"
     remedy = "add minima" if (low & near).all() else f"raise classify.{raised}"
+    if (low & near).sum() >= count:
+        remedy = f"all with a result, or with nearest_between from {FAR:g} to {NEAR:g}; run steps 1 to 4, or --all"
     return (
         f"{len(rows)} pairs are stored, {low.sum()} of them under classify.max_delta_E ({ceilings.max_delta_E:g}), "
         f"{(low & near).sum()} of those under classify.max_distance ({ceilings.max_distance:g}): {remedy}"
@@ -206,7 +208,7 @@ def _of_tables(
     if given.explore:
         seed = (settings.seed, len(known))
         picked = by_neighbourhood(at, settings.classify, known, given.explore, seed)
-        few = f"; {_why_few(at, settings.classify)}" if len(picked) < given.explore else ""
+        few = f"; {_why_few(at, settings.classify, given.explore)}" if len(picked) < given.explore else ""
         return picked, f"{at.pairs}, chosen by where they lie{few}"
     listed, least = at.predicted("newpairs"), given.could_be if given.all is None else given.all
     from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
