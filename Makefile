@@ -1,6 +1,6 @@
 # make round [WORKSPACE=DIR]   steps 0 to 4, both validators and the report on a workspace
 # make loop [ROUNDS=3] [TOP=30] [WORKSPACE=DIR]   that many rounds: exact calculations from the top of the list, steps 1 to 4;
-#                              at the end the report
+#                              at the end both validators and the report
 # make quick                   lint, types and the tests that take less than a minute
 # make test                    all tests
 # make check                   lint, format and types
@@ -32,7 +32,8 @@ loop: .venv/installed workspace
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "== round $$round of $(ROUNDS)"; $(RUN) run_neb.py --top $(TOP) --workspace "$(WORKSPACE)" || exit; \
 	  for step in $(STEPS); do echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done; done
-	@echo "== report.py"; $(RUN) report.py --workspace "$(WORKSPACE)"
+	@for step in validate_dw.py validate_qs.py report.py; do \
+	  echo "== $$step"; $(RUN) $$step --workspace "$(WORKSPACE)" || exit; done
 
 workspace:
 	@if [ "$(WORKSPACE)" = example-run ] && [ ! -d example-run ]; then \

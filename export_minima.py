@@ -5,6 +5,8 @@ Writes   output_ML/T{T}/minima/Cnf-{conf}.extxyz
 
 A frame is a minimum, the lowest energy first: total energy, ``name`` (its i or j in the tables), diameters, radius,
 types, masses, elements where known. Minima that step 0 would reject are named and passed over.
+
+Example  python export_minima.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -28,6 +30,7 @@ from pipeline.formats.paths import write_frames
 from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import LEFT_OUT
 from pipeline.glasses import load_glass
+from pipeline.messages import detail, note, nothing_new
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
@@ -62,7 +65,7 @@ def export(command: Command, at: StatePoint) -> None:
         files, target, name = minimum_paths(folder), at.exported_minima(conf), f"T = {at.temperature}: Cnf-{conf}"
         if not files:
             target.unlink(missing_ok=True)
-            print(f"{name}: nothing in it: {folder}")
+            note(f"{name}: nothing in it: {folder}")
             continue
         job = Job(
             name,
@@ -76,17 +79,18 @@ def export(command: Command, at: StatePoint) -> None:
             ),
         )
         if up_to_date([target], job.inputs):
-            print(f"{name}: nothing new: {target}")
+            detail(f"{name}: nothing new: {target}")
         else:
             jobs.append(job)
     if not jobs:
+        nothing_new(at.temperature, "nothing new")
         return
     with (
         progress(desc=f"T = {at.temperature}", total=len(jobs), unit="glass") as bar,
         worker_pool(settings, len(jobs)) as workers,
     ):
         for lines in workers.results(partial(write_glass, settings=settings), jobs, in_order=True):
-            print(*lines, sep="\n")
+            note("\n".join(lines))
             bar.update()
 
 

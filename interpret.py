@@ -7,6 +7,8 @@ Writes   output_ML/T{T}/shap-classifier.png, shap-predictor.png: over pairs of t
 
 Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it. What is explained is
 the probability of a double well, and log10 of the splitting.
+
+Example  python interpret.py --pair 20 0.2556831712 0.2556856849 --workspace example-run
 """
 
 import argparse
@@ -34,6 +36,7 @@ from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
 from pipeline.formats.table_record import usable_tables
+from pipeline.messages import detail, note, result
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
@@ -81,7 +84,7 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
     errors, written = [], []
     for task in TASKS:
         if task not in there:
-            print(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
+            note(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
             continue
         try:
             card = find_card(at, task, command.settings.unit)
@@ -89,7 +92,7 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
         except UserError as error:
             errors.append(str(error))
     if written:
-        print("pictures: " + "\n          ".join(map(str, written)))
+        detail("pictures: " + "\n          ".join(map(str, written)))
     if errors:
         raise UserError("; ".join(errors))
 
@@ -101,10 +104,10 @@ def explain_test_set(command: Command, at: StatePoint, card: Card) -> list[Path]
     pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
     explained = explain(model, train, pairs)
     effects = mean_effects(explained)
-    print(f"T = {card.temperature}: {card.task.name}, {len(pairs)} of {len(test)} pairs of the test set")
+    result(f"T = {card.temperature}: {card.task.name}, {len(pairs)} of {len(test)} pairs of the test set")
     quantity = quantity_of(command, card.task)
-    print(f"  mean |effect| of each feature on the {quantity}")
-    print("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
+    result(f"  mean |effect| of each feature on the {quantity}")
+    result("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
     title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
     picture = draw_effects(explained, quantity, title)
     return picture.save(at.shap(card.task), command.settings.figures)
@@ -117,14 +120,14 @@ def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row:
     explained = explain(Model(at, card), read_set(at, card, "train"), row)
     base, prediction = explained[["base_value", "prediction"]].iloc[0]
     pair = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0])
-    print(f"T = {card.temperature}: {task.name}, {pair}")
+    result(f"T = {card.temperature}: {task.name}, {pair}")
     quantity = quantity_of(command, task)
-    print(f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects")
-    print(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
+    result(f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects")
+    result(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
     rows = explained.sort_values("shap", key=abs, ascending=False)
     for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True):
-        print(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
-    print(f"  {in_words(command, task, prediction)}")
+        result(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
+    result(f"  {in_words(command, task, prediction)}")
     picture = draw_effects(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
     return picture.save(at.shap(task, "pair-"), command.settings.figures)
 

@@ -5,6 +5,8 @@ Writes   output_ML/T{T}/observables.csv and observables.png
 
 Sums over independent two-level systems in equilibrium, with bands; doc/observables.md has the formulas. Density and
 sound velocities are those of observables in config.yaml, or of minima. Stops at once if nothing is new.
+
+Example  python observables.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -14,6 +16,7 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from pipeline.files import atomic_write
+from pipeline.messages import detail, nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
 from reporting.observables import draw_observables
 from search.calculator import find_calculator
@@ -34,7 +37,7 @@ def measure(command: Command, at: StatePoint) -> None:
     outputs = [at.observables("csv"), *(at.observables(name) for name in settings.figures)]
     inputs = made_from([at.double_wells], settings=settings.model_dump(mode="json"))
     if up_to_date(outputs, inputs):
-        print(f"T = {at.temperature}: nothing new: {outputs[0]}")
+        nothing_new(at.temperature, "nothing new")
         return
     name = settings.neb.calculator
     make_calculator = None if name is None else find_calculator(name, command.workspace.root)
@@ -43,9 +46,10 @@ def measure(command: Command, at: StatePoint) -> None:
         table.to_csv(part, index=False, float_format="%.6g")
     draw_observables(table, f"T = {at.temperature}").save(at.observables("png"), settings.figures)
     mark_made(outputs, inputs)
+    record(at.temperature, observables=outputs[0])
     for line in observables_in_words(table, medium, tls, settings):
-        print(f"T = {at.temperature}: {line}")
-    print(f"T = {at.temperature}: observables: {', '.join(map(str, outputs))}")
+        result(f"T = {at.temperature}: {line}")
+    detail(f"T = {at.temperature}: observables: {', '.join(map(str, outputs))}")
 
 
 if __name__ == "__main__":

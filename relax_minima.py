@@ -7,6 +7,8 @@ Writes   beside them: relaxed.extxyz, the minima to which the others relax; rela
 Each minimum is looked at with neb.calculator. One with a larger force on a particle than neb.force_tolerance is
 relaxed, and no step takes it for a minimum from then on; its file stays. If it falls into a minimum that is there, no
 new one is written. What stands in relaxed.csv is not looked at again; remove that file after a change of calculator.
+
+Example  python relax_minima.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -22,6 +24,7 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import Place
 from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import as_written, read_relaxed
+from pipeline.messages import note, nothing_new, result
 from pipeline.progress import progress
 from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
@@ -45,9 +48,14 @@ def main(command: Command) -> None:
 
     with worker_pool(settings, calculator=True) as workers:
         command.for_each_temperature(temperatures, relax_one)
-    print(", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "nothing new to look at")
+    if counts:
+        result(", ".join(f"{kind}: {count}" for kind, count in counts.items()))
+    else:
+        nothing_new(", ".join(temperatures), "nothing new to look at")
     changed = counts["relaxed to new ones"] + counts["fell into another"]
-    print(f"next: {'step0_collect.py, which leaves out what was no minimum' if changed else 'run_neb.py'}")
+    if changed:
+        result("step0_collect.py leaves out what was no minimum")
+    command.say_next("step0_collect.py" if changed else "run_neb.py")
 
 
 def relax_glass(
@@ -70,7 +78,7 @@ def relax_glass(
             bar.update()
     problems = [one for one in relaxations if one.problem]
     for one in problems:
-        print(f"{name}: {one.place.name}: {one.problem}")
+        note(f"{name}: {one.place.name}: {one.problem}")
     if len(problems) == len(jobs) > 0:
         first = problems[0]
         raise UserError(
@@ -80,7 +88,7 @@ def relax_glass(
     minima = [(place, energy) for place, energy in places if place not in changed]
     kinds = write_relaxed(folder, relaxations, minima, command.settings.unit)
     if jobs:
-        print(f"{name}: {', '.join(f'{kind}: {count}' for kind, count in kinds.items())}: {folder / RELAXED}")
+        note(f"{name}: {', '.join(f'{kind}: {count}' for kind, count in kinds.items())}: {folder / RELAXED}")
     return +kinds
 
 

@@ -4,6 +4,8 @@ Reads    what the other scripts wrote; what is not there yet, the page says whic
 Writes   output_ML/report.html: one file that loads nothing from elsewhere and needs no network
 
 With -T the page is about these temperatures only.
+
+Example  python report.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -11,6 +13,7 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+from pipeline import messages
 from pipeline.files import write_text
 from pipeline.progress import progress
 from pipeline.version import __version__
@@ -44,7 +47,8 @@ def main(command: Command) -> None:
             sections.append(Section(title, together, {T: of_each(command, work.at(T), page) for T in temperatures}))
         said = f"tls-finder {__version__}; temperatures: {', '.join(temperatures)}"
         write_text(work.report, render(f"Two-level systems: {work.root.resolve().name}", said, sections))
-    print(f"report: {work.report} ({work.report.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    messages.result(f"report: {work.report} ({work.report.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    messages.record(", ".join(temperatures), report=work.report)
 
 
 if __name__ == "__main__":

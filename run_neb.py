@@ -12,11 +12,14 @@ Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.cs
 A pair that stands in one of these files is not calculated again, but with --refine or --retry. The calculator is tried
 at a few minima first: one that fails, or has other units, and minima that are not relaxed, end the run in seconds.
 Few images tell what is no TLS; only double wells with splittings below neb.refine_below thresholds get all images.
+
+Example  python run_neb.py --top 30 --workspace example-run
 """
 
 import argparse
 
-from pipeline.command import Command, check_command_line, existing_file, run_script, share_in_words, whole_number
+from pipeline.arguments import existing_file, share_in_words, whole_number
+from pipeline.command import Command, check_command_line, run_script
 from pipeline.workspace import StatePoint
 
 COULD_BE = 0.8
@@ -101,6 +104,7 @@ from MLmodel.training import too_few
 from pipeline.errors import UserError
 from pipeline.formats.records import changed_settings, check_records, read_records
 from pipeline.formats.shares import merge_shares
+from pipeline.messages import detail, note, result
 from reporting.found import draw_temperatures
 from reporting.neb_report import report_double_wells, report_kinds, report_search
 from search.calculator import find_calculator
@@ -130,12 +134,15 @@ def main(command: Command) -> None:
         command = replace(command, script=f"{command.script}-{given.share.name}")
     command.for_each_temperature(temperatures, lambda at: kinds.update(calculate_one(command, at, make_calculator)))
     if given.share:
-        print("next: once all shares have ended, run_neb.py --top 0 or step1_train_dw.py, which bring them together")
+        result("once all shares have ended, run_neb.py --top 0 or step1_train_dw.py brings them together")
+        command.say_next("run_neb.py", "--top", "0")
         return
     if written := draw_temperatures(work, command.settings):
-        print(f"all temperatures: pictures: {', '.join(map(str, written))}")
+        detail(f"all temperatures: pictures: {', '.join(map(str, written))}")
     lacking = [too_few(work.at(T), command.settings) for T in temperatures]
-    print(f"next: {next_step(kinds, lacking)}")
+    why, script, *arguments = next_step(kinds, lacking)
+    result(why)
+    command.say_next(script, *arguments)
 
 
 def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..., Any]) -> Counter[str]:
@@ -143,23 +150,23 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
     settings, given = command.settings, command.options
     check_records(at, settings.unit)
     for sentence in [] if given.share else merge_shares(at):
-        print(f"T = {at.temperature}: {sentence}")
+        note(f"T = {at.temperature}: {sentence}")
     if given.zero_point:
         for line in update_zero_point(at, settings, given.zero_point, make_calculator):
-            print(f"T = {at.temperature}: {line}")
+            result(f"T = {at.temperature}: {line}")
         report_double_wells(command, at)
         return Counter()
     pairs, source = pairs_to_calculate(at, settings, given)
     jobs, without_minima = jobs_of(at, pairs, from_paths=bool(given.refine))
     for line in without_minima:
-        print(f"T = {at.temperature}: passed over: {line}")
+        note(f"T = {at.temperature}: passed over: {line}")
     if len(without_minima) == len(pairs) > 0:
         raise UserError(f"{at.minima}: holds the minima of none of the pairs in {source}; add them")
-    print(f"T = {at.temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
+    note(f"T = {at.temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
     now = neb_settings(settings)
     for name, then in changed_settings(read_records(at), now).items() if jobs else ():
         before = ", ".join(map(str, then))
-        print(
+        note(
             f"T = {at.temperature}: note: earlier results were made with neb {name} = {before}, these with {now[name]}"
         )
     to = at.of_share(given.share.name) if given.share else at

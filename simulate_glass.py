@@ -4,14 +4,18 @@ Writes   Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}
 
 With --start, Langevin dynamics from each structure, perhaps molten and cooled before, is quenched at intervals to
 neb.force_tolerance; the next run goes on where one was stopped, or if more quenches are asked for.
-Without, polydisperse soft spheres: swap Monte Carlo brings a liquid into equilibrium at T, molecular dynamics at a
-lower temperature goes from minimum to minimum. A glass that is there is not made again.
+Without, polydisperse soft spheres at one temperature, for which -T is needed: swap Monte Carlo brings a liquid into
+equilibrium at T, molecular dynamics at a lower temperature goes from minimum to minimum. A glass that is there is not
+made again.
+
+Example  python simulate_glass.py -T 0.12 --glasses 2 --workspace example-run
 """
 
 import argparse
 import re
 
-from pipeline.command import Command, check_command_line, existing_file, run_script, whole_number
+from pipeline.arguments import existing_file, whole_number
+from pipeline.command import Command, check_command_line, run_script
 
 SMALLEST = 67
 """Number of particles below which the box is narrower than twice the cutoff: (2 · 1.25 · 1.62)³ = 66.4."""
@@ -94,6 +98,7 @@ from glass.sampling import FRAMES, Equilibrium, Minima, equilibrate, random_star
 from pipeline.errors import UserError
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.transitions import write_transitions
+from pipeline.messages import detail, note, nothing_new, record, result
 from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
@@ -129,7 +134,12 @@ def main(command: Command) -> None:
         jobs = jobs_of(command, command.workspace.at(temperature))
         if jobs:
             make_glasses(command, jobs)
-    print(f"{len(jobs) or 'no new'} glasses made; next: step0_collect.py")
+    if jobs:
+        result(f"{len(jobs)} {'glass' if len(jobs) == 1 else 'glasses'} made")
+    else:
+        nothing_new(temperature, "no new glasses made")
+    record(temperature, glasses=[job.conf for job in jobs])
+    command.say_next("step0_collect.py")
 
 
 def jobs_of(command: Command, at: StatePoint) -> list[Job]:
@@ -139,7 +149,7 @@ def jobs_of(command: Command, at: StatePoint) -> list[Job]:
     jobs = []
     for conf, seed in enumerate(seeds, 1):
         if at.glass(conf).exists():
-            print(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
+            detail(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
         else:
             jobs.append(Job(work, at.temperature, conf, seed, given))
     return jobs
@@ -164,19 +174,21 @@ def sample_structures(command: Command) -> None:
         while jobs:
             going = list(workers.results(advance, jobs, in_order=True))
             for one in going:
-                print(f"T = {at.temperature}: Cnf-{one.job.conf}: {one.in_words()}", flush=True)
+                note(f"T = {at.temperature}: Cnf-{one.job.conf}: {one.in_words()}")
             ended += [one for one in going if one.quenches >= given.quenches]
             jobs = [one.job for one in going if one.quenches < given.quenches]
     for one in ended:
         if one.odd:
-            print(f"T = {at.temperature}: Cnf-{one.job.conf}: note: {one.odd}")
-    print(f"{sum(one.minima for one in ended)} minima: {at.minima}; next: step0_collect.py")
+            note(f"T = {at.temperature}: Cnf-{one.job.conf}: note: {one.odd}")
+    result(f"{sum(one.minima for one in ended)} minima: {at.minima}")
+    record(at.temperature, minima=sum(one.minima for one in ended))
+    command.say_next("step0_collect.py")
 
 
 def make_glasses(command: Command, jobs: list[Job]) -> None:
     """Make glasses over all cores and print the lines of each, in their order."""
     given, steps = command.options, sum(job.steps for job in jobs)
-    print(
+    note(
         f"T = {jobs[0].temperature}: {len(jobs)} glasses of {given.n_particles} particles: {given.sweeps} sweeps, then "
         f"{given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
     )
@@ -211,7 +223,7 @@ def check(command: Command) -> str:
         raise UserError(f"-T {command.asked[0]} is not allowed: it is a number above zero")
     rounded = -(-given.sweeps // FRAMES) * FRAMES
     if rounded != given.sweeps:
-        print(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
+        note(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
         given.sweeps = rounded
     return command.asked[0]
 

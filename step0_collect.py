@@ -9,6 +9,8 @@ reads (*.extxyz, *.xyz, *.traj, …), also in folders of their own: one frame is
 frame, in energies.csv beside, or in the file's name. A frame is named file#number, from 0.
 
 Only pairs that are in no table yet are computed. A table made elsewhere is checked and used as it is.
+
+Example  python step0_collect.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -24,6 +26,7 @@ from pipeline.collect import Collected, GlassJob, check_other_tables, kept_table
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.table_record import LEFT_OUT, Fate, is_ready_made
+from pipeline.messages import note, nothing_new, record, result
 
 SHOWN = 5
 """Files left out that are printed."""
@@ -60,7 +63,13 @@ def main(command: Command) -> None:
 
     command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
-    print(f"{pairs} pairs, {computed or 'nothing new'} computed, {len(left_out)} left out; next: step1_train_dw.py")
+    counts = f"{pairs} pairs, {computed or 'nothing new'} computed, {len(left_out)} left out"
+    record(", ".join(temperatures), pairs=pairs, computed=computed, left_out=len(left_out))
+    if computed or left_out:
+        result(counts)
+    else:
+        nothing_new(", ".join(temperatures), counts)
+    command.say_next("step1_train_dw.py")
 
 
 def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Row]]:
@@ -75,7 +84,7 @@ def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> 
         if not files:
             fates[conf] = {f"Cnf-{conf}": Fate(LEFT_OUT, None, "nothing in it")}
         elif table in ready_made:
-            print(f"{name}: the ready-made table is used, its minima are not read")
+            note(f"{name}: the ready-made table is used, its minima are not read")
         else:
             job = GlassJob(table, files, at.transitions(conf), name)
             kept = kept_table(job, command.settings)
@@ -102,10 +111,10 @@ def write_fates(path: Path, rows: list[Row]) -> None:
         csv.writer(file, lineterminator="\n").writerows([("conf", "file", "status", "minimum", "reason"), *rows])
     left_out = [row for row in rows if row[2] == LEFT_OUT]
     for conf, name, *_, reason in left_out[:SHOWN]:
-        print(f"left out: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
+        note(f"left out: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
     if left_out:
         more = f"and {len(left_out) - SHOWN} more; " if len(left_out) > SHOWN else ""
-        print(f"{more}what became of each file and frame: {path}")
+        note(f"{more}what became of each file and frame: {path}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-classifier-T{digits}.fe
 Writes   MLmodel/dw-classification-T{digits}/: the model and its sets; beside it AutoGluon's log
 
 Stops at once if nothing is new since the last training.
+
+Example  python step1_train_dw.py -T 0.12 --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -16,6 +18,7 @@ from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.formats.shares import merge_unless_running
+from pipeline.messages import note, nothing_new, record, result
 from pipeline.workspace import CLASSIFIER, DW
 
 
@@ -27,7 +30,7 @@ def main(command: Command) -> None:
         "NEB results under NEB_calculations/T… or a pretraining set into MLmodel",
     )
     command.for_each_temperature(temperatures, lambda at: train_one(command, at))
-    print("next: step2_classify_dw.py")
+    command.say_next("step2_classify_dw.py")
 
 
 def train_one(command: Command, at: StatePoint) -> None:
@@ -35,18 +38,25 @@ def train_one(command: Command, at: StatePoint) -> None:
     settings = command.settings
     check_records(at, settings.unit)
     for sentence in merge_unless_running(at, command.script):
-        print(f"T = {at.temperature}: {sentence}")
+        note(f"T = {at.temperature}: {sentence}")
     known = gather(at, CLASSIFIER, settings)
     double_wells = int(known.table[DW].sum())
-    print(f"T = {at.temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
-    print("\n".join(f"  {line}" for line in known.report))
-    card = train(at, CLASSIFIER, known, settings, command.wait)
+    record(at.temperature, double_wells=double_wells, non_dw=len(known.table) - double_wells)
+
+    def tell() -> None:
+        note(f"T = {at.temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
+        note("\n".join(f"  {line}" for line in known.report))
+
+    card = train(at, CLASSIFIER, known, settings, command.wait, tell)
     if card is None:
-        print("  nothing new since the last training")
+        nothing_new(at.temperature, "nothing new since the last training")
     else:
         from MLmodel.model import worth
 
-        print("\n".join(worth(at, card, settings)))
+        result("\n".join([f"T = {at.temperature}: model: {at.model(CLASSIFIER)}", *worth(at, card, settings)]))
+        record(
+            at.temperature, model=at.model(CLASSIFIER), training=card.training, trained=card.trained, pairs=card.pairs
+        )
 
 
 if __name__ == "__main__":

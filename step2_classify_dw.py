@@ -5,6 +5,8 @@ Writes   output_ML/T{T}/DW_T{T}.csv: the pairs that may be double wells, with th
          output_ML/T{T}/DW_T{T}.feather: the same with all features, which step 4 reads
 
 Stops at once if neither the tables nor the model nor the ceilings changed since.
+
+Example  python step2_classify_dw.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -17,6 +19,7 @@ from MLmodel.card import check_features, find_card
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.table_record import usable_tables
+from pipeline.messages import note, nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
 
 
@@ -27,7 +30,7 @@ def main(command: Command) -> None:
         "no temperature has both pair tables and a classifier; run step0_collect.py, then step1_train_dw.py",
     )
     command.for_each_temperature(temperatures, lambda at: classify_one(command, at))
-    print("next: step3_train_qs.py")
+    command.say_next("step3_train_qs.py")
 
 
 def classify_one(command: Command, at: StatePoint) -> None:
@@ -40,15 +43,15 @@ def classify_one(command: Command, at: StatePoint) -> None:
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
     ceilings, targets = settings.classify, [at.classified, at.classified_features]
-    record = made_from(
+    made_of = made_from(
         tables,
         model=card.training,
         ceilings=ceilings.model_dump(),
         units=settings.units,
         ij_decimals=settings.ij_decimals,
     )
-    if up_to_date(targets, record):
-        print(f"T = {at.temperature}: nothing new to classify: {at.classified}")
+    if up_to_date(targets, made_of):
+        nothing_new(at.temperature, "nothing new to classify")
         return
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
@@ -56,13 +59,15 @@ def classify_one(command: Command, at: StatePoint) -> None:
 
     looked_at, listed = classify_tables(at, card, settings, tables)
     write_list(at.classified, listed, settings.ij_decimals)
-    mark_made(targets, record)
+    mark_made(targets, made_of)
     if not looked_at:
-        print(f"T = {at.temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
-    print(
+        note(f"T = {at.temperature}: no pair is under classify.max_delta_E and classify.max_distance of config.yaml")
+    expected = float(listed[PROBABILITY].sum())
+    result(
         f"T = {at.temperature}: {len(listed)} of {looked_at} pairs under the ceilings may be double wells "
-        f"(chance ≥ {ceilings.min_probability:g}, {listed[PROBABILITY].sum():.0f} expected to be): {at.classified}"
+        f"(chance ≥ {ceilings.min_probability:g}, {expected:.0f} expected to be): {at.classified}"
     )
+    record(at.temperature, pairs=looked_at, kept=len(listed), double_wells_expected=expected, list=at.classified)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-predictor-T{digits}.fea
 Writes   MLmodel/qs-regression-T{digits}/: the model and its sets; beside it AutoGluon's log
 
 Stops at once if nothing is new since the last training.
+
+Example  python step3_train_qs.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -15,6 +17,7 @@ if __name__ == "__main__":
 from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
+from pipeline.messages import note, nothing_new, record, result
 from pipeline.workspace import PREDICTOR, QS
 
 
@@ -26,7 +29,7 @@ def main(command: Command) -> None:
         "NEB_calculations/T… or a pretraining set into MLmodel",
     )
     command.for_each_temperature(temperatures, lambda at: train_one(command, at))
-    print("next: step4_predict_qs.py")
+    command.say_next("step4_predict_qs.py")
 
 
 def train_one(command: Command, at: StatePoint) -> None:
@@ -35,15 +38,22 @@ def train_one(command: Command, at: StatePoint) -> None:
     check_records(at, settings.unit)
     known = gather(at, PREDICTOR, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
-    print(f"T = {at.temperature}: {len(known.table)} splittings, {tls} of them TLS")
-    print("\n".join(f"  {line}" for line in known.report))
-    card = train(at, PREDICTOR, known, settings, command.wait)
+    record(at.temperature, splittings=len(known.table), tls=tls)
+
+    def tell() -> None:
+        note(f"T = {at.temperature}: {len(known.table)} splittings, {tls} of them TLS")
+        note("\n".join(f"  {line}" for line in known.report))
+
+    card = train(at, PREDICTOR, known, settings, command.wait, tell)
     if card is None:
-        print("  nothing new since the last training")
+        nothing_new(at.temperature, "nothing new since the last training")
     else:
         from MLmodel.model import worth
 
-        print("\n".join(worth(at, card, settings)))
+        result("\n".join([f"T = {at.temperature}: model: {at.model(PREDICTOR)}", *worth(at, card, settings)]))
+        record(
+            at.temperature, model=at.model(PREDICTOR), training=card.training, trained=card.trained, pairs=card.pairs
+        )
 
 
 if __name__ == "__main__":

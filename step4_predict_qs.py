@@ -7,6 +7,8 @@ Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest spl
          output_ML/T{T}/rounds.csv, double_wells.csv: what was calculated of the list before, if that is not counted yet
 
 Stops at once if neither the double wells nor the model nor these files changed since.
+
+Example  python step4_predict_qs.py --json --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -22,12 +24,16 @@ from MLmodel.labels import pretraining_paths
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.records import check_records
+from pipeline.messages import note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
 from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
 from pipeline.units import check_same_units
 
 NEXT = 10
 """Pairs that are printed."""
+
+SHOWN = ["conf", "i", "j", "splitting_K", "tls_probability", "dw_probability"]
+"""Their columns."""
 
 LISTED_ONCE = 1000
 """Rows at the top of the list in which rearrangements.list_once counts."""
@@ -42,9 +48,9 @@ def main(command: Command) -> None:
     left: list[int] = []
     command.for_each_temperature(temperatures, lambda at: left.append(predict_one(command, at)))
     if sum(left):
-        print("next: run_neb.py, which calculates the top of the list; or your own NEBs, then steps 1 to 4")
+        command.say_next("run_neb.py", "--top", "30")
     else:
-        print("next: nothing is left to calculate; add minima, or raise the ceilings classify.* in config.yaml")
+        say_next("nothing is left to calculate; add minima, or raise the ceilings classify.* in config.yaml")
 
 
 def predict_one(command: Command, at: StatePoint) -> int:
@@ -58,7 +64,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
     check_features(card, open_table(double_wells).schema.names, double_wells)
     check_records(at, settings.unit)
     targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
-    record = made_from(
+    made_of = made_from(
         [double_wells, *at.neb_files, *pretraining_paths(at)],
         model=card.training,
         tls_threshold=settings.tls_threshold,
@@ -67,13 +73,16 @@ def predict_one(command: Command, at: StatePoint) -> int:
         ij_decimals=settings.ij_decimals,
         rearrangements=settings.rearrangements.model_dump(),
     )
-    if up_to_date(targets, record):
-        print(f"T = {at.temperature}: nothing new to predict")
+    if up_to_date(targets, made_of):
         told = read_stamp(targets[0])["result"]
+        left = f"{told['left']} pairs left to calculate, {told['tls_left']:.1f} TLS expected among them"
+        nothing_new(at.temperature, f"nothing new to predict; {left}")
     else:
         told = write_lists(at, card, settings)
-        mark_made(targets, record, told)
-    report(settings, at, told)
+        mark_made(targets, made_of, told)
+        report(settings, at, told)
+    lists = {"all_pairs": targets[0], "new_pairs": targets[1]}
+    record(at.temperature, **told, **lists)
     return int(told["left"])
 
 
@@ -86,12 +95,12 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     from search.rearrangements import REARRANGEMENT, each_once, number_rearrangements
     from search.rounds import close_round
 
-    if note := close_round(at, settings):
-        print(f"T = {at.temperature}: {note}")
+    if closed := close_round(at, settings):
+        note(f"T = {at.temperature}: {closed}")
     found = predict_pairs(at, card, settings)
     found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, read_unseen(at, card), settings))
     if found.in_test_sets + found.since_training:
-        print(
+        note(
             f"T = {at.temperature}: results that correct the predictions for like pairs: {found.since_training} since "
             f"the models were trained, {found.in_test_sets} kept in their test sets"
         )
@@ -115,15 +124,14 @@ def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
     every, new = at.predicted("allpairs"), at.predicted("newpairs")
     below = f"TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
-    print(f"T = {at.temperature}: {told['pairs']} pairs that may be double wells, {told['tls']:.1f} {below}: {every}")
-    print(
+    result(f"T = {at.temperature}: {told['pairs']} pairs that may be double wells, {told['tls']:.1f} {below}: {every}")
+    result(
         f"T = {at.temperature}: {told['left']} of them without an answer yet "
         f"({told['pairs'] - told['left']} with one are left out), {told['tls_left']:.1f} {below}: {new}"
     )
     top = pd.read_csv(new, nrows=NEXT, dtype=str)
     if len(top):
-        print(f"the {len(top)} pairs to calculate next:")
-        print(top.iloc[:, :7].to_string(index=False))
+        result(f"the {len(top)} pairs to calculate next:\n{top[SHOWN].to_string(index=False)}")
 
 
 if __name__ == "__main__":

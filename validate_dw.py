@@ -5,6 +5,8 @@ Writes   output_ML/dw_classifier_performances.txt, a section per temperature
          output_ML/T{T}/reliability-dw.png: whether the probabilities of a double well are true, on the test set
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
+
+Example  python validate_dw.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -18,6 +20,7 @@ from MLmodel.card import Card
 from MLmodel.metrics import format_metrics
 from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, read_set
 from pipeline.files import write_text
+from pipeline.messages import detail, result
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW
 from reporting.predictions import draw_reliability
@@ -39,9 +42,9 @@ def main(command: Command) -> None:
             written += pictures
         write_text(work.classifier_performance, "\n".join(sections.values()))
         mark_made([work.classifier_performance], made_from([], trained=trained))
-    print("\n".join(sections[temperature] for temperature in asked))
-    print(f"metrics: {work.classifier_performance}")
-    print("pictures: " + "\n          ".join(map(str, written)))
+    result("\n".join(sections[temperature] for temperature in asked))
+    detail(f"metrics: {work.classifier_performance}")
+    detail("pictures: " + "\n          ".join(map(str, written)))
 
 
 def section(command: Command, card: Card) -> tuple[str, list[Path]]:

@@ -8,6 +8,8 @@ Writes   output_ML/qs-true_vs_AI_trainingset.png, output_ML/qs-true_vs_AI_testse
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it.
+
+Example  python validate_qs.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
@@ -27,6 +29,7 @@ from MLmodel.model import Judged, Model, cards_to_judge, few_labels, judge_on, r
 from MLmodel.out_of_fold import kept_out
 from pipeline.formats.keys import by_pair
 from pipeline.formats.pair_tables import OUT_OF_FOLD
+from pipeline.messages import detail, result
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
@@ -57,13 +60,13 @@ def main(command: Command) -> None:
             name = judged.name if judged.name == "test set" else f"{judged.name},\n{judged.how}"
             panels["testset"][at.temperature] = Panel(judged.exact, judged.predicted, name)
             if at.temperature in asked:
-                print(f"T = {at.temperature}: predictor of splittings, trained {card.trained}, units: {card.units}")
+                result(f"T = {at.temperature}: predictor of splittings, trained {card.trained}, units: {card.units}")
                 written += show(command, at, card, known, judged)
         for name, by_temperature in panels.items():
             picture = draw_true_against_predicted(by_temperature, settings.tls_threshold, settings.unit)
             written += picture.save(work.true_against_predicted(name), settings.figures)
         mark_made([work.true_against_predicted("testset").with_suffix(".csv")], made_from([], trained=trained))
-    print("pictures: " + "\n          ".join(map(str, written)))
+    detail("pictures: " + "\n          ".join(map(str, written)))
 
 
 def judge(command: Command, at: StatePoint, card: Card) -> tuple[Panel, Judged]:
@@ -77,18 +80,18 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
     """Print the metrics of one predictor and draw its pictures; the files written."""
     settings, threshold, title = command.settings, command.settings.tls_threshold, f"T = {at.temperature}"
     for heading, panel in (("training set", known), (judged.heading, judged)):
-        print(f"  {heading}")
-        print(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
+        result(f"  {heading}")
+        result(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
     whose = f"{title}, {judged.name}: {judged.how}"
     picture = draw_splitting_cdf(judged.exact, judged.predicted, threshold, whose, settings.unit)
     written = picture.save(at.splitting_cdf, settings.figures)
     used = read_set(at, card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold
-    print(f"  {how}; double wells only")
-    print(format_metrics(chance_metrics(chance, is_tls, "TLS")))
+    result(f"  {how}; double wells only")
+    result(format_metrics(chance_metrics(chance, is_tls, "TLS")))
     for line in few_labels(exact, PREDICTOR, settings):
-        print(line)
+        result(line)
     listed = unseen_list(at, card, settings)
     whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
     picture = draw_search_efficiency(*listed, threshold, whose, settings.unit)

@@ -16,6 +16,7 @@ from MLmodel.out_of_fold import by_glass, kept_out
 from pipeline.errors import ChangedError, UserError
 from pipeline.files import file_digest
 from pipeline.formats.pair_tables import OUT_OF_FOLD
+from pipeline.messages import note
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, Task, Workspace
@@ -127,7 +128,7 @@ def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units
         except UserError as error:
             if temperature in asked:
                 raise
-            print(f"T = {temperature}: left out: {error}")
+            note(f"T = {temperature}: left out: {error}")
 
 
 class Judged(NamedTuple):
@@ -176,7 +177,7 @@ def figures_of(task: Task, exact: ArrayLike, predicted: ArrayLike, threshold: fl
 def worth(at: StatePoint, card: Card, settings: Settings) -> list[str]:
     """What a model is worth on glasses that it did not see, and whether its labels are few: lines to print."""
     used, task = read_set(at, card, "used"), card.task
-    lines = [f"  model: {at.model(task)} ({card.seconds_per_pair:.1e} s a pair)"]
+    lines = [f"  time to predict: {card.seconds_per_pair:.1e} s a pair"]
     if by_glass(used, task):
         figures = figures_of(task, used[task.target], used[OUT_OF_FOLD], settings.tls_threshold)
         lines += [f"  what to expect of a new glass: {kept_out(used, task)}", format_metrics(figures)]

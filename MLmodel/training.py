@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -23,6 +23,7 @@ from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
+from pipeline.messages import detail, note
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.version import __version__
@@ -35,7 +36,14 @@ REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining
 """Advice where there are too few labels."""
 
 
-def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wait: bool = False) -> Card | None:
+def train(
+    at: StatePoint,
+    task: Task,
+    labelled: Labelled,
+    settings: Settings,
+    wait: bool = False,
+    tell: Callable[[], None] = lambda: None,
+) -> Card | None:
     """Train one model, unless the last training used the same data, settings and versions.
 
     Parameters
@@ -50,6 +58,8 @@ def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wa
         Time limits and the split.
     wait : bool
         Wait for another process that trains this model.
+    tell : callable
+        Called before a training, if there is one.
 
     Returns
     -------
@@ -72,6 +82,7 @@ def train(at: StatePoint, task: Task, labelled: Labelled, settings: Settings, wa
     left = (at.new_model(task), at.old_model(task))
     if _is_trained(at, task, inputs) and not any(path.exists() for path in left):
         return None
+    tell()
     parts = _parts(labelled, keys, task, at.model(task).name, settings)
     with only_writer(at.training_lock(task), task.script, wait):
         try:
@@ -120,18 +131,19 @@ def _trained(
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
-    print(f"training on {len(table)} pairs for up to {limits.train_hours:g} h; AutoGluon's log: {log}", flush=True)
+    note(f"  training on {len(table)} pairs for up to {limits.train_hours:g} h")
+    detail(f"  log of the training: {log}")
     with file_named(at.model(task), folder), progress(desc="training", unit="s") as shown:
         fitted = run_apart(learn, log, lambda: shown.update(time.monotonic() - started - shown.n))
         for part, rows in parts.items():
             rows.reset_index(drop=True).to_feather(folder / f"{part}.feather")
     hours = f"train_hours = {limits.train_hours:g}"
     if fitted.was_cut:
-        print(f"  {hours} cut the training short, so that another run may give another model; raise it in config.yaml")
+        note(f"  {hours} cut the training short, so that another run may give another model; raise it in config.yaml")
     if fitted.memory_ran_short:
-        print(f"  memory ran short, so that another run may give another model: {log}")
+        note(f"  memory ran short, so that another run may give another model: {log}")
     if fitted.seconds_per_pair > limits.max_seconds_per_pair:
-        print(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
+        note(f"  no model met max_seconds_per_pair = {limits.max_seconds_per_pair:g}: the fastest is kept")
     card = Card(
         task=task,
         temperature=at.temperature,

@@ -6,6 +6,8 @@ import io
 import itertools
 import os
 import re
+import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -17,15 +19,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeline import messages
+from pipeline.arguments import Options, make_parser
 from pipeline.errors import ChangedError, UserError
 from pipeline.locks import only_writer
+from pipeline.messages import note
 from pipeline.version import __version__
-from pipeline.workspace import Share, StatePoint, Workspace, digits
+from pipeline.workspace import StatePoint, Workspace, digits
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
-_PROJECT_SETTINGS = Path(__file__).resolve().parent.parent / "config.yaml"
+_PROJECT = Path(__file__).resolve().parent.parent
 
 _REMEDIES = {
     "make room": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
@@ -78,7 +83,7 @@ class Command:
         """
         known, root = self.workspace.temperatures(), self.workspace.root
         for folder in self.workspace.misnamed_temperatures():
-            print(f"{folder}: not read, as it is not named T and a number, such as T0.062; rename it")
+            note(f"{folder}: not read, as it is not named T and a number, such as T0.062; rename it")
         for one in self.asked:
             if one not in known:
                 there = f"there are: {', '.join(known)}" if known else "there is none"
@@ -95,7 +100,7 @@ class Command:
                     "without the dot; rename the folders of one, or put it into a workspace of its own"
                 )
         for skipped in [] if self.asked else sorted(set(known) - set(found)):
-            print(f"T = {skipped}: no input for this step, skipped")
+            note(f"T = {skipped}: no input for this step, skipped")
         return found
 
     def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], None]) -> None:
@@ -116,6 +121,17 @@ class Command:
         if errors:
             raise UserError("; ".join(errors))
 
+    def say_next(self, script: str, *arguments: str) -> None:
+        """Say at the end which script to run next, as a command that can be pasted."""
+        here = Path(sys.executable)
+        found = shutil.which("python")
+        words = ["python" if found and Path(found) == here else str(_relative(here))]
+        words += [str(_relative(_PROJECT / script)), *arguments]
+        words += [word for one in self.asked for word in ("-T", one)]
+        words += ["--workspace", str(self.workspace.root)] if self.workspace.root != Path() else []
+        words += ["--config", str(given)] if (given := getattr(self.options, "config", None)) else []
+        messages.say_next(shlex.join(words))
+
     @contextmanager
     def only_writer(self, temperature: str | None = None) -> Iterator[None]:
         """Keep other processes of this script from writing the same files; None: those of all temperatures."""
@@ -131,9 +147,7 @@ def _unless_changed(work: Callable[[StatePoint], None], at: StatePoint) -> None:
     return work(at)
 
 
-def check_command_line(
-    description: str | None, options: Callable[[argparse.ArgumentParser], None] | None = None
-) -> None:
+def check_command_line(description: str | None, options: Options | None = None) -> None:
     """End here with ``--help``, ``--version`` or a mistake; arguments as of :func:`run_script`.
 
     Stands before a script's other imports (``import pandas`` takes 0.4 s, ``--help`` 0.1 s), so that nobody waits for
@@ -144,16 +158,32 @@ def check_command_line(
         signal.signal(signal.SIGINT, _interrupted)
     sys.excepthook = _failed_import
     try:
-        _parse(_parser(description, options))
+        _parse(make_parser(description, options))
     except UserError as error:
         _refuse(str(error))
 
 
 def _failed_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say in one line that memory ends before a script begins."""
+    """Say in one line that memory ends before a script begins, or which library is missing."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         _refuse(_NO_MEMORY)
+    if isinstance(error, ModuleNotFoundError):
+        _refuse(_missing(error))
     sys.__excepthook__(kind, error, trace)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Which library is missing and how to get it."""
+    activate = _relative(_PROJECT / ".venv" / "bin" / "activate")
+    first = "" if activate.exists() else f"run make round in {_relative(_PROJECT)}, then "
+    return f"{sys.executable} has no library {error.name}: {first}source {activate}, and run the script again"
+
+
+def _relative(path: Path) -> Path:
+    """A path from the current folder, where it lies below that."""
+    with suppress(ValueError):
+        return path.relative_to(Path.cwd())
+    return path
 
 
 def _open_streams() -> None:
@@ -180,37 +210,10 @@ def _interrupted(*_: object) -> None:
     os._exit(130)
 
 
-def whole_number(minimum: int, maximum: int = 10**18) -> Callable[[str], int]:
-    """The type of an option of a script: a whole number in a range."""
-    allowed = f"{minimum} or more" if maximum == 10**18 else f"from {minimum} to {maximum}"
-
-    def number(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
-            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a whole number, {allowed}")
-        return int(text)
-
-    return number
-
-
-def existing_file(text: str) -> Path:
-    """The type of an option of a script: a file that is there."""
-    if not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"{text}: no such file")
-    return Path(text)
-
-
-def share_in_words(text: str) -> Share:
-    """The type of an option of a script: a share of a run, such as ``2/8``."""
-    numbers = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    if numbers is None or not 1 <= int(numbers[1]) <= int(numbers[2]):
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is k/N, such as 2/8, with k from 1 to N")
-    return Share(int(numbers[1]), int(numbers[2]))
-
-
 def run_script(
     step: Callable[[Command], None],
     description: str | None,
-    options: Callable[[argparse.ArgumentParser], None] | None = None,
+    options: Options | None = None,
     make_workspace: bool = False,
 ) -> None:
     """Parse the command line, do the step and leave with the exit status the README gives.
@@ -231,24 +234,33 @@ def run_script(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
-    parser = _parser(description, options)
+    parser = make_parser(description, options)
+    messages.begin()
     try:
         if signal.getsignal(signal.SIGINT) is _interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         step(_command(parser, make_workspace))
+        messages.end(parser.prog, __version__)
     except UserError as error:
-        _refuse(str(error))
+        _end_with(str(error), parser)
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt:
+        messages.end(parser.prog, __version__, 130, "interrupted")
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
         sys.exit(130)
     except (OSError, MemoryError, ImportError, RuntimeError) as error:
         message = _remedy(error, parser)
         if message is None:
             raise
-        _refuse(message)
+        _end_with(message, parser)
+
+
+def _end_with(message: str, parser: argparse.ArgumentParser) -> NoReturn:
+    """End with what was said until now and one line that says what the user must do."""
+    messages.end(parser.prog, __version__, 2, message)
+    _refuse(message)
 
 
 def _remedy(error: Exception, parser: argparse.ArgumentParser) -> str | None:
@@ -286,49 +298,17 @@ def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return parser.parse_args()
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{self.prog}: {message}; see --help")
-
-
-def _parser(
-    description: str | None, options: Callable[[argparse.ArgumentParser], None] | None
-) -> argparse.ArgumentParser:
-    """Parser of what all scripts share and of a script's own options."""
-    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "-T",
-        "--temperature",
-        action="append",
-        default=[],
-        metavar="T",
-        help="temperature, written as in the folder's name; repeatable (default: all that have input)",
-    )
-    parser.add_argument(
-        "--workspace", type=Path, default=Path(), metavar="DIR", help="holds the data folders (default: this folder)"
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (default: config.yaml in the workspace, else our own)"
-    )
-    parser.add_argument(
-        "--wait", action="store_true", help="wait for another process that writes the same files (default: say who)"
-    )
-    parser.add_argument("--version", action="version", version=f"tls-finder {__version__}")
-    if options is not None:
-        options(parser)
-    return parser
-
-
 def _command(parser: argparse.ArgumentParser, make_workspace: bool) -> Command:
     from pipeline.settings import read_settings  # not needed by --help
 
     given = _parse(parser)
-    workspace = Workspace(given.workspace)
+    messages.begin(given.quiet, given.verbose, given.json)
+    workspace = Workspace(_relative(given.workspace))
     if not given.workspace.is_dir():
         if not make_workspace:
             raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
         given.workspace.mkdir(parents=True)
-    known = (path for path in (workspace.settings, _PROJECT_SETTINGS) if path.is_file())
+    known = (path for path in (workspace.settings, _PROJECT / "config.yaml") if path.is_file())
     settings = read_settings(given.config or next(known, None))
     script = parser.prog.removesuffix(".py")
     workspace = replace(workspace, ij_decimals=settings.ij_decimals, reading=settings.reading)

@@ -28,6 +28,7 @@ from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import AGAIN, LEFT_OUT, Fate, TableRecord, mark_written, new_record, read_record
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
+from pipeline.messages import detail, note
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, made_from, mark_made, up_to_date
@@ -56,7 +57,8 @@ def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) ->
                 yield update_table(job, settings, workers)
         else:
             for collected, said in workers.results(partial(_update_elsewhere, settings=settings), some, in_order=True):
-                print(said, end="")
+                if said:
+                    note(said.removesuffix("\n"))
                 yield collected
 
 
@@ -95,7 +97,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     )
     fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
     if glass is None:
-        print(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
+        note(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
         table.unlink(missing_ok=True)
         return Collected(0, 0, fates)
     if settings.particles > glass.n_particles:
@@ -122,19 +124,20 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str, table:
     n, length = len(glass.files), settings.unit.length
     above = n * (n - 1) // 2 - result.pairs
     again = sum(fate.status == AGAIN for fate in result.fates.values())
-    print(
+    note(
         f"{name}{n} minima{f', {again} times seen again' if again else ''}, {result.pairs} pairs, "
-        f"{result.computed} computed, {above} above pairs.max_delta_E left out: {table}"
+        f"{result.computed} computed, {above} above pairs.max_delta_E left out"
     )
+    detail(f"{name}{table}")
     if glass.drift:
-        print(
+        note(
             f"{name}the sample drifts, by up to {glass.drift:.2g} {length}; each pair's mean displacement is taken out"
         )
     if result.ambiguous:
-        print(f"{name}{result.ambiguous} pairs have a displacement of about half the box, whose image is not certain")
+        note(f"{name}{result.ambiguous} pairs have a displacement of about half the box, whose image is not certain")
     one_by_one = np.diff(glass.energies) * glass.n_particles
     if n > 1 and not result.pairs and one_by_one.min() <= glass.n_particles * settings.pairs.max_delta_E:
-        print(
+        note(
             f"{name}no pair is below pairs.max_delta_E; are the energies totals? In names they are per particle, of "
             f"{glass.n_particles}"
         )
@@ -176,7 +179,7 @@ def _update_transitions(
     names = [f"{label:.{settings.ij_decimals}f}" for label in minimum_names(glass.keys, settings.ij_decimals)]
     write_transitions(path, [(names[i], names[j], count) for (i, j), count in sorted(counts.items())])
     mark_made([path], made_from([]))
-    print(f"{name}: {sum(counts.values())} transitions in time order: {path}")
+    note(f"{name}: {sum(counts.values())} transitions in time order: {path}")
 
 
 def _read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Series[float]":
@@ -190,7 +193,7 @@ def _read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Seri
     known = (one >= 0) & (other >= 0)
     if not known.all():
         lost = transitions["count"][~known].sum()
-        print(f"{name}: {lost:g} transitions from or to unknown minima, in {(~known).sum()} rows, are left out: {path}")
+        note(f"{name}: {lost:g} transitions from or to unknown minima, in {(~known).sum()} rows, are left out: {path}")
     known &= one != other
     return transitions["count"].astype(float)[known].groupby((one * len(glass.keys) + other)[known]).sum()
 

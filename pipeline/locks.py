@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 from pipeline.files import file_named
+from pipeline.messages import note
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What a file system says that has no locks."""
@@ -42,6 +45,8 @@ def only_writer(path: Path, script: str, wait: bool = False) -> Iterator[None]:
     UserError
         If another process holds it and ``wait`` is not set.
     """
+    from filelock import FileLock, SoftFileLock  # not needed by --help
+
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     lock: BaseFileLock = FileLock(path, fallback_to_soft=False)
@@ -62,7 +67,9 @@ def only_writer(path: Path, script: str, wait: bool = False) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(lock: BaseFileLock, path: Path, wait: bool, remedy: str = "") -> None:
+def _acquire(lock: "BaseFileLock", path: Path, wait: bool, remedy: str = "") -> None:
+    from filelock import Timeout
+
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -72,11 +79,11 @@ def _acquire(lock: BaseFileLock, path: Path, wait: bool, remedy: str = "") -> No
             raise UserError(
                 f"{workspace}: {holder} writes the same files; wait until it ends, or use --wait{remedy}"
             ) from None
-        print(f"waiting for {holder}", flush=True)
+        note(f"waiting for {holder}")
         lock.acquire(poll_interval=_LOOK_EVERY)
 
 
 @cache
 def _say_no_locks(folder: Path) -> None:
     """Say once that a file stands for a lock."""
-    print(f"{folder}: this file system has no locks; a file stands for each")
+    note(f"{folder}: this file system has no locks; a file stands for each")

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline.messages import note, shows_progress
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -46,11 +48,11 @@ class Progress:
         """Count what has been done."""
         self.n += number
         now = time.monotonic()
-        if now < self._draw_at:
+        if now < self._draw_at or not shows_progress():
             return
         if not self._terminal:
             self._draw_at = now + LOG_EVERY
-            print(self._line(now - self._started), flush=True)
+            note(self._line(now - self._started))
             return
         self._draw_at = now + _DRAW_EVERY
         if self._bar is None:
@@ -58,12 +60,14 @@ class Progress:
         self._bar.update(self._bar.task_ids[0], completed=self.n, done=self._done())
         self._bar.refresh()
 
-    def write(self, line: str) -> None:
-        """Print a line on stdout, above the bar."""
+    def write(self, line: str, style: str = "") -> None:
+        """Say a line above the bar; see :func:`pipeline.messages.note`."""
         if self._bar is not None and sys.stdout.isatty():
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            from rich.text import Text
+
+            self._bar.console.print(Text(line, style))
         else:
-            print(line, flush=True)
+            note(line, style)
 
     def _started_bar(self) -> "Bar":
         from rich.console import Console  # here, as it takes longer to load than most work does

@@ -7,7 +7,8 @@ import numpy as np
 
 from pipeline.command import Command
 from pipeline.formats.records import read_records
-from pipeline.workspace import StatePoint
+from pipeline.messages import detail, record, result
+from pipeline.workspace import QS, StatePoint
 from reporting import calculations, found
 from reporting.planes import draw_planes
 from reporting.profiles import draw_profiles, wells_of_record
@@ -26,7 +27,9 @@ def report_kinds(at: StatePoint, kinds: Counter[str]) -> None:
     """Say how many verdicts there were of each kind."""
     if kinds:
         counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
-        print(f"T = {at.temperature}: {counts}: {at.neb}")
+        result(f"T = {at.temperature}: {counts}")
+        detail(f"T = {at.temperature}: results: {at.neb}")
+        record(at.temperature, verdicts=dict(kinds))
 
 
 def report_double_wells(command: Command, at: StatePoint) -> None:
@@ -34,10 +37,13 @@ def report_double_wells(command: Command, at: StatePoint) -> None:
     settings = command.settings
     double_wells = update_double_wells(at, settings)
     screened = int((double_wells["fidelity"] == "screened").sum())
-    print(
+    result(
         f"T = {at.temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
-        f"{count_tls(double_wells, settings.tls_threshold)}: {at.double_wells}"
+        f"{count_tls(double_wells, settings.tls_threshold)}"
     )
+    detail(f"T = {at.temperature}: double wells: {at.double_wells}")
+    tls = int((double_wells[QS] < settings.tls_threshold).sum())
+    record(at.temperature, double_wells=len(double_wells), screened=screened, tls=tls, table=at.double_wells)
     pictures = []
     if len(double_wells):
         title = f"T = {at.temperature}: double wells calculated"
@@ -51,7 +57,7 @@ def report_double_wells(command: Command, at: StatePoint) -> None:
         mapped = calculations.draw_rearrangements(counted, double_wells, settings.tls_threshold, title, settings.unit)
         pictures += mapped.save(at.rearrangements, settings.figures)
     if pictures:
-        print(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
+        detail(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
 
 
 def report_search(command: Command, at: StatePoint) -> None:
@@ -61,16 +67,16 @@ def report_search(command: Command, at: StatePoint) -> None:
     if table is not None:
         title = f"T = {at.temperature}: TLS found in each round of NEBs"
         written = calculations.draw_rounds(table, title).save(at.rounds("png"), settings.figures)
-        print(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
+        detail(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
         for sentence in round_summary(table.iloc[-1]):
-            print(f"T = {at.temperature}: {sentence}")
+            result(f"T = {at.temperature}: {sentence}")
     _draw_profiles(command, at)
     remaining = np.nan if table is None else table["remaining_tls"].iloc[-1]
     for sentence in update_density(at, settings, remaining):
-        print(f"T = {at.temperature}: {sentence}")
+        result(f"T = {at.temperature}: {sentence}")
     made, there = update_pictures(at, settings)
     if there:
-        print(f"T = {at.temperature}: pictures of TLS: {there}, {made} of them new: {at.tls_pictures}")
+        detail(f"T = {at.temperature}: pictures of TLS: {there}, {made} of them new: {at.tls_pictures}")
 
 
 def _draw_profiles(command: Command, at: StatePoint) -> None:
@@ -83,4 +89,4 @@ def _draw_profiles(command: Command, at: StatePoint) -> None:
         title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
         picture = draw_profiles(profiles, settings.tls_threshold, title, settings.unit)
         written = picture.save(at.neb_paths("png"), settings.figures)
-        print(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")
+        detail(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")

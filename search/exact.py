@@ -185,8 +185,9 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
     said = f"{verdict.kind}: {verdict.reason}"
     if splitting is not None:
         add_splitting(at, job.pair, splitting)
-        is_tls = " (TLS)" if splitting < settings.tls_threshold else ""
-        said = f"double well, splitting {splitting:.4g} {settings.unit.energy}, {verdict.fidelity}{is_tls}"
+        kind = "TLS" if splitting < settings.tls_threshold else verdict.kind
+        kelvin = splitting * settings.neb.epsilon
+        said = f"{kind}, {kelvin:.3g} K ({splitting:.4g} {settings.unit.energy}), {verdict.fidelity}"
     elif verdict.kind == "non-DW":
         if refining:
             take_back_splitting(at, job.pair)
@@ -271,7 +272,9 @@ def calculate_pairs(
         """CPU seconds taken."""
         seconds = 0.0
         for one in workers.results(function, some, time_limit=neb.time_limit, lost=lost):
-            bar.write(f"  {one.job.pair}: {write_verdict(at, one, settings, refining, retrying)}")
+            said = write_verdict(at, one, settings, refining, retrying)
+            style = "bold green" if said.startswith("TLS") else "" if one.verdict.kind == "double well" else "dim"
+            bar.write(f"{bar.n + 1:.0f}/{len(jobs)} {one.job.pair}: {said}", style)
             kinds[one.verdict.kind] += 1
             seconds += one.cpu_seconds
             bar.update()

@@ -177,15 +177,23 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
     return 1 - float(np.where(missing_share > pairs, 0.0, chance).min(initial=1))
 
 
-def next_step(kinds: Counter[str], lacking: Sequence[str]) -> str:
-    """What to do after a run, from its number of verdicts of each kind, and what labels each temperature lacks."""
+def next_step(kinds: Counter[str], lacking: Sequence[str]) -> tuple[str, ...]:
+    """What to do after a run, from its number of verdicts of each kind, and what labels each temperature lacks.
+
+    Returns
+    -------
+    tuple of str
+        Why, the script to run, and its arguments.
+    """
     if kinds["double well"] or kinds["non-DW"]:
         if all(lacking):
-            return f"{REMEDY}: to learn from there are {'; '.join(lacking)}, {FEWEST} needed"
-        return "steps 1 to 4, which learn from these results; begin with step1_train_dw.py"
+            why = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: {REMEDY}"
+            return why, "run_neb.py", "--explore", "100"
+        return "steps 1 to 4 learn from these results", "step1_train_dw.py"
     if kinds["unfinished"]:
-        return "no pair got a result: mend what unfinished.csv says, then run_neb.py --retry"
-    return "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
+        return "no pair got a result: mend what unfinished.csv says, then retry", "run_neb.py", "--retry"
+    why = "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
+    return why, "step4_predict_qs.py"
 
 
 def first_step_missing(at: StatePoint) -> str | None:

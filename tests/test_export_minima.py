@@ -88,7 +88,7 @@ def test_a_bad_minimum_is_named_and_passed_over(root):
 
 def test_a_glass_is_written_again_only_when_its_minima_or_the_file_changed(root):
     done("export_minima", root)
-    assert f"nothing new: {exported(root)}" in done("export_minima", root)
+    assert "nothing new" in done("export_minima", root)
     next(Workspace(root).at(T).glass(CONF).iterdir()).unlink()
     assert f"39 minima: {exported(root)}" in done("export_minima", root)
     exported(root).write_text("")

@@ -38,8 +38,9 @@ def test_every_pair_gets_one_verdict(calculated):
     said = (calculated / "said.txt").read_text()
     assert f"double well: {(neb['is_dw'] == 1).sum()}" in said
     enough = neb["is_dw"].value_counts().min() >= 10  # else step 1 would refuse to learn from them
-    to_do = "steps 1 to 4, which learn from these results" if enough else "run_neb.py --explore 100 for more, or "
-    assert said.splitlines()[-1].startswith(f"next: {to_do}")
+    assert ("steps 1 to 4 learn from these results" if enough else "run_neb.py --explore 100 for more, or ") in said
+    script = "step1_train_dw.py" if enough else "run_neb.py --explore 100"
+    assert said.splitlines()[-1].endswith(f"{script} --workspace {calculated}")
     assert imread(calculated / f"output_ML/T{T}/neb_paths.png").std() > 0.01
 
 
@@ -59,7 +60,8 @@ def test_a_second_run_finds_nothing_to_do(calculated):
     before = results(calculated)
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     assert "no new pairs" in said
-    assert said.splitlines()[-1].startswith("next: no pair was left to calculate")
+    assert "no pair was left to calculate: step4_predict_qs.py" in said
+    assert f"step4_predict_qs.py --workspace {calculated}" in said.splitlines()[-1]
     assert results(calculated) == before
 
 
@@ -270,10 +272,11 @@ def test_an_impossible_choice_of_pairs_is_refused(glass, arguments, says):
 def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them(trained_copy, monkeypatch):
     """Made-up minima are no minima of the soft spheres, so that no calculation comes to a verdict."""
     monkeypatch.setattr("search.exact.check_calculator", lambda checks, settings: None)
-    said = done("run_neb", trained_copy, "--top", 3)
+    said = done("run_neb", trained_copy, "--top", 3, "-v")
     assert said.count("unfinished: the first is no minimum") == 3
     assert "round 1: 0 TLS in 3 NEBs" in said
-    assert said.splitlines()[-1].startswith("next: no pair got a result: mend what unfinished.csv says")
+    assert "no pair got a result: mend what unfinished.csv says" in said
+    assert "run_neb.py --retry --workspace" in said.splitlines()[-1]
     output = trained_copy / "output_ML/T0.1"
     assert f"rounds: {output / 'rounds.csv'}, {output / 'rounds.png'}" in said
     assert imread(output / "rounds.png").std() > 0.01

@@ -18,6 +18,7 @@ from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import NUMBER, as_glass_numbers, as_numbers, read_user_csv
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, no_pairs, pair_index
+from pipeline.messages import note
 from pipeline.workspace import DW, QS, StatePoint
 
 _COUNTED = ("images", "steps", "cpu_seconds")
@@ -121,7 +122,7 @@ def whole_lines(path: Path) -> bytes:
 
 @lru_cache
 def _say_once(line: str) -> None:
-    print(line, flush=True)
+    note(line)
 
 
 def add_line(path: Path, line: str) -> None:

@@ -8,6 +8,7 @@ import dask_jobqueue
 from distributed.core import Status
 
 from pipeline.errors import UserError
+from pipeline.messages import note
 
 SYSTEMS = {
     "slurm": dask_jobqueue.SLURMCluster,
@@ -62,7 +63,7 @@ class BatchJobs:
         if refused and not any(job.job_id for job in jobs):
             raise UserError(f"config.yaml: {self._name}: no job was taken: {min(refused)}; mend that section")
         for words in refused - self._said:
-            print(f"{self._name}: a job was refused, work goes on with fewer: {words}", flush=True)
+            note(f"{self._name}: a job was refused, work goes on with fewer: {words}")
         self._said |= refused
         self.cluster.scale(self._count)
 

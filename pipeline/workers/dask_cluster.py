@@ -19,6 +19,7 @@ import dask
 from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 
 from pipeline.errors import UserError
+from pipeline.messages import note
 from pipeline.settings import ClusterSettings
 from pipeline.version import __version__
 from pipeline.workers.base import LOOK_EVERY, TRIES, End, Task, Workers
@@ -170,7 +171,7 @@ class DaskWorkers(Workers):
         if self._threads:
             self._say_at = now + SAY_AFTER
         elif now > self._say_at:
-            print(f"{self._name}: no worker at {self._client.scheduler.address}; waiting for one", flush=True)
+            note(f"{self._name}: no worker at {self._client.scheduler.address}; waiting for one")
             self._say_at = float("inf")
 
     def _scheduler_lost(self) -> UserError:

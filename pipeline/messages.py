@@ -1,0 +1,140 @@
+"""What a step says: lines for a reader, a closing summary on a terminal, or one JSON object for scripts."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class _Said:
+    """What the step of this process has said, and how much of it is shown."""
+
+    quiet: bool = False
+    verbose: bool = False
+    as_json: bool = False
+    messages: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+    """Shown together at the end, on a terminal."""
+    unchanged: dict[str, list[str]] = field(default_factory=dict)
+    """Temperatures without anything new, by what is said of them."""
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    came_out: bool = False
+    following: str | None = None
+
+
+_said = _Said()
+
+
+def begin(quiet: bool = False, verbose: bool = False, as_json: bool = False) -> None:
+    """Begin a step that shows only results, or details too, or one JSON object."""
+    global _said
+    _said = _Said(quiet, verbose, as_json)
+
+
+def note(line: str, style: str = "") -> None:
+    """Say something about the work; not with --quiet.
+
+    Parameters
+    ----------
+    line : str
+        Perhaps several lines.
+    style : str, optional
+        How it stands out on a terminal, in the words of rich.
+    """
+    _said.messages += line.splitlines()
+    if not _said.quiet and not _said.as_json:
+        show(line, style)
+
+
+def detail(line: str) -> None:
+    """Say something, such as which files were written, with -v."""
+    _said.messages += line.splitlines()
+    if _said.verbose and not _said.as_json:
+        show(line)
+
+
+def result(line: str) -> None:
+    """Say what came out: on a terminal at the end, below a rule; else at once."""
+    _said.messages += line.splitlines()
+    _said.came_out = True
+    if _said.as_json:
+        return
+    if sys.stdout.isatty():
+        _said.results.append(line)
+    else:
+        show(line)
+
+
+def nothing_new(temperature: str, words: str) -> None:
+    """Say at the end, in one line for all temperatures, that there was nothing to do."""
+    _said.unchanged.setdefault(words, []).append(temperature)
+
+
+def record(temperature: str, **numbers: Any) -> None:
+    """Keep numbers for --json."""
+    _said.numbers.setdefault(temperature, {}).update(numbers)
+
+
+def say_next(line: str) -> None:
+    """Say at the end what to run next: a command to paste."""
+    _said.following = line
+
+
+def shows_progress() -> bool:
+    """Whether bars are drawn, and lines put into log files."""
+    return not (_said.quiet or _said.as_json)
+
+
+def show(line: str, style: str = "") -> None:
+    """Print a line, on a terminal broken between words."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(highlight=False).print(Text(line, style))
+    else:
+        print(line, flush=True)
+
+
+def end(script: str, version: str, status: int = 0, error: str | None = None) -> None:
+    """Show what was kept for the end: results and what to run next, or the JSON object."""
+    unchanged = [f"T = {', '.join(them)}: {words}" for words, them in _said.unchanged.items()]
+    if _said.as_json:
+        shown = {
+            "script": script,
+            "version": version,
+            "status": status,
+            "nothing_new": bool(unchanged) and not _said.came_out,
+            "temperatures": _said.numbers,
+            "messages": _said.messages + unchanged,
+            "next": _said.following,
+            "error": error,
+        }
+        print(json.dumps(shown, ensure_ascii=False, default=str))
+        return
+    following = f"next: {_said.following}" if _said.following else ""
+    if unchanged and not _said.messages:
+        print("; ".join([*unchanged, *([following] if following else [])]))  # whole, to paste from
+    elif sys.stdout.isatty():
+        _close(script, [*_said.results, *unchanged], following)
+    else:
+        for line in [*unchanged, *([following] if following else [])]:
+            show(line)
+
+
+def _close(script: str, results: list[str], following: str) -> None:
+    """Results between two rules; nothing stands beside them, so that they can be copied."""
+    from rich.console import Console
+    from rich.rule import Rule
+    from rich.text import Text
+
+    if not results and not following:
+        return
+    console = Console(highlight=False)
+    console.print(Rule(Text(script), align="left", style="dim"))
+    for line in results:
+        console.print(Text(line))
+    if following:
+        console.print(Text(following, "bold"), soft_wrap=True)
+    console.print(Rule(style="dim"))
