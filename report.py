@@ -13,10 +13,9 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from pipeline import messages
+from pipeline import __version__, messages
 from pipeline.files import write_text
 from pipeline.progress import progress
-from pipeline.version import __version__
 from reporting.page import Page, Section, render
 from reporting.provenance import files_and_settings
 from reporting.results import found, found_together, observables, result

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from MLmodel.card import SETS, Card, check_digests, digests_of, installed_versions, read_card, write_card
 from MLmodel.labels import SOURCE, Labelled
+from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.files import file_named, sync
 from pipeline.formats.keys import KEYS, pair_index
@@ -26,7 +27,6 @@ from pipeline.locks import only_writer
 from pipeline.messages import detail, note
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
-from pipeline.version import __version__
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 FEWEST, FEWEST_TO_TRAIN = 10, 5

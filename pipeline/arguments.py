@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import __version__
 from pipeline.errors import UserError
-from pipeline.version import __version__
 from pipeline.workspace import Share
 
 Options = Callable[[argparse.ArgumentParser], None]

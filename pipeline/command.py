@@ -19,12 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import messages
+from pipeline import __version__, messages
 from pipeline.arguments import Options, make_parser
 from pipeline.errors import ChangedError, UserError
 from pipeline.locks import only_writer
 from pipeline.messages import note
-from pipeline.version import __version__
 from pipeline.workspace import StatePoint, Workspace, digits
 
 if TYPE_CHECKING:

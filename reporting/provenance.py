@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from MLmodel.card import read_card
+from pipeline import __version__
 from pipeline.command import Command
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
 from pipeline.formats.table_record import LEFT_OUT
 from pipeline.settings import Settings
-from pipeline.version import __version__
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
 from reporting.page import Block, More, Page, missing, text
 

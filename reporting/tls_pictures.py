@@ -11,13 +11,13 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from glass.arrays import Array
+from pipeline import __version__
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.paths import path_file
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
-from pipeline.version import __version__
 from pipeline.workspace import QS, StatePoint
 from reporting.motion import Motion, cluster_of_motion, mean_spacing, motion_of_job
 from reporting.profiles import Wells, draw_potential, wells_of_record

@@ -12,8 +12,8 @@ import sys
 import pytest
 from steps import ROOT, run
 
+from pipeline import __version__
 from pipeline.command import run_script
-from pipeline.version import __version__
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 

@@ -10,10 +10,10 @@ import pytest
 from steps import ROOT, done
 from synthetic import make_workspace
 
+from pipeline import __version__
 from pipeline.files import append_line, atomic_write, write_text
 from pipeline.formats.table_record import read_record
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from glass.tunnelling import Continuation, Profile
+from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records
@@ -23,7 +24,6 @@ from pipeline.formats.results import (
     write_neb_results,
 )
 from pipeline.formats.transitions import read_transitions, write_transitions
-from pipeline.version import __version__
 from pipeline.workspace import Workspace
 
 T = "0.1"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from pipeline import __version__
 from pipeline.errors import UserError, short
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_line, whole_lines
 from pipeline.units import Units, check_same_units
-from pipeline.version import __version__
 from pipeline.workspace import StatePoint
 
 if TYPE_CHECKING:

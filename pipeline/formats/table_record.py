@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import UNITS, open_table, record_batches
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, check_unchanged, fingerprint, is_unchanged, made_from, mark_made, read_stamp
 from pipeline.units import Units, check_same_units
-from pipeline.version import __version__
 from pipeline.workspace import StatePoint, minimum_name
 
 STEP = "step0_collect.py"

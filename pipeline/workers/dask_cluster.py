@@ -18,10 +18,10 @@ import cloudpickle
 import dask
 from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 
+from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.messages import note
 from pipeline.settings import ClusterSettings
-from pipeline.version import __version__
 from pipeline.workers.base import LOOK_EVERY, TRIES, End, Task, Workers
 from pipeline.workers.batch_systems import SYSTEMS, BatchJobs
 from pipeline.workers.local import Processes
