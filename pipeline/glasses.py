@@ -211,44 +211,46 @@ class _Placed:
         self.positions = np.empty((len(minima), 3, n))
         self.probes = np.empty((len(minima), 3 * _PROBES))
         chosen = np.linspace(0, n - 1, _PROBES).astype(int)
-        first = self._reference(minima, kinds) if unsure else 0
+        first, orders = self._reference(minima, kinds) if unsure else (0, [])
         reference, drifts = minima[first].positions, np.empty(len(minima))
         for k, one in enumerate(minima):
             places = one.positions
-            if unsure or settings.match_atoms:
-                order = nearest_order(reference, places, kinds, self.box, self.spacing)
-                if unsure and (changed := self._exchanged(reference, places, order)):
-                    self.odd[k] = (
-                        f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or "
-                        "set minima.match_atoms: true in config.yaml, or false where they have really changed places"
-                    )
-                places = places[order]
-            shift = common_shift(places - reference, self.box)
-            steps = minimum_image(places - reference - shift, self.box)
-            drifts[k] = np.linalg.norm(shift + steps.mean(0))
-            self.positions[k] = brought_near(places, reference, self.box).T
-            self.probes[k] = (reference + steps)[chosen].ravel()
+            if unsure and (changed := self._exchanged(reference, places, orders[k])):
+                self.odd[k] = (
+                    f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or set "
+                    "minima.match_atoms: true in config.yaml, or false where they have really changed places"
+                )
+            if settings.match_atoms:
+                places = places[nearest_order(reference, places, kinds, self.box, self.spacing)]
+            near = brought_near(places, reference, self.box)
+            steps = minimum_image(near - reference, self.box)
+            drifts[k] = np.linalg.norm((places - near)[0] + steps.mean(0))
+            self.positions[k] = near.T
+            self.probes[k] = (reference + steps - np.median(steps, axis=0))[chosen].ravel()
         self.drift = float(drifts.max()) if drifts.max() > DRIFT * self.spacing else 0.0
         if self.box.ndim == 1:
             np.mod(self.positions, self.box[:, None], out=self.positions)
 
     def _exchanged(self, reference: Array, places: Array, order: Index) -> int:
         """Number of particles that lie just where others lie in the reference."""
+        changed = order != np.arange(len(order))
+        if not changed.any():
+            return 0
         steps = places[order] - reference
         steps = minimum_image(steps - common_shift(steps, self.box), self.box)
         near = np.linalg.norm(steps, axis=1) < _EXCHANGED * self.spacing
-        count = int((near & (order != np.arange(len(order)))).sum())
+        count = int((near & changed).sum())
         return count if count > 1 else 0
 
-    def _reference(self, minima: Sequence[Minimum], kinds: Index) -> int:
-        """The minimum in whose order of particles most stand, of the first few and those unlike them."""
-        first, best, alike = 0, 0, -1
+    def _reference(self, minima: Sequence[Minimum], kinds: Index) -> tuple[int, list[Index]]:
+        """The minimum in whose order of particles most stand, of a few, and the orders of all by it."""
+        first, alike, best = 0, -1, (0, list[Index]())
         for _ in range(3):
             of = minima[first].positions
-            orders = (nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in minima)
+            orders = [nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in minima]
             same = [not self._exchanged(of, one.positions, order) for one, order in zip(minima, orders, strict=True)]
             if sum(same) > alike:
-                best, alike = first, sum(same)
+                best, alike = (first, orders), sum(same)
             if 2 * sum(same) > len(minima) or all(same):
                 break
             first = same.index(False)

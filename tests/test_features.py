@@ -53,9 +53,9 @@ def test_the_published_row_is_reproduced(real_minima, published_row):
 @pytest.mark.slow
 def test_random_pairs_of_real_minima_agree_with_brute_force(real_minima):
     glass, fates = load_glass(read_minima(real_minima), 10)
-    assert {fate.status for fate in fates.values()} == {"used"}
+    assert [fate.status for fate in fates.values()].count("used") == len(fates) - 1  # two lie 1e-5 σ apart
     first, second = np.triu_indices(len(glass.files), 1)
-    assert len(first) == 47_895
+    assert len(first) == 47_586
     chosen = np.random.default_rng(3).choice(len(first), 400, replace=False)
     first, second = first[chosen], second[chosen]
     features = of_pairs(glass.positions, glass.box, first, second)

@@ -359,3 +359,18 @@ def test_a_file_that_is_cut_anywhere_gives_no_other_number(tmp_path, name):
         if table.exists() and len(pairs := pd.read_feather(table)):
             assert pairs["total_displacement"][0] == pytest.approx(0.42**0.5, rel=1e-6), end
             table.unlink()
+
+
+def test_counts_follow_minima_that_were_relaxed_or_seen_again(tmp_path):
+    middle = HIGH + np.random.default_rng(8).normal(0, 0.02, (N, 3))
+    folder = of(tmp_path)
+    (folder / "m.extxyz").write_text(frames(xyz) + xyz(middle, E_HIGH + 0.004) + xyz(LOW + 1e-7, E_LOW + 1e-6))
+    names = [energy / N for energy in (E_LOW, E_HIGH, E_HIGH + 0.004, E_LOW + 1e-6)]
+    path = tmp_path / "Configurations/transitions/T0.1/Cnf-1.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "i,j,count\n" + "".join(f"{names[i]!r},{names[j]!r},{n}\n" for i, j, n in ((0, 1, 3), (2, 3, 5), (2, 1, 9)))
+    )
+    relaxed = "name,energy,max_force,became,displacement\n"
+    (folder / "relaxed.csv").write_text(f"{relaxed}m.extxyz#2,{names[2]!r},0.5,m.extxyz#1,0.1\n")
+    is_right(tmp_path, Tij=3.0, Tji=5.0)  # from HIGH to itself is no transition
