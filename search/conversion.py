@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from glass.arrays import Array
 from glass.double_well import Verdict
 from glass.path import Band
 from glass.tunnelling import Continuation, Parabola, Profile, parabolas
@@ -47,6 +48,13 @@ class _Converted:
         self._sigma = units.sigma
         self._times = {"energy": 1 / units.epsilon, "forces": units.sigma / units.epsilon}
         self.results: dict[str, Any] = {}
+        self.forces_are_cheap = getattr(self._calculator, "forces_are_cheap", False)
+        if getattr(self._calculator, "calculate_many", None) is not None:
+            self.calculate_many = self._calculate_many
+
+    def _calculate_many(self, _: Atoms, images: Array) -> tuple[Array, Array]:
+        energies, forces = self._calculator.calculate_many(self._atoms, images * self._sigma)
+        return np.asarray(energies) * self._times["energy"], np.asarray(forces) * self._times["forces"]
 
     def calculate(self, atoms: Atoms, properties: list[str], system_changes: list[str]) -> None:
         self._atoms.positions = atoms.positions * self._sigma

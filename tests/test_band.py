@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.lj import LennardJones
 from soft_sphere_atoms import make_atoms
 
 from glass.band import find_path, looked_at_closely, shoulder
-from glass.double_well import forces_of
-from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
+from glass.batches import Batched
+from glass.double_well import examine, forces_of, potential_of
+from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one, relax
 from glass.soft_spheres import SoftSpheres
+from pipeline.units import METAL
+from search.conversion import calculator_for_glass
 
 
 def liquid(rng, n=60, side=5.0):
@@ -102,6 +107,64 @@ def test_a_subclass_that_changes_single_calls_is_called_singly():
     atoms = liquid(np.random.default_rng(4))
     (energy,), _ = forces_of(atoms, lambda _: Doubled(), 1)[0](atoms.positions[None], [0])
     assert energy == pytest.approx(2 * atoms.get_potential_energy(), rel=1e-12)
+
+
+def lennard_jones(atoms, images):
+    """Clusters in plain arrays, all pairs."""
+    i, j = np.triu_indices(len(atoms), 1)
+    step = images[:, i] - images[:, j]
+    square = (step**2).sum(axis=2)
+    pull = (24 * (2 * square**-6 - square**-3) / square)[..., None] * step
+    forces = np.zeros_like(images)
+    for image, one in zip(forces, pull, strict=True):
+        np.add.at(image, i, one)
+        np.subtract.at(image, j, one)
+    return 4 * (square**-6 - square**-3).sum(axis=1), forces
+
+
+def clusters():
+    """Two minima of seven atoms, by kicks from one place."""
+    rng = np.random.default_rng(0)
+    atoms = Atoms("Ar7", 6 + rng.normal(0, 1, (7, 3)), cell=[12] * 3)
+    potential = potential_of(atoms, lambda _: LennardJones(rc=50.0))
+    start = relax(potential, atoms.positions)
+    other = start
+    while abs(other.energy - start.energy) < 0.1:
+        other = relax(potential, start.positions + rng.normal(0, 0.25, (7, 3)))
+    atoms.set_masses(np.ones(7))
+    ends = atoms.copy(), atoms.copy()
+    for end, one in zip(ends, (start, other), strict=True):
+        end.positions = one.positions - one.positions.mean(0) + 6
+    return ends
+
+
+def test_a_function_on_arrays_gives_the_verdict_of_single_calls_of_ases_lennard_jones():
+    start, end = clusters()
+    calls = []
+
+    def counted(atoms, images):
+        calls.append(len(images))
+        return lennard_jones(atoms, images)
+
+    how = {"images": 11, "tolerance": 2e-3, "max_steps": 500, "hbar": 0.05}
+    many = examine(start, end, lambda _: Batched(counted, at_most=4), **how)
+    single = examine(start, end, lambda _: LennardJones(rc=50.0), **how)
+    assert many.kind == single.kind != "unfinished"
+    np.testing.assert_allclose(many.band.positions, single.band.positions, atol=1e-6)
+    assert max(calls) == 4
+    assert sum(calls) > 2 * len(calls)
+
+
+def test_energies_of_many_configurations_come_in_the_units_of_the_workspace():
+    start, end = clusters()
+    images = np.stack([start.positions, end.positions])
+    inside = calculator_for_glass(start, lambda _: Batched(lennard_jones), METAL)(start)
+    energies, forces = inside.calculate_many(start, images / METAL.sigma)
+    for k, positions in enumerate(images):
+        start.positions = positions / METAL.sigma
+        inside.calculate(start, ["energy", "forces"], ["positions"])
+        assert energies[k] == pytest.approx(inside.results["energy"], rel=1e-12)
+        np.testing.assert_allclose(forces[k], inside.results["forces"], atol=1e-9)
 
 
 # The close look
