@@ -37,7 +37,7 @@ from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import StatePoint, Workspace
 from search.calculator import find_calculator
-from search.exact import PairJob, hbar_of, jobs_of
+from search.exact import PairJob, calculate, hbar_of, jobs_of
 from search.picks import all_candidates
 
 SETTINGS = Settings()
@@ -79,7 +79,7 @@ def calculated(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[str, object]:
-    """One row: conf, i, j; after each band its splitting in ε and the CPU seconds so far; the verdict of the last."""
+    """One row: conf, i, j; of each band splitting in ε, verdict, CPU seconds so far; verdicts of the last, of screening."""
     started = process_time()
     start, end = (read_atoms(place) for place in job.places)
     neb = SETTINGS.neb
@@ -96,11 +96,14 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
         row[f"kind_{k}"] = row["kind"] = verdict.kind
         if band.third_minimum is not None or not band.converged:
             break
+    refine_below = neb.refine_below * SETTINGS.tls_threshold
+    row["screened"] = calculate(job, neb, make_calculator, refine_below).verdict.kind
     return row
 
 
 def report_errors(stages: pd.DataFrame) -> None:
     """Print how far coarse splittings are off, and which TLS they would have lost."""
+    print(pd.crosstab(stages["screened"], stages["kind"]).to_string())
     wells = stages[stages["kind"] == "double well"]
     exact, threshold = wells["splitting_2"], SETTINGS.tls_threshold
     print("splitting of few images over that of all: median, spread in log10, smallest, largest")
