@@ -79,7 +79,7 @@ def calculated(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[str, object]:
-    """One row: conf, i, j; of each band splitting in ε, verdict, CPU seconds so far; verdicts of the last, of screening."""
+    """One row: conf, i, j; of each band splitting in ε, verdict, CPU seconds so far; of the last, of screening."""
     started = process_time()
     start, end = (read_atoms(place) for place in job.places)
     neb = SETTINGS.neb

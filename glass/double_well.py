@@ -13,7 +13,7 @@ from ase.calculators.calculator import all_changes
 from glass.arrays import Array, box_of
 from glass.band import looked_at_closely, relaxed_band, settled_force, stages_of
 from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
-from glass.relaxation import Asking, Forces, Potential, Precondition, answered, bonds_inverse, one_by_one
+from glass.relaxation import Asking, Forces, Potential, answered, bonds_inverse, one_by_one
 from glass.tunnelling import (
     OUTSIDE_POINTS,
     REACH,
@@ -211,7 +211,7 @@ def examine(
             energy_difference=energy_difference,
             masses=start.get_masses(),
             way=way,
-            precondition=None if cheap else bonds_inverse(line[images // 2], box),
+            box=None if cheap else box,
         )
         return answered(asking, forces)
     except CalculatorFailedError as error:
@@ -228,16 +228,17 @@ def examined(
     energy_difference: float | None,
     masses: Array,
     way: WayBeyond = "line",
-    precondition: Precondition | None = None,
+    box: Array | None = None,
 ) -> Asking[Verdict]:
     """The verdict on a path to begin with, shape (n_images, N, 3) in σ, by bands as of :func:`glass.band.stages_of`.
 
-    The other arguments are those of :func:`examine`.
+    The other arguments are those of :func:`examine`, and where forces are not cheap the box lengths (3,) in σ.
     """
     tolerance = stages[-1][1]
     wrong = yield from check_end_points(path, tolerance, energy_difference)
     if wrong is not None:
         return wrong
+    precondition = None if box is None else bonds_inverse(path[len(path) // 2], box)
     steps = 0
     for images, allowed in stages:
         start = redistributed(path, images)

@@ -134,7 +134,7 @@ class LBFGS:
         """Next displacement in σ at positions (k, N, 3) with forces of the same shape; no drift of an image."""
         if self._known < 0:
             self._vectors = np.empty((2 * MEMORY + 3, positions.size))
-            self._products = np.zeros((2, MEMORY, MEMORY))
+            self._products = np.zeros((3, MEMORY, MEMORY))
             self._order = np.zeros(MEMORY, np.int64)
         downhill = forces if self._precondition is None else self._precondition(forces)
         self._known, step = lbfgs_step(
@@ -158,8 +158,8 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
         Number of steps remembered; below zero at the first call.
     vectors : ndarray of shape (2 memory + 3, 3 k N)
         The moves, the changes z, then place, forces and downhill of the last call.
-    products : ndarray of shape (2, memory, memory)
-        s_i · y_j and y_i · z_j.
+    products : ndarray of shape (3, memory, memory)
+        s_i · y_j, y_i · z_j, and in two rows s_i and z_i times the last forces.
     order : ndarray of int64, shape (memory,)
         Rows of the steps remembered, oldest first.
 
@@ -171,7 +171,7 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
     memory, size = len(order), positions.size
     moves, changes, last = vectors[:memory], vectors[memory : 2 * memory], vectors[2 * memory :]
     place, pull, down = positions.copy().reshape(size), forces.copy().reshape(size), downhill.copy().reshape(size)
-    step = down.copy()
+    step, slope = down.copy(), 0.0
     if known >= 0:
         move, change = place - last[0], last[1] - pull
         slope = np.dot(move, change)
@@ -184,18 +184,21 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
                 known += 1
             order[known - 1] = new
             moves[new], changes[new] = move, last[2] - down
-            by_move, by_change = np.dot(moves[:known], change), np.dot(changes[:known], change)
-            products[0, :known, new], products[1, :known, new] = by_move, by_change
-            products[1, new, :known] = by_change
+            products[2, 0, new], products[2, 1, new] = np.dot(move, last[1]), np.dot(changes[new], last[1])
         else:
             known = 0  # the curvature is not above zero: all that is known is out of date
     else:
         known = 0
     last[0], last[1], last[2] = place, pull, down
     if known > 0:
-        along, scale = _coefficients(
-            np.dot(moves[:known], pull), np.dot(changes[:known], pull), products, order[:known]
-        )
+        by_moves, by_changes = np.dot(moves[:known], pull), np.dot(changes[:known], pull)
+        newest = order[known - 1]
+        products[0, :known, newest] = products[2, 0, :known] - by_moves
+        products[1, :known, newest] = products[2, 1, :known] - by_changes
+        products[1, newest, :known] = products[1, :known, newest]
+        products[0, newest, newest] = slope
+        products[2, 0, :known], products[2, 1, :known] = by_moves, by_changes
+        along, scale = _coefficients(by_moves, by_changes, products, order[:known])
         step = scale * down + np.dot(along[0], moves[:known]) + np.dot(along[1], changes[:known])
     return known, _clipped(step.reshape(positions.shape), LONGEST_STEP if known > 0 else FIRST_STEP)
 
@@ -204,7 +207,7 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
 def _coefficients(by_moves, by_changes, products, order):  # type: ignore[no-untyped-def]
     """Coefficients of moves and changes, shape (2, known), and of H₀ in the inverse Hessian times the forces."""
     known = len(order)
-    slopes, overlaps = products
+    slopes, overlaps = products[0], products[1]
     newest = order[-1]
     scale = slopes[newest, newest] / overlaps[newest, newest]
     along = np.zeros((2, known))
