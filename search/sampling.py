@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from glass.arrays import box_of
 from glass.double_well import CalculatorFailedError, potential_of
 from glass.dynamics import langevin, oddity, time_step
 from glass.relaxation import Potential, relax
@@ -124,8 +125,7 @@ class _State:
         self.rng = np.random.default_rng([job.seed, job.conf])
         self.atoms = start.copy()
         self.steps, self.time_step = 0, 0.0
-        cell = start.cell
-        self.minima = Minima(cell.lengths() if cell.orthorhombic else cell.array, job.neb.force_tolerance)
+        self.minima = Minima(box_of(start.cell.array, start.pbc), job.neb.force_tolerance)
         self.visits: list[str] = []
         self.energies: dict[str, float] = {}
         """Total energies of the minima, in the order in which they were found."""
