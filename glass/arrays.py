@@ -121,7 +121,7 @@ def common_shift(steps: Array, box: Array) -> Array:
 
     A median over the particles: those that moved by themselves do not count. It is near the mean, not equal to it.
     """
-    return np.asarray(steps[0] + np.median(minimum_image(steps - steps[0], box), axis=0))
+    return minimum_image(steps[0] + np.median(minimum_image(steps - steps[0], box), axis=0), box)
 
 
 def brought_near(places: Array, reference: Array, box: Array) -> Array:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from steps import ROOT
 
-from glass.arrays import box_of, difference_of_cells, minimum_image, without_drift
+from glass.arrays import box_of, brought_near, common_shift, difference_of_cells, minimum_image, without_drift
 from glass.features import geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from pipeline.formats.lammps import read_minimum
@@ -193,3 +193,11 @@ def test_a_shift_through_the_boundary_is_taken_out_by_its_median_and_then_the_me
     for shift in (np.zeros(3), box / 2, np.array([2.4, -3.0, 9.0])):
         found = without_drift(one, np.mod(one + step + shift, box), box)
         np.testing.assert_allclose(found, step - step.mean(0), atol=1e-12)
+
+
+def test_particles_on_the_other_side_of_the_boundary_are_no_drift():
+    rng, box = np.random.default_rng(2), np.full(3, 5.0)
+    one = rng.random((30, 3)) * box
+    other = one + box * rng.integers(-1, 2, (30, 3))
+    np.testing.assert_allclose(common_shift(other - one, box), 0, atol=1e-12)
+    np.testing.assert_array_equal(brought_near(other, one, box), other)

@@ -281,6 +281,12 @@ def test_extended_xyz_that_is_no_good_is_told_in_words(tmp_path, case):
     is_refused(tmp_path, *words)
 
 
+def test_an_energy_per_atom_is_one_under_a_name_that_says_so(tmp_path):
+    text = frames(lambda p, e: xyz(p, e / N)).replace("energy", "energy_per_atom")
+    (of(tmp_path, energy_key="energy_per_atom") / "m.extxyz").write_text(text)
+    is_right(tmp_path)
+
+
 def test_another_name_of_the_energy_is_read_where_it_is_set(tmp_path):
     (of(tmp_path, energy_key="dft_energy") / "m.extxyz").write_text(frames(xyz).replace("energy", "dft_energy"))
     is_right(tmp_path)

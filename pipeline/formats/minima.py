@@ -1,5 +1,6 @@
 """Where the minima of a glass stand, and what is read there."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
@@ -126,6 +127,8 @@ def _minimum(frame: Frame, place: Place, told: dict[int | None, float], named: f
     found = frame()
     own, keys = found.pop("energy", None), found.pop("energies", [])
     n = len(found["positions"])
+    if own is not None and re.search(r"(?i)per_?(atom|particle)", place.reading.energy_key):
+        own *= n
     energy = told.get(place.frame, told.get(None) if not place.frame else None)
     if energy is not None and own is not None and abs(energy - own) > _SAME_ENERGY * max(abs(energy), abs(own)):
         raise MinimumError(f"{ENERGIES} says the energy {energy:.10g}, the frame {own:.10g}: take one out")
