@@ -125,7 +125,7 @@ def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Poten
         atoms.positions = positions
         with failures_named():
             calculator.calculate(atoms, ["energy", "forces"], changes)
-            energy, forces = float(calculator.results["energy"]), np.asarray(calculator.results["forces"], float)
+            energy, forces = float(calculator.results["energy"]), np.array(calculator.results["forces"], float)
         changes = ["positions"]
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise CalculatorFailedError("the calculator returned an energy or a force that is not finite")

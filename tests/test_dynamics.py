@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
 
+from glass.double_well import potential_of
 from glass.dynamics import STEPS_A_PERIOD, langevin, oddity, time_step
 
 STIFF = np.linspace(1, 9, 300).reshape(100, 3)
@@ -44,3 +47,14 @@ def test_a_sample_that_melts_crystallises_or_stays_is_told(visits, energies, say
     said = oddity(list(visits), np.array(energies))
     assert said.startswith(says) if not says else says in said
     assert bool(said) == bool(says)
+
+
+def test_forces_stay_where_a_calculator_writes_the_next_ones_over_them():
+    """As ASE's EMT does; else differences of them are zero."""
+    atoms = bulk("Al", "fcc", a=3.9) * (3, 3, 3)
+    atoms.rattle(0.05, seed=1)
+    potential = potential_of(atoms, lambda _: EMT())
+    _, first = potential(atoms.positions)
+    kept = first.copy()
+    potential(1.01 * atoms.positions)
+    np.testing.assert_array_equal(first, kept)
