@@ -105,7 +105,7 @@ def test_a_glass_that_could_not_be_written_whole_is_not_there_and_can_be_made_ag
 def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
     short = ("--glasses", 1, "--n-particles", 100, "--sweeps", 100, "--quenches", 2, "--interval", 10)
     said = done("simulate_glass", tmp_path / "new", "-T", "0.06", *short)
-    first, second, third, *_ = said.splitlines()
+    first, second, third, *_ = [line for line in said.splitlines() if " passed" not in line]  # of a busy machine
     assert first == "--sweeps 100: 1000 are made, a multiple of 1000"
     assert second == (
         "T = 0.06: 1 glasses of 100 particles: 1000 sweeps, then 2 quenches at 0.06 ε, 10 time steps apart"
