@@ -98,7 +98,9 @@ def _helps(trees: Array, smooth: Array, target: Array, task: Task) -> bool:
     """Whether the mean of both has no larger error than the trees."""
 
     def error(predicted: Array) -> float:
-        return float(log_loss(target, predicted) if task == CLASSIFIER else np.mean((predicted - target) ** 2))
+        if task == CLASSIFIER:
+            return float(log_loss(target, predicted, labels=[0, 1]))
+        return float(np.mean((predicted - target) ** 2))
 
     return error((trees + smooth) / 2) <= error(trees)
 

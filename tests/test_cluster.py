@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from dask_cluster import Cluster, wait_for
 from steps import ROOT, done, refused, run_process, started, stop, wait_until
-from test_relax_minima import shaken
 from test_workers import square
 
 from pipeline.errors import UserError
@@ -79,22 +78,12 @@ def classify_and_predict(root):
     return "".join(done(step, root, run=run_process) for step in ("step2_classify_dw", "step4_predict_qs"))
 
 
-def relax(root):
-    return done("relax_minima", root, run=run_process)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("start", "work"),
-    [("workspace", simulate_and_collect), ("trained_copy", classify_and_predict), ("glass", relax)],
+    ("start", "work"), [("workspace", simulate_and_collect), ("trained_copy", classify_and_predict)]
 )
 def test_files_are_the_same_as_here_byte_by_byte(cluster, tmp_path_factory, request, start, work):
     before = request.getfixturevalue(start)
-    if start == "glass":
-        gone, kept = (neb_glass.minima(before)[k] for k in (3, 4))
-        for path in (gone, kept):
-            shaken(path)
-        gone.unlink()
     found = []
     for place in ("here", "elsewhere"):
         root = shutil.copytree(before, tmp_path_factory.mktemp("places") / place)
