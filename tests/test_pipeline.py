@@ -293,7 +293,9 @@ def test_limits_that_no_model_meets_are_told(trained_copy):
     before = card_of(trained_copy)
     for hours in ("1e-9", "1e-6"):
         (trained_copy / "config.yaml").write_text(f"classifier: {{train_hours: {hours}}}\n")
-        assert f"no model was trained in classifier.train_hours = {float(hours):g}" in refused("step1_train_dw", trained_copy)
+        assert f"no model was trained in classifier.train_hours = {float(hours):g}" in refused(
+            "step1_train_dw", trained_copy
+        )
     assert card_of(trained_copy) == before
     limited = synthetic.QUICK.replace("fast: true", "fast: true, max_seconds_per_pair: 1e-12")
     (trained_copy / "config.yaml").write_text(limited)
