@@ -177,16 +177,13 @@ def test_two_workspaces_that_share_a_model_do_not_train_it_at_once(training, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("sent", "group", "status"),
-    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGKILL, False, -signal.SIGKILL)],
-)
-def test_a_training_that_is_ended_takes_its_process_along_and_leaves_the_last_model(training, sent, group, status):
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_training_that_is_ended_takes_its_process_along_and_leaves_the_last_model(training, sent, status):
     root, process = training
     before = card_of(root)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
-    assert stop(process, sent, group).returncode == status
+    assert stop(process, sent, group=False).returncode == status
     assert not psutil.wait_procs(children, timeout=LONGEST)[1]
     assert left_over(root) == ([f".{MODEL}.new"] if sent == signal.SIGKILL else [])
     assert card_of(root) == before

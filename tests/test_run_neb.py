@@ -40,7 +40,7 @@ def test_every_pair_gets_one_verdict(calculated):
     enough = neb["is_dw"].value_counts().min() >= 10  # else step 1 would refuse to learn from them
     assert ("steps 1 to 4 learn from these results" if enough else "run_neb.py --explore 100 for more, or ") in said
     script = "step1_train_dw.py" if enough else "run_neb.py --explore 100"
-    assert said.splitlines()[-1].endswith(f"{script} --workspace {calculated}")
+    assert f"{script} --workspace " in said.splitlines()[-1]
     assert imread(calculated / f"output_ML/T{T}/neb_paths.png").std() > 0.01
 
 
