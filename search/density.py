@@ -165,17 +165,17 @@ def density_of_kind(row: pd.Series) -> str:
 
 
 def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path: Path) -> list[str]:
-    unit, every = settings.unit, at_threshold.loc["all"]
+    unit, every = settings.unit, at_threshold.loc["distinct"]
     spread = f"; ± {every['density_sd_glasses']:.2g} from glass to glass" if every["glasses"] > 1 else ""
     others = ", ".join(
         f"{name} {density_of_kind(at_threshold.loc[kind])}"
-        for kind, name in (("distinct", "distinct"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
+        for kind, name in (("all", "of all pairs"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
     )
     if CONVOLVED in at_threshold.index:
         others += f", spread by zero-point energies {density_of_kind(at_threshold.loc[CONVOLVED])}"
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
-        f"density of TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "
+        f"density of distinct TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "
         f"{every['density_high']:.3g}: 68 %, Poisson{spread}), {every['density_SI']:.2g} J⁻¹ m⁻³: "
         f"{every['count']:.0f} in {every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
         f"density of TLS: {others}; lower bounds{known}: {path}",

@@ -13,6 +13,8 @@ from glass.overlap import find_rearrangements, most_central, most_displaced, par
 from pipeline.displacements import read_displacements
 from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, minimum_keys
+from pipeline.formats.pair_lists import read_list
+from pipeline.formats.pair_tables import TLS_PROBABILITY
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
@@ -110,6 +112,27 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
     numbers[known.rows] = lowest[labels]
     every = every.with_columns(pl.Series(REARRANGEMENT, numbers)).filter(pl.col(REARRANGEMENT) > 0)
     return pl.concat([numbered.filter(pl.col("glass") != conf), every])
+
+
+def rearrangements_in_words(at: StatePoint, counted: pd.DataFrame) -> str:
+    """How many rearrangements are known, and in how many more a TLS is expected: the largest chance of each added up.
+
+    Parameters
+    ----------
+    at : StatePoint
+        Whose list of new pairs, if there is one, holds the chances.
+    counted : DataFrame
+        As :func:`count_rearrangements` gives it.
+    """
+    said = (
+        f"rearrangements: {len(counted)}, {(counted['calculated'] > 0).sum()} of them calculated; "
+        f"{(counted['tls'] > 0).sum()} hold TLS, in {counted['tls'].sum()} pairs"
+    )
+    if at.predicted("newpairs").exists():
+        left = read_list(at.predicted("newpairs"), [REARRANGEMENT, TLS_PROBABILITY], "step4_predict_qs.py")
+        others = left[~left[REARRANGEMENT].isin([0, *counted.index[counted["tls"] > 0]])]
+        said += f"; expected among the others: {others.groupby(REARRANGEMENT)[TLS_PROBABILITY].max().sum():.1f} or more"
+    return said
 
 
 TURNS = 20

@@ -155,10 +155,10 @@ def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(w
     said = "\n".join(update_density(work.at(T), Settings(), 1.0))
     table = pd.read_csv(work.at(T).tls_density)
     assert (table["found_part"] == 0.75).all()
-    row = at(table, "all")
+    row = at(table, "distinct")
     assert row["density_SI"] == pytest.approx(row["density"] * si_density(Settings().neb))
     assert f"{row['density']:.3g} ε⁻¹ σ⁻³" in said
-    assert f"distinct {at(table, 'distinct')['density']:.3g} (2), with Δ₀ ≥ 0.001 E" in said
+    assert f"of all pairs {at(table, 'all')['density']:.3g} (3), with Δ₀ ≥ 0.001 E" in said
     assert "glasses searched: 2" in said
     assert "about 75 % of those of the list are found" in said
     assert "about" not in "\n".join(update_density(work.at(T), Settings(), np.nan))
@@ -170,7 +170,7 @@ def test_where_amplitudes_are_lost_sentence_and_picture_say_of_how_many(work):
     said = "\n".join(update_density(work.at(T), Settings(), 1.0))
     table = tls_density(work.at(T), Settings())
     assert f"with Δ₀ ≥ 0.001 E {at(table, 'tunnelling')['density']:.3g} (1, not known of 2)" in said
-    assert f"distinct {at(table, 'distinct')['density']:.3g} (2), " in said
+    assert f"density of distinct TLS: {at(table, 'distinct')['density']:.3g} " in said
     drawn = legend(draw_densities({T: table, "0.12": table}, TLS, UNIT).figure.axes[1])
     assert drawn == ["all TLS", "distinct", "tunnelling: Δ₀ ≥ 0.001 E; not known of 4 TLS"]
 
