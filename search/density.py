@@ -175,8 +175,8 @@ def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path:
         others += f", spread by zero-point energies {density_of_kind(at_threshold.loc[CONVOLVED])}"
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
-        f"density of distinct TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ ({every['density_low']:.3g} to "
-        f"{every['density_high']:.3g}: 68 %, Poisson{spread}), {every['density_SI']:.2g} J⁻¹ m⁻³: "
-        f"{every['count']:.0f} in {every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
+        f"density of distinct TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
+        f"({every['density_low']:.3g} to {every['density_high']:.3g}: 68 %, Poisson{spread}), "
+        f"{every['density_SI']:.2g} J⁻¹ m⁻³: {every['count']:.0f} in {every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
         f"density of TLS: {others}; lower bounds{known}: {path}",
     ]

@@ -89,6 +89,8 @@ class Told(NamedTuple):
     """The value, times the precision."""
     precision: Array
     """1 / variance; 0 without likes."""
+    least: float
+    """Chance of either verdict that n results leave at least: 1 / (n + 2), as Laplace's rule of succession."""
 
 
 class _Results(NamedTuple):
@@ -144,24 +146,27 @@ def most_true(processes: list[Process], glasses: list[_Results]) -> Process:
             mean = results.known.mean()
             precision = np.diag(inverse)
             expected = results.known - inverse @ (results.known - mean) / precision
-            chance = blended_chance(results.predicted, _told(process, expected, precision, mean))
+            chance = blended_chance(results.predicted, _told(process, expected, precision, results.known))
             found += np.log(np.where(results.known == 1, chance, 1 - chance)).sum()
         return float(found)
 
     return max(processes, key=score)
 
 
-def _told(process: Process, expected: Array, precision: Array, mean: float) -> Told:
+def _told(process: Process, expected: Array, precision: Array, known: Array) -> Told:
     """What results tell of a value, whose expectation and precision they give beside those of the prior."""
-    prior = 1 / (process.amplitude**2 + process.noise**2)
+    prior, mean = 1 / (process.amplitude**2 + process.noise**2), known.mean()
     gain = np.maximum(precision - prior, 0)
-    return Told(process.weight * (precision * (expected - mean) + gain * mean), process.weight * gain)
+    weighted = process.weight * (precision * (expected - mean) + gain * mean)
+    return Told(weighted, process.weight * gain, 1 / (len(known) + 2))
 
 
 def blended_chance(predicted: Array, told: Told) -> Array:
     """Probability of a double well: that of the model, and what likes tell, by their inverse variances."""
     variance = np.maximum(predicted * (1 - predicted), 1e-3)
-    blended = ((predicted / variance + told.weighted) / (1 / variance + told.precision)).clip(0.001, 0.999)
+    blended = ((predicted / variance + told.weighted) / (1 / variance + told.precision)).clip(
+        told.least, 1 - told.least
+    )
     return np.where(told.precision > NOTHING, blended, predicted)
 
 
@@ -181,7 +186,7 @@ def told_by(process: Process, results: _Results, cosines: Array, places: Array) 
     covariance = _covariance(process, cosines, places, results.places)
     explained = (solve_triangular(factor, covariance.T, lower=True) ** 2).sum(axis=0)
     precision = 1 / (np.maximum(variance - explained, 0) + process.noise**2)
-    return _told(process, mean + covariance @ cho_solve((factor, True), results.known - mean), precision, mean)
+    return _told(process, mean + covariance @ cho_solve((factor, True), results.known - mean), precision, results.known)
 
 
 def add_likes(

@@ -1,0 +1,162 @@
+"""What exact results say of other pairs of their glass, and how many rearrangements a glass has.
+
+python -m benchmarks.rearrangements DIR ANSWERS [-T 0.062] [--least 0.95] [--picture FILE.png]
+
+DIR is a workspace with minima and pretraining sets that was taken through step 0; ANSWERS one whose NEB files hold the
+results of pairs of these glasses. Of its pairs with at least this nearest_between some are taken as calculated, and the
+others predicted: by trees that learnt from the pretraining sets and the results, alone and with the likes
+(``search/likes.py``). Then minima are taken away, and rearrangements counted. Writes nothing into DIR.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from lightgbm import LGBMClassifier, LGBMRegressor
+from numpy.typing import NDArray
+
+from benchmarks.unseen_glasses import TREES
+from glass.overlap import find_rearrangements
+from MLmodel.labels import join_to_tables
+from pipeline.displacements import read_displacements
+from pipeline.formats.keys import PAIR_COLUMNS, pair_index
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, feature_names, read_batches, under_ceilings
+from pipeline.formats.results import read_neb_results
+from pipeline.settings import Settings
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
+from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
+from search import likes
+from search.rearrangements import representatives
+
+SETTINGS = Settings()
+NUMBERS = (15, 30, 60, 120, 240)
+"""Pairs taken as calculated."""
+
+
+def main() -> None:
+    """Replay, count, print and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("answers", type=Path)
+    parser.add_argument("-T", "--temperature", default="0.062")
+    parser.add_argument("--least", type=float, default=0.95)
+    parser.add_argument("--picture", type=Path)
+    given = parser.parse_args()
+    at = Workspace(given.workspace).at(given.temperature)
+    answers = read_neb_results(Workspace(given.answers).at(given.temperature))
+    pairs = join_to_tables(at, answers[~answers.index.duplicated(keep="last")])
+    pairs = pairs[under_ceilings(pairs, SETTINGS.classify) & (pairs["nearest_between"] >= given.least)]
+    pairs = pairs.set_index(pair_index(pairs, at.decimals))
+    print(f"{len(pairs)} pairs with a verdict, {int((pairs[DW] == 1).sum())} double wells")
+    found = pd.concat([replay(at, pairs, order) for order in ("random", "representatives")])
+    print(found.to_string(index=False, float_format="{:.3f}".format))
+    counted = growth(at, given.least)
+    print(counted.to_string(index=False))
+    if given.picture:
+        draw(found[found["order"] == "random"], counted).save(given.picture, ["png"])
+
+
+def taught(at: StatePoint, features: list[str], results: pd.DataFrame) -> tuple[LGBMRegressor, LGBMClassifier]:
+    """Trees that learnt from the pretraining sets and some results."""
+    models = []
+    for task, kind in ((PREDICTOR, LGBMRegressor), (CLASSIFIER, LGBMClassifier)):
+        known = results[results[DW] == 1] if task == PREDICTOR else results
+        rows = pd.concat([*map(pd.read_feather, at.pretraining_sets(task)), known], ignore_index=True)
+        target = np.log10(rows[QS]) if task == PREDICTOR else rows[DW]
+        models.append(kind(**TREES).fit(rows.reindex(columns=features), target))
+    return models[0], models[1]
+
+
+def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
+    """How well verdicts and splittings of the others are told after so many calculations, with likes and without."""
+    features = feature_names(pairs, DW, QS, "origin of the label")
+    if order == "random":
+        rows = np.random.default_rng(SETTINGS.seed).permutation(len(pairs))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "Configurations").symlink_to(at.workspace.root.resolve() / "Configurations")
+            nothing = np.zeros(len(pairs), bool)
+            rows = representatives(Workspace(Path(folder)).at(at.temperature), pairs, nothing, SETTINGS)
+    splittings, verdicts = taught(at, features, pairs[:0])  # of the pretraining sets alone, which do not know the glass
+    unseen = pd.Series(np.asarray(verdicts.predict_proba(pairs[features]))[:, 1], pairs.index)
+    errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[features])
+    said = []
+    for number in (one for one in NUMBERS if one < len(rows)):
+        known = np.zeros(len(pairs), bool)
+        known[rows[:number]] = True
+        predictor, classifier = taught(at, features, pairs[known])
+        chance = classifier.predict_proba(pairs[features])[:, 1].clip(0.001, 0.999)
+        columns = {
+            PROBABILITY: chance,
+            QS: 10 ** np.asarray(predictor.predict(pairs[features]), float),
+            TLS_PROBABILITY: chance,
+        }
+        listed = pl.from_pandas(pairs[[*PAIR_COLUMNS, "Delta_E", "nearest_between"]].assign(**columns))
+        answers = pairs.loc[known, [DW, QS]].rename(columns={QS: "exact"})
+        with patch.object(likes, "known_answers", lambda _, answers=answers: answers):
+            sigma = float(np.nanstd(errors[known])) or 0.15
+            told = likes.add_likes(at, listed, ~known, likes.Unseen(unseen, sigma), SETTINGS)
+        for name, table in (("models", listed), ("models and likes", told)):
+            said.append({"order": order, "calculated": number, "by": name, **judged(table, pairs, ~known)})
+    return pd.DataFrame(said)
+
+
+def judged(told: pl.DataFrame, pairs: pd.DataFrame, left: NDArray[np.bool_]) -> dict[str, float]:
+    """Part of verdicts that is right, log loss, and errors of the splittings of pairs that were not calculated."""
+    chance, verdict = told[PROBABILITY].to_numpy()[left], pairs[DW].to_numpy()[left]
+    error = np.log10(told[QS].to_numpy()[left] / pairs[QS].to_numpy()[left])[verdict == 1]
+    return {
+        "verdicts right": float(np.mean((chance > 0.5) == verdict)),
+        "log loss": float(-np.mean(np.log(np.where(verdict == 1, chance, 1 - chance)))),
+        "splitting, median error in %": float(100 * np.median(np.abs(10**error - 1))),
+        "rms of log10": float(np.sqrt(np.mean(error**2))),
+        "within 5 %": float(np.mean(np.abs(10**error - 1) < 0.05)),
+    }
+
+
+def growth(at: StatePoint, least: float) -> pd.DataFrame:
+    """Pairs and rearrangements of all glasses with a part of their minima."""
+    counted, rng = [], np.random.default_rng(SETTINGS.seed)
+    columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
+    for table in at.pair_tables:
+        rows = pd.concat(read_batches(table, columns))
+        minima = np.unique(rows[["i", "j"]])
+        rows = rows[under_ceilings(rows, SETTINGS.classify) & (rows["nearest_between"] >= least)]
+        index = pair_index(rows, at.decimals)
+        conf = int(rows["conf"].iloc[0])
+        for part in (0.25, 0.5, 0.75, 1.0):
+            kept = rng.permutation(minima)[: int(part * len(minima))]
+            some = np.flatnonzero(rows[["i", "j"]].isin(kept).all(axis=1))
+            low, high = (np.asarray(index.get_level_values(k))[some] for k in (1, 2))
+            there = read_displacements(at, conf, low, high)
+            if there is not None:
+                labels = find_rearrangements(there.displacements, SETTINGS.rearrangements.overlap)
+                row = {"minima": len(kept), "pairs": len(labels), "rearrangements": len(np.unique(labels))}
+                counted.append({"glass": conf, "part": part, **row})
+    return pd.DataFrame(counted)
+
+
+def draw(found: pd.DataFrame, counted: pd.DataFrame) -> Picture:
+    """Error of the splittings against calculations; pairs and rearrangements against minima."""
+    with styled_figure(9.2, 4.2) as figure:
+        errors, sizes = figure.subplots(1, 2)
+        for (name, rows), color in zip(found.groupby("by"), (GREY, BLUE), strict=True):
+            errors.plot(rows["calculated"], rows["splitting, median error in %"], "o-", color=color, label=name)
+        errors.set(
+            xscale="log", yscale="log", xlabel="pairs calculated", ylabel="median error of the other splittings (%)"
+        )
+        legend_below(errors)
+        mean = counted.groupby("part")[["minima", "pairs", "rearrangements"]].mean()
+        sizes.plot(mean["minima"], mean["pairs"], "s-", color=GREY, label="pairs that may be double wells")
+        sizes.plot(mean["minima"], mean["rearrangements"], "o-", color=ORANGE, label="rearrangements")
+        sizes.set(yscale="log", xlabel="minima of the glass", ylabel="number")
+        legend_below(sizes)
+    return Picture(figure, found)
+
+
+if __name__ == "__main__":
+    main()
