@@ -20,6 +20,7 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from numpy.typing import NDArray
 
 from benchmarks.unseen_glasses import TREES
+from glass.arrays import Array
 from glass.overlap import find_rearrangements
 from MLmodel.labels import join_to_tables
 from pipeline.displacements import read_displacements
@@ -71,6 +72,12 @@ def taught(at: StatePoint, features: list[str], results: pd.DataFrame) -> tuple[
     return models[0], models[1]
 
 
+def chances_of(classifier: LGBMClassifier, features: pd.DataFrame) -> Array:
+    """Probability of a double well."""
+    chances: Array = np.asarray(classifier.predict_proba(features), float)
+    return chances[:, 1]
+
+
 def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
     """How well verdicts and splittings of the others are told after so many calculations, with likes and without."""
     features = feature_names(pairs, DW, QS, "origin of the label")
@@ -82,14 +89,14 @@ def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
             nothing = np.zeros(len(pairs), bool)
             rows = representatives(Workspace(Path(folder)).at(at.temperature), pairs, nothing, SETTINGS)
     splittings, verdicts = taught(at, features, pairs[:0])  # of the pretraining sets alone, which do not know the glass
-    unseen = pd.Series(np.asarray(verdicts.predict_proba(pairs[features]))[:, 1], pairs.index)
+    unseen = pd.Series(chances_of(verdicts, pairs[features]), pairs.index)
     errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[features])
     said = []
     for number in (one for one in NUMBERS if one < len(rows)):
         known = np.zeros(len(pairs), bool)
         known[rows[:number]] = True
         predictor, classifier = taught(at, features, pairs[known])
-        chance = classifier.predict_proba(pairs[features])[:, 1].clip(0.001, 0.999)
+        chance = chances_of(classifier, pairs[features]).clip(0.001, 0.999)
         columns = {
             PROBABILITY: chance,
             QS: 10 ** np.asarray(predictor.predict(pairs[features]), float),

@@ -20,7 +20,7 @@ def draw_rearrangements(
 ) -> Picture:
     """The map of rearrangements: how large each is and what is known of it; splittings against the energy difference.
 
-    Two levels in two wells have the splitting E, E² = (Δ_q + ΔE − ΔE_q)² + Δ₀², of which the smallest of each
+    Two levels in two wells have the splitting E, E² = (Δ_q ΔE / ΔE_q)² + Δ₀², of which the smallest of each
     rearrangement says Δ_q and Δ₀: a V in ΔE, rounded at Δ₀. Where both levels are in one well, E stays below it.
 
     Parameters
@@ -78,7 +78,7 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, units: Units) -> None:
         if np.isfinite(amplitude):
             splitting, at = two["quantum_splitting"].iloc[0], abs(two["asymmetry"].iloc[0])
             x = np.linspace(0, difference.max(), 200)
-            bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) + x - at
+            bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
             ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
     ax.set(yscale="log", xlabel=f"|ΔE| ({units.energy})", ylabel=f"splitting E ({units.energy})")
 

@@ -177,6 +177,7 @@ def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path:
     return [
         f"density of distinct TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
         f"({every['density_low']:.3g} to {every['density_high']:.3g}: 68 %, Poisson{spread}), "
-        f"{every['density_SI']:.2g} J⁻¹ m⁻³: {every['count']:.0f} in {every['volume']:.4g} {unit.length}³, glasses searched: {every['glasses']:.0f}",
+        f"{every['density_SI']:.2g} J⁻¹ m⁻³: {every['count']:.0f} in {every['volume']:.4g} {unit.length}³, "
+        f"glasses searched: {every['glasses']:.0f}",
         f"density of TLS: {others}; lower bounds{known}: {path}",
     ]

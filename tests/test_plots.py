@@ -71,7 +71,7 @@ def some_double_wells():
 
 
 def some_rearrangements():
-    """Four rearrangements, and the double wells of two of them: E² = (ΔE − 0.001)² + Δ₀², Δ₀ 0.003 and 0.002."""
+    """Four rearrangements, and the double wells of two of them: E² = (0.7 ΔE)² + Δ₀², Δ₀ 0.003 and 0.002."""
     counted = pd.DataFrame(
         {"pairs": [40, 9, 2, 1], "calculated": [6, 3, 1, 0], "double_wells": [6, 2, 0, 0], "tls": [0, 1, 0, 0]},
         pd.Index([2, 1, 3, 4], name="rearrangement"),
@@ -83,7 +83,7 @@ def some_rearrangements():
             "rearrangement": np.repeat([2, 1], [6, 2]),
             "asymmetry": difference,
             "tunnelling_amplitude": amplitude,
-            "quantum_splitting": np.hypot(difference - 0.001, amplitude),
+            "quantum_splitting": np.hypot(0.7 * difference, amplitude),
             "level_0_in_i": 0.9,
             "level_1_in_i": 0.1,
         }
