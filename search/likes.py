@@ -31,7 +31,7 @@ from pipeline.formats.pair_tables import OUT_OF_FOLD, PROBABILITY, TLS_PROBABILI
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint
 
-MOST = 500
+MOST = 300
 """At most so many results of a glass are used, the latest."""
 
 FEWEST = 10
