@@ -153,9 +153,7 @@ def draw(found: pd.DataFrame, counted: pd.DataFrame) -> Picture:
         errors, sizes = figure.subplots(1, 2)
         for (name, rows), color in zip(found.groupby("by"), (GREY, BLUE), strict=True):
             errors.plot(rows["calculated"], rows["splitting, median error in %"], "o-", color=color, label=name)
-        errors.set(
-            xscale="log", yscale="log", xlabel="pairs calculated", ylabel="median error of the other splittings (%)"
-        )
+        errors.set(yscale="log", xlabel="pairs calculated", ylabel="median error of the other splittings (%)")
         legend_below(errors)
         mean = counted.groupby("part")[["minima", "pairs", "rearrangements"]].mean()
         sizes.plot(mean["minima"], mean["pairs"], "s-", color=GREY, label="pairs that may be double wells")
