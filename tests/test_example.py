@@ -88,7 +88,10 @@ def test_no_row_comes_from_a_glass_of_the_loop(classifier_set, predictor_set):
 
 @pytest.mark.parametrize("is_dw", [0, 1])
 def test_a_new_calculation_gives_the_answers(answers, is_dw):
-    some = answers[answers[DW] == is_dw].sample(5, random_state=0)
+    """With all images; of screened double wells one in ten is none then (doc/exact-calculation-measured.md)."""
+    calculated = read_calculations(answers_of(WORK).at(T))
+    full = calculated.index[calculated["fidelity"] == "full"]
+    some = answers[(answers[DW] == is_dw) & (answers.index.isin(full) if is_dw else True)].sample(5, random_state=0)
     jobs, missing = jobs_of(WORK.at(T), some[PAIR_COLUMNS])
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):

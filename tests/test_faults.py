@@ -90,15 +90,14 @@ def test_a_failure_to_write_names_the_file_that_was_wanted(tmp_path):
 
 def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monkeypatch):
     path = next(workspace.rglob("*.conf.txt"))
-    read = files.content_of
+    read = minimum_files.open_text
 
     def fail(asked):
         if asked == path:
             raise OSError(errno.ESTALE, "Stale file handle", str(asked))
         return read(asked)
 
-    for reader in (minimum_files, files):
-        monkeypatch.setattr(reader, "content_of", fail)
+    monkeypatch.setattr(minimum_files, "open_text", fail)
     assert f"{path.name}: can't be read: Stale file handle" in done("step0_collect", workspace)
     monkeypatch.undo()
     assert "1104 pairs, 23 computed, 0 left out" in done("step0_collect", workspace)

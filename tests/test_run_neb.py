@@ -74,7 +74,8 @@ def listed(glass):
     pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip").head(10)
     path = work.at(T).predicted("newpairs")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pairs.assign(quantum_splitting=np.geomspace(1e-4, 1e-2, 10), dw_probability=0.9).to_csv(path, index=False)
+    listed = pairs.assign(quantum_splitting=np.geomspace(1e-4, 1e-2, 10), tls_probability=0.1, dw_probability=0.9)
+    listed.assign(rearrangement=np.arange(1, 11)).to_csv(path, index=False)
     return glass, pairs_of(pairs)
 
 
