@@ -255,7 +255,7 @@ def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(train
     train, test = (work.at("0.1").model_set(CLASSIFIER, subset) for subset in ("train", "test"))
     test.rename(trained_copy / "aside")
     shutil.copy(train, test)
-    assert "not of the training that made the model; run step1_train_dw.py" in refused("interpret", trained_copy)
+    assert "was changed since the training; run step1_train_dw.py" in refused("interpret", trained_copy)
     assert sorted(path.name for path in results.glob("shap-*")) == ["shap-predictor.csv", "shap-predictor.png"]
     (trained_copy / "aside").rename(test)
     work.at("0.1").card(PREDICTOR).unlink()
