@@ -17,7 +17,7 @@ if __name__ == "__main__":
 from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
-from pipeline.messages import note, nothing_new, record, result
+from pipeline.messages import record
 from pipeline.workspace import PREDICTOR, QS
 
 
@@ -39,21 +39,7 @@ def train_one(command: Command, at: StatePoint) -> None:
     known = gather(at, PREDICTOR, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     record(at.temperature, splittings=len(known.table), tls=tls)
-
-    def tell() -> None:
-        note(f"T = {at.temperature}: {len(known.table)} splittings, {tls} of them TLS")
-        note("\n".join(f"  {line}" for line in known.report))
-
-    card = train(at, PREDICTOR, known, settings, command.wait, tell)
-    if card is None:
-        nothing_new(at.temperature, "nothing new since the last training")
-    else:
-        from MLmodel.model import worth
-
-        result("\n".join([f"T = {at.temperature}: model: {at.model(PREDICTOR)}", *worth(at, card, settings)]))
-        record(
-            at.temperature, model=at.model(PREDICTOR), training=card.training, trained=card.trained, pairs=card.pairs
-        )
+    train(command, at, PREDICTOR, known, f"{len(known.table)} splittings, {tls} of them TLS")
 
 
 if __name__ == "__main__":

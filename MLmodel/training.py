@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from MLmodel.card import SETS, Card, check_digests, digests_of, installed_versions, read_card, write_card
 from MLmodel.labels import SOURCE, Labelled
 from pipeline import __version__
+from pipeline.command import Command
 from pipeline.errors import UserError
 from pipeline.files import file_named, sync
 from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
-from pipeline.messages import detail, note
+from pipeline.messages import detail, note, nothing_new, record, result
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -36,35 +37,17 @@ REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining
 """Advice where there are too few labels."""
 
 
-def train(
-    at: StatePoint,
-    task: Task,
-    labelled: Labelled,
-    settings: Settings,
-    wait: bool = False,
-    tell: Callable[[], None] = lambda: None,
-) -> Card | None:
-    """Train one model, unless the last training used the same data, settings and versions.
+def train(command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str) -> None:
+    """Train one model, unless the last training used the same data, settings and versions, and say what it is worth.
+
+    The model that is there stays until the new one is complete.
 
     Parameters
     ----------
-    at : StatePoint
-        The model, its sets and its log go there; the model that is there stays until the new one is complete.
-    task : Task
-        What to learn.
-    labelled : Labelled
-        The labelled pairs.
-    settings : Settings
-        Time limits and the split.
-    wait : bool
-        Wait for another process that trains this model.
-    tell : callable
-        Called before a training, if there is one.
-
-    Returns
-    -------
-    Card or None
-        None if there was nothing new.
+    command, at, task, labelled
+        Settings; where, what and from what to learn.
+    summary : str
+        The labels in words, said before a training, if there is one.
 
     Raises
     ------
@@ -76,15 +59,27 @@ def train(
     RuntimeError
         If AutoGluon fails.
     """
+    card = _train_unless_known(command, at, task, labelled, summary)
+    if card is None:
+        nothing_new(at.temperature, "nothing new since the last training")
+        return
+    from MLmodel.model import worth
+
+    result("\n".join([f"T = {at.temperature}: model: {at.model(task)}", *worth(at, card, command.settings)]))
+    record(at.temperature, model=at.model(task), training=card.training, trained=card.trained, pairs=card.pairs)
+
+
+def _train_unless_known(command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str) -> Card | None:
+    settings = command.settings
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
     labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
     inputs = _inputs(labelled, keys, task, settings)
     left = (at.new_model(task), at.old_model(task))
     if _is_trained(at, task, inputs) and not any(path.exists() for path in left):
         return None
-    tell()
+    note("\n".join([f"T = {at.temperature}: {summary}", *(f"  {line}" for line in labelled.report)]))
     parts = _parts(labelled, keys, task, at.model(task).name, settings)
-    with only_writer(at.training_lock(task), task.script, wait):
+    with only_writer(at.training_lock(task), task.script, command.wait):
         try:
             if at.old_model(task).exists() and not at.model(task).exists():  # killed while it was replaced
                 os.replace(at.old_model(task), at.model(task))
