@@ -15,7 +15,7 @@ from reporting.profiles import draw_profiles, wells_of_record
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, update_double_wells
 from search.density import glass_volumes, update_density
-from search.rearrangements import count_rearrangements, rearrangements_in_words
+from search.rearrangements import count_rearrangements, rearrangements_in_words, summary_of
 from search.rounds import update_rounds
 from search.stopping import round_summary
 
@@ -53,7 +53,6 @@ def report_double_wells(command: Command, at: StatePoint) -> None:
         pictures += draw_planes(double_wells, volume, settings, title).save(at.tls_planes, settings.figures)
     counted = count_rearrangements(at, settings)
     if len(counted):
-        result(f"T = {at.temperature}: {rearrangements_in_words(at, counted)}")
         title = f"T = {at.temperature}: rearrangements, those with most double wells in colours"
         mapped = calculations.draw_rearrangements(counted, double_wells, settings.tls_threshold, title, settings.unit)
         pictures += mapped.save(at.rearrangements, settings.figures)
@@ -71,6 +70,8 @@ def report_search(command: Command, at: StatePoint) -> None:
         detail(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
         for sentence in round_summary(table.iloc[-1]):
             result(f"T = {at.temperature}: {sentence}")
+    elif len(counted := count_rearrangements(at, settings)):
+        result(f"T = {at.temperature}: {rearrangements_in_words(summary_of(counted))}")
     _draw_profiles(command, at)
     remaining = np.nan if table is None else table["remaining_tls"].iloc[-1]
     for sentence in update_density(at, settings, remaining):

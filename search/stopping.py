@@ -19,6 +19,7 @@ from MLmodel.card import read_card
 from MLmodel.metrics import Array
 from MLmodel.training import FEWEST, REMEDY
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
+from search.rearrangements import rearrangements_in_words
 
 RECALL = Fraction(95, 100)
 """Fraction of the TLS on a list that must be found to stop,"""
@@ -37,11 +38,17 @@ _BLOCK = 1 << 16
 
 
 def enough_found(last: pd.Series) -> str | None:
-    """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`)."""
-    if not last["remaining_pairs"] or last["chance_95_found"] < CONFIDENCE:
+    """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`).
+
+    Where rearrangements are known they are counted instead of pairs: those that hold TLS are what there is to find.
+    """
+    distinct = last.get("chance_95_distinct", np.nan)
+    what = "TLS" if pd.isna(distinct) else "rearrangements that hold TLS"
+    confidence = float(last["chance_95_found"] if pd.isna(distinct) else distinct)
+    if not last["remaining_pairs"] or confidence < CONFIDENCE:
         return None
-    confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
-    return f"at least {float(100 * RECALL):g} % of the TLS on the list are found, {confidence}: you may stop"
+    said = f"with a confidence of {np.floor(100 * confidence):g} %"
+    return f"at least {float(100 * RECALL):g} % of the {what} on the list are found, {said}: you may stop"
 
 
 def chances_are_off(last: pd.Series) -> str | None:
@@ -69,7 +76,8 @@ RULES = (enough_found, chances_are_off, better_than_chance)
 def round_summary(last: pd.Series) -> list[str]:
     """What a row of ``rounds.csv`` found, what is to come, and the advice of the first rule that has any."""
     advice = next((said for rule in RULES if (said := rule(last)) is not None), None)
-    return [_found(last), _to_come(last)] + ([advice] if advice else [])
+    known = [rearrangements_in_words(last)] if last.get("rearrangements", 0) else []
+    return [_found(last), *known, _to_come(last), *([advice] if advice else [])]
 
 
 def _found(last: pd.Series) -> str:
