@@ -102,11 +102,9 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     found = predict_pairs(at, card, settings)
     sigma = float(np.std(np.subtract(*map(np.log10, unseen_predictions(at, card)))))
     found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, sigma, settings))
-    if found.in_test_sets + found.since_training:
-        note(
-            f"T = {at.temperature}: results that correct the predictions for like pairs: {found.since_training} since "
-            f"the models were trained, {found.in_test_sets} kept in their test sets"
-        )
+    if found.correcting:
+        said = "results not learnt from, which correct the predictions for like pairs"
+        note(f"T = {at.temperature}: {said}: {found.correcting}")
     numbers, next_ones = number_rearrangements(at, found.pairs, settings), found.best_first
     if settings.rearrangements.list_once:
         top = next_ones[:LISTED_ONCE]

@@ -19,7 +19,7 @@ from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
 from pipeline.errors import ChangedError
 from pipeline.files import atomic_write
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, pair_index, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
 from pipeline.formats.pair_tables import (
     PROBABILITY,
@@ -135,10 +135,8 @@ class Predicted(NamedTuple):
     """With the columns of the lists."""
     to_calculate: NDArray[np.bool_]
     """Which have no answer yet; shape (n_pairs,)."""
-    in_test_sets: int
-    """Exact results of the models' test sets, which corrected the predictions for like pairs."""
-    since_training: int
-    """And results that came after the training."""
+    correcting: int
+    """Number of results that the models did not learn from and that corrected the predictions for like pairs."""
 
     @property
     def smallest_first(self) -> NDArray[np.int64]:
@@ -189,8 +187,7 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
         for part, rows in zip(parts, workers.results(predicted, jobs(), in_order=True), strict=True):
             listed.append(as_listed(rows))
             bar.update(part.rows)
-    kept = _in_test_sets(at, found[is_new])
-    return Predicted(pl.concat(listed), known.to_calculate, kept, int(is_new.sum()) - kept)
+    return Predicted(pl.concat(listed), known.to_calculate, int(is_new.sum()))
 
 
 def _shown(table: Path) -> list[str]:
@@ -272,10 +269,3 @@ def known_answers(at: StatePoint) -> pd.DataFrame:
         answers.append(pd.DataFrame({DW: 1, "exact": learnt[PREDICTOR][QS], "is_new": False}))
     known = pd.concat([part for part in answers if len(part)] or answers)
     return known[~known.index.duplicated()]
-
-
-def _in_test_sets(at: StatePoint, pairs: pd.DataFrame) -> int:
-    """Number of pairs that stand in the models' test sets."""
-    sets = [path for task in (CLASSIFIER, PREDICTOR) if (path := at.model_set(task, "test")).exists()]
-    held = [pair_index(rows, at.decimals) for path in sets for rows in read_batches(path, PAIR_COLUMNS)]
-    return int(np.logical_or.reduce([pair_index(pairs, at.decimals).isin(index) for index in held]).sum())

@@ -231,16 +231,6 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
         The class of each pair: whether it is a double well, or a TLS.
     settings : Settings
         ``test_fraction``, ``test_split`` and ``seed``.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_pairs,)
-        True where the pair belongs to the test set; True and False at least once each.
-
-    Raises
-    ------
-    UserError
-        If glasses are to be kept apart and there is only one.
     """
     names = keys if settings.test_split == "pair" else keys[["glass"]]
     place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import constants
 from statsmodels.stats.rates import confint_poisson
 
-from MLmodel.metrics import Array
+from glass.arrays import Array
 from pipeline.files import atomic_write
 from pipeline.formats.minima import any_minimum
 from pipeline.settings import NebSettings, Settings

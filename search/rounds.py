@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glass.arrays import Array
 from MLmodel.card import read_card
-from MLmodel.metrics import Array
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.formats.csv_files import read_own_csv

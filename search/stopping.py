@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import hypergeom
 
+from glass.arrays import Array
 from MLmodel.card import read_card
-from MLmodel.metrics import Array
 from MLmodel.training import FEWEST, REMEDY
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
 from search.rearrangements import rearrangements_in_words
