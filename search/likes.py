@@ -201,6 +201,8 @@ def add_likes(
     rows = np.flatnonzero(rows_in(names, answers.index, at.decimals))
     found = answers.loc[pair_index(names.iloc[rows], at.decimals)]
     glasses = list(_glasses(at, names, rows))
+    if not glasses:
+        return pairs
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
     for what, exact in ((DW, found[DW].to_numpy(float)), (QS, np.log10(found["exact"].to_numpy(float)))):
         values, places = np.full(len(pairs), np.nan), _places(pairs, what, settings)

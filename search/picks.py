@@ -106,14 +106,9 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     Returns
     -------
     pairs : DataFrame
-        ``conf``, ``i``, ``j`` and perhaps more, by pair; in the order in which they are to be calculated.
+        By pair, in the order in which they are to be calculated.
     source : str
         In words, where they come from.
-
-    Raises
-    ------
-    UserError
-        If the file they come from is missing or can't be used.
     """
     if given.refine:
         return _to_refine(at, settings, given.refine)
@@ -122,12 +117,11 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
         has_result = unfinished.index.isin(read_neb_results(at).index)
         return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
     known = pairs_with_result(at)
-    if given.share:
-        pairs, source = _not_known(at, settings, given, known[:0])
-        pairs = part_of(pairs, given.share)
-        source = f"share {given.share.number} of {given.share.parts} of {source}"
-        return pairs[~pairs.index.isin(known)], source
-    return _not_known(at, settings, given, known)
+    if not given.share:
+        return _not_known(at, settings, given, known)
+    pairs, source = _not_known(at, settings, given, known[:0])
+    pairs = part_of(pairs[~pairs.index.isin(known)], given.share)
+    return pairs, f"share {given.share.number} of {given.share.parts} of {source}"
 
 
 def _not_known(

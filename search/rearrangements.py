@@ -257,12 +257,7 @@ def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArr
 def each_once(numbers: Index, has_result: Index) -> Index:
     """Order in which the first pair of each rearrangement without a result stands before all others.
 
-    Parameters
-    ----------
-    numbers : ndarray of int, shape (n_pairs,)
-        As :func:`number_rearrangements` gives them, in the order of a list.
-    has_result : ndarray of int
-        Numbers of the rearrangements that have a result.
+    ``numbers`` are those of the pairs of a list in its order, ``has_result`` those that have a result.
     """
     first = np.zeros(len(numbers), bool)
     first[np.unique(numbers, return_index=True)[1]] = True

@@ -62,15 +62,8 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     """Bring the row of the present list of new pairs in ``rounds.csv`` up to date.
 
     All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
-    unfinished, for the list leaves out what was known when it was made.
-
-    Parameters
-    ----------
-    at, settings
-        Where, and what counts as a TLS.
-    closing : bool
-        Models may have been trained since the list was made: a new row does not tell which. Nothing is written if none
-        of the list was calculated.
+    unfinished, for the list leaves out what was known when it was made. While ``closing``, models may have been trained
+    since the list was made: a new row does not tell which, and nothing is written if none of the list was calculated.
 
     Returns
     -------

@@ -115,18 +115,9 @@ class Expected(NamedTuple):
 
 
 def poisson_binomial(chances: Array) -> Array:
-    """Probability of each number of events with chances of their own: coefficients of Π_k (1 − p_k + p_k z), by FFTs.
+    """Probability of 0, 1, … events with chances p_k: coefficients of Π_k (1 − p_k + p_k z), by FFTs.
 
-    Parameters
-    ----------
-    chances : ndarray of shape (n,)
-        p_k.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-        Of 0, 1, … events, m ≤ n + 1; beyond it each is below 1e-15. Sums of them are off by less than
-        1e-9 for millions of pairs.
+    Those beyond the last are below 1e-15. Sums of them are off by less than 1e-9 for millions of pairs.
     """
     numbers = np.ones(1)
     for start in range(0, len(chances), _BLOCK):
@@ -186,13 +177,7 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
 
 
 def next_step(kinds: Counter[str], lacking: Sequence[str]) -> tuple[str, ...]:
-    """What to do after a run, from its number of verdicts of each kind, and what labels each temperature lacks.
-
-    Returns
-    -------
-    tuple of str
-        Why, the script to run, and its arguments.
-    """
+    """Why, which script to run after a run, and its arguments: from its verdicts and the labels that are lacking."""
     if kinds["double well"] or kinds["non-DW"]:
         if all(lacking):
             why = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: {REMEDY}"
