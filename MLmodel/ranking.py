@@ -1,5 +1,6 @@
 """What the models say of pairs: which may be double wells (step 2), and which of them to calculate next (step 4)."""
 
+import pickle
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -177,10 +178,11 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
             found, is_new, read_set(at, card, "used"), chances, SOFTENING * settings.unit.epsilon
         )
 
-        def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], LocalCorrection]]:
+        def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], bytes]]:
             row = 0
             for part, glasses in zip(parts, known.glasses, strict=True):
-                yield part, known.to_calculate[row : row + part.rows], correction.of_glasses(glasses)
+                packed = pickle.dumps(correction.of_glasses(glasses))  # what takes workers their jobs is slower at it
+                yield part, known.to_calculate[row : row + part.rows], packed
                 row += part.rows
 
         predicted = partial(_predicted, at, card.training, chances, settings.neb.epsilon)
@@ -201,14 +203,14 @@ def _predicted(
     name: str,
     chances: Chances,
     kelvin: float,
-    job: tuple[Part, NDArray[np.bool_], LocalCorrection],
+    job: tuple[Part, NDArray[np.bool_], bytes],
 ) -> pd.DataFrame:
     """A part of the lists: pairs predicted, those without an answer corrected; a job for a worker."""
     part, new, correction = job
     rows = _read_part(part)
     rows[QS] = _predict(at, PREDICTOR, name, rows)
     spread = np.ones(len(rows))
-    corrected = correction.correct(rows[new])
+    corrected = pickle.loads(correction).correct(rows[new])
     rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
     spread[new] = corrected.spread
     rows[SPLITTING_K] = kelvin * rows[QS]
