@@ -240,9 +240,10 @@ def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:
     found, to_calculate, glasses = [], [], []
     for part in parts:
         names = pd.concat(read_batches(part.table, PAIR_COLUMNS, part.batches), ignore_index=True)
-        to_calculate.append(~rows_in(names, answered, at.decimals))
+        with_answer = rows_in(names, answered, at.decimals)
+        to_calculate.append(~with_answer)
         glasses.append(names["conf"].unique().tolist())
-        with_answer = rows_in(names, answers.index, at.decimals)
+        with_answer[with_answer] = rows_in(names[with_answer], answers.index, at.decimals)
         if with_answer.any() or part is parts[-1]:
             rows = by_pair(_read_part(part)[with_answer], at.decimals)
             found.append(rows.join(answers).reset_index(drop=True))

@@ -35,6 +35,8 @@ def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Kn
     """
     reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
     places = places_by_key(at.glass(conf), at.decimals, reading)
+    if not places:
+        return None
     there = {places[key] for key in needed.tolist() if key in places}
     read = [one for one in read_minima(sorted({place.path for place in there}), reading) if isinstance(one, Minimum)]
     found: dict[int, Minimum] = {int(minimum_keys(one.energy, at.decimals)): one for one in read if one.place in there}

@@ -166,8 +166,9 @@ def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
 
 def _glasses(at: StatePoint, names: pd.DataFrame, has_result: Index) -> Iterator[tuple[Index, Displacements]]:
     """Rows and displacements of the pairs of each glass that has minima and a result."""
-    for conf in np.unique(names["conf"].to_numpy()[has_result]).tolist():
-        here = np.flatnonzero(names["conf"] == conf)
+    conf_of_pair = names["conf"].to_numpy()
+    for conf in np.intersect1d(conf_of_pair[has_result], list(at.glasses)).tolist():
+        here = np.flatnonzero(conf_of_pair == conf)
         one, other = (minimum_keys(names[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
         there = read_displacements(at, conf, np.minimum(one, other), np.maximum(one, other))
         if there is not None:

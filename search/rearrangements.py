@@ -56,7 +56,8 @@ def number_rearrangements(
     asked = pl.DataFrame(dict(zip(KEYS, (conf, low, high), strict=True)), schema_overrides=_NUMBERED)
     path, record = at.rearrangement_numbers, _made_from(at, settings)
     numbered = before = _read_numbers(at, settings)
-    for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
+    of_minima = asked.filter(pl.col("glass").is_in(list(at.glasses)))
+    for glass, new in sorted(of_minima.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
         numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
     if keep and len(numbered) > len(before):
         with atomic_write(path) as part:
