@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_pa
 @pytest.mark.slow
 def test_a_glass_that_is_there_is_not_made_again(made, tmp_path):
     root = shutil.copytree(made, tmp_path / "copy")
-    assert "not made again" in done("simulate_glass", root, "-T", "0.1", "--glasses", 2, *QUICK)
+    assert "no new glasses made" in done("simulate_glass", root, "-T", "0.1", "--glasses", 2, *QUICK)
     assert files(root / "Configurations") == files(made / "Configurations")
 
 
