@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 from functools import partial
-from pathlib import Path
 
 import neb_glass
 import pandas as pd
@@ -61,10 +60,6 @@ def touch_and_wait(folder, job):
     return job
 
 
-def text_of(name):
-    return Path(name).read_text()
-
-
 # The same as here
 def simulate_and_collect(root):
     glass = "--glasses 2 --n-particles 80 --sweeps 200 --quenches 20 --interval 100"
@@ -104,22 +99,7 @@ def test_files_are_the_same_as_here_byte_by_byte(cluster, tmp_path_factory, requ
             assert path.read_bytes() == elsewhere[name].read_bytes(), name
 
 
-@pytest.mark.slow
-def test_exact_calculations_come_to_the_same_files(cluster, glass, calculated):
-    with_cluster(glass, cluster)
-    done("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert neb_glass.results(glass) == neb_glass.results(calculated)
-
-
 # What nodes need
-def test_relative_paths_are_those_of_the_step(cluster, tmp_path, monkeypatch):
-    (tmp_path / "here.txt").write_text("found")
-    monkeypatch.chdir(tmp_path)
-    with worker_pool(cluster.settings) as workers:
-        assert list(workers.results(text_of, ["here.txt"])) == ["found"]
-        monkeypatch.setattr("os.getcwd", lambda: "/not/on/this/node")
-        with pytest.raises(UserError, match=r"/not/on/this/node: not there on .*file system that all share"):
-            list(workers.results(text_of, ["here.txt"]))
 
 
 def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_named(cluster, tmp_path, monkeypatch):

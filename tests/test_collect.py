@@ -60,13 +60,6 @@ def test_no_pair_above_the_ceiling_is_stored_and_m_is_as_set(workspace):
     assert pairs["Delta_E"].max() <= 0.02
 
 
-def test_the_second_time_there_is_nothing_to_do(workspace):
-    done("step0_collect", workspace)
-    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.feather")}
-    assert "nothing new computed" in done("step0_collect", workspace)
-    assert before == {path: path.stat().st_mtime_ns for path in workspace.rglob("*.feather")}
-
-
 def test_new_minima_cost_only_their_pairs_and_the_table_is_the_same(workspace, tmp_path_factory):
     done("step0_collect", workspace)
     later = synthetic.make_workspace(tmp_path_factory.mktemp("later"), glasses=1)
@@ -116,12 +109,6 @@ def test_a_raised_ceiling_costs_only_the_pairs_above_the_old_one(workspace):
     assert len(read_pairs(workspace)) == few
     (workspace / "config.yaml").write_text("pairs: {max_delta_E: 1e-12}\n")
     assert "raise pairs.max_delta_E" in refused("step0_collect", workspace)
-
-
-def test_another_m_computes_everything_anew(workspace):
-    done("step0_collect", workspace)
-    (workspace / "config.yaml").write_text("particles: 2\n")
-    assert "1104 pairs, 1104 computed" in done("step0_collect", workspace)
 
 
 def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace):
@@ -294,32 +281,6 @@ def put(row, column, value):
         return table
 
     return change
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda table: table.drop(columns="Delta_E"), ["missing column Delta_E"]),
-        (lambda table: table.drop(columns=["conf", "j"]), ["missing column conf, j"]),
-        (lambda table: table.assign(i="a"), ["column i holds"]),
-        (put(3, "PR", np.nan), ["row 3", "PR is not a finite number"]),
-        (put(4, "conf", 1.5), ["row 4", "conf = 1.5 is not a whole number"]),
-        (put(7, "i", 37.0), ["row 7", "the same minimum"]),
-        (lambda table: pd.concat([table, table.iloc[:2].rename(columns={"i": "j", "j": "i"})]), ["2 repeated pairs"]),
-        (lambda table: table.iloc[:0], ["no pair"]),
-    ],
-)
-def test_a_bad_ready_made_table_is_refused(tmp_path, change, words):
-    ready_made(tmp_path, lambda table: change(table).reset_index(drop=True))
-    said = refused("step0_collect", tmp_path)
-    for word in ["database.feather", *words]:
-        assert word in said
-
-
-def test_a_truncated_table_is_refused(tmp_path):
-    table = ready_made(tmp_path) / "Configurations/pairs/T0.1/database.feather"
-    table.write_bytes(table.read_bytes()[:-400])
-    assert "truncated" in refused("step0_collect", tmp_path)
 
 
 def test_a_glass_in_two_tables_is_refused(workspace):

@@ -1,7 +1,6 @@
 """What is written: whole or not at all, by one process at a time; and how a step knows that nothing is new."""
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -10,11 +9,8 @@ import pytest
 from steps import ROOT, done
 from synthetic import make_workspace
 
-from pipeline import __version__
 from pipeline.files import append_line, atomic_write, write_text
-from pipeline.formats.table_record import read_record
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.workspace import Workspace
 
 
 def other_process(code, *arguments):
@@ -128,17 +124,6 @@ def test_an_input_that_changes_during_the_work_counts_as_changed(made):
     assert not up_to_date([output], made_from([source]))
 
 
-def test_stamps_of_the_last_version_which_hold_no_digests_are_understood(made):
-    source, output = made
-    stamp = output.with_name(".output.made-from.json")
-    record = json.loads(stamp.read_text())
-    record["output"], record["files"]["source"] = record["output"][:2], record["files"]["source"][:2]
-    stamp.write_text(json.dumps(record))
-    assert up_to_date([output], made_from([source], setting=3))
-    os.utime(source, ns=(0, 0))
-    assert not up_to_date([output], made_from([source], setting=3))
-
-
 def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
     root = make_workspace(tmp_path, glasses=2, n_minima=5)
     done("step0_collect", root)
@@ -148,12 +133,6 @@ def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
     minimum = next(root.rglob("*.conf.txt"))
     minimum.write_text(minimum.read_text().replace(" 0 0 0", " 0 0 1", 1))
     assert "20 pairs, 4 computed" in done("step0_collect", root)
-
-
-def test_every_pair_table_says_which_version_made_it(tmp_path):
-    root = make_workspace(tmp_path, glasses=1, n_minima=3)
-    done("step0_collect", root)
-    assert read_record(Workspace(root).at("0.1").glass_pairs(1)).program == __version__
 
 
 def test_lines_and_files_are_written_where_the_file_system_can_not_sync(tmp_path, monkeypatch):

@@ -9,15 +9,13 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from steps import done, refused
-from synthetic import put_table
 
 from MLmodel.card import find_card
 from MLmodel.model import Model, read_set
-from pipeline.formats import pair_tables as tables
-from pipeline.formats.keys import PAIR_COLUMNS, Pair
+from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
-from reporting.effects import SHOWN, draw_effects, evenly_spread, mean_effects, shap_values
+from reporting.effects import SHOWN, draw_effects, mean_effects, shap_values
 
 RNG = np.random.default_rng(0)
 BACKGROUND, ROWS = RNG.normal(size=(30, 3)), RNG.normal(size=(4, 3))
@@ -43,12 +41,6 @@ def shapley(function, row, background):
 
 
 # The values
-def test_effects_in_a_linear_model_are_its_weights_times_the_distance_from_the_mean():
-    """Lundberg and Lee 2017, corollary 1, for features masked independently."""
-    weights = np.array([2.0, -0.5, 0.01])
-    base, effects = shap_values(lambda rows: 3 + rows @ weights, ROWS, BACKGROUND)
-    np.testing.assert_allclose(effects, weights * (ROWS - BACKGROUND.mean(axis=0)), atol=1e-12)
-    assert base == pytest.approx(3 + BACKGROUND.mean(axis=0) @ weights)
 
 
 def test_effects_are_shapley_values_where_features_act_in_twos():
@@ -81,22 +73,6 @@ def test_an_unknown_value_is_what_the_function_makes_of_it():
     known = background[10:, 0]
     mean = (7.0 * 10 + known.sum()) / 30
     np.testing.assert_allclose(effects[:, 0], [7 - mean, *(ROWS[1:, 0] - mean)], atol=1e-12)
-
-
-def test_a_feature_that_is_not_used_has_no_effect():
-    _, effects = shap_values(lambda rows: rows[:, 0] * rows[:, 1], ROWS, BACKGROUND)
-    assert (effects[:, 2] == 0).all()
-
-
-def test_a_choice_that_is_evenly_spread_has_the_mean_of_all_and_keeps_their_order():
-    predicted = RNG.permutation(np.linspace(0, 1, 1000) ** 3)
-    pairs = pd.DataFrame({"predicted": predicted})
-    some = evenly_spread(pairs, predicted, 50)
-    assert len(some) == 50
-    assert some.index.is_monotonic_increasing
-    assert some["predicted"].mean() == pytest.approx(0.25, abs=1e-3)  # ∫x³
-    pd.testing.assert_frame_equal(evenly_spread(pairs, predicted, 2000), pairs)
-    assert evenly_spread(pairs[:0], predicted[:0], 50).empty
 
 
 # The pictures
@@ -175,17 +151,6 @@ def test_what_the_rule_goes_by_is_strong_and_what_it_leaves_out_is_weak(interpre
 
 
 @pytest.mark.slow
-def test_a_second_run_writes_the_same_bytes(interpreted, tmp_path):
-    root = shutil.copytree(interpreted, tmp_path / "copy")
-    files = [root / f"output_ML/T0.1/shap-{name}.csv" for name in ("classifier", "predictor")]
-    before = [path.read_bytes() for path in files]
-    for path in files:
-        path.unlink()
-    done("interpret", root)
-    assert [path.read_bytes() for path in files] == before
-
-
-@pytest.mark.slow
 def test_one_pair_is_explained_in_either_order_and_its_numbers_are_those_of_the_lists(trained_copy):
     pair = pd.read_csv(
         trained_copy / "output_ML/T0.1/predictedQs_T0.1_allpairs.csv", float_precision="round_trip"
@@ -210,46 +175,6 @@ def test_one_pair_is_explained_in_either_order_and_its_numbers_are_those_of_the_
 
 
 @pytest.mark.slow
-def test_a_pair_with_unknown_features_is_explained(trained_copy):
-    path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
-    pairs = pd.read_feather(path)
-    pairs.loc[0, ["nearest_between", "gabriel"]] = np.nan
-    put_table(pairs, path)
-    conf, i, j = pairs.loc[0, PAIR_COLUMNS]
-    said = done("interpret", trained_copy, "--pair", int(conf), i, j)
-    assert f"    {'gabriel':24s} {'nan':>12s} " in said
-    rows = written(trained_copy, "pair-classifier").set_index("feature")
-    assert rows["value"].isna().sum() == 2
-    assert rows["base_value"].iloc[0] + rows["shap"].sum() == pytest.approx(rows["prediction"].iloc[0], abs=1e-9)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (("1", "0.2", "0.3"), "no pair Cnf-1 0.2_0.3 in the tables; give i and j as in"),
-        (("one", "0.2", "0.3"), "--pair one 0.2 0.3: give the number of the glass"),
-        (("1.5", "0.2", "0.3"), "--pair 1.5 0.2 0.3: give the number of the glass"),
-        (("1", "nan", "0.3"), "--pair 1 nan 0.3: give the number of the glass"),
-        (("1", "0.2", "1e300"), "--pair 1 0.2 1e300: give the number of the glass"),
-        (("1" * 30, "0.2", "0.3"), "give the number of the glass"),
-        (("1", "0.2"), "expected 3 arguments"),
-    ],
-)
-def test_a_pair_that_is_not_there_or_no_pair_is_refused(trained, given, said):
-    assert said in refused("interpret", trained, "--pair", *given)
-
-
-@pytest.mark.slow
-def test_a_table_that_lacks_a_feature_is_named(trained_copy):
-    path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
-    pairs = pd.read_feather(path)
-    put_table(pairs.drop(columns="PR"), path)
-    conf, i, j = pairs.loc[0, PAIR_COLUMNS]
-    assert f"{path}: lacks PR" in refused("interpret", trained_copy, "--pair", int(conf), i, j)
-
-
-@pytest.mark.slow
 def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(trained_copy):
     work, results = Workspace(trained_copy), trained_copy / "output_ML/T0.1"
     train, test = (work.at("0.1").model_set(CLASSIFIER, subset) for subset in ("train", "test"))
@@ -265,25 +190,3 @@ def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(train
     work.at("0.1").card(CLASSIFIER).unlink()
     assert "no model under MLmodel; run step1_train_dw.py or" in refused("interpret", trained_copy)
     assert "no model yet; run step1_train_dw.py" in refused("interpret", trained_copy, "-T", "0.1")
-
-
-@pytest.mark.slow
-def test_models_at_two_temperatures_must_be_told_apart_to_explain_a_pair(trained_copy):
-    work = Workspace(trained_copy)
-    shutil.copytree(work.at("0.1").pairs, work.at("0.2").pairs)
-    shutil.copytree(work.at("0.1").model(CLASSIFIER), work.at("0.2").model(CLASSIFIER))
-    assert "models at T = 0.1, 0.2; say with -T" in refused("interpret", trained_copy, "--pair", "1", "0.2", "0.3")
-
-
-def test_a_pair_is_found_in_whichever_table_and_batch_it_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "BATCH", 7)
-    names = pd.DataFrame({"conf": 3, "i": 0.2 + np.arange(40) / 1e5, "j": 0.3, "PR": np.arange(40.0)})
-    at = Workspace(tmp_path).at("0.1")
-    at.pairs.mkdir(parents=True)
-    paths = [at.pairs / "a.feather", at.pairs / "b.feather"]
-    names.assign(conf=2).to_feather(paths[0])
-    names.to_feather(paths[1])
-    path, row = tables.find_pair(at, Pair(3, 0.3, names["i"][33]))
-    assert path == paths[1]
-    assert row["PR"].tolist() == [33.0]
-    assert tables.find_pair(at, Pair(4, 0.3, 0.2)) is None

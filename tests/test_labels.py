@@ -3,17 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pyarrow import feather
 from synthetic import put_table
 
-from MLmodel.labels import SOURCE, gather, join_to_tables
+from MLmodel.labels import SOURCE, gather
 from MLmodel.training import split
 from pipeline.errors import UserError
-from pipeline.formats.keys import Pair, by_pair
+from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
 from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made
 from pipeline.units import METAL, REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 
@@ -59,23 +57,6 @@ def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
     pd.testing.assert_frame_equal(known.table[expected.columns], expected)
     assert "NEB results: 6 pairs, 1 of them in no pair table and not used" in known.report
     assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.001, 0.002]
-
-
-def test_the_merge_agrees_with_a_search_pair_by_pair(work):
-    table = pair_table()
-    chosen = table.sample(15, random_state=2).rename(columns={"i": "j", "j": "i"})[["conf", "i", "j"]]
-    joined = join_to_tables(work.at(T), by_pair(chosen.assign(mark=range(15)), 10))
-    for _, row in joined.iterrows():
-        asked = chosen.iloc[int(row["mark"])]
-        assert (row["conf"], row["i"], row["j"]) == (asked["conf"], asked["j"], asked["i"])
-    assert sorted(joined["mark"]) == list(range(15))
-
-
-def test_tables_that_name_minima_by_integers_work_the_same(work):
-    table = pair_table().assign(i=np.arange(40), j=np.arange(40) + 100)
-    put_table(table, work.at(T).pairs / "all.feather")
-    work.at(T).non_dw.write_text(f"Cnf-{table['conf'][7]} 107_7\n")
-    assert gather(work.at(T), CLASSIFIER, Settings()).table["mine"].tolist() == [table["mine"][7]]
 
 
 def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
@@ -171,13 +152,6 @@ def test_a_splitting_mistyped_by_a_thousand_is_told_as_unlikely(work, typed):
     assert said[0].endswith(f": {path} line 8: {float(typed):g}")
 
 
-@pytest.mark.parametrize("splitting", [1e-30, 1e-300])
-def test_a_splitting_too_small_for_any_double_well_is_refused_in_a_pretraining_set(work, splitting):
-    pair_table().assign(quantum_splitting=[0.01] * 39 + [splitting]).to_feather(work.at(T).pretraining(PREDICTOR))
-    with pytest.raises(UserError, match=rf"row 39: quantum_splitting = {splitting:g} is not 1e-16 or more"):
-        gather(work.at(T), PREDICTOR, Settings())
-
-
 def test_a_pair_with_two_opposite_labels_is_listed(work):
     table = pair_table()
     work.at(T).non_dw.write_text(line(table, 0) + line(table, 1))
@@ -190,64 +164,10 @@ def test_a_pair_with_two_opposite_labels_is_listed(work):
         gather(work.at(T), CLASSIFIER, Settings())
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "Cnf-1 0.2",
-        "Cnf-1 0.2_0.3_0.4",
-        "Cnf-one 0.2_0.3",
-        "1 0.2_0.3",
-        "Cnf-1 0.2_x",
-        "Cnf-1 0.2_nan",
-        "Cnf-1 0.2_0.3 9",
-    ],
-)
-def test_an_unreadable_line_is_named(work, bad):
-    work.at(T).non_dw.write_text(f"Cnf-1 0.2_0.3\n\n{bad}\n")
-    with pytest.raises(UserError, match=r"NON-DW.txt: line 3: '"):
-        read_neb_results(work.at(T))
-
-
-@pytest.mark.parametrize("names", ["0.2_0.2", "0.20500191980000002_0.2050019198", "2e-1_0.2"])
-@pytest.mark.parametrize(("file", "splitting"), [("NON-DW.txt", ""), ("Qs_calculations.txt", " 0.01")])
-def test_a_line_that_names_one_minimum_twice_is_named(work, names, file, splitting):
-    (work.at(T).neb / file).write_text(f"Cnf-1 0.2_0.3{splitting}\nCnf-1 {names}{splitting}\n")
-    with pytest.raises(UserError, match=rf"{file}: line 2: 'Cnf-1 {names}.*' names one minimum twice"):
-        read_neb_results(work.at(T))
-
-
-@pytest.mark.parametrize("bad", ["0", "-0.1", "nan", "inf", "small", "0.0"])
-def test_an_impossible_splitting_is_named(work, bad):
-    path = work.at(T).neb / "Qs_calculations.txt"
-    path.write_text(f"Cnf-1 0.2_0.3 0.1\nCnf-1 0.2_0.4 {bad}\n")
-    with pytest.raises(UserError, match=f"line 2: the splitting '{bad}' is not a number above zero"):
-        read_neb_results(work.at(T))
-
-
-def test_a_splitting_that_is_missing_is_an_unreadable_line(work):
-    (work.at(T).neb / "Qs_calculations.txt").write_text("Cnf-1 0.2_0.3\n")
-    with pytest.raises(UserError, match="line 1"):
-        read_neb_results(work.at(T))
-
-
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
     table = pair_table()
     work.at(T).non_dw.write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
     assert len(gather(work.at(T), CLASSIFIER, Settings()).table) == 1
-
-
-def test_an_index_that_pandas_left_in_the_table_is_no_feature(work):
-    table = pair_table()
-    feather.write_feather(table[table["mine"] > 0.1], work.at(T).pairs / "all.feather")
-    mark_made([work.at(T).pairs / "all.feather"], made_from([]))
-    work.at(T).non_dw.write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
-    assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
-
-
-def test_labels_that_match_no_pair_are_counted_in_the_message(work):
-    work.at(T).non_dw.write_text("Cnf-1 0.5_0.6\n")
-    with pytest.raises(UserError, match=r"1 NEB results, none of a pair in the tables: .*NON-DW.txt line 1"):
-        gather(work.at(T), CLASSIFIER, Settings())
 
 
 @pytest.mark.parametrize(("task", "value"), [(CLASSIFIER, 1), (PREDICTOR, 0.01)], ids=["classifier", "predictor"])
@@ -285,31 +205,6 @@ def test_empty_neb_files_are_no_labels(work):
         gather(work.at(T), CLASSIFIER, Settings())
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda table: table.drop(columns="is_dw"), "missing column is_dw"),
-        (lambda table: table.drop(columns="conf"), "missing column conf"),
-        (lambda table: table.assign(is_dw=table["is_dw"] * 2), "is_dw = 2 is not 0 or 1"),
-        (lambda table: table.assign(mine=np.nan), "row 0: mine is not a finite number"),
-        (lambda table: table[["conf", "i", "j", "is_dw"]], "no feature in common"),
-        (lambda table: table.iloc[:0], "no row"),
-    ],
-)
-def test_a_bad_pretraining_set_is_named(work, change, words):
-    change(pair_table().assign(is_dw=1)).reset_index(drop=True).to_feather(work.at(T).pretraining(CLASSIFIER))
-    with pytest.raises(UserError, match=words):
-        gather(work.at(T), CLASSIFIER, Settings())
-
-
-def test_a_pretraining_splitting_of_zero_is_named(work):
-    table = pair_table().assign(quantum_splitting=0.1)
-    table.loc[3, QS] = 0.0
-    table.to_feather(work.at(T).pretraining(PREDICTOR))
-    with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0 is not 1e-16 or more"):
-        gather(work.at(T), PREDICTOR, Settings())
-
-
 KEYS = pd.DataFrame({"glass": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
 
 
@@ -337,17 +232,6 @@ def test_both_classes_are_on_both_sides_and_have_about_their_share(rare, seed):
     test = split(KEYS.head(50), is_rare, Settings(seed=seed))
     assert 1 <= test[is_rare].sum() <= max(1, np.ceil(0.4 * rare))
     assert 0.1 * (50 - rare) - 1 <= test[~is_rare].sum() <= 0.4 * (50 - rare) + 1
-
-
-def test_the_only_pair_of_a_class_is_learnt_from():
-    for seed in range(10):
-        assert not split(KEYS, np.arange(500) == 7, Settings(seed=seed))[7]
-
-
-@pytest.mark.parametrize("fraction", [1e-9, 1 - 1e-9])
-def test_neither_side_is_ever_empty(fraction):
-    for cut in ("pair", "glass"):
-        assert 0 < split(KEYS, RARE, Settings(test_fraction=fraction, test_split=cut)).sum() < len(KEYS)
 
 
 def test_whole_glasses_are_kept_out_when_asked():

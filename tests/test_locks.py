@@ -60,14 +60,6 @@ def test_who_is_at_work_is_named_until_it_ends_however_it_ends(tmp_path, missing
             pass
 
 
-def test_that_there_are_no_locks_is_said_once(tmp_path, missing, capsys):
-    for _ in range(2):
-        with only_writer(tmp_path / "step2.lock", "me"):
-            pass
-    said = capsys.readouterr().out
-    assert said == (f"{tmp_path}: this file system has no locks; a file stands for each\n" if missing else "")
-
-
 def test_a_holder_on_another_machine_is_not_taken_for_dead(tmp_path, monkeypatch):
     path = tmp_path / "output_ML" / ".locks" / "step2.lock"
     path.parent.mkdir(parents=True)

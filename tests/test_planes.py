@@ -41,9 +41,3 @@ def test_the_number_of_double_wells_steps_at_each_splitting():
     x, y = drawn().axes[1].get_lines()[0].get_data()
     np.testing.assert_allclose(x[1:], WELLS["quantum_splitting"])
     np.testing.assert_allclose(y[1:], [0.01, 0.02, 0.03])
-
-
-def test_what_is_known_of_no_double_well_says_so():
-    figure = drawn(WELLS.assign(gamma_l=np.nan, tunnelling_amplitude=np.nan, PR=np.nan))
-    said = [[text.get_text() for text in ax.texts] for ax in figure.axes[:4]]
-    assert said == [["not known of any double well"] if k != 1 else [] for k in range(4)]

@@ -34,13 +34,6 @@ def test_particles_that_move_come_first_and_keep_their_distances_across_the_boun
         assert np.linalg.norm(image[1] - image[0]) == pytest.approx(expected, abs=2e-3)
 
 
-def test_every_particle_moves_as_on_the_path_less_the_drift(played):
-    steps = glass_that_moves()[1]
-    first, last = places(played)[[0, -1]]
-    expected = np.linalg.norm(steps[:2] - steps.mean(axis=0), axis=1)
-    np.testing.assert_allclose(np.linalg.norm(last - first, axis=1)[:2], expected, atol=2e-3)
-
-
 def test_the_levels_stand_on_the_axis_of_v_where_its_ticks_say(played):
     profile = played["profile"]
     ticks = np.array([[place, float(said)] for place, said in profile["ticks"]])

@@ -22,12 +22,6 @@ def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(no_terminal, cap
     assert all(line.endswith(" left") for line in lines)
 
 
-def test_what_is_counted_by_hand_is_shown_the_same_way(no_terminal, capsys):
-    with progress(desc="NEB", total=2000, unit="pair") as bar:
-        bar.update(1500)
-    assert "NEB: 1500 of 2000 pairs, " in capsys.readouterr().out
-
-
 def test_the_words_of_the_field_have_their_plurals(no_terminal, capsys):
     with progress(desc="reading", unit="minimum") as bar:
         bar.update(2)

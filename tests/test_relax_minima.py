@@ -99,12 +99,6 @@ def test_another_calculator_than_that_of_the_minima_changes_nothing(glass):
     assert not (folder_of(glass) / "relaxed.csv").exists()
 
 
-def test_a_damaged_table_is_named(glass):
-    (folder_of(glass) / "relaxed.csv").write_text("name,energy,max_force,became,displacement\n0.2.conf,x,1,,\n")
-    for step in ("relax_minima", "step0_collect"):
-        assert "relaxed.csv: line 2" in refused(step, glass)
-
-
 def test_the_published_minima_that_are_none_fall_into_others(real_minima, tmp_path):
     """Three of the 15 of Cnf-148750000; a quench of the authors stopped early."""
     names = ["2.044836437E-01", "2.044841370E-01", "2.045107544E-01", "2.044567519E-01", "2.044564056E-01"]

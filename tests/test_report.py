@@ -141,10 +141,6 @@ def test_what_files_say_is_text_on_the_page(text):
     assert re.findall("<script[^>]*>", text) == ['<script type="application/json">', "<script>"]
 
 
-def test_unfinished_pairs_are_counted_by_reason(text):
-    assert re.search(r"<td>2</td><td>force … &lt;script&gt;", text)
-
-
 def test_pairs_with_an_answer_are_no_longer_to_be_calculated(
     text,
 ):  # of chances 0.5, 0.25 and 0.125 the first is unfinished
@@ -158,20 +154,9 @@ def test_the_rounds_are_told_in_the_words_of_run_neb(text):
     assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in text
 
 
-def test_the_same_files_give_the_same_bytes(reported, text):
-    assert written(reported) == text
-
-
 def test_settings_that_are_not_the_default_are_marked(root):
     (root / "config.yaml").write_text("seed: 21\n")
     assert "<td>seed</td><td>21</td><td>20</td>" in written(root)
-
-
-def test_two_temperatures_stand_in_one_page(root):
-    fill(root, "0.2")
-    page = Page(written(root))
-    assert page.headings[:3] == [HEADINGS[0], "T = 0.1", "T = 0.2"]
-    assert len(set(page.values("id"))) == len(page.values("id"))
 
 
 @pytest.mark.parametrize("temperatures", [["0.1"], ["0.1", "0.2"]])
@@ -193,11 +178,6 @@ def test_the_density_of_all_temperatures_stands_above_what_was_found_at_each(tmp
         assert f'<a href="T{temperature}/tls_density.csv">{name}</a>' in above
     assert 'href="tls_density.csv"' in above
     assert above.count("<img") == len(temperatures)  # one temperature is compared with no other
-
-
-def test_the_page_is_about_the_temperature_that_is_named(root):
-    (root / "Configurations/minima/T0.2").mkdir(parents=True)
-    assert Page(written(root, "-T", "0.2")).headings[:2] == [HEADINGS[0], "T = 0.2"]
 
 
 def test_an_empty_workspace_is_told_what_to_do(tmp_path):

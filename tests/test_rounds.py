@@ -93,19 +93,6 @@ def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
     assert not ((after["i"] == row["i"]) & (after["j"] == row["j"]) & (after["conf"] == row["conf"])).any()
 
 
-def test_a_new_list_of_the_same_models_is_a_new_round_and_keeps_the_models_that_made_it(root):
-    work, settings = Workspace(root), read_settings(root / "config.yaml")
-    write_neb(root, new_pairs(root).head(30))
-    update_rounds(work.at(T), settings)
-    done("step4_predict_qs", root)
-    write_neb(root, new_pairs(root).head(5))
-    rounds = update_rounds(work.at(T), settings)
-    assert rounds["nebs"].tolist() == [30, 5]
-    assert rounds["classifier"][0] == rounds["classifier"][1]
-    done("step1_train_dw", root)
-    pd.testing.assert_frame_equal(update_rounds(work.at(T), settings), rounds)
-
-
 def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
     settings = read_settings(root / "config.yaml")
     listed = new_pairs(root)

@@ -250,22 +250,6 @@ def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
     assert "force_tolerance" not in said
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("--top", "-1"), "--top: -1 is not allowed: it is a whole number, 0 or more"),
-        (("--top", "1.5"), "--top: 1.5 is not allowed: it is a whole number, 0 or more"),
-        (("--random", "-1"), "--random: -1 is not allowed"),
-        (("--refine", "0"), "--refine: 0 is not allowed: it is a whole number, 1 or more"),
-        (("--explore", "0"), "--explore: 0 is not allowed"),
-        (("--pairs", "nope.csv"), "--pairs: nope.csv: no such file"),
-        (("--top", 2, "--retry"), "not allowed with argument --top"),
-    ],
-)
-def test_an_impossible_choice_of_pairs_is_refused(glass, arguments, says):
-    assert says in refused("run_neb", glass, *arguments)
-
-
 # The rounds
 def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them(trained_copy, monkeypatch):
     """Made-up minima are no minima of the soft spheres, so that no calculation comes to a verdict."""
@@ -321,28 +305,10 @@ def test_a_file_under_the_name_of_another_minimum_is_unfinished(glass):
     assert "by the minima's names" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
 
 
-def test_a_truncated_minimum_is_unfinished(glass):
-    i, j = minima(glass)[:2]
-    j.write_bytes(j.read_bytes()[:-5])
-    (glass / "pairs.csv").write_text(f"conf,i,j\n1,{i.stem},{j.stem}\n")
-    assert f"unfinished: {j.name}: the file ends" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
-
-
-def test_an_empty_list_and_an_emptied_file_of_unfinished_pairs_are_nothing_to_do(glass):
-    (glass / "pairs.csv").write_text("conf,i,j\n")
-    (glass / f"NEB_calculations/T{T}").mkdir(parents=True, exist_ok=True)
-    (glass / f"NEB_calculations/T{T}/unfinished.csv").write_text("conf,i,j,reason\n")
-    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
-
-
 def test_a_pair_of_one_minimum_is_named(glass, tmp_path):
     (tmp_path / "pairs.csv").write_text("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n")
     said = refused("run_neb", glass, "--pairs", tmp_path / "pairs.csv")
     assert "pairs.csv: line 3: i and j are the same minimum" in said
-
-
-def test_without_a_list_it_says_where_one_comes_from(glass):
-    assert "step4_predict_qs.py" in refused("run_neb", glass)
 
 
 @pytest.mark.parametrize("name", ["nowhere:calculator", "math:nothing", "math:pi", "glass.soft_spheres:calculator:x"])

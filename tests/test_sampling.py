@@ -10,7 +10,7 @@ import pytest
 from ase.calculators.lj import LennardJones
 from ase.cluster import Icosahedron
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
-from steps import done, refused, run_process
+from steps import done, run_process
 
 import simulate_glass
 from glass import sampling
@@ -114,23 +114,6 @@ def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
     assert third.endswith("relaxation time more than 250 and more than 250 sweeps")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ((), "-T"),
-        (("-T", "0.1", "-T", "0.2"), "one temperature"),
-        (("-T", "-1"), "-T"),
-        (("-T", "x"), "above zero"),
-        (("-T", "0.1", "--n-particles", 66), "from 67"),  # (2 · 1.25 · 1.62)³ = 66.4
-        (("-T", "0.1", "--quenches", 0), "--quenches"),
-        (("-T", "0.1", "--seed", -1), "--seed"),
-        (("-T", "0.1", "--sampling-temperature", "1.5"), "1 or less"),
-    ],
-)
-def test_what_is_impossible_is_refused_in_one_line(tmp_path, arguments, reason):
-    assert reason in refused("simulate_glass", tmp_path, *arguments)
-
-
 def test_diameters_follow_their_distribution():
     """P(σ) ∝ σ⁻³ from a = 0.73 to b = 1.62 has mean 2ab/(a + b) and <σ²> = 2 ln(b/a)/(a⁻² − b⁻²)."""
     sizes = sampling.diameters(10000)
@@ -160,11 +143,6 @@ def test_relaxation_stays_in_its_valley():
     for x in np.linspace(-0.13, 0.13, 14):
         found = relax(lambda r: (-np.cos(20 * r).sum(), -20 * np.sin(20 * r)), np.array([[x, 0.0, 0.0]]))
         np.testing.assert_allclose(found.positions, 0, atol=1e-6)
-
-
-def test_a_relaxation_that_is_cut_short_says_so():
-    found = relax(lambda r: (0.5 * (r**2 @ [1, 10, 100]).sum(), -r * [1, 10, 100]), np.ones((5, 3)), max_steps=2)
-    assert found.gradient_norm > 1e-2
 
 
 @pytest.mark.parametrize("temperature", [0.04, 0.1])

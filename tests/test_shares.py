@@ -138,30 +138,6 @@ def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_no
     assert_same(read(work), read(whole))
 
 
-def test_what_both_a_share_and_another_run_have_calculated_counts_once(cut):
-    work, _ = cut
-    share = work.at(T).of_share("1-of-2")
-    first = read_neb_results(share).iloc[0]
-    fill(work.at(T), pd.DataFrame([first[["conf", "i", "j"]]]).astype({"conf": int, "i": float, "j": float}))
-    for _ in range(2):
-        assert not read_neb_results(work.at(T)).index.duplicated().any()
-        merge_shares(work.at(T))
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--share", "0/3"], "0/3 is not allowed: it is k/N"),
-        (["--share", "4/3"], "4/3 is not allowed"),
-        (["--share", "1"], "1 is not allowed"),
-        (["--share", "1/3", "--retry"], "--share goes with --top, --pairs or --all"),
-        (["--share", "1/3", "--refine", "5"], "--share goes with"),
-    ],
-)
-def test_what_is_no_share_or_can_not_be_shared_is_named(glass, options, words):
-    assert words in refused("run_neb", glass, *options)
-
-
 @pytest.mark.slow
 def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculated):
     of_shares = "NEB_calculations/T*/shares/[1-9]*.[!c]*"
@@ -191,27 +167,3 @@ def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculat
         assert len(mine) == len(whole)
     assert len(read_calculations(Workspace(glass).at(T))) == len(read_calculations(Workspace(calculated).at(T)))
     assert not (glass / f"NEB_calculations/T{T}/shares").exists()
-
-
-def test_only_files_that_the_tool_wrote_go_when_a_share_is_merged(cut):
-    work, _ = cut
-    folder = work.at(T).of_share("1-of-2").non_dw.parent
-    notes = [folder / name for name in ("1-of-2.notes.txt", "1-of-2.NON-DW.txt.bak", "11-of-2x.NON-DW.txt")]
-    for path in notes:
-        path.write_text("mine")
-    merge_shares(work.at(T))
-    assert sorted(folder.iterdir()) == sorted(notes)
-    assert not work.at(T).shares
-
-
-def test_files_of_shares_are_read_as_the_others_are(cut, capsys):
-    work, whole = cut
-    path = work.at(T).of_share("1-of-2").splittings[0]
-    lines = path.read_text().replace(" ", "\t").replace("e-", "D-").splitlines()
-    path.write_bytes("\r\n".join(["\ufeff# by hand", "", *lines, "Cnf-1 0.1_0."]).encode())
-    assert_same(read(work), read(whole))
-    merge_shares(work.at(T))
-    assert_same(read(work), read(whole))
-    assert "# by hand" in work.at(T).new_splittings.read_text()
-    said = [line for line in capsys.readouterr().out.splitlines() if str(path) in line]
-    assert said == [f"{path}: line {len(lines) + 3}, the last, is cut and left out: 'Cnf-1 0.1_0.'"]

@@ -1,6 +1,5 @@
 """A real Slurm of one node, where it is installed and we are root; the scripts are those of doc/cluster.md."""
 
-import json
 import os
 import re
 import shutil
@@ -8,9 +7,8 @@ import subprocess
 
 import pytest
 from dask_cluster import wait_for
-from neb_glass import SETTINGS, results
-from ruamel.yaml import YAML
-from steps import ROOT, done, run_process
+from neb_glass import results
+from steps import ROOT, done
 
 from pipeline.locks import only_writer
 
@@ -64,16 +62,3 @@ def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(slurm, glass, 
         assert "once all shares have ended" in (glass / f"job-{number}.out").read_text()
     assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert results(glass) == results(calculated)
-
-
-def test_jobs_that_a_run_starts_itself_come_to_the_same_files_and_end_with_it(slurm, glass, calculated):
-    settings = YAML(typ="safe").load(block("yaml", "slurm:"))
-    assert {"queue", "interface"} <= set(settings["cluster"]["slurm"])
-    del settings["cluster"]["slurm"]["interface"]
-    own = {"n_workers": 2, "cores": 1, "memory": "500MB", "queue": "all", "log_directory": str(glass / "jobs")}
-    settings["cluster"]["slurm"].update(own)
-    (glass / "config.yaml").write_text(f"{SETTINGS}cluster: {json.dumps(settings['cluster'])}\n")
-    done("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert results(glass) == results(calculated)
-    assert len(list((glass / "jobs").iterdir())) >= 1
-    wait_for(lambda: not said_by("squeue", "-h"))

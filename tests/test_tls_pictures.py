@@ -14,7 +14,7 @@ from pipeline.formats.results import add_non_dw, add_splitting, take_back_splitt
 from pipeline.settings import Settings
 from pipeline.units import METAL, UNITS
 from pipeline.workspace import Workspace
-from reporting.motion import Motion, largest_displacements, main_axes
+from reporting.motion import Motion, main_axes
 from reporting.profiles import wells_of_record
 from reporting.tls_pictures import draw_two_level_system, update_pictures
 from search.calculated import update_double_wells
@@ -76,12 +76,6 @@ def test_the_plane_holds_the_largest_displacement_whatever_its_direction():
     np.testing.assert_allclose(np.linalg.norm((in_plane @ main_axes(in_plane).T)[:, :2], axis=1), [0.5, 0.05**0.5])
 
 
-def test_the_largest_displacements_are_at_least_a_fraction_of_the_longest():
-    steps = np.diag([0.1, 0.4, 0.3])
-    assert largest_displacements(steps, 0.5, 9).tolist() == [1, 2]
-    assert largest_displacements(steps, 0.0, 2).tolist() == [1, 2]
-
-
 # What is drawn
 def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
     figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", UNIT)
@@ -115,14 +109,6 @@ def test_small_motion_is_magnified_and_the_factor_is_said(work):
     assert "arrows: 50 times the motion" in figure.axes[0].get_title()
 
 
-def test_circles_have_the_sizes_of_the_particles_and_the_legend_names_species(work):
-    figure = draw_two_level_system(motion(["Ni"] * 10 + ["Zr"] * 20), wells(work), "the pair", UNIT).figure
-    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert names == ["first minimum", "second minimum, Ni", "second minimum, Zr", "others"]
-    after = [one for one in figure.axes[0].collections if isinstance(one, EllipseCollection)][1]
-    np.testing.assert_allclose(sorted(after.get_widths()), sorted(0.6 * glass_that_moves()[3][:2]), rtol=1e-6)
-
-
 def test_the_levels_stand_in_the_wells_with_their_numbers_and_units(work):
     metal = METAL
     figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", metal)
@@ -137,11 +123,6 @@ def test_the_levels_stand_in_the_wells_with_their_numbers_and_units(work):
     assert (np.diff(np.sign(second[np.abs(second) > 1e-3])) != 0).sum() == 1
     assert numbers.loc[numbers["part"] == "image", "V"].max() == pytest.approx(HEIGHT)
     assert (curve["level_1"] - curve["level_0"]).iloc[0] == pytest.approx(SPLITTING)
-
-
-def test_an_amplitude_that_is_not_defined_is_called_so(work):
-    unknown = wells(work)._replace(tunnelling_amplitude=np.nan)
-    assert "Δ₀ not defined" in draw_two_level_system(motion(), unknown, "the pair", UNIT).figure.axes[1].get_title()
 
 
 # Files
@@ -179,9 +160,3 @@ def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
         write_minimum(minimum, np.ones(4), np.eye(4, 3), np.full(3, 5.0))
     assert update(work) == (0, 0)
     assert not work.at(T).tls_pictures.exists()
-
-
-def test_a_result_of_others_has_no_picture(work):
-    add_splitting(work.at(T), Pair(3, 0.1, 0.3), SPLITTING / 2)
-    assert update(work) == (1, 1)
-    assert update(Workspace(work.root / "elsewhere")) == (0, 0)

@@ -16,10 +16,9 @@ from steps import ROOT, done, refused
 from glass.double_well import Verdict, potential_of
 from glass.tunnelling import Quantity
 from MLmodel.smooth import SOFTENING, shape_features
-from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import read_minimum
-from pipeline.settings import Settings, read_settings
+from pipeline.settings import Settings
 from pipeline.units import METAL, REDUCED
 from search.conversion import to_glass, verdict_in
 
@@ -284,37 +283,6 @@ def test_the_shipped_settings_tell_the_defaults_of_metal_units():
         metal.tls_threshold,
     )
     assert [float(number) for number in told] == pytest.approx(defaults, rel=1e-9)
-
-
-def test_what_is_set_is_in_the_units_named_and_the_rest_keeps_its_default(tmp_path):
-    path = tmp_path / "config.yaml"
-    path.write_text("units: metal\npairs:\nclassify: {max_distance: 3.0}\nneb: {images: 21}\n")
-    settings = read_settings(path)
-    assert (settings.pairs.max_delta_E, settings.classify.max_delta_E, settings.classify.max_distance) == (
-        0.057,
-        0.0057,
-        3.0,
-    )
-    assert (settings.neb.images, settings.neb.force_tolerance) == (21, 5e-6)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        *((f"neb: {{{name}: 1.0}}", [f"neb.{name} is not allowed", "units: metal"]) for name in ("sigma", "mass")),
-        ("neb: {epsilon: 1.0}", ["neb.epsilon is not allowed", "take neb.epsilon out"]),
-        ("neb: 3", ["neb = 3", "section"]),
-        ("tls_threshold: 0", ["tls_threshold = 0", "greater than 0"]),
-    ],
-)
-def test_what_metal_units_do_not_allow_is_named(tmp_path, text, words):
-    path = tmp_path / "config.yaml"
-    path.write_text(f"units: metal\n{text}\n")
-    with pytest.raises(UserError) as error:
-        read_settings(path)
-    for word in [str(path), *words]:
-        assert word in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_soft_spheres_are_not_for_metal_units(tmp_path):
