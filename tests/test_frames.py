@@ -228,6 +228,8 @@ def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):
     assert places_by_key(tmp_path, 10)[2001000000].name == "many.extxyz#1"
     with pytest.raises(MinimumError, match="no such frame"):
         read_place(places[2001000000])
+    ase.io.write(tmp_path / "many.extxyz", [frame(7), frame(1)])  # of the same size, within the same second
+    assert 2007000000 in places_by_key(tmp_path, 10)
 
 
 # Step 0

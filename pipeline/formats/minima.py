@@ -16,6 +16,7 @@ from pipeline.formats.frames import ENERGY_NAME, Frame, read_frames, to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
 from pipeline.formats.relaxed import is_superseded, superseded
+from pipeline.stamps import status
 from pipeline.workspace import AS_USUAL, ENERGIES, Reading, minimum_name, minimum_paths
 
 LARGEST_NAMED = 50.0
@@ -90,7 +91,7 @@ def _energies(path: Path, reading: Reading) -> list[tuple[Place, float]]:
             return []
     if not path.is_file():
         return []
-    changed = tuple(one.stat()[6:9] for one in (path, beside) if one.exists())
+    changed = tuple(tuple(status(one)) for one in (path, beside) if one.exists())
     return [(Place(path, frame, reading), energy) for frame, energy in _frame_energies(path, reading, changed)]
 
 
