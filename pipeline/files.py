@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +67,6 @@ def file_named(path: Path, part: Path | None = None) -> Iterator[None]:
         if error.filename is None or str(error.filename) == str(part):
             error.filename, error.filename2 = str(path), None
         raise
-
-
-def read_into(file: BufferedIOBase, buffer: memoryview) -> None:
-    """Fill a buffer from a file; NumPy's fromfile and load take an error in reading for the end of the file.
-
-    Raises
-    ------
-    OSError
-        If the file can't be read, or ends before.
-    """
-    if file.readinto(buffer) < buffer.nbytes:
-        raise OSError(errno.EIO, "it ends too early")
 
 
 def sync(path: Path) -> None:

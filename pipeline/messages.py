@@ -32,6 +32,19 @@ def begin(quiet: bool = False, verbose: bool = False, as_json: bool = False) -> 
     _said = _Said(quiet, verbose, as_json)
 
 
+_PLURALS = {"glass": "glasses", "minimum": "minima", "s": "s"}
+
+
+def plural(noun: str) -> str:
+    """The plural of what is counted."""
+    return _PLURALS.get(noun, f"{noun}s")
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
 def note(line: str, style: str = "") -> None:
     """Say something about the work; not with --quiet.
 

@@ -108,7 +108,7 @@ def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
         told = _told_energies(path)
         frames = read_frames(path, reading)
         some = list(islice(frames, 2))
-        named = _energy_of_name(path) if len(some) == 1 else None
+        named = energy_of_name(path) if len(some) == 1 else None
         for frame in chain(some, frames):
             place = Place(path, None if of_one else count, reading)
             try:
@@ -165,7 +165,7 @@ def _without_energy(place: Place, keys: list[str]) -> str:
     return f"the frame has no energy{f' {key}' if key else ''}; {remedy}"
 
 
-def _energy_of_name(path: Path) -> float | None:
+def energy_of_name(path: Path) -> float | None:
     """Energy per particle that a file's name gives; None where it gives none."""
     if is_of_one(path):
         try:
