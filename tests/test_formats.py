@@ -349,7 +349,8 @@ def outcar(places, energy):
         parts += [" POSITION                                       TOTAL-FORCE (eV/Angst)", " " + "-" * 83]
         parts += [*lines(np.hstack([places[ORDER] + 0.1 * left, np.zeros((N, 3))]), "13.5f"), " " + "-" * 83, ""]
         parts += ["  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)", "  " + "-" * 51]
-        parts += [f"  free  energy   TOTEN  = {total} eV", "", f"  energy  without entropy= {total}  energy(sigma->0) = {total}", ""]
+        parts += [f"  free  energy   TOTEN  = {total} eV", ""]
+        parts += [f"  energy  without entropy= {total}  energy(sigma->0) = {total}", ""]
     return "\n".join([*parts, " General timing and accounting informations for this job:", ""])
 
 
