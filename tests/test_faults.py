@@ -1,6 +1,5 @@
 """Faults of the machine: full disks, file systems without locks, kills, links where a file should be."""
 
-import errno
 import os
 import resource
 import shutil
@@ -15,7 +14,6 @@ from steps import LONGEST, ROOT, _command, done, refused, started, started_pytho
 
 from MLmodel.card import read_card
 from pipeline.files import append_line, atomic_write
-from pipeline.formats import lammps as minimum_files
 from pipeline.workspace import CLASSIFIER, Workspace
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -53,35 +51,6 @@ def test_what_is_written_is_on_disk_before_it_gets_its_name_and_then_the_name_is
     for _ in range(2):
         append_line(tmp_path / "results.txt", "line\n")
     assert asked_of_the_disk == [("sync", "results.txt"), ("sync", tmp_path.name), ("sync", "results.txt")]
-
-
-def test_a_failure_to_write_names_the_file_that_was_wanted(tmp_path):
-    path = tmp_path / "table.csv"
-    for name in (None, "part", "other.csv"):
-
-        def fail(name=name):
-            with atomic_write(path) as part:
-                raise OSError(errno.ENOSPC, "full", *([str(part) if name == "part" else name] if name else []))
-
-        with pytest.raises(OSError, match="full") as error:
-            fail()
-        assert error.value.filename == (name if name == "other.csv" else str(path))
-
-
-def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monkeypatch):
-    path = next(workspace.rglob("*.conf.txt"))
-    read = minimum_files.open_text
-
-    def fail(asked):
-        if asked == path:
-            raise OSError(errno.ESTALE, "Stale file handle", str(asked))
-        return read(asked)
-
-    monkeypatch.setattr(minimum_files, "open_text", fail)
-    assert f"{path.name}: can't be read: Stale file handle" in done("step0_collect", workspace)
-    monkeypatch.undo()
-    assert "1104 pairs, 23 computed, 0 left out" in done("step0_collect", workspace)
-    assert "nothing new computed" in done("step0_collect", workspace)
 
 
 # Signals

@@ -111,13 +111,6 @@ def test_a_style_that_is_not_named_is_inferred_where_one_fits_and_asked_for_else
     is_right(tmp_path) if clear else is_refused(tmp_path, "charge or molecular", "Atoms #")
 
 
-def test_other_styles_and_columns_that_do_not_fit_are_named(tmp_path):
-    both(of(tmp_path), lambda places: data(places, ROWS["full"], " # dipole"))
-    is_refused(tmp_path, "atom_style dipole", "full")
-    both(of(tmp_path), lambda places: data(places, ROWS["full"], " # charge"))
-    is_refused(tmp_path, "7 columns where atom_style charge")
-
-
 def test_type_labels_gaps_in_ids_other_orders_and_latin_1(tmp_path):
     labels = ["Atom Type Labels", "", "1 Cu", "2 Zr", ""]
     order = np.random.default_rng(1).permutation(N)
@@ -183,11 +176,6 @@ TILTED = "0 11.0 2.0\n-1.0 8.0 0.0\n0 7.0 -1.0"  # bounds of xlo 0, xhi 9, ylo 0
 def test_dumps_with_any_columns_and_boxes(tmp_path, text):
     both(of(tmp_path), text, "{}.dump")
     is_right(tmp_path)
-
-
-def test_a_dump_in_other_units_is_left_out(tmp_path):
-    both(of(tmp_path), lambda places: dump(places, before="ITEM: UNITS\nlj\n"), "{}.dump")
-    is_refused(tmp_path, "units lj", "units: metal")
 
 
 def test_many_snapshots_with_energies_beside_or_in_a_column(tmp_path):
@@ -285,12 +273,6 @@ def test_extended_xyz_that_is_no_good_is_told_in_words(tmp_path, case):
     is_refused(tmp_path, *words)
 
 
-def test_an_energy_per_atom_is_one_under_a_name_that_says_so(tmp_path):
-    text = frames(lambda p, e: xyz(p, e / N)).replace("energy", "energy_per_atom")
-    (of(tmp_path, energy_key="energy_per_atom") / "m.extxyz").write_text(text)
-    is_right(tmp_path)
-
-
 def test_another_name_of_the_energy_is_read_where_it_is_set(tmp_path):
     (of(tmp_path, energy_key="dft_energy") / "m.extxyz").write_text(frames(xyz).replace("energy", "dft_energy"))
     is_right(tmp_path)
@@ -306,15 +288,6 @@ def test_equal_atoms_in_another_order_are_noticed_or_matched(tmp_path, shift, co
     is_refused(tmp_path, f"{count} particles stand in another order than in m.extxyz#0", "match_atoms")
     of(tmp_path, match_atoms="true")
     is_right(tmp_path)
-
-
-def test_minima_that_differ_by_an_exchange_of_equal_atoms_are_one_where_they_are_matched(tmp_path):
-    order = np.arange(N)
-    order[[3, 6]] = [6, 3]
-    text = frames(xyz) + xyz(LOW[order], E_LOW + 1e-9)
-    (of(tmp_path, match_atoms="true") / "m.extxyz").write_text(text)
-    is_right(tmp_path)
-    assert pd.read_csv(tmp_path / "output_ML/T0.1/minima.csv")["status"].tolist().count("seen again") == 1
 
 
 def test_a_folder_for_each_minimum_and_formats_of_ase(tmp_path):

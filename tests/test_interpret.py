@@ -15,7 +15,7 @@ from MLmodel.model import Model, read_set
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
-from reporting.effects import SHOWN, draw_effects, mean_effects, shap_values
+from reporting.effects import mean_effects, shap_values
 
 RNG = np.random.default_rng(0)
 BACKGROUND, ROWS = RNG.normal(size=(30, 3)), RNG.normal(size=(4, 3))
@@ -51,58 +51,7 @@ def test_effects_are_shapley_values_where_features_act_in_twos():
     np.testing.assert_allclose(effects, [shapley(function, row, BACKGROUND) for row in ROWS], atol=1e-12)
 
 
-def test_effects_add_up_to_the_function_of_the_row_whatever_the_function_and_the_scale():
-    """Nearly equal values are not taken for equal, though 1e-9 and 0 are so by numpy.isclose."""
-
-    def function(rows):
-        return np.where(rows[:, 0] > 5e-13, rows[:, 1], rows[:, 2] ** 3)
-
-    rows, background = (table * [1e-12, 1, 1] for table in (ROWS, BACKGROUND))
-    base, effects = shap_values(function, rows, background)
-    np.testing.assert_allclose(base + effects.sum(axis=1), function(rows), atol=1e-12)
-    assert np.abs(effects[:, 0]).max() > 0.01
-
-
-def test_an_unknown_value_is_what_the_function_makes_of_it():
-    def function(rows):
-        return np.where(np.isnan(rows[:, 0]), 7.0, rows[:, 0]) + rows[:, 1]
-
-    rows, background = ROWS.copy(), BACKGROUND.copy()
-    rows[0, 0] = background[:10, 0] = np.nan
-    _, effects = shap_values(function, rows, background)
-    known = background[10:, 0]
-    mean = (7.0 * 10 + known.sum()) / 30
-    np.testing.assert_allclose(effects[:, 0], [7 - mean, *(ROWS[1:, 0] - mean)], atol=1e-12)
-
-
 # The pictures
-def table(pairs=40, features=20):
-    """As :func:`reporting.effects.explain` makes it; feature k has about 1/k of the effect of the first."""
-    values = RNG.normal(size=(pairs, features))
-    effects = values / (1 + np.arange(features))
-    return pd.DataFrame(
-        {
-            "prediction": np.repeat(0.5 + effects.sum(axis=1), features),
-            "base_value": 0.5,
-            "feature": np.tile([f"feature_{k}" for k in range(features)], pairs),
-            "value": values.ravel(),
-            "shap": effects.ravel(),
-        }
-    )
-
-
-@pytest.mark.parametrize("pairs", [1, 2, 40])
-def test_the_picture_names_the_strongest_features_of_many_pairs_and_of_one(pairs, tmp_path):
-    explained = table(pairs)
-    explained.loc[explained.index[:20:5], "value"] = np.nan
-    picture = draw_effects(explained, "chance", "the pairs")
-    names = " ".join(label.get_text() for label in picture.figure.axes[0].get_yticklabels())
-    assert "feature_0" in names
-    assert f"{20 - SHOWN + 1} other features" in names
-    assert "chance" in picture.figure.axes[0].get_xlabel() + picture.figure.get_suptitle()
-    assert picture.numbers is explained
-    picture.save(tmp_path / "a.png", ["png"])
-    assert imread(tmp_path / "a.png").std() > 0.01
 
 
 # The script

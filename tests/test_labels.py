@@ -10,7 +10,7 @@ from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
-from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
+from pipeline.formats.results import add_calculation
 from pipeline.settings import Settings
 from pipeline.units import METAL, REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
@@ -59,23 +59,6 @@ def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
     assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.001, 0.002]
 
 
-def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
-    table = pair_table().assign(low=1.0, high=2.0, row=3.0, source=4.0, origin=5.0, label=6.0, weight=7.0)
-    put_table(table, work.at(T).pairs / "all.feather")
-    put_table(table.drop(columns="row").assign(conf=9), work.at(T).pairs / "other.feather")
-    work.at(T).non_dw.write_text(line(table, 0))
-    known = gather(work.at(T), CLASSIFIER, Settings())
-    assert known.features == [*FEATURES, "low", "high", "source", "origin", "label", "weight"]
-    assert known.table.loc[0, ["source", "origin"]].tolist() == [4, 5]
-    assert "features left out, as not all tables have them: row" in known.report
-
-
-def test_a_label_too_large_for_so_many_decimals_is_told(work):
-    work.at(T).non_dw.write_text("Cnf-1 1e9_2e9\n")
-    with pytest.raises(UserError, match="ij_decimals = 10 is too many"):
-        gather(work.at(T), CLASSIFIER, Settings())
-
-
 def test_repeated_rows_go_and_only_common_features_stay(work):
     table = pair_table()
     pretraining = pd.concat([table, table.iloc[:5]], ignore_index=True).assign(is_dw=1.0, Tij=3, Tji=4, T=0.1, index=7)
@@ -109,15 +92,6 @@ def test_splittings_that_differ_are_told_with_their_lines_unless_the_last_is_a_r
     assert said == [f"1 pair has splittings that differ; the last line counts, remove the others: {places}"]
     path.write_text("".join(line(table, row, str(0.1 * row)) for row in (1, 2, 3)))
     assert "differ" not in "".join(gather(work.at(T), PREDICTOR, Settings()).report)
-
-
-def test_of_both_files_of_splittings_new_results_go_to_the_one_that_counts(work):
-    table = pair_table()
-    for name in ("Qs_calculations.txt", "Qs_calcuations.txt"):
-        (work.at(T).neb / name).write_text(line(table, 0, "0.1"))
-    conf, i, j = table.loc[0, ["conf", "i", "j"]]
-    add_splitting(work.at(T), Pair(int(conf), i, j), 0.2)
-    assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.2]
 
 
 @pytest.mark.parametrize("unit", [REDUCED, METAL], ids=lambda unit: unit.name)
@@ -170,14 +144,6 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
     assert len(gather(work.at(T), CLASSIFIER, Settings()).table) == 1
 
 
-@pytest.mark.parametrize(("task", "value"), [(CLASSIFIER, 1), (PREDICTOR, 0.01)], ids=["classifier", "predictor"])
-def test_results_of_which_none_is_of_a_pair_do_not_keep_a_set_from_being_learnt(work, task, value):
-    pair_table().assign(**{task.target: value}).to_feather(work.at(T).pretraining(task))
-    for lines in ("Cnf-1 0.5_0.6 0.1\n", ""):
-        (work.at(T).neb / "Qs_calculations.txt").write_text(lines)
-        assert len(gather(work.at(T), task, Settings()).table) == 40
-
-
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -195,14 +161,6 @@ def test_of_labels_that_match_no_pair_the_first_line_is_named_with_what_is_wrong
     report = gather(work.at(T), CLASSIFIER, Settings()).report
     at = report.index("NEB results: 3 pairs, 2 of them in no pair table and not used")
     assert report[at + 1].startswith(f"  the first of them: {work.at(T).non_dw} line 2: {reason.format(**names)}")
-
-
-def test_empty_neb_files_are_no_labels(work):
-    work.at(T).non_dw.write_text("")
-    (work.at(T).neb / "Qs_calculations.txt").write_text("\n")
-    assert read_neb_results(work.at(T)).empty
-    with pytest.raises(UserError, match=r"no labels at T = 0.1"):
-        gather(work.at(T), CLASSIFIER, Settings())
 
 
 KEYS = pd.DataFrame({"glass": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
@@ -256,11 +214,6 @@ def test_a_set_that_does_not_know_where_other_minima_lie_does_not_switch_that_of
     assert known.features == [*FEATURES, *NEIGHBOURHOOD]
     assert known.table["nearest_between"].notna().tolist() == [True] + [False] * 39
     assert f"  unknown in this set: {', '.join(NEIGHBOURHOOD)}" in known.report
-
-
-def test_tables_that_do_not_know_it_leave_it_out(work):
-    with_neighbourhood(pair_table()).assign(is_dw=1).to_feather(work.at(T).pretraining(CLASSIFIER))
-    assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
 
 
 def test_further_sets_of_a_temperature_and_those_of_another_that_is_named_are_read_together(work):

@@ -115,13 +115,3 @@ def test_pairs_of_a_motion_that_was_calculated_take_its_verdict_and_splitting(mo
     again = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), low)["tls_probability"].to_numpy()
     assert again[~known & (kind == 1)].min() > 0.8
     assert again[~known & (kind == 2)].max() < 0.05
-
-
-def test_few_results_and_glasses_without_minima_say_nothing(motions, monkeypatch):
-    at, listed, _, _, known = motions
-    elsewhere = listed.with_columns(conf=pl.lit(2))
-    assert add_likes(at, elsewhere, ~known, Unseen(pd.Series(dtype=float), 0.2), Settings()).equals(elsewhere)
-    answers = likes.known_answers(at).head(5)
-    monkeypatch.setattr(likes, "known_answers", lambda _: answers)
-    found = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), Settings())
-    assert found["dw_probability"].equals(listed["dw_probability"])

@@ -10,6 +10,8 @@ import pytest
 from steps import ROOT, run
 
 from pipeline import messages
+from pipeline import progress as module
+from pipeline.progress import progress
 
 SCRIPT = """
 import sys
@@ -112,3 +114,20 @@ def test_help_fits_80_columns_and_has_an_example(script, monkeypatch):
     assert max(map(len, said.splitlines())) <= 80
     assert f"Example  python {script}.py" in said
     assert "which data:" in said
+
+
+# Progress
+@pytest.fixture
+def no_terminal(monkeypatch):
+    """As in a log file, where a line is due at every step."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    monkeypatch.setattr(module, "LOG_EVERY", 0.0)
+
+
+def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(no_terminal, capsys):
+    assert list(progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
+    said = capsys.readouterr()
+    assert said.err == ""
+    lines = said.out.splitlines()
+    assert lines[-1].startswith("joining: 3 of 3 tables, 00:0")
+    assert all(line.endswith(" left") for line in lines)

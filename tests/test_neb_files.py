@@ -121,12 +121,6 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     assert len(read_unfinished(at)) == 2
 
 
-def test_a_last_line_that_is_complete_needs_no_end_but_it_is_told(work, capsys):
-    work.at(T).new_splittings.write_text("Cnf-1 0.2_0.3 0.01")
-    assert len(read_neb_results(work.at(T))) == 1
-    assert "line 1, the last, has no end and is read as it stands: 'Cnf-1 0.2_0.3 0.01'" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("others", ["", "1,2D-1,0.3\n"])
 def test_numbers_of_glasses_are_read_exactly_from_lists_of_pairs(tmp_path, others):
     path = tmp_path / "pairs.csv"

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.formats.keys import Pair
+from pipeline.settings import Settings
 from pipeline.units import REDUCED
 from reporting.calculations import draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
+from reporting.planes import draw_planes
 from reporting.predictions import (
     Panel,
     draw_search_efficiency,
@@ -167,14 +168,6 @@ def test_the_search_counts_tls_between_chance_and_the_ideal():
     assert numbers[["ideal", "found", "chance"]].T.to_numpy().tolist() == [ideal, found, chance]
 
 
-def test_without_a_tls_the_search_is_for_the_smallest_tenth_and_the_title_says_so():
-    exact = np.random.default_rng(0).permutation(np.arange(1, 31) / 100)
-    (ax,) = draw_search_efficiency(exact, exact, TLS, "the pairs", REDUCED).figure.axes
-    assert ax.get_title() == "the pairs\nno TLS (< 0.00151 ε): search for the smallest tenth (≤ 0.03 ε)"
-    assert ax.get_ylabel() == "smallest tenth found, of 3"
-    assert lines(ax)["in the order of the list"].get_ydata().tolist() == [1, 2] + [3] * 28
-
-
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
     found, _ = draw_rounds(some_rounds([33, 20], [8, 3]), "T = 0.1").figure.axes
     np.testing.assert_array_equal(lines(found)["TLS found"].get_xydata(), [[0, 0], [33, 8], [53, 11]])
@@ -188,21 +181,6 @@ def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
     assert (band.get_y(), band.get_height()) == (15, 5)
     assert "forecast: all 700 left on the list, 68 % interval" in legend(found)
     assert found.get_ylim()[1] > 20
-
-
-def test_the_rate_of_a_round_has_binomial_error_bars_beside_both_rates_at_random():
-    nebs, tls = np.array([30, 30, 0]), np.array([9, 0, 0])
-    _, rates = draw_rounds(some_rounds(nebs, tls), "T = 0.1").figure.axes
-    assert rates.get_ylabel() == "TLS per 100 NEBs"
-    (shown,) = rates.containers
-    np.testing.assert_allclose(shown.lines[0].get_xydata(), [[1, 30], [2, 0]])
-    low, high = proportion_confint(tls[:2], nebs[:2], 0.32, method="beta")
-    ends = [segment[:, 1] for segment in shown.lines[2][0].get_segments()]
-    np.testing.assert_allclose(ends, 100 * np.column_stack([low, high]))
-    assert high[1] == pytest.approx(1 - 0.16 ** (1 / 30))  # Clopper and Pearson, none found of 30
-    assert rates.get_ylim()[1] > 100 * high[0]
-    at_random = ["double wells at random: 6", "pairs under the ceilings at random: 0.1"]
-    assert legend(rates) == [*at_random, "NEBs of the round, with the\n68 % interval (binomial)"]
 
 
 # The files
@@ -229,17 +207,42 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
             assert texts(picture.figure.axes[0]) == ["no pairs"]
 
 
-def test_the_csv_of_profiles_names_the_pair_and_tells_images_from_the_curve(tmp_path):
-    one = profile(one_well=True)
-    draw_profiles([one, one], TLS, "T = 0.1", REDUCED).save(tmp_path / "a.png", ["png"])
-    table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
-    assert table[["conf", "i", "j"]].drop_duplicates().to_numpy().tolist() == [list(one.pair)]
-    images, curve = (table[table["is_image"] == flag] for flag in (True, False))
-    for rows, x, potential in ((images, one.lengths, one.energies), (curve, one.x, one.potential)):
-        np.testing.assert_array_equal(rows["mass_weighted_length_sigma_sqrt_m"], np.tile(x, 2))
-        np.testing.assert_array_equal(rows["V_epsilon"], np.tile(potential, 2))
-    np.testing.assert_allclose(table["level_1_epsilon"] - table["level_0_epsilon"], 0.001)
-    assert table["one_well"].all()
-
-
 # The comparison with NEBs of a glass that no model saw
+
+
+# Double wells as points
+WELLS = pd.DataFrame(
+    {
+        "quantum_splitting": [5e-4, 1e-3, 4e-3],
+        "level_asymmetry": [3e-4, 1e-3, np.nan],
+        "tunnelling_amplitude": [4e-4, 0.0, 3e-3],
+        "barrier": [0.02, 0.1, 0.05],
+        "PR": [3.0, 5.0, 7.0],
+        "gamma_l": [1.0, 2.0, 0.5],
+        "gamma_t": [0.8, 1.7, 0.4],
+    }
+)
+
+
+def drawn(wells=WELLS, volume=100.0):
+    return draw_planes(wells, volume, Settings(), "T = 0.1").figure
+
+
+def places(ax):
+    return np.concatenate([points.get_offsets() for points in ax.collections])
+
+
+def test_tls_are_told_apart_and_what_is_below_the_edge_stands_there():
+    figure = drawn()
+    plane, _, barriers, couplings = figure.axes[:4]
+    np.testing.assert_allclose(places(plane), [[3e-4, 4e-4], [1e-3, 1e-12]])
+    assert plane.get_title() == "1 with Δ or Δ₀ below 1e-12 ε, drawn there"
+    assert sorted(len(points.get_offsets()) for points in barriers.collections) == [1, 2]
+    assert "2 of 3" in figure.get_suptitle()
+    assert len(places(couplings)) == 3
+
+
+def test_the_number_of_double_wells_steps_at_each_splitting():
+    x, y = drawn().axes[1].get_lines()[0].get_data()
+    np.testing.assert_allclose(x[1:], WELLS["quantum_splitting"])
+    np.testing.assert_allclose(y[1:], [0.01, 0.02, 0.03])

@@ -90,16 +90,6 @@ def test_top_n_are_the_next_n_of_the_list_that_are_not_calculated(listed):
     assert "no new pairs to calculate" in done("run_neb", root, "--top", 1)
 
 
-def test_some_of_the_others_are_drawn_at_random_when_asked(listed):
-    root, pairs = listed
-    said = done("run_neb", root, "--top", 2, "--random", 3)
-    assert "5 pairs to calculate" in said
-    assert "the last 3 drawn at random" in said
-    calculated = told(root)
-    assert set(pairs[:2]) < set(calculated) <= set(pairs)
-    assert len(calculated) == 5
-
-
 def test_without_a_list_pairs_can_be_chosen_by_where_they_lie(glass):
     said = done("run_neb", glass, "--explore", 4)
     assert "4 pairs to calculate" in said
@@ -212,20 +202,6 @@ def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calcu
     assert len(double_wells(calculated)) == len(wells) - 1
 
 
-def test_where_all_output_is_lost_pairs_with_a_result_say_the_way_back_which_ends_in_one_verdict_a_pair(calculated):
-    smallest = double_wells(calculated).iloc[0]
-    shutil.rmtree(calculated / "output_ML")
-    said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
-    neb = read_neb_results(Workspace(calculated).at(T))
-    assert f"{len(pd.read_csv(calculated / 'pairs.csv'))} of them have a result (--refine, --retry)" in said
-    shutil.rmtree(calculated / "output_ML")
-    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
-        assert "1 pairs to calculate" in done("run_neb", calculated, "--refine", 1)
-    after = read_neb_results(Workspace(calculated).at(T))
-    assert sorted(pairs_of(after)) == sorted(pairs_of(neb))
-    assert after.loc[(after["i"] == smallest["i"]) & (after["j"] == smallest["j"]), "is_dw"].tolist() == [0]
-
-
 def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_forecast(glass):
     (glass / "config.yaml").write_text(
         "neb: {images: 11, force_tolerance: 1.0e-2, max_steps: 40}\nclassify: {max_delta_E: 0.5, max_distance: 4.0}\n"
@@ -309,10 +285,3 @@ def test_a_pair_of_one_minimum_is_named(glass, tmp_path):
     (tmp_path / "pairs.csv").write_text("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n")
     said = refused("run_neb", glass, "--pairs", tmp_path / "pairs.csv")
     assert "pairs.csv: line 3: i and j are the same minimum" in said
-
-
-@pytest.mark.parametrize("name", ["nowhere:calculator", "math:nothing", "math:pi", "glass.soft_spheres:calculator:x"])
-def test_a_calculator_that_is_not_there_is_named(glass, tmp_path, name):
-    (tmp_path / "config.yaml").write_text(f"neb: {{calculator: '{name}'}}\n")
-    said = refused("run_neb", glass, "--config", tmp_path / "config.yaml", "--pairs", glass / "pairs.csv")
-    assert name in said
