@@ -18,7 +18,7 @@ from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.formats.shares import merge_unless_running
-from pipeline.messages import note, nothing_new, record, result
+from pipeline.messages import counted, note, nothing_new, record, result
 from pipeline.workspace import CLASSIFIER, DW
 
 
@@ -44,7 +44,10 @@ def train_one(command: Command, at: StatePoint) -> None:
     record(at.temperature, double_wells=double_wells, non_dw=len(known.table) - double_wells)
 
     def tell() -> None:
-        note(f"T = {at.temperature}: {double_wells} double wells, {len(known.table) - double_wells} non-DW pairs")
+        note(
+            f"T = {at.temperature}: {counted(double_wells, 'double well')}, "
+            f"{counted(len(known.table) - double_wells, 'non-DW pair')}"
+        )
         note("\n".join(f"  {line}" for line in known.report))
 
     card = train(at, CLASSIFIER, known, settings, command.wait, tell)

@@ -24,7 +24,7 @@ from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
-from pipeline.messages import detail, note
+from pipeline.messages import counted, note, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -131,8 +131,8 @@ def _trained(
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
-    note(f"  training on {len(table)} pairs for up to {limits.train_hours:g} h")
-    detail(f"  log of the training: {log}")
+    note(f"  training on {counted(len(table), 'pair')} for up to {limits.train_hours:g} h")
+    wrote(log)
     with file_named(at.model(task), folder), progress(desc="training", unit="s") as shown:
         fitted = run_apart(learn, log, lambda: shown.update(time.monotonic() - started - shown.n))
         for part, rows in parts.items():
@@ -176,6 +176,7 @@ def _put_in_place(at: StatePoint, task: Task) -> None:
             os.replace(old, model)
         raise
     sync(model.parent)
+    wrote(model)
 
 
 def too_few(at: StatePoint, settings: Settings) -> str:

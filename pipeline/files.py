@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline import messages
 from pipeline.errors import UserError, short
 
 _HOST = re.sub(r"\W", "-", platform.node())
@@ -53,6 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             sync(part)
             os.replace(part, path)
             sync(path.parent)
+            messages.wrote(path)
     finally:
         with suppress(OSError):  # such as one that has become read-only
             part.unlink(missing_ok=True)
@@ -117,6 +119,7 @@ def append_line(path: Path, line: str) -> None:
         If there is no space left for the whole line.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    messages.wrote(path)
     content = line.encode()
     with file_named(path):
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)

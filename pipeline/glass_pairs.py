@@ -28,7 +28,7 @@ from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import AGAIN, LEFT_OUT, Fate, TableRecord, mark_written, new_record, read_record
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
-from pipeline.messages import counted, detail, note
+from pipeline.messages import counted, note, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import Fingerprint, fingerprint, made_from, mark_made, up_to_date
@@ -118,7 +118,7 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str, table:
         f"{name}{counted(n, 'minimum')}{seen}, {counted(result.pairs, 'pair')}, {result.computed} computed, {above} "
         "above pairs.max_delta_E left out"
     )
-    detail(f"{name}{table}")
+    wrote(table)
     if glass.drift > ROUNDED * shortest_period(glass.box):
         note(
             f"{name}the sample drifts, by up to {glass.drift:.2g} {length}; each pair's mean displacement is taken out"

@@ -126,7 +126,7 @@ def rearrangements_in_words(at: StatePoint, counted: pd.DataFrame) -> str:
     """
     said = (
         f"rearrangements: {len(counted)}, {(counted['calculated'] > 0).sum()} of them calculated; "
-        f"{(counted['tls'] > 0).sum()} hold TLS, in {counted['tls'].sum()} pairs"
+        f"{(counted['tls'] > 0).sum()} hold TLS; pairs that are TLS: {counted['tls'].sum()}"
     )
     if at.predicted("newpairs").exists():
         left = read_list(at.predicted("newpairs"), [REARRANGEMENT, TLS_PROBABILITY], "step4_predict_qs.py")

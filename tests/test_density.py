@@ -9,13 +9,12 @@ from test_plots import some_double_wells
 
 from pipeline.formats.lammps import write_minimum
 from pipeline.settings import Settings
-from pipeline.units import UNITS
 from pipeline.workspace import Workspace
 from reporting.found import draw_temperatures
 from search.calculated import read_double_wells
 from search.density import ENERGIES, densities, glass_volumes, si_density, update_density
 
-TLS, UNIT = 0.00151, UNITS["reduced"]
+TLS = 0.00151
 VOLUMES = pd.Series({1: 100.0, 2: 300.0})
 
 

@@ -113,7 +113,11 @@ def test_the_table_is_for_people_labels_in_full_and_six_digits_of_the_rest(work)
     assert cells["quantum_splitting"] == f"{SPLITTING:.6g}"
     assert cells["splitting_K"] == f"{662 * SPLITTING:.6g}"  # config.yaml: epsilon
     assert cells["is_tls"] == str(int(SPLITTING < 0.00151))
-    assert (cells["tunnelling_amplitude"], cells["level_asymmetry"], cells["level_0_in_i"]) == ("0", "0.333333", "0")
+    assert (cells["tunnelling_amplitude"], cells["level_asymmetry"], cells["level_0_in_i"]) == (
+        "1e-12",
+        "0.333333",
+        "0",
+    )
     assert count_tls(read_double_wells(work.at(T)), 1.0) == "1 TLS (1 without minima)"
 
 

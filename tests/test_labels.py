@@ -3,19 +3,24 @@
 import numpy as np
 import pandas as pd
 import pytest
+from formulas import double_well, profile_of_formula, record_settings
+from oscillator_basis import HBAR
 from synthetic import put_table
 
+from glass.tunnelling import lowest_levels
 from MLmodel.labels import SOURCE, gather
 from MLmodel.training import split
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
+from pipeline.formats.records import add_record
 from pipeline.formats.results import add_calculation
 from pipeline.settings import Settings
 from pipeline.units import METAL, REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
+from step3_train_qs import mixed_conventions
 
-T = "0.1"
+T, PROFILE = "0.1", profile_of_formula(*double_well(0.05, 0.2), (-0.2, 0.2))
 FEATURES = ["Delta_E", "total_displacement", "mine"]
 
 
@@ -228,3 +233,13 @@ def test_further_sets_of_a_temperature_and_those_of_another_that_is_named_are_re
     assert sorted(gather(work.at(T), CLASSIFIER, settings).table["conf"].unique()) == [1, 2, 3]
     with pytest.raises(UserError, match=r"pretraining-classifier-T05\.feather: no such file"):
         gather(work.at(T), CLASSIFIER, Settings(pretraining=["0.5"]))
+
+
+def test_results_by_the_line_beside_published_splittings_are_named(work):
+    levels = lowest_levels(PROFILE, HBAR)
+    add_record(work.at(T), Pair(1, 0.1, 0.2), levels, PROFILE, record_settings(PROFILE, levels, HBAR))
+    rows = pair_table().assign(**{QS: 0.01})
+    rows.to_feather(work.at(T).pretraining(PREDICTOR))
+    assert mixed_conventions(work.at(T), Settings()) is None
+    rows.assign(i2=0.1, j2=0.2).to_feather(work.at(T).pretraining(PREDICTOR))  # columns of the published tables
+    assert "1 result here by line, 1.6 times larger" in mixed_conventions(work.at(T), Settings())

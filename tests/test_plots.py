@@ -7,7 +7,6 @@ from matplotlib.image import imread
 
 from pipeline.formats.keys import Pair
 from pipeline.settings import Settings
-from pipeline.units import REDUCED
 from reporting.calculations import draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
 from reporting.planes import draw_planes
@@ -49,9 +48,9 @@ def some_rounds(nebs, tls, **others):
     rows = {"nebs": nebs, "tls": tls, "tls_expected": np.add(tls, 1.0), "tls_expected_sd": 2.0}
     ahead = {"next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4}
     ahead |= {"remaining_pairs": 700, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9}
-    at_random = {"random_double_well_rate": 0.06, "random_pair_rate": 0.001}
+    by_chance = {"random_double_well_rate": 0.06, "random_pair_rate": 0.001}
     names = dict.fromkeys(["list", "classifier", "predictor"], "a name")
-    return pd.DataFrame({**rows, **ahead, **at_random, **names, **others})
+    return pd.DataFrame({**rows, **ahead, **by_chance, **names, **others})
 
 
 def some_double_wells():
@@ -91,15 +90,13 @@ def some_rearrangements():
 
 def every_picture(exact=EXACT, predicted=PREDICTED):
     return {
-        "true_against_predicted": draw_true_against_predicted(
-            {"0.1": Panel(exact, predicted, "test set")}, TLS, REDUCED
-        ),
-        "splitting_cdf": draw_splitting_cdf(exact, predicted, TLS, "the pairs", REDUCED),
-        "search_efficiency": draw_search_efficiency(exact, predicted, TLS, "the pairs", REDUCED),
-        "neb_profiles": draw_profiles([profile()], TLS, "the pairs", REDUCED),
+        "true_against_predicted": draw_true_against_predicted({"0.1": Panel(exact, predicted, "test set")}, Settings()),
+        "splitting_cdf": draw_splitting_cdf(exact, predicted, "the pairs", Settings()),
+        "search_efficiency": draw_search_efficiency(exact, predicted, "the pairs", Settings()),
+        "neb_profiles": draw_profiles([profile()], "the pairs", Settings()),
         "rounds": draw_rounds(some_rounds([30], [5]), "the rounds"),
-        "tls_statistics": draw_statistics(some_double_wells(), TLS, "the pairs", REDUCED),
-        "rearrangements": draw_rearrangements(*some_rearrangements(), TLS, "the pairs", REDUCED),
+        "tls_statistics": draw_statistics(some_double_wells(), "the pairs", Settings()),
+        "rearrangements": draw_rearrangements(*some_rearrangements(), "the pairs", Settings()),
     }
 
 
@@ -109,7 +106,7 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
         "0.062": Panel(EXACT, PREDICTED, "test set"),
         "0.07": Panel(EXACT[:2], PREDICTED[:2], "all labels"),
     }
-    figure, numbers = draw_true_against_predicted(panels, TLS, REDUCED)
+    figure, numbers = draw_true_against_predicted(panels, Settings())
     assert len(figure.axes) == 2
     assert [*numbers] == ["temperature", "exact_epsilon", "predicted_epsilon"]
     for temperature, panel in panels.items():
@@ -126,7 +123,7 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
 
 
 def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
-    (ax,) = draw_splitting_cdf(EXACT, PREDICTED, TLS, "the pairs", REDUCED).figure.axes
+    (ax,) = draw_splitting_cdf(EXACT, PREDICTED, "the pairs", Settings()).figure.axes
     assert (ax.get_title(), ax.get_xlabel()) == ("the pairs", "quantum splitting (ε)")
     assert ax.get_ylabel() == "share of pairs up to this splitting"
     assert legend(ax) == ["TLS: splitting < 0.00151 ε", "exact", "predicted"]
@@ -137,7 +134,7 @@ def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
-    picture = draw_statistics(some_double_wells(), TLS, "T = 0.1", REDUCED)
+    picture = draw_statistics(some_double_wells(), "T = 0.1", Settings())
     numbers = picture.numbers.set_index("quantity")
     for name, count, tls in (("barrier", 4, 3), ("tunnelling_amplitude", 2, 2), ("asymmetry", 4, 3)):
         assert numbers.loc[name, ["count", "tls"]].sum().tolist() == [count, tls]
@@ -148,7 +145,7 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
         assert numbers.loc[name, "count"].tolist() == inside
     assert numbers.loc["tls_of_glasses", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 0], [2, 0], [3, 1]]
     assert numbers.loc["tls_of_rearrangements", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 1], [2, 1]]
-    lost = "no value for {} double wells, {} of them TLS"
+    lost = "not known of {} of 5, {} of these TLS"
     titles = [lost.format(1, 0), "1 below 1e-08 ε, not drawn\n" + lost.format(2, 0), lost.format(1, 0)]
     assert [ax.get_title() for ax in picture.figure.axes[:3]] == titles
     said = [text.get_text() for text in picture.figure.legends[0].get_texts()]
@@ -157,7 +154,7 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
 
 
 def test_the_search_counts_tls_between_chance_and_the_ideal():
-    figure, numbers = draw_search_efficiency(EXACT, PREDICTED, TLS, "the pairs", REDUCED)
+    figure, numbers = draw_search_efficiency(EXACT, PREDICTED, "the pairs", Settings())
     (ax,) = figure.axes
     assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("the pairs", "NEBs run", "TLS found, of 3")
     assert numbers["nebs"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -208,6 +205,14 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
 
 
 # The comparison with NEBs of a glass that no model saw
+
+
+def test_a_pair_whose_v_does_not_confine_is_named_and_energies_stand_in_kelvin_too():
+    figure = draw_profiles([profile()], "T = 0.1", Settings(), [Pair(7, 0.26, 0.27)]).figure
+    assert figure.get_suptitle() == "T = 0.1\nnot drawn, V does not confine outside the ends: Cnf-7 0.26_0.27"
+    figure.draw_without_rendering()
+    (kelvin,) = figure.axes[0].child_axes
+    np.testing.assert_allclose(kelvin.get_ylim(), 662 * np.array(figure.axes[0].get_ylim()))  # config.yaml: epsilon
 
 
 # Double wells as points

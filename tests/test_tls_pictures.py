@@ -14,7 +14,6 @@ from pipeline.formats.lammps import write_minimum
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.results import add_non_dw, take_back_splitting
 from pipeline.settings import Settings
-from pipeline.units import UNITS
 from pipeline.workspace import Workspace
 from reporting.motion import Motion, main_axes
 from reporting.player import playable
@@ -22,7 +21,7 @@ from reporting.profiles import wells_of_record
 from reporting.tls_pictures import draw_two_level_system, update_pictures
 from search.calculated import read_double_wells, update_double_wells
 
-T, UNIT = "0.1", UNITS["reduced"]
+T = "0.1"
 HEIGHT = 0.05
 SETTINGS = Settings(tls_threshold=2 * SPLITTING)
 PAIR = Pair(3, 0.1, 0.2)
@@ -75,7 +74,7 @@ def test_the_plane_holds_the_largest_displacement_whatever_its_direction():
 
 # What is drawn
 def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
-    figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", UNIT)
+    figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", SETTINGS)
     particles = numbers[numbers["part"] == "particle"]
     moved = particles[particles["moves"].astype(bool)]
     assert moved["particle"].tolist() == [1, 2]
