@@ -30,7 +30,7 @@ from pipeline.formats.paths import write_frames
 from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import LEFT_OUT
 from pipeline.glasses import load_glass
-from pipeline.messages import detail, note, nothing_new
+from pipeline.messages import counted, detail, note, nothing_new
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
@@ -112,7 +112,7 @@ def write_glass(job: Job, settings: Settings) -> list[str]:
         frames.append(atoms)
     write_frames(job.target, frames)
     mark_made([job.target], job.inputs)
-    return [*lines, f"{job.name}: {len(frames)} minima: {job.target}"]
+    return [*lines, f"{job.name}: {counted(len(frames), 'minimum')}: {job.target}"]
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
 from pipeline.formats.table_record import usable_tables
-from pipeline.messages import detail, note, result
+from pipeline.messages import note, result
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
@@ -78,24 +78,27 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
     found = pair and find_pair(at, pair)
     if pair and not found:
         raise UserError(f"{at.pairs}: no pair {pair} in the tables; give i and j as in {at.classified}")
-    errors, written = [], list[Path]()
+    errors = []
     for task in TASKS:
         if not at.card(task).exists():
             note(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
             continue
         try:
             card = find_card(at, task, command.settings.unit)
-            written += explain_pair(command, at, card, *found) if found else explain_test_set(command, at, card)
+            if found:
+                explain_pair(command, at, card, *found)
+            else:
+                explain_test_set(command, at, card)
         except UserError as error:
             errors.append(str(error))
-    if written:
-        detail("pictures: " + "\n          ".join(map(str, written)))
-    if errors or not written:
-        raise UserError("; ".join(errors) or f"{at.model(CLASSIFIER)}: no model yet; run {CLASSIFIER.script}")
+    if not any(at.card(task).exists() for task in TASKS):
+        errors.append(f"{at.model(CLASSIFIER)}: no model yet; run {CLASSIFIER.script}")
+    if errors:
+        raise UserError("; ".join(errors))
 
 
-def explain_test_set(command: Command, at: StatePoint, card: Card) -> list[Path]:
-    """Print how strong each feature is over the test set, and draw its effects; the files written."""
+def explain_test_set(command: Command, at: StatePoint, card: Card) -> None:
+    """Print how strong each feature is over the test set, and draw its effects."""
     model = Model(at, card)
     train, test = (read_set(at, card, subset) for subset in ("train", "test"))
     pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
@@ -107,11 +110,11 @@ def explain_test_set(command: Command, at: StatePoint, card: Card) -> list[Path]
     result("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
     title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
     picture = draw_effects(explained, quantity, title)
-    return picture.save(at.shap(card.task), command.settings.figures)
+    picture.save(at.shap(card.task), command.settings.figures)
 
 
-def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row: pd.DataFrame) -> list[Path]:
-    """Print and draw what each feature of one pair does; the files written."""
+def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row: pd.DataFrame) -> None:
+    """Print and draw what each feature of one pair does."""
     task = card.task
     check_features(card, list(row), table)
     explained = explain(Model(at, card), read_set(at, card, "train"), row)
@@ -126,7 +129,7 @@ def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row:
         result(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
     result(f"  {in_words(command, task, prediction)}")
     picture = draw_effects(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
-    return picture.save(at.shap(task, "pair-"), command.settings.figures)
+    picture.save(at.shap(task, "pair-"), command.settings.figures)
 
 
 def quantity_of(command: Command, task: Task) -> str:

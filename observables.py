@@ -16,11 +16,11 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from pipeline.files import atomic_write
-from pipeline.messages import detail, nothing_new, record, result
+from pipeline.messages import nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
-from reporting.observables import draw_observables
+from reporting.thermal_figure import draw_observables
 from search.calculator import find_calculator
-from search.observables import observables_in_words, update_observables
+from search.thermal_properties import minima_used, update_observables
 
 
 def main(command: Command) -> None:
@@ -35,21 +35,20 @@ def measure(command: Command, at: StatePoint) -> None:
     """Write the observables of one temperature, and the numbers that are quoted of them."""
     settings = command.settings
     outputs = [at.observables("csv"), *(at.observables(name) for name in settings.figures)]
-    inputs = made_from([at.double_wells], settings=settings.model_dump(mode="json"))
+    inputs = made_from([at.double_wells], settings=settings.model_dump(mode="json"), minima=minima_used(at))
     if up_to_date(outputs, inputs):
         nothing_new(at.temperature, "nothing new")
         return
     name = settings.neb.calculator
     make_calculator = None if name is None else find_calculator(name, command.workspace.root)
-    table, medium, tls = update_observables(at, settings, make_calculator)
+    table, said = update_observables(at, settings, make_calculator)
     with atomic_write(outputs[0]) as part:
         table.to_csv(part, index=False, float_format="%.6g")
-    draw_observables(table, f"T = {at.temperature}").save(at.observables("png"), settings.figures)
+    draw_observables(table, f"T = {at.temperature}", settings).save(at.observables("png"), settings.figures)
     mark_made(outputs, inputs)
     record(at.temperature, observables=outputs[0])
-    for line in observables_in_words(table, medium, tls, settings):
+    for line in said:
         result(f"T = {at.temperature}: {line}")
-    detail(f"T = {at.temperature}: observables: {', '.join(map(str, outputs))}")
 
 
 if __name__ == "__main__":

@@ -82,9 +82,10 @@ from MLmodel.training import too_few
 from pipeline.errors import UserError
 from pipeline.formats.records import changed_settings, check_records, read_records
 from pipeline.formats.shares import merge_shares
-from pipeline.messages import detail, note, result
+from pipeline.messages import counted, detail, note, nothing_new, result
 from reporting.found import draw_temperatures
-from reporting.neb_report import report_double_wells, report_kinds, report_search
+from reporting.neb_report import report
+from search.calculated import update_double_wells
 from search.calculator import find_calculator
 from search.exact import calculate_pairs, jobs_of, neb_settings
 from search.picks import pairs_to_calculate
@@ -115,11 +116,10 @@ def main(command: Command) -> None:
         result("once all shares have ended, run_neb.py --top 0 or step1_train_dw.py brings them together")
         command.say_next("run_neb.py", "--top", "0")
         return
-    if written := draw_temperatures(work, command.settings):
-        detail(f"all temperatures: pictures: {', '.join(map(str, written))}")
+    draw_temperatures(work, command.settings)
     lacking = [too_few(work.at(T), command.settings) for T in temperatures]
     why, script, *arguments = next_step(kinds, lacking)
-    result(why)
+    (result if kinds and (arguments or not kinds["double well"]) else detail)(why)
     command.say_next(script, *arguments)
 
 
@@ -132,7 +132,8 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
     if given.zero_point:
         for line in update_zero_point(at, settings, given.zero_point, make_calculator):
             result(f"T = {at.temperature}: {line}")
-        report_double_wells(command, at)
+        update_double_wells(at, settings)
+        report(command, at, Counter())
         return Counter()
     pairs, source = pairs_to_calculate(at, settings, given)
     jobs, without_minima = jobs_of(at, pairs, from_paths=bool(given.refine))
@@ -140,7 +141,10 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
         note(f"T = {at.temperature}: passed over: {line}")
     if len(without_minima) == len(pairs) > 0:
         raise UserError(f"{at.minima}: holds the minima of none of the pairs in {source}; add them")
-    note(f"T = {at.temperature}: {len(jobs) or 'no new'} pairs to calculate: {source}")
+    if jobs:
+        note(f"T = {at.temperature}: {counted(len(jobs), 'pair')} to calculate: {source}")
+    else:
+        nothing_new(at.temperature, f"no new pairs to calculate: {source}")
     now = neb_settings(settings)
     for name, then in changed_settings(read_records(at), now).items() if jobs else ():
         before = ", ".join(map(str, then))
@@ -152,11 +156,10 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
         kinds = calculate_pairs(to, jobs, make_calculator, settings, bool(given.refine), given.retry)
     finally:
         if not given.share:  # what an interrupted run has found counts in its round
-            report_double_wells(command, at)
+            update_double_wells(at, settings)
             update_rounds(at, settings)
-    report_kinds(at, kinds)
     if not given.share:
-        report_search(command, at)
+        report(command, at, kinds)
     return kinds
 
 

@@ -81,7 +81,7 @@ from glass.sampling import FRAMES, Equilibrium, Minima, equilibrate, random_star
 from pipeline.errors import UserError
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.transitions import write_transitions
-from pipeline.messages import detail, note, nothing_new, record, result
+from pipeline.messages import counted, detail, note, nothing_new, record, result
 from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
@@ -154,7 +154,7 @@ def sample_structures(command: Command) -> None:
     for one in ended:
         if one.odd:
             note(f"T = {at.temperature}: Cnf-{one.job.conf}: note: {one.odd}")
-    result(f"{sum(one.minima for one in ended)} minima: {at.minima}")
+    result(f"{counted(sum(one.minima for one in ended), 'minimum')}: {at.minima}")
     record(at.temperature, minima=sum(one.minima for one in ended))
     command.say_next("step0_collect.py")
 
@@ -214,7 +214,8 @@ def make_glass(job: Job) -> str:
         (minima.unrelaxed, "that did not reach a minimum"),
         (minima.alike, "at a minimum whose energy another has to ten decimals"),
     )
-    counts = f"{len(minima.positions)} minima, {sum(minima.transitions.values())} transitions"
+    transitions = counted(sum(minima.transitions.values()), "transition")
+    counts = f"{counted(len(minima.positions), 'minimum')}, {transitions}"
     missing = [f"{name}: left out: {number} quenches {reason}" for number, reason in left_out if number]
     return "\n".join([f"{name}: {in_words(equilibrium)}", f"{name}: {counts}: {folder}", *missing])
 

@@ -26,7 +26,7 @@ from pipeline.collect import Collected, GlassJob, check_other_tables, kept_table
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.table_record import LEFT_OUT, Fate, is_ready_made
-from pipeline.messages import note, nothing_new, record, result
+from pipeline.messages import counted, note, nothing_new, record, result
 
 SHOWN = 5
 """Files left out that are printed."""
@@ -63,7 +63,7 @@ def main(command: Command) -> None:
 
     command.for_each_temperature(temperatures, collect_one)
     pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
-    counts = f"{pairs} pairs, {computed or 'nothing new'} computed, {len(left_out)} left out"
+    counts = f"{counted(pairs, 'pair')}, {computed or 'nothing new'} computed, {len(left_out)} left out"
     record(", ".join(temperatures), pairs=pairs, computed=computed, left_out=len(left_out))
     if computed or left_out:
         result(counts)

@@ -18,7 +18,7 @@ from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.formats.shares import merge_unless_running
-from pipeline.messages import note, record
+from pipeline.messages import counted, note, record
 from pipeline.workspace import CLASSIFIER, DW
 
 
@@ -43,7 +43,8 @@ def train_one(command: Command, at: StatePoint) -> None:
     double_wells = int(known.table[DW].sum())
     others = len(known.table) - double_wells
     record(at.temperature, double_wells=double_wells, non_dw=others)
-    train(command, at, CLASSIFIER, known, f"{double_wells} double wells, {others} non-DW pairs")
+    summary = f"{counted(double_wells, 'double well')}, {counted(others, 'non-DW pair')}"
+    train(command, at, CLASSIFIER, known, summary)
 
 
 if __name__ == "__main__":

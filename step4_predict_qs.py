@@ -25,7 +25,7 @@ from MLmodel.labels import pretraining_paths
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import open_table
 from pipeline.formats.records import check_records
-from pipeline.messages import note, nothing_new, record, result, say_next
+from pipeline.messages import counted, note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
 from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
 from pipeline.units import check_same_units
@@ -76,7 +76,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
     )
     if up_to_date(targets, made_of):
         told = read_stamp(targets[0])["result"]
-        left = f"{told['left']} pairs left to calculate, {told['tls_left']:.1f} TLS expected among them"
+        left = f"{counted(told['left'], 'pair')} left to calculate, {told['tls_left']:.1f} TLS expected among them"
         nothing_new(at.temperature, f"nothing new to predict; {left}")
     else:
         told = write_lists(at, card, settings)
@@ -125,14 +125,15 @@ def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
     every, new = at.predicted("allpairs"), at.predicted("newpairs")
     below = f"TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
-    result(f"T = {at.temperature}: {told['pairs']} pairs that may be double wells, {told['tls']:.1f} {below}: {every}")
+    pairs = counted(int(told["pairs"]), "pair")
+    result(f"T = {at.temperature}: {pairs} that may be double wells, {told['tls']:.1f} {below}: {every}")
     result(
         f"T = {at.temperature}: {told['left']} of them without an answer yet "
         f"({told['pairs'] - told['left']} with one are left out), {told['tls_left']:.1f} {below}: {new}"
     )
     top = pd.read_csv(new, nrows=NEXT, dtype=str)
     if len(top):
-        result(f"the {len(top)} pairs to calculate next:\n{top[SHOWN].to_string(index=False)}")
+        result(f"the {counted(len(top), 'pair')} to calculate next:\n{top[SHOWN].to_string(index=False)}")
 
 
 if __name__ == "__main__":

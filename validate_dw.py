@@ -15,14 +15,13 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from pathlib import Path
 
 from MLmodel.card import Card
 from MLmodel.metrics import format_metrics
 from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, read_set
 from pipeline.files import write_text
 from pipeline.formats.pair_tables import OUT_OF_FOLD
-from pipeline.messages import detail, result
+from pipeline.messages import result
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW
 from reporting.predictions import draw_reliability
@@ -38,20 +37,16 @@ def main(command: Command) -> None:
     with command.only_writer():
         sections: dict[str, str] = {}
         trained: dict[str, str] = {}
-        written: list[Path] = []
         for card in cards_to_judge(work, CLASSIFIER, asked, command.settings.unit):
-            sections[card.temperature], pictures = section(command, card)
+            sections[card.temperature] = section(command, card)
             trained[card.temperature] = card.trained
-            written += pictures
         write_text(work.classifier_performance, "\n".join(sections.values()))
         mark_made([work.classifier_performance], made_from([], trained=trained))
     result("\n".join(sections[temperature] for temperature in asked))
-    detail(f"metrics: {work.classifier_performance}")
-    detail("pictures: " + "\n          ".join(map(str, written)))
 
 
-def section(command: Command, card: Card) -> tuple[str, list[Path]]:
-    """The metrics of one classifier, as text, and the files of its picture."""
+def section(command: Command, card: Card) -> str:
+    """Draw the picture of one classifier; its metrics as text."""
     at, settings = command.workspace.at(card.temperature), command.settings
     model = Model(at, card)
     trained, judged = read_set(at, card, "train"), judge_on(at, model, settings)
@@ -69,7 +64,8 @@ def section(command: Command, card: Card) -> tuple[str, list[Path]]:
     title = f"T = {card.temperature}, {judged.name}: {judged.how}"
     likes = told and (told.chance, told.exact == 1)
     picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title, likes)
-    return "\n".join(lines) + "\n", picture.save(at.reliability("dw"), settings.figures)
+    picture.save(at.reliability("dw"), settings.figures)
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

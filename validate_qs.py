@@ -18,7 +18,6 @@ from pipeline.command import Command, check_command_line, run_script
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from pathlib import Path
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from MLmodel.model import Judged, Model, cards_to_judge, few_labels, judge_on, r
 from MLmodel.out_of_fold import kept_out
 from pipeline.formats.keys import by_pair
 from pipeline.formats.pair_tables import OUT_OF_FOLD
-from pipeline.messages import detail, result
+from pipeline.messages import result
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
@@ -51,7 +50,6 @@ def main(command: Command) -> None:
         lambda at: at.card(PREDICTOR).exists(), "no predictor under MLmodel; run step3_train_qs.py"
     )
     panels: dict[str, dict[str, Panel]] = {"trainingset": {}, "testset": {}}
-    written: list[Path] = []
     trained: dict[str, str] = {}
     with command.only_writer():
         for card in cards_to_judge(work, PREDICTOR, asked, settings.unit):
@@ -63,12 +61,11 @@ def main(command: Command) -> None:
             panels["testset"][at.temperature] = Panel(judged.exact, judged.predicted, name)
             if at.temperature in asked:
                 result(f"T = {at.temperature}: predictor of splittings, trained {card.trained}, units: {card.units}")
-                written += show(command, at, card, known, judged)
+                show(command, at, card, known, judged)
         for name, by_temperature in panels.items():
-            picture = draw_true_against_predicted(by_temperature, settings.tls_threshold, settings.unit)
-            written += picture.save(work.true_against_predicted(name), settings.figures)
+            picture = draw_true_against_predicted(by_temperature, settings)
+            picture.save(work.true_against_predicted(name), settings.figures)
         mark_made([work.true_against_predicted("testset").with_suffix(".csv")], made_from([], trained=trained))
-    detail("pictures: " + "\n          ".join(map(str, written)))
 
 
 def judge(command: Command, at: StatePoint, card: Card) -> tuple[Panel, Judged]:
@@ -78,15 +75,14 @@ def judge(command: Command, at: StatePoint, card: Card) -> tuple[Panel, Judged]:
     return known, judge_on(at, model, command.settings)
 
 
-def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Judged) -> list[Path]:
-    """Print the metrics of one predictor and draw its pictures; the files written."""
+def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Judged) -> None:
+    """Print the metrics of one predictor and draw its pictures."""
     settings, threshold, title = command.settings, command.settings.tls_threshold, f"T = {at.temperature}"
     for heading, panel in (("training set", known), (judged.heading, judged)):
         result(f"  {heading}")
         result(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
     whose = f"{title}, {judged.name}: {judged.how}"
-    picture = draw_splitting_cdf(judged.exact, judged.predicted, threshold, whose, settings.unit)
-    written = picture.save(at.splitting_cdf, settings.figures)
+    draw_splitting_cdf(judged.exact, judged.predicted, whose, settings).save(at.splitting_cdf, settings.figures)
     used = read_set(at, card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold
@@ -101,11 +97,10 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
         result(format_metrics(figures | chance_metrics(told.chance, told.exact < threshold, "TLS")))
     listed = unseen_list(at, card, settings)
     whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
-    picture = draw_search_efficiency(*listed, threshold, whose, settings.unit)
-    written += picture.save(at.search_efficiency, settings.figures)
+    draw_search_efficiency(*listed, whose, settings).save(at.search_efficiency, settings.figures)
     likes = told and (told.chance, told.exact < threshold)
     picture = draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}", likes)
-    return written + picture.save(at.reliability("tls"), settings.figures)
+    picture.save(at.reliability("tls"), settings.figures)
 
 
 def unseen_list(at: StatePoint, card: Card, settings: Settings) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ from pipeline.formats.pair_tables import NEIGHBOURHOOD, check_columns, feature_c
 from pipeline.formats.ready_made import checked_batches
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
 from pipeline.formats.table_record import check_units, usable_tables
+from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.units import Units
@@ -103,7 +104,7 @@ def _read_sets(
     found, report = [], []
     for path in sets:
         part = read_pretraining(path, task, decimals)
-        report.append(f"pretraining set: {len(part)} pairs ({path})")
+        report.append(f"pretraining set: {counted(len(part), 'pair')} ({path})")
         known = [name for name in NEIGHBOURHOOD if all(name in names for names in in_tables)]
         unknown = [name for name in known if name not in part]
         if unknown:
@@ -183,7 +184,7 @@ def join_results(at: StatePoint, neb: pd.DataFrame) -> tuple[pd.DataFrame, list[
     """NEB results, each pair once, as rows of the pair tables; lines on those in none."""
     rows = join_to_tables(at, neb)
     unused = neb[~neb.index.isin(rows.index)]
-    report = [f"NEB results: {len(neb)} pairs, {len(unused)} of them in no pair table and not used"]
+    report = [f"NEB results: {counted(len(neb), 'pair')}, {len(unused)} of them in no pair table and not used"]
     if len(unused):
         report.append(f"  the first of them: {_why_in_no_table(at, unused.iloc[0])}")
     return rows, report

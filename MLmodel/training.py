@@ -25,7 +25,7 @@ from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
-from pipeline.messages import detail, note, nothing_new, record, result
+from pipeline.messages import counted, note, nothing_new, record, result, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -37,7 +37,9 @@ REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining
 """Advice where there are too few labels."""
 
 
-def train(command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str) -> None:
+def train(
+    command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str, warning: str | None = None
+) -> None:
     """Train one model, unless the last training used the same data, settings and versions, and say what it is worth.
 
     The model that is there stays until the new one is complete.
@@ -46,8 +48,8 @@ def train(command: Command, at: StatePoint, task: Task, labelled: Labelled, summ
     ----------
     command, at, task, labelled
         Settings; where, what and from what to learn.
-    summary : str
-        The labels in words, said before a training, if there is one.
+    summary, warning : str
+        The labels in words, and what to say of them, before a training, if there is one.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def train(command: Command, at: StatePoint, task: Task, labelled: Labelled, summ
     RuntimeError
         If AutoGluon fails.
     """
-    card = _train_unless_known(command, at, task, labelled, summary)
+    card = _train_unless_known(command, at, task, labelled, summary, warning)
     if card is None:
         nothing_new(at.temperature, "nothing new since the last training")
         return
@@ -69,7 +71,9 @@ def train(command: Command, at: StatePoint, task: Task, labelled: Labelled, summ
     record(at.temperature, model=at.model(task), training=card.training, trained=card.trained, pairs=card.pairs)
 
 
-def _train_unless_known(command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str) -> Card | None:
+def _train_unless_known(
+    command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str, warning: str | None
+) -> Card | None:
     settings = command.settings
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
     labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
@@ -78,6 +82,8 @@ def _train_unless_known(command: Command, at: StatePoint, task: Task, labelled: 
     if _is_trained(at, task, inputs) and not any(path.exists() for path in left):
         return None
     note("\n".join([f"T = {at.temperature}: {summary}", *(f"  {line}" for line in labelled.report)]))
+    if warning:
+        result(f"T = {at.temperature}: warning: {warning}")
     parts = _parts(labelled, keys, task, at.model(task).name, settings)
     with only_writer(at.training_lock(task), task.script, command.wait):
         try:
@@ -126,8 +132,8 @@ def _trained(
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
     learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
-    note(f"  training on {len(table)} pairs for up to {limits.train_hours:g} h")
-    detail(f"  log of the training: {log}")
+    note(f"  training on {counted(len(table), 'pair')} for up to {limits.train_hours:g} h")
+    wrote(log)
     with file_named(at.model(task), folder), progress(desc="training", unit="s") as shown:
         fitted = run_apart(learn, log, lambda: shown.update(time.monotonic() - started - shown.n))
         for part, rows in parts.items():
@@ -171,6 +177,7 @@ def _put_in_place(at: StatePoint, task: Task) -> None:
             os.replace(old, model)
         raise
     sync(model.parent)
+    wrote(model)
 
 
 def too_few(at: StatePoint, settings: Settings) -> str:

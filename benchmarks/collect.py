@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glass.arrays import Array
 from glass.features import exact_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
-from glass.neighbourhood import pair_neighbourhood
+from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import read_minimum
 from pipeline.formats.table_record import TableRecord
@@ -141,7 +141,6 @@ def neighbourhood() -> None:
     numba.set_num_threads(1)
     for n in SIZES:
         positions = made_up_minima(np.random.default_rng(0), n)
-        last = np.full(n, n)
         first, second = np.triu_indices(n, 1)
         order = np.lexsort((second, first // TILE))  # as in step 0
         first, second = first[order], second[order]
@@ -150,11 +149,11 @@ def neighbourhood() -> None:
         started = time.perf_counter()
         geometry = pair_geometry(positions, fractions, BOX, first, second, 3)
         spent = time.perf_counter() - started
-        squares = np.full((n, n), np.inf, np.float32)
-        squares[first, second] = squares[second, first] = geometry[:, -2] ** 2
-        pair_neighbourhood(squares, 0, 1, last)
+        squares = Squares.unknown(np.full(n, n))
+        squares.put(first, second, geometry[:, -2] ** 2)
+        pair_neighbourhood(squares, 0, 1)
         started = time.perf_counter()
-        pair_neighbourhood(squares, 0, n, last)
+        pair_neighbourhood(squares, 0, n)
         more = time.perf_counter() - started
         each, extra = (1e6 * seconds / len(first) for seconds in (spent, more))
         print(

@@ -196,9 +196,7 @@ def judge(work: Workspace, picture: Path | None) -> None:
             print(f"TLS in the top {top}: {found[top - 1]}, at random {top * found[-1] / len(found):.1f}")
     if picture:
         title = f"the example: {len(listed)} pairs of the list, answers from NEB"
-        written = draw_search_efficiency(exact, -chance, SETTINGS.tls_threshold, title, SETTINGS.unit).save(
-            picture, ["png"]
-        )
+        written = draw_search_efficiency(exact, -chance, title, SETTINGS).save(picture, ["png"])
         print(f"picture: {', '.join(map(str, written))}")
 
 

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 
 from glass.arrays import Array, box_of
-from glass.band import looked_at_closely, relaxed_band, settled_force, stages_of
+from glass.band import FEWEST, hidden_minimum, relaxed_band, settled_force, stages_of
 from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
 from glass.relaxation import Asking, Forces, Potential, answered, bonds_inverse, one_by_one
 from glass.tunnelling import (
@@ -239,22 +239,23 @@ def examined(
     if wrong is not None:
         return wrong
     precondition = None if box is None else bonds_inverse(path[len(path) // 2], box)
-    steps = 0
+    steps, settled = 0, settled_force(tolerance)
     for images, allowed in stages:
         start = redistributed(path, images)
-        band = yield from relaxed_band(start, allowed, max_steps - steps, settled_force(tolerance), precondition)
+        band = yield from relaxed_band(start, allowed, max_steps - steps, settled, precondition)
         path, steps = band.positions, steps + band.steps
-        full = images == stages[-1][0]
-        verdict = yield from verdict_of(replace(band, steps=steps), hbar, full, masses, way)
-        if band.third_minimum is not None or not band.converged:
+        band, full = replace(band, steps=steps), images == stages[-1][0]
+        ended = full or band.third_minimum is not None or not band.converged
+        if images < FEWEST and not ended:
+            continue
+        verdict = yield from verdict_of(band, hbar, full, masses, way)
+        if ended:
             break
-        if not full and verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
-            third, unsure = yield from looked_at_closely(band, stages[-1][0], settled_force(tolerance))
+        if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
+            third = yield from hidden_minimum(band, allowed, settled, precondition)
             if third is not None:
-                band = replace(band, third_minimum=third, steps=steps)
-                verdict = yield from verdict_of(band, hbar, full, masses, way)
-            if third is not None or not unsure:
-                break
+                verdict = yield from verdict_of(replace(band, third_minimum=third), hbar, full, masses, way)
+            break
     return verdict
 
 

@@ -9,6 +9,8 @@ Gabriel graph (Gabriel, Sokal, Syst. Zool. 18, 259 (1969)); gabriel_between coun
 the distances of either minimum to its nearest, over d_ij.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -28,45 +30,79 @@ _COLUMNS = 256
 """Length of a run of their partners, which stays in the processor's first cache."""
 
 
+class Squares(NamedTuple):
+    """d² in σ² between the minima of a glass, of each with those from ``low`` to ``high``; infinite where not known.
+
+    Memory follows from the number of pairs, not from that of all minima squared.
+    """
+
+    values: Array32
+    """Row after row; symmetric, infinite on the diagonal."""
+    begin: Index
+    """Where the row of each minimum begins."""
+    low: Index
+    """First minimum of the row."""
+    high: Index
+    """One beyond its last."""
+
+    @classmethod
+    def unknown(cls, last: Index) -> "Squares":
+        """Room for the pairs i < j < last[i]; ``last`` does not decrease."""
+        low = np.searchsorted(last, np.arange(len(last)), side="right")
+        ends = np.cumsum(last - low)
+        return cls(np.full(ends[-1], np.inf, np.float32), ends - last + low, low, last)
+
+    def put(self, first: Index, second: Index, squares: Array) -> None:
+        """Note d² of pairs."""
+        for one, other in ((first, second), (second, first)):
+            self.values[self.begin[one] + other - self.low[one]] = squares
+
+
 @numba.njit(fastmath=FAST, cache=True)
-def _look_between(squares, i0, i1, j0, j1, largest, total, count):  # type: ignore[no-untyped-def]
+def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total, count):  # type: ignore[no-untyped-def]
     """Least max(d_ik², d_kj²), least d_ik² + d_kj², and how many k have the latter below d_ij², for a tile of pairs."""
     far = np.float32(np.inf)
-    width = j1 - j0
     for a in range(i1 - i0):
-        for q in range(width):
+        at = begin[i0 + a] - low[i0 + a]
+        for q in range(j1 - j0):
+            own[a, q] = values[at + j0 + q] if j0 + q < high[i0 + a] else far
             largest[a, q] = far
             total[a, q] = far
             count[a, q] = np.float32(0.0)
-    for k in range(squares.shape[0]):
-        row = squares[k, j0:j1]
-        for a in range(i1 - i0):
-            x = squares[k, i0 + a]
-            own, large, both, below = squares[i0 + a, j0:j1], largest[a], total[a], count[a]
-            for q in range(width):  # written so that the compiler makes vector instructions of it
+    for k in range(low[i0], high[i1 - 1]):
+        q0, q1 = max(j0, low[k]) - j0, min(j1, high[k]) - j0
+        if q0 >= q1:
+            continue
+        at = begin[k] - low[k]
+        row = values[at + j0 + q0 : at + j0 + q1]
+        for a in range(max(low[k] - i0, 0), min(high[k], i1) - i0):
+            x = values[at + i0 + a]
+            of, large, both, below = own[a, q0:q1], largest[a, q0:q1], total[a, q0:q1], count[a, q0:q1]
+            for q in range(q1 - q0):  # written so that the compiler makes vector instructions of it
                 y = row[q]
                 larger = x if x > y else y
                 sum_ = x + y
                 large[q] = larger if larger < large[q] else large[q]
                 both[q] = sum_ if sum_ < both[q] else both[q]
-                below[q] += np.float32(1.0) if sum_ < own[q] else np.float32(0.0)
+                below[q] += np.float32(1.0) if sum_ < of[q] else np.float32(0.0)
 
 
 @numba.njit(parallel=True, cache=True)
-def _pair_neighbourhood(squares, nearest, start, stop, last, row_of, out):  # type: ignore[no-untyped-def]
+def _pair_neighbourhood(values, begin, low, high, nearest, start, stop, row_of, out):  # type: ignore[no-untyped-def]
     for tile in numba.prange((stop - start + _ROWS - 1) // _ROWS):
         i0 = start + tile * _ROWS
         i1 = min(i0 + _ROWS, stop)
+        own = np.empty((_ROWS, _COLUMNS), np.float32)
         largest = np.empty((_ROWS, _COLUMNS), np.float32)
         total = np.empty((_ROWS, _COLUMNS), np.float32)
         count = np.empty((_ROWS, _COLUMNS), np.float32)
-        for j0 in range(i0 + 1, last[i1 - 1], _COLUMNS):
-            j1 = min(j0 + _COLUMNS, last[i1 - 1])
-            _look_between(squares, i0, i1, j0, j1, largest, total, count)
+        for j0 in range(i0 + 1, high[i1 - 1], _COLUMNS):
+            j1 = min(j0 + _COLUMNS, high[i1 - 1])
+            _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total, count)
             for i in range(i0, i1):
-                for j in range(max(j0, i + 1), min(j1, last[i])):
+                for j in range(max(j0, i + 1), min(j1, high[i])):
                     p = row_of[i - start] + j - i - 1
-                    square = np.float64(squares[i, j])
+                    square = np.float64(own[i - i0, j - j0])
                     out[p, 0] = min(np.sqrt(largest[i - i0, j - j0] / square), FAR)
                     out[p, 1] = min(total[i - i0, j - j0] / square, FAR * FAR)
                     out[p, 2] = count[i - i0, j - j0]
@@ -74,41 +110,29 @@ def _pair_neighbourhood(squares, nearest, start, stop, last, row_of, out):  # ty
                     out[p, 4] = np.sqrt(nearest[j] / square)
 
 
-def pair_neighbourhood(squares: Array32, start: int, stop: int, last: Index) -> Array:
-    """Neighbourhood of the pairs (i, j) with i from ``start`` to ``stop`` and i < j < last[i], in this order.
+def pair_neighbourhood(squares: Squares, start: int, stop: int) -> Array:
+    """Neighbourhood of the pairs (i, j) that ``squares`` holds, with i from ``start`` to ``stop`` and i < j, in order.
 
-    Parameters
-    ----------
-    squares : ndarray of float32, shape (n_minima, n_minima)
-        d² in σ² between all minima; infinite on the diagonal and where it is not known. Symmetric.
-    start, stop : int
-        The first minima of the pairs.
-    last : ndarray of int64, shape (n_minima,)
-        One beyond the last partner of each minimum; does not decrease.
+    Runs on as many cores as ``numba.set_num_threads`` allows.
 
     Returns
     -------
     ndarray of shape (n_pairs, 5)
-        nearest_between, gabriel, gabriel_between, nearest_i, nearest_j; ratios are cut at
-        ``FAR``, gabriel at its square.
-
-    Notes
-    -----
-    Looks at every third minimum for every pair, a fifth of a nanosecond each on AVX-512. Runs on as many cores as
-    ``numba.set_num_threads`` allows.
+        nearest_between, gabriel, gabriel_between, nearest_i, nearest_j; ratios are cut at ``FAR``, gabriel at its
+        square.
 
     Examples
     --------
     Three minima in a row, 1 σ and 2 σ apart; the first and the last have the middle one between them:
 
-    >>> d = np.array([[np.inf, 1, 3], [1, np.inf, 2], [3, 2, np.inf]], dtype=np.float32)
-    >>> pair_neighbourhood(d**2, 0, 3, np.array([3, 3, 3])).round(3)
+    >>> squares = Squares.unknown(np.array([3, 3, 3]))
+    >>> squares.put(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([1.0, 9.0, 4.0]))
+    >>> pair_neighbourhood(squares, 0, 3).round(3)
     array([[ 3.   , 13.   ,  0.   ,  1.   ,  1.   ],
            [ 0.667,  0.556,  1.   ,  0.333,  0.667],
            [ 1.5  ,  2.5  ,  0.   ,  0.5  ,  1.   ]])
     """
-    partners = last[start:stop] - np.arange(start, stop) - 1
-    row_of = np.concatenate(([0], np.cumsum(partners)))
+    row_of = np.concatenate(([0], np.cumsum(squares.high[start:stop] - np.arange(start, stop) - 1)))
     out = np.empty((int(row_of[-1]), 5))
-    _pair_neighbourhood(squares, squares.min(axis=1), start, stop, last, row_of, out)
+    _pair_neighbourhood(*squares, np.minimum.reduceat(squares.values, squares.begin), start, stop, row_of, out)
     return out

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pipeline.errors import UserError
 from pipeline.formats.pair_tables import glasses_in, stored_pairs
 from pipeline.formats.table_record import Fate, check_units, read_record
-from pipeline.messages import note
+from pipeline.messages import counted, note
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import check_same_units
@@ -67,7 +67,7 @@ def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path
             kind = "table whose minima are gone, kept"
             check_kept(table, settings)
         collected.append(Collected(stored_pairs(table), 0))
-        note(f"T = {at.temperature}: {kind}: {collected[-1].pairs} pairs: {table}")
+        note(f"T = {at.temperature}: {kind}: {counted(collected[-1].pairs, 'pair')}: {table}")
         for conf in glasses_in(table):
             if owner.setdefault(conf, table) != table:
                 raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")

@@ -11,10 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+from pipeline import messages
 from pipeline.errors import UserError, short
 
 _HOST = re.sub(r"\W", "-", platform.node())
@@ -54,6 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             sync(part)
             os.replace(part, path)
             sync(path.parent)
+            messages.wrote(path)
     finally:
         with suppress(OSError):  # such as one that has become read-only
             part.unlink(missing_ok=True)
@@ -68,18 +69,6 @@ def file_named(path: Path, part: Path | None = None) -> Iterator[None]:
         if error.filename is None or str(error.filename) == str(part):
             error.filename, error.filename2 = str(path), None
         raise
-
-
-def read_into(file: BufferedIOBase, buffer: memoryview) -> None:
-    """Fill a buffer from a file; NumPy's fromfile and load take an error in reading for the end of the file.
-
-    Raises
-    ------
-    OSError
-        If the file can't be read, or ends before.
-    """
-    if file.readinto(buffer) < buffer.nbytes:
-        raise OSError(errno.EIO, "it ends too early")
 
 
 def sync(path: Path) -> None:
@@ -130,6 +119,7 @@ def append_line(path: Path, line: str) -> None:
         If there is no space left for the whole line.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    messages.wrote(path)
     content = line.encode()
     with file_named(path):
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)

@@ -1,22 +1,25 @@
 """The minima of one glass brought together: one system, one order, no drift, and each minimum once."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree
 
 from glass.arrays import Array, Index, brought_near, common_shift, minimum_image
 from glass.features import any_geometry
+from pipeline.files import file_named
 from pipeline.formats.configurations import Minimum, Place, System, Unusable
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys, minimum_names
-from pipeline.formats.minima import file_of, named_minimum
+from pipeline.formats.minima import energy_of_name, file_of, named_minimum
 from pipeline.formats.relaxed import FRAMES, Superseded, as_written, is_superseded
 from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
 from pipeline.settings import MinimaSettings
@@ -42,36 +45,24 @@ _PROBES = 4
 
 @dataclass(frozen=True)
 class Glass:
-    """The usable minima of one glass, lowest energy first.
-
-    Attributes
-    ----------
-    files : list of str, n_minima
-        The names of their places (:class:`pipeline.formats.configurations.Place`).
-    energies : ndarray of shape (n_minima,)
-        Energy per particle in ε, as in the files' names or frames.
-    keys : ndarray of int64, shape (n_minima,)
-        The same in units of 10^-ij_decimals.
-    positions : ndarray of shape (n_minima, 3, N)
-        In σ, in one order of particles; wrapped into an orthogonal box.
-    box : ndarray of shape (3,) or (3, 3)
-        See :mod:`glass.arrays`.
-    drift : float
-        Largest mean displacement from the lowest minimum in σ; 0 where it is none.
-    indices : dict of str to int
-        Index of the minimum at each place, also of those seen again or relaxed to another.
-    others : dict of int to int
-        Index of the minimum by the keys of those places.
-    """
+    """The usable minima of one glass, lowest energy first."""
 
     files: list[str]
+    """Names of their places."""
     energies: Array
-    keys: NDArray[np.int64]
+    """Per particle in ε."""
+    keys: Index
+    """The same in units of 10^-ij_decimals."""
     positions: Array
+    """In σ, shape (n_minima, 3, N), in one order of particles; wrapped into an orthogonal box."""
     box: Array
+    """See :mod:`glass.arrays`."""
     drift: float = 0.0
+    """Largest mean displacement from the lowest minimum in σ; 0 where it is none."""
     indices: dict[str, int] = field(default_factory=dict)
+    """Index of the minimum at each place, also of those seen again or relaxed to another."""
     others: dict[int, int] = field(default_factory=dict)
+    """Index of the minimum by the keys of those places."""
 
     @property
     def n_particles(self) -> int:
@@ -86,6 +77,7 @@ def load_glass(
     max_delta_e: float = np.inf,
     known: Collection[int] = (),
     gone: Mapping[str, Superseded] | None = None,
+    spool: Path | None = None,
 ) -> tuple[Glass | None, dict[str, Fate]]:
     """Bring together the minima of one glass.
 
@@ -103,6 +95,8 @@ def load_glass(
         Keys of minima in an earlier table, which keep their names.
     gone : mapping of str to Superseded, optional
         Places that relax_minima.py found to be no minima.
+    spool : Path, optional
+        Folder for the positions, which are mapped from there; default: in memory.
 
     Returns
     -------
@@ -112,40 +106,26 @@ def load_glass(
         By the name of the place.
     """
     fates: dict[str, Fate] = {}
-    minima: list[Minimum] = []
-    relaxed: dict[str, float] = {}
     gone = gone or {}
-    for one in found:
-        if isinstance(one, Unusable):
-            fates[one.name] = Fate(LEFT_OUT, None, one.reason)
-        elif not can_be_key(one.energy, decimals):
-            reason = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
-            fates[one.name] = Fate(LEFT_OUT, None, reason)
-        elif is_superseded(dict(gone), one.name, one.energy):
-            fates[one.name] = Fate(LEFT_OUT, None, gone[as_written(one.name)].reason)
-            relaxed[one.name] = one.energy
-        else:
-            minima.append(one)
-    minima.sort(key=lambda one: (one.energy, one.name))
+    minima, relaxed = _usable(found, decimals, gone, fates)
     minima = _of_one_system(minima, fates)
     if not minima:
         return None, fates
-    placed = _Placed(minima, settings)
-    for k, reason in placed.odd.items():
-        fates[minima[k].name] = Fate(LEFT_OUT, None, reason)
+    placed = _Placed(minima, settings, spool)
+    fates |= {minima[k].name: Fate(LEFT_OUT, None, reason) for k, reason in placed.odd.items()}
     same_place = settings.same_place or SAME_PLACE * placed.spacing
-    owner = _find_owners(minima, placed, same_place, max_delta_e, decimals, known, fates)
+    owner = _find_owners(minima, placed, same_place, max_delta_e, decimals, set(known), fates)
     keep = sorted(set(owner.values()))
     energies = np.array([minima[k].energy for k in keep])
     keys = minimum_keys(energies, decimals)
     index = {k: at for at, k in enumerate(keep)}
-    indices = {minima[k].name: index[of] for k, of in owner.items()}
     names = minimum_names(keys, decimals).tolist()
     for k, of in owner.items():
-        again = k != of
-        fates[minima[k].name] = Fate(AGAIN if again else USED, names[index[of]], minima[of].name if again else "")
-    written = {as_written(name): at for name, at in indices.items()}
+        fate = (USED, "") if k == of else (AGAIN, minima[of].name)
+        fates[minima[k].name] = Fate(fate[0], names[index[of]], fate[1])
+    indices = {minima[k].name: index[of] for k, of in owner.items()}
     others = {int(minimum_keys(minima[k].energy, decimals)): index[of] for k, of in owner.items()}
+    written = {as_written(name): at for name, at in indices.items()}
     for name, energy in relaxed.items():
         became = as_written(name)
         for _ in range(len(gone)):
@@ -153,17 +133,30 @@ def load_glass(
         if became in written:
             indices[name] = written[became]
             others.setdefault(int(minimum_keys(energy, decimals)), written[became])
-    glass = Glass(
-        files=[minima[k].name for k in keep],
-        energies=energies,
-        keys=keys,
-        positions=placed.positions if len(keep) == len(minima) else placed.positions[keep],
-        box=placed.box,
-        drift=placed.drift,
-        indices=indices,
-        others=others,
-    )
-    return glass, fates
+    for at, k in enumerate(keep if len(keep) < len(minima) else ()):
+        placed.positions[at] = placed.positions[k]
+    files, positions = [minima[k].name for k in keep], placed.positions[: len(keep)]
+    return Glass(files, energies, keys, positions, placed.box, placed.drift, indices, others), fates
+
+
+def _usable(
+    found: Iterable[Minimum | Unusable], decimals: int, gone: Mapping[str, Superseded], fates: dict[str, Fate]
+) -> tuple[list[Minimum], dict[str, float]]:
+    """Minima by energy; and energies of the places that were none, by their names."""
+    minima: list[Minimum] = []
+    relaxed: dict[str, float] = {}
+    for one in found:
+        if isinstance(one, Unusable):
+            fates[one.name] = Fate(LEFT_OUT, None, one.reason)
+        elif not can_be_key(one.energy, decimals):
+            reason = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
+            fates[one.name] = Fate(LEFT_OUT, None, reason)
+        elif is_superseded(gone, one.name, one.energy):
+            fates[one.name] = Fate(LEFT_OUT, None, gone[as_written(one.name)].reason)
+            relaxed[one.name] = one.energy
+        else:
+            minima.append(one)
+    return sorted(minima, key=lambda one: (one.energy, one.name)), relaxed
 
 
 def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimum]:
@@ -171,10 +164,8 @@ def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimu
     kinds: list[System] = []
     which = []
     for one in minima:
-        at = next(
-            (k for k in range(len(kinds) - 1, max(len(kinds) - 9, -1), -1) if not kinds[k].difference(one.system)),
-            len(kinds),
-        )
+        recent = range(len(kinds) - 1, max(len(kinds) - 9, -1), -1)
+        at = next((k for k in recent if not kinds[k].difference(one.system)), len(kinds))
         kinds += [one.system] if at == len(kinds) else []
         which.append(at)
     if len(kinds) < 2:
@@ -188,27 +179,33 @@ def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimu
     return [one for one, kind in zip(minima, which, strict=True) if kind == most]
 
 
+def mapped_array(path: Path, shape: tuple[int, ...]) -> Array:
+    """Array in a new file of a spool folder, mapped from there: what is not looked at takes no memory.
+
+    Its room on disk is taken at once: a full disk is an error here, a crash where the array is written.
+    """
+    with file_named(path), path.open("wb") as file:
+        size = 8 * int(np.prod(shape))
+        os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
+    return np.asarray(np.memmap(path, np.float64, "r+", shape=shape))
+
+
 class _Placed:
     """Positions of minima of one system, in one order of particles and near each other.
 
-    Attributes
-    ----------
-    positions : ndarray of shape (n_minima, 3, N)
-        As :class:`Glass` holds them.
-    probes : ndarray of shape (n_minima, 3 _PROBES)
-        Coordinates of a few particles, near those of the reference.
-    odd : dict of int to str
-        Minima whose particles stand in another order, and the reason in words.
+    ``probes``: coordinates of a few particles, near those of the reference, shape (n_minima, 3 _PROBES); ``odd``:
+    minima whose particles stand in another order, and the reason in words.
     """
 
-    def __init__(self, minima: Sequence[Minimum], settings: MinimaSettings) -> None:
+    def __init__(self, minima: Sequence[Minimum], settings: MinimaSettings, spool: Path | None = None) -> None:
         self.box = minima[0].box
         self.spacing = spacing(minima[0])
         self.odd: dict[int, str] = {}
         system, n = minima[0].system, len(minima[0].positions)
         kinds = equal_particles(system)
         unsure = settings.match_atoms is None and not system.ids.any() and len(np.unique(kinds)) < n
-        self.positions = np.empty((len(minima), 3, n))
+        shape = (len(minima), 3, n)
+        self.positions = np.empty(shape) if spool is None else mapped_array(spool / "placed", shape)
         self.probes = np.empty((len(minima), 3 * _PROBES))
         chosen = np.linspace(0, n - 1, _PROBES).astype(int)
         first, orders = self._reference(minima, kinds) if unsure else (0, [])
@@ -244,10 +241,11 @@ class _Placed:
 
     def _reference(self, minima: Sequence[Minimum], kinds: Index) -> tuple[int, list[Index]]:
         """The minimum in whose order of particles most stand, of a few, and the orders of all by it."""
-        first, alike, best = 0, -1, (0, list[Index]())
+        first, alike, best, as_it_is = 0, -1, (0, list[Index]()), np.arange(len(kinds))
         for _ in range(3):
             of = minima[first].positions
             orders = [nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in minima]
+            orders = [as_it_is if np.array_equal(order, as_it_is) else order for order in orders]  # shared: memory
             same = [not self._exchanged(of, one.positions, order) for one, order in zip(minima, orders, strict=True)]
             if sum(same) > alike:
                 best, alike = (first, orders), sum(same)
@@ -258,19 +256,7 @@ class _Placed:
 
 
 def nearest_order(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Index:
-    """Order in which the particles of a minimum lie nearest to those of another, each among its equals; shape (N,).
-
-    Parameters
-    ----------
-    reference, places : ndarray of shape (N, 3)
-        In σ.
-    kinds : ndarray of int64, shape (N,)
-        Particles of one kind can't be told apart.
-    box : ndarray
-        See :mod:`glass.arrays`.
-    apart : float
-        Distance between particles in σ.
-    """
+    """Order in which the particles of a minimum lie nearest to those of another, each among its equals; shape (N,)."""
     order = np.arange(len(places))
 
     def far(shift: Array) -> Index:
@@ -327,7 +313,7 @@ def spacing(minimum: Minimum) -> float:
 
 
 def equal_particles(system: System) -> Index:
-    """Number of the kind of each particle; particles of one kind can't be told apart."""
+    """Number of the kind of each particle; those of one kind can't be told apart."""
     columns = (system.types, system.numbers, system.diameters, system.masses, system.charges)
     return np.asarray(np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1]).ravel()
 
@@ -338,11 +324,11 @@ def _find_owners(
     same_place: float,
     max_delta_e: float,
     decimals: int,
-    known: Collection[int],
+    known: set[int],
     fates: dict[str, Fate],
 ) -> dict[int, int]:
     """For each minimum that is used or seen again, the one that stands for it; the others get their fates."""
-    known, n = set(known), placed.positions.shape[2]
+    n = placed.positions.shape[2]
     keys = minimum_keys([one.energy for one in minima], decimals)
     owner: dict[int, int] = {}
     taken: dict[int, int] = {}
@@ -387,15 +373,29 @@ def count_transitions(
     """How often a trajectory went from one minimum straight to another, by their indices; None where none is told.
 
     Frames of a file are in time order where ``time_order`` says so, or it says nothing and the file comes back to a
-    minimum after another. A frame that is none cuts the trajectory in two.
+    minimum after another. Where it says so, files of one frame are too, by the numbers in their names unless these are
+    energies. A frame that is none cuts the trajectory in two.
     """
+    single: list[str] = []
+    trajectories: list[list[str]] = []
+    for file, some in groupby(found, lambda one: file_of(one.name)):
+        frames = list(some)
+        if file != FRAMES and len(frames) > 1:
+            trajectories.append([one.name for one in frames])
+        elif file != FRAMES and time_order and not _named_by_energy(frames[0]):
+            single.append(frames[0].name)
+    single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
     counts: Counter[tuple[int, int]] = Counter()
     ordered = False
-    for file, frames in groupby(found, lambda one: file_of(one.name)):
-        visited = [glass.indices.get(one.name, -1) for one in frames]
-        steps = [(i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j]
+    for names in [*trajectories, *([single] if len(single) > 1 else [])]:
+        visited = [glass.indices.get(name, -1) for name in names]
         came = [one for one, before in zip(visited, [None, *visited], strict=False) if one != before and one >= 0]
-        if file != FRAMES and len(visited) > 1 and (time_order or (time_order is None and len(set(came)) < len(came))):
+        if time_order or (time_order is None and len(set(came)) < len(came)):
             ordered = True
-            counts.update(steps)
+            counts.update((i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j)
     return dict(counts) if ordered else None
+
+
+def _named_by_energy(one: Minimum | Unusable) -> bool:
+    """Whether the name of a file is the energy of its minimum, and so tells no time."""
+    return isinstance(one, Minimum) and energy_of_name(one.place.path) == one.energy

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -19,6 +20,9 @@ class _Said:
     unchanged: dict[str, list[str]] = field(default_factory=dict)
     """Temperatures without anything new, by what is said of them."""
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[Path, None] = field(default_factory=dict)
+    """Files written, in their order."""
+    shown: bool = False
     came_out: bool = False
     following: str | None = None
 
@@ -30,6 +34,19 @@ def begin(quiet: bool = False, verbose: bool = False, as_json: bool = False) -> 
     """Begin a step that shows only results, or details too, or one JSON object."""
     global _said
     _said = _Said(quiet, verbose, as_json)
+
+
+_PLURALS = {"glass": "glasses", "minimum": "minima", "s": "s"}
+
+
+def plural(noun: str) -> str:
+    """The plural of what is counted."""
+    return _PLURALS.get(noun, f"{noun}s")
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{number} {noun if number == 1 else plural(noun)}"
 
 
 def note(line: str, style: str = "") -> None:
@@ -48,7 +65,7 @@ def note(line: str, style: str = "") -> None:
 
 
 def detail(line: str) -> None:
-    """Say something, such as which files were written, with -v."""
+    """Say something with -v."""
     _said.messages += line.splitlines()
     if _said.verbose and not _said.as_json:
         show(line)
@@ -62,6 +79,7 @@ def result(line: str) -> None:
         return
     if sys.stdout.isatty():
         _said.results.append(line)
+        _said.shown = True
     else:
         show(line)
 
@@ -69,6 +87,11 @@ def result(line: str) -> None:
 def nothing_new(temperature: str, words: str) -> None:
     """Say at the end, in one line for all temperatures, that there was nothing to do."""
     _said.unchanged.setdefault(words, []).append(temperature)
+
+
+def wrote(path: Path) -> None:
+    """Keep the name of a file that was written, for -v and --json."""
+    _said.files[path] = None
 
 
 def record(temperature: str, **numbers: Any) -> None:
@@ -88,6 +111,7 @@ def shows_progress() -> bool:
 
 def show(line: str, style: str = "") -> None:
     """Print a line, on a terminal broken between words."""
+    _said.shown = True
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.text import Text
@@ -100,6 +124,7 @@ def show(line: str, style: str = "") -> None:
 def end(script: str, version: str, status: int = 0, error: str | None = None) -> None:
     """Show what was kept for the end: results and what to run next, or the JSON object."""
     unchanged = [f"T = {', '.join(them)}: {words}" for words, them in _said.unchanged.items()]
+    files = [str(path) for path in _said.files if not path.name.startswith(".") and path.exists()]
     if _said.as_json:
         shown = {
             "script": script,
@@ -107,6 +132,7 @@ def end(script: str, version: str, status: int = 0, error: str | None = None) ->
             "status": status,
             "nothing_new": bool(unchanged) and not _said.came_out,
             "temperatures": _said.numbers,
+            "files": files,
             "messages": _said.messages + unchanged,
             "next": _said.following,
             "error": error,
@@ -114,7 +140,9 @@ def end(script: str, version: str, status: int = 0, error: str | None = None) ->
         print(json.dumps(shown, ensure_ascii=False, default=str))
         return
     following = f"next: {_said.following}" if _said.following else ""
-    if unchanged and not _said.messages:
+    for path in files if _said.verbose else []:
+        show(f"wrote {path}")
+    if unchanged and not _said.shown:
         print("; ".join([*unchanged, *([following] if following else [])]))  # whole, to paste from
     elif sys.stdout.isatty():
         _close(script, [*_said.results, *unchanged], following)

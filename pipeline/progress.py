@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipeline.messages import note, shows_progress
+from pipeline.messages import note, plural, shows_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -16,8 +16,6 @@ _BAR_AFTER, _DRAW_EVERY = 2.0, 0.2
 LOG_EVERY = 60.0
 """Seconds between lines where there is no terminal."""
 
-_PLURALS = {"glass": "glasses", "minimum": "minima", "s": "s"}
-
 
 class Progress:
     """What :func:`progress` gives; ``n`` is what has been done so far."""
@@ -25,7 +23,7 @@ class Progress:
     def __init__(self, jobs: Iterable[Any] | None, desc: str, total: float | None, unit: str) -> None:
         self.n = 0.0
         self._jobs = () if jobs is None else jobs
-        self._desc, self._total, self._unit = desc, total, _PLURALS.get(unit, f"{unit}s")
+        self._desc, self._total, self._unit = desc, total, plural(unit)
         self._started = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._draw_at = self._started + (_BAR_AFTER if self._terminal else LOG_EVERY)

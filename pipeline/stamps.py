@@ -17,7 +17,7 @@ as in a copy of a workspace."""
 def fingerprint(path: Path) -> Fingerprint:
     """Size and time of change of what stands at a path, and the digest of a file that can be read."""
     readable = path.is_file() and os.access(path, os.R_OK)
-    return [*_status(path), file_digest(path)] if readable else _status(path)
+    return [*status(path), file_digest(path)] if readable else status(path)
 
 
 def have_same_content(one: Fingerprint | None, other: Fingerprint | None) -> bool:
@@ -31,15 +31,16 @@ def is_unchanged(path: Path, recorded: Fingerprint | None) -> bool:
     """Whether a file is there and has the content it had when its fingerprint was taken."""
     if not isinstance(recorded, list) or not path.exists():
         return recorded is None and not path.exists()
-    now = _status(path)
+    now = status(path)
     if now == recorded[:2]:
         return True
     return len(recorded) == 3 and now[0] == recorded[0] and file_digest(path) == recorded[2]
 
 
-def _status(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+def status(path: Path) -> list[int]:
+    """Size and time of change of a file."""
+    now = path.stat()
+    return [now.st_size, now.st_mtime_ns]
 
 
 class Inputs(NamedTuple):
@@ -61,7 +62,7 @@ def made_from(files: Iterable[Path], **other: Any) -> Inputs:
     **other
         Anything JSON can hold, such as the settings that matter.
     """
-    return Inputs({path: _status(path) if path.exists() else None for path in files}, other)
+    return Inputs({path: status(path) if path.exists() else None for path in files}, other)
 
 
 def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
@@ -101,17 +102,17 @@ def check_unchanged(output: Path, script: str) -> dict[str, Any]:
 
 def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> None:
     """Leave a stamp beside every output that says what it was made from, and ``result``, what the step tells of it."""
-    files = {path.name: _with_digest(path, status) for path, status in inputs.files.items()}
+    files = {path.name: _with_digest(path, before) for path, before in inputs.files.items()}
     for output in outputs:
         record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
 
 
-def _with_digest(path: Path, status: list[int] | None) -> Fingerprint | None:
+def _with_digest(path: Path, before: list[int] | None) -> Fingerprint | None:
     """Of a file that was changed since, what it was is not known: it keeps the old time, and so counts as changed."""
-    if status is None or not path.exists() or _status(path) != status:
-        return status
-    return [*status, file_digest(path)]
+    if before is None or not path.exists() or status(path) != before:
+        return before
+    return [*before, file_digest(path)]
 
 
 def _stamp(output: Path) -> Path:

@@ -1,32 +1,24 @@
 """Geometry of the pairs of one glass, block by block: what the table there holds is taken over, the rest computed."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numba import set_num_threads
-from numpy.typing import NDArray
 
-from glass.arrays import Array
+from glass.arrays import Array, Index
 from glass.features import geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
-from pipeline.files import read_into
 from pipeline.formats.keys import find_keys, minimum_keys
 from pipeline.formats.minima import file_of
 from pipeline.formats.pair_tables import BATCH, record_batches
 from pipeline.formats.table_record import USED, TableRecord, read_record
 from pipeline.glasses import Glass
 from pipeline.stamps import have_same_content
-from pipeline.workers.pool import Workers
 
 TILE = 8
 """The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
-
-Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -61,104 +53,12 @@ def cut_into_blocks(last: Index) -> Iterator[Block]:
         start = stop
 
 
-def find_geometry(
-    glass: Glass, blocks: Sequence[Block], stored: "StoredGeometry", spool: Path, workers: Workers | None = None
-) -> Iterator[tuple[Array, int]]:
-    """Geometry of all blocks, in their order, and how many pairs of each had to be computed.
-
-    Parameters
-    ----------
-    glass : Glass
-        The usable minima.
-    blocks : sequence of Block
-        All of the glass.
-    stored : StoredGeometry
-        What is there.
-    spool : Path
-        A folder that the workers see too.
-    workers : Workers, optional
-        Compute what is missing, a block a job; default: all cores of this machine.
-    """
-    taken: deque[tuple[Array, Index]] = deque()
-
-    def jobs() -> Iterator[tuple[Index, Index]]:
-        for block in blocks:
-            geometry, missing = stored.take(block)
-            first, second = block.pairs()
-            missing = missing[np.lexsort((second[missing], first[missing] // TILE))]
-            taken.append((geometry, missing))
-            yield first[missing], second[missing]
-
-    if workers is None:
-        drifts = glass.drift > 0
-        here = partial(_compute, glass.positions, _fractions(glass.positions, glass.box), glass.box, drifts)
-        computed: Iterator[Array] = map(partial(here, stored.particles), jobs())
-    else:
-        (spool / "positions").write_bytes(glass.positions.data)
-        place = spool / "positions", glass.positions.shape, glass.box.shape, tuple(glass.box.ravel().tolist())
-        job = partial(compute_from_file, place, glass.drift > 0, stored.particles)
-        computed = workers.results(job, jobs(), in_order=True)
-    for found in computed:
-        geometry, missing = taken.popleft()
-        geometry[missing] = found
-        yield geometry, len(missing)
-
-
-def _fractions(positions: Array, box: Array) -> NDArray[np.uint32] | None:
-    """Positions as fractions of an orthogonal box."""
-    return box_fractions(positions, box) if box.ndim == 1 else None
-
-
-def _compute(
-    positions: Array,
-    fractions: NDArray[np.uint32] | None,
-    box: Array,
-    drifts: bool,
-    particles: int,
-    job: tuple[Index, Index],
-) -> Array:
-    if not len(job[0]):
-        return np.empty((0, len(geometry_columns(particles))))
-    return pair_geometry(positions, fractions, box, *job, particles, drifts)
-
-
-_Stored = tuple[Path, tuple[int, ...], tuple[int, ...], tuple[float, ...]]
-"""A file of positions, their shape, and shape and values of the box."""
-
-
-def compute_from_file(place: _Stored, drifts: bool, particles: int, job: tuple[Index, Index]) -> Array:
-    """Geometry of some pairs of a glass whose positions stand in a file; a job."""
-    set_num_threads(1)
-    return _compute(*_loaded(*place), drifts, particles, job)
-
-
-@lru_cache(maxsize=1)
-def _loaded(
-    path: Path, shape: tuple[int, ...], of_box: tuple[int, ...], values: tuple[float, ...]
-) -> tuple[Array, NDArray[np.uint32] | None, Array]:
-    """Positions, the same as fractions of the box, and the box; those of one glass are kept."""
-    positions = np.empty(shape)
-    with path.open("rb") as file:
-        read_into(file, positions.data)
-    box = np.reshape(values, of_box)
-    return positions, _fractions(positions, box), box
-
-
 class StoredGeometry:
-    """Geometry that the table of a glass holds already.
-
-    Parameters
-    ----------
-    table : Path
-        Where it stands, if there is one.
-    glass : Glass
-        The usable minima as they are now.
-    record : TableRecord
-        Of the table to be written.
-    """
+    """Geometry that the table of a glass, if there is one, holds already of the minima as they are now."""
 
     def __init__(self, table: Path, glass: Glass, record: TableRecord) -> None:
-        self.particles = record.particles
+        self._glass, self._particles = glass, record.particles
+        self._fractions = box_fractions(glass.positions, glass.box) if glass.box.ndim == 1 else None
         self._columns = geometry_columns(record.particles)
         self._decimals = record.ij_decimals
         self._batches: list[tuple[int, int, pa.RecordBatch]] = []
@@ -178,8 +78,20 @@ class StoredGeometry:
                     ends = minimum_keys([batch["i"][0].as_py(), batch["i"][batch.num_rows - 1].as_py()], self._decimals)
                     self._batches.append((int(ends[0]), int(ends[1]), batch))
 
-    def take(self, block: Block) -> tuple[Array, Index]:
-        """Geometry of a block's pairs, shape (n_pairs, 2 M + 1), and the rows of those not known yet."""
+    def of_block(self, block: Block) -> tuple[Array, int]:
+        """Geometry of a block's pairs, shape (n_pairs, 2 M + 1), and how many of them had to be computed."""
+        geometry, missing = self._take(block)
+        if len(missing):
+            first, second = block.pairs()
+            missing = missing[np.lexsort((second[missing], first[missing] // TILE))]
+            glass, pairs = self._glass, (first[missing], second[missing])
+            geometry[missing] = pair_geometry(
+                glass.positions, self._fractions, glass.box, *pairs, self._particles, glass.drift > 0
+            )
+        return geometry, len(missing)
+
+    def _take(self, block: Block) -> tuple[Array, Index]:
+        """Geometry that is there, and the rows of the pairs whose is not."""
         out = np.empty((block.size, len(self._columns)))
         missing = np.ones(block.size, dtype=bool)
         inside = self._keys[(self._index >= block.start) & (self._index < block.stop)]

@@ -369,7 +369,8 @@ def minimum_name(path: Path) -> str:
 
 def inputs_of(files: Sequence[Path]) -> list[Path]:
     """All that decides which minima a glass has: its files, and what stands beside them of energies and relaxations."""
-    beside = {folder / ENERGIES for folder in {path.parent for path in files}} | {glass_of(files[0]) / RELAXED}
+    glass = glass_of(files[0])
+    beside = {folder / ENERGIES for folder in {glass, *(path.parent for path in files)}} | {glass / RELAXED}
     return [*files, *(path for path in sorted(beside) if path.exists())]
 
 

@@ -5,41 +5,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from statsmodels.stats.proportion import proportion_confint
 
-from pipeline.units import Units
-from reporting.style import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, Picture, legend_below, styled_figure
+from pipeline.messages import counted
+from pipeline.settings import Settings
+from reporting.style import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    YELLOW,
+    Picture,
+    legend_below,
+    name_energy,
+    styled_figure,
+    whole_numbers,
+)
 
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
 """Of the rearrangements with most double wells."""
 
 
-def draw_rearrangements(
-    counted: pd.DataFrame, double_wells: pd.DataFrame, threshold: float, title: str, units: Units
-) -> Picture:
+def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
     """The map of rearrangements: how large each is and what is known of it; splittings against the energy difference.
 
     Two levels in two wells have the splitting E, E² = (Δ_q ΔE / ΔE_q)² + Δ₀², of which the smallest of each
     rearrangement says Δ_q and Δ₀: a V in ΔE, rounded at Δ₀. Where both levels are in one well, E stays below it.
-
-    Parameters
-    ----------
-    counted : DataFrame
-        As :func:`search.rearrangements.count_rearrangements` gives it.
-    double_wells : DataFrame
-        As :func:`search.calculated.read_double_wells` gives it.
-    threshold : float
-        In the unit of energy; below it a double well is a TLS.
-    title : str
-        What was sorted.
-    units : Units
-        Of the splittings.
-
-    Returns
-    -------
-    Picture
-        Numbers: ``counted``, the largest first.
     """
     kinds = {
         "TLS in it": (ORANGE, counted["tls"] > 0),
@@ -55,14 +49,14 @@ def draw_rearrangements(
             sizes.plot(rank[kind], counted["pairs"][kind], "o", color=color, mec=GREY, label=name)
         sizes.set(xscale="log", yscale="log", xlabel="rearrangement, largest first", ylabel="pairs in it")
         legend_below(sizes)
-        _draw_forms(splittings, double_wells[double_wells["rearrangement"] > 0], units)
-        splittings.axhline(threshold, color=GREY, lw=1.0, ls=":", label="threshold of a TLS")
+        _draw_forms(splittings, double_wells[double_wells["rearrangement"] > 0], settings)
+        splittings.axhline(settings.tls_threshold, color=GREY, lw=1.0, ls=":", label="threshold of a TLS")
         legend_below(splittings)
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return Picture(figure, counted.reset_index())
 
 
-def _draw_forms(ax: Axes, double_wells: pd.DataFrame, units: Units) -> None:
+def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> None:
     """Splittings against ΔE; the rearrangements with most double wells in a colour each, with their form."""
     known = double_wells[double_wells["asymmetry"].notna()]
     most = known["rearrangement"].value_counts().index[: len(_COLORS)]
@@ -72,7 +66,13 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, units: Units) -> None:
     for number, color in zip(most, _COLORS, strict=False):
         rows = known[known["rearrangement"] == number].sort_values("quantum_splitting")
         difference = rows["asymmetry"].abs().to_numpy()
-        ax.plot(difference, rows["quantum_splitting"], ".", color=color, label=f"{number}: {len(rows)} double wells")
+        ax.plot(
+            difference,
+            rows["quantum_splitting"],
+            ".",
+            color=color,
+            label=f"{number}: {counted(len(rows), 'double well')}",
+        )
         two = rows[rows["level_1_in_i"].notna() & ((rows["level_0_in_i"] > 0.5) != (rows["level_1_in_i"] > 0.5))]
         amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
         if np.isfinite(amplitude):
@@ -80,32 +80,22 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, units: Units) -> None:
             x = np.linspace(0, difference.max(), 200)
             bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
             ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
-    ax.set(yscale="log", xlabel=f"|ΔE| ({units.energy})", ylabel=f"splitting E ({units.energy})")
+    ax.set(yscale="log")
+    name_energy(ax, "x", "|ΔE|", settings)
+    name_energy(ax, "y", "splitting E", settings)
 
 
 def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
-    """TLS found against NEBs, round after round, and what is to come; the rate of each round beside those at random.
+    """TLS found against NEBs, round after round, and what is to come; the rate of each round beside those by chance.
 
-    The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The rows of ``rounds.csv``; NaN where a column was not known yet.
-    title : str
-        What the rounds are of.
-
-    Returns
-    -------
-    Picture
-        Without numbers: these are in ``rounds.csv``.
+    The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %. ``table``: rows of ``rounds.csv``.
     """
     known = table.drop(columns=["list", "classifier", "predictor"]).astype(float)
     with styled_figure(9.2, 5.0) as figure:
         found, rates = figure.subplots(1, 2)
         _draw_found(found, known)
         _draw_rates(rates, known)
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return Picture(figure, None)
 
 
@@ -131,8 +121,7 @@ def _draw_found(ax: Axes, known: pd.DataFrame) -> None:
     ax.axhline(tls[-1] + last["remaining_tls"], color=GREEN, ls="--", label=name)
     top = max(1, *ends, *(expected + deviation), tls[-1] + last["next_tls_high"])
     ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis, ax.yaxis)
     legend_below(ax)
 
 
@@ -148,13 +137,13 @@ def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
         ax.errorbar(number[run], rate, bars, fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name)
     top = [1, *high]
     for column, name, color, line in (
-        ("random_double_well_rate", "double wells at random", ORANGE, "s--"),
-        ("random_pair_rate", "pairs under the ceilings at random", GREY, "^:"),
+        ("random_double_well_rate", "double wells, by chance", ORANGE, "s--"),
+        ("random_pair_rate", "pairs under the ceilings, by chance", GREY, "^:"),
     ):
-        at_random = 100 * known[column].to_numpy()
-        name = f"{name}: {at_random[-1]:.2g}"
-        ax.plot(number, at_random, line, ms=5, mfc="white", color=color, clip_on=False, label=name)
-        top.append(np.nanmax([0, *at_random]))
+        by_chance = 100 * known[column].to_numpy()
+        name = f"{name}: {by_chance[-1]:.2g}"
+        ax.plot(number, by_chance, line, ms=5, mfc="white", color=color, clip_on=False, label=name)
+        top.append(np.nanmax([0, *by_chance]))
     ax.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * max(top)), xlim=(0.4, max(len(known), 3) + 0.6))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis)
     legend_below(ax)

@@ -17,17 +17,14 @@ from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.workspace import CLASSIFIER
 from reporting.style import DOTS, Picture
 
-BACKGROUND = 200
-"""A feature that is left out takes its values from so many pairs of the training set."""
+BACKGROUND, FIRST = 200, 10_000
+"""A feature that is left out takes its values from this number of pairs, chosen among that many of the training set."""
 
 PERMUTATIONS = 5
 """Orders, each gone through forwards and backwards, in which the features of a pair are put in."""
 
 SHOWN = 15
 """Features in a picture, the strongest first; its numbers hold all."""
-
-_FIRST = 10_000
-"""Pairs of the training set, drawn at random, of which the background is chosen."""
 
 _SEED = 0
 
@@ -39,16 +36,7 @@ def predicted_quantity(model: Model, pairs: pd.DataFrame) -> Array:
 
 
 def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """SHAP values of the pipeline's own prediction for each pair.
-
-    Parameters
-    ----------
-    model : Model
-        What predicts.
-    train : DataFrame of shape (n_train, n_columns)
-        Its training set, the source of the background.
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        Those to explain, with ``conf``, ``i``, ``j`` and the model's features; these may be NaN.
+    """SHAP values of the pipeline's own prediction for each pair, from the background of a training set.
 
     Returns
     -------
@@ -57,7 +45,7 @@ def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
         feature; value, NaN where unknown; shap, the effect. In each pair the effects add up to prediction − base_value.
     """
     features = model.card.features
-    drawn = train.sample(min(_FIRST, len(train)), random_state=_SEED)
+    drawn = train.sample(min(FIRST, len(train)), random_state=_SEED)
     background = evenly_spread(drawn, predicted_quantity(model, drawn), BACKGROUND)
     values = pairs[features].to_numpy(np.float64)
     base, effects = shap_values(
@@ -114,22 +102,7 @@ def mean_effects(explained: pd.DataFrame) -> "pd.Series[float]":
 
 
 def draw_effects(explained: pd.DataFrame, quantity: str, title: str) -> Picture:
-    """Effects of the strongest features, a point per pair, or of one pair how they lead to its prediction.
-
-    Parameters
-    ----------
-    explained : DataFrame
-        As :func:`explain` gives it, of at least one pair.
-    quantity : str
-        What is predicted, with its unit.
-    title : str
-        Which pairs these are.
-
-    Returns
-    -------
-    Picture
-        Numbers: the table as given.
-    """
+    """Effects of the strongest features, a point per pair, or of one pair how they lead to its prediction."""
     features = explained["feature"].unique()
     values, effects = (explained[name].to_numpy().reshape(-1, len(features)) for name in ("value", "shap"))
     base = explained["base_value"].to_numpy()[:: len(features)]

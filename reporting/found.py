@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from pipeline.settings import Settings
-from pipeline.units import Units
 from pipeline.workspace import QS, Workspace
 from reporting.style import (
     BLUE,
@@ -22,7 +20,10 @@ from reporting.style import (
     YELLOW,
     Picture,
     legend_below,
+    name_energy,
+    powers_of_ten,
     styled_figure,
+    whole_numbers,
     write_in_panel,
 )
 from search.calculated import read_double_wells
@@ -45,53 +46,35 @@ BINS = 2
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), ("black", (0, (5, 1, 1, 1, 1, 1))), (GREY, "-"))
 """Colour and line of the temperatures in turn, the coldest first."""
 
-
-def draw_statistics(double_wells: pd.DataFrame, threshold: float, title: str, units: Units) -> Picture:
-    """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement.
-
-    Parameters
-    ----------
-    double_wells : DataFrame
-        As :func:`search.calculated.update_double_wells` gives it; what is not known (NaN) is counted in the title.
-    threshold : float
-        Below it a double well is a TLS.
-    title : str
-        Which double wells these are.
-    units : Units
-        Of double wells and threshold.
-
-    Returns
-    -------
-    Picture
-        Numbers: quantity; from, to, the edges of a bin, or both the number of TLS; count, of the double wells in
-        the bin, or of the glasses or rearrangements with so many TLS; tls, those of the double wells that are TLS.
-    """
-    is_tls = double_wells[QS] < threshold
-    with styled_figure(9.6, 7.4) as figure:
-        panels = figure.subplots(2, 2).ravel()
-        numbers = []
-        for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False):
-            ax.set(xlabel=f"{label} ({units.energy})", ylabel="double wells")
-            numbers.append(
-                _draw_distribution(ax, double_wells[name].astype(float), is_tls, units).assign(quantity=name)
-            )
-        numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
-        names = f"double wells: {len(double_wells)}", f"TLS (splitting < {threshold:g} {units.energy}): {is_tls.sum()}"
-        marks = [Patch(color=color, alpha=alpha) for color, alpha in (_ALL, _TLS)]
-        figure.legend(marks, names, loc="outside lower center", ncols=2)
-        figure.suptitle(title, fontsize=11)
-    table = pd.concat(numbers, ignore_index=True)
-    return Picture(figure, table.reindex(columns=["quantity", "from", "to", "count", "tls"]).astype({"tls": "Int64"}))
-
-
 _ALL, _TLS = (BLUE, 0.35), (ORANGE, 0.9)
 """Colour and opacity of double wells, and of the TLS among them."""
 
 
-def _draw_distribution(ax: Axes, values: "pd.Series[float]", is_tls: "pd.Series[bool]", units: Units) -> pd.DataFrame:
-    smallest, known = SMALLEST * units.epsilon, values.notna()
+def draw_statistics(double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
+    """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement."""
+    is_tls = double_wells[QS] < settings.tls_threshold
+    with styled_figure(9.6, 8.2) as figure:
+        panels = figure.subplots(2, 2).ravel()
+        numbers = [
+            _draw_distribution(ax, double_wells[name].astype(float), is_tls, label, settings).assign(quantity=name)
+            for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False)
+        ]
+        numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
+        below = f"TLS (splitting < {settings.tls_threshold:g} {settings.unit.energy}): {is_tls.sum()}"
+        marks = [Patch(color=color, alpha=alpha) for color, alpha in (_ALL, _TLS)]
+        figure.legend(marks, [f"double wells: {len(double_wells)}", below], loc="outside lower center", ncols=2)
+        figure.suptitle(title)
+    table = pd.concat(numbers, ignore_index=True)
+    return Picture(figure, table.reindex(columns=["quantity", "from", "to", "count", "tls"]).astype({"tls": "Int64"}))
+
+
+def _draw_distribution(
+    ax: Axes, values: "pd.Series[float]", is_tls: "pd.Series[bool]", label: str, settings: Settings
+) -> pd.DataFrame:
+    smallest, known = SMALLEST * settings.unit.epsilon, values.notna()
     drawn, smaller = values >= smallest, int((values < smallest).sum())
     if not drawn.any():
+        name_energy(ax, "x", label, settings, in_kelvin=False)
         write_in_panel(ax, "not known of any double well")
         return pd.DataFrame()
     low, high = np.floor(np.log10(values[drawn].min())), np.floor(np.log10(values[drawn].max())) + 1
@@ -100,12 +83,13 @@ def _draw_distribution(ax: Axes, values: "pd.Series[float]", is_tls: "pd.Series[
     count, tls = (np.histogram(values[chosen], edges)[0] for chosen in (drawn, drawn & is_tls))
     for heights, (color, alpha) in ((count, _ALL), (tls, _TLS)):
         ax.stairs(heights, edges, fill=True, color=color, alpha=alpha)
-    ax.set(xscale="log")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    notes = [f"{smaller} below {smallest:.2g} {units.energy}, not drawn"] if smaller else []
+    ax.set(xscale="log", ylabel="double wells")
+    name_energy(ax, "x", label, settings)
+    powers_of_ten(ax)
+    whole_numbers(ax.yaxis)
+    notes = [f"{smaller} below {smallest:.2g} {settings.unit.energy}, not drawn"] if smaller else []
     if not known.all():
-        notes.append(f"no value for {(~known).sum()} double wells, {(is_tls & ~known).sum()} of them TLS")
+        notes.append(f"not known of {(~known).sum()} of {len(known)}, {(is_tls & ~known).sum()} of these TLS")
     ax.set_title("\n".join(notes))
     return pd.DataFrame({"from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 
@@ -124,43 +108,29 @@ def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]"
         ax.bar(tls + shift, count, 0.38, color=color, label=label)
         numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
     ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis, ax.yaxis)
     ax.legend(loc="upper right")
     return pd.concat(numbers)
 
 
-def draw_densities(tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> Picture | None:
+def draw_densities(tables: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
     """Double wells per volume with a splitting below E, a curve per temperature; and the densities of TLS.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        By temperature, the coldest first; as :func:`search.density.tls_density` gives them.
-    threshold : float
-        In the unit of energy; below it a double well is a TLS.
-    unit : Units
-        For the labels.
-
-    Returns
-    -------
-    Picture or None
-        Numbers: temperature, and the columns of the tables. None where no table has a double well.
+    ``tables`` holds :func:`search.density.tls_density` by temperature, the coldest first; None without a double well.
     """
     if not any(table["count"].any() for table in tables.values()):
         return None
     numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
-    with styled_figure(9.8, 5.4) as figure:
+    with styled_figure(9.8, 5.6) as figure:
         curves, densities = figure.subplots(1, 2, width_ratios=(1.25, 1))
-        _draw_curves(curves, tables, threshold, unit)
-        _draw_points(densities, tables, threshold, unit)
+        _draw_curves(curves, tables, settings)
+        _draw_points(densities, tables, settings)
     return Picture(figure, numbers)
 
 
-def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> None:
-    lowest = []
-    for k, (temperature, table) in enumerate(tables.items()):
-        color, line = LINES[k % len(LINES)]
+def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
+    lowest, threshold, unit = [], settings.tls_threshold, settings.unit
+    for (temperature, table), (color, line) in zip(tables.items(), itertools.cycle(LINES), strict=False):
         of_all = table[(table["kind"] == "all") & (table["count"] > 0)]
         if of_all.empty:
             continue
@@ -173,13 +143,14 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float,
     left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named
     ax.axvspan(left, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: splitting < {threshold:g} {unit.energy}")
     ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(xlabel=f"E ({unit.energy})", ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
+    name_energy(ax, "x", "E", settings)
+    powers_of_ten(ax)
+    ax.set(ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
     ax.set_title("with the 68 % interval (Poisson)")
     legend_below(ax)
 
 
-def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> None:
+def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
     kinds = {
         "all": ("o", "all TLS"),
         "distinct": ("s", "distinct"),
@@ -187,47 +158,36 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], threshold: float,
     }
     for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
         unknown = 0
-        for k, table in enumerate(tables.values()):
-            at = at_energy(table, threshold).loc[kind]
+        for k, (table, (color, _)) in enumerate(zip(tables.values(), itertools.cycle(LINES), strict=False)):
+            at = at_energy(table, settings.tls_threshold).loc[kind]
             bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
-            color = LINES[k % len(LINES)][0]
             ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
             unknown += at["unknown"]
         name += f"; not known of {unknown:.0f} TLS" if unknown else ""
         ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
+    unit = settings.unit
     ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
     ax.set_xticks(range(len(tables)), list(tables))
     ax.set_ylim(0, None)
     legend_below(ax)
 
 
-def draw_comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, unit: Units) -> Picture | None:
+def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
     """Cumulative distributions of barrier, amplitude and asymmetry: of all double wells, and of TLS.
 
-    Parameters
-    ----------
-    double_wells : mapping of str to DataFrame
-        By temperature, the coldest first; as :func:`search.calculated.read_double_wells` gives them.
-    threshold, unit
-        As of :func:`draw_densities`.
-
-    Returns
-    -------
-    Picture or None
-        Numbers: temperature; of, ``double wells`` or ``TLS``; quantity, value, and share, of those of this temperature
-        with this value or a smaller one. None unless two temperatures have double wells with these quantities.
+    ``double_wells`` by temperature, the coldest first; None unless two temperatures have these quantities.
     """
     columns = [name for name in DISTRIBUTIONS if all(name in table for table in double_wells.values())]
     known = {T: table for T, table in double_wells.items() if columns and table[columns].notna().any().all()}
     if len(known) < 2:
         return None
-    least, title = SMALLEST_COMPARED * threshold, "double wells calculated, and the TLS among them"
+    least, title = SMALLEST_COMPARED * settings.tls_threshold, "double wells calculated, and the TLS among them"
     if any((table[columns] < least).any(axis=None) for table in known.values()):
-        title += f"; smaller values than {least:.2g} {unit.energy} are drawn there"
+        title += f"; smaller values than {least:.2g} {settings.unit.energy} are drawn there"
     every = pd.concat(known, names=["temperature"]).reset_index(0)
     values = every.melt(["temperature", QS], columns, "quantity", "value").dropna()
-    tables = {"double wells": values, "TLS": values[values[QS] < threshold]}
-    with styled_figure(10.4, 7.0) as figure:
+    tables = {"double wells": values, "TLS": values[values[QS] < settings.tls_threshold]}
+    with styled_figure(10.4, 7.2) as figure:
         panels = figure.subplots(2, len(columns), squeeze=False, sharex="col")
         for row, (which, table) in zip(panels, tables.items(), strict=True):
             for ax, name in zip(row, columns, strict=True):
@@ -240,9 +200,10 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], threshold: float, 
                     ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
         for ax, name in zip(panels[-1], columns, strict=True):
             low, high = values.loc[values["quantity"] == name, "value"].clip(lower=least).agg(["min", "max"])
-            ax.set(xlabel=f"{DISTRIBUTIONS[name]} ({unit.energy})", xlim=(0.7 * low, 1.5 * high))
-            ax.xaxis.set_minor_formatter(NullFormatter())
-        figure.suptitle(title, fontsize=11)
+            ax.set(xlim=(0.7 * low, 1.5 * high))
+            name_energy(ax, "x", DISTRIBUTIONS[name], settings)
+            powers_of_ten(ax)
+        figure.suptitle(title)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
     keys = ["temperature", "of", "quantity"]
     table = pd.concat(tables, names=["of"]).reset_index("of").sort_values([*keys, "value"], ignore_index=True)
@@ -254,8 +215,8 @@ def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
     """Draw what is known of all temperatures; the files written, none where there is nothing to draw."""
     double_wells, densities = found_at(workspace, workspace.temperatures(), settings)
     pictures = {
-        workspace.tls_densities: draw_densities(densities, settings.tls_threshold, settings.unit),
-        workspace.tls_comparison: draw_comparison(double_wells, settings.tls_threshold, settings.unit),
+        workspace.tls_densities: draw_densities(densities, settings),
+        workspace.tls_comparison: draw_comparison(double_wells, settings),
     }
     return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]
 

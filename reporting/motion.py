@@ -19,18 +19,16 @@ SHELL, NEIGHBOURS = 1.2, 25
 
 
 class Motion(NamedTuple):
-    """The particles of a glass in a pair's first minimum, and how far each is from there in the second."""
+    """Positions (N, 3) of a glass in a pair's first minimum, and how far each particle is from there in the second.
+
+    Displacements are minimum images, without drift; species has a name for each particle.
+    """
 
     positions: Array
-    """Shape (N, 3), in units of length; wrapped into the box or not."""
     displacements: Array
-    """Minimum image, without drift; shape (N, 3), in units of length."""
     box: Array
-    """Shape (3,), in units of length."""
     diameters: Array
-    """Shape (N,), in units of length."""
     species: list[str]
-    """What each particle is, N names; the same for all where there is one kind only."""
 
 
 def motion_of_job(job: PairJob) -> Motion | None:
@@ -47,18 +45,16 @@ def motion_of_job(job: PairJob) -> Motion | None:
 
 
 class Cluster(NamedTuple):
-    """The particles that are shown: first those that move, the one that moves most before all, then those around."""
+    """The n particles that are shown: ``moving`` that move, the one that moves most before all, then those around."""
 
     particles: Index
-    """Their indices, shape (n,)."""
     moving: int
-    """How many of them move."""
     places: Array
     """In the first minimum, from the one that moves most, the nearest image; shape (n, 3)."""
     diameters: Array
     """Shape (n,); the mean spacing where all are of one size."""
     axes: Array
-    """As :func:`main_axes` gives them of those that move, shape (3, 3)."""
+    """:func:`main_axes` of those that move."""
 
 
 def cluster_of_motion(motion: Motion) -> Cluster:

@@ -1,19 +1,21 @@
 """What run_neb.py says and draws at its end: double wells, rounds, profiles, density and pictures of TLS."""
 
-import heapq
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from pipeline.command import Command
-from pipeline.formats.records import read_records
-from pipeline.messages import detail, record, result
+from pipeline.formats.keys import Pair
+from pipeline.messages import counted, detail, note, record, result
 from pipeline.workspace import QS, StatePoint
 from reporting import calculations, found
 from reporting.planes import draw_planes
-from reporting.profiles import draw_profiles, wells_of_record
+from reporting.profiles import Wells, draw_profiles, wells_of_record
+from reporting.style import Picture
 from reporting.tls_pictures import update_pictures
-from search.calculated import count_tls, update_double_wells
+from search.calculated import count_tls, read_double_wells, records_of
 from search.density import glass_volumes, update_density
 from search.rearrangements import count_rearrangements, rearrangements_in_words, summary_of
 from search.rounds import update_rounds
@@ -23,72 +25,72 @@ DRAWN = 6
 """Number of profiles in the picture."""
 
 
-def report_kinds(at: StatePoint, kinds: Counter[str]) -> None:
-    """Say how many verdicts there were of each kind."""
-    if kinds:
-        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common())
-        result(f"T = {at.temperature}: {counts}")
-        detail(f"T = {at.temperature}: results: {at.neb}")
-        record(at.temperature, verdicts=dict(kinds))
+def report(command: Command, at: StatePoint, kinds: Counter[str]) -> None:
+    """Draw what was found; say in four lines what came out and whether to go on, and with -v the rest.
 
-
-def report_double_wells(command: Command, at: StatePoint) -> None:
-    """Bring the list of double wells up to date, draw which of them are alike, and count TLS."""
-    settings = command.settings
-    double_wells = update_double_wells(at, settings)
-    screened = int((double_wells["fidelity"] == "screened").sum())
-    result(
-        f"T = {at.temperature}: calculated so far: {len(double_wells)} double wells, {screened} of them only screened, "
-        f"{count_tls(double_wells, settings.tls_threshold)}"
-    )
-    detail(f"T = {at.temperature}: double wells: {at.double_wells}")
-    tls = int((double_wells[QS] < settings.tls_threshold).sum())
-    record(at.temperature, double_wells=len(double_wells), screened=screened, tls=tls, table=at.double_wells)
-    pictures = []
-    if len(double_wells):
-        title = f"T = {at.temperature}: double wells calculated"
-        statistics = found.draw_statistics(double_wells, settings.tls_threshold, title, settings.unit)
-        pictures += statistics.save(at.tls_statistics, settings.figures)
-        volume = float(glass_volumes(at).sum())
-        pictures += draw_planes(double_wells, volume, settings, title).save(at.tls_planes, settings.figures)
-    counted = count_rearrangements(at, settings)
-    if len(counted):
-        title = f"T = {at.temperature}: rearrangements, those with most double wells in colours"
-        mapped = calculations.draw_rearrangements(counted, double_wells, settings.tls_threshold, title, settings.unit)
-        pictures += mapped.save(at.rearrangements, settings.figures)
-    if pictures:
-        detail(f"T = {at.temperature}: pictures: {', '.join(map(str, pictures))}")
-
-
-def report_search(command: Command, at: StatePoint) -> None:
-    """Draw the rounds and the smallest splittings; say whether going on pays, and the density of TLS."""
-    settings = command.settings
-    table = update_rounds(at, settings)
-    if table is not None:
-        title = f"T = {at.temperature}: TLS found in each round of NEBs"
-        written = calculations.draw_rounds(table, title).save(at.rounds("png"), settings.figures)
-        detail(f"T = {at.temperature}: rounds: {at.rounds('csv')}, {', '.join(map(str, written))}")
-        for sentence in round_summary(table.iloc[-1]):
-            result(f"T = {at.temperature}: {sentence}")
-    elif len(counted := count_rearrangements(at, settings)):
-        result(f"T = {at.temperature}: {rearrangements_in_words(summary_of(counted))}")
-    _draw_profiles(command, at)
-    remaining = np.nan if table is None else table["remaining_tls"].iloc[-1]
-    for sentence in update_density(at, settings, remaining):
-        result(f"T = {at.temperature}: {sentence}")
+    ``kinds`` is the number of verdicts of each kind; without any, all is said with -v only.
+    """
+    settings, T = command.settings, f"T = {at.temperature}"
+    say = result if kinds else detail
+    wells, rounds, pictures = read_double_wells(at), update_rounds(at, settings), dict[Path, Picture]()
+    _say_double_wells(command, at, wells, kinds)
+    title = f"{T}: double wells calculated"
+    if len(wells):
+        pictures[at.tls_statistics] = found.draw_statistics(wells, title, settings)
+        pictures[at.tls_planes] = draw_planes(wells, float(glass_volumes(at).sum()), settings, title)
+    rearrangements = count_rearrangements(at, settings)
+    if len(rearrangements):
+        if rounds is None:
+            detail(f"{T}: {rearrangements_in_words(summary_of(rearrangements))}")
+        title = f"{T}: rearrangements, those with most double wells in colours"
+        pictures[at.rearrangements] = calculations.draw_rearrangements(rearrangements, wells, title, settings)
+    if rounds is not None:
+        pictures[at.rounds("png")] = calculations.draw_rounds(rounds, f"{T}: TLS found in each round of NEBs")
+        came_out, *ahead = round_summary(rounds.iloc[-1])
+        say(f"{T}: {came_out}")
+        say(f"{T}: {'; '.join(ahead)}")
+    if profiles := _profiles(command, at, wells):
+        pictures[at.neb_paths("png")] = profiles
+    for path, picture in pictures.items():
+        picture.save(path, settings.figures)
+    density, *others = update_density(at, settings, np.nan if rounds is None else rounds["remaining_tls"].iloc[-1]) or [
+        ""
+    ]
+    if density:
+        say(f"{T}: {density}")
+    for line in others:
+        detail(f"{T}: {line}")
     made, there = update_pictures(at, settings)
-    if there:
-        detail(f"T = {at.temperature}: pictures of TLS: {there}, {made} of them new: {at.tls_pictures}")
+    detail(f"{T}: {counted(there, 'picture')} of TLS, {made} of them new: {at.tls_pictures}")
 
 
-def _draw_profiles(command: Command, at: StatePoint) -> None:
-    """Draw the double wells with the smallest splittings."""
-    settings = command.settings
-    latest = {(one["conf"], one["i"], one["j"]): one for one in read_records(at)}
-    smallest = heapq.nsmallest(DRAWN, latest.values(), key=lambda one: one["levels"][1] - one["levels"][0])
-    profiles = [wells for one in smallest if (wells := wells_of_record(one))]
-    if profiles:
-        title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(latest)}"
-        picture = draw_profiles(profiles, settings.tls_threshold, title, settings.unit)
-        written = picture.save(at.neb_paths("png"), settings.figures)
-        detail(f"T = {at.temperature}: picture: {', '.join(map(str, written))}")
+def _say_double_wells(command: Command, at: StatePoint, wells: pd.DataFrame, kinds: Counter[str]) -> None:
+    """Verdicts of this run, double wells and TLS of all."""
+    screened, limit = int((wells["fidelity"] == "screened").sum()), command.settings.tls_threshold
+    record(at.temperature, verdicts=dict(kinds), double_wells=len(wells), screened=screened)
+    record(at.temperature, tls=int((wells[QS] < limit).sum()), table=at.double_wells)
+    counts = "".join(f"{kind}: {count}, " for kind, count in kinds.most_common())
+    (result if kinds else detail)(
+        f"T = {at.temperature}: {counts}calculated so far: {counted(len(wells), 'double well')}, "
+        f"{screened} of them only screened, {count_tls(wells, limit)}"
+    )
+    recorded = wells[wells["level_0"].notna()]
+    if kinds and len(recorded) and recorded["gamma_l"].isna().all():
+        note(
+            f"T = {at.temperature}: no coupling to strain (gamma) of any double well: neb.calculator gives neither a "
+            "stress nor the energy of a strained cell"
+        )
+
+
+def _profiles(command: Command, at: StatePoint, wells: pd.DataFrame) -> Picture | None:
+    """The double wells with the smallest splittings; those with a V that does not confine are named."""
+    drawn, unconfined = list[Wells](), list[Pair]()
+    for record_of_pair in filter(None, records_of(at, wells)):
+        if len(drawn) == DRAWN:
+            break
+        if profile := wells_of_record(record_of_pair):
+            drawn.append(profile)
+        else:
+            unconfined.append(Pair(*(record_of_pair[name] for name in ("conf", "i", "j"))))
+    title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(wells)}"
+    return draw_profiles(drawn, title, command.settings, unconfined) if drawn else None

@@ -6,6 +6,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -26,16 +27,20 @@ DOTS_ON_PAGE = (110, 80, 55, 40, 25)
 """Dots per inch of its pictures: the first with which the page is not larger."""
 
 
-NARROW = 8
-"""Tables with this number of columns, or fewer, stand beside pictures."""
+class Table(NamedTuple):
+    """Rows of text and numbers (four significant digits; empty where unknown), with links to their files."""
+
+    title: str
+    rows: pd.DataFrame
+    files: Sequence[Path] = ()
 
 
 class Figure(NamedTuple):
-    """A picture's file, what is said below it, and links to it and to its numbers."""
+    """A picture's file, what is said below it, and the files that are linked there."""
 
     path: Path
     title: str
-    links: Markup
+    files: Sequence[Path]
     id: str = ""
 
 
@@ -56,7 +61,7 @@ class More(NamedTuple):
     blocks: Sequence["Block"]
 
 
-Block = Markup | Figure | Viewer | More
+Block = Markup | Table | Figure | Viewer | More
 
 
 class Section(NamedTuple):
@@ -82,50 +87,11 @@ def code(lines: str) -> Markup:
     return Markup("<pre>{}</pre>").format(lines)
 
 
-class Page:
-    """What knows from where links lead.
-
-    Parameters
-    ----------
-    path : Path
-        Of the page.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._folder = path.parent
-
-    def links(self, *paths: Path) -> Markup:
-        """Links to those files that are there; where two have one name, their folders are named, too."""
-        there = [path for path in paths if path.exists()]
-        names = Counter(path.name for path in there)
-        texts = [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in there]
-        addresses = [quote(Path(os.path.relpath(path, self._folder)).as_posix()) for path in there]
-        one = Markup('<a href="{}">{}</a>')
-        return Markup(", ").join(one.format(*link) for link in zip(addresses, texts, strict=True))
-
-    def table(self, title: str, rows: pd.DataFrame, *files: Path) -> Markup:
-        """Rows of text and numbers (four significant digits; empty where unknown), with links to their files."""
-        numbers = (f"r{k}" for k, name in enumerate(rows, 1) if _is_numeric(rows[name]))
-        head = Markup("").join(Markup("<th>{}</th>").format(name) for name in rows)
-        lines = ("".join(f"<td>{_cell(one)}</td>" for one in row) for row in rows.itertuples(index=False))
-        body = Markup("\n".join(f"<tr>{line}</tr>" for line in lines))
-        said = Markup('<table class="{}"><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table>')
-        table = said.format(" ".join(numbers), head, body)
-        above = Markup(" · ").join(filter(None, [title, self.links(*files)]))
-        scrolls = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">{}</div>').format(title, table)
-        kind = "picture" if len(rows.columns) <= NARROW else "wide"
-        return Markup('<figure class="{}"><figcaption>{}</figcaption>{}</figure>').format(kind, above, scrolls)
-
-    def figure(self, title: str, picture: Path, script: str, *others: Path, id: str = "") -> Block:
-        """A picture that a script wrote, with links to it, its numbers and others; or which script draws it."""
-        there = [path for suffix in (".png", ".svg", ".pdf") if (path := picture.with_suffix(suffix)).exists()]
-        if not there:
-            return missing(f"{title}: {script} draws it.")
-        links = self.links(*there, picture.with_suffix(".csv"), *others)
-        if there[0].suffix == ".pdf":
-            said = Markup("<p>{}: {}. With png or svg in figures of config.yaml, it is shown here.</p>")
-            return said.format(title, links)
-        return Figure(there[0], title, links, id)
+def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") -> Block:
+    """A picture that a script wrote, with links to it, its numbers and others; or which script draws it."""
+    there = [path for suffix in (".png", ".svg") if (path := picture.with_suffix(suffix)).exists()]
+    files = [*there, picture.with_suffix(".pdf"), picture.with_suffix(".csv"), *others]
+    return Figure(there[0], title, files, id) if there else missing(f"{title}: {script} draws it, as png or svg.")
 
 
 def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -134,43 +100,45 @@ def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(conf=pairs["conf"].map("{:.0f}".format), **names).rename(columns={"conf": "glass"})
 
 
-def tiles(rows: Sequence[tuple[str, str, str]]) -> Markup:
-    """Numbers to be seen at once: what each is, its value, and a note."""
-    one = Markup("<li><span>{}</span><b>{}</b><span>{}</span></li>")
-    return Markup('<ul class="tiles">{}</ul>').format(Markup("").join(one.format(*row) for row in rows))
+def render(title: str, said: str, sections: Sequence[Section], path: Path) -> str:
+    """The page as HTML; title and said are its heading and the line below it, path is where it will stand."""
+    loader = PackageLoader("reporting", "")
+    templates = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style, script = (Markup(loader.get_source(templates, f"report.{kind}")[0]) for kind in ("css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    templates.filters |= {"links": partial(_links, folder=path.parent), "cell": _cell, "numbers": _columns_of_numbers}
+    parts = {"style": style, "script": script, "digest": digest, "title": title, "said": said, "sections": sections}
+    page = ""
+    for dots in DOTS_ON_PAGE:
+        templates.filters["source"] = partial(_source, dots=dots)
+        page = templates.get_template("report.html.jinja").render(**parts) + "\n"
+        if len(page.encode()) < LARGEST:
+            break
+    return page
 
 
-def _is_numeric(cells: pd.Series) -> bool:
-    return bool(pd.to_numeric(cells, errors="coerce").notna().eq(cells.notna() & cells.ne("")).all())
+def _links(paths: Sequence[Path], folder: Path) -> Markup:
+    """Links to those files that are there; where two have one name, their folders are named, too."""
+    there = [path for path in paths if path.exists()]
+    names = Counter(path.name for path in there)
+    texts = [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in there]
+    addresses = [quote(Path(os.path.relpath(path, folder)).as_posix()) for path in there]
+    one = Markup('<a href="{}">{}</a>')
+    return Markup(" · " if there else "") + Markup(", ").join(map(one.format, addresses, texts))
+
+
+def _columns_of_numbers(rows: pd.DataFrame) -> str:
+    """Classes that align the columns of numbers."""
+    numeric = rows.apply(pd.to_numeric, errors="coerce").notna() == (rows.notna() & (rows != ""))
+    return " ".join(f"r{k}" for k, name in enumerate(rows, 1) if numeric[name].all())
 
 
 def _cell(value: object) -> Markup:
     if isinstance(value, float):
         return Markup("" if np.isnan(value) else f"{value:.4g}")
     return escape("" if value is None or value is pd.NA else value)
-
-
-def render(title: str, said: str, sections: Sequence[Section]) -> str:
-    """The page as HTML; title and said are its heading and the line below it."""
-    templates = Environment(
-        loader=PackageLoader("reporting", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    folder = Path(__file__).parent
-    style, script = (folder.joinpath(f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    parts = {"style": Markup(style), "script": Markup(script), "digest": digest}
-    page = ""
-    for dots in DOTS_ON_PAGE:
-        templates.filters["source"] = lambda path, dots=dots: _source(path, dots)
-        template = templates.get_template("report.html.jinja")
-        page = template.render(title=title, said=said, sections=sections, **parts) + "\n"
-        if len(page.encode()) < LARGEST:
-            break
-    return page
 
 
 def _source(path: Path, dots: int) -> str:

@@ -1,8 +1,5 @@
 """Double wells as points in the planes that papers print: Δ and Δ₀, barrier and PR, γ_l and γ_t; and n(E)."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,48 +7,32 @@ from numpy.typing import NDArray
 
 from pipeline.settings import Settings
 from pipeline.workspace import QS
-from reporting.style import BLUE, GREY, ORANGE, Picture, styled_figure, write_in_panel
-
-SMALLEST = 1e-12
-"""ε; smaller Δ and Δ₀ are not known but for being below it, and stand at this edge."""
+from reporting.style import BLUE, GREY, ORANGE, Picture, name_energy, styled_figure, write_in_panel
+from search.calculated import RESOLVED
 
 SHEAR = np.sqrt(0.75)
 """γ_t/γ_l of a strain without change of volume: γ_l² = 2 tr γ²/15 and γ_t² = 3 tr γ²/30."""
 
 
 def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, title: str) -> Picture:
-    """The double wells of one temperature, TLS in colour; their numbers are ``double_wells.csv``.
-
-    Parameters
-    ----------
-    double_wells : DataFrame
-        As :func:`search.calculated.update_double_wells` gives it.
-    volume : float
-        Of the glasses that were searched; 0 where that is not known.
-    settings : Settings
-        ``tls_threshold`` and units.
-    title : str
-        Which double wells these are.
-    """
-    energy, kelvin = settings.unit.energy, settings.neb.epsilon
-    tls = (double_wells[QS] < settings.tls_threshold).to_numpy()
+    """The double wells of one temperature, TLS in colour; volume, of the glasses searched, is 0 where not known."""
+    tls, energy = (double_wells[QS] < settings.tls_threshold).to_numpy(), settings.unit.energy
     with styled_figure(10.4, 8.6) as figure:
         plane, steps, barriers, couplings = figure.subplots(2, 2).ravel()
         _draw_plane(plane, double_wells, tls, settings)
         _draw_steps(steps, double_wells, volume, settings)
         _draw_points(barriers, double_wells, tls, ("PR", "barrier"))
-        barriers.set(xlabel="participation ratio", ylabel=f"barrier from the lower minimum ({energy})", yscale="log")
+        barriers.set(xlabel="participation ratio")
+        if barriers.collections:
+            barriers.set_yscale("log")
+            name_energy(barriers, "y", "barrier from the lower minimum", settings)
         _draw_points(couplings, double_wells, tls, ("gamma_l", "gamma_t"))
         couplings.set(xlabel=f"γ_l ({energy})", ylabel=f"γ_t ({energy})")
         if couplings.collections:
             couplings.axline((0, 0), slope=SHEAR, color=GREY, lw=1, ls="--", label="shear alone: γ_t = (3/4)^½ γ_l")
             couplings.set(xlim=(0, None), ylim=(0, None))
             couplings.legend(loc="upper left")
-        for ax in (plane, barriers):
-            if ax.collections:
-                second = ax.secondary_yaxis("right", functions=_to_kelvin(kelvin))
-                second.set_ylabel("K")
-        figure.suptitle(f"{title}; TLS in orange: {tls.sum()} of {len(tls)}", fontsize=11)
+        figure.suptitle(f"{title}; TLS in orange: {tls.sum()} of {len(tls)}")
     return Picture(figure, None)
 
 
@@ -69,35 +50,31 @@ def _draw_points(
 
 def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings: Settings) -> None:
     """Δ and Δ₀, with the arc on which E is the threshold."""
-    edge, threshold, unit = SMALLEST * settings.unit.epsilon, settings.tls_threshold, settings.unit.energy
+    edge, threshold = RESOLVED * settings.unit.epsilon, settings.tls_threshold
     _draw_points(ax, wells, tls, ("level_asymmetry", "tunnelling_amplitude"), edge)
     if not ax.collections:
         return
     angle = np.arctan(np.geomspace(1e-12, 1e12, 800))
     said = f"E = {threshold * settings.neb.epsilon:.3g} K"
     ax.plot(threshold * np.cos(angle), threshold * np.sin(angle), color=GREY, lw=1, ls="--", label=said)
-    ax.set(xscale="log", yscale="log", xlabel=f"asymmetry Δ ({unit})", ylabel=f"tunnelling amplitude Δ₀ ({unit})")
-    low = np.nanmin(np.maximum(wells["level_asymmetry"], edge))
-    lowest = np.nanmin(np.maximum(wells["tunnelling_amplitude"], edge))
+    ax.set(xscale="log", yscale="log")
+    name_energy(ax, "x", "asymmetry Δ", settings, in_kelvin=False)
+    name_energy(ax, "y", "tunnelling amplitude Δ₀", settings)
+    both = wells[["level_asymmetry", "tunnelling_amplitude"]]
+    low, lowest = both.clip(lower=edge).min()
     ax.set(xlim=(0.5 * min(low, threshold), None), ylim=(0.5 * min(lowest, threshold), None))
-    below = int((wells[["level_asymmetry", "tunnelling_amplitude"]] < edge).any(axis=1).sum())
-    if below:
-        ax.set_title(f"{below} with Δ or Δ₀ below {edge:.1g} {unit}, drawn there")
+    if below := int((both <= edge).any(axis=1).sum()):
+        ax.set_title(f"{below} with Δ or Δ₀ below {edge:.1g} {settings.unit.energy}, drawn there")
     ax.legend(loc="lower left")
 
 
 def _draw_steps(ax: Axes, wells: pd.DataFrame, volume: float, settings: Settings) -> None:
     """n(E): a step at each double well."""
-    splitting, unit = np.sort(wells[QS].to_numpy(float)), settings.unit
+    splitting = np.sort(wells[QS].to_numpy(float))
     over = volume or 1.0
     number = np.arange(1, len(splitting) + 1) / over
     ax.step(np.append(splitting[0], splitting), np.append(0.5 / over, number), where="post", color=BLUE)
     ax.axvline(settings.tls_threshold, color=GREY, lw=1, ls="--")
-    of = f" per volume ({unit.length}⁻³)" if volume else ""
-    ax.set(xscale="log", yscale="log", xlabel=f"E ({unit.energy})", ylabel=f"double wells with splitting < E{of}")
-    ax.secondary_xaxis("top", functions=_to_kelvin(settings.neb.epsilon)).set_xlabel("K")
-
-
-def _to_kelvin(unit: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """From energies, whose unit over k_B is so many K, to K and back."""
-    return (lambda energies: energies * unit), (lambda kelvin: kelvin / unit)
+    of = f" per volume ({settings.unit.length}⁻³)" if volume else ""
+    ax.set(xscale="log", yscale="log", ylabel=f"double wells with splitting < E{of}")
+    name_energy(ax, "x", "E", settings)

@@ -16,7 +16,7 @@ from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
 from reporting.motion import Motion, cluster_of_motion
-from reporting.profiles import Wells, wells_of_record
+from reporting.profiles import Wells, amplitude_in_words, wells_of_record
 from reporting.style import SPECIES
 from search.calculated import records_of
 from search.rearrangements import species_names
@@ -32,22 +32,7 @@ NARROW, WIDE = 100, 1000
 
 
 def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
-    """What the page's script plays of each TLS whose record and images are kept.
-
-    Parameters
-    ----------
-    at : StatePoint
-        Where they are.
-    tls : DataFrame
-        As :func:`search.calculated.read_double_wells` gives it.
-    settings : Settings
-        Of the workspace.
-
-    Returns
-    -------
-    list of dict
-        ``id``, that of its row; ``name``; ``facts``, lines of text; ``motion`` and ``profile``.
-    """
+    """What the page's script plays of each TLS whose record and images are kept: id, name, facts, motion, profile."""
     found = []
     pairs = (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False))
     for pair, record, (_, row) in zip(pairs, records_of(at, tls), tls.iterrows(), strict=True):
@@ -64,8 +49,9 @@ def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict
 def _facts(row: pd.Series, unit: Units) -> list[str]:
     """What ``double_wells.csv`` says of a TLS."""
     facts = [f"splitting {row[QS]:.3g} {unit.energy} = {row['splitting_K']:.3g} K"]
-    for name, column in (("Δ₀", "tunnelling_amplitude"), ("barrier", "barrier"), ("asymmetry", "asymmetry")):
-        facts += [f"{name} {row[column]:.3g} {unit.energy}"] if np.isfinite(row[column]) else []
+    if np.isfinite(row["tunnelling_amplitude"]):
+        facts.append(amplitude_in_words(row["tunnelling_amplitude"], unit))
+    facts += [f"{name} {row[name]:.3g} {unit.energy}" for name in ("barrier", "asymmetry") if np.isfinite(row[name])]
     return facts + ([f"participation ratio {row['PR']:.3g}"] if np.isfinite(row["PR"]) else [])
 
 
@@ -88,7 +74,7 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
     chosen = np.unique(np.linspace(0, len(images) - 1, IMAGES).round().astype(int))
     lengths = np.array([image.info["path_coordinate"] for image in images])
     return {
-        "places": _packed(places[chosen] / STEP),
+        "places": base64.b64encode((places[chosen] / STEP).round().astype("<i2").tobytes()).decode(),  # 16 bits each
         "step": STEP,
         "along": [round(float(x), 4) for x in lengths[chosen] / lengths[-1]],
         "moving": shown.moving,
@@ -96,11 +82,6 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
         "colors": [SPECIES[kinds.index(name) % len(SPECIES)] for name in names[shown.particles]],
         "species": [[name, SPECIES[k % len(SPECIES)]] for k, name in enumerate(kinds)] if len(kinds) > 1 else [],
     }
-
-
-def _packed(values: Array) -> str:
-    """Whole numbers of 16 bits, the smaller byte first, in base64."""
-    return base64.b64encode(values.round().astype("<i2").tobytes()).decode()
 
 
 def _profile(wells: Wells, unit: Units) -> dict[str, Any]:

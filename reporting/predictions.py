@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
 from glass.arrays import Array
 from MLmodel.metrics import predictor_metrics, smallest_tenth, tls_found
-from pipeline.units import Units
+from pipeline.messages import counted
+from pipeline.settings import Settings
 from reporting.style import (
     BLUE,
     GREEN,
@@ -23,7 +23,9 @@ from reporting.style import (
     Picture,
     label_log_axes,
     legend_below,
+    name_energy,
     styled_figure,
+    whole_numbers,
     write_in_panel,
 )
 
@@ -37,57 +39,45 @@ _BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", BLUE, "#00253d"]
 
 
 class Panel(NamedTuple):
-    """Pairs of one temperature; arrays of shape (n_pairs,), quantum splittings in the unit of energy."""
+    """Pairs of one temperature: quantum splittings of shape (n_pairs,) and what the pairs are, for the title."""
 
     exact: Array
     predicted: Array
     name: str
-    """What the pairs are, for the title."""
 
 
-def draw_true_against_predicted(panels: Mapping[str, Panel], threshold: float, units: Units) -> Picture:
-    """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked.
-
-    Parameters
-    ----------
-    panels : mapping of str to Panel
-        By temperature.
-    threshold : float
-        Below it a double well is a TLS.
-    units : Units
-        Of splittings and threshold.
-
-    Returns
-    -------
-    Picture
-        Numbers: temperature, exact_epsilon, predicted_epsilon, in eV exact_eV and predicted_eV; a row per pair.
-    """
-    with styled_figure(5.4 * len(panels) + 0.4, 5.8) as figure:
+def draw_true_against_predicted(panels: Mapping[str, Panel], settings: Settings) -> Picture:
+    """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked."""
+    with styled_figure(5.4 * len(panels) + 0.4, 6.1) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (temperature, (exact, predicted, name)) in zip(axes, panels.items(), strict=True):
-            ax.set_title(f"T = {temperature}, {name}: {_count(len(exact))}")
-            quantity = f"quantum splitting ({units.energy})"
-            ax.set(xlabel=f"exact {quantity}", ylabel=f"predicted {quantity}", box_aspect=1)
+            ax.set_title(f"T = {temperature}, {name}: {counted(len(exact), 'pair')}")
+            ax.set(box_aspect=1)
             if len(exact):
-                _draw_panel(ax, exact, predicted, threshold, units)
+                _draw_panel(ax, exact, predicted, settings)
             else:
                 write_in_panel(ax, "no pairs")
-    names = (f"exact_{units.energy_name}", f"predicted_{units.energy_name}")
-    tables = {temperature: pd.DataFrame(dict(zip(names, panel, strict=False))) for temperature, panel in panels.items()}
+    energy = settings.unit.energy_name
+    tables = {
+        temperature: pd.DataFrame({f"exact_{energy}": exact, f"predicted_{energy}": predicted})
+        for temperature, (exact, predicted, _) in panels.items()
+    }
     return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True))
 
 
-def _draw_panel(ax: Axes, exact: Array, predicted: Array, threshold: float, units: Units) -> None:
+def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) -> None:
+    threshold = settings.tls_threshold
     metrics = predictor_metrics(exact, predicted, threshold)
-    ax.set_title(f"{ax.get_title()}\nrms deviation {metrics['rms deviation of log10']:.3f} in log₁₀")
+    title = f"{ax.get_title()}\nrms deviation {metrics['rms deviation of log10']:.3f} in log₁₀"
     if metrics["TLS"]:
         half = f"{metrics['NEBs to find half of the TLS']:.0f} smallest predictions"
-        ax.set_title(f"{ax.get_title()}; TLS: {metrics['TLS']}, half of them among the {half}")
+        title += f"; TLS: {metrics['TLS']}, half of them among the {half}"
     limits = [_limits(values, threshold) for values in (exact, predicted)]
     low, high = np.transpose(limits)
-    ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1])
-    label = f"TLS: exact splitting < {threshold:g} {units.energy}"
-    ax.axvspan(low[0], threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
+    ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], title=title)
+    name_energy(ax, "x", "exact quantum splitting", settings)
+    name_energy(ax, "y", "predicted quantum splitting", settings, in_kelvin=False)
+    _shade_tls(ax, low[0], "exact splitting", settings)
     ends = [max(low), min(high)]
     ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
     shown = np.clip([exact, predicted], low[:, None], high[:, None])
@@ -112,42 +102,30 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, threshold: float, unit
     legend_below(ax)
 
 
+def _shade_tls(ax: Axes, low: float, what: str, settings: Settings) -> None:
+    label = f"TLS: {what} < {settings.tls_threshold:g} {settings.unit.energy}"
+    ax.axvspan(low, settings.tls_threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
+
+
 def _limits(values: Array, threshold: float) -> tuple[float, float]:
     """Axis range that leaves at most the largest half percent outside."""
     return 0.5 * min(values.min(), threshold), 2.0 * max(float(np.quantile(values, 0.995, method="higher")), threshold)
 
 
-def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
-    """Cumulative distributions of exact and predicted splitting over the same pairs.
-
-    Parameters
-    ----------
-    exact, predicted : ndarray of shape (n_pairs,)
-        Quantum splittings.
-    threshold : float
-        Below it a double well is a TLS.
-    title : str
-        What the pairs are.
-    units : Units
-        Of splittings and threshold.
-
-    Returns
-    -------
-    Picture
-        Numbers: quantity, exact or predicted; splitting_epsilon, in eV splitting_eV; share, of pairs with this
-        splitting or a smaller one.
-    """
-    both, column = {"exact": exact, "predicted": predicted}, f"splitting_{units.energy_name}"
-    with styled_figure(5.6, 5.0) as figure:
+def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Settings) -> Picture:
+    """Cumulative distributions of exact and predicted splitting over the same pairs."""
+    both, column = {"exact": exact, "predicted": predicted}, f"splitting_{settings.unit.energy_name}"
+    with styled_figure(5.6, 5.2) as figure:
         ax = figure.subplots()
-        ax.set(title=title, xlabel=f"quantum splitting ({units.energy})", ylabel="share of pairs up to this splitting")
+        ax.set(title=title)
         if len(exact):
-            low, high = _limits(np.concatenate([exact, predicted]), threshold)
-            label = f"TLS: splitting < {threshold:g} {units.energy}"
-            ax.axvspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
+            low, high = _limits(np.concatenate([exact, predicted]), settings.tls_threshold)
+            _shade_tls(ax, low, "splitting", settings)
             for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
                 ax.ecdf(values, color=color, ls=line, label=name)
             ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
+            ax.set_ylabel("share of pairs up to this splitting")
+            name_energy(ax, "x", "quantum splitting", settings)
             label_log_axes(ax)
             legend_below(ax)
         else:
@@ -157,7 +135,7 @@ def draw_splitting_cdf(exact: Array, predicted: Array, threshold: float, title: 
     return Picture(figure, table.assign(share=share))
 
 
-def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, title: str, units: Units) -> Picture:
+def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings: Settings) -> Picture:
     """TLS found against NEBs run in the order of the list; without a TLS, pairs of the smallest tenth found.
 
     Parameters
@@ -166,24 +144,16 @@ def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, tit
         Quantum splittings; infinite where a pair is no double well.
     predicted : ndarray of shape (n_pairs,)
         By what the list is sorted, the smallest first.
-    threshold : float
-        Below it a double well is a TLS.
     title : str
         What the pairs are.
-    units : Units
-        Of splittings and threshold.
-
-    Returns
-    -------
-    Picture
-        Numbers: nebs; found, ideal and chance, the TLS after so many; a row per NEB.
+    settings : Settings
+        ``tls_threshold`` and units.
     """
-    label, limit = "TLS found, of {}", threshold
-    if len(exact) and not (exact < threshold).any():
-        largest = smallest_tenth(exact)
-        label, limit = "smallest tenth found, of {}", np.nextafter(largest, np.inf)
-        unit = units.energy
-        title += f"\nno TLS (< {threshold:g} {unit}): search for the smallest tenth (≤ {largest:.3g} {unit})"
+    label, limit = "TLS found, of {}", settings.tls_threshold
+    if len(exact) and not (exact < limit).any():
+        largest, unit = smallest_tenth(exact), settings.unit.energy
+        title += f"\nno TLS (< {limit:g} {unit}): search for the smallest tenth (≤ {largest:.3g} {unit})"
+        label, limit = "smallest tenth found, of {}", float(np.nextafter(largest, np.inf))
     found = tls_found(exact, predicted, limit)
     total = int(found[-1]) if len(found) else 0
     nebs = np.arange(1, len(found) + 1)
@@ -198,7 +168,7 @@ def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, tit
             ax.plot(nebs, chance, color=GREY, ls=":", label="expected by chance")
             ax.set(xscale="log", xlim=(0.95, 1.05 * max(len(found), 2)), ylim=(0, 1.08 * total))
             label_log_axes(ax)
-            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+            whole_numbers(ax.yaxis)
             legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
@@ -207,7 +177,7 @@ def draw_search_efficiency(exact: Array, predicted: Array, threshold: float, tit
 
 
 BINS, FEWEST_IN_BIN = 10, 3
-"""A reliability plot has so many bins, or fewer where not so many happenings would be expected in each."""
+"""A reliability plot has this number of bins, or fewer where fewer cases than that would be expected in each."""
 
 
 def draw_reliability(
@@ -217,26 +187,9 @@ def draw_reliability(
     title: str,
     likes: tuple[Array, NDArray[np.bool_]] | None = None,
 ) -> Picture:
-    """How often something happens where a probability is predicted; bins of equal expected numbers.
+    """How often a pair is a ``what`` where a probability is predicted; bins of equal expected numbers.
 
-    Parameters
-    ----------
-    chance : ndarray of shape (n_pairs,)
-        Predicted probabilities.
-    happened : ndarray of bool, shape (n_pairs,)
-        Whether it did.
-    what : str
-        What happens: ``double well``.
-    title : str
-        Which pairs these are.
-    likes : tuple, optional
-        The same two arrays of pairs that were told from their likes.
-
-    Returns
-    -------
-    Picture
-        Numbers: by, ``models`` or ``likes``; pairs; predicted, the mean probability; found, the fraction; found_low and
-        found_high, its 68 % interval (Clopper and Pearson); a row per bin.
+    ``likes`` are the same two arrays of pairs that were told from their likes.
     """
     tables = {"models": _reliability(chance, happened)} | ({"likes": _reliability(*likes)} if likes else {})
     words = {"models": "bins of equal expected numbers,\nwith the 68 % interval (binomial)", "likes": "told by likes"}
@@ -245,7 +198,7 @@ def draw_reliability(
         ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
         for (by, table), color in zip(tables.items(), (BLUE, ORANGE), strict=False):
             bars = np.clip([table["found"] - table["found_low"], table["found_high"] - table["found"]], 0, None)
-            label = f"{_count(int(table['pairs'].sum()))}, {words[by]}"
+            label = f"{counted(int(table['pairs'].sum()), 'pair')}, {words[by]}"
             ax.errorbar(table["predicted"], table["found"], bars, fmt="o", ms=5, capsize=3, color=color, label=label)
         ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"fraction that is a {what}", title=title)
         numbers = pd.concat(tables, names=["by"]).reset_index(0).reset_index(drop=True)
@@ -266,7 +219,3 @@ def _reliability(chance: Array, happened: NDArray[np.bool_]) -> pd.DataFrame:
     low, high = (np.asarray(end) for end in proportion_confint(happenings, pairs, 0.32, method="beta"))
     columns = {"pairs": pairs, "predicted": rows["chance"].mean().to_numpy(), "found": happenings / pairs}
     return pd.DataFrame(columns | {"found_low": low, "found_high": high})
-
-
-def _count(pairs: int) -> str:
-    return f"{pairs} pair{'' if pairs == 1 else 's'}"

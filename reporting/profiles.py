@@ -11,9 +11,10 @@ from glass.arrays import Array
 from glass.tunnelling import NotResolvedError, lowest_states
 from pipeline.formats.keys import Pair
 from pipeline.formats.records import profile_of_record, two_level_of_record
+from pipeline.settings import Settings
 from pipeline.units import Units
-from reporting.style import BLUE, GREEN, ORANGE, Picture, styled_figure
-from search.calculated import describe
+from reporting.style import BLUE, GREEN, ORANGE, Picture, name_energy, styled_figure
+from search.calculated import RESOLVED, describe
 
 HEIGHT, SMALL, POINTS = 1.35, 0.02, 200
 """V is drawn where it is below this multiple of the barrier (or the second level, if that is higher), or where a
@@ -21,29 +22,26 @@ wavefunction has more than this fraction of its largest value; number of points 
 
 
 class Wells(NamedTuple):
-    """V along the path of a pair with the two lowest levels; lengths mass-weighted, in the units of the record."""
+    """V along the path of a pair with the two lowest levels; energies above the lowest image.
+
+    ``lengths`` and ``energies`` are those of the images, ``x``, ``potential`` and ``states`` (n_points, 2) of the
+    curve; lengths are mass-weighted, ``barrier`` and ``asymmetry`` counted from the first minimum, Δ₀ NaN where it is
+    not defined.
+    """
 
     pair: Pair
     lengths: Array
-    """Of the images, shape (n_images,)."""
     energies: Array
-    """V of the images less the smallest, as all energies here; shape (n_images,)."""
     x: Array
-    """Where V and the states are drawn, shape (n_points,)."""
     potential: Array
     states: Array
-    """The two lowest states there, in any norm, shape (n_points, 2)."""
     levels: tuple[float, float]
     barrier: float
-    """From the first minimum."""
     asymmetry: float
-    """V of the second minimum above the first."""
     tunnelling_amplitude: float
-    """Δ₀; NaN where it is not defined."""
     one_well: bool
     """Whether both levels lie in the same well."""
     fidelity: str
-    """``screened``, with few images, or ``full``."""
 
     @property
     def splitting(self) -> float:
@@ -71,31 +69,18 @@ def wells_of_record(record: dict[str, Any]) -> Wells | None:
     return Wells(pair, profile.lengths, energies, *curve, levels, *sizes, one_well, record["fidelity"])
 
 
-def draw_profiles(wells: Sequence[Wells], threshold: float, title: str, unit: Units) -> Picture:
+def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconfined: Sequence[Pair] = ()) -> Picture:
     """V(x) of double wells with their two lowest levels, a panel each, all with the same axes.
 
-    Parameters
-    ----------
-    wells : sequence of Wells
-        At least one.
-    threshold : float
-        Below it a double well is a TLS, which its panel says.
-    title : str
-        Which pairs these are.
-    unit : Units
-        Of wells and threshold.
-
-    Returns
-    -------
-    Picture
-        Numbers: as of :func:`profile_numbers`, of one pair after the other.
+    ``unconfined`` have small splittings, too, but a V that falls outside its ends: nothing to draw, and they are named.
     """
+    unit = settings.unit
     columns = min(3, len(wells))
     rows = -(-len(wells) // columns)
     with styled_figure(3.6 * columns + 0.3, 2.8 * rows + 0.9) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for ax, one in zip(panels, wells, strict=False):
-            notes = ["TLS"] * int(one.splitting < threshold) + ["screened"] * (one.fidelity != "full")
+            notes = ["TLS"] * int(one.splitting < settings.tls_threshold) + ["screened"] * (one.fidelity != "full")
             note = f" ({', '.join(notes)})" if notes else ""
             conf, i, j = one.pair
             splitting = f"E₁ − E₀ = {one.splitting:.3g} {unit.energy}{note}"
@@ -111,14 +96,21 @@ def draw_profiles(wells: Sequence[Wells], threshold: float, title: str, unit: Un
             ax.set_visible(False)
         top = max(max(one.energies.max(), one.levels[1]) for one in wells)
         panels[0].set_ylim(-0.06 * top, HEIGHT * top)
-        for ax in panels:
-            ax.set(
-                xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})"
-            )
+        for k, ax in enumerate(panels):
+            name_axes(ax, settings, in_kelvin=k % columns == columns - 1 or k == len(wells) - 1)
             ax.label_outer()
-        figure.suptitle(title, fontsize=11)
+        if unconfined:
+            named = ", ".join(map(str, unconfined[:3])) + ", …" * (len(unconfined) > 3)
+            title += f"\nnot drawn, V does not confine outside the ends: {named}"
+        figure.suptitle(title)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
     return Picture(figure, pd.concat([profile_numbers(one, unit) for one in wells], ignore_index=True))
+
+
+def name_axes(ax: Axes, settings: Settings, in_kelvin: bool = True) -> None:
+    """Axes of V(x)."""
+    ax.set_xlabel(f"mass-weighted path length ({settings.unit.length} √{settings.unit.mass})")
+    name_energy(ax, "y", "V − min V", settings, in_kelvin)
 
 
 def draw_potential(ax: Axes, wells: Wells) -> None:
@@ -127,13 +119,16 @@ def draw_potential(ax: Axes, wells: Wells) -> None:
     ax.plot(wells.lengths, wells.energies, "o", ms=3, color=BLUE, mfc="white", label="images")
 
 
-def profile_numbers(wells: Wells, unit: Units) -> pd.DataFrame:
-    """What is drawn of V.
+def amplitude_in_words(amplitude: float, unit: Units) -> str:
+    """Δ₀ with its unit; below what double precision resolves, it says so."""
+    if not np.isfinite(amplitude):
+        return "Δ₀ not defined"
+    least = RESOLVED * unit.epsilon
+    return f"Δ₀ < {least:.2g} {unit.energy}" if amplitude <= least else f"Δ₀ = {amplitude:.3g} {unit.energy}"
 
-    Columns conf, i, j; ``mass_weighted_length_sigma_sqrt_m``; ``V_epsilon`` above the lowest image; is_image, whether
-    the row is an image or a point of the curve; ``level_0_epsilon``, ``level_1_epsilon``; one_well; fidelity. In metal
-    units the names end in ``angstrom_sqrt_u`` and ``eV``.
-    """
+
+def profile_numbers(wells: Wells, unit: Units) -> pd.DataFrame:
+    """What is drawn of V: a row an image, or a point of the curve; columns in doc/files.md."""
     energy, length = unit.energy_name, f"mass_weighted_length_{unit.length_name}_sqrt_{unit.mass}"
     columns = {
         length: np.concatenate([wells.x, wells.lengths]),

@@ -12,11 +12,11 @@ from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.paths import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
+from pipeline.messages import counted
 from pipeline.settings import Settings
-from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
 from reporting.found import found_at
-from reporting.page import Block, Figure, More, Page, Viewer, missing, text, tiles, with_labels
+from reporting.page import Block, Figure, More, Table, Viewer, figure, missing, text, with_labels
 from reporting.player import playable
 from search.calculated import read_double_wells
 from search.density import SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density
@@ -35,15 +35,18 @@ CANDIDATES = (
 SMALLEST = 1e-8
 """Smaller Δ and Δ₀ stand at the edge of the plane, in ε."""
 
+WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44
+"""Of the plane, in its own unit."""
 
-def result(command: Command, at: StatePoint, page: Page) -> list[Block]:
+
+def result(command: Command, at: StatePoint) -> list[Block]:
     """The numbers that count, the TLS with the smallest splittings, and all of them in the plane of Δ and Δ₀."""
     settings, wells = command.settings, read_double_wells(at)
     if wells.empty:
         return [missing(f"No double well calculated yet: run_neb.py writes {at.double_wells.name}.")]
     tls = wells[wells[QS] < settings.tls_threshold].sort_values(QS, kind="stable")
     share = len(command.asked or command.workspace.temperatures())
-    stills = _pictures(at, tls.head(max(1, PICTURES // share)), page)
+    stills = _pictures(at, tls.head(max(1, PICTURES // share)))
     played = playable(at, tls.head(max(1, PLAYED // share)), settings)
     said = f"{len(played)} of {len(tls)} TLS to play" if played else "No TLS to play: no images of a path are kept"
     plane = _plane(at, wells, settings, {one["id"] for one in played} | {one.path.stem for one in stills})
@@ -57,18 +60,17 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
     distinct = tls[tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
     kelvin = settings.tls_threshold * settings.neb.epsilon
     screened = int((wells["fidelity"] == "screened").sum())
-    rows = [
-        ("TLS", str(len(tls)), f"splitting below {settings.tls_threshold:g} {unit.energy} = {kelvin:.3g} K"),
-        ("distinct TLS", str(len(distinct)), "rearrangements with a TLS"),
-        ("double wells", str(len(wells)), f"{screened} of them only screened" if screened else "calculated"),
-        ("NEBs", str(len(read_neb_results(at)) + unfinished), f"{unfinished} of them unfinished"),
+    rows: list[tuple[str, object, str]] = [
+        ("TLS", len(tls), f"splitting below {settings.tls_threshold:g} {unit.energy} = {kelvin:.3g} K"),
+        ("distinct TLS", len(distinct), "rearrangements with a TLS"),
+        ("double wells", len(wells), f"{screened} of them only screened" if screened else "calculated"),
+        ("NEBs", len(read_neb_results(at)) + unfinished, f"{unfinished} of them unfinished"),
     ]
     density = tls_density(at, settings)
     if density is not None:
-        row = at_energy(density, settings.tls_threshold).loc["distinct"] * 1.0
-        values = [row[name] * si_density(settings.neb) for name in ("density", "density_low", "density_high")]
-        power = 10.0 ** np.floor(np.log10(values[2]))
-        mean, low, high = (f"{value / power:.2g}" for value in values)
+        row = at_energy(density, settings.tls_threshold).loc["distinct"] * si_density(settings.neb)
+        power = 10.0 ** np.floor(np.log10(row["density_high"]))
+        mean, low, high = (f"{row[name] / power:.2g}" for name in ("density", "density_low", "density_high"))
         times = f"·10{_superscript(round(np.log10(power)))}"
         said = f"J⁻¹ m⁻³; 68 %: ({low} to {high}){times}; a lower bound"
         rows.append(("density of distinct TLS", f"{mean}{times}", said))
@@ -77,19 +79,18 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
         last = rounds.iloc[-1]
         everything = len(tls) + float(last["remaining_tls"])
         part = f"{100 * len(tls) / everything:.0f} %" if everything else "–"
-        rows.append(("part found", part, f"{last['remaining_tls']:.1f} TLS more are expected on the list"))
+        rows.append(("part found", part, f"expected on the rest of the list: {last['remaining_tls']:.1f} TLS"))
         rows.append(("go on?", *_advice(last)))
-    return tiles(rows)
+    one = Markup("<li><span>{}</span><b>{}</b><span>{}</span></li>")
+    return Markup('<ul class="tiles">{}</ul>').format(Markup("").join(one.format(*row) for row in rows))
 
 
 def _advice(last: pd.Series) -> tuple[str, str]:
     """The advice of the first rule that gives one, in a word and in a sentence."""
     pays = last["next_tls"] > last["next_nebs"] * last["random_double_well_rate"]
     words = {enough_found: "stop", chances_are_off: "learn again", better_than_chance: "go on" if pays else "stop"}
-    for rule in RULES:
-        if said := rule(last):
-            return words.get(rule, "see below"), said
-    return "open", "too little is expected of the next NEBs to say"
+    said = ((words.get(rule, "see below"), advice) for rule in RULES if (advice := rule(last)))
+    return next(said, ("open", "too little is expected of the next NEBs to say"))
 
 
 def _superscript(number: int) -> str:
@@ -106,20 +107,14 @@ def _link(at: StatePoint, row: Any, inside: Markup | str) -> Markup:
     return link.format(at.temperature, _stem(at, row), row.conf, row.i, row.j, inside)
 
 
-def _pictures(at: StatePoint, tls: pd.DataFrame, page: Page) -> list[Figure]:
+def _pictures(at: StatePoint, tls: pd.DataFrame) -> list[Figure]:
     """Those of the smallest splittings that were drawn."""
-    blocks = list[Figure]()
-    for row in tls[PAIR_COLUMNS].itertuples(index=False):
-        path = path_file(at, Pair(*row))
-        title = f"{Pair(*row)}: the particles that move, and the energy on the path with both levels"
-        name = f"tls/{at.temperature}/{path.stem}"
-        one = page.figure(title, at.tls_pictures / f"{path.stem}.png", "run_neb.py", path, id=name)
-        blocks += [one] if isinstance(one, Figure) else []
-    return blocks
-
-
-WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44
-"""Of the plane, in its own unit."""
+    blocks = list[Block]()
+    for pair in (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)):
+        path, title = path_file(at, pair), f"{pair}: the particles that move, and the energy on the path"
+        picture, name = at.tls_pictures / f"{path.stem}.png", f"tls/{at.temperature}/{path.stem}"
+        blocks.append(figure(title, picture, "run_neb.py", path, id=name))
+    return [one for one in blocks if isinstance(one, Figure)]
 
 
 def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings, opened: set[str]) -> Markup:
@@ -128,55 +123,47 @@ def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings, opened: set[
     known = wells.dropna(subset=["level_asymmetry", "tunnelling_amplitude"])
     if known.empty:
         return text("Δ and Δ₀ are known of no double well yet.")
-    smallest = SMALLEST * unit.epsilon
-    values = known[["level_asymmetry", "tunnelling_amplitude"]].abs().clip(lower=smallest)
-    low = np.floor(np.log10(values.min()).to_numpy())
-    high = np.ceil(np.log10(np.maximum(values.max(), 2 * threshold)).to_numpy())
-    angles = np.arctan(np.geomspace(1e-9, 1e9, 400))
-    curve = np.log10(threshold * np.column_stack([np.cos(angles), np.sin(angles)]))
+    values = np.log10(known[["level_asymmetry", "tunnelling_amplitude"]].clip(lower=SMALLEST * unit.epsilon).to_numpy())
+    low, high = np.floor(values.min(axis=0)), np.ceil(np.maximum(values.max(axis=0), np.log10(2 * threshold)))
     size = np.array([WIDTH - LEFT - 20, HEIGHT - BOTTOM - 20])
 
     def place(logarithms: Any) -> Any:
-        parts = (logarithms - low) / (high - low)
-        return np.round([LEFT, HEIGHT - BOTTOM] + parts * size * [1, -1], 1)
+        return np.round([LEFT, HEIGHT - BOTTOM] + (logarithms - low) / (high - low) * size * [1, -1], 1)
 
-    line = " ".join(f"{x:g},{y:g}" for x, y in place(curve[(curve >= low).all(axis=1)]))
-    dots = []
-    for row, (x, y) in zip(known.itertuples(index=False), place(np.log10(values.to_numpy())), strict=True):
-        is_tls = row.quantum_splitting < threshold
-        dot = Markup('<circle cx="{:g}" cy="{:g}" r="{}"/>').format(x, y, 6 if is_tls else 2.5)
-        dots.append((is_tls, _link(at, row, dot) if is_tls and _stem(at, row) in opened else dot))
-    drawn = Markup("\n").join(dot for _, dot in sorted(dots, key=lambda one: one[0]))
+    angles = np.arctan(np.geomspace(1e-9, 1e9, 400))
+    arc = np.log10(threshold * np.column_stack([np.cos(angles), np.sin(angles)]))
+    line = " ".join(f"{x:g},{y:g}" for x, y in place(arc[(arc >= low).all(axis=1)]))
+    is_tls, dots = (known[QS] < threshold).to_numpy(), []
+    for row, (x, y), small in zip(known.itertuples(index=False), place(values), is_tls, strict=True):
+        dot = Markup('<circle cx="{:g}" cy="{:g}" r="{}"/>').format(x, y, 6 if small else 2.5)
+        dots.append(_link(at, row, dot) if small and _stem(at, row) in opened else dot)
+    drawn = Markup("\n").join(dots[k] for k in np.argsort(is_tls, kind="stable"))  # TLS on top
     title = (
-        f"Asymmetry Δ and tunnelling amplitude Δ₀ of {len(known)} double wells ({len(wells) - len(known)} others have "
-        f"both levels in one well, or no record); {sum(is_tls for is_tls, _ in dots)} TLS lie below the line; "
-        "a click on one opens it"
+        f"Asymmetry Δ and tunnelling amplitude Δ₀ of {counted(len(known), 'double well')}; not defined, or without a "
+        f"record, are those of {len(wells) - len(known)} more. {is_tls.sum()} TLS lie below the line: a click opens one"
     )
     said = (
         '<div><svg class="plane" viewBox="0 0 {} {}" role="group" '
         'aria-label="TLS in the plane of asymmetry and tunnelling amplitude">{}<polyline class="axis" '
         'stroke-dasharray="6 4" points="{}"/>\n{}</svg><p class="said">{}</p></div>'
     )
-    return Markup(said).format(WIDTH, HEIGHT, _axes(low, high, place, unit), line, drawn, title)
+    return Markup(said).format(WIDTH, HEIGHT, _axes(low, high, place, unit.energy), line, drawn, title)
 
 
-def _axes(low: Any, high: Any, place: Any, unit: Units) -> Markup:
+def _axes(low: Any, high: Any, place: Any, energy: str) -> Markup:
     """Frame, powers of ten and names of the plane's axes."""
     parts = [Markup('<path class="axis" d="M{0},10V{1}H{2}"/>').format(LEFT, HEIGHT - BOTTOM, WIDTH - 10)]
-    label = Markup('<text x="{:g}" y="{:g}" text-anchor="{}">{}</text>')
-    for axis in range(2):
+    label = Markup('<text transform="translate({:g} {:g}) rotate({})" text-anchor="{}">{}</text>')
+    for axis, (right, down, anchor) in enumerate(((0, 18, "middle"), (-6, 4, "end"))):
         for power in range(int(low[axis]), int(high[axis]) + 1, 1 + int(high[axis] - low[axis]) // 7):
             x, y = place(np.where(np.arange(2) == axis, power, low))
-            said = f"10{_superscript(power)}"
-            parts.append(
-                label.format(x, y + 18, "middle", said) if axis == 0 else label.format(x - 6, y + 4, "end", said)
-            )
-    parts.append(label.format((LEFT + WIDTH) / 2, HEIGHT - 10, "middle", f"asymmetry Δ ({unit.energy})"))
-    up = '<text transform="translate(16 {:g}) rotate(-90)" text-anchor="middle">tunnelling amplitude Δ₀ ({})</text>'
-    return Markup("").join([*parts, Markup(up).format((HEIGHT - BOTTOM) / 2, unit.energy)])
+            parts.append(label.format(x + right, y + down, 0, anchor, f"10{_superscript(power)}"))
+    parts.append(label.format((LEFT + WIDTH) / 2, HEIGHT - 10, 0, "middle", f"asymmetry Δ ({energy})"))
+    parts.append(label.format(16, (HEIGHT - BOTTOM) / 2, -90, "middle", f"tunnelling amplitude Δ₀ ({energy})"))
+    return Markup("").join(parts)
 
 
-def found_together(command: Command, temperatures: list[str], page: Page) -> list[Block]:
+def found_together(command: Command, temperatures: list[str]) -> list[Block]:
     """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
     work, settings = command.workspace, command.settings
     unit, rows = settings.unit, list[tuple[object, ...]]()
@@ -194,16 +181,16 @@ def found_together(command: Command, temperatures: list[str], page: Page) -> lis
     blocks: list[Block] = []
     if rows:
         files = [work.at(temperature).tls_density for temperature in densities]
-        blocks.append(page.table(title, pd.DataFrame(rows, columns=columns), *files))
+        blocks.append(Table(title, pd.DataFrame(rows, columns=columns), files))
         said = "Double wells per volume with a splitting below E, and the density of TLS"
-        blocks.append(page.figure(said, work.tls_densities, "run_neb.py"))
+        blocks.append(figure(said, work.tls_densities, "run_neb.py"))
     if len(double_wells) > 1:
         said = "Barriers, amplitudes and asymmetries: fractions of the double wells, and of the TLS"
-        blocks.append(page.figure(said, work.tls_comparison, "run_neb.py"))
+        blocks.append(figure(said, work.tls_comparison, "run_neb.py"))
     return blocks
 
 
-def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
+def found(command: Command, at: StatePoint) -> list[Block]:
     """Tables of the double wells and of the glasses; barriers, asymmetries, rearrangements."""
     limit, unit = command.settings.tls_threshold, command.settings.unit
     wells = read_double_wells(at).sort_values(QS, kind="stable")
@@ -236,19 +223,19 @@ def found(command: Command, at: StatePoint, page: Page) -> list[Block]:
     mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
     return [
         text(CANDIDATES),
-        page.table(title, with_labels(rows).rename(columns=columns), at.double_wells),
-        page.table("Glasses", _glasses(at, wells, command.settings)),
-        page.figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
-        page.figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
-        page.figure(mapped, at.rearrangements, "run_neb.py"),
-        page.figure("Double wells in the planes that papers print", at.tls_planes, "run_neb.py"),
+        Table(title, with_labels(rows).rename(columns=columns), [at.double_wells]),
+        Table("Glasses", _glasses(at, wells, command.settings)),
+        figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
+        figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
+        figure(mapped, at.rearrangements, "run_neb.py"),
+        figure("Double wells in the planes that papers print", at.tls_planes, "run_neb.py"),
     ]
 
 
-def observables(command: Command, at: StatePoint, page: Page) -> list[Block]:
+def observables(command: Command, at: StatePoint) -> list[Block]:
     """Heat capacity, internal friction and conductivity."""
     said = "What a laboratory would measure of these double wells: of independent TLS, with the sound of the minima"
-    return [page.figure(said, at.observables("png"), "observables.py", at.observables("csv"))]
+    return [figure(said, at.observables("png"), "observables.py", at.observables("csv"))]
 
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:

@@ -15,10 +15,11 @@ from pipeline.formats.keys import PAIR_COLUMNS, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result
+from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import read_stamp
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task, Workspace
-from reporting.page import Block, More, Page, code, missing, text, with_labels
+from reporting.page import Block, More, Table, code, figure, missing, text, with_labels
 from search.rounds import NEXT, read_rounds
 from search.stopping import expected, first_step_missing, round_summary
 
@@ -28,7 +29,7 @@ SHOWN = 10
 MODELS = {CLASSIFIER: "Classifier of double wells", PREDICTOR: "Predictor of the splitting"}
 
 
-def next_pairs(command: Command, at: StatePoint, page: Page) -> list[Block]:
+def next_pairs(command: Command, at: StatePoint) -> list[Block]:
     """The top of the list of new pairs, what to expect of it, and the command that calculates it."""
     if step := first_step_missing(at):
         said = f"There is no list of pairs yet; {step} is the next step towards it:"
@@ -49,30 +50,29 @@ def next_pairs(command: Command, at: StatePoint, page: Page) -> list[Block]:
     limit = f"a TLS is a double well with a splitting below {command.settings.tls_threshold:g} {unit}"
     return [
         text(
-            f"TLS expected of the next {count} exact calculations: {following.mean:.1f} "
-            f"({following.low} to {following.high}, 68 %). Of all {len(chances)} pairs left{since}: "
+            f"TLS expected of the next {counted(count, 'exact calculation')}: {following.mean:.1f} "
+            f"({following.low} to {following.high}, 68 %). Of all {counted(len(chances), 'pair')} left{since}: "
             f"{everything.mean:.1f} ({everything.low} to {everything.high})."
         ),
         _line(command, at, f"run_neb.py --top {count}"),
-        page.table(f"The next {len(rows)} pairs; {limit}", rows, at.predicted("newpairs")),
+        Table(f"The next {counted(len(rows), 'pair')}; {limit}", rows, [at.predicted("newpairs")]),
     ]
 
 
 def _line(command: Command, at: StatePoint, script: str) -> Block:
     """A script as it is typed."""
-    several = len(command.workspace.temperatures()) > 1
-    root = str(command.workspace.root)
-    options = [f"-T {at.temperature}"] * several + [f"--workspace {shlex.quote(root)}"] * (root != ".")
-    return code(" ".join(["python", script, *options]))
+    several, root = len(command.workspace.temperatures()) > 1, str(command.workspace.root)
+    where = f" -T {at.temperature}" * several + f" --workspace {shlex.quote(root)}" * (root != ".")
+    return code(f"python {script}{where}")
 
 
-def search_progress(command: Command, at: StatePoint, page: Page) -> list[Block]:
+def search_progress(command: Command, at: StatePoint) -> list[Block]:
     """The rounds, their forecast, what follows from them, and how much faster the list is than chance."""
     said = "TLS found against NEBs run in the order of the list, between chance and the ideal; glasses unseen"
-    return [*_rounds(at, page), page.figure(said, at.search_efficiency, "validate_qs.py")]
+    return [*_rounds(at), figure(said, at.search_efficiency, "validate_qs.py")]
 
 
-def _rounds(at: StatePoint, page: Page) -> list[Block]:
+def _rounds(at: StatePoint) -> list[Block]:
     path = at.rounds("csv")
     if not path.exists():
         return [missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
@@ -88,12 +88,12 @@ def _rounds(at: StatePoint, page: Page) -> list[Block]:
     }
     return [
         *blocks,
-        page.figure("TLS found and expected, round after round", at.rounds("png"), "run_neb.py"),
-        page.table("Rounds", rounds[list(columns)].rename(columns=columns), path),
+        figure("TLS found and expected, round after round", at.rounds("png"), "run_neb.py"),
+        Table("Rounds", rounds[list(columns)].rename(columns=columns), [path]),
     ]
 
 
-def validators_said(command: Command, temperatures: list[str], page: Page) -> list[Block]:
+def validators_said(command: Command, temperatures: list[str]) -> list[Block]:
     """What the validators wrote of all temperatures."""
     work = command.workspace
     path = work.classifier_performance
@@ -102,26 +102,26 @@ def validators_said(command: Command, temperatures: list[str], page: Page) -> li
         said = f"Classifier: training set beside test set ({path.name})"
         blocks.append(More(said, [code(path.read_text(encoding="utf-8", errors="replace").rstrip())]))
     said = "Predicted against exact splittings, on pairs never seen; points on the line are as predicted"
-    return [*blocks, page.figure(said, work.true_against_predicted("testset"), "validate_qs.py")]
+    return [*blocks, figure(said, work.true_against_predicted("testset"), "validate_qs.py")]
 
 
-def model_quality(command: Command, at: StatePoint, page: Page) -> list[Block]:
+def model_quality(command: Command, at: StatePoint) -> list[Block]:
     """Figures of both models on glasses they did not see, and the validators' pictures."""
     work, settings = command.workspace, command.settings
     of_all = work.true_against_predicted("testset").with_suffix(".csv")
     said = "Cumulative distributions of exact and predicted splittings; they should lie on each other"
     return [
-        *_on_glasses_kept_out(work, at, CLASSIFIER, page, settings),
+        *_on_glasses_kept_out(work, at, CLASSIFIER, settings),
         *_judged_before(at, CLASSIFIER, read_stamp(work.classifier_performance), "validate_dw.py"),
-        _reliability(at, page, "dw", "double well", "validate_dw.py"),
-        *_on_glasses_kept_out(work, at, PREDICTOR, page, settings),
+        _reliability(at, "dw", "double well", "validate_dw.py"),
+        *_on_glasses_kept_out(work, at, PREDICTOR, settings),
         *_judged_before(at, PREDICTOR, read_stamp(of_all), "validate_qs.py"),
-        _reliability(at, page, "tls", "TLS", "validate_qs.py"),
-        page.figure(said, at.splitting_cdf, "validate_qs.py"),
+        _reliability(at, "tls", "TLS", "validate_qs.py"),
+        figure(said, at.splitting_cdf, "validate_qs.py"),
     ]
 
 
-def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, page: Page, settings: Settings) -> list[Block]:
+def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, settings: Settings) -> list[Block]:
     card = read_card(at, task)
     if card is None:
         return [missing(f"{MODELS[task]}: no model yet; {task.script} trains it.")]
@@ -135,7 +135,7 @@ def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, page: Page
     else:
         metrics = predictor_metrics(exact, predicted, settings.tls_threshold)
     rows = pd.DataFrame(metric_texts(metrics).items(), columns=["quantity", "value"])
-    return [page.table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
+    return [Table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
 
 
 def _judged_before(at: StatePoint, task: Task, stamp: dict[str, object], script: str) -> list[Block]:
@@ -145,12 +145,11 @@ def _judged_before(at: StatePoint, task: Task, stamp: dict[str, object], script:
     if card is None or known == card.trained:
         return []
     name = task.name
-    if known is None:
-        return [missing(f"Training and test set of the {name}: {script} judges on them.")]
-    return [missing(f"The {name} was trained again since {script} judged it: run that.")]
+    again = f"The {name} was trained again since {script} judged it: run that."
+    return [missing(f"Training and test set of the {name}: {script} judges on them." if known is None else again)]
 
 
-def _reliability(at: StatePoint, page: Page, name: str, what: str, script: str) -> Block:
-    return page.figure(
+def _reliability(at: StatePoint, name: str, what: str, script: str) -> Block:
+    return figure(
         f"Are the chances of a {what} true? Points on the line are as predicted", at.reliability(name), script
     )

@@ -1,4 +1,4 @@
-"""The style of all pictures: colours, fonts, legends; and the files that a picture becomes."""
+"""The style of all pictures: colours, fonts, axes, legends; and the files that a picture becomes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +9,10 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from pipeline.files import atomic_write
+from pipeline.settings import Settings
 
 # Okabe and Ito's palette, told apart by every common kind of colour vision.
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
@@ -25,6 +26,7 @@ DOTS = 200
 STYLE: Any = {
     "font.size": 11,
     "axes.titlesize": 10,
+    "figure.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -36,27 +38,13 @@ STYLE: Any = {
 
 
 class Picture(NamedTuple):
-    """A figure and the numbers it shows."""
+    """A figure and the numbers it shows, None where these have a file already."""
 
     figure: Figure
     numbers: pd.DataFrame | None
-    """None where the numbers have a file already."""
 
     def save(self, path: Path, formats: Sequence[str]) -> list[Path]:
-        """Write the figure in each format, and its numbers as CSV beside it.
-
-        Parameters
-        ----------
-        path : Path
-            Where; its suffix gives way to that of each file.
-        formats : sequence of str
-            ``png``, ``pdf``, ``svg``.
-
-        Returns
-        -------
-        list of Path
-            All files written, the CSV last.
-        """
+        """Write the figure in each format (png, pdf, svg), and its numbers as CSV beside it; all files written."""
         written = [path.with_suffix(f".{name}") for name in formats]
         for target, name in zip(written, formats, strict=True):
             with matplotlib.rc_context(STYLE), atomic_write(target) as part:
@@ -75,14 +63,39 @@ def styled_figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained", dpi=DOTS)
 
 
+def name_energy(ax: Axes, axis: str, quantity: str, settings: Settings, in_kelvin: bool = True) -> None:
+    """Name the x or y axis, with the unit of energy and a second axis in kelvin; once its scale is set."""
+    ax.set(**{f"{axis}label": f"{quantity} ({settings.unit.energy})"})
+    if in_kelvin:
+        size = settings.neb.epsilon
+        ways = (lambda energy: energy * size, lambda kelvin: kelvin / size)
+        second = (
+            ax.secondary_xaxis("top", functions=ways) if axis == "x" else ax.secondary_yaxis("right", functions=ways)
+        )
+        second.set(**{f"{axis}label": "K"})
+
+
 def label_log_axes(ax: Axes) -> None:
     """Label 1, 2 and 5 in plain numbers on logarithmic axes so short that matplotlib crowds them with powers of ten."""
-    for axis in (ax.xaxis, ax.yaxis):
-        low, high = axis.get_view_interval()
-        if axis.get_scale() == "log" and high < 40 * low:
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axis.set_minor_formatter("")
+    for one in (ax, *ax.child_axes):
+        for axis, shown in ((one.xaxis, ax.xaxis), (one.yaxis, ax.yaxis)):
+            low, high = shown.get_view_interval()
+            if axis.get_scale().endswith("log") and high < 40 * low:
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                axis.set_minor_formatter(NullFormatter())
+
+
+def powers_of_ten(ax: Axes) -> None:
+    """Label a logarithmic x axis at powers of ten alone."""
+    for one in (ax, *ax.child_axes):
+        one.xaxis.set_minor_formatter(NullFormatter())
+
+
+def whole_numbers(*axes: Any) -> None:
+    """Ticks at whole numbers only."""
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def legend_below(ax: Axes) -> None:

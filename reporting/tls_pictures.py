@@ -14,13 +14,14 @@ from glass.arrays import Array
 from pipeline import __version__
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.paths import path_file
+from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
 from reporting.motion import Motion, cluster_of_motion, mean_spacing, motion_of_job
-from reporting.profiles import Wells, draw_potential, wells_of_record
+from reporting.profiles import Wells, amplitude_in_words, draw_potential, name_axes, wells_of_record
 from reporting.style import GREEN, GREY, ORANGE, SPECIES, Picture, styled_figure
 from search.calculated import read_double_wells, records_of
 from search.exact import jobs_of
@@ -41,29 +42,20 @@ NARROWEST = 2.0
 
 
 def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
-    """Make the pictures that are missing or older than their calculation; remove those of what is no TLS any more.
-
-    Returns
-    -------
-    made : int
-        How many were made now.
-    there : int
-        How many TLS have one.
-    """
+    """Make the pictures that are missing or old, remove those of others; how many were made, and how many there are."""
     table = read_double_wells(at)
     tls = table[table[QS] < settings.tls_threshold].head(DRAWN)
     pairs = [Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)]
-    known = {
-        path_file(at, pair).stem: record for pair, record in zip(pairs, records_of(at, tls), strict=True) if record
-    }
+    found = zip(pairs, records_of(at, tls), strict=True)
+    known = {path_file(at, pair).stem: record for pair, record in found if record}
     for path in at.tls_pictures.glob("Cnf-*.*"):
         if not path.name.startswith(tuple(f"{name}." for name in known)):
             path.unlink()
             path.with_name(f".{path.name}.made-from.json").unlink(missing_ok=True)
-    made = there = 0
+    made, there, kelvin = 0, 0, settings.neb.epsilon
     for name, record in progress(known.items(), desc=f"T = {at.temperature}: pictures of TLS", unit="picture"):
         targets = [at.tls_pictures / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
-        inputs = made_from([], levels=record["levels"], units=settings.units, program=__version__)
+        inputs = made_from([], levels=record["levels"], units=[settings.units, kelvin], program=__version__)
         if not up_to_date(targets, inputs):
             picture = _picture_of_record(at, record, settings)
             if picture is None:
@@ -84,25 +76,16 @@ def _picture_of_record(at: StatePoint, record: dict[str, Any], settings: Setting
         return None
     screened = "" if record["fidelity"] == "full" else ", screened"
     title = f"Cnf-{record['conf']}, {record['i']!r} – {record['j']!r}{screened}"
-    return draw_two_level_system(motion, wells, title, settings.unit)
+    return draw_two_level_system(motion, wells, title, settings)
 
 
-def draw_two_level_system(motion: Motion, wells: Wells, title: str, unit: Units) -> Picture:
-    """The particles that move, on the plane in which they move most, beside V with levels and wavefunctions.
-
-    Returns
-    -------
-    Picture
-        Numbers: part; of a ``particle`` that is drawn: particle, its id from 1, species, diameter, x, y, z in the first
-        minimum from the one that moves most, nearest image, dx, dy, dz, moves (whether with an arrow), across, up,
-        depth on the plane; of an ``image`` or a point of the ``curve``: path_length, V, and of the curve state_0,
-        state_1, level_0, level_1. Energies are counted from the lower minimum.
-    """
+def draw_two_level_system(motion: Motion, wells: Wells, title: str, settings: Settings) -> Picture:
+    """The particles that move, on the plane in which they move most, beside V with levels and wavefunctions."""
     with styled_figure(10.4, 5.2) as figure:
         atoms, profile = figure.subplots(1, 2, width_ratios=(1, 1.05))
-        particles = _draw_motion(atoms, motion, unit)
-        curve = _draw_wells(profile, wells, unit)
-        figure.suptitle(title, fontsize=11)
+        particles = _draw_motion(atoms, motion, settings.unit)
+        curve = _draw_wells(profile, wells, settings)
+        figure.suptitle(title)
     return Picture(figure, pd.concat([particles, curve], ignore_index=True))
 
 
@@ -120,32 +103,22 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     ax.set_axis_off()
     names = np.array(motion.species)[drawn]
     kinds = {name: SPECIES[k % len(SPECIES)] for k, name in enumerate(sorted(set(motion.species)))}
-    nearness = _nearness(before[:, 2])
+    depth = before[:, 2]
+    nearness = (depth - depth.min()) / max(float(np.ptp(depth)), 1e-12)  # 0 at the back, 1 in front
     for places, after in ((before, False), (before + steps, True)):
         _circles(ax, places, sizes, [*map(kinds.get, names)], moves, nearness, after)
     factor = _arrows(ax, before[moves], steps[moves], spacing)
     _scale_bar(ax, 2 * half, unit)
-    squares = (motion.displacements**2).sum(axis=1)
-    carried = 100 * squares[drawn[moves]].sum() / squares.sum()
+    carried = 100 * (steps[moves] ** 2).sum() / (motion.displacements**2).sum()
     arrows = "arrows: the motion" if factor == 1 else f"arrows: {factor} times the motion"
     sizes_are = f"circles: {SIZE:g} {'diameters' if np.ptp(motion.diameters) else 'mean spacings'}"
-    particles = "1 particle" if shown.moving == 1 else f"{shown.moving} particles"
-    ax.set_title(f"{particles} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
+    ax.set_title(f"{counted(shown.moving, 'particle')} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
     _legend_of_motion(ax, kinds)
     numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": names, "moves": moves}
     numbers["diameter"] = motion.diameters[drawn]
-    for columns, values in (
-        (("x", "y", "z"), shown.places),
-        (("dx", "dy", "dz"), motion.displacements[drawn]),
-        (("across", "up", "depth"), before),
-    ):
-        numbers |= dict(zip(columns, values.T, strict=True))
-    return pd.DataFrame(numbers)
-
-
-def _nearness(depth: Array) -> Array:
-    """0 for the particle farthest behind the plane, 1 for the one farthest before it."""
-    return np.asarray((depth - depth.min()) / max(float(np.ptp(depth)), 1e-12))
+    columns = ["x", "y", "z", "dx", "dy", "dz", "across", "up", "depth"]
+    values = np.hstack([shown.places, motion.displacements[drawn], before])
+    return pd.DataFrame({**numbers, **dict(zip(columns, values.T, strict=True))})
 
 
 def _circles(
@@ -193,7 +166,8 @@ def _legend_of_motion(ax: Axes, kinds: dict[str, str]) -> None:
     ax.legend(circles, marks, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=ncols)
 
 
-def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
+def _draw_wells(ax: Axes, wells: Wells, settings: Settings) -> pd.DataFrame:
+    energy = settings.unit.energy
     top = max(wells.energies.max(), wells.levels[1])
     states = wells.states * np.sign(wells.states[np.abs(wells.states).argmax(axis=0), [0, 1]])
     drawn = 0.22 * top / np.abs(states).max() * states + wells.levels
@@ -201,14 +175,13 @@ def _draw_wells(ax: Axes, wells: Wells, unit: Units) -> pd.DataFrame:
     for k, (color, line) in enumerate(((ORANGE, "-"), (GREEN, "--"))):
         ax.axhline(wells.levels[k], color=color, ls=line, lw=0.8)
         ax.plot(wells.x, drawn[:, k], color=color, ls=line, label=f"level E{'₀₁'[k]} and its wavefunction")
-    known = np.isfinite(wells.tunnelling_amplitude)
-    amplitude = f"= {wells.tunnelling_amplitude:.3g} {unit.energy}" if known else "not defined"
     ax.set_title(
-        f"splitting E₁ − E₀ = {wells.splitting:.3g} {unit.energy}, Δ₀ {amplitude}\n"
-        f"barrier {wells.barrier:.3g} {unit.energy}, asymmetry {wells.asymmetry:.3g} {unit.energy}"
+        f"splitting E₁ − E₀ = {wells.splitting:.3g} {energy} = {wells.splitting * settings.neb.epsilon:.3g} K, "
+        f"{amplitude_in_words(wells.tunnelling_amplitude, settings.unit)}\n"
+        f"barrier {wells.barrier:.3g} {energy}, asymmetry {wells.asymmetry:.3g} {energy}"
     )
     ax.set(xlim=(wells.x[0], wells.x[-1]), ylim=(min(0.0, drawn.min()) - 0.05 * top, 1.2 * top))
-    ax.set(xlabel=f"mass-weighted path length ({unit.length} √{unit.mass})", ylabel=f"V − min V ({unit.energy})")
+    name_axes(ax, settings)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
     curve = {"path_length": wells.x, "V": wells.potential, "state_0": states[:, 0], "state_1": states[:, 1]}
     levels = {f"level_{k}": wells.levels[k] for k in range(2)}

@@ -24,7 +24,7 @@ FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force"]
 """Columns that come from the record of a calculation; empty for results of others."""
 
 RESOLVED = 1e-12
-"""ε; smaller energies are rounding errors of the levels, and written as zero."""
+"""ε; smaller energies are rounding errors of the levels: written as zero, Δ₀, which is never zero, as this."""
 
 SAME = 1e-5
 """Relative difference of splittings up to which a record belongs to a result; a list has six digits."""
@@ -47,9 +47,9 @@ def update_double_wells(at: StatePoint, settings: Settings) -> pd.DataFrame:
         units=settings.units,
     )
     columns = add_derived(columns, neb[QS], settings)
-    columns[[*_ENERGIES, "level_asymmetry"]] = columns[[*_ENERGIES, "level_asymmetry"]].mask(
-        lambda energies: energies.abs() < RESOLVED * settings.unit.epsilon, 0.0
-    )
+    least, energies = RESOLVED * settings.unit.epsilon, [*_ENERGIES, "level_asymmetry"]
+    columns[energies] = columns[energies].mask(lambda values: values.abs() < least, 0.0)
+    columns["tunnelling_amplitude"] = columns["tunnelling_amplitude"].clip(lower=least)
     columns[_FRACTIONS] = columns[_FRACTIONS].round(6)
     known = motion.most_displaced[:, 0] > 0
     for k in range(settings.particles):

@@ -29,6 +29,7 @@ from pipeline.formats.results import (
     take_back_splitting,
 )
 from pipeline.glasses import read_pair
+from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
@@ -289,8 +290,8 @@ def calculate_pairs(
             left = len(jobs) - len(first)
             minutes = left * seconds / 60
             bar.write(
-                f"T = {at.temperature}: {len(first)} pairs took {seconds:.2g} s of CPU time each; forecast for the "
-                f"other {left}: {minutes:.3g} min of CPU time, {minutes / workers.count:.3g} min on "
+                f"T = {at.temperature}: {counted(len(first), 'pair')} took {seconds:.2g} s of CPU time each; forecast "
+                f"for the other {left}: {minutes:.3g} min of CPU time, {minutes / workers.count:.3g} min on "
                 f"{workers.count} cores"
             )
         run(workers, [job for k, job in enumerate(jobs) if k not in first])

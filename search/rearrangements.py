@@ -17,6 +17,7 @@ from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result, read_neb_results
+from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
@@ -133,8 +134,8 @@ def rearrangements_in_words(summary: Mapping[str, float]) -> str:
         int(summary[name])
         for name in ("rearrangements", "rearrangements_calculated", "rearrangements_tls", "rearrangement_tls_pairs")
     )
-    hold = f"{with_tls} hold{'s' * (with_tls == 1)} TLS" + f", in {pairs} pair{'s' * (pairs != 1)}" * (with_tls > 0)
-    said = f"{every} rearrangement{'s' * (every != 1)}, {calculated} calculated; {hold}"
+    hold = f"{with_tls} hold{'s' * (with_tls == 1)} TLS" + f", in {counted(pairs, 'pair')}" * (with_tls > 0)
+    said = f"{counted(every, 'rearrangement')}, {calculated} calculated; {hold}"
     expected = [f"in the other {every - calculated}: {summary['expected_others']:.1f}"] * (every > calculated)
     without = calculated - with_tls
     expected += [f"in the {without} calculated without TLS: {summary['expected_calculated']:.1f}"] * (without > 0)

@@ -18,6 +18,7 @@ from scipy.stats import hypergeom
 from glass.arrays import Array
 from MLmodel.card import read_card
 from MLmodel.training import FEWEST, REMEDY
+from pipeline.messages import counted
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
 from search.rearrangements import rearrangements_in_words
 
@@ -89,7 +90,7 @@ def _found(last: pd.Series) -> str:
     rates = {"double wells": "random_double_well_rate", "pairs under the ceilings of step 2": "random_pair_rate"}
     by_chance = [f"{name} {_percent(last[rate])}" for name, rate in rates.items() if pd.notna(last[rate])]
     return (
-        f"round {last['round']}: {tls} TLS{distinct} in {nebs} NEBs ({_percent(tls / nebs)}{unfinished}), "
+        f"round {last['round']}: {tls} TLS{distinct} in {counted(nebs, 'NEB')} ({_percent(tls / nebs)}{unfinished}), "
         f"{last['tls_expected']:.1f} expected" + "; by chance: " * bool(by_chance) + ", ".join(by_chance)
     )
 
@@ -103,7 +104,8 @@ def _to_come(last: pd.Series) -> str:
         return "no pair of the list is left"
     following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
     remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
-    return f"next {last['next_nebs']} NEBs: {following}; all {last['remaining_pairs']} pairs left: {remaining}"
+    nebs, pairs = counted(int(last["next_nebs"]), "NEB"), counted(int(last["remaining_pairs"]), "pair")
+    return f"next {nebs}: {following}; all {pairs} left: {remaining}"
 
 
 class Expected(NamedTuple):

@@ -115,7 +115,7 @@ def glass(glass_once, tmp_path):
 def calculated_once(glass_once, once):
     def make(root):
         shutil.copytree(glass_once, root, dirs_exist_ok=True)
-        (root / "said.txt").write_text(done("run_neb", root, "--pairs", root / "pairs.csv", run=run_process))
+        (root / "said.txt").write_text(done("run_neb", root, "-v", "--pairs", root / "pairs.csv", run=run_process))
 
     return once("calculated", make)
 

@@ -41,28 +41,13 @@ T = "0.15"
 LONGEST = 300
 """s; what takes longer hangs."""
 
-_GLASS = [
-    "--glasses=2",
-    "--n-particles=80",
-    "--sweeps=300",
-    "--quenches=60",
-    "--interval=200",
-    "--sampling-temperature=0.1",
-]
+_GLASS = "--glasses=2 --n-particles=80 --sweeps=300 --quenches=60 --interval=200 --sampling-temperature=0.1"
 _QUICK = "{train_hours: 0.01, fast: true}"
 _SETTINGS = f"classifier: {_QUICK}\npredictor: {_QUICK}\nprocesses: 1\nneb: {{images: 9, max_steps: 50}}\n"
 
-STEPS: dict[str, list[str]] = {
-    "step0_collect": [],
-    "step1_train_dw": [],
-    "step2_classify_dw": [],
-    "step3_train_qs": [],
-    "step4_predict_qs": [],
-    "validate_dw": [],
-    "validate_qs": [],
-    "run_neb": ["--pairs", "{root}/pairs.csv"],
-    "report": [],
-}
+_CHAIN = ("step0_collect", "step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
+STEPS = dict.fromkeys((*_CHAIN, "validate_dw", "validate_qs", "run_neb", "report"), ())
+STEPS["run_neb"] = ("--pairs", "{root}/pairs.csv")
 """In their order, with their arguments."""
 
 TRAININGS = {
@@ -85,16 +70,16 @@ CALLS = {
 }
 
 FAULTS = {
-    "rename": ("KILL", "EIO", "EACCES", "ENOSPC", "ESTALE"),
-    "unlink": ("KILL", "EIO", "EACCES"),
-    "write": ("KILL", "ENOSPC", "EIO"),
-    "fsync": ("KILL", "EIO", "ENOSPC", "ENOSYS"),
-    "truncate": ("KILL", "EIO"),
-    "mkdir": ("KILL", "EACCES", "ENOSPC"),
-    "link": ("KILL", "EACCES", "ENOSYS"),
-    "open": ("EACCES", "ESTALE", "EIO"),
-    "read": ("EIO", "ESTALE"),
-    "lock": ("ENOLCK", "ENOSYS", "ESTALE"),
+    "rename": "KILL EIO EACCES ENOSPC ESTALE",
+    "unlink": "KILL EIO EACCES",
+    "write": "KILL ENOSPC EIO",
+    "fsync": "KILL EIO ENOSPC ENOSYS",
+    "truncate": "KILL EIO",
+    "mkdir": "KILL EACCES ENOSPC",
+    "link": "KILL EACCES ENOSYS",
+    "open": "EACCES ESTALE EIO",
+    "read": "EIO ESTALE",
+    "lock": "ENOLCK ENOSYS ESTALE",
 }
 """SIGKILL on entering a call, and errors as its result."""
 
@@ -108,7 +93,7 @@ class Ended(NamedTuple):
     """How often each kind of call was made, by the process or thread that made most."""
 
     @property
-    def says_why(self) -> bool:
+    def says_why(self):
         """Whether it asked the user to act, in one line."""
         return self.status == 2 and self.stderr.count("\n") == 1 and self.stderr.startswith("error: ")
 
@@ -119,10 +104,10 @@ class Trial:
     Steps are forked from this process, which has imported all that they need.
     """
 
-    def __init__(self, folder: Path, steps: list[str]) -> None:
+    def __init__(self, folder, steps):
         self.folder, self.root = folder, folder / "workspace"
-        self.counts: dict[str, dict[str, int]] = {}
-        self.after: dict[str, dict[str, object]] = {}
+        self.counts = {}
+        self.after = {}
         self._make()
         for step in STEPS:
             if step == "run_neb":
@@ -140,10 +125,10 @@ class Trial:
             if step == steps[-1]:
                 break
 
-    def _make(self) -> None:
+    def _make(self):
         self.root.mkdir()
         (self.root / "config.yaml").write_text(_SETTINGS)
-        self.run("simulate_glass", None, "-T", T, *_GLASS)
+        self.run("simulate_glass", None, "-T", T, *_GLASS.split())
         self.run("step0_collect", None)
         tables = sorted((self.root / f"Configurations/pairs/T{T}").glob("*.feather"))
         pairs = pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
@@ -154,28 +139,18 @@ class Trial:
         for path in ("Configurations/pairs", "output_ML"):
             shutil.rmtree(self.root / path)
 
-    def _keep_what_was_learnt(self, step: str) -> None:
+    def _keep_what_was_learnt(self, step):
         learnt = self.root / "MLmodel" / TRAININGS[step]
         ours = ("card.json", "train.feather", "test.feather", "used.feather")
         shutil.copytree(learnt, self.folder / f"learnt-{step}", ignore=lambda _, names: set(names) & set(ours))
 
-    def restore(self, step: str) -> None:
+    def restore(self, step):
         """The workspace as it is before a step."""
         shutil.rmtree(self.root)
         shutil.copytree(self.folder / step, self.root, symlinks=True)
 
-    def run(self, step: str, inject: str | None, *arguments: str) -> Ended:
-        """Run a step.
-
-        Parameters
-        ----------
-        step : str
-            Its script.
-        inject : str or None
-            What strace is told to inject; ``trace`` to count calls; None: without it.
-        *arguments
-            Of the script, instead of those of STEPS.
-        """
+    def run(self, step, inject, *arguments):
+        """Run a step; ``inject``: what strace is told to inject, or ``trace`` to count calls; or no strace at all."""
         said, log = self.folder / "stderr", self.folder / "strace"
         learnt, ready = self.folder / f"learnt-{step}", self.folder / "ready"
         if learnt.exists():
@@ -183,7 +158,7 @@ class Trial:
             shutil.copytree(learnt, ready)
         child = os.fork()
         if child == 0:
-            given = [one.format(root=self.root) for one in arguments or STEPS.get(step, [])]
+            given = [one.format(root=self.root) for one in arguments or STEPS.get(step, ())]
             _in_child(step, [*given, "--workspace", str(self.root)], said, ready if learnt.exists() else None)
         os.waitpid(child, os.WUNTRACED)
         tracer = None
@@ -192,7 +167,6 @@ class Trial:
             options = [f"--trace={calls}"] if inject == "trace" else inject.split()
             command = ["strace", "-f", "-o", str(log), "-p", str(child), *options]
             tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-            assert tracer.stderr is not None
             if "attached" not in (line := tracer.stderr.readline()):
                 os.kill(child, signal.SIGKILL)
                 raise RuntimeError(f"strace can't attach to a process: {line}")
@@ -202,7 +176,7 @@ class Trial:
             tracer.communicate()
         return Ended(status, said.read_text(), _count(log) if inject == "trace" else {})
 
-    def try_fault(self, step: str, call: str, fault: str, number: int) -> tuple[str, str]:
+    def try_fault(self, step, call, fault, number):
         """Run a step with a fault at the n-th call, and again without; what became of it, and details of a failure."""
         self.restore(step)
         what = f"signal={fault}" if fault == "KILL" else f"error={fault}"
@@ -222,7 +196,7 @@ class Trial:
         return {0: "not hindered", 2: "one line"}.get(first.status or 0, "killed"), ""
 
 
-def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) -> None:
+def _in_child(step, arguments, said, learnt: Path | None):
     """Be a step, once the parent lets it go on."""
     status = 1
     try:
@@ -251,14 +225,14 @@ def _in_child(step: str, arguments: list[str], said: Path, learnt: Path | None) 
         os._exit(status)
 
 
-def _taken(learnt: Path, folder: Path) -> Fitted:
+def _taken(learnt, folder):
     """Stand-in for AutoGluon: what it learnt before becomes what it learns."""
     for path in learnt.iterdir():
         path.rename(folder / path.name)
     return Fitted(1e-6, was_cut=False, memory_ran_short=False)
 
 
-def _wait(child: int) -> int | None:
+def _wait(child):
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -270,23 +244,23 @@ def _wait(child: int) -> int | None:
     return None
 
 
-def _count(log: Path) -> dict[str, int]:
+def _count(log):
     kind_of = {name.strip("?"): kind for kind, names in CALLS.items() for name in names.split(",")}
     made = re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
     counts = Counter((thread, kind_of[name]) for thread, name in made if name in kind_of)
     return {kind: max((n for (_, one), n in counts.items() if one == kind), default=0) for kind in CALLS}
 
 
-def lock_files(root: Path) -> list[Path]:
+def lock_files(root):
     """All locks of a workspace, there or not."""
     names = [f"{step}{temperature}" for step in STEPS for temperature in ("", f"-T{T}")]
     trainings = [root / "MLmodel" / ".locks" / f"{name}.lock" for name in TRAININGS.values()]
     return [*(root / "output_ML" / ".locks" / f"{name}.lock" for name in names), *trainings]
 
 
-def content(root: Path) -> dict[str, object]:
+def content(root):
     """What is in the files of a workspace, but for what differs between two undisturbed runs."""
-    found: dict[str, object] = {}
+    found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_dir() or ".locks" in path.parts or path.suffix == ".log":
@@ -297,7 +271,7 @@ def content(root: Path) -> dict[str, object]:
     return found
 
 
-def _comparable(path: Path) -> object:
+def _comparable(path):
     if path.name == "card.json":
         card = json.loads(path.read_text())
         return {name: card[name] for name in ("data", "sets", "features", "pairs", "settings")}
@@ -316,12 +290,12 @@ def _comparable(path: Path) -> object:
     return path.read_bytes()
 
 
-def differences(found: dict[str, object], expected: dict[str, object]) -> list[str]:
+def differences(found, expected):
     """Names of files that are missing, too many, or other than expected."""
     return sorted(name for name in found.keys() | expected.keys() if found.get(name, b"") != expected.get(name, b""))
 
 
-def load(steps: list[str]) -> None:
+def load(steps):
     """Import all that these steps need, so that those forked from here need not."""
     for step in steps:
         runpy.run_path(str(ROOT / f"{step}.py"), run_name="loaded")
@@ -332,7 +306,7 @@ def load(steps: list[str]) -> None:
         import autogluon.tabular  # noqa: F401
 
 
-def main() -> None:
+def main():
     """Try all faults and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", default=list(STEPS), help="default: all")
@@ -347,8 +321,8 @@ def main() -> None:
             print(f"{step}: {', '.join(f'{call} {count}' for call, count in counts.items())}")
         for step in given.steps:
             for call in given.only:
-                for fault in FAULTS[call]:
-                    became: Counter[str] = Counter()
+                for fault in FAULTS[call].split():
+                    became = Counter()
                     for number in range(1, trial.counts[step][call] + 1, given.every):
                         outcome, details = trial.try_fault(step, call, fault, number)
                         became[outcome] += 1

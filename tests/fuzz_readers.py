@@ -13,10 +13,8 @@ import pandas as pd
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from glass.arrays import Array
 from glass.path import Band
 from glass.tunnelling import Continuation, Profile
-from MLmodel.card import Card, read_card, write_card
 from MLmodel.labels import read_pretraining
 from pipeline.collect import GlassJob
 from pipeline.errors import UserError
@@ -26,7 +24,6 @@ from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import places_by_key, read_minima
-from pipeline.formats.pair_lists import as_listed, read_list, write_list
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
 from pipeline.formats.paths import path_file, read_path, write_path
 from pipeline.formats.ready_made import check_ready_made
@@ -38,7 +35,6 @@ from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass
 from pipeline.settings import Settings, read_settings
-from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import REDUCED
 from pipeline.workers.pool import SerialWorkers
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths
@@ -64,13 +60,13 @@ class Reader(NamedTuple):
     """Reads it; raises what the reader raises, or ImpossibleError."""
 
 
-def must(holds: Any, what: str) -> None:
+def must(holds, what):
     """Raise ImpossibleError unless something holds."""
     if not np.all(holds):
         raise ImpossibleError(what)
 
 
-def make_workspace(root: Path) -> None:
+def make_workspace(root):
     """A small workspace with one good file for each reader."""
     work, rng = Workspace(root), np.random.default_rng(0)
     folders = {name: root / name for name in ("text", "binary", "extxyz", "extxyz.gz", "traj", "json")}
@@ -102,16 +98,17 @@ def make_workspace(root: Path) -> None:
         add_record(work.at(T), pair, (0.01, 0.0125), profile, how)
     add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
     _write_tables(work, rng)
-    _write_own(work)
+    _collect(work)
+    work.settings.write_text((Path(__file__).parent.parent / "config.yaml").read_text())
     band = Band(positions, np.arange(5.0), np.zeros(positions.shape), np.zeros(5), None, True, 1e-3, 7)
     write_path(work.at(T), pairs[0], band, frames[0])
 
 
-def _rising(rng: np.random.Generator) -> Any:
+def _rising(rng):
     return np.cumsum(rng.random((2, 4)), axis=1)
 
 
-def _text(diameters: Array, positions: Array) -> str:
+def _text(diameters, positions):
     edges = [f"0.0 {side} {axis}lo {axis}hi" for side, axis in zip(BOX, "xyz", strict=True)]
     numbers = np.column_stack([diameters, positions]).tolist()
     lines = [f"{k} {1 + k % 2} {d!r} {x!r} {y!r} {z!r} 0 0 0" for k, (d, x, y, z) in enumerate(numbers, 1)]
@@ -119,7 +116,7 @@ def _text(diameters: Array, positions: Array) -> str:
     return "\n".join([*head, "", "Atoms # charge", "", *lines, "", "Velocities", "", "1 0 0 0", ""])
 
 
-def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
+def _write_tables(work, rng):
     table = pd.DataFrame(rng.random((40, len(COLUMNS))), columns=COLUMNS).assign(conf=np.arange(40) % 3)
     table["j"] = table["i"] + 1 + rng.random(40)
     table.loc[::7, "gabriel"] = np.nan
@@ -129,39 +126,9 @@ def _write_tables(work: Workspace, rng: np.random.Generator) -> None:
     work.at(T).pretraining(CLASSIFIER).parent.mkdir()
     table.assign(**{DW: np.arange(40) % 2}).to_feather(work.at(T).pretraining(CLASSIFIER))
     table.assign(**{QS: rng.random(40)}).to_feather(work.at(T).pretraining(PREDICTOR))
-    listed = table[["conf", "i", "j"]].assign(**{name: rng.random(40) for name in _LISTED})
-    write_list(work.at(T).predicted("newpairs"), as_listed(listed), 10)
 
 
-def _write_own(work: Workspace) -> None:
-    """A pair table of step 0, settings, a stamp and a card."""
-    _collect(work)
-    work.settings.write_text((Path(__file__).parent.parent / "config.yaml").read_text())
-    source = work.root / "source"
-    source.write_text("what it is made from")
-    mark_made([source], made_from([source], setting=[1, {"a": 2.5}]))
-    some = {"a": 1}
-    card = Card(
-        task=CLASSIFIER,
-        temperature=T,
-        features=["PR"],
-        training="one",
-        trained="2025-01-01",
-        settings={"test_split": "pair"},
-        versions={"python": "3.11"},
-        data="ab",
-        pairs=some,
-        sources=some,
-        seconds_per_pair=1e-6,
-        training_seconds=1.0,
-        files={"train.feather": "cd"},
-        program="1.0",
-        units="reduced",
-    )
-    write_card(work.at(T).card(CLASSIFIER), card)
-
-
-def _collect(work: Workspace) -> pd.DataFrame:
+def _collect(work):
     """Step 0 of one glass; its table."""
     table, settings = work.at(T).glass_pairs(2), Settings(particles=2)
     if table.exists() and is_ready_made(table):  # without its record, it is checked and kept
@@ -173,18 +140,7 @@ def _collect(work: Workspace) -> pd.DataFrame:
     return pd.concat(read_batches(table))
 
 
-def _remade(work: Workspace) -> pd.DataFrame:
-    """Step 0 where a minimum was added: it takes over what the table holds."""
-    folder, added = work.at(T).glass(2), "0.2009000000.conf"
-    write_minimum(folder / added, np.ones(N), np.random.default_rng(7).random((N, 3)) * BOX, BOX)
-    try:
-        table = _collect(work)
-    finally:
-        (folder / added).unlink()
-    return table
-
-
-def _minima(work: Workspace, folder: str) -> Any:
+def _minima(work, folder):
     paths = minimum_paths(work.root / folder)
     read = read_minima(paths)
     glass, fates = load_glass(read, 10)
@@ -201,24 +157,23 @@ def _minima(work: Workspace, folder: str) -> Any:
     return [glass.positions.tobytes(), glass.energies.tobytes()]
 
 
-def _pairs(table: pd.DataFrame) -> pd.DataFrame:
+def _pairs(table):
     must((table["conf"] >= 0) & np.isfinite(table[["i", "j"]]).all(axis=1), "names of pairs")
     must(table["conf"].dtype.kind in "iu", "conf is no whole number")
     pair_index(table, 10)
     return table
 
 
-def _table(table: pd.DataFrame) -> pd.DataFrame:
+def _table(table):
     must(np.isfinite(table.drop(columns=list(MAY_BE_UNKNOWN), errors="ignore").to_numpy(float)), "not finite")
     must(table["conf"] % 1 == 0, "conf is no whole number")
     must(table.filter(regex="displacement|PR") >= 0, "a negative length")
-    must(table.filter(regex="probability").apply(lambda one: one.between(0, 1)), "a chance beyond 0 to 1")
     must(table.filter(regex=QS) > 0, "a splitting that is not above zero")
     pair_index(table, 10)
     return table
 
 
-def _ready_made(work: Workspace) -> Any:
+def _ready_made(work):
     path = work.at(T).pairs / "database.feather"
     must(is_ready_made(path), "taken for a table of step 0")
     check_units([path], REDUCED)
@@ -227,33 +182,34 @@ def _ready_made(work: Workspace) -> Any:
     return _table(pd.concat(read_batches(path)))
 
 
-_LISTED = [QS, "tls_probability", "dw_probability"]
+def _pretraining_file(work, task):
+    return work.at(T).pretraining(task)
 
 
-def _new_pairs(work: Workspace) -> Path:
-    return work.at(T).predicted("newpairs")
+def _pretraining(work, task):
+    return _table(read_pretraining(_pretraining_file(work, task), task, 10).drop(columns=ORIGIN))
 
 
-def _calculations(work: Workspace) -> pd.DataFrame:
+def _calculations(work):
     table = _pairs(neb_files.read_calculations(work.at(T)))
     numbers = table.reindex(columns=["images", "steps", "cpu_seconds"]).astype(float)
     must(numbers.isna() | (numbers >= 0) & np.isfinite(numbers), "what it took")
     return table
 
 
-def _results(work: Workspace) -> pd.DataFrame:
+def _results(work):
     table = _pairs(neb_files.read_neb_results(work.at(T)))
     must(table.loc[table[DW] == 1, QS] > 0, "a splitting that is not above zero")
     return table
 
 
-def _records(work: Workspace) -> Any:
+def _records(work):
     found = [describe(record) for record in read_records(work.at(T))]
     must([np.isfinite(one["barrier"]) and one["level_0"] < one["level_1"] for one in found], "levels or barrier")
     return found
 
 
-def _path(work: Workspace) -> Any:
+def _path(work):
     start, end = (Atoms("Cu8Zr4", place, cell=BOX, pbc=True) for place in _ends())
     images = read_path(path_file(work.at(T), Pair(1, 0.2, 0.2001)), start, end)
     if images is None:
@@ -262,20 +218,13 @@ def _path(work: Workspace) -> Any:
     return images
 
 
-def _stamp(work: Workspace) -> bool:
-    source = work.root / "source"
-    if not up_to_date([source], made_from([source], setting=[1, {"a": 2.5}])):
-        raise UserError("it is made again")
-    return True
-
-
-def _ends() -> Any:
+def _ends():
     rng = np.random.default_rng(0)
     rng.uniform(0.7, 1.6, N)
     return (rng.random((MINIMA, N, 3)) * BOX)[[0, -1]]
 
 
-def _first(folder: str) -> Callable[[Workspace], Path]:
+def _first(folder):
     return lambda work: sorted((work.root / folder).iterdir())[0]
 
 
@@ -290,16 +239,9 @@ READERS = [
     ),
     Reader("pair table, ready-made", lambda work: work.at(T).pairs / "database.feather", _ready_made),
     Reader("pair table of step 0", lambda work: work.at(T).glass_pairs(2), lambda work: _table(_collect(work))),
-    Reader("pair table taken over", lambda work: work.at(T).glass_pairs(2), lambda work: _table(_remade(work))),
-    Reader(
-        "pretraining, classifier",
-        lambda work: work.at(T).pretraining(CLASSIFIER),
-        lambda work: _table(read_pretraining(work.at(T).pretraining(CLASSIFIER), CLASSIFIER, 10).drop(columns=ORIGIN)),
-    ),
-    Reader(
-        "pretraining, predictor",
-        lambda work: work.at(T).pretraining(PREDICTOR),
-        lambda work: _table(read_pretraining(work.at(T).pretraining(PREDICTOR), PREDICTOR, 10).drop(columns=ORIGIN)),
+    *(
+        Reader(f"pretraining, {task.name}", partial(_pretraining_file, task=task), partial(_pretraining, task=task))
+        for task in (CLASSIFIER, PREDICTOR)
     ),
     Reader("NON-DW.txt", lambda work: work.at(T).non_dw, _results),
     Reader("Qs_calculations.txt", lambda work: work.at(T).new_splittings, _results),
@@ -309,8 +251,5 @@ READERS = [
     Reader("calculations.csv", lambda work: work.at(T).calculations, _calculations),
     Reader("neb_paths.jsonl", lambda work: work.at(T).neb_paths("jsonl"), _records),
     Reader("paths/*.extxyz", lambda work: path_file(work.at(T), Pair(1, 0.2, 0.2001)), _path),
-    Reader("predictedQs_….csv", _new_pairs, lambda work: read_list(_new_pairs(work), _LISTED, "step 4")),
     Reader("config.yaml", lambda work: work.settings, lambda work: read_settings(work.settings)),
-    Reader("card.json", lambda work: work.at(T).card(CLASSIFIER), lambda work: read_card(work.at(T), CLASSIFIER)),
-    Reader("stamps", lambda work: work.root / ".source.made-from.json", _stamp),
 ]

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.workers.pool import SerialWorkers
 
 ROOT = Path(__file__).resolve().parent.parent
-LONGEST = 300
+LONGEST = 1200
 """s; a step that takes longer hangs."""
 
 
@@ -36,6 +36,7 @@ def run(script, workspace, *arguments):
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
+        mock.patch.object(sys, "path", [*sys.path]),
         mock.patch("pipeline.workers.pool.Processes", _NoProcesses),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
@@ -48,6 +49,9 @@ def run(script, workspace, *arguments):
             status = end.code or 0
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)
+            for name, module in list(sys.modules.items()):
+                if f"{workspace}/" in str(getattr(module, "__dict__", {}).get("__file__")):
+                    del sys.modules[name]  # a calculator of this workspace
     return Ended(status, stdout.getvalue(), stderr.getvalue())
 
 

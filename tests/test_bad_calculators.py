@@ -4,11 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from neb_glass import SETTINGS, T, minima, results
-from steps import done, refused, run_process
+from steps import done, refused, run, run_process
 
+from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum
 from pipeline.formats.results import read_neb_results, read_unfinished
+from pipeline.settings import Settings
 from pipeline.workspace import Workspace
+from search.calculator import KnownMinimum
+from search.trust import measure_noise, noise_in_words
 
 pytestmark = pytest.mark.slow
 
@@ -64,28 +68,31 @@ def spoil(root, calculated, what, extra=""):
 
 
 @pytest.mark.parametrize(
-    ("what", "extra", "reason"),
+    ("what", "extra", "step", "reason"),
     [
-        ("raise", "", "the calculator failed: RuntimeError: SCF did not converge"),
-        ("nan", "", "not finite"),
-        ("shape", "", "forces of shape (79, 3)"),
-        ("die", "", "3 worker processes died of it: SIGKILL"),
-        ("hang", "time_limit: 15, ", "it took longer than 15 s"),
+        ("raise", "", run, "the calculator failed: RuntimeError: SCF did not converge"),
+        ("nan", "", run, "not finite"),
+        ("shape", "", run, "forces of shape (79, 3)"),
+        ("die", "", run_process, "3 worker processes died of it: SIGKILL"),
+        ("hang", "time_limit: 15, ", run_process, "it took longer than 15 s"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(glass, calculated, what, extra, reason):
+def test_the_pair_is_unfinished_with_its_reason_and_the_others_are_calculated(
+    glass, calculated, what, extra, step, reason
+):
     bad = spoil(glass, calculated, what, extra)
-    done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
+    done("run_neb", glass, "--pairs", glass / "some.csv", run=step)
     unfinished = read_unfinished(Workspace(glass).at(T))
     assert sorted(unfinished["j"]) == sorted(bad["j"])
     assert unfinished["reason"].str.contains(reason, regex=False).all()
     assert len(read_neb_results(Workspace(glass).at(T))) == 2
-    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
+    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "some.csv")
 
 
 def test_unfinished_pairs_are_taken_up_again_when_asked(glass, calculated):
     bad = spoil(glass, calculated, "raise")
-    done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
+    done("run_neb", glass, "--pairs", glass / "some.csv")
     assert len(read_unfinished(Workspace(glass).at(T))) == len(bad)
     said = done("run_neb", glass, "--retry", run=run_process)
     assert f"{len(bad)} pairs to calculate" in said
@@ -128,7 +135,7 @@ def test_a_unit_that_is_off_ends_the_run_with_one_diagnosis_and_writes_nothing(g
         "1.0e-3", f"{tolerance:.1e}"
     )
     (glass / "config.yaml").write_text(settings)
-    said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
+    said = refused("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert says in said
     assert "neb.calculator = scaled:calculator" in said
     assert said.count("\n") == 1
@@ -166,21 +173,106 @@ def calculator(atoms):
 def test_a_shared_calculator_is_loaded_once_a_worker_and_gives_the_same_results(glass, calculated):
     pd.read_csv(glass / "pairs.csv", dtype=str).head(6).to_csv(glass / "some.csv", index=False)
     (glass / "counted.py").write_text(SHARED)
-    loads = {}
-    for shared in ("true", "false"):
-        (glass / "config.yaml").write_text(
-            SETTINGS.replace("neb: {", f"neb: {{calculator: 'counted:calculator', shared: {shared}, ")
-        )
-        done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
-        loads[shared] = len((glass / "loads.txt").read_text().splitlines())
-        found = read_neb_results(Workspace(glass).at(T)).set_index(["conf", "i", "j"])
-        expected = read_neb_results(Workspace(calculated).at(T)).set_index(["conf", "i", "j"]).loc[found.index]
-        assert (found["is_dw"] == expected["is_dw"]).all()
-        wells = found["is_dw"] == 1
-        ratio = found["quantum_splitting"][wells] / expected["quantum_splitting"][wells]
-        assert ratio.to_numpy() == pytest.approx(1.0, abs=1e-6)
-        for path in (glass / f"NEB_calculations/T{T}").iterdir():
-            path.unlink()
-        (glass / "loads.txt").unlink()
-    assert loads["true"] == 2  # workers
-    assert loads["false"] > 6  # pairs, each with calculators of its own
+    own = "neb: {calculator: 'counted:calculator', shared: true, "
+    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", own))
+    done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
+    assert len((glass / "loads.txt").read_text().splitlines()) == 2  # workers; else each pair has its own
+    found, expected = (
+        read_neb_results(Workspace(root).at(T)).set_index(["conf", "i", "j"]) for root in (glass, calculated)
+    )
+    expected = expected.loc[found.index]
+    assert (found["is_dw"] == expected["is_dw"]).all()
+    wells = found["is_dw"] == 1
+    ratio = found["quantum_splitting"][wells] / expected["quantum_splitting"][wells]
+    assert ratio.to_numpy() == pytest.approx(1.0, abs=1e-6)
+
+
+BY_FILES = """
+import os, sys, time
+from pathlib import Path
+
+import numpy as np
+from glass.soft_spheres import SoftSpheres
+
+print("loaded")
+with (Path(__file__).parent / "imports.txt").open("a") as file:
+    file.write(f"{os.getpid()} {os.path.basename(sys.argv[0])} {'multiprocess' in sys.modules}\\n")
+
+
+class ByFiles(SoftSpheres):
+    def calculate(self, atoms, properties, changes):
+        np.save("positions.npy", atoms.positions)
+        time.sleep(0.001)
+        atoms = atoms.copy()
+        atoms.positions = np.load("positions.npy")
+        super().calculate(atoms, properties, changes)
+        with (Path(__file__).parent / "folders.txt").open("a") as file:
+            file.write(f"{os.getcwd()}\\n")
+
+
+def calculator(atoms):
+    return ByFiles()
+"""
+
+
+def prepared(glass, module="", tolerance="1.0e-3", more="", pairs=4):
+    """A calculator by a module, and few pairs."""
+    (glass / "foreign.py").write_text(module)
+    name = "calculator: 'foreign:calculator', " if module else ""
+    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", f"neb: {{{name}{more}").replace("1.0e-3", tolerance))
+    pd.read_csv(glass / "pairs.csv", dtype=str).head(pairs).to_csv(glass / "some.csv", index=False)
+    return Workspace(glass).at(T), ["--pairs", glass / "some.csv"]
+
+
+def test_workers_import_it_and_each_has_a_folder_of_its_own_that_is_gone_in_the_end(glass, calculated):
+    _, pairs = prepared(glass, BY_FILES)
+    ended = run_process("run_neb", glass, *pairs)
+    assert ended.returncode == 0
+    assert set(ended.stderr.splitlines()) == {"loaded"}
+    assert "loaded" not in ended.stdout
+    processes = (glass / "imports.txt").read_text().splitlines()
+    folders = {*(glass / "folders.txt").read_text().splitlines()}
+    assert len(processes) == len(folders) == 2
+    assert not any(map(pd.io.common.file_exists, folders))
+    known = {line for lines in results(calculated).values() for line in lines}
+    mine = {line for name, lines in results(glass).items() if name.endswith("txt") for line in lines}
+    assert len(mine) == 4
+    assert mine < known
+
+
+SINGLE = """
+import numpy as np
+from glass.soft_spheres import SoftSpheres
+
+
+class Single(SoftSpheres):
+    def calculate(self, atoms, properties, changes):
+        super().calculate(atoms, properties, changes)
+        energy = np.float32(self.results["energy"] - 3000) + 3000
+        self.results |= {"energy": energy, "forces": self.results["forces"] + noise * np.random.normal(size=(80, 3))}
+
+
+noise = 0.0
+
+
+def calculator(atoms):
+    return Single()
+"""
+
+
+@pytest.mark.parametrize(("noise", "says"), [(0.0, "single precision?"), (1e-3, "two calls at one place differ")])
+def test_noise_is_told_before_anything_is_calculated_and_small_noise_is_not(glass, noise, says):
+    space = {}
+    exec(SINGLE, space)
+    space["noise"] = noise
+    path = minima(glass)[0]
+    minimum, settings = KnownMinimum(1, Place(path), energy_in_name(path)), Settings(tls_threshold=1e-3)
+    found = measure_noise(minimum, settings.neb, space["calculator"], 1.0)
+    assert found.energy == pytest.approx(2**-12, rel=0.6)  # the step of single precision at -3000 + 20
+    sentences = noise_in_words(found, settings)
+    assert all(says in one for one in sentences)
+    assert ["its energies come in steps" in one for one in sentences] == [False, True][-len(sentences) :]
+    assert len(sentences) == (1 if noise == 0 else 2)
+    if noise:
+        assert found.force == pytest.approx(3 * noise, rel=0.5)
+    assert noise_in_words(found, Settings(tls_threshold=1.0, neb={"force_tolerance": 0.1})) == []

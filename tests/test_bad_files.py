@@ -1,15 +1,20 @@
-"""Files that were damaged, or are none: each reader says so in one line, and a glass pays for its own files only."""
+"""Damaged pair tables and lists, and odd files among the minima: one line that names the file, or made again."""
 
 import os
 import shutil
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import synthetic
-from steps import done, run_process
+from pyarrow import feather
+from steps import done, refused, run_process
 
 from pipeline.errors import UserError
 from pipeline.formats.minima import places_by_key
+from pipeline.formats.pair_tables import read_batches
 from pipeline.formats.transitions import read_transitions
 from pipeline.workspace import Workspace
 
@@ -22,25 +27,86 @@ def glass(tmp_path):
     return synthetic.make_workspace(tmp_path, glasses=1, n_minima=6)
 
 
+def table_of(root, conf=1):
+    return root / f"Configurations/pairs/T{T}/Cnf-{conf}.feather"
+
+
+DAMAGE = {
+    "emptied": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "its end overwritten": lambda content: content[:-300] + bytes(200) + content[-100:],
+    "its record damaged": lambda content: content.replace(b'"format": ', b'"format": {'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_ones_own_damaged_table_is_made_again(glass, damage):
+    done("step0_collect", glass)
+    path = table_of(glass)
+    good = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](good))
+    assert path.read_bytes() != good
+    assert "15 pairs, 15 computed" in done("step0_collect", glass)
+    assert path.read_bytes() == good
+
+
+def pairs(**others):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"conf": 1, "i": np.arange(9) * 0.1, "j": np.arange(9) + 1.0, "Delta_E": rng.random(9)})
+    return table.assign(total_displacement=rng.random(9), PR=2.0, **others)
+
+
+def ready_made(root, **columns):
+    """A ready-made table with some columns of other types or names."""
+    folder = root / f"Configurations/pairs/T{T}"
+    folder.mkdir(parents=True)
+    table = pa.Table.from_pandas(pairs(), preserve_index=False)
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.append_column(name, values) if at < 0 else table.set_column(at, name, values)
+    feather.write_feather(table, folder / "mine.feather", compression="uncompressed")
+    return folder / "mine.feather"
+
+
+NINE = np.arange(9.0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(pa.array(NINE.astype(kind)) for kind in ("f2", "f4", "i1", "u2", "i8", "?")),
+        pa.array([None if k == 3 else k for k in range(9)], pa.int32()),
+        pa.array(NINE).dictionary_encode(),
+        pa.array([Decimal(k) / 4 for k in range(9)]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_columns_of_every_numeric_type_are_features_in_double_precision(tmp_path, column):
+    path = ready_made(tmp_path, Tij=column)
+    assert "9 pairs, nothing new computed" in done("step0_collect", tmp_path)
+    (rows,) = read_batches(path)
+    assert rows["Tij"].dtype == np.float64
+    np.testing.assert_array_equal(rows["Tij"], [np.nan if v is None else float(v) for v in column.to_pylist()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["emptied", "cut", "its end overwritten"])
+def test_step_4_does_not_believe_double_wells_that_were_changed(trained_copy, damage):
+    path = Workspace(trained_copy).at(T).classified_features
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    said = refused("step4_predict_qs", trained_copy)
+    assert f"{path}: changed since step2_classify_dw.py wrote it: run that step" in said
+
+
+# Minima and transitions
+
+
 def minima(root):
     return root / f"Configurations/minima/T{T}/Cnf-1"
 
 
 def rejected(root):
     return synthetic.left_out(root, T).set_index("file")["reason"].to_dict()
-
-
-def write_transitions(root, text):
-    path = Workspace(root).at(T).transitions(1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def test_transitions_that_are_nothing_but_a_header_are_none(glass):
-    write_transitions(glass, "i,j,count\n")
-    assert "15 pairs, 15 computed, 0 left out" in done("step0_collect", glass)
-    assert (synthetic.read_pairs(glass)[["Tij", "Tji"]] == 0).all(axis=None)
 
 
 def test_numbers_in_files_of_users_are_read_exactly(tmp_path):
@@ -74,19 +140,3 @@ def test_odd_files_among_the_minima_are_one_rejected_entry_each(glass):
     for name, says in rejected(glass).items():
         assert ODD[name] in says
     assert len(places_by_key(minima(glass), 10)) == 7
-
-
-def test_a_name_that_is_no_utf_8_is_listed_with_question_marks(glass):
-    (minima(glass) / os.fsdecode(b"gl\xe4s.conf")).touch()
-    (minima(glass).with_name("Cnf-1\u0663")).mkdir()
-    assert "15 pairs, 15 computed, 2 left out" in done("step0_collect", glass)
-    assert set(rejected(glass)) == {"gl?s.conf", "Cnf-1\u0663"}
-    assert (glass / "output_ML/report.html").exists() or "report.html" in done("report", glass)
-
-
-def test_a_folder_that_can_not_be_read_is_one_rejected_entry(glass, monkeypatch):
-    other = synthetic.make_glass(minima(glass).with_name("Cnf-2"), 6, seed=2)[0].parent
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(other) and access(path, mode))
-    assert "15 pairs, 15 computed, 1 left out" in done("step0_collect", glass)
-    assert "not readable" in rejected(glass)["Cnf-2"]

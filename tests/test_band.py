@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 from soft_sphere_atoms import make_atoms
 
-from glass.band import find_path, looked_at_closely, shoulder
+from glass.band import find_path, hidden_minimum, shoulders
 from glass.batches import Batched
 from glass.double_well import examine, forces_of, potential_of
 from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one, relax
@@ -152,7 +152,6 @@ def test_a_function_on_arrays_gives_the_verdict_of_single_calls_of_ases_lennard_
     assert many.kind == single.kind != "unfinished"
     np.testing.assert_allclose(many.band.positions, single.band.positions, atol=1e-6)
     assert max(calls) == 4
-    assert sum(calls) > 2 * len(calls)
 
 
 def test_energies_of_many_configurations_come_in_the_units_of_the_workspace():
@@ -177,22 +176,23 @@ def well(positions, narrow=0.0):
 
 
 @pytest.mark.parametrize("narrow", [0.0, 0.06, 0.3])
-def test_a_minimum_between_the_images_of_a_coarse_band_is_found_and_a_shoulder_makes_unsure(narrow):
+def test_a_minimum_between_the_images_of_a_coarse_band_is_found(narrow):
     def potential(positions):
         return well(positions, narrow)
 
     ends = np.array([[[-1.0, 0, 0]], [[1.0, 0, 0]]])
     coarse = find_path([potential] * 5, np.linspace(*ends, 5), 2e-3, 500, early=False)
     assert coarse.converged
-    third, unsure = answered(looked_at_closely(coarse, 41, 1.0), one_by_one([potential] * 41))
+    third = answered(hidden_minimum(coarse, 2e-3, 1.0), one_by_one([potential] * 41))
     assert (third is not None) == (narrow == 0.3)
-    assert unsure == (narrow > 0)
+    if third is not None:
+        assert third[0, 0] == pytest.approx(0.35, abs=0.1)
 
 
-def test_the_depth_of_a_shoulder_is_that_of_the_slope_on_either_way_up():
+def test_a_shoulder_is_where_the_slope_falls_and_rises_again():
     slopes = np.array([0, 1, 3, 1, 2, 0, -2, -1, -4, 0.0])
     energies = np.array([0, 1, 3, 5, 6.5, 7, 6, 4.5, 2, 0])
-    assert shoulder(slopes, energies) == pytest.approx(1 / 3)  # 2 − 1 of 3; on the other way 2 − 1 of 4
-    assert shoulder(-slopes[::-1], energies[::-1]) == pytest.approx(1 / 3)
-    slopes[3] = 2
-    assert shoulder(slopes, energies) == pytest.approx(1 / 4)
+    assert shoulders(slopes, energies) == [3, 7]
+    assert shoulders(-slopes[::-1], energies[::-1]) == [2, 6]
+    slopes[[3, 7]] = 1.9, -2
+    assert shoulders(slopes, energies) == []

@@ -34,21 +34,15 @@ def checks(calculated, energies=ENERGIES, force=1e-5):
         (2, "2 times"),
     ],
 )
-@pytest.mark.parametrize("count", [2, 3, 4])
-def test_a_factor_between_energies_is_named_though_the_differences_are_small(factor, says, count):
-    with pytest.raises(UserError, match=says):
-        check_calculator(checks(lambda energy: factor * energy, ENERGIES[:count]), Settings())
+def test_a_factor_between_energies_is_named_though_the_differences_are_small(factor, says):
+    for count in (2, 3, 4):
+        with pytest.raises(UserError, match=says):
+            check_calculator(checks(lambda energy: factor * energy, ENERGIES[:count]), Settings())
 
 
 @pytest.mark.parametrize("calculated", [lambda energy: energy, lambda energy: energy - 1234.5])
 def test_energies_may_be_counted_from_elsewhere(calculated):
     check_calculator(checks(calculated), Settings())
-
-
-def test_energies_that_are_others_altogether_are_named_if_all_are():
-    check_calculator([checks(other)[1], *checks(lambda energy: energy)], Settings())
-    with pytest.raises(UserError, match="energies are not those of the minima"):
-        check_calculator(checks(other), Settings())
 
 
 @pytest.mark.parametrize(

@@ -107,26 +107,6 @@ def test_no_prediction_comes_from_a_model_that_saw_the_glass():
         np.testing.assert_array_equal(before, after)
 
 
-def test_what_can_be_learnt_is_learnt_and_twice_the_same():
-    table = labelled(glasses=8)
-    chance = out_of_fold(table, ["a"], CLASSIFIER).predicted
-    assert ((chance > 0.5) == (table["is_dw"] == 1)).mean() > 0.99
-    np.testing.assert_array_equal(chance, out_of_fold(table, ["a"], CLASSIFIER).predicted)
-    one_glass = out_of_fold(table[table["conf"] == 0], ["a"], CLASSIFIER).predicted
-    assert np.isfinite(one_glass).all()
-
-
-def test_with_ten_of_each_class_predictions_tell_them_apart_without_being_sure():
-    table = labelled(glasses=4, pairs=5).sort_values("a", ignore_index=True)
-    table["is_dw"] = (table.index >= 10).astype(int)
-    chance = out_of_fold(table, ["a"], CLASSIFIER).predicted
-    assert chance[10:].mean() > 0.7 > 0.3 > chance[:10].mean()
-    assert chance.min() > 0.001
-    assert chance.max() < 0.999
-    splitting = out_of_fold(table, ["a", "b"], PREDICTOR).predicted
-    assert len(np.unique(splitting)) > 4
-
-
 def test_glasses_are_kept_out_only_where_both_classes_are_left_to_learn_from():
     table = labelled(glasses=2, pairs=20)
     assert by_glass(table, CLASSIFIER)

@@ -1,47 +1,140 @@
 """A cluster: files of the same bytes as here, and what becomes of a run whose workers, or scheduler, are lost."""
 
+import json
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
-import neb_glass
 import pandas as pd
 import pytest
 from dask_cluster import Cluster, wait_for
+from neb_glass import SETTINGS, results
+from ruamel.yaml import YAML
 from steps import ROOT, done, refused, run_process, started, stop, wait_until
 from test_workers import square
 
 from pipeline.errors import UserError
+from pipeline.locks import only_writer
 from pipeline.settings import ClusterSettings, Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import Workspace
 
 pytest.importorskip("dask_jobqueue")
 
+DOC = (ROOT / "doc" / "cluster.md").read_text()
+
 
 @pytest.fixture
 def fragile(tmp_path):
-    """``fragile(n)``: a cluster with n workers, of which nothing is left after the test."""
-    clusters = []
-
-    def make(workers):
-        (tmp_path / "cluster").mkdir()
-        clusters.append(Cluster(tmp_path / "cluster", workers))
-        return clusters[-1]
-
-    yield make
-    for one in clusters:
-        one.end()
+    """A cluster of four workers, of which nothing is left after the test."""
+    (tmp_path / "cluster").mkdir()
+    cluster = Cluster(tmp_path / "cluster", 4)
+    yield cluster
+    cluster.end()
 
 
-def with_cluster(root, cluster):
-    """Let the steps of a workspace run on a cluster."""
-    with (root / "config.yaml").open("a") as file:
-        file.write(f"cluster: {{scheduler_file: {cluster.file}}}\n")
+@pytest.fixture
+def slurm(base, tmp_path, monkeypatch):
+    """A Slurm of one node, where it is installed and we are root; one at a time, as all have the same ports."""
+    if os.getuid() != 0 or not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "munged"))):
+        pytest.skip("there is no Slurm")
+    folder = tmp_path / "slurm"
+    with only_writer(base / "slurm.lock", "slurm", wait=True):
+        monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        said_by(ROOT / "tests" / "slurm_node.sh", "start", folder)
+        wait_for(lambda: "idle" in subprocess.run(["sinfo", "-h"], capture_output=True, text=True).stdout)
+        yield folder
+        said_by(ROOT / "tests" / "slurm_node.sh", "stop", folder)
+        wait_for(lambda: not list(folder.glob("*.pid")))
+
+
+def said_by(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def block(kind, word):
+    """The first block of doc/cluster.md that holds a word."""
+    return next(text for text in re.findall(rf"```{kind}\n(.*?)```", DOC, re.DOTALL) if word in text)
+
+
+def of_dask(request):
+    """Settings of a cluster that is there."""
+    return {"scheduler_file": str(request.getfixturevalue("cluster").file)}
+
+
+def of_slurm(request):
+    """Settings of jobs that a run starts itself, as in the doc."""
+    folder = request.getfixturevalue("slurm")
+    settings = YAML(typ="safe").load(block("yaml", "slurm:"))["cluster"]
+    assert {"queue", "interface"} <= set(settings["slurm"])
+    del settings["slurm"]["interface"]
+    own = {"n_workers": 2, "cores": 1, "memory": "500MB", "queue": "all", "log_directory": str(folder / "jobs")}
+    return {"slurm": settings["slurm"] | own}
+
+
+def written(root):
+    paths = [path for path in root.rglob("[!.]*.*") if path.is_file() and path.suffix != ".lock"]
+    return {str(path.relative_to(root)): path for path in paths if path.name not in ("config.yaml", "said.txt")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings_of", [of_dask, of_slurm])
+def test_files_are_the_same_as_here_byte_by_byte(request, settings_of, trained, trained_copy, glass, calculated):
+    settings = json.dumps(settings_of(request))
+    for root in (trained_copy, glass):
+        with (root / "config.yaml").open("a") as file:
+            file.write(f"cluster: {settings}\n")
+    for name in ("Configurations/pairs", "output_ML"):
+        shutil.rmtree(trained_copy / name)
+    for step in ("step0_collect", "step2_classify_dw", "step4_predict_qs"):
+        done(step, trained_copy, run=run_process)
+    here, elsewhere = written(trained), written(trained_copy)
+    assert here.keys() == elsewhere.keys()
+    for name, path in here.items():
+        if "pairs/T" in name:  # these say when their minima were made
+            pd.testing.assert_frame_equal(*map(pd.read_feather, (path, elsewhere[name])), check_exact=True)
+        else:
+            assert path.read_bytes() == elsewhere[name].read_bytes(), name
+    done("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
+    assert results(glass) == results(calculated)
+
+
+@pytest.mark.slow
+def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(slurm, glass, calculated):
+    script = block("bash", "--array")
+    for old, new in {
+        "/home/me/tls-finder": str(ROOT),
+        "/scratch/me/glass": str(glass),
+        "--top 400": f"--pairs {glass}/pairs.csv",
+        "--cpus-per-task=8": "--cpus-per-task=1",
+        "--mem=16G": "--mem=500M",
+    }.items():
+        assert old in script
+        script = script.replace(old, new)
+    (glass / "job.sh").write_text(script)
+    said_by("sbatch", f"--output={glass}/job-%a.out", str(glass / "job.sh"))
+    wait_for(lambda: not said_by("squeue", "-h"))
+    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert results(glass) == results(calculated)
+
+
+def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_named(cluster, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def work(job):\n    return job\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    with worker_pool(cluster.settings) as workers:
+        with pytest.raises(UserError, match=r"can't load the work .*only_here"):
+            list(workers.results(only_here.work, [1]))
+        monkeypatch.setattr("pipeline.workers.dask_cluster.VERSION", "tls-finder 9.9 on Python 3.11")
+        with pytest.raises(UserError, match=r"this is tls-finder 9\.9 on Python 3\.11; have the same"):
+            list(workers.results(square, [1]))
+    del sys.modules["only_here"]
 
 
 def end_dask_worker(folder, job):
@@ -61,126 +154,47 @@ def touch_and_wait(folder, job):
     return job
 
 
-def text_of(name):
-    return Path(name).read_text()
-
-
-# The same as here
-def simulate_and_collect(root):
-    glass = "--glasses 2 --n-particles 80 --sweeps 200 --quenches 20 --interval 100"
-    said = done("simulate_glass", root, "-T", "0.15", *glass.split(), run=run_process)
-    return said + done("step0_collect", root, run=run_process)
-
-
-def classify_and_predict(root):
-    for path in (root / "output_ML/T0.1").glob("[Dp]*.csv"):
-        path.unlink()
-    return "".join(done(step, root, run=run_process) for step in ("step2_classify_dw", "step4_predict_qs"))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("start", "work"), [("workspace", simulate_and_collect), ("trained_copy", classify_and_predict)]
-)
-def test_files_are_the_same_as_here_byte_by_byte(cluster, tmp_path_factory, request, start, work):
-    before = request.getfixturevalue(start)
-    found = []
-    for place in ("here", "elsewhere"):
-        root = shutil.copytree(before, tmp_path_factory.mktemp("places") / place)
-        if place == "elsewhere":
-            with_cluster(root, cluster)
-        said = [line.replace(str(root), "") for line in work(root).splitlines() if not line.endswith(" passed")]
-        written = [path for path in root.rglob("[!.]*.*") if path.is_file() and path.suffix != ".lock"]
-        files = {str(path.relative_to(root)): path for path in written}
-        files.pop("config.yaml")
-        found.append((said, files))
-    (said_here, here), (said_elsewhere, elsewhere) = found
-    assert said_here == said_elsewhere
-    assert here.keys() == elsewhere.keys()
-    for name, path in here.items():
-        if "pairs/T0.15" in name:  # these say when their minima were made
-            pd.testing.assert_frame_equal(*map(pd.read_feather, (path, elsewhere[name])), check_exact=True)
-        else:
-            assert path.read_bytes() == elsewhere[name].read_bytes(), name
-
-
-@pytest.mark.slow
-def test_exact_calculations_come_to_the_same_files(cluster, glass, calculated):
-    with_cluster(glass, cluster)
-    done("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert neb_glass.results(glass) == neb_glass.results(calculated)
-
-
-# What nodes need
-def test_relative_paths_are_those_of_the_step(cluster, tmp_path, monkeypatch):
-    (tmp_path / "here.txt").write_text("found")
-    monkeypatch.chdir(tmp_path)
-    with worker_pool(cluster.settings) as workers:
-        assert list(workers.results(text_of, ["here.txt"])) == ["found"]
-        monkeypatch.setattr("os.getcwd", lambda: "/not/on/this/node")
-        with pytest.raises(UserError, match=r"/not/on/this/node: not there on .*file system that all share"):
-            list(workers.results(text_of, ["here.txt"]))
-
-
-def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_named(cluster, tmp_path, monkeypatch):
-    (tmp_path / "only_here.py").write_text("def work(job):\n    return job\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    import only_here
-
-    with worker_pool(cluster.settings) as workers:
-        with pytest.raises(UserError, match=r"can't load the work .*only_here"):
-            list(workers.results(only_here.work, [1]))
-        monkeypatch.setattr("pipeline.workers.dask_cluster.VERSION", "tls-finder 9.9 on Python 3.11")
-        with pytest.raises(UserError, match=r"this is tls-finder 9\.9 on Python 3\.11; have the same"):
-            list(workers.results(square, [1]))
-    del sys.modules["only_here"]
-
-
-# What is lost
-@pytest.mark.slow
-def test_a_job_that_takes_its_workers_with_it_is_given_up_after_three_and_the_rest_goes_on(fragile, tmp_path):
-    dead = tmp_path / "dead"
+def test_workers_that_are_lost_cost_their_job_a_try_of_three_and_no_other_result(fragile, tmp_path):
+    """One job ends three workers; then one worker is frozen and others are killed."""
+    dead, frozen, rng, found = tmp_path / "dead", tmp_path / "frozen", random.Random(20), []
     dead.mkdir()
-    with worker_pool(fragile(4).settings) as workers:
-        results = workers.results(partial(end_dask_worker, dead), range(12), lost=lambda *given: given)
-        found = sorted(results, key=str)
+    with worker_pool(fragile.settings) as workers:
+        jobs = workers.results(partial(end_dask_worker, dead), range(12), lost=lambda *given: given)
+        first, *others = sorted(jobs, key=str)
     assert len(list(dead.iterdir())) == 3
-    assert [one for one in found if isinstance(one, int)] == sorted(range(1, 12), key=str)
-    assert found[0] == (0, "3 workers of the cluster were lost with it")
-
-
-@pytest.mark.slow
-def test_workers_that_are_killed_at_random_and_one_that_is_frozen_cost_no_result(fragile, tmp_path):
-    cluster, rng, frozen, found = fragile(3), random.Random(20), tmp_path / "frozen", []
-    with worker_pool(cluster.settings) as workers:
+    assert others == sorted(range(1, 12), key=str)
+    assert first == (0, "3 workers of the cluster were lost with it")
+    fragile.workers = [one for one in fragile.workers if one.poll() is None]
+    for _ in range(2):
+        fragile.add_worker()
+    with worker_pool(fragile.settings) as workers:
         for result in workers.results(partial(touch_and_wait, tmp_path), range(60)):
             found.append(result)
             if len(found) == 5:
                 wait_for(lambda: frozen.exists() and frozen.read_text())
                 os.kill(int(frozen.read_text()), signal.SIGSTOP)
-            if len(found) in (10, 20, 30):
-                cluster.add_worker()
-                cluster.kill(rng.choice([one for one in cluster.workers if str(one.pid) != frozen.read_text()]))
+            if len(found) in (10, 20):
+                fragile.add_worker()
+                fragile.kill(rng.choice([one for one in fragile.workers if str(one.pid) != frozen.read_text()]))
     assert sorted(found) == list(range(60))
 
 
 @pytest.mark.slow
 def test_a_scheduler_that_is_lost_ends_the_run_with_one_line_and_what_was_done_is_there(fragile, glass, calculated):
-    cluster = fragile(2)
-    with_cluster(glass, cluster)
+    (glass / "config.yaml").write_text(f"{SETTINGS}cluster: {{scheduler_file: {fragile.file}}}\n")
     with started("run_neb", glass, "--pairs", glass / "pairs.csv") as process:
-        wait_until(lambda: neb_glass.results(glass), process)
-        cluster.scheduler.kill()
+        wait_until(lambda: results(glass), process)
+        fragile.scheduler.kill()
         ended = stop(process, 0)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert "the Dask scheduler is lost; what was done is on disk" in ended.stderr
-    (glass / "config.yaml").write_text(neb_glass.SETTINGS)
+    (glass / "config.yaml").write_text(SETTINGS)
     done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    assert neb_glass.results(glass) == neb_glass.results(calculated)
+    assert results(glass) == results(calculated)
 
 
-# What there is not
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cluster", "words"),
@@ -188,30 +202,22 @@ def test_a_scheduler_that_is_lost_ends_the_run_with_one_line_and_what_was_done_i
         ("{scheduler: 'tcp://127.0.0.1:9'}", "cluster.scheduler = tcp://127.0.0.1:9: no Dask scheduler answers"),
         ("{scheduler_file: none.json}", "cluster.scheduler_file = none.json: no such file"),
         ("{slurm: {coers: 2}}", "config.yaml: cluster.slurm: Got unexpected keyword argument 'coers'"),
-        (
-            "{slurm: {n_workers: 3, cores: 1, memory: 1GB, queue: nope}}",
-            "cluster.slurm: no job was taken: sbatch: error: invalid partition specified: nope; sbatch: error: Batch",
-        ),
+        ("{slurm: {n_workers: 3, cores: 1, memory: 1GB}}", "cluster.slurm: no job was taken: sbatch: error: nope"),
     ],
 )
 def test_a_cluster_that_does_not_answer_knows_a_key_or_takes_jobs_is_named(tmp_path, monkeypatch, cluster, words):
     sbatch = tmp_path / "bin/sbatch"  # in place of Slurm's
     sbatch.parent.mkdir()
-    sbatch.write_text("""#!/bin/sh
-echo "sbatch: error: invalid partition specified: nope" >&2
-echo "sbatch: error: Batch job submission failed: Invalid partition name specified" >&2
-exit 1
-""")
+    sbatch.write_text('#!/bin/sh\necho "sbatch: error: nope" >&2\nexit 1\n')
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{sbatch.parent}:/usr/bin:/bin")
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
-    root = tmp_path / "own"
-    folder = Workspace(root).at("0.12").glass(21)
+    folder = Workspace(tmp_path).at("0.12").glass(21)
     folder.mkdir(parents=True)
     for path in sorted(Workspace(ROOT / "example").at("0.12").glass(21).iterdir())[:3]:
         shutil.copy(path, folder)
-    (root / "config.yaml").write_text(f"cluster: {cluster}\n")
-    assert words in refused("export_minima", root, run=run_process)
+    (tmp_path / "config.yaml").write_text(f"cluster: {cluster}\n")
+    assert words in refused("export_minima", tmp_path, run=run_process)
 
 
 def test_a_batch_system_that_is_not_there_is_named(monkeypatch, tmp_path):

@@ -2,23 +2,16 @@
 
 import shutil
 import signal
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
 from synthetic import left_out, read_pairs
 
-from pipeline import glass_pairs, stored_geometry
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.minima import read_minima
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
-from pipeline.formats.table_record import new_record
-from pipeline.glasses import load_glass
-from pipeline.settings import PairSettings, Settings
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
 COLUMNS += ["0to1", "0to2", "total_displacement", "PR"]
@@ -44,29 +37,6 @@ def test_all_pairs_of_every_glass_are_stored_with_the_same_columns(workspace):
     assert said.splitlines()[-2] == f"{len(pairs)} pairs, {len(pairs)} computed, 0 left out"
 
 
-def test_no_pair_above_the_ceiling_is_stored_and_m_is_as_set(workspace):
-    (workspace / "config.yaml").write_text("particles: 5\npairs: {max_delta_E: 0.02}\n")
-    done("step0_collect", workspace)
-    pairs = read_pairs(workspace)
-    assert [name for name in pairs if name.startswith(("disp", "0to"))] == [
-        *(f"displacement_{k}" for k in range(5)),
-        *(f"0to{k}" for k in range(1, 5)),
-    ]
-    every = 0
-    for conf in range(1, 5):
-        e = np.array([float(path.name.removesuffix(".conf.txt")) for path in minima_of(workspace, conf)])
-        every += int((40 * (e[None, :] - e[:, None])[np.triu_indices(len(e), 1)] <= 0.02).sum())
-    assert len(pairs) == every
-    assert pairs["Delta_E"].max() <= 0.02
-
-
-def test_the_second_time_there_is_nothing_to_do(workspace):
-    done("step0_collect", workspace)
-    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.feather")}
-    assert "nothing new computed" in done("step0_collect", workspace)
-    assert before == {path: path.stat().st_mtime_ns for path in workspace.rglob("*.feather")}
-
-
 def test_new_minima_cost_only_their_pairs_and_the_table_is_the_same(workspace, tmp_path_factory):
     done("step0_collect", workspace)
     later = synthetic.make_workspace(tmp_path_factory.mktemp("later"), glasses=1)
@@ -83,28 +53,6 @@ def test_new_minima_cost_only_their_pairs_and_the_table_is_the_same(workspace, t
     pd.testing.assert_frame_equal(read_pairs(later), at_once[at_once["conf"] == 1], check_exact=True)
 
 
-@pytest.mark.parametrize("size", [1, 7, 100])
-def test_blocks_of_any_size_give_the_same_table(tmp_path, monkeypatch, size):
-    paths = synthetic.make_glass(tmp_path / "minima")
-    settings = Settings(pairs=PairSettings(max_delta_E=0.04))
-
-    def collected(these, target):
-        glass, fates = load_glass(read_minima(these), 10)
-        record = new_record(these, tmp_path / "none", settings)
-        record = replace(record, fates=fates, n_particles=40, box=tuple(glass.box))
-        return glass_pairs.write_pairs(glass, record, None, target)
-
-    collected(paths, tmp_path / "Cnf-1.feather")
-    monkeypatch.setattr(stored_geometry, "BATCH", size)
-    target = tmp_path / "blocks" / "Cnf-1.feather"
-    first = collected(paths[::2], target)
-    second = collected(paths, target)
-    assert first.computed == first.pairs
-    assert second.computed == second.pairs - first.pairs
-    one, other = pd.read_feather(target), pd.read_feather(tmp_path / "Cnf-1.feather")
-    pd.testing.assert_frame_equal(one, other, check_exact=True)
-
-
 def test_a_raised_ceiling_costs_only_the_pairs_above_the_old_one(workspace):
     (workspace / "config.yaml").write_text("pairs: {max_delta_E: 0.02}\n")
     done("step0_collect", workspace)
@@ -116,12 +64,6 @@ def test_a_raised_ceiling_costs_only_the_pairs_above_the_old_one(workspace):
     assert len(read_pairs(workspace)) == few
     (workspace / "config.yaml").write_text("pairs: {max_delta_E: 1e-12}\n")
     assert "raise pairs.max_delta_E" in refused("step0_collect", workspace)
-
-
-def test_another_m_computes_everything_anew(workspace):
-    done("step0_collect", workspace)
-    (workspace / "config.yaml").write_text("particles: 2\n")
-    assert "1104 pairs, 1104 computed" in done("step0_collect", workspace)
 
 
 def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace):
@@ -147,19 +89,6 @@ def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace
     pd.testing.assert_frame_equal(read_pairs(workspace), new, check_exact=True)
 
 
-def test_a_table_that_was_changed_is_refused_by_other_steps_and_made_again_by_step_0(trained_copy):
-    path = table_of(trained_copy)
-    made = pd.read_feather(path)
-    made.assign(PR=1.0).to_feather(path)
-    assert "Cnf-1.feather: changed since step0_collect.py wrote it: run that step" in refused(
-        "step2_classify_dw", trained_copy
-    )
-    table = feather.read_table(path).replace_schema_metadata({b"step0_collect": b"{}"})
-    feather.write_feather(table, path)
-    assert "1104 pairs, 276 computed" in done("step0_collect", trained_copy)
-    pd.testing.assert_frame_equal(pd.read_feather(path), made, check_exact=True)
-
-
 def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace):
     done("step0_collect", workspace)
     whole = read_pairs(workspace)
@@ -178,41 +107,17 @@ def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace)
 
 def test_folders_without_minima_or_with_another_name_are_listed(workspace):
     folder = workspace / "Configurations/minima/T0.1"
-    (folder / "Cnf-9").mkdir()
-    (folder / "Cnf-x").mkdir()
-    (folder / "Cnf-01").mkdir()
-    (folder / "notes.txt").write_text("mine")
-    (folder / "Cnf-1" / "0.4.txt").write_text("mine")
-    (folder / "Cnf-1" / "0.2.conf").mkdir()
+    for name in ("Cnf-9", "Cnf-x", "Cnf-01", "Cnf-1/0.2.conf"):
+        (folder / name).mkdir()
+    for name in ("notes.txt", "Cnf-1/0.4.txt"):
+        (folder / name).write_text("mine")
     (folder / "Cnf-1" / "0.3.conf.txt").symlink_to("nowhere")
     said = done("step0_collect", workspace)
     assert "1104 pairs, 1104 computed, 7 left out" in said
     assert sum(line.startswith("left out: ") for line in said.splitlines()) == 5
     assert "\nand 2 more; what became of each file and frame: " in said
-    assert sorted(left_out(workspace)["file"]) == [
-        "0.2.conf",
-        "0.3.conf.txt",
-        "0.4.txt",
-        "Cnf-01",
-        "Cnf-9",
-        "Cnf-x",
-        "notes.txt",
-    ]
-
-
-def test_without_a_usable_minimum_the_pairs_of_a_glass_leave(workspace):
-    done("step0_collect", workspace)
-    for path in minima_of(workspace):
-        path.write_text("")
-    assert "its table is taken away" in done("step0_collect", workspace)
-    assert read_pairs(workspace)["conf"].unique().tolist() == [2, 3, 4]
-
-
-def test_one_bad_temperature_does_not_keep_the_others_waiting(workspace):
-    (workspace / "Configurations/minima/T0.05/Cnf-1").mkdir(parents=True)
-    (workspace / "Configurations/minima/T0.01").mkdir()
-    assert "T0.05: no pair could be made; see" in refused("step0_collect", workspace)
-    assert len(read_pairs(workspace)) == 1104
+    names = "0.2.conf 0.3.conf.txt 0.4.txt Cnf-01 Cnf-9 Cnf-x notes.txt"
+    assert sorted(left_out(workspace)["file"]) == names.split()
 
 
 def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
@@ -227,28 +132,8 @@ def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
     assert pairs.loc[(e[2], e[5]), ["Tij", "Tji"]].tolist() == [7, 1]
     assert pairs[["Tij", "Tji"]].to_numpy().sum() == 8
     assert "Tij" not in pd.read_feather(table_of(workspace, 2))
-    for text, words in (("i,j\n1,2\n", "no column count"), ("i,j,count\n0.2,0.3,many\n", "line 2"), ("", "CSV")):
-        (folder / "Cnf-1.csv").write_text(text)
-        said = refused("step0_collect", workspace)
-        assert "Cnf-1.csv" in said
-        assert words in said
-
-
-def test_more_particles_than_there_are_is_refused(workspace):
-    (workspace / "config.yaml").write_text("particles: 41\n")
-    assert "particles = 41 is more than the 40" in refused("step0_collect", workspace)
-
-
-def test_an_empty_workspace_is_refused_with_what_to_put_there(tmp_path):
-    assert "no minima" in refused("step0_collect", tmp_path)
-    assert "no such folder" in refused("step0_collect", tmp_path / "nowhere")
-    (tmp_path / "Configurations/minima/T0.1").mkdir(parents=True)
-    assert "no minima" in refused("step0_collect", tmp_path)
-    assert "no glass" in refused("step0_collect", tmp_path, "-T", "0.1")
-    (tmp_path / "Configurations/minima/T0.1/Cnf-1").mkdir()
-    assert "no pair could be made" in refused("step0_collect", tmp_path)
-    assert "no temperature 0.2 here; there are: 0.1" in refused("step0_collect", tmp_path, "-T", "0.2")
-    assert "expected one argument; see --help" in refused("step0_collect", tmp_path, "-T")
+    (folder / "Cnf-1.csv").write_text("i,j\n1,2\n")
+    assert "Cnf-1.csv: no column count" in refused("step0_collect", workspace)
 
 
 def ready_made(root, change=lambda table: table):
@@ -272,6 +157,12 @@ def test_a_ready_made_table_is_checked_once_and_used_as_it_is(tmp_path):
     assert table.read_bytes() == before
 
 
+def test_temperatures_that_would_share_a_model_are_refused(tmp_path):
+    ready_made(tmp_path)
+    shutil.copytree(tmp_path / "Configurations/pairs/T0.1", tmp_path / "Configurations/pairs/T01")
+    assert "would share one model" in refused("step0_collect", tmp_path)
+
+
 def test_a_table_whose_minima_are_gone_is_kept(workspace):
     done("step0_collect", workspace)
     shutil.rmtree(workspace / "Configurations/minima")
@@ -281,12 +172,6 @@ def test_a_table_whose_minima_are_gone_is_kept(workspace):
     assert "made with other ij_decimals or particles" in refused("step0_collect", workspace)
 
 
-def test_temperatures_that_would_share_a_model_are_refused(tmp_path):
-    ready_made(tmp_path)
-    shutil.copytree(tmp_path / "Configurations/pairs/T0.1", tmp_path / "Configurations/pairs/T01")
-    assert "would share one model" in refused("step0_collect", tmp_path)
-
-
 def put(row, column, value):
     def change(table):
         table = table.astype({column: float})
@@ -294,32 +179,6 @@ def put(row, column, value):
         return table
 
     return change
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda table: table.drop(columns="Delta_E"), ["missing column Delta_E"]),
-        (lambda table: table.drop(columns=["conf", "j"]), ["missing column conf, j"]),
-        (lambda table: table.assign(i="a"), ["column i holds"]),
-        (put(3, "PR", np.nan), ["row 3", "PR is not a finite number"]),
-        (put(4, "conf", 1.5), ["row 4", "conf = 1.5 is not a whole number"]),
-        (put(7, "i", 37.0), ["row 7", "the same minimum"]),
-        (lambda table: pd.concat([table, table.iloc[:2].rename(columns={"i": "j", "j": "i"})]), ["2 repeated pairs"]),
-        (lambda table: table.iloc[:0], ["no pair"]),
-    ],
-)
-def test_a_bad_ready_made_table_is_refused(tmp_path, change, words):
-    ready_made(tmp_path, lambda table: change(table).reset_index(drop=True))
-    said = refused("step0_collect", tmp_path)
-    for word in ["database.feather", *words]:
-        assert word in said
-
-
-def test_a_truncated_table_is_refused(tmp_path):
-    table = ready_made(tmp_path) / "Configurations/pairs/T0.1/database.feather"
-    table.write_bytes(table.read_bytes()[:-400])
-    assert "truncated" in refused("step0_collect", tmp_path)
 
 
 def test_a_glass_in_two_tables_is_refused(workspace):

@@ -1,8 +1,6 @@
 """The command line that all scripts share: what stops them, with which status, and what they say of folders."""
 
-import contextlib
 import errno
-import os
 import re
 import shlex
 import signal
@@ -10,10 +8,12 @@ import subprocess
 import sys
 
 import pytest
-from steps import ROOT, run
+from ruamel.yaml import YAML
+from steps import ROOT, refused
 
 from pipeline import __version__
 from pipeline.command import run_script
+from pipeline.settings import Settings, read_settings
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 
@@ -36,22 +36,6 @@ def status_of(step, workspace, monkeypatch, *arguments):
     return 0
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_every_script_shows_its_version_and_its_help(script, tmp_path):
-    assert run(script, tmp_path, "--version").stdout == f"tls-finder {__version__}\n"
-    text = run(script, tmp_path, "--help").stdout
-    for option in ("--temperature", "--workspace", "--config", "--wait", "--version", "Writes"):
-        assert option in text
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_comes_before_what_only_the_work_needs(script):
-    command = [sys.executable, "-X", "importtime", ROOT / f"{script}.py", "--help"]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    libraries = "numpy|pandas|pyarrow|numba|scipy|sklearn|matplotlib|ase|pydantic|yaml|multiprocess|MLmodel|glass"
-    assert not re.findall(rf"\b({libraries})$", loaded, re.MULTILINE)
-
-
 def test_the_version_is_the_same_everywhere():
     assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
     assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
@@ -65,19 +49,6 @@ def test_what_a_user_can_do_something_about_is_one_line_with_the_file(tmp_path, 
     assert status_of(step, tmp_path, monkeypatch) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: the/file.csv: ")
-    assert said.count("\n") == 1
-
-
-def test_a_full_disk_that_names_no_file_is_told_with_the_folders_it_may_be(tmp_path, monkeypatch, capsys):
-    def step(command):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setenv("TMPDIR", "/scratch/me")
-    assert status_of(step, tmp_path, monkeypatch) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(
-        f"error: {tmp_path}, or the temporary folder /scratch/me, or where the output goes: no space"
-    )
     assert said.count("\n") == 1
 
 
@@ -106,30 +77,6 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch, capsys, error):
 
     assert status_of(step, tmp_path, monkeypatch) == 2
     assert capsys.readouterr().err.startswith("error: not enough memory; nothing is half-written")
-
-
-@pytest.mark.parametrize("error", [OSError(errno.EBADF, "bad"), FileNotFoundError(errno.ENOENT, "gone", "a.csv")])
-def test_any_other_failure_of_the_system_is_a_bug_with_a_traceback(tmp_path, monkeypatch, error):
-    def step(command):
-        raise error
-
-    with pytest.raises(OSError, match=error.strerror):
-        status_of(step, tmp_path, monkeypatch)
-
-
-def test_a_worker_that_is_terminated_before_it_is_ready_ends_whatever_it_is_doing(tmp_path, monkeypatch):
-    statuses = []
-
-    def step(command):
-        child = os.fork()
-        if child == 0:
-            with contextlib.suppress(SystemExit):
-                os.kill(os.getpid(), signal.SIGTERM)
-            os._exit(7)
-        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-
-    assert status_of(step, tmp_path, monkeypatch) == 0
-    assert statuses == [143]
 
 
 def folders(root, *names):
@@ -170,3 +117,35 @@ def test_where_neither_code_nor_home_is_writable_compiled_functions_are_kept_els
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"{tmp_path}/code/glass/__init__.py\n"
     assert f"compiled functions are kept in {tmp_path}/tls-finder-" in ended.stderr
+
+
+# Settings
+def test_the_shipped_file_holds_every_key_with_its_default():
+    path = ROOT / "config.yaml"
+    assert read_settings(path) == Settings()
+    assert YAML(typ="safe", pure=True).load(path) == Settings().model_dump()
+
+
+def test_the_workspace_goes_before_the_project_and_config_before_both(tmp_path):
+    (tmp_path / "config.yaml").write_text("particles: 0\n")
+    assert "particles = 0" in refused("step0_collect", tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text("seed: -1\n")
+    assert "seed = -1" in refused("step0_collect", tmp_path, "--config", other)
+    assert "no such settings file" in refused("step0_collect", tmp_path, "--config", tmp_path / "none.yaml")
+
+
+# What a step loads
+HEAVY = {"numba", "catboost", "lightgbm", "sklearn", "matplotlib", "autogluon", "ase.io", "dask"}
+
+
+@pytest.mark.parametrize(
+    "script", ["step0_collect", "step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs"]
+)
+def test_a_step_with_nothing_to_do_says_so_without_what_only_the_work_needs(trained_copy, script):
+    command = [sys.executable, "-X", "importtime", ROOT / f"{script}.py", "--workspace", trained_copy]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "nothing new" in ended.stdout
+    loaded = re.findall(r"^import time:.*\| +(\S+)$", ended.stderr, re.MULTILINE)
+    assert "pipeline.settings" in loaded
+    assert not set(loaded) & HEAVY

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from MLmodel.chances import tls_chances
-from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, MOST, NOISE, LocalCorrection
+from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, LENGTH, NOISE, LocalCorrection
 from MLmodel.smooth import shape_features
 from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
@@ -71,16 +71,6 @@ def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
         np.testing.assert_allclose(found, expected[found.index], atol=1e-9)
 
 
-def test_a_glass_without_results_is_left_as_it_is(pairs, chances):
-    results = pairs[pairs["conf"] == 1].head(5).assign(exact=0.01)
-    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(pairs)
-    other = (pairs["conf"] == 2).to_numpy()
-    assert (corrected.spread[other] == 1).all()
-    assert (corrected.spread[~other] < 1).any()
-    np.testing.assert_allclose(corrected.splitting[other], pairs[QS][other], rtol=1e-14)
-    np.testing.assert_array_equal(corrected.dw_probability[other], pairs[PROBABILITY][other])
-
-
 def test_errors_that_like_pairs_share_are_taken_out(pairs, chances):
     rng = np.random.default_rng(8)
     shared = 0.15 * np.sin(2 * standardised(pairs)[:, 0])
@@ -101,17 +91,6 @@ def test_a_pair_that_is_no_double_well_lowers_the_chance_of_its_like_and_no_spli
     expected = 0.9 - 0.9 * DW_AMPLITUDE**2 / (DW_AMPLITUDE**2 + 0.9 * 0.1)
     np.testing.assert_allclose(corrected.dw_probability, expected)
     np.testing.assert_allclose(corrected.splitting, row[QS])
-
-
-def test_of_very_many_results_the_smallest_predicted_splittings_are_used(pairs, chances):
-    results = pd.concat([pairs[pairs["conf"] == 1].assign(Delta_E=pairs["Delta_E"] * (1 + k / 100)) for k in range(5)])
-    results = results.assign(exact=lambda rows: 2 * rows[QS])
-    first, smallest = (
-        LocalCorrection(some, is_new(some), pairs, chances).correct(pairs)
-        for some in (results, results.sort_values(QS, kind="stable").head(MOST))
-    )
-    assert len(results) > MOST
-    np.testing.assert_allclose(first.splitting, smallest.splitting)
 
 
 def test_what_was_learnt_corrects_nothing_and_makes_errors_smaller_by_the_variance_of_the_process(pairs, chances):

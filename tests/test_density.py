@@ -5,17 +5,16 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from scipy import constants, stats
-from test_plots import legend, some_double_wells
+from test_plots import some_double_wells
 
 from pipeline.formats.lammps import write_minimum
 from pipeline.settings import Settings
-from pipeline.units import UNITS
 from pipeline.workspace import Workspace
-from reporting.found import draw_comparison, draw_densities, draw_temperatures
+from reporting.found import draw_temperatures
 from search.calculated import read_double_wells
-from search.density import ENERGIES, densities, glass_volumes, si_density, tls_density, update_density
+from search.density import ENERGIES, densities, glass_volumes, si_density, update_density
 
-TLS, UNIT = 0.00151, UNITS["reduced"]
+TLS = 0.00151
 VOLUMES = pd.Series({1: 100.0, 2: 300.0})
 
 
@@ -38,13 +37,6 @@ def test_the_density_is_the_number_of_tls_over_volume_and_threshold():
         assert row["per_volume"] == pytest.approx(count / 400)
         assert row["density"] == pytest.approx(count / (400 * TLS))
     assert (row["glasses"], row["volume"]) == (2, 400)
-
-
-def test_the_curve_counts_what_lies_below_each_energy():
-    of_all = found().query("kind == 'all'")
-    splittings = some_double_wells()["quantum_splitting"].to_numpy()
-    assert of_all["count"].tolist() == [(splittings < energy).sum() for energy in of_all["energy"]]
-    assert of_all["count"].iloc[-1] == 4
 
 
 def test_the_interval_is_the_exact_one_of_poisson():
@@ -90,28 +82,6 @@ def test_the_density_with_zero_point_energies_is_that_of_asymmetries_drawn_with_
     assert rows["density"].iloc[-1] == pytest.approx(rows["count"].iloc[-1] / (400 * rows["energy"].iloc[-1]))
     few = wells.assign(zero_point_difference=np.where(np.arange(n) < 9, 0.01, np.nan))
     assert "with zero point" not in set(found(few)["kind"])
-
-
-def test_double_wells_of_glasses_without_minima_do_not_count():
-    row = at(found(volumes=pd.Series({2: 300.0})), "all")
-    assert (row["count"], row["volume"]) == (0, 300)
-
-
-def test_where_nothing_moves_in_no_known_way_only_the_density_of_all_is_above_zero():
-    wells = some_double_wells().assign(rearrangement=0).drop(columns="tunnelling_amplitude")
-    table = found(wells)
-    assert [at(table, kind)["count"] for kind in ("all", "distinct", "tunnelling")] == [3, 0, 0]
-
-
-def test_tls_whose_amplitude_nobody_knows_are_counted_as_such_and_those_without_tunnelling_are_not():
-    # some_double_wells: three TLS; of the first nothing is known, the levels of the second lie in one well
-    amplitude, in_first = [np.nan, np.nan, 1e-3, np.nan, np.nan], [np.nan, 0.99, 0.5, 0.99, np.nan]
-    wells = some_double_wells().assign(tunnelling_amplitude=amplitude, level_0_in_i=in_first)
-    table = found(wells)
-    assert [at(table, kind)["unknown"] for kind in ("all", "distinct", "tunnelling")] == [0, 0, 1]
-    assert at(table, "tunnelling")["count"] == 1
-    larger = at(found(wells.assign(rearrangement=0)), "distinct", 10 * TLS)
-    assert (larger["unknown"], larger["count"]) == (4, 0)
 
 
 def test_the_unit_of_the_density_in_si_is_that_of_the_settings():
@@ -164,77 +134,7 @@ def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(w
     assert "about" not in "\n".join(update_density(work.at(T), Settings(), np.nan))
 
 
-def test_where_amplitudes_are_lost_sentence_and_picture_say_of_how_many(work):
-    wells = pd.read_csv(work.at(T).double_wells).assign(tunnelling_amplitude=[np.nan, 1e-4, *[np.nan] * 3])
-    wells.to_csv(work.at(T).double_wells, index=False)
-    said = "\n".join(update_density(work.at(T), Settings(), 1.0))
-    table = tls_density(work.at(T), Settings())
-    assert f"with Δ₀ ≥ 0.001 E {at(table, 'tunnelling')['density']:.3g} (1, not known of 2)" in said
-    assert f"density of distinct TLS: {at(table, 'distinct')['density']:.3g} " in said
-    drawn = legend(draw_densities({T: table, "0.12": table}, TLS, UNIT).figure.axes[1])
-    assert drawn == ["all TLS", "distinct", "tunnelling: Δ₀ ≥ 0.001 E; not known of 4 TLS"]
-
-
-def test_without_minima_there_is_no_density(work, tmp_path):
-    elsewhere = Workspace(tmp_path / "elsewhere")
-    add_double_wells(elsewhere, T)
-    assert tls_density(elsewhere.at(T), Settings()) is None
-    assert update_density(elsewhere.at(T), Settings(), 1.0) == []
-
-
-@pytest.mark.parametrize("wells", ["none", "of another glass"])
-def test_before_a_double_well_is_found_in_them_glasses_tell_no_density_and_an_earlier_one_goes(work, wells):
-    assert update_density(work.at(T), Settings(), 1.0)
-    path = work.at(T).double_wells
-    table = pd.read_csv(path)
-    (table[:0] if wells == "none" else table.assign(conf=7)).to_csv(path, index=False)
-    assert update_density(work.at(T), Settings(), 1.0) == []
-    assert not work.at(T).tls_density.exists()
-    path.unlink()
-    assert update_density(work.at(T), Settings(), 1.0) == []
-
-
 # Pictures
-def test_two_temperatures_have_a_curve_each_in_one_picture():
-    tables = {"0.1": found(), "0.12": found(volumes=VOLUMES / 2)}
-    figure, numbers = draw_densities(tables, TLS, UNIT)
-    curves, points = figure.axes
-    assert legend(curves)[:2] == ["T = 0.1, glasses searched: 2", "T = 0.12, glasses searched: 2"]
-    cold, hot = (line for line in curves.get_lines() if line.get_label().startswith("T ="))
-    np.testing.assert_allclose(2 * cold.get_ydata(), hot.get_ydata())
-    assert (cold.get_color(), cold.get_linestyle()) != (hot.get_color(), hot.get_linestyle())
-    assert cold.get_ydata()[0] > 0
-    assert (curves.get_xscale(), curves.get_yscale()) == ("log", "log")
-    assert "(σ⁻³)" in curves.get_ylabel()
-    assert "(ε⁻¹ σ⁻³)" in points.get_ylabel()
-    assert [label.get_text() for label in points.get_xticklabels()] == ["0.1", "0.12"]
-    assert numbers["temperature"].unique().tolist() == ["0.1", "0.12"]
-
-
-def test_two_temperatures_are_compared_by_shares_of_double_wells_and_of_tls():
-    wells = some_double_wells()
-    figure, numbers = draw_comparison({"0.1": wells, "0.12": wells.assign(barrier=1.0)}, TLS, UNIT)
-    assert len(figure.axes) == 6
-    shares = numbers.set_index(["temperature", "of", "quantity"]).sort_index()
-    cold = shares.loc[("0.1", "TLS", "barrier")]
-    assert cold["value"].tolist() == [0.02, 0.03, 0.2]  # some_double_wells
-    np.testing.assert_allclose(cold["share"], [1 / 3, 2 / 3, 1])
-    assert len(shares.loc[("0.1", "double wells", "barrier")]) == 4
-    assert (shares.loc[("0.12", "double wells", "barrier")]["value"] == 1).all()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["T = 0.1", "T = 0.12"]
-
-
-def test_a_temperature_without_amplitudes_is_not_compared():
-    wells = some_double_wells()
-    assert draw_comparison({"0.1": wells, "0.12": wells.assign(tunnelling_amplitude=np.nan)}, TLS, UNIT) is None
-    assert draw_comparison({"0.1": wells, "0.12": wells.drop(columns="barrier")}, TLS, UNIT) is not None
-    assert draw_comparison({"0.1": wells}, TLS, UNIT) is None
-
-
-def test_temperatures_without_tls_say_so():
-    wells = some_double_wells().assign(quantum_splitting=1.0)
-    figure = draw_comparison({"0.1": wells, "0.12": wells}, TLS, UNIT).figure
-    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [[]] * 3 + [["no TLS"]] * 3
 
 
 def test_pictures_come_in_the_formats_of_the_settings(work):
@@ -247,11 +147,3 @@ def test_pictures_come_in_the_formats_of_the_settings(work):
     add_double_wells(work, "0.12")
     names = [path.name for path in draw_temperatures(work, Settings(figures=["svg"]))]
     assert names == ["tls_density.svg", "tls_density.csv", "tls_comparison.svg", "tls_comparison.csv"]
-
-
-def test_where_there_is_nothing_to_draw_there_is_no_picture(work):
-    work.at(T).double_wells.unlink()
-    assert draw_temperatures(work, Settings()) == []
-    add_double_wells(work, T, quantum_splitting=1.0)
-    assert draw_temperatures(work, Settings()) == []
-    assert not work.tls_densities.exists()

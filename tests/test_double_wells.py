@@ -1,36 +1,27 @@
 """double_wells.csv: what stands in each row, also of older workspaces and of results of others; files of paths."""
 
-from argparse import Namespace
-
 import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from formulas import double_well, profile_of_formula, record_settings
-from oscillator_basis import HBAR
+from moving_glass import HALF, HOW, LEVELS, PROFILE, SPLITTING
 
 from glass.double_well import Verdict
 from glass.path import Band
-from glass.tunnelling import Profile, lowest_levels, parabolas
 from glass.two_level import TwoLevel
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.paths import path_file, write_path
-from pipeline.formats.records import add_record, profile_of_record, read_records, record_of
+from pipeline.formats.records import add_record, record_of
 from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
 from search.exact import Calculation, PairJob, write_verdict
-from search.picks import pairs_to_calculate
 
-T, HEIGHT, HALF = "0.1", 0.05, 0.2
+T, HEIGHT = "0.1", 0.05
 PAIR = Pair(3, 0.1, 0.2)
-PROFILE = profile_of_formula(*double_well(HEIGHT, HALF), (-HALF, HALF), images=41)
-LEVELS = lowest_levels(PROFILE, HBAR)
-SPLITTING = LEVELS[1] - LEVELS[0]
-HOW = record_settings(PROFILE, LEVELS, HBAR)
 
 
 @pytest.fixture
@@ -78,14 +69,6 @@ def test_the_row_of_a_symmetric_quartic_is_that_of_its_formula(work):
     assert row[["PR", "particle_0"]].isna().all()
 
 
-def test_where_the_levels_are_no_state_in_each_well_there_is_no_amplitude(work):
-    calculated(work, **record_of(TwoLevel(np.nan, np.nan, (1.0, 0.98))))
-    assert "NaN" not in work.at(T).neb_paths("jsonl").read_text()
-    row = row_of(work)
-    assert row[["tunnelling_amplitude", "level_asymmetry"]].isna().all()
-    assert row[["level_0_in_i", "level_1_in_i"]].tolist() == [1.0, 0.98]
-
-
 @pytest.mark.parametrize("recorded", [False, True], ids=["none", "of another calculation"])
 def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
     calculated(work, Pair(3, 0.3, 0.4))
@@ -96,15 +79,6 @@ def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work, recorded):
     assert row["quantum_splitting"] == 0.0123
     assert row[FROM_PROFILE].isna().all()
     assert row_of(work, Pair(3, 0.3, 0.4))[FROM_PROFILE[:-1]].notna().all()
-
-
-def test_a_line_with_the_higher_minimum_first_and_float_noise_is_named_as_in_every_table(work):
-    calculated(work)
-    lines = work.at(T).new_splittings
-    lines.write_text(lines.read_text().replace("0.1_0.2 ", "0.20000000000000004_0.1 "))
-    row = row_of(work)
-    assert row[["i", "j"]].tolist() == [0.1, 0.2]
-    assert row["level_0_in_i"] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_the_particles_that_move_are_those_of_the_minima(work):
@@ -130,25 +104,6 @@ def test_the_particles_that_move_are_those_of_the_minima(work):
     assert row["rearrangement"] == 1
 
 
-def test_double_wells_without_a_record_are_refined_if_their_minima_are_there(work):
-    box, diameters = np.full(3, 5.0), np.ones(6)
-    places = np.random.default_rng(1).uniform(0, 5, (6, 3))
-    for k, name in enumerate(("0.1", "0.2", "0.3", "0.4")):
-        write_minimum(work.minimum(work.at(T).glass(3), name), diameters, places + 0.1 * k, box)
-    add_splitting(work.at(T), Pair(3, 0.1, 0.5), SPLITTING / 8)  # no such minimum
-    add_splitting(work.at(T), Pair(3, 0.1, 0.4), SPLITTING / 2)
-    calculated(work, Pair(3, 0.1, 0.2), force=1e-5)
-    calculated(work, Pair(3, 0.1, 0.3), force=1e-5)
-    add_splitting(work.at(T), Pair(3, 0.1, 0.3), SPLITTING / 4)  # typed later
-    given = Namespace(refine=9)
-    pairs, _ = pairs_to_calculate(work.at(T), Settings(), given)
-    assert pairs[["i", "j"]].to_numpy().tolist() == [[0.1, 0.3], [0.1, 0.4]]
-    work.at(T).neb_paths("jsonl").unlink()
-    work.at(T).double_wells.unlink()
-    pairs, _ = pairs_to_calculate(work.at(T), Settings(), given)
-    assert pairs["j"].tolist() == [0.3, 0.4, 0.2]
-
-
 def test_the_table_is_for_people_labels_in_full_and_six_digits_of_the_rest(work):
     calculated(work, Pair(3, 0.1, 0.25), **record_of(TwoLevel(0.0, 1 / 3, (5e-15, 1.0))))
     update_double_wells(work.at(T), Settings())
@@ -158,7 +113,11 @@ def test_the_table_is_for_people_labels_in_full_and_six_digits_of_the_rest(work)
     assert cells["quantum_splitting"] == f"{SPLITTING:.6g}"
     assert cells["splitting_K"] == f"{662 * SPLITTING:.6g}"  # config.yaml: epsilon
     assert cells["is_tls"] == str(int(SPLITTING < 0.00151))
-    assert (cells["tunnelling_amplitude"], cells["level_asymmetry"], cells["level_0_in_i"]) == ("0", "0.333333", "0")
+    assert (cells["tunnelling_amplitude"], cells["level_asymmetry"], cells["level_0_in_i"]) == (
+        "1e-12",
+        "0.333333",
+        "0",
+    )
     assert count_tls(read_double_wells(work.at(T)), 1.0) == "1 TLS (1 without minima)"
 
 
@@ -173,14 +132,6 @@ def test_the_coupling_to_strain_is_given_in_both_energies_and_averaged_over_dire
     assert (row["gamma_l"], row["gamma_t"]) == pytest.approx((2.353, 2.030), abs=1e-3)
     assert row["gamma_t_eV"] == pytest.approx(2.030 * 0.0570467, rel=1e-3)
     assert row["dE_dlnV"] == pytest.approx(0, abs=1e-6)  # of a symmetric double well
-
-
-def test_a_profile_with_parabolas_is_the_same_after_it_was_recorded(work):
-    inside = PROFILE.lengths, PROFILE.energies, PROFILE.slopes
-    profile = Profile(*inside, *parabolas(*inside))
-    add_record(work.at(T), PAIR, LEVELS, profile, {**HOW, "beyond_ends": "parabola and walls"})
-    (record,) = read_records(work.at(T))
-    assert lowest_levels(profile_of_record(record), HBAR) == lowest_levels(profile, HBAR)
 
 
 # Paths

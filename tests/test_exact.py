@@ -2,23 +2,18 @@
 
 from functools import cache
 
-import numpy as np
-import pandas as pd
 import pytest
-from ase.calculators.lj import LennardJones
 from ase.mep import NEB
 from ase.optimize import FIRE
 from neb_glass import T, minima
 from soft_sphere_atoms import make_atoms
-from steps import done, run_process
 
-from glass.double_well import examine, potential_of
+from glass.double_well import examine
 from glass.path import straight_line
-from glass.relaxation import relax
 from glass.soft_spheres import calculator
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
-from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, read_minimum
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import NebSettings, read_settings
 from pipeline.workspace import Workspace
@@ -60,47 +55,6 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
         refine_below=settings.neb.refine_below * settings.tls_threshold,
     )
     assert exact.levels[1] - exact.levels[0] == pytest.approx(neb.iloc[0]["quantum_splitting"], rel=1e-12)
-
-
-LENNARD_JONES = """\
-from ase.calculators.lj import LennardJones
-
-def calculator(atoms):
-    return LennardJones(rc=5.0)
-"""
-
-
-def lennard_jones_minima(n=7, wanted=3):
-    """Minima of a few Lennard-Jones atoms by kicks from one of them, total energy to positions, lowest first."""
-    rng = np.random.default_rng(0)
-    box = np.full(3, 12.0)
-    start = 6.0 + rng.normal(0, 1, (n, 3))
-    potential = potential_of(make_atoms(start, np.ones(n), box), lambda _: LennardJones(rc=5.0))
-    place = relax(potential, start).positions
-    found = {}
-    while len(found) < wanted:
-        one = relax(potential, place + rng.normal(0, 0.25, (n, 3)))
-        found[round(one.energy, 6)] = one
-    return dict(sorted(found.items())), box
-
-
-def test_other_atoms_are_calculated_by_the_calculator_that_the_settings_name(tmp_path):
-    found, box = lennard_jones_minima()
-    # −16.505384 ε, Cambridge Cluster Database; ASE shifts the energy of each of the 21 pairs to zero at the cutoff
-    assert next(iter(found)) == pytest.approx(-16.505384 - 21 * 4 * (5.0**-12 - 5.0**-6), abs=2e-6)
-    names = [f"{one.energy / 7:.10f}" for one in found.values()]
-    for name, one in zip(names, found.values(), strict=True):
-        path = tmp_path / f"Configurations/minima/T0.3/Cnf-7/{name}.conf"
-        write_minimum(path, np.ones(7), np.mod(one.positions, box), box)
-    (tmp_path / "lennard_jones.py").write_text(LENNARD_JONES)
-    (tmp_path / "config.yaml").write_text(
-        "neb: {calculator: 'lennard_jones:calculator', images: 9, force_tolerance: 2.0e-3, max_steps: 300}\n"
-    )
-    pairs = [(7, names[0], names[1]), (7, names[1], names[2])]
-    pd.DataFrame(pairs, columns=["conf", "i", "j"]).to_csv(tmp_path / "pairs.csv", index=False)
-    said = done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv", run=run_process)
-    assert "no minimum" not in said  # of Lennard-Jones they are; of soft spheres none is
-    assert len(read_neb_results(Workspace(tmp_path).at("0.3"))) == 2
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,25 @@ import pandas as pd
 import pytest
 import synthetic
 from ase.calculators.singlepoint import SinglePointCalculator
+from neb_glass import T, minima
 from steps import ROOT, done, refused
 
-from pipeline.formats.minima import places_by_key, read_place
+from glass.double_well import potential_of
+from glass.soft_spheres import calculator
+from pipeline.formats.configurations import Place
+from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.minima import places_by_key, read_atoms, read_place
+from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 
-T, CONF = "0.12", 21
+EXAMPLE_T, CONF = "0.12", 21
 """A glass of the example, in Fortran's binary format."""
 
 
 @pytest.fixture
 def root(tmp_path):
     """The forty lowest minima of that glass."""
-    own, its = (Workspace(where).at(T).glass(CONF) for where in (tmp_path / "own", ROOT / "example"))
+    own, its = (Workspace(where).at(EXAMPLE_T).glass(CONF) for where in (tmp_path / "own", ROOT / "example"))
     own.mkdir(parents=True)
     for path in sorted(its.iterdir())[:40]:
         shutil.copy(path, own)
@@ -28,7 +34,7 @@ def root(tmp_path):
 
 
 def exported(root):
-    return Workspace(root).at(T).exported_minima(CONF)
+    return Workspace(root).at(EXAMPLE_T).exported_minima(CONF)
 
 
 def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
@@ -36,7 +42,7 @@ def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
     frames = ase.io.read(exported(root), ":")
     names = [frame.info["name"] for frame in frames]
     assert names == sorted(names)
-    places = places_by_key(Workspace(root).at(T).glass(CONF), 10)
+    places = places_by_key(Workspace(root).at(EXAMPLE_T).glass(CONF), 10)
     assert [round(1e10 * name) for name in names] == sorted(places)
     for frame, key in zip(frames, sorted(places), strict=True):
         minimum = read_place(places[key])
@@ -51,11 +57,11 @@ def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
 def test_step_0_makes_the_same_pairs_of_the_exported_file(root, tmp_path):
     done("step0_collect", root)
     done("export_minima", root)
-    again = Workspace(tmp_path / "again").at(T).glass(CONF)
+    again = Workspace(tmp_path / "again").at(EXAMPLE_T).glass(CONF)
     again.mkdir(parents=True)
     shutil.copy(exported(root), again)
     done("step0_collect", tmp_path / "again")
-    one, other = (synthetic.read_pairs(where, T) for where in (root, tmp_path / "again"))
+    one, other = (synthetic.read_pairs(where, EXAMPLE_T) for where in (root, tmp_path / "again"))
     assert len(one) > 100
     pd.testing.assert_frame_equal(one[["conf", "i", "j"]], other[["conf", "i", "j"]])
     pd.testing.assert_frame_equal(one, other, rtol=1e-6, atol=1e-6)
@@ -78,42 +84,112 @@ def test_elements_masses_and_types_of_the_input_are_kept(tmp_path):
     np.testing.assert_array_equal(lowest.arrays["types"], [2, 1, 1, 1])
 
 
-def test_a_bad_minimum_is_named_and_passed_over(root):
-    folder = Workspace(root).at(T).glass(CONF)
-    (folder / "0.2.conf").write_bytes(b"\0" * 10)
-    said = done("export_minima", root)
-    assert "Cnf-21: left out: 0.2.conf: the first record is not one int32" in said
-    assert len(ase.io.read(exported(root), ":")) == 40
-
-
 def test_a_glass_is_written_again_only_when_its_minima_or_the_file_changed(root):
     done("export_minima", root)
     assert "nothing new" in done("export_minima", root)
-    next(Workspace(root).at(T).glass(CONF).iterdir()).unlink()
+    next(Workspace(root).at(EXAMPLE_T).glass(CONF).iterdir()).unlink()
     assert f"39 minima: {exported(root)}" in done("export_minima", root)
     exported(root).write_text("")
     assert f"39 minima: {exported(root)}" in done("export_minima", root)
-    for path in Workspace(root).at(T).glass(CONF).iterdir():
+    for path in Workspace(root).at(EXAMPLE_T).glass(CONF).iterdir():
         path.write_bytes(b"")
     assert "Cnf-21: no usable minimum" in done("export_minima", root)
     assert not exported(root).exists()
-
-
-def test_an_empty_folder_is_named_and_the_other_glasses_are_written(root):
-    done("export_minima", root)
-    work = Workspace(root)
-    work.at(T).glass(3).mkdir()
-    work.at(T).exported_minima(3).write_text("of minima that are gone")
-    work.at(T).glass(30).mkdir()
-    (work.at(T).glass(21) / "0.2.conf").touch()
-    said = done("export_minima", root)
-    assert f"Cnf-3: nothing in it: {work.at(T).glass(3)}" in said
-    assert f"Cnf-30: nothing in it: {work.at(T).glass(30)}" in said
-    assert f"Cnf-21: 40 minima: {exported(root)}" in said
-    assert not work.at(T).exported_minima(3).exists()
 
 
 def test_where_there_is_no_glass_one_line_says_where_to_put_it(tmp_path):
     assert "no minima under Configurations/minima" in refused("export_minima", tmp_path)
     (tmp_path / "Configurations/minima/T0.1/glass-1").mkdir(parents=True)
     assert "put folders Cnf-{number} there" in refused("export_minima", tmp_path)
+
+
+# Minima that are none
+def folder_of(root):
+    return root / f"Configurations/minima/T{T}/Cnf-1"
+
+
+def shaken(path):
+    """A minimum beside itself, all particles displaced a little, under the energy it has there."""
+    minimum, atoms = read_minimum(path), read_atoms(Place(path))
+    positions = minimum.positions + np.random.default_rng(1).normal(0, 2e-3, minimum.positions.shape)
+    energy = potential_of(atoms, calculator)(positions)[0] / len(positions)
+    written = path.with_name(f"{energy:.10f}.conf")
+    write_minimum(written, minimum.diameters, positions, minimum.box)
+    return written
+
+
+def relaxed_rows(root):
+    table = pd.read_csv(folder_of(root) / "relaxed.csv", keep_default_na=False)
+    return table[table["became"] != ""].set_index("name")
+
+
+@pytest.mark.slow
+def test_what_falls_into_another_minimum_is_left_out_by_every_step(glass):
+    path = minima(glass)[3]
+    spoilt = shaken(path)
+    assert "relaxed to new ones: 0, fell into another: 1, " in done("relax_minima", glass)
+    row = relaxed_rows(glass).loc[spoilt.name]
+    assert row["became"] == path.name
+    assert row["max_force"] > Settings().neb.force_tolerance
+    assert not (folder_of(glass) / "relaxed.extxyz").exists()
+    assert spoilt.exists()
+    assert f"relaxed to {path.name}" in done("step0_collect", glass)
+    pairs = glass / "two.csv"
+    pairs.write_text(f"conf,i,j\n1,{path.stem},{spoilt.stem}\n")
+    said = refused("run_neb", glass, "--pairs", pairs)
+    assert "no minimum" in said or "the minima of none" in said
+    assert "nothing new to look at" in done("relax_minima", glass)
+
+
+@pytest.mark.slow
+def test_a_new_minimum_is_written_beside_and_taken_by_step_0_and_run_neb(glass):
+    first, second = (minima(glass)[k] for k in (3, 4))
+    spoilt = shaken(first)
+    before = read_atoms(Place(first))
+    first.rename(glass / "original")
+    done("step0_collect", glass)
+    assert "relaxed to new ones: 1" in done("relax_minima", glass)
+    (found,) = ase.io.read(folder_of(glass) / "relaxed.extxyz", ":")
+    assert found.info["relaxed_from"] == spoilt.name
+    energy = float(found.get_potential_energy()) / len(found)
+    assert energy == pytest.approx(energy_in_name(first), abs=1e-10)
+    step = found.positions - before.positions
+    step -= np.diag(before.cell) * np.rint(step / np.diag(before.cell))
+    assert np.abs(step - step.mean(0)).max() < 1e-5
+    assert relaxed_rows(glass).loc[spoilt.name, "became"] == "relaxed.extxyz#0"
+    said = done("step0_collect", glass)
+    assert "another" not in said  # it is of the same system as the binary files
+    assert f"{len(minima(glass))} minima" in said  # one is left out, one is new
+    (glass / "two.csv").write_text(f"conf,i,j\n1,{energy!r},{second.stem}\n")
+    assert "unfinished" not in done("run_neb", glass, "--pairs", glass / "two.csv")
+
+
+@pytest.mark.slow
+def test_another_calculator_than_that_of_the_minima_changes_nothing(glass):
+    (glass / "other.py").write_text(
+        "from ase.calculators.lj import LennardJones\n\ndef calculator(atoms):\n    return LennardJones(rc=2.0)\n"
+    )
+    (glass / "config.yaml").write_text("neb: {calculator: 'other:calculator'}\n")
+    said = refused("relax_minima", glass)
+    assert "the calculator's energy is" in said
+    assert "neb.calculator" in said
+    assert not (folder_of(glass) / "relaxed.csv").exists()
+
+
+@pytest.mark.slow
+def test_the_published_minima_that_are_none_fall_into_others(real_minima, tmp_path):
+    """Three of the 15 of Cnf-148750000; a quench of the authors stopped early."""
+    names = ["2.044836437E-01", "2.044841370E-01", "2.045107544E-01", "2.044567519E-01", "2.044564056E-01"]
+    folder = tmp_path / "Configurations/minima/T0.062/Cnf-148750000"
+    folder.mkdir(parents=True)
+    for path in real_minima:
+        if path.name.removesuffix(".conf.txt") in names:
+            (folder / path.name).symlink_to(path)
+    done("relax_minima", tmp_path)
+    table = pd.read_csv(folder / "relaxed.csv", keep_default_na=False).set_index("name")["became"]
+    assert table["2.044836437E-01.conf.txt"] == "2.044567519E-01.conf.txt"
+    assert table["2.044841370E-01.conf.txt"] == "2.044564056E-01.conf.txt"
+    assert table["2.045107544E-01.conf.txt"] == "relaxed.extxyz#0"  # that into which it falls is not among these
+    assert (table == "").sum() == 2
+    said = done("step0_collect", tmp_path)
+    assert "3 minima, 3 pairs" in said

@@ -1,8 +1,5 @@
 """Faults of the machine: full disks, file systems without locks, kills, links where a file should be."""
 
-import dataclasses
-import errno
-import json
 import os
 import resource
 import shutil
@@ -10,19 +7,13 @@ import signal
 import subprocess
 import sys
 
-import numpy as np
 import psutil
 import pytest
 import synthetic
-from steps import LONGEST, ROOT, _command, done, refused, run, started, started_python, stop, wait_until
+from steps import LONGEST, ROOT, _command, done, refused, started, started_python, stop, wait_until
 
-from MLmodel.card import check_digests, read_card, write_card
-from MLmodel.learner import Fitted
-from MLmodel.out_of_fold import OutOfFold
-from pipeline import files
-from pipeline.errors import UserError
+from MLmodel.card import read_card
 from pipeline.files import append_line, atomic_write
-from pipeline.formats import lammps as minimum_files
 from pipeline.workspace import CLASSIFIER, Workspace
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -30,19 +21,6 @@ MODEL = "dw-classification-T01"
 
 
 # Files
-def test_a_link_at_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
-    path, other = tmp_path / "table.csv", tmp_path / "precious"
-    other.write_text("not ours")
-    host = files._HOST
-    (tmp_path / f".table.csv.{host}.{os.getpid()}.part").symlink_to(other)
-    with atomic_write(path) as part:
-        part.write_text("new")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "guessed")
-    (tmp_path / f".table.csv.{host}.guessed.{os.getpid()}.part").symlink_to(other)
-    with pytest.raises(FileExistsError), atomic_write(path) as part:
-        part.write_text("newer")
-    assert other.read_text() == "not ours"
-    assert path.read_text() == "new"
 
 
 @pytest.fixture
@@ -73,35 +51,6 @@ def test_what_is_written_is_on_disk_before_it_gets_its_name_and_then_the_name_is
     for _ in range(2):
         append_line(tmp_path / "results.txt", "line\n")
     assert asked_of_the_disk == [("sync", "results.txt"), ("sync", tmp_path.name), ("sync", "results.txt")]
-
-
-def test_a_failure_to_write_names_the_file_that_was_wanted(tmp_path):
-    path = tmp_path / "table.csv"
-    for name in (None, "part", "other.csv"):
-
-        def fail(name=name):
-            with atomic_write(path) as part:
-                raise OSError(errno.ENOSPC, "full", *([str(part) if name == "part" else name] if name else []))
-
-        with pytest.raises(OSError, match="full") as error:
-            fail()
-        assert error.value.filename == (name if name == "other.csv" else str(path))
-
-
-def test_a_minimum_that_the_system_could_not_read_is_tried_again(workspace, monkeypatch):
-    path = next(workspace.rglob("*.conf.txt"))
-    read = minimum_files.open_text
-
-    def fail(asked):
-        if asked == path:
-            raise OSError(errno.ESTALE, "Stale file handle", str(asked))
-        return read(asked)
-
-    monkeypatch.setattr(minimum_files, "open_text", fail)
-    assert f"{path.name}: can't be read: Stale file handle" in done("step0_collect", workspace)
-    monkeypatch.undo()
-    assert "1104 pairs, 23 computed, 0 left out" in done("step0_collect", workspace)
-    assert "nothing new computed" in done("step0_collect", workspace)
 
 
 # Signals
@@ -166,16 +115,6 @@ def card_of(root):
 
 
 @pytest.mark.slow
-def test_two_workspaces_that_share_a_model_do_not_train_it_at_once(training, tmp_path):
-    root, process = training
-    other = tmp_path / "other"
-    shutil.copytree(root, other, ignore=shutil.ignore_patterns("MLmodel", ".locks"))
-    (other / "MLmodel").symlink_to(root / "MLmodel")
-    assert f"step1_train_dw.py (process {process.pid} on " in refused("step1_train_dw", other)
-    assert left_over(root) == [f".{MODEL}.new"]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_training_that_is_ended_takes_its_process_along_and_leaves_the_last_model(training, sent, status):
     root, process = training
@@ -192,79 +131,6 @@ def test_a_training_that_is_ended_takes_its_process_along_and_leaves_the_last_mo
     assert not left_over(root)
 
 
-STARTING = f"""
-import os, runpy, signal, sys
-from multiprocess import popen_spawn_posix
-launch = popen_spawn_posix.Popen._launch
-def interrupted(self, process):
-    os.kill(os.getpid(), signal.SIGINT)
-    launch(self, process)
-    print("started", self.pid, flush=True)
-popen_spawn_posix.Popen._launch = interrupted
-runpy.run_path({str(ROOT / "step1_train_dw.py")!r}, run_name="__main__")
-"""
-"""Step 1, interrupted while it starts AutoGluon's process."""
-
-
-@pytest.mark.slow
-def test_ctrl_c_while_the_training_process_starts_ends_the_step(trained_copy):
-    before = card_of(trained_copy)
-    (trained_copy / "config.yaml").write_text(LONG)
-    command = [sys.executable, "-c", STARTING, "--workspace", str(trained_copy)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, cwd=ROOT)
-    assert ended.returncode == 130, ended.stderr
-    assert ended.stderr.count("\n") == 1
-    assert not psutil.pid_exists(int(ended.stdout.split("started ")[1]))
-    assert card_of(trained_copy) == before
-    assert not left_over(trained_copy)
-
-
-@pytest.fixture
-def quick_training(monkeypatch):
-    """A training that takes the files of the last for new ones."""
-
-    def learn(job, *_):
-        new = job.args[4]
-        for name in ("model.cbm", "autogluon"):
-            source = new.with_name(MODEL) / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, new / name)
-        return Fitted(1e-6, was_cut=False, memory_ran_short=False)
-
-    monkeypatch.setattr("pipeline.workers.local.run_apart", learn)
-    monkeypatch.setattr("MLmodel.out_of_fold.out_of_fold", lambda pairs, *_: OutOfFold(np.zeros(len(pairs)), False))
-
-
-@pytest.mark.slow
-def test_whatever_fails_while_a_model_is_put_in_place_the_old_one_or_the_new_one_is_there_whole(
-    trained, trained_copy, monkeypatch, quick_training
-):
-    (trained_copy / "config.yaml").write_text(synthetic.QUICK + "test_fraction: 0.3\n")
-    work, replace = Workspace(trained_copy), os.replace
-    before, place, calls, failed = card_of(trained), 0, 0, True
-
-    def failing(source, target):
-        nonlocal calls, failed
-        calls += "MLmodel" in str(target)
-        if calls == place and not failed:
-            failed = True
-            raise OSError(errno.EIO, "Input/output error", str(target))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", failing)
-    while failed:
-        shutil.rmtree(trained_copy / "MLmodel")
-        shutil.copytree(trained / "MLmodel", trained_copy / "MLmodel")
-        place, calls, failed = place + 1, 0, False
-        if run("step1_train_dw", trained_copy).returncode == 2:
-            assert card_of(trained_copy) == before
-            check_digests(work.at("0.1").model(CLASSIFIER), before)
-        done("step1_train_dw", trained_copy)
-        check_digests(work.at("0.1").model(CLASSIFIER), card_of(trained_copy))
-        assert card_of(trained_copy) != before
-        assert not left_over(trained_copy)
-    assert place == 4  # the card, the last model out of the way, the new one in its place
-
-
 @pytest.mark.slow
 def test_a_training_that_was_killed_while_it_replaced_the_model_is_mended(trained_copy):
     before = card_of(trained_copy)
@@ -273,26 +139,6 @@ def test_a_training_that_was_killed_while_it_replaced_the_model_is_mended(traine
     assert "nothing new" in done("step1_train_dw", trained_copy)
     assert card_of(trained_copy) == before
     assert not left_over(trained_copy)
-
-
-@pytest.mark.slow
-def test_a_model_that_is_replaced_while_it_is_read_is_read_again(trained, trained_copy, monkeypatch):
-    """The new model comes after the step has read the old one's card."""
-    work = Workspace(trained_copy)
-    (trained_copy / "output_ML/T0.1/DW_T0.1.csv").unlink()
-    replaced = []
-
-    def replacing(folder, card):
-        if not replaced:
-            replaced.append(card.training)
-            write_card(work.at("0.1").card(CLASSIFIER), dataclasses.replace(card, training="later"))
-        check_digests(folder, card)
-
-    monkeypatch.setattr("MLmodel.model.check_digests", replacing)
-    done("step2_classify_dw", trained_copy)
-    assert replaced
-    assert card_of(trained_copy).training == "later"
-    assert "nothing new" in done("step2_classify_dw", trained_copy)  # made from the later one
 
 
 @pytest.mark.slow
@@ -330,21 +176,3 @@ def test_a_model_whose_files_changed_is_refused_with_what_changed_and_trained_an
     assert "test.feather: was changed since the training; run step1" in refused("validate_dw", trained_copy)
     assert "model:" in done("step1_train_dw", trained_copy)
     done("step2_classify_dw", trained_copy)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("features", "PR"), ("files", []), ("seconds_per_pair", "soon"), ("sources", {"neb": "many"})),
-        *(("training_seconds", "long"), ("format", 3)),
-    ],
-)
-def test_a_card_that_holds_what_no_training_writes_is_refused(tmp_path, name, value):
-    path = Workspace(tmp_path).at("0.1").card(CLASSIFIER)
-    path.parent.mkdir(parents=True)
-    texts = dict.fromkeys(["temperature", "training", "trained", "data", "program", "units"], "x")
-    maps = {key: {} for key in ("settings", "versions", "pairs", "sources", "files")}
-    numbers = {"seconds_per_pair": 1e-6, "training_seconds": 1.0, "format": 4}
-    path.write_text(json.dumps({**texts, **maps, **numbers, "features": [], name: value}))
-    with pytest.raises(UserError, match=f"{path}: .*{name}.*; run step1_train_dw.py"):
-        read_card(Workspace(tmp_path).at("0.1"), CLASSIFIER)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from steps import ROOT
 
-from glass import features_rounded
 from glass.features import exact_geometry, pair_geometry
 from glass.features_rounded import box_fractions, rounded_geometry
 
@@ -60,19 +59,6 @@ def test_pairs_at_the_limit_are_right_to_a_millionth_and_beyond_it_come_from_dou
     np.testing.assert_array_equal(found[~good], exact[~good])
     np.testing.assert_allclose(found, exact, rtol=1e-6)
     assert (found[good] != exact[good]).any(axis=1).all()
-
-
-def test_without_the_limit_pairs_would_be_wrong_by_more_than_a_millionth(monkeypatch):
-    box = BOXES[0]
-    positions, *pairs = worst_pairs(box, np.geomspace(1.05e-3, 1.3e-3, 10))  # box lengths; shorter ones stop elsewhere
-    fractions, exact = box_fractions(positions, box), exact_geometry(positions, box, *pairs, 2)
-    out, good = np.empty_like(exact), np.zeros(10, bool)
-    monkeypatch.setattr(features_rounded, "_ROUGHEST", np.inf)
-    uncompiled = features_rounded._rounded_geometry.py_func  # of compiled code constants are part
-    uncompiled(fractions, N, (STEP, STEP, STEP), box[0], False, *pairs, out, good)
-    assert good.all()
-    assert np.abs(out / exact - 1).max() > 1e-6
-    np.testing.assert_allclose(pair_geometry(positions, fractions, box, *pairs, 2), exact, rtol=1e-6)
 
 
 FEATURES = """

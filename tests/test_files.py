@@ -1,32 +1,28 @@
 """What is written: whole or not at all, by one process at a time; and how a step knows that nothing is new."""
 
 import errno
-import json
+import fcntl
 import os
 import subprocess
 import sys
 
 import pytest
-from steps import ROOT, done
+from steps import ROOT, done, refused, started_python
 from synthetic import make_workspace
 
-from pipeline import __version__
-from pipeline.files import append_line, atomic_write, write_text
-from pipeline.formats.table_record import read_record
+from pipeline.errors import UserError
+from pipeline.files import append_line, atomic_write
+from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import Workspace
 
 
-def other_process(code, *arguments):
-    """A Python process that prints a line when it has begun and waits for a line on its stdin."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "begun\n"
+def begun(code, *arguments):
+    """A Python process that says that it has begun and waits for a line on its stdin."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while process.stdout.readline() != "begun\n":
+        assert process.poll() is None
     return process
 
 
@@ -45,7 +41,7 @@ with atomic_write(pathlib.Path(sys.argv[1])) as part:
 
 def test_of_two_that_write_one_file_each_leaves_it_whole(tmp_path):
     path = tmp_path / "table.csv"
-    other = other_process(WRITER, path)
+    other = begun(WRITER, path)
     with atomic_write(path) as part:
         part.write_text("mine, as long as a table")
     assert path.read_text() == "mine, as long as a table"
@@ -57,7 +53,7 @@ def test_of_two_that_write_one_file_each_leaves_it_whole(tmp_path):
 
 def test_what_a_killed_writer_left_is_swept_by_the_next_and_a_living_ones_is_not(tmp_path):
     path = tmp_path / "table [1].csv"
-    killed, alive = other_process(WRITER, path), other_process(WRITER, path)
+    killed, alive = begun(WRITER, path), begun(WRITER, path)
     killed.kill()
     killed.communicate()
     assert len(list(tmp_path.iterdir())) == 2
@@ -120,25 +116,6 @@ def test_an_output_is_up_to_date_until_it_its_inputs_or_settings_change(made):
     assert not up_to_date([output], made_from([source], setting=3))
 
 
-def test_an_input_that_changes_during_the_work_counts_as_changed(made):
-    source, output = made
-    inputs = made_from([source])
-    source.write_text("another text of another length")
-    mark_made([output], inputs)
-    assert not up_to_date([output], made_from([source]))
-
-
-def test_stamps_of_the_last_version_which_hold_no_digests_are_understood(made):
-    source, output = made
-    stamp = output.with_name(".output.made-from.json")
-    record = json.loads(stamp.read_text())
-    record["output"], record["files"]["source"] = record["output"][:2], record["files"]["source"][:2]
-    stamp.write_text(json.dumps(record))
-    assert up_to_date([output], made_from([source], setting=3))
-    os.utime(source, ns=(0, 0))
-    assert not up_to_date([output], made_from([source], setting=3))
-
-
 def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
     root = make_workspace(tmp_path, glasses=2, n_minima=5)
     done("step0_collect", root)
@@ -150,17 +127,65 @@ def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
     assert "20 pairs, 4 computed" in done("step0_collect", root)
 
 
-def test_every_pair_table_says_which_version_made_it(tmp_path):
-    root = make_workspace(tmp_path, glasses=1, n_minima=3)
-    done("step0_collect", root)
-    assert read_record(Workspace(root).at("0.1").glass_pairs(1)).program == __version__
+# Locks
+HOLDER = """
+import fcntl, os, pathlib, sys
+from pipeline.locks import only_writer
+def fail(*_): raise OSError(int(sys.argv[2]), os.strerror(int(sys.argv[2])))
+if sys.argv[2] != "0": fcntl.flock = fail
+with only_writer(pathlib.Path(sys.argv[1]), "step2_classify_dw"):
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
 
 
-def test_lines_and_files_are_written_where_the_file_system_can_not_sync(tmp_path, monkeypatch):
-    def fsync(file):
-        raise OSError(errno.ENOSYS, "Function not implemented")
+@pytest.fixture(params=[0, errno.ENOLCK, errno.ENOSYS])
+def missing(monkeypatch, request):
+    """What the file system says that has no locks; 0 where it has them."""
 
-    monkeypatch.setattr(os, "fsync", fsync)
-    append_line(tmp_path / "lines", "one\n")
-    write_text(tmp_path / "text", "two")
-    assert (tmp_path / "lines").read_text() + (tmp_path / "text").read_text() == "one\ntwo"
+    def fail(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    if request.param:
+        monkeypatch.setattr(fcntl, "flock", fail)
+    return request.param
+
+
+def test_who_is_at_work_is_named_until_it_ends_however_it_ends(tmp_path, missing):
+    path = tmp_path / "output_ML" / ".locks" / "step2.lock"
+    holder = begun(HOLDER, path, missing)
+    words = rf"{tmp_path}: step2_classify_dw \(process {holder.pid} on .*--wait" + (".*remove" if missing else "$")
+    with pytest.raises(UserError, match=words), only_writer(path, "me"):
+        pass
+    holder.kill()
+    holder.communicate()
+    for _ in range(2):
+        other = pytest.raises(UserError, match=rf"me \(process {os.getpid()} on")
+        with only_writer(path, "me"), other, only_writer(path, "other"):
+            pass
+
+
+def test_a_holder_on_another_machine_is_not_taken_for_dead(tmp_path, monkeypatch):
+    path = tmp_path / "output_ML" / ".locks" / "step2.lock"
+    path.parent.mkdir(parents=True)
+    path.write_text("step2_classify_dw (process 7 on elsewhere, since yesterday)\n")
+    path.with_suffix(".held").write_text("4194399\nelsewhere\n")
+
+    def fail(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    words = rf"process 7 on elsewhere.*remove {path.with_suffix('.held')}"
+    with pytest.raises(UserError, match=words), only_writer(path, "me"):
+        pass
+
+
+def test_a_step_says_who_writes_the_same_files_or_waits(tmp_path):
+    root = make_workspace(tmp_path, glasses=1, n_minima=4)
+    holder = begun(HOLDER, Workspace(root).lock("step0_collect", "0.1"), 0)
+    assert f"process {holder.pid} on" in refused("step0_collect", root)
+    assert not list(root.rglob("*.feather"))
+    with started_python(ROOT / "step0_collect.py", "--workspace", root, "--wait") as waiting:
+        assert waiting.stdout.readline().startswith(f"waiting for step2_classify_dw (process {holder.pid}")
+        holder.communicate("\n")
+        assert "6 pairs, 6 computed" in waiting.communicate(timeout=60)[0]

@@ -9,15 +9,13 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from steps import done, refused
-from synthetic import put_table
 
 from MLmodel.card import find_card
 from MLmodel.model import Model, read_set
-from pipeline.formats import pair_tables as tables
-from pipeline.formats.keys import PAIR_COLUMNS, Pair
+from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
-from reporting.effects import SHOWN, draw_effects, evenly_spread, mean_effects, shap_values
+from reporting.effects import mean_effects, shap_values
 
 RNG = np.random.default_rng(0)
 BACKGROUND, ROWS = RNG.normal(size=(30, 3)), RNG.normal(size=(4, 3))
@@ -43,12 +41,6 @@ def shapley(function, row, background):
 
 
 # The values
-def test_effects_in_a_linear_model_are_its_weights_times_the_distance_from_the_mean():
-    """Lundberg and Lee 2017, corollary 1, for features masked independently."""
-    weights = np.array([2.0, -0.5, 0.01])
-    base, effects = shap_values(lambda rows: 3 + rows @ weights, ROWS, BACKGROUND)
-    np.testing.assert_allclose(effects, weights * (ROWS - BACKGROUND.mean(axis=0)), atol=1e-12)
-    assert base == pytest.approx(3 + BACKGROUND.mean(axis=0) @ weights)
 
 
 def test_effects_are_shapley_values_where_features_act_in_twos():
@@ -59,74 +51,7 @@ def test_effects_are_shapley_values_where_features_act_in_twos():
     np.testing.assert_allclose(effects, [shapley(function, row, BACKGROUND) for row in ROWS], atol=1e-12)
 
 
-def test_effects_add_up_to_the_function_of_the_row_whatever_the_function_and_the_scale():
-    """Nearly equal values are not taken for equal, though 1e-9 and 0 are so by numpy.isclose."""
-
-    def function(rows):
-        return np.where(rows[:, 0] > 5e-13, rows[:, 1], rows[:, 2] ** 3)
-
-    rows, background = (table * [1e-12, 1, 1] for table in (ROWS, BACKGROUND))
-    base, effects = shap_values(function, rows, background)
-    np.testing.assert_allclose(base + effects.sum(axis=1), function(rows), atol=1e-12)
-    assert np.abs(effects[:, 0]).max() > 0.01
-
-
-def test_an_unknown_value_is_what_the_function_makes_of_it():
-    def function(rows):
-        return np.where(np.isnan(rows[:, 0]), 7.0, rows[:, 0]) + rows[:, 1]
-
-    rows, background = ROWS.copy(), BACKGROUND.copy()
-    rows[0, 0] = background[:10, 0] = np.nan
-    _, effects = shap_values(function, rows, background)
-    known = background[10:, 0]
-    mean = (7.0 * 10 + known.sum()) / 30
-    np.testing.assert_allclose(effects[:, 0], [7 - mean, *(ROWS[1:, 0] - mean)], atol=1e-12)
-
-
-def test_a_feature_that_is_not_used_has_no_effect():
-    _, effects = shap_values(lambda rows: rows[:, 0] * rows[:, 1], ROWS, BACKGROUND)
-    assert (effects[:, 2] == 0).all()
-
-
-def test_a_choice_that_is_evenly_spread_has_the_mean_of_all_and_keeps_their_order():
-    predicted = RNG.permutation(np.linspace(0, 1, 1000) ** 3)
-    pairs = pd.DataFrame({"predicted": predicted})
-    some = evenly_spread(pairs, predicted, 50)
-    assert len(some) == 50
-    assert some.index.is_monotonic_increasing
-    assert some["predicted"].mean() == pytest.approx(0.25, abs=1e-3)  # ∫x³
-    pd.testing.assert_frame_equal(evenly_spread(pairs, predicted, 2000), pairs)
-    assert evenly_spread(pairs[:0], predicted[:0], 50).empty
-
-
 # The pictures
-def table(pairs=40, features=20):
-    """As :func:`reporting.effects.explain` makes it; feature k has about 1/k of the effect of the first."""
-    values = RNG.normal(size=(pairs, features))
-    effects = values / (1 + np.arange(features))
-    return pd.DataFrame(
-        {
-            "prediction": np.repeat(0.5 + effects.sum(axis=1), features),
-            "base_value": 0.5,
-            "feature": np.tile([f"feature_{k}" for k in range(features)], pairs),
-            "value": values.ravel(),
-            "shap": effects.ravel(),
-        }
-    )
-
-
-@pytest.mark.parametrize("pairs", [1, 2, 40])
-def test_the_picture_names_the_strongest_features_of_many_pairs_and_of_one(pairs, tmp_path):
-    explained = table(pairs)
-    explained.loc[explained.index[:20:5], "value"] = np.nan
-    picture = draw_effects(explained, "chance", "the pairs")
-    names = " ".join(label.get_text() for label in picture.figure.axes[0].get_yticklabels())
-    assert "feature_0" in names
-    assert f"{20 - SHOWN + 1} other features" in names
-    assert "chance" in picture.figure.axes[0].get_xlabel() + picture.figure.get_suptitle()
-    assert picture.numbers is explained
-    picture.save(tmp_path / "a.png", ["png"])
-    assert imread(tmp_path / "a.png").std() > 0.01
 
 
 # The script
@@ -175,17 +100,6 @@ def test_what_the_rule_goes_by_is_strong_and_what_it_leaves_out_is_weak(interpre
 
 
 @pytest.mark.slow
-def test_a_second_run_writes_the_same_bytes(interpreted, tmp_path):
-    root = shutil.copytree(interpreted, tmp_path / "copy")
-    files = [root / f"output_ML/T0.1/shap-{name}.csv" for name in ("classifier", "predictor")]
-    before = [path.read_bytes() for path in files]
-    for path in files:
-        path.unlink()
-    done("interpret", root)
-    assert [path.read_bytes() for path in files] == before
-
-
-@pytest.mark.slow
 def test_one_pair_is_explained_in_either_order_and_its_numbers_are_those_of_the_lists(trained_copy):
     pair = pd.read_csv(
         trained_copy / "output_ML/T0.1/predictedQs_T0.1_allpairs.csv", float_precision="round_trip"
@@ -210,46 +124,6 @@ def test_one_pair_is_explained_in_either_order_and_its_numbers_are_those_of_the_
 
 
 @pytest.mark.slow
-def test_a_pair_with_unknown_features_is_explained(trained_copy):
-    path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
-    pairs = pd.read_feather(path)
-    pairs.loc[0, ["nearest_between", "gabriel"]] = np.nan
-    put_table(pairs, path)
-    conf, i, j = pairs.loc[0, PAIR_COLUMNS]
-    said = done("interpret", trained_copy, "--pair", int(conf), i, j)
-    assert f"    {'gabriel':24s} {'nan':>12s} " in said
-    rows = written(trained_copy, "pair-classifier").set_index("feature")
-    assert rows["value"].isna().sum() == 2
-    assert rows["base_value"].iloc[0] + rows["shap"].sum() == pytest.approx(rows["prediction"].iloc[0], abs=1e-9)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (("1", "0.2", "0.3"), "no pair Cnf-1 0.2_0.3 in the tables; give i and j as in"),
-        (("one", "0.2", "0.3"), "--pair one 0.2 0.3: give the number of the glass"),
-        (("1.5", "0.2", "0.3"), "--pair 1.5 0.2 0.3: give the number of the glass"),
-        (("1", "nan", "0.3"), "--pair 1 nan 0.3: give the number of the glass"),
-        (("1", "0.2", "1e300"), "--pair 1 0.2 1e300: give the number of the glass"),
-        (("1" * 30, "0.2", "0.3"), "give the number of the glass"),
-        (("1", "0.2"), "expected 3 arguments"),
-    ],
-)
-def test_a_pair_that_is_not_there_or_no_pair_is_refused(trained, given, said):
-    assert said in refused("interpret", trained, "--pair", *given)
-
-
-@pytest.mark.slow
-def test_a_table_that_lacks_a_feature_is_named(trained_copy):
-    path = next((trained_copy / "Configurations/pairs/T0.1").glob("*.feather"))
-    pairs = pd.read_feather(path)
-    put_table(pairs.drop(columns="PR"), path)
-    conf, i, j = pairs.loc[0, PAIR_COLUMNS]
-    assert f"{path}: lacks PR" in refused("interpret", trained_copy, "--pair", int(conf), i, j)
-
-
-@pytest.mark.slow
 def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(trained_copy):
     work, results = Workspace(trained_copy), trained_copy / "output_ML/T0.1"
     train, test = (work.at("0.1").model_set(CLASSIFIER, subset) for subset in ("train", "test"))
@@ -265,25 +139,3 @@ def test_what_one_model_lacks_does_not_keep_the_other_from_being_explained(train
     work.at("0.1").card(CLASSIFIER).unlink()
     assert "no model under MLmodel; run step1_train_dw.py or" in refused("interpret", trained_copy)
     assert "no model yet; run step1_train_dw.py" in refused("interpret", trained_copy, "-T", "0.1")
-
-
-@pytest.mark.slow
-def test_models_at_two_temperatures_must_be_told_apart_to_explain_a_pair(trained_copy):
-    work = Workspace(trained_copy)
-    shutil.copytree(work.at("0.1").pairs, work.at("0.2").pairs)
-    shutil.copytree(work.at("0.1").model(CLASSIFIER), work.at("0.2").model(CLASSIFIER))
-    assert "models at T = 0.1, 0.2; say with -T" in refused("interpret", trained_copy, "--pair", "1", "0.2", "0.3")
-
-
-def test_a_pair_is_found_in_whichever_table_and_batch_it_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "BATCH", 7)
-    names = pd.DataFrame({"conf": 3, "i": 0.2 + np.arange(40) / 1e5, "j": 0.3, "PR": np.arange(40.0)})
-    at = Workspace(tmp_path).at("0.1")
-    at.pairs.mkdir(parents=True)
-    paths = [at.pairs / "a.feather", at.pairs / "b.feather"]
-    names.assign(conf=2).to_feather(paths[0])
-    names.to_feather(paths[1])
-    path, row = tables.find_pair(at, Pair(3, 0.3, names["i"][33]))
-    assert path == paths[1]
-    assert row["PR"].tolist() == [33.0]
-    assert tables.find_pair(at, Pair(4, 0.3, 0.2)) is None

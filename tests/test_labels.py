@@ -3,21 +3,24 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pyarrow import feather
+from formulas import double_well, profile_of_formula, record_settings
+from oscillator_basis import HBAR
 from synthetic import put_table
 
-from MLmodel.labels import SOURCE, gather, join_to_tables
+from glass.tunnelling import lowest_levels
+from MLmodel.labels import SOURCE, gather
 from MLmodel.training import split
 from pipeline.errors import UserError
-from pipeline.formats.keys import Pair, by_pair
+from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
-from pipeline.formats.results import add_calculation, add_splitting, read_neb_results
+from pipeline.formats.records import add_record
+from pipeline.formats.results import add_calculation
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made
 from pipeline.units import METAL, REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
+from step3_train_qs import mixed_conventions
 
-T = "0.1"
+T, PROFILE = "0.1", profile_of_formula(*double_well(0.05, 0.2), (-0.2, 0.2))
 FEATURES = ["Delta_E", "total_displacement", "mine"]
 
 
@@ -61,40 +64,6 @@ def test_neb_results_are_joined_in_either_order_and_through_float_noise(work):
     assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.001, 0.002]
 
 
-def test_the_merge_agrees_with_a_search_pair_by_pair(work):
-    table = pair_table()
-    chosen = table.sample(15, random_state=2).rename(columns={"i": "j", "j": "i"})[["conf", "i", "j"]]
-    joined = join_to_tables(work.at(T), by_pair(chosen.assign(mark=range(15)), 10))
-    for _, row in joined.iterrows():
-        asked = chosen.iloc[int(row["mark"])]
-        assert (row["conf"], row["i"], row["j"]) == (asked["conf"], asked["j"], asked["i"])
-    assert sorted(joined["mark"]) == list(range(15))
-
-
-def test_tables_that_name_minima_by_integers_work_the_same(work):
-    table = pair_table().assign(i=np.arange(40), j=np.arange(40) + 100)
-    put_table(table, work.at(T).pairs / "all.feather")
-    work.at(T).non_dw.write_text(f"Cnf-{table['conf'][7]} 107_7\n")
-    assert gather(work.at(T), CLASSIFIER, Settings()).table["mine"].tolist() == [table["mine"][7]]
-
-
-def test_features_may_have_any_name_and_those_not_in_all_tables_are_named(work):
-    table = pair_table().assign(low=1.0, high=2.0, row=3.0, source=4.0, origin=5.0, label=6.0, weight=7.0)
-    put_table(table, work.at(T).pairs / "all.feather")
-    put_table(table.drop(columns="row").assign(conf=9), work.at(T).pairs / "other.feather")
-    work.at(T).non_dw.write_text(line(table, 0))
-    known = gather(work.at(T), CLASSIFIER, Settings())
-    assert known.features == [*FEATURES, "low", "high", "source", "origin", "label", "weight"]
-    assert known.table.loc[0, ["source", "origin"]].tolist() == [4, 5]
-    assert "features left out, as not all tables have them: row" in known.report
-
-
-def test_a_label_too_large_for_so_many_decimals_is_told(work):
-    work.at(T).non_dw.write_text("Cnf-1 1e9_2e9\n")
-    with pytest.raises(UserError, match="ij_decimals = 10 is too many"):
-        gather(work.at(T), CLASSIFIER, Settings())
-
-
 def test_repeated_rows_go_and_only_common_features_stay(work):
     table = pair_table()
     pretraining = pd.concat([table, table.iloc[:5]], ignore_index=True).assign(is_dw=1.0, Tij=3, Tji=4, T=0.1, index=7)
@@ -130,15 +99,6 @@ def test_splittings_that_differ_are_told_with_their_lines_unless_the_last_is_a_r
     assert "differ" not in "".join(gather(work.at(T), PREDICTOR, Settings()).report)
 
 
-def test_of_both_files_of_splittings_new_results_go_to_the_one_that_counts(work):
-    table = pair_table()
-    for name in ("Qs_calculations.txt", "Qs_calcuations.txt"):
-        (work.at(T).neb / name).write_text(line(table, 0, "0.1"))
-    conf, i, j = table.loc[0, ["conf", "i", "j"]]
-    add_splitting(work.at(T), Pair(int(conf), i, j), 0.2)
-    assert gather(work.at(T), PREDICTOR, Settings()).table[QS].tolist() == [0.2]
-
-
 @pytest.mark.parametrize("unit", [REDUCED, METAL], ids=lambda unit: unit.name)
 def test_splittings_above_any_level_of_the_pair_are_named_with_their_lines(work, unit):
     # the levels of a pair are no further apart than its minima, Delta_E, and a vibration
@@ -171,13 +131,6 @@ def test_a_splitting_mistyped_by_a_thousand_is_told_as_unlikely(work, typed):
     assert said[0].endswith(f": {path} line 8: {float(typed):g}")
 
 
-@pytest.mark.parametrize("splitting", [1e-30, 1e-300])
-def test_a_splitting_too_small_for_any_double_well_is_refused_in_a_pretraining_set(work, splitting):
-    pair_table().assign(quantum_splitting=[0.01] * 39 + [splitting]).to_feather(work.at(T).pretraining(PREDICTOR))
-    with pytest.raises(UserError, match=rf"row 39: quantum_splitting = {splitting:g} is not 1e-16 or more"):
-        gather(work.at(T), PREDICTOR, Settings())
-
-
 def test_a_pair_with_two_opposite_labels_is_listed(work):
     table = pair_table()
     work.at(T).non_dw.write_text(line(table, 0) + line(table, 1))
@@ -190,72 +143,10 @@ def test_a_pair_with_two_opposite_labels_is_listed(work):
         gather(work.at(T), CLASSIFIER, Settings())
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "Cnf-1 0.2",
-        "Cnf-1 0.2_0.3_0.4",
-        "Cnf-one 0.2_0.3",
-        "1 0.2_0.3",
-        "Cnf-1 0.2_x",
-        "Cnf-1 0.2_nan",
-        "Cnf-1 0.2_0.3 9",
-    ],
-)
-def test_an_unreadable_line_is_named(work, bad):
-    work.at(T).non_dw.write_text(f"Cnf-1 0.2_0.3\n\n{bad}\n")
-    with pytest.raises(UserError, match=r"NON-DW.txt: line 3: '"):
-        read_neb_results(work.at(T))
-
-
-@pytest.mark.parametrize("names", ["0.2_0.2", "0.20500191980000002_0.2050019198", "2e-1_0.2"])
-@pytest.mark.parametrize(("file", "splitting"), [("NON-DW.txt", ""), ("Qs_calculations.txt", " 0.01")])
-def test_a_line_that_names_one_minimum_twice_is_named(work, names, file, splitting):
-    (work.at(T).neb / file).write_text(f"Cnf-1 0.2_0.3{splitting}\nCnf-1 {names}{splitting}\n")
-    with pytest.raises(UserError, match=rf"{file}: line 2: 'Cnf-1 {names}.*' names one minimum twice"):
-        read_neb_results(work.at(T))
-
-
-@pytest.mark.parametrize("bad", ["0", "-0.1", "nan", "inf", "small", "0.0"])
-def test_an_impossible_splitting_is_named(work, bad):
-    path = work.at(T).neb / "Qs_calculations.txt"
-    path.write_text(f"Cnf-1 0.2_0.3 0.1\nCnf-1 0.2_0.4 {bad}\n")
-    with pytest.raises(UserError, match=f"line 2: the splitting '{bad}' is not a number above zero"):
-        read_neb_results(work.at(T))
-
-
-def test_a_splitting_that_is_missing_is_an_unreadable_line(work):
-    (work.at(T).neb / "Qs_calculations.txt").write_text("Cnf-1 0.2_0.3\n")
-    with pytest.raises(UserError, match="line 1"):
-        read_neb_results(work.at(T))
-
-
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
     table = pair_table()
     work.at(T).non_dw.write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
     assert len(gather(work.at(T), CLASSIFIER, Settings()).table) == 1
-
-
-def test_an_index_that_pandas_left_in_the_table_is_no_feature(work):
-    table = pair_table()
-    feather.write_feather(table[table["mine"] > 0.1], work.at(T).pairs / "all.feather")
-    mark_made([work.at(T).pairs / "all.feather"], made_from([]))
-    work.at(T).non_dw.write_text(line(table, int((table["mine"] > 0.1).to_numpy().argmax())))
-    assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
-
-
-def test_labels_that_match_no_pair_are_counted_in_the_message(work):
-    work.at(T).non_dw.write_text("Cnf-1 0.5_0.6\n")
-    with pytest.raises(UserError, match=r"1 NEB results, none of a pair in the tables: .*NON-DW.txt line 1"):
-        gather(work.at(T), CLASSIFIER, Settings())
-
-
-@pytest.mark.parametrize(("task", "value"), [(CLASSIFIER, 1), (PREDICTOR, 0.01)], ids=["classifier", "predictor"])
-def test_results_of_which_none_is_of_a_pair_do_not_keep_a_set_from_being_learnt(work, task, value):
-    pair_table().assign(**{task.target: value}).to_feather(work.at(T).pretraining(task))
-    for lines in ("Cnf-1 0.5_0.6 0.1\n", ""):
-        (work.at(T).neb / "Qs_calculations.txt").write_text(lines)
-        assert len(gather(work.at(T), task, Settings()).table) == 40
 
 
 @pytest.mark.parametrize(
@@ -275,39 +166,6 @@ def test_of_labels_that_match_no_pair_the_first_line_is_named_with_what_is_wrong
     report = gather(work.at(T), CLASSIFIER, Settings()).report
     at = report.index("NEB results: 3 pairs, 2 of them in no pair table and not used")
     assert report[at + 1].startswith(f"  the first of them: {work.at(T).non_dw} line 2: {reason.format(**names)}")
-
-
-def test_empty_neb_files_are_no_labels(work):
-    work.at(T).non_dw.write_text("")
-    (work.at(T).neb / "Qs_calculations.txt").write_text("\n")
-    assert read_neb_results(work.at(T)).empty
-    with pytest.raises(UserError, match=r"no labels at T = 0.1"):
-        gather(work.at(T), CLASSIFIER, Settings())
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda table: table.drop(columns="is_dw"), "missing column is_dw"),
-        (lambda table: table.drop(columns="conf"), "missing column conf"),
-        (lambda table: table.assign(is_dw=table["is_dw"] * 2), "is_dw = 2 is not 0 or 1"),
-        (lambda table: table.assign(mine=np.nan), "row 0: mine is not a finite number"),
-        (lambda table: table[["conf", "i", "j", "is_dw"]], "no feature in common"),
-        (lambda table: table.iloc[:0], "no row"),
-    ],
-)
-def test_a_bad_pretraining_set_is_named(work, change, words):
-    change(pair_table().assign(is_dw=1)).reset_index(drop=True).to_feather(work.at(T).pretraining(CLASSIFIER))
-    with pytest.raises(UserError, match=words):
-        gather(work.at(T), CLASSIFIER, Settings())
-
-
-def test_a_pretraining_splitting_of_zero_is_named(work):
-    table = pair_table().assign(quantum_splitting=0.1)
-    table.loc[3, QS] = 0.0
-    table.to_feather(work.at(T).pretraining(PREDICTOR))
-    with pytest.raises(UserError, match=r"row 3: quantum_splitting = 0 is not 1e-16 or more"):
-        gather(work.at(T), PREDICTOR, Settings())
 
 
 KEYS = pd.DataFrame({"glass": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
@@ -339,17 +197,6 @@ def test_both_classes_are_on_both_sides_and_have_about_their_share(rare, seed):
     assert 0.1 * (50 - rare) - 1 <= test[~is_rare].sum() <= 0.4 * (50 - rare) + 1
 
 
-def test_the_only_pair_of_a_class_is_learnt_from():
-    for seed in range(10):
-        assert not split(KEYS, np.arange(500) == 7, Settings(seed=seed))[7]
-
-
-@pytest.mark.parametrize("fraction", [1e-9, 1 - 1e-9])
-def test_neither_side_is_ever_empty(fraction):
-    for cut in ("pair", "glass"):
-        assert 0 < split(KEYS, RARE, Settings(test_fraction=fraction, test_split=cut)).sum() < len(KEYS)
-
-
 def test_whole_glasses_are_kept_out_when_asked():
     test = split(KEYS, RARE, Settings(test_split="glass"))
     confs = [set(KEYS["glass"][side]) for side in (test, ~test)]
@@ -374,11 +221,6 @@ def test_a_set_that_does_not_know_where_other_minima_lie_does_not_switch_that_of
     assert f"  unknown in this set: {', '.join(NEIGHBOURHOOD)}" in known.report
 
 
-def test_tables_that_do_not_know_it_leave_it_out(work):
-    with_neighbourhood(pair_table()).assign(is_dw=1).to_feather(work.at(T).pretraining(CLASSIFIER))
-    assert gather(work.at(T), CLASSIFIER, Settings()).features == FEATURES
-
-
 def test_further_sets_of_a_temperature_and_those_of_another_that_is_named_are_read_together(work):
     first = work.at(T).pretraining(CLASSIFIER)
     table = pair_table().assign(is_dw=1)
@@ -391,3 +233,13 @@ def test_further_sets_of_a_temperature_and_those_of_another_that_is_named_are_re
     assert sorted(gather(work.at(T), CLASSIFIER, settings).table["conf"].unique()) == [1, 2, 3]
     with pytest.raises(UserError, match=r"pretraining-classifier-T05\.feather: no such file"):
         gather(work.at(T), CLASSIFIER, Settings(pretraining=["0.5"]))
+
+
+def test_results_by_the_line_beside_published_splittings_are_named(work):
+    levels = lowest_levels(PROFILE, HBAR)
+    add_record(work.at(T), Pair(1, 0.1, 0.2), levels, PROFILE, record_settings(PROFILE, levels, HBAR))
+    rows = pair_table().assign(**{QS: 0.01})
+    rows.to_feather(work.at(T).pretraining(PREDICTOR))
+    assert mixed_conventions(work.at(T), Settings()) is None
+    rows.assign(i2=0.1, j2=0.2).to_feather(work.at(T).pretraining(PREDICTOR))  # columns of the published tables
+    assert "1 result here by line, 1.6 times larger" in mixed_conventions(work.at(T), Settings())

@@ -158,15 +158,4 @@ def test_results_that_are_known_are_told_from_the_others_as_well_as_new_ones(mot
     found = held_out(at, PREDICTOR, used, np.full(wells.sum(), 0.006), Settings(tls_threshold=0.003))
     np.testing.assert_allclose(found.predicted, found.exact, rtol=0.2)
     assert ((found.chance > 0.5) == (found.exact < 0.003)).all()
-    elsewhere = used.assign(conf=2)
-    assert held_out(at, PREDICTOR, elsewhere, np.full(wells.sum(), 0.006), Settings()) is None
-
-
-def test_few_results_and_glasses_without_minima_say_nothing(motions, monkeypatch):
-    at, listed, _, _, known = motions
-    elsewhere = listed.with_columns(conf=pl.lit(2))
-    assert add_likes(at, elsewhere, ~known, 0.2, Settings()).equals(elsewhere)
-    answers = likes.known_answers(at).head(5)
-    monkeypatch.setattr(likes, "known_answers", lambda _: answers)
-    found = add_likes(at, listed, ~known, 0.2, Settings())
-    assert found["dw_probability"].equals(listed["dw_probability"])
+    assert held_out(at, PREDICTOR, used.assign(conf=2), np.full(wells.sum(), 0.006), Settings()) is None

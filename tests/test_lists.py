@@ -5,13 +5,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from MLmodel import ranking
-from MLmodel.card import read_card
-from MLmodel.ranking import classify_tables, predict_pairs
-from pipeline.errors import UserError
 from pipeline.formats.pair_lists import as_listed, read_list, write_list
-from pipeline.settings import Settings
-from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, Workspace
+from pipeline.workspace import QS
 
 STEP = "step4_predict_qs.py"
 
@@ -44,31 +39,3 @@ def test_rows_come_in_the_order_that_is_asked_for_and_what_is_unknown_is_empty(t
     write_list(tmp_path / "list.csv", as_listed(table), 10, np.arange(0))
     assert (tmp_path / "list.csv").read_text() == "conf,i,j,quantum_splitting,PR\n"
     assert read_list(tmp_path / "list.csv", ["conf", QS], STEP).empty
-
-
-@pytest.mark.parametrize(
-    "text", ["", "conf,i\n1,2\n", "conf,i,PR\n1.5,2,3\n", "conf,i,PR\n1,2,two\n", "conf,i,PR\n1,2,\n"]
-)
-def test_a_list_that_step_4_did_not_write_so_is_named(tmp_path, text):
-    (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(UserError, match=r"list\.csv: not as step4_predict_qs\.py writes it \(.*\); run that step"):
-        read_list(tmp_path / "list.csv", ["conf", "i", "PR"], STEP)
-
-
-@pytest.mark.slow
-def test_the_same_lists_come_out_whatever_the_number_of_workers(trained_copy, monkeypatch):
-    at = Workspace(trained_copy).at("0.1")
-    monkeypatch.setattr(ranking, "PART", 200)
-    found = []
-    for processes in (1, 2, 3):
-        settings = Settings(processes=processes)
-        looked_at, wells = classify_tables(at, read_card(at, CLASSIFIER), settings, at.pair_tables)
-        predicted = predict_pairs(at, read_card(at, PREDICTOR), settings)
-        found.append((looked_at, wells, at.classified_features.read_bytes(), *predicted))
-        assert predicted.pairs[QS].to_numpy()[predicted.smallest_first].tolist() == sorted(predicted.pairs[QS])
-    for other in found[1:]:
-        assert other[0] == found[0][0]
-        assert other[1].equals(found[0][1])
-        assert other[2] == found[0][2]
-        assert other[3].equals(found[0][3])
-        np.testing.assert_array_equal(other[4], found[0][4])

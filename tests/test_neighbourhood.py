@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glass.neighbourhood import FAR, pair_neighbourhood
+from glass.neighbourhood import FAR, Squares, pair_neighbourhood
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
 
 
@@ -23,13 +23,22 @@ def distances(n, dimensions=4, seed=0):
     return d
 
 
+def squares_of(d, last):
+    squares = Squares.unknown(last)
+    first, second = np.nonzero(np.triu(np.arange(len(d)) < last[:, None], 1))
+    squares.put(first, second, d[first, second] ** 2)
+    return squares
+
+
 @pytest.mark.parametrize("n", [2, 3, 9, 40, 300])
 @pytest.mark.parametrize("ceiling", [0.3, 1.0])
 def test_every_pair_agrees_with_brute_force(n, ceiling):
     d = distances(n)
     last = np.minimum(np.arange(n) + 1 + int(np.ceil(ceiling * n)), n)
+    known = np.triu(np.arange(n) < last[:, None], 1)
+    d[~(known | known.T)] = np.inf
     for start, stop in ((0, n), (n // 3, n // 2 + 1)):
-        found = pair_neighbourhood((d**2).astype(np.float32), start, stop, last)
+        found = pair_neighbourhood(squares_of(d, last), start, stop)
         pairs = [(i, j) for i in range(start, stop) for j in range(i + 1, last[i])]
         assert found.shape == (len(pairs), len(NEIGHBOURHOOD))
         some = np.random.default_rng(1).permutation(len(pairs))[:200]
@@ -40,10 +49,10 @@ def test_every_pair_agrees_with_brute_force(n, ceiling):
 def test_unknown_distances_count_as_far():
     d = distances(12)
     d[3, 7] = d[7, 3] = np.inf
-    found = pair_neighbourhood((d**2).astype(np.float32), 0, 1, np.full(12, 12))
+    found = pair_neighbourhood(squares_of(d, np.full(12, 12)), 0, 1)
     np.testing.assert_allclose(found, [brute_force(d, 0, j) for j in range(1, 12)], rtol=1e-6)
 
 
 def test_a_pair_with_no_other_minimum_is_far_from_all():
-    found = pair_neighbourhood((distances(2) ** 2).astype(np.float32), 0, 2, np.array([2, 2]))
+    found = pair_neighbourhood(squares_of(distances(2), np.array([2, 2])), 0, 2)
     np.testing.assert_array_equal(found, [[FAR, FAR**2, 0, 1, 1]])

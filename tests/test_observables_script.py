@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 from neb_glass import T
 from scipy import constants
-from steps import done, refused
+from steps import ROOT, done, refused
 
 from glass.response.observables import Medium
+from glass.soft_spheres import calculator as soft_spheres
+from pipeline.formats.lammps import write_minimum
 from pipeline.settings import NebSettings, ObservableSettings, Settings
-from search.observables import Tls, observables
+from pipeline.workspace import Workspace
+from search.thermal_properties import Tls, medium_of, observables
 
 MEDIUM = Medium(2200.0, 5800.0, 3800.0, constants.hbar)
 KELVIN = constants.k
@@ -70,6 +73,31 @@ def test_what_is_not_known_of_a_tls_adds_nothing_and_its_heat_capacity_counts():
         np.testing.assert_allclose(one, other)
 
 
+def test_without_any_coupling_there_is_the_heat_capacity_alone():
+    table = observables(two_tls(), VOLUMES, None, Settings(), 1)
+    assert {*table["quantity"]} == {
+        *("heat capacity", "distribution of the tunnelling amplitude", "distribution of the action"),
+    }
+    both = [curve(one, "heat capacity")["value"] for one in (table, table_of(two_tls()))]
+    np.testing.assert_array_equal(*both)
+
+
+def test_an_amplitude_of_which_only_a_bound_is_known_lies_in_no_bin():
+    amplitude = KELVIN * 662 * np.array([1e-12, 1e-6])  # ε, in its unit of 662 K
+    rows = curve(table_of(two_tls(amplitude=amplitude)), "distribution of the tunnelling amplitude")
+    assert (rows["value"] > 0).sum() == 1
+    assert rows["x"][rows["value"] > 0].item() == pytest.approx(-6.25)
+
+
+def test_sound_of_the_example_is_that_of_another_program():
+    """Means over its glasses, 4.944 and 1.999 √(ε/m), and 299.3 m/s and 9450 kg/m³ as units."""
+    at = Workspace(ROOT / "example").at("0.12")
+    medium = medium_of(at, Settings(), soft_spheres)
+    assert medium.density == pytest.approx(9450, rel=1e-3)
+    assert medium.longitudinal / 299.3 == pytest.approx(4.944, rel=2e-3)
+    assert medium.transverse / 299.3 == pytest.approx(1.999, rel=5e-3)
+
+
 def test_a_loss_that_is_none_and_a_classical_prefactor_in_the_cold_carry_warnings():
     table = table_of(two_tls(transverse=np.full(2, 1e-17)))
     activated = curve(table, "internal friction, with activation, transverse")
@@ -108,5 +136,10 @@ def test_the_script_writes_curves_and_a_picture_and_then_has_nothing_new(calcula
     assert (curve(table, "heat capacity")["value"] > 0).all()
     assert (calculated / f"output_ML/T{T}/observables.png").stat().st_size > 10_000
     assert "nothing new" in done("observables", calculated)
+    glass = Workspace(calculated).at(T).glass(1)
+    write_minimum(glass / "0.5.conf", np.ones(4), np.eye(4, 3), np.full(3, 5.0))  # not the lowest: nothing changes
+    assert "nothing new" in done("observables", calculated)
+    min(glass.glob("*.conf")).unlink()
+    assert "nothing new" not in done("observables", calculated)
     settings.write_text(settings.read_text() + "observables: {density: 2200.0}\n")
     assert "give all three" in refused("observables", calculated)

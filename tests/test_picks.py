@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import UserError
 from pipeline.formats.keys import PAIR_COLUMNS, no_pairs
 from pipeline.settings import ClassifySettings
 from pipeline.workspace import Workspace
-from search.picks import by_neighbourhood, top_and_random
+from search.picks import by_neighbourhood
 
 CEILINGS = ClassifySettings()
 SEED = (20, 0)
@@ -53,12 +52,6 @@ def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_
     assert abs((rows["conf"] == 1).sum() - (rows["conf"] == 2).sum()) <= 2
 
 
-def test_equal_seeds_pick_equal_pairs(glasses):
-    one = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
-    pd.testing.assert_frame_equal(by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED), one)
-    assert not by_neighbourhood(glasses, CEILINGS, no_results(), 40, (20, 5)).equals(one)
-
-
 def test_pairs_with_a_result_are_not_picked_again_until_all_are_done(glasses):
     known, counts = no_results(), []
     for _ in range(30):
@@ -67,18 +60,3 @@ def test_pairs_with_a_result_are_not_picked_again_until_all_are_done(glasses):
         known, counts = known.append(picked.index), [*counts, len(picked)]
     assert counts[0] == 40
     assert counts[-1] == 0
-
-
-def test_a_table_that_does_not_say_where_minima_lie_is_named(glasses):
-    path = glasses.glass_pairs(2)
-    pd.read_feather(path).drop(columns="nearest_between").to_feather(path)
-    with pytest.raises(UserError, match=r"Cnf-2\.feather: no column nearest_between"):
-        by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
-
-
-def test_the_top_comes_first_and_the_random_ones_are_others_of_the_list():
-    left = pd.DataFrame({"conf": 1, "i": range(100), "j": 200})
-    picked = top_and_random(left, 10, 5, SEED)
-    assert picked["i"].tolist()[:10] == list(range(10))
-    assert len(set(picked["i"].tolist()[10:]) - set(range(10))) == 5
-    assert top_and_random(left, 98, 5, SEED)["i"].sort_values().tolist() == list(range(100))

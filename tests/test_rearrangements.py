@@ -13,8 +13,7 @@ from pipeline.formats.keys import by_pair, minimum_names
 from pipeline.formats.minima import places_by_key
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
-from search.calculated import count_tls
-from search.rearrangements import each_once, number_rearrangements, representatives
+from search.rearrangements import number_rearrangements, representatives
 
 T = "0.1"
 BOX = np.array([3.0, 4.0, 5.0])
@@ -136,27 +135,6 @@ def test_each_rearrangement_is_represented_once_the_largest_first_then_at_anothe
     assert representatives(at, pairs, done, Settings(), turns=1).tolist() == once[3:].tolist()
 
 
-def test_another_threshold_begins_anew(numbered):
-    table, _, number = numbered
-    rows = np.arange(len(table))
-    assert number(rows, 0.95).max() > number(rows, 0.3).max()
-    table.loc[len(table)] = (7, 0.1, 0.2)
-    assert number(np.arange(len(table)))[-1] == 0
-
-
-def test_tls_are_counted_by_rearrangement_and_glass():
-    table = pd.DataFrame(
-        {
-            "conf": [1, 1, 1, 2, 2, 2],
-            "quantum_splitting": [0.1, 0.001, 0.001, 0.001, 0.2, 0.001],
-            "rearrangement": [1, 1, 1, 1, 2, 0],
-        }
-    )
-    assert count_tls(table, 0.00151) == "4 TLS, 2 distinct (1 without minima)"
-    assert count_tls(table[:3], 0.00151) == "2 TLS, 1 distinct"
-    assert count_tls(table[:1], 0.00151) == "0 TLS"
-
-
 @pytest.mark.slow
 def test_the_list_begins_with_each_rearrangement_without_a_result_once(trained_copy):
     paths = [trained_copy / f"output_ML/T{T}/predictedQs_T{T}_{pairs}.csv" for pairs in ("allpairs", "newpairs")]
@@ -177,8 +155,3 @@ def test_the_list_begins_with_each_rearrangement_without_a_result_once(trained_c
     assert shown.index.tolist() == list(range(len(shown)))
     for part in (after[: len(shown)], after[len(shown) :]):
         assert part["tls_probability"].is_monotonic_decreasing
-
-
-def test_pairs_without_minima_stay_where_they_are():
-    assert each_once(np.array([0, 3, 0, 3, 2]), np.array([2])).tolist() == [0, 1, 2, 3, 4]
-    assert each_once(np.array([3, 3, 0, 1]), np.array([], int)).tolist() == [0, 2, 3, 1]

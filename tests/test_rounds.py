@@ -56,11 +56,8 @@ def test_two_rounds_are_counted_each_with_its_own_models(root):
     pd.testing.assert_frame_equal(on_disk, two, check_dtype=False)
 
 
-@pytest.mark.parametrize("seen", [True, False])
-def test_a_round_counts_though_run_neb_does_not_see_its_end(root, seen):
+def test_a_round_counts_though_run_neb_does_not_see_its_end(root):
     work, settings = Workspace(root), read_settings(root / "config.yaml")
-    if seen:
-        update_rounds(work.at(T), settings)
     top = new_pairs(root).head(12)
     write_neb(root, top)
     for step in STEPS:
@@ -70,17 +67,8 @@ def test_a_round_counts_though_run_neb_does_not_see_its_end(root, seen):
     assert table["nebs"].tolist() == [12, 5]
     is_dw, splitting = synthetic.rule(synthetic.with_features(root, top))
     assert table["distinct_tls"][0] == table["tls"][0] == (is_dw & (splitting < settings.tls_threshold)).sum() > 0
-    assert table["predictor_labels"].isna().tolist() == [not seen, False]
+    assert table["predictor_labels"].isna().tolist() == [True, False]
     pd.testing.assert_frame_equal(read_rounds(work.at(T)), table, check_dtype=False, check_like=True)
-
-
-def test_a_damaged_list_is_made_again_though_its_round_can_not_be_counted(root):
-    path = Workspace(root).at(T).predicted("newpairs")
-    top = new_pairs(root).head(12)
-    path.write_bytes(path.read_bytes()[:-30])
-    write_neb(root, top)
-    assert "note: the round that ends is not counted" in done("step4_predict_qs", root)
-    assert len(new_pairs(root))
 
 
 def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
@@ -91,19 +79,6 @@ def test_an_unfinished_pair_leaves_the_list_and_is_counted(root):
     done("step4_predict_qs", root)
     after = new_pairs(root)
     assert not ((after["i"] == row["i"]) & (after["j"] == row["j"]) & (after["conf"] == row["conf"])).any()
-
-
-def test_a_new_list_of_the_same_models_is_a_new_round_and_keeps_the_models_that_made_it(root):
-    work, settings = Workspace(root), read_settings(root / "config.yaml")
-    write_neb(root, new_pairs(root).head(30))
-    update_rounds(work.at(T), settings)
-    done("step4_predict_qs", root)
-    write_neb(root, new_pairs(root).head(5))
-    rounds = update_rounds(work.at(T), settings)
-    assert rounds["nebs"].tolist() == [30, 5]
-    assert rounds["classifier"][0] == rounds["classifier"][1]
-    done("step1_train_dw", root)
-    pd.testing.assert_frame_equal(update_rounds(work.at(T), settings), rounds)
 
 
 def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
@@ -126,17 +101,6 @@ def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
     tls = everything["tls_probability"].sum()
     assert row["random_pair_rate"] == pytest.approx(tls / under.sum())
     assert row["random_double_well_rate"] == pytest.approx(tls / everything["dw_probability"].sum())
-
-
-def test_the_confidence_is_that_of_all_rounds_together(root):
-    work, settings = Workspace(root), read_settings(root / "config.yaml")
-    write_neb(root, new_pairs(root))
-    rounds = update_rounds(work.at(T), settings)
-    assert rounds["remaining_pairs"].tolist() == [0]
-    assert rounds["chance_95_found"].tolist() == [1]
-    said = round_summary(rounds.iloc[-1])
-    assert said[-1] == "no pair of the list is left"
-    assert not [sentence for sentence in said if "you may stop" in sentence]
 
 
 def last_round(**others):

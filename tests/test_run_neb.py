@@ -60,9 +60,9 @@ def test_what_was_found_is_told_as_a_density_and_each_tls_has_a_picture(calculat
 def test_a_second_run_finds_nothing_to_do(calculated):
     before = results(calculated)
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
-    assert "no new pairs" in said
-    assert "no pair was left to calculate: step4_predict_qs.py" in said
-    assert f"step4_predict_qs.py --workspace {calculated}" in said.splitlines()[-1]
+    assert said.count("\n") == 1
+    assert "no new pairs to calculate" in said
+    assert said.endswith(f"step4_predict_qs.py --workspace {calculated}\n")
     assert results(calculated) == before
 
 
@@ -88,16 +88,6 @@ def test_top_n_are_the_next_n_of_the_list_that_are_not_calculated(listed):
     assert "2 pairs to calculate" in done("run_neb", root)
     assert sorted(told(root)) == sorted(pairs)
     assert "no new pairs to calculate" in done("run_neb", root, "--top", 1)
-
-
-def test_some_of_the_others_are_drawn_at_random_when_asked(listed):
-    root, pairs = listed
-    said = done("run_neb", root, "--top", 2, "--random", 3)
-    assert "5 pairs to calculate" in said
-    assert "the last 3 drawn at random" in said
-    calculated = told(root)
-    assert set(pairs[:2]) < set(calculated) <= set(pairs)
-    assert len(calculated) == 5
 
 
 def test_without_a_list_pairs_can_be_chosen_by_where_they_lie(glass):
@@ -129,7 +119,7 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     assert f"{(~full).sum()} of them only screened" in said
     kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
     assert kept == {f"{i}_{j}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
-    assert "1 pairs to calculate" in done("run_neb", glass, "--refine", 1)
+    assert "1 pair to calculate" in done("run_neb", glass, "--refine", 1)
     assert len(pd.read_csv(Workspace(glass).at(T).calculations)) == asked + 1
     done("run_neb", glass, "--refine", 100)
     refined = double_wells(glass)
@@ -179,7 +169,7 @@ def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(ca
     shutil.rmtree(anew / f"output_ML/T{T}/paths")
     rows = []
     for root in (calculated, anew):
-        assert "1 pairs to calculate" in done("run_neb", root, "--refine", 1)
+        assert "1 pair to calculate" in done("run_neb", root, "--refine", 1)
         rows.append(pd.read_csv(Workspace(root).at(T).calculations).iloc[-1])
     continued, from_line = rows
     assert continued["images"] == from_line["images"] == 25
@@ -212,20 +202,6 @@ def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calcu
     assert len(double_wells(calculated)) == len(wells) - 1
 
 
-def test_where_all_output_is_lost_pairs_with_a_result_say_the_way_back_which_ends_in_one_verdict_a_pair(calculated):
-    smallest = double_wells(calculated).iloc[0]
-    shutil.rmtree(calculated / "output_ML")
-    said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
-    neb = read_neb_results(Workspace(calculated).at(T))
-    assert f"{len(pd.read_csv(calculated / 'pairs.csv'))} of them have a result (--refine, --retry)" in said
-    shutil.rmtree(calculated / "output_ML")
-    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
-        assert "1 pairs to calculate" in done("run_neb", calculated, "--refine", 1)
-    after = read_neb_results(Workspace(calculated).at(T))
-    assert sorted(pairs_of(after)) == sorted(pairs_of(neb))
-    assert after.loc[(after["i"] == smallest["i"]) & (after["j"] == smallest["j"]), "is_dw"].tolist() == [0]
-
-
 def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_forecast(glass):
     (glass / "config.yaml").write_text(
         "neb: {images: 11, force_tolerance: 1.0e-2, max_steps: 40}\nclassify: {max_delta_E: 0.5, max_distance: 4.0}\n"
@@ -250,22 +226,6 @@ def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
     assert "force_tolerance" not in said
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("--top", "-1"), "--top: -1 is not allowed: it is a whole number, 0 or more"),
-        (("--top", "1.5"), "--top: 1.5 is not allowed: it is a whole number, 0 or more"),
-        (("--random", "-1"), "--random: -1 is not allowed"),
-        (("--refine", "0"), "--refine: 0 is not allowed: it is a whole number, 1 or more"),
-        (("--explore", "0"), "--explore: 0 is not allowed"),
-        (("--pairs", "nope.csv"), "--pairs: nope.csv: no such file"),
-        (("--top", 2, "--retry"), "not allowed with argument --top"),
-    ],
-)
-def test_an_impossible_choice_of_pairs_is_refused(glass, arguments, says):
-    assert says in refused("run_neb", glass, *arguments)
-
-
 # The rounds
 def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them(trained_copy, monkeypatch):
     """Made-up minima are no minima of the soft spheres, so that no calculation comes to a verdict."""
@@ -276,7 +236,7 @@ def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them
     assert "no pair got a result: mend what unfinished.csv says" in said
     assert "run_neb.py --retry --workspace" in said.splitlines()[-1]
     output = trained_copy / "output_ML/T0.1"
-    assert f"rounds: {output / 'rounds.csv'}, {output / 'rounds.png'}" in said
+    assert all(f"wrote {output / name}\n" in said for name in ("rounds.csv", "rounds.png"))
     assert imread(output / "rounds.png").std() > 0.01
     first = pd.read_csv(output / "rounds.csv").iloc[0]
     assert first[["round", "nebs", "unfinished", "double_wells", "tls"]].tolist() == [1, 3, 3, 0, 0]
@@ -321,32 +281,7 @@ def test_a_file_under_the_name_of_another_minimum_is_unfinished(glass):
     assert "by the minima's names" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
 
 
-def test_a_truncated_minimum_is_unfinished(glass):
-    i, j = minima(glass)[:2]
-    j.write_bytes(j.read_bytes()[:-5])
-    (glass / "pairs.csv").write_text(f"conf,i,j\n1,{i.stem},{j.stem}\n")
-    assert f"unfinished: {j.name}: the file ends" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
-
-
-def test_an_empty_list_and_an_emptied_file_of_unfinished_pairs_are_nothing_to_do(glass):
-    (glass / "pairs.csv").write_text("conf,i,j\n")
-    (glass / f"NEB_calculations/T{T}").mkdir(parents=True, exist_ok=True)
-    (glass / f"NEB_calculations/T{T}/unfinished.csv").write_text("conf,i,j,reason\n")
-    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
-
-
 def test_a_pair_of_one_minimum_is_named(glass, tmp_path):
     (tmp_path / "pairs.csv").write_text("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n")
     said = refused("run_neb", glass, "--pairs", tmp_path / "pairs.csv")
     assert "pairs.csv: line 3: i and j are the same minimum" in said
-
-
-def test_without_a_list_it_says_where_one_comes_from(glass):
-    assert "step4_predict_qs.py" in refused("run_neb", glass)
-
-
-@pytest.mark.parametrize("name", ["nowhere:calculator", "math:nothing", "math:pi", "glass.soft_spheres:calculator:x"])
-def test_a_calculator_that_is_not_there_is_named(glass, tmp_path, name):
-    (tmp_path / "config.yaml").write_text(f"neb: {{calculator: '{name}'}}\n")
-    said = refused("run_neb", glass, "--config", tmp_path / "config.yaml", "--pairs", glass / "pairs.csv")
-    assert name in said

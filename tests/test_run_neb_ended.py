@@ -2,17 +2,28 @@
 
 import os
 import signal
+from contextlib import ExitStack
 from unittest import mock
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
-from neb_glass import SETTINGS, T, results
-from steps import LONGEST, done, refused, run, run_process, started, stop, wait_until
+from neb_glass import DECIMALS, SETTINGS, T, results
+from steps import LONGEST, done, refused, run, run_process, started, started_python, stop, wait_until
 
-from pipeline.locks import only_writer
-from pipeline.workspace import Workspace
-
-pytestmark = pytest.mark.slow
+from pipeline.formats.keys import Pair, by_pair
+from pipeline.formats.results import (
+    add_calculation,
+    add_non_dw,
+    add_splitting,
+    add_unfinished,
+    read_calculations,
+    read_neb_results,
+    read_unfinished,
+)
+from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running, part_of
+from pipeline.workspace import Share, Workspace
 
 PATIENT = """
 import time
@@ -45,8 +56,9 @@ def lines(root):
     return sum(map(len, results(root).values()))
 
 
+@pytest.mark.slow
 def test_killed_at_any_result_it_ends_with_the_same_files(patient, calculated):
-    for at_most in (0, 1, 8):
+    for at_most in (0, 5):
         (patient / "at_most").write_text(str(at_most))
         with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
             assert any("pairs to calculate" in line for line in process.stdout)
@@ -59,6 +71,7 @@ def test_killed_at_any_result_it_ends_with_the_same_files(patient, calculated):
     assert results(patient) == results(calculated)
 
 
+@pytest.mark.slow
 def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(glass, calculated):
     with mock.patch("search.exact.add_splitting", side_effect=KeyboardInterrupt):
         assert run("run_neb", glass, "--pairs", glass / "pairs.csv").returncode == 130
@@ -68,9 +81,8 @@ def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(gl
     assert results(glass) == results(calculated)
 
 
-@pytest.mark.parametrize(
-    ("sent", "group", "status"), [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGTERM, True, 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "group", "status"), [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143)])
 def test_a_run_that_is_ended_while_workers_calculate_keeps_what_it_has(patient, calculated, sent, group, status):
     (patient / "at_most").write_text("3")
     with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
@@ -83,6 +95,7 @@ def test_a_run_that_is_ended_while_workers_calculate_keeps_what_it_has(patient, 
     assert all(set(kept[name]) <= set(results(calculated)[name]) for name in kept)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_nothing_with_it(patient, calculated):
     (patient / "at_most").write_text("2")
     with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
@@ -94,8 +107,145 @@ def test_a_worker_that_dies_takes_nothing_with_it(patient, calculated):
     assert results(patient) == results(calculated)
 
 
-def test_two_runs_do_not_write_to_the_same_files(glass):
-    with only_writer(Workspace(glass).lock("run_neb", T), "run_neb"):
-        said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert said.startswith(f"error: {glass}: run_neb (process {os.getpid()} on")
+# Shares
+def pairs(count):
+    energies = np.random.default_rng(20).random((count, 2)).round(DECIMALS)
+    return pd.DataFrame({"conf": np.arange(count) % 7, "i": energies.min(axis=1), "j": energies.max(axis=1)})
+
+
+def fill(at, names):
+    """A verdict of each kind in turn, written as run_neb.py writes it."""
+    for number, (conf, i, j) in enumerate(names.itertuples(index=False)):
+        pair = Pair(conf, i, j)
+        kind = ("double well", "non-DW", "unfinished")[number % 3]
+        row = {"verdict": kind, "quantum_splitting": "", "fidelity": "", "cpu_seconds": number}
+        add_calculation(at, pair, row)
+        if kind == "double well":
+            add_splitting(at, pair, 0.001 + 0.001 * number)
+        elif kind == "non-DW":
+            add_non_dw(at, pair)
+        else:
+            add_unfinished(at, pair, "a reason")
+
+
+def read(work):
+    """All that is known, in an order of its own."""
+    tables = read_neb_results(work.at(T)).iloc[:, :5], read_unfinished(work.at(T)), read_calculations(work.at(T))
+    return [table.sort_values(["conf", "i", "j"]).reset_index(drop=True) for table in tables]
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_every_pair_is_in_one_share_whatever_the_list_and_the_order_of_its_minima():
+    listed = by_pair(pairs(1000), DECIMALS)
+    of = [part_of(listed, Share(number, 4)) for number in (1, 2, 3, 4)]
+    assert sorted(pd.concat(of).index) == sorted(listed.index)
+    assert min(map(len, of)) > 200
+    later = by_pair(listed.iloc[::-3].rename(columns={"i": "j", "j": "i"}), DECIMALS)
+    for number, part in enumerate(of, 1):
+        assert set(part_of(later, Share(number, 4)).index) == set(part.index) & set(later.index)
+    assert len(part_of(listed.iloc[:0], Share(1, 4))) == 0
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A workspace with results in its files and of two shares, and the same in its files only."""
+    work, whole = Workspace(tmp_path / "cut"), Workspace(tmp_path / "whole")
+    for number in range(3):
+        names = pairs(30).iloc[number::3]
+        fill(work.at(T).of_share(f"{number}-of-2" if number else ""), names)
+        fill(whole.at(T), names)
+    return work, whole
+
+
+def test_results_of_shares_are_read_where_they_are_and_merged_into_the_files_of_all(cut):
+    work, whole = cut
+    assert_same(read(work), read(whole))
+    assert len(merge_shares(work.at(T))) == 2
+    assert not work.at(T).shares
+    assert_same(read(work), read(whole))
+    assert merge_unless_running(work.at(T), "step1_train_dw") == []
+
+
+@pytest.mark.parametrize("in_vain", ["pipeline.files.os.replace", "pathlib.Path.unlink"])
+def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_vain):
+    work, whole = cut
+    original = os.replace if in_vain.endswith("replace") else os.unlink
+    for calls in range(100):
+        left = calls
+
+        def some(*given, **_):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            original(*given)
+
+        with mock.patch(in_vain, some):
+            try:
+                merge_shares(work.at(T))
+            except KeyboardInterrupt:
+                assert_same(read(work), read(whole))
+                continue
+        break
+    assert calls >= 2
+    assert not work.at(T).shares
+    assert_same(read(work), read(whole))
+    assert not read_neb_results(work.at(T)).index.duplicated().any()
+
+
+def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
+    work, whole = cut
+    code = (
+        "import sys; from pathlib import Path; from pipeline.locks import only_writer\n"
+        "with only_writer(Path(sys.argv[1]), 'run_neb'): print('held', flush=True); sys.stdin.read()"
+    )
+    with started_python("-c", code, str(work.lock("run_neb", T))) as process:
+        assert process.stdout.readline() == "held\n"
+        assert merge_unless_running(work.at(T), "step1_train_dw") == []
+        assert len(work.at(T).shares) == 2
+        stop(process, signal.SIGKILL)
+    with started_python("-c", code, str(lock_of(work.at(T), "1-of-2"))) as process:
+        assert process.stdout.readline() == "held\n"
+        said = merge_unless_running(work.at(T), "step1_train_dw")
+        assert "1-of-2 is running" in said[0]
+        assert "2-of-2 merged" in said[1]
+        assert [one.share for one in work.at(T).shares] == ["1-of-2"]
+        assert_same(read(work), read(whole))
+        stop(process, signal.SIGKILL)
+    merge_shares(work.at(T))
+    assert_same(read(work), read(whole))
+
+
+@pytest.mark.slow
+def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculated):
+    of_shares = "NEB_calculations/T*/shares/[1-9]*.[!c]*"
+    (glass / "patient.py").write_text(PATIENT.replace("NEB_calculations/T*/[!.c]*", of_shares))
+    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'patient:calculator', "))
+    (glass / "at_most").write_text("3")  # of the eight that each share has
+    arguments = [["--pairs", glass / "pairs.csv", "--share", f"{k}/3"] for k in (1, 2, 3)]
+    with ExitStack() as stack:
+        running = [stack.enter_context(started("run_neb", glass, *given)) for given in arguments]
+        wait_until(lambda: sum(len(path.read_text().splitlines()) for path in glass.glob(of_shares)) >= 3, running[0])
+        assert "writes the same files" in refused("run_neb", glass, *arguments[1], run=run_process)
+        for process in running[:2]:
+            assert stop(process, signal.SIGKILL).returncode == -signal.SIGKILL
+        (glass / "at_most").unlink()
+        assert running[2].wait(LONGEST) == 0
     assert not results(glass)
+    for given in arguments[:2]:
+        assert "once all shares have ended" in done("run_neb", glass, *given, run=run_process)
+    said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert "results of the share 1-of-3 merged" in said
+    assert "no new pairs to calculate" in said
+    assert results(glass) == results(calculated)
+    for file in ("double_wells.csv", "neb_paths.jsonl"):
+        mine, whole = (
+            sorted((root / f"output_ML/T{T}" / file).read_text().splitlines()) for root in (glass, calculated)
+        )
+        assert len(mine) == len(whole)
+    assert len(read_calculations(Workspace(glass).at(T))) == len(read_calculations(Workspace(calculated).at(T)))
+    assert not (glass / f"NEB_calculations/T{T}/shares").exists()

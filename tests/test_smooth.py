@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.out_of_fold import out_of_fold
-from MLmodel.smooth import LANDMARKS, LENGTH, Smooth, learn_smooth, shape_features
+from MLmodel.smooth import LANDMARKS, LENGTH, learn_smooth, shape_features
 from pipeline.settings import TrainingSettings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS
 
@@ -69,13 +69,6 @@ def test_predictions_are_those_of_scikit_learn(task):
         model = make_pipeline(StandardScaler(), kernel, Ridge(0.3))
         expected = model.fit(shape_features(train), target).predict(shape_features(test))
     np.testing.assert_allclose(learn_smooth(train, target, task).predict(test), expected, atol=1e-7)
-
-
-def test_it_is_read_back_as_it_was_written(tmp_path):
-    pairs = made_up()
-    model = learn_smooth(pairs, smooth_rule(pairs).to_numpy(), PREDICTOR)
-    model.save(tmp_path / "smooth.npz")
-    np.testing.assert_array_equal(Smooth.load(tmp_path / "smooth.npz").predict(pairs), model.predict(pairs))
 
 
 @pytest.mark.parametrize("task", [CLASSIFIER, PREDICTOR])

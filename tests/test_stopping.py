@@ -27,10 +27,6 @@ def test_the_number_of_tls_is_distributed_as_over_all_outcomes(count):
     np.testing.assert_allclose(numbers, counted(chances), atol=1e-15)
 
 
-def test_certain_pairs_are_counted():
-    np.testing.assert_allclose(poisson_binomial(np.array([1.0, 0.0, 1.0, 0.5])), [0, 0, 0.5, 0.5], atol=1e-15)
-
-
 def test_a_long_list_has_the_mean_and_variance_of_its_pairs():
     chances = np.random.default_rng(0).beta(0.01, 1, 200_000)
     numbers = poisson_binomial(chances)

@@ -1,34 +1,35 @@
 """Pictures of TLS: what moves is seen from where it moves most, across the boundary too; levels; files."""
 
+import base64
+
 import numpy as np
 import pytest
 from matplotlib.collections import EllipseCollection
 from matplotlib.image import imread
 from matplotlib.quiver import Quiver
-from moving_glass import HOW, LEVELS, PROFILE, SPLITTING, glass_that_moves
+from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, add_tls, fill_with_tls, glass_that_moves
 
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.records import add_record, read_records
-from pipeline.formats.results import add_non_dw, add_splitting, take_back_splitting
+from pipeline.formats.results import add_non_dw, take_back_splitting
 from pipeline.settings import Settings
-from pipeline.units import METAL, UNITS
 from pipeline.workspace import Workspace
-from reporting.motion import Motion, largest_displacements, main_axes
+from reporting.motion import Motion, main_axes
+from reporting.player import playable
 from reporting.profiles import wells_of_record
 from reporting.tls_pictures import draw_two_level_system, update_pictures
-from search.calculated import update_double_wells
+from search.calculated import read_double_wells, update_double_wells
 
-T, UNIT = "0.1", UNITS["reduced"]
+T = "0.1"
 HEIGHT = 0.05
 SETTINGS = Settings(tls_threshold=2 * SPLITTING)
 PAIR = Pair(3, 0.1, 0.2)
 NAME = "Cnf-3_0.1_0.2"
 
 
-def motion(species=None):
-    positions, steps, box, diameters = glass_that_moves()
-    return Motion(positions, steps, box, diameters, species or ["type 1"] * 30)
+def motion():
+    return Motion(*glass_that_moves(), ["type 1"] * 30)
 
 
 @pytest.fixture
@@ -38,13 +39,8 @@ def work(tmp_path):
     positions, steps, box, diameters = glass_that_moves()
     for energy, places in ((0.1, positions), (0.2, np.mod(positions + steps, box))):
         write_minimum(work.minimum(work.at(T).glass(3), repr(energy)), diameters, places, box)
-    add_tls(work, PAIR)
+    add_tls(work.at(T), PAIR, path=False)
     return work
-
-
-def add_tls(work, pair):
-    add_record(work.at(T), pair, LEVELS, PROFILE, HOW)
-    add_splitting(work.at(T), pair, SPLITTING)
 
 
 def wells(work):
@@ -76,15 +72,9 @@ def test_the_plane_holds_the_largest_displacement_whatever_its_direction():
     np.testing.assert_allclose(np.linalg.norm((in_plane @ main_axes(in_plane).T)[:, :2], axis=1), [0.5, 0.05**0.5])
 
 
-def test_the_largest_displacements_are_at_least_a_fraction_of_the_longest():
-    steps = np.diag([0.1, 0.4, 0.3])
-    assert largest_displacements(steps, 0.5, 9).tolist() == [1, 2]
-    assert largest_displacements(steps, 0.0, 2).tolist() == [1, 2]
-
-
 # What is drawn
 def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
-    figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", UNIT)
+    figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", SETTINGS)
     particles = numbers[numbers["part"] == "particle"]
     moved = particles[particles["moves"].astype(bool)]
     assert moved["particle"].tolist() == [1, 2]
@@ -104,44 +94,6 @@ def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
 
 def _in_plane(vector):
     return main_axes(glass_that_moves()[1][:2])[:2] @ vector
-
-
-def test_small_motion_is_magnified_and_the_factor_is_said(work):
-    small = motion()._replace(displacements=0.05 * motion().displacements)
-    figure = draw_two_level_system(small, wells(work), "the pair", UNIT).figure
-    arrows = next(one for one in figure.axes[0].collections if isinstance(one, Quiver))
-    # 0.025 σ; the first of the factors that makes it 0.3 mean spacings, (210 / 30)^⅓ σ, is 50
-    assert arrows.U[0] == pytest.approx(50 * 0.025)
-    assert "arrows: 50 times the motion" in figure.axes[0].get_title()
-
-
-def test_circles_have_the_sizes_of_the_particles_and_the_legend_names_species(work):
-    figure = draw_two_level_system(motion(["Ni"] * 10 + ["Zr"] * 20), wells(work), "the pair", UNIT).figure
-    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert names == ["first minimum", "second minimum, Ni", "second minimum, Zr", "others"]
-    after = [one for one in figure.axes[0].collections if isinstance(one, EllipseCollection)][1]
-    np.testing.assert_allclose(sorted(after.get_widths()), sorted(0.6 * glass_that_moves()[3][:2]), rtol=1e-6)
-
-
-def test_the_levels_stand_in_the_wells_with_their_numbers_and_units(work):
-    metal = METAL
-    figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", metal)
-    ax = figure.axes[1]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mass-weighted path length (Å √u)", "V − min V (eV)")
-    said = ax.get_title()
-    # the quartic is symmetric: Δ₀ is the splitting
-    assert f"E₁ − E₀ = {SPLITTING:.3g} eV, Δ₀ = {SPLITTING:.3g} eV\nbarrier 0.05 eV" in said
-    curve = numbers[numbers["part"] == "curve"]
-    first, second = curve["state_0"].to_numpy(float), curve["state_1"].to_numpy(float)
-    assert (np.diff(np.sign(first[np.abs(first) > 1e-3])) != 0).sum() == 0
-    assert (np.diff(np.sign(second[np.abs(second) > 1e-3])) != 0).sum() == 1
-    assert numbers.loc[numbers["part"] == "image", "V"].max() == pytest.approx(HEIGHT)
-    assert (curve["level_1"] - curve["level_0"]).iloc[0] == pytest.approx(SPLITTING)
-
-
-def test_an_amplitude_that_is_not_defined_is_called_so(work):
-    unknown = wells(work)._replace(tunnelling_amplitude=np.nan)
-    assert "Δ₀ not defined" in draw_two_level_system(motion(), unknown, "the pair", UNIT).figure.axes[1].get_title()
 
 
 # Files
@@ -181,7 +133,40 @@ def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
     assert not work.at(T).tls_pictures.exists()
 
 
-def test_a_result_of_others_has_no_picture(work):
-    add_splitting(work.at(T), Pair(3, 0.1, 0.3), SPLITTING / 2)
-    assert update(work) == (1, 1)
-    assert update(Workspace(work.root / "elsewhere")) == (0, 0)
+# What the page plays
+@pytest.fixture
+def played(tmp_path):
+    at = Workspace(tmp_path).at("0.1")
+    settings = fill_with_tls(at, 1)
+    (one,) = playable(at, read_double_wells(at), settings)
+    return one
+
+
+def places(one):
+    numbers = np.frombuffer(base64.b64decode(one["motion"]["places"]), "<i2")
+    return one["motion"]["step"] * numbers.reshape(len(one["motion"]["along"]), -1, 3)
+
+
+def test_particles_that_move_come_first_and_keep_their_distances_across_the_boundary(played):
+    positions, steps, _, diameters = glass_that_moves()
+    assert played["motion"]["moving"] == 2
+    np.testing.assert_allclose(played["motion"]["radii"][:2], diameters[:2] / 2, atol=1e-3)
+    apart = positions[1] - positions[0] + [5, 0, 0]  # the nearest image
+    for image, part in zip(places(played), np.linspace(0, 1, IMAGES), strict=True):
+        expected = np.linalg.norm(apart + part * (steps[1] - steps[0]))
+        assert np.linalg.norm(image[1] - image[0]) == pytest.approx(expected, abs=2e-3)
+
+
+def test_the_levels_stand_on_the_axis_of_v_where_its_ticks_say(played):
+    profile = played["profile"]
+    ticks = np.array([[place, float(said)] for place, said in profile["ticks"]])
+    unit = ticks[1, 1] / ticks[1, 0]
+    floor = PROFILE.energies.min()
+    np.testing.assert_allclose(np.array(profile["levels"]) * unit, np.array(LEVELS) - floor, rtol=0.01)
+    assert max(up for _, up in profile["images"]) * unit == pytest.approx(0.05, rel=0.01)
+    across = [x for x, _ in profile["images"]]
+    assert across[0] > 0
+    assert across[-1] < 1000
+    assert played["motion"]["along"] == pytest.approx(np.linspace(0, 1, IMAGES))
+    assert f"{2 * HALF:.3g} σ √m" in profile["x"]
+    assert f"splitting {SPLITTING:.3g} ε" in played["facts"][0]

@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 
 from MLmodel.learner import Trained, fit, to_learn
-from MLmodel.training import too_few
-from pipeline.errors import UserError
-from pipeline.settings import Settings, TrainingSettings
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
+from pipeline.settings import TrainingSettings
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS
 
 FEATURES = ["Delta_E", "displacement_0", "whole", "two", "nearest_i", "Tij", "same"]
 
@@ -81,28 +79,3 @@ def test_the_ensemble_of_three_libraries_is_trained_and_predicted_by_autogluon(t
     assert {name.split("_")[0] for name in predictor.model_names()} >= {"CatBoost", "LightGBM", "XGBoost"}
     found = Trained(tmp_path, PREDICTOR).predict(asked(pairs))
     np.testing.assert_allclose(np.log10(found), predictor.predict(asked(pairs)), rtol=1e-12)
-
-
-@pytest.mark.slow
-def test_once_train_hours_are_over_no_further_model_is_begun(tmp_path):
-    table = to_learn(made_up(), CLASSIFIER, FEATURES)
-    with pytest.raises(UserError, match=r"no model was trained in classifier\.train_hours = 1e-09"):
-        fit(table, CLASSIFIER, TrainingSettings(train_hours=1e-9), 1, tmp_path)
-
-
-def test_which_results_are_too_few_to_learn_from_is_known_before_step_1_says_so(tmp_path):
-    work, settings = Workspace(tmp_path), Settings()
-    for path in (work.at("300").neb, work.at("300").pretraining(CLASSIFIER).parent):
-        path.mkdir(parents=True)
-    assert too_few(work.at("300"), settings) == "0 double wells, 0 non-DW pairs"
-    pairs = [f"Cnf-1 0.1_0.{20 + k}" for k in range(20)]
-    work.at("300").non_dw.write_text("".join(f"{pair}\n" for pair in [*pairs[:10], pairs[0]]))
-    work.at("300").new_splittings.write_text("".join(f"{pair} 0.01\n" for pair in [*pairs[10:19], pairs[10]]))
-    assert too_few(work.at("300"), settings) == "9 double wells"
-    work.at("300").pretraining(CLASSIFIER).touch()
-    assert too_few(work.at("300"), settings) == "9 double wells"  # of which the predictor learns
-    work.at("12").pretraining(PREDICTOR).touch()
-    assert too_few(work.at("300"), Settings(pretraining=["12"])) == ""
-    with work.at("300").new_splittings.open("a") as file:
-        file.write(f"{pairs[19]} 0.01\n")
-    assert too_few(work.at("300"), settings) == ""

@@ -1,6 +1,5 @@
 """Reduced units and metal ones: the same physics, symbols where numbers stand, no mixture."""
 
-import json
 import re
 import shutil
 
@@ -11,17 +10,13 @@ import pytest
 import synthetic
 from neb_glass import SETTINGS, T, minima
 from scipy import constants
-from steps import ROOT, done, refused
+from steps import done, refused
 
-from glass.double_well import Verdict, potential_of
-from glass.tunnelling import Quantity
-from MLmodel.smooth import SOFTENING, shape_features
-from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import read_minimum
-from pipeline.settings import Settings, read_settings
-from pipeline.units import METAL, REDUCED
-from search.conversion import to_glass, verdict_in
+from pipeline.settings import Settings
+from pipeline.units import METAL
+from search.conversion import to_glass
 
 SIGMA, EPSILON, MASS = 2.21, 662 * constants.k / constants.e, 1.02e-25 / constants.atomic_mass
 """σ, ε and m of the paper in Å, eV and u."""
@@ -141,34 +136,6 @@ def test_every_pair_has_the_same_verdict_in_either_units(calculated_once, metal_
 
 
 @pytest.mark.slow
-def test_paths_and_records_are_in_the_units_that_they_name(calculated_once, metal_once):
-    paths = sorted((metal_once / f"output_ML/T{T}/paths").iterdir())
-    images = ase.io.read(paths[0], ":")
-    assert {image.info["units"] for image in images} == {"metal"}
-    potential = potential_of(images[0], vars_of(SOFT_SPHERES_IN_EV)["calculator"])
-    energy, forces = potential(images[7].positions)
-    assert images[7].get_potential_energy() == pytest.approx(energy, abs=1e-8)
-    np.testing.assert_allclose(images[7].get_forces(), forces, atol=1e-6)
-    records = {}
-    for root in (calculated_once, metal_once):
-        lines = (root / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines()
-        records[root] = sorted(map(json.loads, lines), key=lambda one: one["levels"][1] - one["levels"][0])
-    ours, theirs = (records[root][0] for root in (calculated_once, metal_once))
-    assert (ours["units"], theirs["units"]) == ("reduced", "metal")
-    # ħ in Å √(u eV)
-    hbar = constants.hbar / (1e-10 * np.sqrt(constants.atomic_mass * constants.e))
-    assert theirs["hbar"] == pytest.approx(hbar, rel=1e-8)
-    np.testing.assert_allclose(theirs["lengths"], SIGMA * MASS**0.5 * np.array(ours["lengths"]), rtol=1e-6)
-    np.testing.assert_allclose(theirs["before"]["energies"], EPSILON * np.array(ours["before"]["energies"]), rtol=1e-6)
-
-
-def vars_of(source):
-    names = {}
-    exec(source, names)
-    return names
-
-
-@pytest.mark.slow
 def test_no_symbol_of_reduced_units_is_written_in_metal_ones(metal_once):
     said = (metal_once / "said.txt").read_text()
     assert re.search(r"(double well|TLS), \S+ K \(\S+ eV\)", said)
@@ -230,14 +197,6 @@ def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
     assert "Cnf-1.feather: made with units: reduced" in refused("step2_classify_dw", root)
 
 
-@pytest.mark.slow
-def test_double_wells_in_other_units_are_classified_again_first(trained_copy):
-    path = trained_copy / "output_ML/T0.1/.DW_T0.1.feather.made-from.json"
-    path.write_text(path.read_text().replace('"reduced"', '"metal"'))
-    said = refused("step4_predict_qs", trained_copy)
-    assert "DW_T0.1.feather: made with units: metal, but config.yaml says units: reduced; run step2" in said
-
-
 def test_a_table_made_elsewhere_says_its_units_in_a_column(tmp_path):
     table = pd.DataFrame({"conf": 1, "i": [0.1, 0.2], "j": [0.3, 0.4], "Delta_E": 0.01, "total_displacement": 1.0})
     folder = tmp_path / "Configurations/pairs/T0.1"
@@ -273,83 +232,7 @@ def test_defaults_are_the_same_quantities_in_metal_units():
     assert (METAL.sigma, METAL.epsilon, METAL.m) == pytest.approx((SIGMA, EPSILON, MASS), rel=1e-8)
 
 
-def test_the_shipped_settings_tell_the_defaults_of_metal_units():
-    metal = Settings.model_validate({"units": "metal"})
-    told = re.findall(r"\(metal: (\S+) (?:eV|Å)", (ROOT / "config.yaml").read_text())
-    defaults = (
-        metal.pairs.max_delta_E,
-        metal.classify.max_delta_E,
-        metal.classify.max_distance,
-        metal.neb.force_tolerance,
-        metal.tls_threshold,
-    )
-    assert [float(number) for number in told] == pytest.approx(defaults, rel=1e-9)
-
-
-def test_what_is_set_is_in_the_units_named_and_the_rest_keeps_its_default(tmp_path):
-    path = tmp_path / "config.yaml"
-    path.write_text("units: metal\npairs:\nclassify: {max_distance: 3.0}\nneb: {images: 21}\n")
-    settings = read_settings(path)
-    assert (settings.pairs.max_delta_E, settings.classify.max_delta_E, settings.classify.max_distance) == (
-        0.057,
-        0.0057,
-        3.0,
-    )
-    assert (settings.neb.images, settings.neb.force_tolerance) == (21, 5e-6)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        *((f"neb: {{{name}: 1.0}}", [f"neb.{name} is not allowed", "units: metal"]) for name in ("sigma", "mass")),
-        ("neb: {epsilon: 1.0}", ["neb.epsilon is not allowed", "take neb.epsilon out"]),
-        ("neb: 3", ["neb = 3", "section"]),
-        ("tls_threshold: 0", ["tls_threshold = 0", "greater than 0"]),
-    ],
-)
-def test_what_metal_units_do_not_allow_is_named(tmp_path, text, words):
-    path = tmp_path / "config.yaml"
-    path.write_text(f"units: metal\n{text}\n")
-    with pytest.raises(UserError) as error:
-        read_settings(path)
-    for word in [str(path), *words]:
-        assert word in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_soft_spheres_are_not_for_metal_units(tmp_path):
-    (tmp_path / "config.yaml").write_text("units: metal\n")
-    assert "in σ and ε, but config.yaml says units: metal" in refused("simulate_glass", tmp_path, "-T", "0.1")
-    (tmp_path / "Configurations/minima/T0.1/Cnf-1").mkdir(parents=True)
-    assert "neb.calculator is not set" in refused("run_neb", tmp_path, "--explore", "3")
-
-
-def test_quantities_in_reasons_are_told_in_the_units_of_the_workspace():
-    """0.054 ε/σ = 0.0014 eV/Å, 0.02 σ = 0.044 Å, 0.001234 ε = 7.04e-05 eV."""
-    for dimension, value, digits, reduced, metal in (
-        ("force", 0.054, 2, "0.054 ε/σ", "0.0014 eV/Å"),
-        ("length", 0.02, 2, "0.02 σ", "0.044 Å"),
-        ("energy", 0.001234, 3, "0.00123 ε", "7.04e-05 eV"),
-        ("force", np.nan, 2, "nan ε/σ", "nan eV/Å"),
-    ):
-        verdict = Verdict("unfinished", "found {} there", quantities=(Quantity(value, dimension, digits),))
-        assert verdict_in(REDUCED, verdict).reason == f"found {reduced} there"
-        assert verdict_in(METAL, verdict).reason == f"found {metal} there"
-    failed = "the calculator failed: KeyError: {0}"
-    assert verdict_in(METAL, Verdict("unfinished", failed)).reason == failed
-
-
 def test_a_minimum_that_tells_no_mass_is_none_in_metal_units():
     atoms = ase.Atoms(numbers=[0, 0], positions=np.zeros((2, 3)), masses=[1, 1], cell=[9, 9, 9], pbc=True)
     with pytest.raises(MinimumError, match="masses in u"):
         to_glass(atoms, METAL)
-
-
-def test_smooth_models_see_the_same_shape_in_either_units():
-    """All features but 0tok, which are standardised later, differ by the logarithms of the units."""
-    rng = np.random.default_rng(0)
-    names = ["Delta_E", "displacement_0", "displacement_1", "total_displacement", "PR"]
-    pairs = pd.DataFrame(rng.random((20, 5)) * 0.01, columns=names)
-    times = [EPSILON, SIGMA, SIGMA, SIGMA, 1.0]
-    apart = shape_features(pairs * times, SOFTENING * METAL.epsilon) - shape_features(pairs)
-    np.testing.assert_allclose(apart, np.tile(apart[0], (20, 1)), atol=1e-7)

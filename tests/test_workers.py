@@ -39,10 +39,6 @@ def end(folder, deaths, job):
     return job
 
 
-def interrupt(job):
-    raise KeyboardInterrupt
-
-
 def talk(job):
     print("from Python")
     os.write(1, b"from C\n")
@@ -57,10 +53,6 @@ def hang_at_3(job):
 
 def gone(job):
     raise OSError(errno.ESTALE, "Stale file handle", str(job))
-
-
-def generator(_):
-    return (number for number in ())
 
 
 def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted(workers):
@@ -81,10 +73,6 @@ def test_what_takes_too_long_or_kills_its_process_is_given_up_and_the_rest_goes_
     assert list(workers.results(partial(end, tmp_path, 0), [8])) == [8]
 
 
-def test_work_goes_on_when_workers_die(workers, tmp_path):
-    assert list(workers.results(partial(end, tmp_path, 2), range(8), in_order=True)) == list(range(8))
-
-
 def test_jobs_are_taken_no_faster_than_results_are(workers):
     jobs = iter(range(1000))
     results = workers.results(square, jobs, in_order=True)
@@ -92,26 +80,10 @@ def test_jobs_are_taken_no_faster_than_results_are(workers):
     assert next(jobs) <= 10 + 2 * 7
 
 
-def test_what_was_not_waited_for_does_not_turn_up_later(workers):
-    next(workers.results(square, range(100, 120)))
-    assert sorted(workers.results(square, range(5))) == [0, 1, 4, 9, 16]
-
-
 def test_a_failure_within_a_job_is_raised_where_results_are_waited_for(workers):
     with pytest.raises(OSError, match=r"file\.conf") as raised:
         list(workers.results(gone, ["file.conf"]))
     assert raised.value.errno == errno.ESTALE
-
-
-def test_a_result_that_can_not_be_sent_is_an_error():
-    with worker_pool(TWO) as workers, pytest.raises(RuntimeError, match="can't be sent"):
-        list(workers.results(generator, [0]))
-
-
-def test_work_that_raises_keyboard_interrupt_is_given_up_without_a_traceback(capfd):
-    with worker_pool(TWO) as workers, pytest.raises(UserError, match=r"3 worker processes died of it: exit status 130"):
-        list(workers.results(interrupt, [1]))
-    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])

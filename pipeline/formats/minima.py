@@ -16,7 +16,8 @@ from pipeline.formats.frames import ENERGY_NAME, Frame, read_frames, to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
 from pipeline.formats.relaxed import is_superseded, superseded
-from pipeline.workspace import AS_USUAL, ENERGIES, Reading, minimum_name, minimum_paths
+from pipeline.stamps import status
+from pipeline.workspace import AS_USUAL, ENERGIES, Reading, glass_of, minimum_name, minimum_paths
 
 LARGEST_NAMED = 50.0
 """Energy per particle, in eV or ε, above which no material is: a name that holds more holds a total."""
@@ -83,14 +84,14 @@ def any_minimum(folder: Path, reading: Reading = AS_USUAL) -> Minimum | None:
 def _energies(path: Path, reading: Reading) -> list[tuple[Place, float]]:
     """Places in a file with their energies per particle, from names without reading the file."""
     beside = path.with_name(ENERGIES)
-    if is_of_one(path) and not beside.exists():
+    if is_of_one(path) and not beside.exists() and not (glass_of(path) / ENERGIES).exists():
         try:
             return [(Place(path, None, reading), energy_in_name(path))]
         except MinimumError:
             return []
     if not path.is_file():
         return []
-    changed = tuple(one.stat()[6:9] for one in (path, beside) if one.exists())
+    changed = tuple(tuple(status(one)) for one in (path, beside, glass_of(path) / ENERGIES) if one.exists())
     return [(Place(path, frame, reading), energy) for frame, energy in _frame_energies(path, reading, changed)]
 
 
@@ -107,7 +108,7 @@ def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
         told = _told_energies(path)
         frames = read_frames(path, reading)
         some = list(islice(frames, 2))
-        named = _energy_of_name(path) if len(some) == 1 else None
+        named = energy_of_name(path) if len(some) == 1 else None
         for frame in chain(some, frames):
             place = Place(path, None if of_one else count, reading)
             try:
@@ -164,7 +165,7 @@ def _without_energy(place: Place, keys: list[str]) -> str:
     return f"the frame has no energy{f' {key}' if key else ''}; {remedy}"
 
 
-def _energy_of_name(path: Path) -> float | None:
+def energy_of_name(path: Path) -> float | None:
     """Energy per particle that a file's name gives; None where it gives none."""
     if is_of_one(path):
         try:
@@ -176,9 +177,12 @@ def _energy_of_name(path: Path) -> float | None:
 
 
 def _told_energies(path: Path) -> dict[int | None, float]:
-    """Total energies of the frames of a file by their numbers, as energies.csv beside it tells them."""
-    beside = path.with_name(ENERGIES)
-    return _read_energies(beside, beside.stat().st_mtime_ns).get(path.name, {}) if beside.exists() else {}
+    """Total energies of the frames of a file by their numbers, from energies.csv beside it, or beside its folder."""
+    told: dict[int | None, float] = {}
+    for file in dict.fromkeys([glass_of(path) / ENERGIES, path.with_name(ENERGIES)]):  # the latter counts
+        if file.exists():
+            told |= _read_energies(file, file.stat().st_mtime_ns).get(path.relative_to(file.parent).as_posix(), {})
+    return told
 
 
 @lru_cache(maxsize=16)
@@ -203,9 +207,9 @@ def _read_energies(path: Path, changed: int) -> dict[str, dict[int | None, float
 def unknown_energies(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """Rows of the files of energies of a glass that name none of these places, in words."""
     there = set(names)
-    for path in sorted({one.with_name(ENERGIES) for one in minimum_paths(folder)}):
+    for path in sorted({folder / ENERGIES, *(one.with_name(ENERGIES) for one in minimum_paths(folder))}):
         for file, frames in _read_energies(path, path.stat().st_mtime_ns).items() if path.exists() else ():
-            name = minimum_name(path.with_name(file))
+            name = (path.parent.relative_to(folder) / file).as_posix()
             for frame in frames:
                 if not {name, f"{name}#{frame or 0}"} & there:
                     yield f"{minimum_name(path)}: {file}{'' if frame is None else f', frame {frame},'} is not there"

@@ -3,7 +3,7 @@
 What was relaxed stays where it is, but no step takes it for a minimum any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +93,7 @@ def superseded(folder: Path) -> dict[str, Superseded]:
     }
 
 
-def is_superseded(gone: dict[str, Superseded], name: str, energy: float) -> bool:
+def is_superseded(gone: Mapping[str, Superseded], name: str, energy: float) -> bool:
     """Whether a place is passed over, as it is now: its energy is that of the configuration that was relaxed."""
     known = gone.get(as_written(name))
     return known is not None and known.energy == energy

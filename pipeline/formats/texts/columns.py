@@ -41,7 +41,8 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         from ase.io.formats import open_with_compression
 
-        self._file = open_with_compression(str(path), "rb")
+        self.name = str(path)  # ASE looks beside an OUTCAR
+        self._file = open_with_compression(self.name, "rb")
         self._size = path.stat().st_size
 
     def readinto(self, buffer: Any, /) -> int:

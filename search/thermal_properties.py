@@ -24,8 +24,11 @@ from glass.response.observables import (
     tunnelling_weight,
 )
 from pipeline.errors import UserError
+from pipeline.files import file_digest
+from pipeline.formats.configurations import Place
 from pipeline.formats.minima import places_with_energies, read_atoms
-from pipeline.settings import NebSettings, Settings
+from pipeline.messages import counted
+from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
 from search.density import glass_volumes
@@ -69,6 +72,11 @@ class Tls:
     """Hz, 0 where they are not known."""
     action: Array
 
+    @property
+    def coupled(self) -> int:
+        """Of how many both Δ₀ and the coupling to strain are known."""
+        return int(np.isfinite(self.amplitude * self.longitudinal).sum())
+
 
 class Band(NamedTuple):
     """A value and the quantiles BAND of its replicas, of the same shape."""
@@ -78,14 +86,14 @@ class Band(NamedTuple):
     high: Array
 
 
-def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> Medium:
-    """Density and sound velocities in SI units: from the settings, else from minima.
+def lowest_minima(at: StatePoint) -> list[Place]:
+    """The lowest minimum of each of the glasses that give the sound velocities."""
+    found = [places_with_energies(folder, at.workspace.reading) for folder in list(at.glasses.values())[:SOUNDED]]
+    return [min(places, key=lambda one: one[1])[0] for places in found if places]
 
-    Raises
-    ------
-    UserError
-        If the settings give some of the three and not all, or there is no calculator, or no glass carries sound.
-    """
+
+def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> Medium:
+    """Density and sound velocities in SI units: from the settings, else from minima; UserError where neither does."""
     given = settings.observables
     density, longitudinal, transverse = given.density, given.longitudinal, given.transverse
     if density is not None and longitudinal is not None and transverse is not None:
@@ -97,31 +105,25 @@ def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Ato
             else "config.yaml: neither neb.calculator nor observables.density, longitudinal and transverse are set; "
             "give the three in kg/m³ and m/s"
         )
+    neb = settings.neb
+
+    def relaxed(atoms: Atoms) -> Atoms:
+        moved = atoms.copy()
+        moved.positions = relax(potential_of(atoms, make_calculator), atoms.positions, neb.force_tolerance).positions
+        return moved
+
     found, reason = [], "no minimum that can be read"
-    for folder in list(at.glasses.values())[:SOUNDED]:
-        lowest = min(places_with_energies(folder), key=lambda one: one[1], default=None)
-        if lowest is None:
-            continue
+    for place in lowest_minima(at):
         try:
-            found.append(sound(read_atoms(lowest[0]), make_calculator, _relaxer(make_calculator, settings.neb)))
+            found.append(sound(read_atoms(place), make_calculator, relaxed))
         except (ValueError, CalculatorFailedError) as error:  # MinimumError is a ValueError
             reason = str(error)
     if not found:
         raise UserError(f"{at.minima}: no sound velocities: {reason}; give observables.density and both in config.yaml")
     mean = Sound(*np.mean(found, axis=0))
-    neb = settings.neb
     velocity = np.sqrt(constants.k * neb.epsilon / neb.mass)
     in_si = mean.density * neb.mass / neb.sigma**3
     return Medium(in_si, mean.longitudinal * velocity, mean.transverse * velocity, constants.hbar)
-
-
-def _relaxer(make_calculator: Callable[[Atoms], Any], neb: NebSettings) -> Callable[[Atoms], Atoms]:
-    def relaxed(atoms: Atoms) -> Atoms:
-        found = atoms.copy()
-        found.positions = relax(potential_of(atoms, make_calculator), atoms.positions, neb.force_tolerance).positions
-        return found
-
-    return relaxed
 
 
 def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> Tls:
@@ -139,26 +141,13 @@ def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> T
         joule * wells["gamma_l"].to_numpy(float),
         joule * wells["gamma_t"].to_numpy(float),
         (joule * wells["barrier"].to_numpy(float), joule * wells["barrier_back"].to_numpy(float)),
-        (
-            wells["attempt_frequency_i_Hz"].fillna(0).to_numpy(float),
-            wells["attempt_frequency_j_Hz"].fillna(0).to_numpy(float),
-        ),
+        tuple(wells[f"attempt_frequency_{name}_Hz"].fillna(0).to_numpy(float) for name in "ij"),
         wells["wkb_action"].to_numpy(float),
     )
 
 
 class Ensemble:
-    """Sums over TLS per volume, of the glasses as they are and of replicas.
-
-    Parameters
-    ----------
-    tls : Tls
-        Of all glasses.
-    volumes : ndarray of shape (n_glasses,)
-        In m³.
-    seed : int
-        Of the replicas.
-    """
+    """Sums over TLS per volume (m³), of the glasses as they are and of replicas."""
 
     def __init__(self, tls: Tls, volumes: Array, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -178,32 +167,19 @@ def band(values: Array) -> Band:
     return Band(values[..., 0], low, high)
 
 
-def observables(tls: Tls, volumes: Array, medium: Medium, settings: Settings, seed: int) -> pd.DataFrame:
-    """All observables of one temperature.
+def observables(tls: Tls, volumes: Array, medium: Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
+    """All observables of one temperature, columns as in ``observables.csv`` (doc/observables.md).
 
-    Parameters
-    ----------
-    tls : Tls
-        Of all glasses that were searched.
-    volumes : ndarray of shape (n_glasses,)
-        Of these, in m³.
-    medium : Medium
-        In SI units.
-    settings : Settings
-        ``observables``, ``neb`` and ``tls_threshold``.
-    seed : int
-        Of the bands.
-
-    Returns
-    -------
-    DataFrame
-        A row for each quantity and place on its axis, columns as in ``observables.csv`` (doc/files.md).
+    Volumes in m³ of all glasses that were searched; without a medium only what needs no coupling to strain.
     """
     ensemble, joule = Ensemble(tls, volumes, seed), constants.k * settings.neb.epsilon
     complete = joule * complete_below(settings)
     kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END
-    rows = [*_thermal(tls, ensemble, kT), *_strength(tls, ensemble, medium, kT, complete, settings)]
-    rows += _losses(tls, ensemble, medium, kT, settings)
+    capacity = band(constants.k * ensemble.per_volume(heat_capacity(tls.splitting, kT)))
+    rows = [_rows("heat capacity", kT / constants.k, "T (K)", capacity, "J K⁻¹ m⁻³")]
+    if medium:
+        rows += _strength(tls, ensemble, medium, kT, complete, settings)
+        rows += _losses(tls, ensemble, medium, kT, settings)
     neb, length = settings.neb, settings.neb.sigma
     time = length * np.sqrt(neb.mass / joule)
     sizes = {
@@ -213,7 +189,7 @@ def observables(tls: Tls, volumes: Array, medium: Medium, settings: Settings, se
         "m⁻³": ("{length}⁻³", 1 / length**3),
         "": ("", 1.0),
     }
-    table = pd.concat([*rows, *_distributions(tls, ensemble, joule)], ignore_index=True)
+    table = pd.concat([*rows, *_distributions(tls, ensemble, joule, settings.unit.energy)], ignore_index=True)
     size = table["unit"].map({unit: value for unit, (_, value) in sizes.items()})
     unit = settings.unit
     names = {key: name.format(length=unit.length, energy=unit.energy) for key, (name, _) in sizes.items()}
@@ -230,11 +206,6 @@ def complete_below(settings: Settings) -> float:
 def _rows(quantity: str, x: Array, axis: str, found: Band, unit: str, **more: Any) -> pd.DataFrame:
     columns = {"quantity": quantity, "x": x, "axis": axis, "frequency_Hz": np.nan, "warning": ""}
     return pd.DataFrame({**columns, **found._asdict(), "unit": unit, **more})
-
-
-def _thermal(tls: Tls, ensemble: Ensemble, kT: Array) -> Iterator[pd.DataFrame]:
-    capacity = constants.k * ensemble.per_volume(heat_capacity(tls.splitting, kT))
-    yield _rows("heat capacity", kT / constants.k, "T (K)", band(capacity), "J K⁻¹ m⁻³")
 
 
 def _strength(
@@ -289,38 +260,38 @@ def _loss_rows(quantity: str, kT: Array, loss: Band, frequency: float) -> pd.Dat
     return _rows(quantity, kT / constants.k, "T (K)", loss, "", **more)
 
 
-def _distributions(tls: Tls, ensemble: Ensemble, joule: float) -> Iterator[pd.DataFrame]:
+def _distributions(tls: Tls, ensemble: Ensemble, joule: float, unit: str) -> Iterator[pd.DataFrame]:
     """Numbers per volume and decade of Δ₀, and per volume and unit of λ."""
     with np.errstate(divide="ignore"):
-        decades = np.log10(tls.amplitude / joule)
-    for name, axis, values in (("tunnelling amplitude", "log₁₀ Δ₀ (ε)", decades), ("action", "λ", tls.action)):
+        decades = np.log10(tls.amplitude / joule).round(6)  # 1e-12 ε means at most that, and lies in no bin
+    for name, axis, values in (("tunnelling amplitude", f"log₁₀ Δ₀ ({unit})", decades), ("action", "λ", tls.action)):
         edges = EDGES[name]
-        inside = (values >= edges[:-1, None]) & (values < edges[1:, None])
+        inside = (values > edges[:-1, None]) & (values <= edges[1:, None])
         found = band(ensemble.per_volume(inside / np.diff(edges)[:, None]))
         yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³")
 
 
-def observables_in_words(table: pd.DataFrame, medium: Medium, tls: Tls, settings: Settings) -> list[str]:
+def observables_in_words(table: pd.DataFrame, medium: Medium | None, tls: Tls, settings: Settings) -> list[str]:
     """The numbers that are quoted: sound, P̄, tunnelling strengths, and the values at the highest temperature."""
 
-    def row_of(quantity: str, frequency: float | None = None) -> Any:
+    def told(quantity: str, frequency: float | None = None) -> tuple[str, float]:
         rows = table[table["quantity"] == quantity]
-        return (rows if frequency is None else rows[rows["frequency_Hz"] == frequency]).iloc[-1]
+        row = (rows if frequency is None else rows[rows["frequency_Hz"] == frequency]).iloc[-1]
+        return f"{row['value']:.3g} ({row['low']:.2g} to {row['high']:.2g}) {row['unit']}".strip(), row["x"]
 
-    def told(row: Any) -> str:
-        return f"{row['value']:.3g} ({row['low']:.2g} to {row['high']:.2g}) {row['unit']}".strip()
-
-    density, strength = row_of("P"), row_of("tunnelling strength, transverse")
+    known = f"{counted(len(tls.splitting), 'distinct double well')}, Δ₀ and coupling to strain known of {tls.coupled}"
+    capacity, highest = told("heat capacity")
+    if medium is None:
+        said = f"at {highest:.2g} K: C/V = {capacity}; for the rest the coupling is needed: run_neb.py --refine 50"
+        return [known, said]
+    (density, below), (strength, _) = told("P"), told("tunnelling strength, transverse")
     frequency = settings.observables.frequencies[0]
-    loss = row_of("internal friction, one phonon, transverse", frequency)
-    capacity, conductivity = row_of("heat capacity"), row_of("thermal conductivity")
-    known = int(np.isfinite(tls.amplitude * tls.longitudinal).sum())
+    loss, _ = told("internal friction, one phonon, transverse", frequency)
     lines = [
-        f"density {medium.density:.0f} kg/m³, sound {medium.longitudinal:.0f} and {medium.transverse:.0f} m/s; "
-        f"{len(tls.splitting)} distinct double wells, Δ₀ and coupling known of {known}",
-        f"P̄ = {told(density)} below {density['x']:.3g} K; tunnelling strength C_t = {told(strength)}",
-        f"at {capacity['x']:.2g} K: C/V = {told(capacity)}; κ = {told(conductivity)}; "
-        f"Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {told(loss)}",
+        f"density {medium.density:.0f} kg/m³, sound {medium.longitudinal:.0f} and {medium.transverse:.0f} m/s; {known}",
+        f"P̄ = {density} below {below:.3g} K; tunnelling strength C_t = {strength}",
+        f"at {highest:.2g} K: C/V = {capacity}; κ = {told('thermal conductivity')[0]}; "
+        f"Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {loss}",
     ]
     warnings = [warning for warning in dict.fromkeys(table["warning"]) if warning]
     return [*lines, *(f"warning: internal friction {warning}" for warning in warnings if "; " not in warning)]
@@ -328,21 +299,18 @@ def observables_in_words(table: pd.DataFrame, medium: Medium, tls: Tls, settings
 
 def update_observables(
     at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None
-) -> tuple[pd.DataFrame, Medium, Tls]:
-    """The observables of one temperature, the medium they are in, and the TLS.
-
-    Raises
-    ------
-    UserError
-        If no double well of a glass with minima has a coupling to strain.
-    """
+) -> tuple[pd.DataFrame, list[str]]:
+    """The observables of one temperature, and what is quoted of them."""
     volumes = glass_volumes(at)
     tls = tls_of(at, settings, volumes)
-    if not np.isfinite(tls.longitudinal * tls.amplitude).any():
-        raise UserError(
-            f"{at.double_wells}: no double well with minima has both Δ₀ and a coupling to strain; "
-            "run_neb.py --refine calculates it"
-        )
-    medium = medium_of(at, settings, make_calculator)
-    in_si = volumes.to_numpy(float) * settings.neb.sigma**3
-    return observables(tls, in_si, medium, settings, settings.seed), medium, tls
+    if not len(tls.splitting):
+        raise UserError(f"{at.double_wells}: no double well is in a glass with minima; put these back")
+    medium = medium_of(at, settings, make_calculator) if tls.coupled else None
+    table = observables(tls, volumes.to_numpy(float) * settings.neb.sigma**3, medium, settings, settings.seed)
+    return table, observables_in_words(table, medium, tls, settings)
+
+
+def minima_used(at: StatePoint) -> dict[str, Any]:
+    """What the observables take from minima, to tell whether it changed."""
+    lowest = {f"{place.path.parent.name}/{place.name}": file_digest(place.path) for place in lowest_minima(at)}
+    return {"volumes": {f"{conf}": round(size, 9) for conf, size in glass_volumes(at).items()}, "lowest": lowest}

@@ -1,4 +1,4 @@
-"""A sample of the faults of tests/faults.py: steps killed and hindered at calls of the system, and run again."""
+"""Samples of what ``make soak`` tries: damaged files, and steps killed and hindered at calls of the system."""
 
 import os
 import shutil
@@ -6,13 +6,22 @@ import subprocess
 import sys
 
 import pytest
+from fuzz import READERS, run
 from steps import LONGEST, ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")]
+
+@pytest.mark.slow
+def test_no_reader_crashes_hangs_or_takes_what_is_impossible_for_good():
+    found = run(READERS, 20, seed=0)
+    assert {name: faults for name, (_, faults) in found.items() if faults} == {}
+    for name, (kinds, _) in found.items():
+        assert kinds["refused"] or kinds["unchanged"] > 10, name
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
 def test_a_step_that_is_killed_or_hindered_anywhere_ends_with_the_same_files_when_it_is_run_again():
-    sample = "step0_collect --every 3 --only rename fsync lock"
+    sample = "step0_collect --every 8 --only rename fsync lock"
     command = [sys.executable, str(ROOT / "tests" / "faults.py"), *sample.split()]
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=LONGEST, env={**os.environ, "PYTHONPATH": str(ROOT)}
