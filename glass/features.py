@@ -282,15 +282,6 @@ def any_geometry(positions: Array, box: Array, first: Index, second: Index, part
     """The same as :func:`pair_geometry` in any periodic cell, without the mean displacement of each pair.
 
     Half as fast: all in double precision, in two passes over the particles.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_minima, 3, N)
-        In σ, wrapped into the box or not.
-    box : ndarray of shape (3,) or (3, 3)
-        As :func:`glass.arrays.box_of` gives it.
-    first, second, particles
-        As :func:`pair_geometry` takes them.
     """
     out = np.empty((len(first), 2 * particles + 1))
     vectors, sure = vectors_of(box), 0.25 * shortest_period(box) ** 2

@@ -138,13 +138,7 @@ def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignor
 
 @numba.njit(cache=True, nogil=True)
 def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # type: ignore[no-untyped-def]
-    """Sweeps of N attempted moves each; positions (N, 3) and diameters (N,) change in place.
-
-    Returns
-    -------
-    float
-        Change of the total energy in ε, as summed over the accepted moves.
-    """
+    """Sweeps of N attempted moves each; positions (N, 3), diameters (N,) change in place; change of the energy in ε."""
     np.random.seed(seed)
     n = positions.shape[0]
     first, both = _full_list(positions, box, diameters)
@@ -184,12 +178,7 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
     """Velocity Verlet with Bussi's thermostat, J. Chem. Phys. 126, 014101 (2007); arrays (N, 3) change in place.
 
     ASE's own Bussi gives the same ensemble, but takes ten times as long for a step of 300 particles. The total momentum
-    stays zero, so that 3N − 3 degrees of freedom have ``temperature``; 0 leaves the thermostat out.
-
-    Returns
-    -------
-    ndarray of shape (steps, 2)
-        Potential and kinetic energy after each step.
+    stays zero, so that 3N − 3 degrees of freedom have ``temperature``; 0 leaves the thermostat out. Potential and kinetic energy after each step, shape (steps, 2).
     """
     np.random.seed(seed)
     n = positions.shape[0]

@@ -41,14 +41,7 @@ def pair_energy(x):  # type: ignore[no-untyped-def]
 def neighbours(positions, box, diameters, slack):  # type: ignore[no-untyped-def]
     """Half list of pairs that come within 1.25 σ_ij while each particle moves by no more than its ``slack``, (N,).
 
-    Returns
-    -------
-    start : ndarray of int64, shape (N + 1,)
-        The partners of particle i are ``partner[start[i]:start[i + 1]]``.
-    partner : ndarray of int32, shape (n_listed,)
-        Their indices.
-    square : ndarray of shape (n_listed,)
-        σ_ij² of each pair.
+    Partners of particle i are ``partner[start[i]:start[i + 1]]``, their σ_ij² in ``square``.
     """
     n = positions.shape[0]
     reach = CUTOFF * diameters.max() + 2.0 * slack.max()
@@ -203,13 +196,7 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
         return changes
 
     def calculate(self, atoms: Atoms, properties: Any = None, system_changes: Any = all_changes) -> None:
-        """Energy and forces together; see ASE.
-
-        Raises
-        ------
-        ValueError
-            If the cell is not orthogonal and periodic, or too small.
-        """
+        """Energy and forces together; see ASE."""
         super().calculate(atoms, properties, system_changes)
         if list(system_changes) != ["positions"]:
             self._lists = {}

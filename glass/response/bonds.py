@@ -20,28 +20,14 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 @dataclass(frozen=True)
 class Bonds:
-    """Bonds of a pair potential, each in both directions.
+    """Bonds of a pair potential, each in both directions."""
 
-    Attributes
-    ----------
-    particles : int
-        N.
-    first, second : ndarray of shape (n_bonds,)
-        Numbers of the particles.
-    directions : ndarray of shape (n_bonds, 3)
-        Unit vectors n from the second to the first.
-    lengths : ndarray of shape (n_bonds,)
-        r in σ.
-    slopes, curvatures : ndarray of shape (n_bonds,)
-        v′ in ε/σ and v″ in ε/σ².
-    """
-
-    particles: int
-    first: Index
+    particles: int  # N
+    first: Index  # (n_bonds,) Numbers of the particles
     second: Index
-    directions: Array
-    lengths: Array
-    slopes: Array
+    directions: Array  # (n_bonds, 3) Unit vectors n from the second to the first
+    lengths: Array  # (n_bonds,) r in σ
+    slopes: Array  # (n_bonds,) v′ in ε/σ and v″ in ε/σ²
     curvatures: Array
 
     def virial(self) -> Array:

@@ -71,15 +71,7 @@ def moduli(bonds: Bonds, volume: float) -> Array:
 
 
 def propagation(lagrangian: Array, stress: Array) -> Array:
-    """∂σ_ab/∂ε_cd of a glass under the pressure p, shape (6, 6): C_abcd − p (δ_ac δ_bd + δ_ad δ_bc − δ_ab δ_cd).
-
-    Parameters
-    ----------
-    lagrangian : ndarray of shape (6, 6)
-        As of :func:`moduli`.
-    stress : ndarray of shape (6,)
-        Of which p = −tr σ/3 is taken, as for an isotropic glass.
-    """
+    """∂σ_ab/∂ε_cd of a glass under the pressure p, shape (6, 6): C_abcd − p (δ_ac δ_bd + δ_ad δ_bc − δ_ab δ_cd)."""
     change = np.diag([2.0, 2.0, 2.0, 1.0, 1.0, 1.0])
     change[:3, :3] -= 1.0
     return np.asarray(lagrangian + stress[:3].mean() * change)
