@@ -46,8 +46,10 @@ def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable
     Raises
     ------
     ValueError
-        If a modulus is not above zero: the minimum is not stable under strain.
+        If the cell is open, or a modulus is not above zero: the minimum is not stable under strain.
     """
+    if not atoms.pbc.all():
+        raise ValueError("an open direction has no volume")
     volume = atoms.get_volume()
     bonds = bonds_of(atoms, make_calculator(atoms))
     stress = virial(atoms, make_calculator) / volume
