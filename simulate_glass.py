@@ -161,7 +161,7 @@ def sample_structures(command: Command) -> None:
     if given.dynamics is None or len(command.asked) > 1:
         raise UserError("simulate_glass.py: --start takes --dynamics T, and one -T at most")
     at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
-    make_calculator = find_calculator(settings.neb.calculator, command.workspace.root)
+    make_calculator = find_calculator(settings.neb, command.workspace.root)
     k = kB if settings.unit != REDUCED else 1.0
     melt = None if given.melt is None else k * given.melt
     dynamics = Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)

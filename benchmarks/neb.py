@@ -8,8 +8,8 @@ glass of 1500 particles (TLS_DATA/Configurations/minima/T0.062) under step 2's c
 apart.
 One line each: all images for every double well, whose verdicts count as right; this version as it is; the same through
 ASE's calls, as any calculator has it; ``--ase``: ASE's NEB with improved tangent and FIRE, stopped when as converged as
-ours or after 1000 steps; ``--against DIR``: a checkout of another version. (BFGS, which ASE's examples use, would keep a
-matrix of (3N · images)² numbers, 200 GB at N = 1500.)
+ours or after 1000 steps; ``--against DIR``: a checkout of another version. (BFGS, which ASE's examples use, would keep
+a matrix of (3N · images)² numbers, 200 GB at N = 1500.)
 """
 
 import argparse

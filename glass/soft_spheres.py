@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import neighbor_list
 
-from glass.arrays import Array, box_of
+from glass.arrays import Array, Index, box_of
 from glass.kernels import nearest_image
 
 CUTOFF = 1.25
@@ -166,7 +166,7 @@ def energies_and_forces_by_shifts(images, first, second, shifts, square, energie
                     forces[n, j, axis] -= f * d
 
 
-def bonds(atoms: Atoms, positions: Array, slack: Array) -> tuple[Array, Array, Array, Array]:
+def bonds(atoms: Atoms, positions: Array, slack: Array) -> tuple[Index, Index, Array, Array]:
     """Pairs, each once, that come within 1.25 σ_ij of each other while particles move by no more than ``slack``, (N,).
 
     In any cell, open directions and several images of one particle included: numbers of both, shift of the second to

@@ -77,6 +77,8 @@ class NebSettings(_Section):
     refine_below: Ceiling = 3.0
     keep_paths: Literal["full", "all", "none"] = "full"
     shared: bool = False
+    batched: bool = False
+    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
     time_limit: Seconds | None = None
     continuation: Literal["line", "parabola"] = "line"
     zero_point: Literal["auto", "always", "never"] = "auto"
