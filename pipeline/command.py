@@ -66,19 +66,9 @@ class Command:
     """What the script's own options were given."""
 
     def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
-        """Temperatures to work on.
+        """Temperatures to work on: those named by the user, else those for which ``has_input`` is true.
 
-        Parameters
-        ----------
-        has_input : callable
-            Whether there is something to do for a temperature; those named by the user are taken as they are.
-        otherwise : str
-            What to say when there is none: which input is missing and where it comes from.
-
-        Raises
-        ------
-        UserError
-            If there is none, one that was asked for is unknown, or two are the same or would share a model.
+        Raises UserError if there is none (``otherwise`` says what is missing), one is unknown, or two share a model.
         """
         known, root = self.workspace.temperatures(), self.workspace.root
         for folder in self.workspace.misnamed_temperatures():
@@ -103,13 +93,7 @@ class Command:
         return found
 
     def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], None]) -> None:
-        """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting.
-
-        Raises
-        ------
-        UserError
-            At the end, with all there is to fix.
-        """
+        """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting."""
         errors = []
         for temperature in temperatures:
             try:
@@ -217,16 +201,7 @@ def run_script(
 ) -> None:
     """Parse the command line, do the step and leave with the exit status the README gives.
 
-    Parameters
-    ----------
-    step : callable
-        Does the work.
-    description : str or None
-        The script's docstring, shown by ``--help``.
-    options : callable, optional
-        Adds the script's own options to those that all scripts share.
-    make_workspace : bool
-        Make the workspace's folder if it is missing; else that is an error.
+    ``description`` is the script's docstring, ``options`` adds options of its own; ``make_workspace`` makes its folder.
     """
     _open_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -67,13 +67,7 @@ def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str
 
 
 def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
-    """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable.
-
-    Raises
-    ------
-    UserError
-        If the transitions can't be read, or the pairs are none that this machine or the glass can have.
-    """
+    """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable."""
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
     table, files, transitions, name = job
     folder, inputs = glass_of(files[0]), inputs_of(files)

@@ -210,18 +210,7 @@ class Settings(_Section):
 
 
 def read_settings(path: Path | None) -> Settings:
-    """Read a settings file.
-
-    Parameters
-    ----------
-    path : Path or None
-        A YAML file; None gives the defaults.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or not YAML, or a key is unknown, of a wrong type or impossible.
-    """
+    """Read a settings file; None gives the defaults."""
     if path is None:
         return Settings()
     if not path.is_file():

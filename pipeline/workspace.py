@@ -36,19 +36,7 @@ AS_USUAL = Reading()
 
 @dataclass(frozen=True)
 class Task:
-    """What one model learns.
-
-    Attributes
-    ----------
-    name : str
-        Its section in config.yaml and the word in the name of its pretraining set.
-    folder : str
-        Beginning of the name of its model's folder.
-    target : str
-        Column to learn.
-    script : str
-        The step that trains it.
-    """
+    """What one model learns."""
 
     name: str
     folder: str
@@ -89,17 +77,7 @@ class _Result:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The data folders below one root.
-
-    Attributes
-    ----------
-    root : Path
-        The folder.
-    ij_decimals : int
-        Names of minima in files are equal if they are equal to so many decimals; from config.yaml.
-    reading : Reading
-        From config.yaml.
-    """
+    """The data folders below one root."""
 
     root: Path
     ij_decimals: int = 10
@@ -147,17 +125,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class StatePoint:
-    """The files of one temperature.
-
-    Attributes
-    ----------
-    workspace : Workspace
-        Where they are.
-    temperature : str
-        As in the folders' names.
-    share : str
-        ``1-of-4``: exact results go to the files of this share; all else stands where it does without.
-    """
+    """The files of one temperature."""
 
     workspace: Workspace
     temperature: str

@@ -34,18 +34,10 @@ TO_END = 5.0
 
 
 class Processes(Workers):
-    """Single-threaded worker processes.
+    """Single-threaded worker processes, started by ``spawn`` or ``fork`` or the system's way.
 
-    Parameters
-    ----------
-    count : int
-        Number of processes.
-    start : str, optional
-        How they start, ``spawn`` or ``fork``; default: the system's way. Temporary files of those that are spawned
-        are removed with the last of them.
-    log : Path, optional
-        File for what they print, in place of stderr; workers that have one are not kept to one thread, and a job of
-        which one dies is not tried again.
+    Temporary files of those that are spawned are removed with the last of them. With a ``log``, a file for what they
+    print in place of stderr, they are not kept to one thread, and a job of which one dies is not tried again.
     """
 
     def __init__(self, count: int, start: str | None = None, log: Path | None = None) -> None:
@@ -256,23 +248,9 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def run_apart(function: Callable[[], Any], log: Path, while_waiting: Callable[[], object] = lambda: None) -> Any:
-    """Run one function in a new process, which ends with this one and whose output goes to a file.
+    """Run one picklable function in a new process, which ends with this one and whose output goes to ``log``.
 
-    Parameters
-    ----------
-    function : callable
-        Takes nothing; it and what it returns can be pickled, such as a ``functools.partial``.
-    log : Path
-        Gets all that the process prints, from Python or from C.
-    while_waiting : callable
-        Called every half a second until the function has returned.
-
-    Raises
-    ------
-    UserError, OSError
-        As the function raised it; or UserError if the process was killed.
-    RuntimeError
-        If the function raised anything else; it names the log.
+    Raises UserError and OSError as the function does, or UserError if the process was killed; else RuntimeError.
     """
 
     def lost(_: object, reason: str) -> None:
