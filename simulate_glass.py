@@ -269,7 +269,7 @@ def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
     folder = at.glass(job.conf)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, positions in minima.positions.items():
-        write_minimum(job.workspace.minimum(part, energy), sizes, np.mod(positions, minima.box), minima.box)
+        write_minimum(part / f"{energy}.conf", sizes, np.mod(positions, minima.box), minima.box)
     transitions = ((i, j, count) for (i, j), count in minima.transitions.items())
     write_transitions(at.transitions(job.conf), transitions)
     part.rename(folder)
