@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -46,6 +47,9 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|failed to map segment|can't 
 """How libraries say so that raise no MemoryError."""
 
 _NO_MEMORY = "not enough memory; nothing is half-written; raise the limit or end other programs, and run the step again"
+
+_LEAST_MEMORY = 800 * 10**6
+"""Bytes of address space below which no step is begun."""
 
 CLEAN_UP = 8.0
 """Seconds allowed for cleaning up after SIGTERM; batch systems kill soon after."""
@@ -137,6 +141,7 @@ def check_command_line(description: str | None, options: Options | None = None) 
     what only the work needs, and Ctrl-C during them is a line, not a traceback.
     """
     _open_streams()
+    _check_limit()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else who started it wants it ignored
         signal.signal(signal.SIGINT, _interrupted)
     sys.excepthook = _failed_import
@@ -146,10 +151,19 @@ def check_command_line(description: str | None, options: Options | None = None) 
         _refuse(str(error))
 
 
+def _check_limit() -> None:
+    """End here where the limit of memory is so low that libraries crash or hang while they are loaded."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < _LEAST_MEMORY:
+        least = f"{_LEAST_MEMORY / 1e6:.0f} MB"
+        _refuse(f"the limit of memory (ulimit -v) is {limit / 1e6:.0f} MB; raise it to {least} or more")
+
+
 def _failed_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say in one line that memory ends before a script begins, or which library is missing."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-        _refuse(_NO_MEMORY)
+        os.write(2, f"error: {_NO_MEMORY}\n".encode())
+        os._exit(2)  # without the clean-up of libraries that are half loaded, which may hang or crash
     if isinstance(error, ModuleNotFoundError):
         _refuse(_missing(error))
     sys.__excepthook__(kind, error, trace)
