@@ -48,8 +48,11 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|failed to map segment|can't 
 
 _NO_MEMORY = "not enough memory; nothing is half-written; raise the limit or end other programs, and run the step again"
 
-_LEAST_MEMORY = 800 * 10**6
-"""Bytes of address space below which no step is begun."""
+_LEAST = (
+    (resource.RLIMIT_AS, 800, 10**6, "memory in MB (ulimit -v)"),
+    (resource.RLIMIT_NPROC, 32, 1, "processes (ulimit -u)"),
+)
+"""Limits, the smallest with which a step is begun, its unit, and what it is of."""
 
 CLEAN_UP = 8.0
 """Seconds allowed for cleaning up after SIGTERM; batch systems kill soon after."""
@@ -141,7 +144,7 @@ def check_command_line(description: str | None, options: Options | None = None) 
     what only the work needs, and Ctrl-C during them is a line, not a traceback.
     """
     _open_streams()
-    _check_limit()
+    _check_limits()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else who started it wants it ignored
         signal.signal(signal.SIGINT, _interrupted)
     sys.excepthook = _failed_import
@@ -151,12 +154,12 @@ def check_command_line(description: str | None, options: Options | None = None) 
         _refuse(str(error))
 
 
-def _check_limit() -> None:
-    """End here where the limit of memory is so low that libraries crash or hang while they are loaded."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if 0 <= limit < _LEAST_MEMORY:
-        least = f"{_LEAST_MEMORY / 1e6:.0f} MB"
-        _refuse(f"the limit of memory (ulimit -v) is {limit / 1e6:.0f} MB; raise it to {least} or more")
+def _check_limits() -> None:
+    """End here where limits are so low that libraries crash or hang while they are loaded."""
+    for limit, least, unit, words in _LEAST:
+        now = resource.getrlimit(limit)[0]
+        if 0 <= now < least * unit:
+            _refuse(f"the limit of {words} is {now // unit}; raise it to {least} or more")
 
 
 def _failed_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

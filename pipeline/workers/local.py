@@ -152,7 +152,7 @@ class _Worker:
 def exit_reason(status: int) -> str:
     """Why a process ended, from its exit status; below zero it is a signal."""
     if status >= 0:
-        return f"exit status {status}"
+        return "no thread could be started (ulimit -u)" if status == os.EX_OSERR else f"exit status {status}"
     return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
 
 
@@ -170,7 +170,10 @@ def _work(connection: Any, counter: Any, log: Path | None, temporary: str | None
     """Do jobs, within a worker, until the parent is gone."""
     global _counter
     _counter, tempfile.tempdir = counter, temporary
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    except RuntimeError:
+        os._exit(os.EX_OSERR)
     with suppress(OSError):  # stdout is for what the step says, not for what a user's calculator prints
         if log is not None:
             os.dup2(os.open(log, os.O_WRONLY | os.O_TRUNC), 2)
