@@ -39,8 +39,8 @@ def measure(command: Command, at: StatePoint) -> None:
     if up_to_date(outputs, inputs):
         nothing_new(at.temperature, "nothing new")
         return
-    name = settings.neb.calculator
-    make_calculator = None if name is None else find_calculator(name, command.workspace.root)
+    has_one = settings.neb.calculator is not None
+    make_calculator = find_calculator(settings.neb, command.workspace.root) if has_one else None
     table, said = update_observables(at, settings, make_calculator)
     with atomic_write(outputs[0]) as part:
         table.to_csv(part, index=False, float_format="%.6g")

@@ -38,7 +38,7 @@ def main(command: Command) -> None:
     temperatures = command.temperatures(
         lambda at: at.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put some there"
     )
-    make_calculator = find_calculator(settings.neb.calculator, work.root)
+    make_calculator = find_calculator(settings.neb, work.root)
     function = partial(relax_minimum, settings=settings.neb, make_calculator=make_calculator, units=settings.unit)
     counts: Counter[str] = Counter()
 

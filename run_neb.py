@@ -107,7 +107,7 @@ def main(command: Command) -> None:
     )
     if given.pairs and len(temperatures) > 1:
         raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
-    make_calculator = find_calculator(command.settings.neb.calculator, work.root)
+    make_calculator = find_calculator(command.settings.neb, work.root)
     kinds: Counter[str] = Counter()
     if given.share:
         command = replace(command, script=f"{command.script}-{given.share.name}")

@@ -135,7 +135,7 @@ def sample_structures(command: Command) -> None:
     if given.dynamics is None or len(command.asked) > 1:
         raise UserError("simulate_glass.py: --start takes --dynamics T, and one -T at most")
     at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
-    make_calculator = find_calculator(settings.neb.calculator, command.workspace.root)
+    make_calculator = find_calculator(settings.neb, command.workspace.root)
     k = kB if settings.unit != REDUCED else 1.0
     melt = None if given.melt is None else k * given.melt
     dynamics = trajectory.Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
@@ -239,7 +239,7 @@ def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
     folder = at.glass(job.conf)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, positions in minima.positions.items():
-        write_minimum(job.workspace.minimum(part, energy), sizes, np.mod(positions, minima.box), minima.box)
+        write_minimum(part / f"{energy}.conf", sizes, np.mod(positions, minima.box), minima.box)
     transitions = ((i, j, count) for (i, j), count in minima.transitions.items())
     write_transitions(at.transitions(job.conf), transitions)
     part.rename(folder)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.arrays import Array
-from glass.features import exact_geometry, geometry_columns, pair_geometry
+from glass.features import any_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline.formats.keys import minimum_keys
@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{len(first)} pairs of {N_MINIMA} made-up minima, N = {N_PARTICLES}; the best of five runs")
     fractions = box_fractions(positions, BOX)
     rounded = partial(pair_geometry, positions, fractions, BOX, first, second, 3)
-    exact = partial(exact_geometry, positions, BOX, first, second, 3)
+    exact = partial(any_geometry, positions, BOX, first, second, 3)
     for name, kernel in (("kernel", rounded), ("the same in double precision", exact)):
         kernel()
         for threads in sorted({1, numba.config.NUMBA_NUM_THREADS}):

@@ -6,9 +6,10 @@ python -m benchmarks.neb [--pairs 12] [--workspace DIR [-T 0.12] --listed FILE.c
 Pairs are drawn at random from FILE (columns conf,i,j) of a workspace with minima; by default from those of one real
 glass of 1500 particles (TLS_DATA/Configurations/minima/T0.062) under step 2's ceiling for the energy, 0.1 to 0.6 σ
 apart.
-One line each: this version as it is; the same through ASE's calls, as any calculator has it; ``--ase``: ASE's NEB with
-improved tangent and FIRE, stopped when as converged as ours or after 1000 steps; ``--against DIR``: a checkout of
-another version. (BFGS, which ASE's examples use, would keep a matrix of (3N · images)² numbers, 200 GB at N = 1500.)
+One line each: all images for every double well, whose verdicts count as right; this version as it is; the same through
+ASE's calls, as any calculator has it; ``--ase``: ASE's NEB with improved tangent and FIRE, stopped when as converged as
+ours or after 1000 steps; ``--against DIR``: a checkout of another version. (BFGS, which ASE's examples use, would keep
+a matrix of (3N · images)² numbers, 200 GB at N = 1500.)
 """
 
 import argparse
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +64,7 @@ class CountedMany(SoftSpheres):
             return SoftSpheres.calculate_many(self, atoms, images)
 
 
-def verdict_by(calculator: Callable[[], Any]) -> Way:
+def verdict_by(calculator: Callable[[], Any], refine_below: float = REFINE_BELOW) -> Way:
     """Verdict and splitting as run_neb.py finds them."""
 
     def way(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
@@ -74,7 +76,7 @@ def verdict_by(calculator: Callable[[], Any]) -> Way:
             tolerance=TOLERANCE,
             max_steps=MAX_STEPS,
             hbar=HBAR,
-            refine_below=REFINE_BELOW,
+            refine_below=refine_below,
         )
         return found.kind, np.nan if found.levels is None else found.levels[1] - found.levels[0]
 
@@ -107,7 +109,12 @@ def by_ase(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
     return found.kind, np.nan if found.levels is None else found.levels[1] - found.levels[0]
 
 
-WAYS = {"calls of all images": verdict_by(CountedMany), "calls of ASE": verdict_by(Counted), "ASE": by_ase}
+WAYS = {
+    "all images": verdict_by(CountedMany, np.inf),
+    "calls of all images": verdict_by(CountedMany),
+    "calls of ASE": verdict_by(Counted),
+    "ASE": by_ase,
+}
 
 
 def measure(pairs: list[tuple[Atoms, Atoms]], way: Way, images: int) -> list[tuple[str, float, int, float]]:
@@ -189,30 +196,21 @@ def main() -> None:
     if not pairs:
         return
     here, other = Path(__file__).resolve().parents[1], given.against and given.against.resolve()
-    ways = [(here, way) for way in list(WAYS)[: 3 if given.ase else 2]] + (
-        [(other, "calls of all images")] if other else []
-    )
+    ways = [(here, way) for way in list(WAYS)[: 4 if given.ase else 3]] + ([(other, "calls of ASE")] if other else [])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.pkl"
         file.write_bytes(pickle.dumps(pairs))
         measured = [measured_by(checkout, file, way, given.images) for checkout, way in ways]
-    first = measured[0]
-    print(
-        f"{len(pairs)} pairs, N = {len(pairs[0][0])}, {given.images} images; a pair, by the verdict of the first line"
-    )
+    right = [row[0] for row in measured[0]]
+    kinds = ("double well", "non-DW")
+    print(f"{len(pairs)} pairs, N = {len(pairs[0][0])}, {given.images} images: {Counter(right)}")
+    print(f"{'':24s} right; evaluations, ms of CPU of " + " and ".join(f"a {kind}, mean (median)" for kind in kinds))
     for (checkout, way), rows in zip(ways, measured, strict=True):
-        name = way if checkout == here else str(checkout)
-        same = [one[0] == row[0] for one, row in zip(first, rows, strict=True)]
-        off = [
-            abs(row[1] / one[1] - 1) for one, row in zip(first, rows, strict=True) if one[0] == row[0] == "double well"
-        ]
-        print(
-            f"{name}: same verdict {sum(same)}; splittings differ by {np.median(off or [0]):.2%}, {max(off or [0]):.2%}"
-        )
-        for kind in sorted({row[0] for row in first}):
-            some = [row[2:] for one, row in zip(first, rows, strict=True) if one[0] == kind]
-            evaluations, seconds = np.mean(some, axis=0)
-            print(f"  {kind:12s} {len(some):4d}: {evaluations:8.0f} evaluations {1e3 * seconds:9.1f} ms")
+        costs = [np.array([row[2:] for row, one in zip(rows, right, strict=True) if one == kind]) for kind in kinds]
+        said = [f"{mean[0]:.0f} ({mid[0]:.0f}), {1e3 * mean[1]:.0f} ({1e3 * mid[1]:.0f})"
+                for mean, mid in ((cost.mean(0), np.median(cost, 0)) for cost in costs if len(cost))]  # fmt: skip
+        agree = sum(row[0] == one for row, one in zip(rows, right, strict=True))
+        print(f"{way if checkout == here else str(checkout):24s} {agree}; " + "; ".join(said))
 
 
 if __name__ == "__main__":

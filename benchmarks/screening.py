@@ -73,7 +73,7 @@ def main() -> None:
 def calculated(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     """What each band of a pair said and cost; see :func:`stages_of_pair`."""
     jobs, _ = jobs_of(at, pairs)
-    function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb.calculator, at.workspace.root))
+    function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb, at.workspace.root))
     with worker_pool(SETTINGS) as workers:
         return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
 

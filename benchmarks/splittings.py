@@ -75,7 +75,7 @@ def calculate_some(at: StatePoint, listed: pd.DataFrame, count: int, settings: S
     if missing:
         raise SystemExit(f"{missing[0]}; the minima of all pairs are needed")
     function = partial(
-        calculate, settings=settings.neb, make_calculator=find_calculator(settings.neb.calculator, at.workspace.root)
+        calculate, settings=settings.neb, make_calculator=find_calculator(settings.neb, at.workspace.root)
     )
     passed_over = 0
     rows: list[dict[str, object]] = []

@@ -63,20 +63,6 @@ def find_path(
     """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected.
 
     With ``early``, the coarse bands of STAGES are relaxed first; most non-DW are detected there.
-
-    Parameters
-    ----------
-    potentials : sequence of callable, n_images
-        Each gives the total energy in ε and the forces (N, 3) in ε/σ at positions (N, 3) in σ; one for each image.
-    positions : ndarray of shape (n_images, N, 3)
-        To begin with, as :func:`glass.path.straight_line` gives them; at least three.
-    tolerance : float
-        ε/σ; the band has converged once the nudged force on no particle is larger.
-    max_steps : int
-        Steps after which to give up.
-    early : bool, default True
-        Look for an intermediate minimum every LOOK_EVERY steps, in coarse bands first; else only once the full band
-        has converged or ``max_steps`` are over.
     """
     stages = stages_of(len(positions), tolerance) if early else [(len(positions), tolerance)]
     forces, steps = one_by_one(potentials), 0
@@ -185,15 +171,7 @@ def shoulders(slopes: Array, energies: Array) -> list[int]:
 
 
 class ElasticBand:
-    """A band while it is relaxed; its end points stay.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_images, N, 3)
-        In σ; they change in place.
-    precondition : callable, optional
-        See :class:`glass.relaxation.LBFGS`.
-    """
+    """A band while it is relaxed; its end points stay."""
 
     def __init__(self, positions: Array, precondition: Precondition | None = None, ends: Array | None = None) -> None:
         self.positions = positions
@@ -246,26 +224,7 @@ class ElasticBand:
 
 @numba.njit(cache=True)
 def nudged_forces(positions, energies, forces, rest):  # type: ignore[no-untyped-def]
-    """True force across the path and spring force along it.
-
-    Parameters
-    ----------
-    positions, forces : ndarray of shape (n_images, N, 3)
-        In σ and ε/σ.
-    energies : ndarray of shape (n_images,)
-        In ε.
-    rest : ndarray of shape (n_images − 1,)
-        Relative distances of the images where no spring acts.
-
-    Returns
-    -------
-    nudged : ndarray of shape (n_images − 2, N, 3)
-        In ε/σ.
-    slopes : ndarray of shape (n_images,)
-        dV/dx in ε/σ; zero at the end points.
-    largest : ndarray of shape (n_images − 2,)
-        Largest nudged force on a particle of each image in ε/σ.
-    """
+    """True force across the path and spring force along it."""
     nudged = tangents(positions, energies)
     slopes, largest = np.zeros(len(positions)), np.zeros(len(nudged))
     before = np.sqrt(((positions[1] - positions[0]) ** 2).sum()) / rest[0]

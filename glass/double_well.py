@@ -39,33 +39,16 @@ class CalculatorFailedError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict of the exact calculation on a pair.
+    """Verdict of the exact calculation on a pair."""
 
-    Attributes
-    ----------
-    kind : {"double well", "non-DW", "unfinished"}
-        Unfinished: nothing can be said, ``reason`` says why.
-    reason : str
-        With a field ``{}`` for each of the quantities; empty for a double well.
-    quantities : tuple of Quantity
-        Numbers in the reason, in σ and ε.
-    band : Band or None
-        The path as far as it was relaxed; None where there was nothing to calculate.
-    profile : Profile or None
-        V along the path of a double well and beyond its ends.
-    levels : tuple of float or None
-        Its two lowest levels in ε.
-    fidelity : {"", "screened", "full"}
-        Of a double well: screened by a coarse band, or calculated with all images.
-    """
-
-    kind: Literal["double well", "non-DW", "unfinished"]
-    reason: str = ""
-    band: Band | None = None
-    profile: Profile | None = None
-    levels: tuple[float, float] | None = None
+    kind: Literal["double well", "non-DW", "unfinished"]  # Unfinished: nothing can be said, ``reason`` says why
+    reason: str = ""  # With a field ``{}`` for each of the quantities; empty for a double well
+    band: Band | None = None  # The path as far as it was relaxed; None where there was nothing to calculate
+    profile: Profile | None = None  # V along the path of a double well and beyond its ends
+    levels: tuple[float, float] | None = None  # Its two lowest levels in ε
+    # Screened by few images, or calculated with all
     fidelity: Literal["", "screened", "full"] = ""
-    quantities: tuple[Quantity, ...] = ()
+    quantities: tuple[Quantity, ...] = ()  # Numbers in the reason, in σ and ε
 
 
 def forces_of(
@@ -102,18 +85,6 @@ def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Poten
 
     Calls the calculator's ``calculate`` itself: ASE's check of what has changed since takes longer than the compiled
     forces of 1500 soft spheres.
-
-    Parameters
-    ----------
-    atoms : Atoms
-        Copied.
-    make_calculator : callable
-        Gets the Atoms and returns an ASE calculator.
-
-    Raises
-    ------
-    CalculatorFailedError
-        If the calculator can't be made; the potential raises it too.
     """
     atoms = atoms.copy()
     with failures_named():
@@ -260,15 +231,7 @@ def examined(
 
 
 def check_end_points(path: Array, tolerance: float, energy_difference: float | None) -> Asking[Verdict | None]:
-    """Verdict if an end point is no minimum or their energies differ by what they should not; None if all is right.
-
-    Parameters
-    ----------
-    path : ndarray of shape (n_images, N, 3)
-        In σ.
-    tolerance, energy_difference
-        As in :func:`examine`.
-    """
+    """Verdict if an end point is no minimum or their energies differ by what they should not; None if all is right."""
     (low, high), ends = yield path[[0, -1]], (0, -1)
     for which, forces in zip(("first", "second"), ends, strict=True):
         force = float(np.linalg.norm(forces, axis=1).max())
@@ -307,22 +270,6 @@ def profile_of(band: Band, hbar: float, masses: Array | None = None, way: WayBey
     With ``way="parabola"`` it goes on as in published splittings (:func:`glass.tunnelling.parabolas`).
 
     Lengths are mass-weighted (:mod:`glass.path`). A straight line is one in these coordinates too.
-
-    Parameters
-    ----------
-    band : Band
-        The path.
-    hbar : float
-        ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
-    masses : ndarray of shape (N,), optional
-        In units of m; all 1 without them.
-    way : {"line", "parabola"}, default line
-        How V goes on beyond the ends.
-
-    Raises
-    ------
-    NotResolvedError
-        If an end is the highest image.
     """
     first, last = band.positions[0], band.positions[-1]
     masses = np.ones(len(first)) if masses is None else masses

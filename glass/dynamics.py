@@ -29,17 +29,6 @@ def time_step(potential: Potential, positions: Array, masses: Array, rng: np.ran
     """Time step in the unit of time √(mass · length²/energy), from the stiffest vibration at a minimum.
 
     Power method on the mass-weighted Hessian, of which differences of forces give the products.
-
-    Parameters
-    ----------
-    potential : callable
-        Gives total energy and forces (N, 3) at positions (N, 3).
-    positions : ndarray of shape (N, 3)
-        A minimum.
-    masses : ndarray of shape (N,)
-        Of the particles.
-    rng : Generator
-        For the first direction.
     """
     root, way, square = np.sqrt(masses)[:, None], rng.normal(size=positions.shape), 0.0
     for _ in range(_ITERATIONS):
@@ -80,15 +69,7 @@ def langevin(atoms: Atoms, potential: Potential, step: float, rng: np.random.Gen
 
 
 def oddity(visits: Sequence[int], energies: Array) -> str:
-    """What is odd about a sample, by the minima that a trajectory at one temperature visits; empty if nothing.
-
-    Parameters
-    ----------
-    visits : sequence of int
-        Number of the minimum at each quench; below zero where none was reached.
-    energies : ndarray of shape (n_minima,)
-        Of the minima, per particle.
-    """
+    """What is odd about a sample, by the minima that a trajectory at one temperature visits; empty if nothing."""
     seen = np.array([one for one in visits if one >= 0])
     if len(seen) < 40:
         return ""

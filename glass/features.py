@@ -5,7 +5,7 @@ import numpy as np
 
 from glass.arrays import Array, Index, shortest_period, vectors_of
 from glass.features_rounded import Fractions, rounded_geometry
-from glass.kernels import FAST, nearest_image
+from glass.kernels import FAST
 
 LANES = 64
 """Number of groups of particles of which the most displaced is found first; M can't be larger."""
@@ -19,29 +19,6 @@ def geometry_columns(particles: int) -> list[str]:
         "total_displacement",
         "PR",
     ]
-
-
-@numba.njit(fastmath=FAST, cache=True, forceinline=True)
-def _square_displacements(a, b, box, square):  # type: ignore[no-untyped-def]
-    """Minimum-image |Δr|² of every particle into ``square``; returns Σ|Δr|² and Σ|Δr|⁴.
-
-    ``a`` and ``b`` are wrapped into the box, so the image is found without rounding: |Δ| or L − |Δ|.
-    """
-    width, depth, height = box
-    two = 0.0
-    four = 0.0
-    for k in range(square.shape[0]):
-        x = abs(a[0, k] - b[0, k])
-        y = abs(a[1, k] - b[1, k])
-        z = abs(a[2, k] - b[2, k])
-        x = min(x, width - x)
-        y = min(y, depth - y)
-        z = min(z, height - z)
-        r2 = x * x + y * y + z * z
-        square[k] = r2
-        two += r2
-        four += r2 * r2
-    return two, four
 
 
 @numba.njit(fastmath=FAST, cache=True)
@@ -87,44 +64,6 @@ def _find_largest(square, lanes, top):  # type: ignore[no-untyped-def]
             for k in range(lane, square.shape[0], LANES):
                 if square[k] >= floor and (found < m or square[k] > square[top[m - 1]]):
                     found = _insert(square, k, top, found)
-
-
-@numba.njit(cache=True)
-def _mean_place(a, b, box, k, place):  # type: ignore[no-untyped-def]
-    """Mean position of particle k over two minima: r_b + ½ (r_a − r_b), minimum image."""
-    for axis in range(3):
-        step = nearest_image(a[axis, k] - b[axis, k], box[axis], 1.0 / box[axis])
-        place[axis] = b[axis, k] + 0.5 * step
-
-
-@numba.njit(parallel=True, cache=True)
-def _exact_geometry(positions, box, first, second, m, out):  # type: ignore[no-untyped-def]
-    n_pairs = first.shape[0]
-    chunk = 256
-    for c in numba.prange((n_pairs + chunk - 1) // chunk):
-        square = np.empty(positions.shape[2])
-        lanes = np.empty(LANES)
-        top = np.empty(m, np.int64)
-        origin = np.empty(3)
-        other = np.empty(3)
-        sides = (box[0], box[1], box[2])
-        for p in range(c * chunk, min((c + 1) * chunk, n_pairs)):
-            a = positions[first[p]]
-            b = positions[second[p]]
-            two, four = _square_displacements(a, b, sides, square)
-            _find_largest(square, lanes, top)
-            _mean_place(a, b, box, top[0], origin)
-            for k in range(m):
-                out[p, k] = np.sqrt(square[top[k]])
-                if k > 0:
-                    _mean_place(a, b, box, top[k], other)
-                    r2 = 0.0
-                    for axis in range(3):
-                        step = nearest_image(other[axis] - origin[axis], box[axis], 1.0 / box[axis])
-                        r2 += step * step
-                    out[p, m + k - 1] = np.sqrt(r2)
-            out[p, 2 * m - 1] = np.sqrt(two)
-            out[p, 2 * m] = two * two / four if four > 0.0 else np.nan
 
 
 def pair_geometry(
@@ -179,21 +118,13 @@ def pair_geometry(
     out = np.empty((len(first), 2 * particles + 1))
     rest = np.flatnonzero(~rounded_geometry(fractions, positions.shape[2], box, drifts, first, second, out))
     if len(rest):
-        compute = any_geometry if drifts else exact_geometry
-        out[rest] = compute(positions, box, first[rest], second[rest], particles)
-    return out
-
-
-def exact_geometry(positions: Array, box: Array, first: Index, second: Index, particles: int) -> Array:
-    """The same as :func:`pair_geometry`, all in double precision."""
-    out = np.empty((len(first), 2 * particles + 1))
-    _exact_geometry(positions, box, first, second, particles, out)
+        out[rest] = any_geometry(positions, box, first[rest], second[rest], particles, drifts)
     return out
 
 
 @numba.njit(fastmath=FAST, cache=True, forceinline=True)
-def _steps_without_drift(a, b, box, inverse, sure, step, square):  # type: ignore[no-untyped-def]
-    """Minimum-image b − a of every particle less their mean into ``step``, |Δr|² into ``square``; Σ|Δr|² and Σ|Δr|⁴."""
+def _steps(a, b, box, inverse, sure, drifts, step, square):  # type: ignore[no-untyped-def]
+    """Minimum-image b − a of every particle into ``step``, less their mean with ``drifts``; Σ|Δr|² and Σ|Δr|⁴."""
     n = square.shape[0]
     for k in range(np.uint64(0), np.uint64(n)):
         x, y, z = b[0, k] - a[0, k], b[1, k] - a[1, k], b[2, k] - a[2, k]
@@ -208,7 +139,7 @@ def _steps_without_drift(a, b, box, inverse, sure, step, square):  # type: ignor
         if square[k] > sure:
             _shorten(box, step, square, k)
     x, y, z = 0.0, 0.0, 0.0
-    for k in range(n):
+    for k in range(n if drifts else 0):
         x += step[0, k]
         y += step[1, k]
         z += step[2, k]
@@ -257,7 +188,7 @@ def _apart(a, step, box, inverse, one, other):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(parallel=True, cache=True)
-def _any_geometry(positions, box, inverse, sure, first, second, m, out):  # type: ignore[no-untyped-def]
+def _any_geometry(positions, box, inverse, sure, drifts, first, second, m, out):  # type: ignore[no-untyped-def]
     n_pairs = first.shape[0]
     chunk = 256
     for c in numba.prange((n_pairs + chunk - 1) // chunk):
@@ -268,7 +199,7 @@ def _any_geometry(positions, box, inverse, sure, first, second, m, out):  # type
         for p in range(c * chunk, min((c + 1) * chunk, n_pairs)):
             a = positions[first[p]]
             b = positions[second[p]]
-            two, four = _steps_without_drift(a, b, box, inverse, sure, step, square)
+            two, four = _steps(a, b, box, inverse, sure, drifts, step, square)
             _find_largest(square, lanes, top)
             for k in range(m):
                 out[p, k] = np.sqrt(square[top[k]])
@@ -278,21 +209,14 @@ def _any_geometry(positions, box, inverse, sure, first, second, m, out):  # type
             out[p, 2 * m] = two * two / four if four > 0.0 else np.nan
 
 
-def any_geometry(positions: Array, box: Array, first: Index, second: Index, particles: int) -> Array:
+def any_geometry(
+    positions: Array, box: Array, first: Index, second: Index, particles: int, drifts: bool = True
+) -> Array:
     """The same as :func:`pair_geometry` in any periodic cell, without the mean displacement of each pair.
 
     Half as fast: all in double precision, in two passes over the particles.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_minima, 3, N)
-        In σ, wrapped into the box or not.
-    box : ndarray of shape (3,) or (3, 3)
-        As :func:`glass.arrays.box_of` gives it.
-    first, second, particles
-        As :func:`pair_geometry` takes them.
     """
     out = np.empty((len(first), 2 * particles + 1))
     vectors, sure = vectors_of(box), 0.25 * shortest_period(box) ** 2
-    _any_geometry(positions, vectors, np.linalg.inv(vectors), sure, first, second, particles, out)
+    _any_geometry(positions, vectors, np.linalg.inv(vectors), sure, drifts, first, second, particles, out)
     return out

@@ -41,20 +41,7 @@ The difference of two coordinates has an error of √⅙ _STEP, one standard dev
 
 
 def box_fractions(positions: Array, box: Array) -> Fractions:
-    """Coordinates as fractions of the box, in units of 2⁻³².
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_minima, 3, N)
-        In σ, wrapped into the box.
-    box : ndarray of shape (3,)
-        Box lengths in σ.
-
-    Returns
-    -------
-    ndarray of uint32, shape (n_minima, 3, N to the next multiple of GROUP)
-        Zero beyond the N-th.
-    """
+    """Coordinates as fractions of the box, in units of 2⁻³²."""
     count, _, n = positions.shape
     fractions = np.zeros((count, 3, -(-n // GROUP) * GROUP), np.uint32)
     _box_fractions(positions, 1 / (box * _STEP), fractions)
@@ -72,25 +59,7 @@ def _box_fractions(positions, scale, fractions):  # type: ignore[no-untyped-def]
 def rounded_geometry(
     fractions: Fractions, n: int, box: Array, drifts: bool, first: Index, second: Index, out: Array
 ) -> NDArray[np.bool_]:
-    """Write the geometry of pairs of minima, and say for which of them rounded coordinates are good enough.
-
-    Parameters
-    ----------
-    fractions : ndarray of uint32
-        As :func:`box_fractions` gives them.
-    n : int
-        N.
-    box, drifts, first, second
-        As :func:`glass.features.pair_geometry` takes them.
-    out : ndarray of shape (n_pairs, 2 M + 1)
-        As :func:`glass.features.pair_geometry` gives it, with a relative error below 1e-6. Rows of pairs for which
-        rounded coordinates are not good enough mean nothing.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_pairs,)
-        False for pairs of minima that hardly differ.
-    """
+    """Write the geometry of pairs of minima, and say for which of them rounded coordinates are good enough."""
     good = np.zeros(len(first), np.bool_)
     longest = float(box.max())
     _rounded_geometry(fractions, n, tuple(box / longest * _STEP), longest, drifts, first, second, out, good)

@@ -90,27 +90,13 @@ class Displacements:
 
 
 def participation(fields: NDArray[np.floating]) -> Array:
-    """Participation ratio of each field, PR = (Σ|Δr|²)² / Σ|Δr|⁴ over the particles; shape (n_pairs,).
-
-    Parameters
-    ----------
-    fields : ndarray of shape (n_pairs, 3N)
-        As :meth:`Displacements.fields` gives them.
-    """
+    """Participation ratio of each field, PR = (Σ|Δr|²)² / Σ|Δr|⁴ over the particles; shape (n_pairs,)."""
     squares = _square_displacements(fields)
     return np.asarray(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1))
 
 
 def most_displaced(fields: NDArray[np.floating], particles: int) -> NDArray[np.int64]:
-    """Indices of the particles that move most, the first the most; shape (n_pairs, min(particles, N)).
-
-    Parameters
-    ----------
-    fields : ndarray of shape (n_pairs, 3N)
-        As :meth:`Displacements.fields` gives them.
-    particles : int
-        Number of particles.
-    """
+    """Indices of the particles that move most, the first the most; shape (n_pairs, min(particles, N))."""
     return np.argsort(-_square_displacements(fields), axis=1, kind="stable")[:, :particles]
 
 
@@ -207,13 +193,6 @@ def most_central(pairs: Displacements, labels: Index) -> Index:
     """The pair of each rearrangement that overlaps most with the mean of all its fields; shape (n_rearrangements,).
 
     Fields are added with the sign of their overlap with the mean, which is found by iteration.
-
-    Parameters
-    ----------
-    pairs : Displacements
-        All of one glass.
-    labels : ndarray of int, shape (n_pairs,)
-        As :func:`find_rearrangements` gives them.
     """
     central = np.empty(labels.max() + 1, np.int64)
     order = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])

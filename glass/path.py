@@ -23,36 +23,16 @@ ends; graded images follow it there: they change the splitting on doubling as li
 
 @dataclass(frozen=True)
 class Band:
-    """A band of images and what it says about the pair.
+    """A band of images and what it says about the pair."""
 
-    Attributes
-    ----------
-    positions : ndarray of shape (n_images, N, 3)
-        In σ, unwrapped, without drift of the centre of mass; the end points included.
-    energies : ndarray of shape (n_images,)
-        Total energies in ε.
-    forces : ndarray of shape (n_images, N, 3)
-        True forces in ε/σ.
-    slopes : ndarray of shape (n_images,)
-        dV/dx in ε/σ; zero at the end points.
-    third_minimum : ndarray of shape (N, 3) or None
-        An intermediate minimum, neither end point.
-    converged : bool
-        Whether the nudged force on every particle is within the tolerance.
-    force : float
-        The largest of them in ε/σ.
-    steps : int
-        Steps that the optimiser took.
-    """
-
-    positions: Array
-    energies: Array
-    forces: Array
-    slopes: Array
-    third_minimum: Array | None
-    converged: bool
-    force: float
-    steps: int
+    positions: Array  # (n_images, N, 3) In σ, unwrapped, without drift of the centre of mass; the end points included
+    energies: Array  # (n_images,) Total energies in ε
+    forces: Array  # (n_images, N, 3) True forces in ε/σ
+    slopes: Array  # (n_images,) dV/dx in ε/σ; zero at the end points
+    third_minimum: Array | None  # (N, 3) An intermediate minimum, neither end point
+    converged: bool  # Whether the nudged force on every particle is within the tolerance
+    force: float  # The largest of them in ε/σ
+    steps: int  # Steps that the optimiser took
 
     @property
     def lengths(self) -> Array:
@@ -61,21 +41,7 @@ class Band:
 
 
 def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
-    """Images between two minima, closer to each other near the ends; minimum image, no drift of the centre of mass.
-
-    Parameters
-    ----------
-    start, end : ndarray of shape (N, 3)
-        In σ.
-    box : ndarray of shape (3,)
-        Box lengths in σ.
-    images : int
-        Number of images, the end points included.
-
-    Returns
-    -------
-    ndarray of shape (images, N, 3)
-    """
+    """Images between two minima, closer to each other near the ends; minimum image, no drift of the centre of mass."""
     return np.asarray(start + image_places(images)[:, None, None] * displacement(start, end, box))
 
 
@@ -101,13 +67,6 @@ def tangents(positions, energies):  # type: ignore[no-untyped-def]
     """Unit vectors along a path at its inner images, shape (n_images − 2, N, 3); improved tangent.
 
     Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000).
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_images, N, 3)
-        In σ.
-    energies : ndarray of shape (n_images,)
-        In ε.
     """
     found = np.empty((len(positions) - 2, *positions.shape[1:]))
     for k in range(1, len(positions) - 1):
@@ -149,42 +108,14 @@ def path_lengths(positions: Array) -> Array:
 
 
 def mass_weighted(steps: Array, masses: Array) -> Array:
-    """Mass-weighted displacements √m_a Δr_a, without motion of the centre of mass.
-
-    Parameters
-    ----------
-    steps : ndarray of shape (..., N, 3)
-        Displacements in σ; for equal masses without drift, as :func:`straight_line` makes them.
-    masses : ndarray of shape (N,)
-        In units of m.
-
-    Returns
-    -------
-    ndarray of shape (..., N, 3)
-        In σ √m.
-    """
+    """Mass-weighted displacements √m_a Δr_a, without motion of the centre of mass."""
     if np.ptp(masses) > 0:
         steps = steps - np.average(steps, axis=-2, weights=masses)[..., None, :]
     return np.asarray(np.sqrt(masses)[:, None] * steps)
 
 
 def lengths_and_slopes(band: Band, masses: Array) -> tuple[Array, Array]:
-    """Mass-weighted path length s and dV/ds at the images of a band.
-
-    Parameters
-    ----------
-    band : Band
-        The path.
-    masses : ndarray of shape (N,)
-        In units of m.
-
-    Returns
-    -------
-    lengths : ndarray of shape (n_images,)
-        s in σ √m, ascending from 0.
-    slopes : ndarray of shape (n_images,)
-        dV/ds in ε/(σ √m); zero at the end points.
-    """
+    """Mass-weighted path length s and dV/ds at the images of a band."""
     steps = norms(mass_weighted(np.diff(band.positions, axis=0), masses))
     directions = tangents(band.positions, band.energies)
     stretched = norms(mass_weighted(directions, masses)) / norms(directions)

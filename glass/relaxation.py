@@ -117,13 +117,7 @@ def one_by_one(potentials: Sequence[Potential]) -> Forces:
 
 
 class LBFGS:
-    """Steps from forces alone, without line searches, as a band has no energy of its own.
-
-    Parameters
-    ----------
-    precondition : callable, optional
-        See :func:`bonds_inverse`.
-    """
+    """Steps from forces alone, without line searches, as a band has no energy of its own."""
 
     def __init__(self, precondition: Precondition | None = None) -> None:
         self._precondition = precondition
@@ -148,25 +142,8 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
     """Learn from the last step, and the next one; see :class:`LBFGS`.
 
     The compact form of Byrd, Nocedal, Schnabel, Math. Program. 63, 129 (1994), with moves s, changes y of the gradient
-    and z = H₀ y: two passes over the memory.
-
-    Parameters
-    ----------
-    positions, forces, downhill : ndarray of shape (k, N, 3)
-        ``downhill`` is H₀ times the forces.
-    known : int
-        Number of steps remembered; below zero at the first call.
-    vectors : ndarray of shape (2 memory + 3, 3 k N)
-        The moves, the changes z, then place, forces and downhill of the last call.
-    products : ndarray of shape (3, memory, memory)
-        s_i · y_j, y_i · z_j, and in two rows s_i and z_i times the last forces.
-    order : ndarray of int64, shape (memory,)
-        Rows of the steps remembered, oldest first.
-
-    Returns
-    -------
-    known : int
-    step : ndarray of shape (k, N, 3)
+    and z = H₀ y. ``vectors``: moves, changes z, place, forces and H₀ forces of the last call; ``products``: s_i · y_j,
+    y_i · z_j, then s_i and z_i times the last forces; ``order``: rows remembered, oldest first; ``known``: how many.
     """
     memory, size = len(order), positions.size
     moves, changes, last = vectors[:memory], vectors[memory : 2 * memory], vectors[2 * memory :]
@@ -248,13 +225,6 @@ def bonds_inverse(positions: Array, box: Array) -> Precondition:
 
     After Packwood et al., J. Chem. Phys. 144, 164109 (2016), where c (n nᵀ + 1) is taken; c = exp(−3 (r/r₀ − 1)) for
     r < 1.6 r₀, r₀ the mean distance of the two particles' three nearest neighbours. Its scale makes no difference.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (N, 3)
-        In σ.
-    box : ndarray of shape (3,)
-        Box lengths in σ.
     """
     count = len(positions)
     steps = [np.delete(minimum_image(positions - one, box), k, 0) for k, one in enumerate(positions)]

@@ -20,7 +20,7 @@ from glass.soft_spheres import (
     CUTOFF,
     SKIN,
     energy_and_forces,
-    has_moved,
+    have_moved,
     neighbours,
     pair_diameter,
     pair_energy,
@@ -138,17 +138,11 @@ def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignor
 
 @numba.njit(cache=True, nogil=True)
 def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # type: ignore[no-untyped-def]
-    """Sweeps of N attempted moves each; positions (N, 3) and diameters (N,) change in place.
-
-    Returns
-    -------
-    float
-        Change of the total energy in ε, as summed over the accepted moves.
-    """
+    """Sweeps of N attempted moves each; positions (N, 3), diameters (N,) change in place; change of the energy in ε."""
     np.random.seed(seed)
     n = positions.shape[0]
     first, both = _full_list(positions, box, diameters)
-    reference = positions.copy()
+    reference, holds = positions.copy(), np.full(1, _LIST_HOLDS)
     change = 0.0
     place = np.empty(3)
     for _ in range(sweeps * n):
@@ -173,7 +167,7 @@ def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # t
         if np.random.random() < np.exp(min(0.0, -gain / temperature)):
             change += gain
             positions[i] = place
-            if has_moved(positions[i : i + 1], reference[i : i + 1], _LIST_HOLDS):
+            if have_moved(positions[i : i + 1].reshape(1, 1, 3), reference[i : i + 1], holds):
                 first, both = _full_list(positions, box, diameters)
                 reference[:] = positions
     return change
@@ -185,11 +179,7 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
 
     ASE's own Bussi gives the same ensemble, but takes ten times as long for a step of 300 particles. The total momentum
     stays zero, so that 3N − 3 degrees of freedom have ``temperature``; 0 leaves the thermostat out.
-
-    Returns
-    -------
-    ndarray of shape (steps, 2)
-        Potential and kinetic energy after each step.
+    Potential and kinetic energy after each step, shape (steps, 2).
     """
     np.random.seed(seed)
     n = positions.shape[0]
@@ -209,7 +199,7 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
             velocities *= np.sqrt(decay + share * (others + noise**2) + 2 * noise * np.sqrt(decay * share))
         velocities += 0.5 * TIME_STEP * forces
         positions += TIME_STEP * velocities
-        if has_moved(positions, reference, 0.5 * SKIN):
+        if have_moved(positions.reshape(1, n, 3), reference, slack):
             start, partner, square = neighbours(positions, box, diameters, slack)
             reference[:] = positions
         energies[step, 0] = energy_and_forces(positions, box, start, partner, square, forces)
@@ -225,7 +215,7 @@ def soft_spheres(box: Array, diameters: Array) -> Potential:
 
     def potential(positions: Array) -> tuple[float, Array]:
         nonlocal listed
-        if has_moved(positions, reference, 0.5 * SKIN):
+        if have_moved(positions[None], reference, slack):
             reference[:] = positions
             listed = neighbours(reference, box, diameters, slack)
         forces = np.empty_like(positions)

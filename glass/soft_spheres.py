@@ -5,14 +5,17 @@ derivatives vanish there; σ_ij = ½ (σ_i + σ_j)(1 − 0.2 |σ_i − σ_j|). N
 021039 (2017).
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numba
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.neighborlist import neighbor_list
 
-from glass.arrays import Array
+from glass.arrays import Array, Index, box_of
 from glass.kernels import nearest_image
 
 CUTOFF = 1.25
@@ -41,14 +44,7 @@ def pair_energy(x):  # type: ignore[no-untyped-def]
 def neighbours(positions, box, diameters, slack):  # type: ignore[no-untyped-def]
     """Half list of pairs that come within 1.25 σ_ij while each particle moves by no more than its ``slack``, (N,).
 
-    Returns
-    -------
-    start : ndarray of int64, shape (N + 1,)
-        The partners of particle i are ``partner[start[i]:start[i + 1]]``.
-    partner : ndarray of int32, shape (n_listed,)
-        Their indices.
-    square : ndarray of shape (n_listed,)
-        σ_ij² of each pair.
+    Partners of particle i are ``partner[start[i]:start[i + 1]]``, their σ_ij² in ``square``.
     """
     n = positions.shape[0]
     reach = CUTOFF * diameters.max() + 2.0 * slack.max()
@@ -150,15 +146,40 @@ def energies_and_forces(images, box, start, partner, square, energies, forces): 
 
 
 @numba.njit(cache=True)
-def has_moved(positions, reference, distance):  # type: ignore[no-untyped-def]
-    """Whether a particle is further from its reference place than ``distance``."""
-    for i in range(positions.shape[0]):
-        r2 = 0.0
-        for axis in range(3):
-            r2 += (positions[i, axis] - reference[i, axis]) ** 2
-        if r2 > distance * distance:
-            return True
-    return False
+def energies_and_forces_by_shifts(images, first, second, shifts, square, energies, forces):  # type: ignore[no-untyped-def]
+    """The same in any cell, of the pairs and images that :func:`bonds` gives."""
+    forces[:] = 0.0
+    for n in range(images.shape[0]):
+        energies[n] = 0.0
+        for k in range(len(first)):
+            i, j = first[k], second[k]
+            dx = images[n, i, 0] - images[n, j, 0] - shifts[k, 0]
+            dy = images[n, i, 1] - images[n, j, 1] - shifts[k, 1]
+            dz = images[n, i, 2] - images[n, j, 2] - shifts[k, 2]
+            r2 = dx * dx + dy * dy + dz * dz
+            if r2 < _CUTOFF2 * square[k]:
+                x = square[k] / r2
+                energies[n] += pair_energy(x)
+                f = 2.0 * (6.0 * x**6 - (_C2 + 2.0 * _C4 / x) / x) / r2
+                for axis, d in enumerate((dx, dy, dz)):
+                    forces[n, i, axis] += f * d
+                    forces[n, j, axis] -= f * d
+
+
+def bonds(atoms: Atoms, positions: Array, slack: Array) -> tuple[Index, Index, Array, Array]:
+    """Pairs, each once, that come within 1.25 σ_ij of each other while particles move by no more than ``slack``, (N,).
+
+    In any cell, open directions and several images of one particle included: numbers of both, shift of the second to
+    its image, shape (n_pairs, 3), and σ_ij².
+    """
+    diameters, placed = atoms.arrays["diameters"], Atoms(positions=positions, cell=atoms.cell, pbc=atoms.pbc)
+    reach = CUTOFF * diameters.max() + 2 * slack.max()
+    first, second, steps, cells = neighbor_list("ijDS", placed, reach)
+    upper = cells @ np.array([4**20, 4**10, 1])  # of a particle and its own image one of the two
+    sigma = 0.5 * (diameters[first] + diameters[second]) * (1 - 0.2 * np.abs(diameters[first] - diameters[second]))
+    near = np.linalg.norm(steps, axis=1) < CUTOFF * sigma + slack[first] + slack[second]
+    kept = near & ((first < second) | ((first == second) & (upper > 0)))
+    return first[kept], second[kept], (cells @ placed.cell.array)[kept], sigma[kept] ** 2
 
 
 @numba.njit(cache=True)
@@ -177,8 +198,8 @@ def have_moved(images, reference, slack):  # type: ignore[no-untyped-def]
 class SoftSpheres(Calculator):  # type: ignore[misc]
     """ASE calculator of polydisperse soft spheres.
 
-    The Atoms carry the array ``diameters``, shape (N,) in σ, and an orthogonal, periodic cell with sides of at least
-    twice the largest cutoff. Particles may stand outside the cell.
+    The Atoms carry the array ``diameters``, shape (N,) in σ. Particles may stand outside the cell, which may be any;
+    orthogonal, periodic ones with sides of at least twice the largest cutoff are fastest.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
@@ -203,13 +224,7 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
         return changes
 
     def calculate(self, atoms: Atoms, properties: Any = None, system_changes: Any = all_changes) -> None:
-        """Energy and forces together; see ASE.
-
-        Raises
-        ------
-        ValueError
-            If the cell is not orthogonal and periodic, or too small.
-        """
+        """Energy and forces together; see ASE."""
         super().calculate(atoms, properties, system_changes)
         if list(system_changes) != ["positions"]:
             self._lists = {}
@@ -224,26 +239,23 @@ class SoftSpheres(Calculator):  # type: ignore[misc]
         key = len(images) == 1  # an image that relaxes has a list of its own
         if key not in self._lists or have_moved(images, self._lists[key][0], self._lists[key][1]):
             self._lists[key] = self._list(atoms, images)
-        _, _, box, neighbours = self._lists[key]
         energies, forces = np.empty(len(images)), np.empty(images.shape)
-        energies_and_forces(images, box, *neighbours, energies, forces)
+        self._lists[key][2](images, energies=energies, forces=forces)
         return energies, forces
 
     @staticmethod
-    def _list(atoms: Atoms, images: Array) -> Any:
-        """Where particles were listed, how far each may go from there, the box, and the neighbours."""
-        diameters = atoms.arrays["diameters"]
-        cell = atoms.cell.array
-        box = np.diag(cell).copy()
-        if np.any(cell != np.diag(box)) or not atoms.pbc.all():
-            raise ValueError("soft spheres need an orthogonal, periodic cell")
-        if box.min() < 2 * CUTOFF * diameters.max():
-            raise ValueError(
-                f"the cell's side {box.min():.3f} is below twice the cutoff, {2 * CUTOFF * diameters.max():.3f}"
-            )
+    def _list(atoms: Atoms, images: Array) -> tuple[Array, Array, Callable[..., None]]:
+        """Where particles were listed, how far each may go from there, and what evaluates images until then."""
+        diameters, box = atoms.arrays["diameters"], box_of(atoms.cell.array, atoms.pbc)
         reference = 0.5 * (images.min(0) + images.max(0))
         slack = 0.5 * SKIN + np.sqrt(((images - reference) ** 2).sum(2).max(0))
-        return reference, slack, box, neighbours(reference, box, diameters, slack)
+        if box.ndim == 1 and (atoms.cell.array == np.diag(box)).all() and box.min() >= 2 * CUTOFF * diameters.max():
+            start, partner, square = neighbours(reference, box, diameters, slack)
+            near = partial(energies_and_forces, box=box, start=start, partner=partner, square=square)
+            return reference, slack, near
+        names = "first", "second", "shifts", "square"
+        by_shifts = dict(zip(names, bonds(atoms, reference, slack), strict=True))
+        return reference, slack, partial(energies_and_forces_by_shifts, **by_shifts)
 
 
 def calculator(_: Atoms) -> SoftSpheres:

@@ -48,15 +48,7 @@ class Quantity(NamedTuple):
 
 
 class NotResolvedError(Exception):
-    """Raised where a profile does not determine a splitting.
-
-    Parameters
-    ----------
-    reason : str
-        With a field ``{}`` for each quantity.
-    *quantities : Quantity
-        What stands there.
-    """
+    """A profile does not determine a splitting; ``reason`` has a field ``{}`` for each of the quantities."""
 
     def __init__(self, reason: str, *quantities: Quantity) -> None:
         super().__init__(reason, *quantities)
@@ -66,15 +58,6 @@ class NotResolvedError(Exception):
 
 def reduced_hbar(sigma: float, mass: float, epsilon: float) -> float:
     """ħ̃ = ħ / (σ √(m ε)).
-
-    Parameters
-    ----------
-    sigma : float
-        Unit of length in m.
-    mass : float
-        Unit of mass in kg.
-    epsilon : float
-        Unit of energy over k_B, in K.
 
     Examples
     --------
@@ -90,18 +73,6 @@ def oscillator_lengths(lengths: Array, energies: Array, slopes: Array, hbar: flo
     It is the classical turning point of the lowest level of the parabola through (l, V(l)): V(l) − V(0) = ħ̃ω/2 and
     l² = ħ̃/ω. Unlike the curvature at the end itself, it does not depend on how a path turns in its last images.
     Where V does not rise so far, it is the distance to the highest image.
-
-    Parameters
-    ----------
-    lengths, energies, slopes : ndarray of shape (n_images,)
-        As of :class:`Profile`.
-    hbar : float
-        ħ̃, see :func:`reduced_hbar`.
-
-    Raises
-    ------
-    NotResolvedError
-        If an end is the highest image.
     """
     top = int(np.argmax(energies))
     if top in (0, len(energies) - 1):
@@ -126,17 +97,10 @@ class Continuation:
 
     Between the places V is a cubic spline without slope at the end; further out it goes on with the last slope and
     curvature, the latter not below zero.
-
-    Parameters
-    ----------
-    distances : ndarray of shape (n_places,)
-        From the end in σ, ascending from 0 to REACH oscillator lengths.
-    energies : ndarray of shape (n_places,)
-        V in ε.
     """
 
-    distances: Array
-    energies: Array
+    distances: Array  # (n_places,) From the end in σ, ascending from 0 to REACH oscillator lengths
+    energies: Array  # (n_places,) V in ε
 
     @cached_property
     def _spline(self) -> CubicSpline:
@@ -155,13 +119,7 @@ class Continuation:
         return np.asarray(self._spline(distances - more) + slope * more + 0.5 * curvature * more**2)
 
     def reaches(self, height: float, action: float) -> float:
-        """Distance in σ at which ∫ √(2 (V − height)) ds, over where V is higher than ``height`` in ε, is ``action``.
-
-        Raises
-        ------
-        NotResolvedError
-            If V does not confine.
-        """
+        """Distance in σ at which ∫ √(2 (V − height)) ds, over where V is higher than ``height`` in ε, is ``action``."""
         if self.energies[1:].min() <= self.energies[0]:
             raise NotResolvedError("beyond an end of the path the energy falls: the well is deeper there")
         fine = np.linspace(0, FARTHEST * self.distances[-1], 4001)
@@ -174,21 +132,11 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Parabola:
-    """Potential energy beyond an end as published splittings have it: ½ curvature s² up to a hard wall, where ψ = 0.
+    """Potential energy beyond an end as published splittings have it: ½ curvature s² up to a hard wall, where ψ = 0."""
 
-    Parameters
-    ----------
-    energy : float
-        V at the end in ε.
-    curvature : float
-        V″ at the end, of the cubic through the images, in ε/σ².
-    wall : float
-        Distance of the wall from the end in σ: one path length.
-    """
-
-    energy: float
-    curvature: float
-    wall: float
+    energy: float  # V at the end in ε
+    curvature: float  # V″ at the end, of the cubic through the images, in ε/σ²
+    wall: float  # Distance of the wall from the end in σ: one path length
 
     def __call__(self, distances: Array) -> Array:
         """V in ε at distances in σ from the end."""
@@ -211,23 +159,12 @@ class Profile:
     """Potential energy along a path, continued along the straight line through its two ends or by parabolas.
 
     Between images V is the cubic that has the images' energies and slopes.
-
-    Parameters
-    ----------
-    lengths : ndarray of shape (n_images,)
-        Path length x in σ, ascending from 0.
-    energies : ndarray of shape (n_images,)
-        V in ε.
-    slopes : ndarray of shape (n_images,)
-        dV/dx in ε/σ; zero at both ends.
-    before, after : Continuation or Parabola
-        V beyond the first and the last image.
     """
 
-    lengths: Array
-    energies: Array
-    slopes: Array
-    before: Continuation | Parabola
+    lengths: Array  # (n_images,) Path length x in σ, ascending from 0
+    energies: Array  # (n_images,) V in ε
+    slopes: Array  # (n_images,) dV/dx in ε/σ; zero at both ends
+    before: Continuation | Parabola  # V beyond the first and the last image
     after: Continuation | Parabola
 
     def __call__(self, x: Array) -> Array:
@@ -299,13 +236,7 @@ def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
 
 
 def tilted_states(profile: Profile, hbar: float) -> Callable[[float], tuple[Array, Array, Array]]:
-    """Solver of V − F x on the finer grid of :func:`lowest_levels`; arguments and errors as there.
-
-    Returns
-    -------
-    callable
-        Of F in ε/σ: the grid x in σ, the two lowest levels in ε, and the states as of :func:`lowest_states`.
-    """
+    """Of F in ε/σ: grid x of :func:`lowest_levels`, two lowest levels of V − F x, and states (as lowest_states)."""
     x, diagonal, off = _hamiltonian(profile, hbar, 2 * POINTS, 2 * MARGIN)
     return lambda tilt: (x, *_lowest(diagonal - tilt * x, off))
 

@@ -46,13 +46,7 @@ class TwoLevel(NamedTuple):
 
 
 def barrier_top(lengths: Array, energies: Array, slopes: Array) -> tuple[float, float]:
-    """Place x in σ and V in ε of the highest point of the cubic through the images.
-
-    Parameters
-    ----------
-    lengths, energies, slopes : ndarray of shape (n_images,)
-        As of :class:`glass.tunnelling.Profile`.
-    """
+    """Place x in σ and V in ε of the highest point of the cubic through the images."""
     spline = CubicHermiteSpline(lengths, energies, slopes)
     flat = spline.derivative().roots(extrapolate=False)
     places = np.concatenate([lengths, flat[np.isfinite(flat)]])
@@ -127,13 +121,6 @@ def tunnelling_action(profile: Profile, hbar: float) -> float:
     """∫ √(2 (V − F x − E)) dx/ħ̃ under the barrier of the symmetrised well, E the mean of its two lowest levels.
 
     Δ₀ goes as e to minus this (WKB). NaN where the well can't be symmetrised, or E lies above the barrier.
-
-    Parameters
-    ----------
-    profile : Profile
-        V(x).
-    hbar : float
-        ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
     """
     try:
         tilt = symmetrised(profile, hbar).tilt

@@ -64,15 +64,7 @@ class _Help(argparse.HelpFormatter):
 
 
 def make_parser(description: str | None, options: Options | None) -> _Parser:
-    """Parser of what all scripts share and of a script's own options.
-
-    Parameters
-    ----------
-    description : str or None
-        The script's docstring.
-    options : callable, optional
-        Adds the options of the script.
-    """
+    """Parser of what all scripts share and of a script's own options; ``description`` is the script's docstring."""
     parser = _Parser(description=description, formatter_class=_Help, add_help=False)
     if options is not None:
         options(parser)

@@ -47,13 +47,7 @@ def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
 
 
 def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path]) -> list[Collected]:
-    """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone.
-
-    Raises
-    ------
-    UserError
-        If one can't be used, or holds a glass that another holds too.
-    """
+    """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone."""
     with_minima = [conf for conf, folder in at.glasses.items() if minimum_paths(folder)]
     owner = {conf: at.glass_pairs(conf) for conf in with_minima}
     others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))

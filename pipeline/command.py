@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -47,6 +48,12 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|failed to map segment|can't 
 
 _NO_MEMORY = "not enough memory; nothing is half-written; raise the limit or end other programs, and run the step again"
 
+_LEAST = (
+    (resource.RLIMIT_AS, 800, 10**6, "memory in MB (ulimit -v)"),
+    (resource.RLIMIT_NPROC, 32, 1, "processes (ulimit -u)"),
+)
+"""Limits, the smallest with which a step is begun, its unit, and what it is of."""
+
 CLEAN_UP = 8.0
 """Seconds allowed for cleaning up after SIGTERM; batch systems kill soon after."""
 
@@ -66,19 +73,9 @@ class Command:
     """What the script's own options were given."""
 
     def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
-        """Temperatures to work on.
+        """Temperatures to work on: those named by the user, else those for which ``has_input`` is true.
 
-        Parameters
-        ----------
-        has_input : callable
-            Whether there is something to do for a temperature; those named by the user are taken as they are.
-        otherwise : str
-            What to say when there is none: which input is missing and where it comes from.
-
-        Raises
-        ------
-        UserError
-            If there is none, one that was asked for is unknown, or two are the same or would share a model.
+        Raises UserError if there is none (``otherwise`` says what is missing), one is unknown, or two share a model.
         """
         known, root = self.workspace.temperatures(), self.workspace.root
         for folder in self.workspace.misnamed_temperatures():
@@ -103,13 +100,7 @@ class Command:
         return found
 
     def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], None]) -> None:
-        """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting.
-
-        Raises
-        ------
-        UserError
-            At the end, with all there is to fix.
-        """
+        """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting."""
         errors = []
         for temperature in temperatures:
             try:
@@ -153,6 +144,7 @@ def check_command_line(description: str | None, options: Options | None = None) 
     what only the work needs, and Ctrl-C during them is a line, not a traceback.
     """
     _open_streams()
+    _check_limits()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else who started it wants it ignored
         signal.signal(signal.SIGINT, _interrupted)
     sys.excepthook = _failed_import
@@ -162,10 +154,19 @@ def check_command_line(description: str | None, options: Options | None = None) 
         _refuse(str(error))
 
 
+def _check_limits() -> None:
+    """End here where limits are so low that libraries crash or hang while they are loaded."""
+    for limit, least, unit, words in _LEAST:
+        now = resource.getrlimit(limit)[0]
+        if 0 <= now < least * unit:
+            _refuse(f"the limit of {words} is {now // unit}; raise it to {least} or more")
+
+
 def _failed_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say in one line that memory ends before a script begins, or which library is missing."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-        _refuse(_NO_MEMORY)
+        os.write(2, f"error: {_NO_MEMORY}\n".encode())
+        os._exit(2)  # without the clean-up of libraries that are half loaded, which may hang or crash
     if isinstance(error, ModuleNotFoundError):
         _refuse(_missing(error))
     sys.__excepthook__(kind, error, trace)
@@ -217,16 +218,7 @@ def run_script(
 ) -> None:
     """Parse the command line, do the step and leave with the exit status the README gives.
 
-    Parameters
-    ----------
-    step : callable
-        Does the work.
-    description : str or None
-        The script's docstring, shown by ``--help``.
-    options : callable, optional
-        Adds the script's own options to those that all scripts share.
-    make_workspace : bool
-        Make the workspace's folder if it is missing; else that is an error.
+    ``description`` is the script's docstring, ``options`` adds options of its own; ``make_workspace`` makes its folder.
     """
     _open_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -24,15 +24,7 @@ class Known(NamedTuple):
 
 
 def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Known | None:
-    """Read the minima of some pairs of one glass; None where there is no pair with both.
-
-    Parameters
-    ----------
-    at, conf
-        Where the glass is.
-    low, high : ndarray of int, shape (n_pairs,)
-        Keys of the two minima, as of :func:`pipeline.formats.keys.pair_index`.
-    """
+    """Read the minima of some pairs of one glass, by the keys of their two minima; None where no pair has both."""
     reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
     places = places_by_key(at.glass(conf), at.decimals, reading)
     if not places:

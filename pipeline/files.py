@@ -27,19 +27,8 @@ _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 def atomic_write(path: Path) -> Iterator[Path]:
     """Name to write to; it becomes ``path`` when the block ends well and is removed when it does not.
 
-    What was written is on disk before it is renamed, and the name before the block is left.
-
-    Parameters
-    ----------
-    path : Path
-        The file wanted. Its folder is made.
-
-    Yields
-    ------
-    Path
-        An empty file with a hidden name in the same folder, so that the final rename is atomic. It is this process's
-        own, and nobody can have put a link there: of two that write one file, the later to finish replaces the
-        other's, whole. What a killed writer left is removed.
+    It is an empty file of this process's own with a hidden name in the same folder, which is made. What was written
+    is on disk before it is renamed, and the name before the block is left. What a killed writer left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.part"):
@@ -111,13 +100,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file in one write, on a line of its own; what could be written only in part is taken back.
-
-    Raises
-    ------
-    OSError
-        If there is no space left for the whole line.
-    """
+    """Add a line to a text file in one write, on a line of its own; what could be written in part is taken back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     messages.wrote(path)
     content = line.encode()
@@ -145,13 +128,7 @@ def content_of(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    UserError
-        If the file is not one.
-    """
+    """Read a JSON object; raises UserError where the file holds none."""
     try:
         content = json.loads(content_of(path))
     except (OSError, ValueError, RecursionError) as error:

@@ -67,13 +67,7 @@ def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str
 
 
 def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
-    """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable.
-
-    Raises
-    ------
-    UserError
-        If the transitions can't be read, or the pairs are none that this machine or the glass can have.
-    """
+    """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable."""
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
     table, files, transitions, name = job
     folder, inputs = glass_of(files[0]), inputs_of(files)
@@ -266,8 +260,9 @@ def _check_room(glass: Glass, max_delta_e: float, bytes_a_pair: int, target: Pat
     lower = min(max_delta_e, float(np.ptp(glass.energies)) * glass.n_particles)
     while _partners(glass, lower)[1] > room / 2:
         lower /= 2
+    need = f"{_MEMORY_A_PAIR * pairs / 1e6:.3g} MB of memory ({memory / 1e6:.3g} are free)"
     raise UserError(
-        f"{target}: its {pairs} pairs need {_MEMORY_A_PAIR * pairs / 1e9:.2g} GB of memory ({memory / 1e9:.2g} GB are "
-        f"free) and {bytes_a_pair * pairs / 1e9:.2g} GB on disk ({disk / 1e9:.2g} GB); lower pairs.max_delta_E in "
-        f"config.yaml: {lower:.2g} gives {_partners(glass, lower)[1]} pairs"
+        f"{target}: its {counted(pairs, 'pair')} need {need} and {bytes_a_pair * pairs / 1e6:.3g} MB on disk "
+        f"({disk / 1e6:.3g}); make room, or lower pairs.max_delta_E in config.yaml: {lower:.2g} gives "
+        f"{counted(_partners(glass, lower)[1], 'pair')}"
     )

@@ -79,31 +79,11 @@ def load_glass(
     gone: Mapping[str, Superseded] | None = None,
     spool: Path | None = None,
 ) -> tuple[Glass | None, dict[str, Fate]]:
-    """Bring together the minima of one glass.
+    """Bring together the minima of one glass; None where none is usable. Also the fate of each place, by its name.
 
-    Parameters
-    ----------
-    found : iterable of Minimum or Unusable
-        As :func:`pipeline.formats.minima.read_minima` gives them.
-    decimals : int
-        Two minima are told apart by their energy per particle, rounded so.
-    settings : MinimaSettings
-        When two are one.
-    max_delta_e : float
-        Total energy difference in ε of the pairs that count; minima at one place differ by far less.
-    known : collection of int
-        Keys of minima in an earlier table, which keep their names.
-    gone : mapping of str to Superseded, optional
-        Places that relax_minima.py found to be no minima.
-    spool : Path, optional
-        Folder for the positions, which are mapped from there; default: in memory.
-
-    Returns
-    -------
-    glass : Glass or None
-        None where no file is usable.
-    fates : dict of str to Fate
-        By the name of the place.
+    ``max_delta_e``: total energy difference in ε of the pairs that count; minima at one place differ by far less.
+    ``known``: keys of minima in an earlier table, which keep their names; ``gone``: places that relax_minima.py found
+    to be no minima; ``spool``: folder for the positions, which are mapped from there; default: in memory.
     """
     fates: dict[str, Fate] = {}
     gone = gone or {}

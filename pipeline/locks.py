@@ -26,24 +26,10 @@ _LOOK_EVERY = 0.5
 
 @contextmanager
 def only_writer(path: Path, script: str, wait: bool = False) -> Iterator[None]:
-    """Hold a lock that the system releases however the process ends.
+    """Hold a lock that the system releases however the process ends; ``wait`` until another has, else UserError.
 
     Where the file system has none, a file beside stands for it: removed when the block ends, and taken over by the
     next where its process was one of this machine and is gone.
-
-    Parameters
-    ----------
-    path : Path
-        The lock's file; it names who holds it.
-    script : str
-        Who is at work, for others to read.
-    wait : bool
-        Wait until another process has released it.
-
-    Raises
-    ------
-    UserError
-        If another process holds it and ``wait`` is not set.
     """
     from filelock import FileLock, SoftFileLock  # not needed by --help
 

@@ -50,15 +50,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def note(line: str, style: str = "") -> None:
-    """Say something about the work; not with --quiet.
-
-    Parameters
-    ----------
-    line : str
-        Perhaps several lines.
-    style : str, optional
-        How it stands out on a terminal, in the words of rich.
-    """
+    """Say something about the work, in a style of rich on a terminal; not with --quiet."""
     _said.messages += line.splitlines()
     if not _said.quiet and not _said.as_json:
         show(line, style)

@@ -105,14 +105,7 @@ def progress(
 ) -> Progress:
     """Bar on stderr that shows up after two seconds and leaves nothing behind; without a terminal, a line a minute.
 
-    Parameters
-    ----------
-    jobs : iterable, optional
-        What to count, by iterating over the bar; without it, call ``update``.
-    desc, unit : str
-        What is being done, and to what.
-    total : float, optional
-        How much there is to do; default: the length of ``jobs``, where it has one.
+    Counts ``jobs`` as one iterates over it, or calls of ``update``; ``total``: default the length of ``jobs``.
     """
     if total is None and hasattr(jobs, "__len__"):
         total = len(jobs)  # type: ignore[arg-type]

@@ -77,6 +77,8 @@ class NebSettings(_Section):
     refine_below: Ceiling = 3.0
     keep_paths: Literal["full", "all", "none"] = "full"
     shared: bool = False
+    batched: bool = False
+    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
     time_limit: Seconds | None = None
     continuation: Literal["line", "parabola"] = "line"
     zero_point: Literal["auto", "always", "never"] = "auto"
@@ -208,18 +210,7 @@ class Settings(_Section):
 
 
 def read_settings(path: Path | None) -> Settings:
-    """Read a settings file.
-
-    Parameters
-    ----------
-    path : Path or None
-        A YAML file; None gives the defaults.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or not YAML, or a key is unknown, of a wrong type or impossible.
-    """
+    """Read a settings file; None gives the defaults."""
     if path is None:
         return Settings()
     if not path.is_file():

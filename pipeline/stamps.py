@@ -53,15 +53,7 @@ class Inputs(NamedTuple):
 
 
 def made_from(files: Iterable[Path], **other: Any) -> Inputs:
-    """Note what an output is about to be made from.
-
-    Parameters
-    ----------
-    files : iterable of Path
-        Files that are read; one that is missing is recorded as missing.
-    **other
-        Anything JSON can hold, such as the settings that matter.
-    """
+    """Note files, there or missing, and settings (anything JSON can hold) that an output is about to be made from."""
     return Inputs({path: status(path) if path.exists() else None for path in files}, other)
 
 

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,26 +35,17 @@ class Reading(NamedTuple):
 AS_USUAL = Reading()
 
 
-@dataclass(frozen=True)
-class Task:
-    """What one model learns.
-
-    Attributes
-    ----------
-    name : str
-        Its section in config.yaml and the word in the name of its pretraining set.
-    folder : str
-        Beginning of the name of its model's folder.
-    target : str
-        Column to learn.
-    script : str
-        The step that trains it.
-    """
+class Task(NamedTuple):
+    """What one model learns."""
 
     name: str
+    """Its section in config.yaml and the word in the name of its pretraining set."""
     folder: str
+    """Beginning of the name of its model's folder."""
     target: str
+    """Column to learn."""
     script: str
+    """The step that trains it."""
 
 
 CLASSIFIER = Task("classifier", "dw-classification", DW, "step1_train_dw.py")
@@ -72,37 +64,33 @@ class Below:
         self._template = template
 
     def __get__(self, owner: "Workspace | StatePoint", _: type | None = None) -> Path:
-        if isinstance(owner, Workspace):
-            return owner.root / self._template
-        return owner.workspace.root / self._template.format(T=owner.temperature)
+        return _filled(owner, self._template)
 
 
-class _Result:
-    """A file of exact results; a share of a run has its own beside the others."""
+class Named:
+    """A function that gives such a path; its arguments stand for ``{0}`` and so on."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, template: str) -> None:
+        self._template = template
 
-    def __get__(self, at: "StatePoint", _: type | None = None) -> Path:
-        return at.result(self._name)
+    def __get__(self, owner: "Workspace | StatePoint", _: type | None = None) -> Callable[..., Path]:
+        return partial(_filled, owner, self._template)
+
+
+def _filled(owner: "Workspace | StatePoint", template: str, *names: object) -> Path:
+    if isinstance(owner, Workspace):
+        return owner.root / template.format(*names)
+    temperature = owner.temperature
+    return owner.workspace.root / template.format(*names, T=temperature, digits=digits(temperature))
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The data folders below one root.
-
-    Attributes
-    ----------
-    root : Path
-        The folder.
-    ij_decimals : int
-        Names of minima in files are equal if they are equal to so many decimals; from config.yaml.
-    reading : Reading
-        From config.yaml.
-    """
+    """The data folders below one root."""
 
     root: Path
     ij_decimals: int = 10
+    """Names of minima in files are equal if they are equal to so many decimals."""
     reading: Reading = AS_USUAL
 
     settings = Below("config.yaml")
@@ -111,23 +99,16 @@ class Workspace:
     classifier_performance = Below("output_ML/dw_classifier_performances.txt")
     tls_densities = Below("output_ML/tls_density.png")
     tls_comparison = Below("output_ML/tls_comparison.png")
+    true_against_predicted = Named("output_ML/qs-true_vs_AI_{0}.png")  # trainingset or testset
 
     def at(self, temperature: str) -> "StatePoint":
         """The files of one temperature, written as in the folders' names."""
         return StatePoint(self, temperature)
 
-    def minimum(self, folder: Path, energy: str) -> Path:
-        """``energy``: per particle in ε, as it shall stand in the name."""
-        return folder / f"{energy}.conf"
-
     def lock(self, script: str, temperature: str | None) -> Path:
         """Held by the process of a script that writes the files of one temperature, or of all (None)."""
         name = script if temperature is None else f"{script}-T{temperature}"
         return self.output / ".locks" / f"{name}.lock"
-
-    def true_against_predicted(self, pairs: str) -> Path:
-        """``pairs``: ``trainingset`` or ``testset``."""
-        return self.output / f"qs-true_vs_AI_{pairs}.png"
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""
@@ -147,65 +128,81 @@ class Workspace:
 
 @dataclass(frozen=True)
 class StatePoint:
-    """The files of one temperature.
-
-    Attributes
-    ----------
-    workspace : Workspace
-        Where they are.
-    temperature : str
-        As in the folders' names.
-    share : str
-        ``1-of-4``: exact results go to the files of this share; all else stands where it does without.
-    """
+    """The files of one temperature."""
 
     workspace: Workspace
     temperature: str
+    """As in the folders' names."""
     share: str = ""
+    """``1-of-4``: exact results go to the files of this share; all else stands where it does without."""
 
     minima = Below("Configurations/minima/T{T}")
+    glass = Named("Configurations/minima/T{T}/Cnf-{0}")
+    unfinished_glass = Named("Configurations/minima/T{T}/.Cnf-{0}.part")  # step 0 passes over hidden folders
+    transitions = Named("Configurations/transitions/T{T}/Cnf-{0}.csv")
     pairs = Below("Configurations/pairs/T{T}")
+    glass_pairs = Named("Configurations/pairs/T{T}/Cnf-{0}.feather")
     neb = Below("NEB_calculations/T{T}")
-    non_dw = _Result("NON-DW.txt")
-    unfinished = _Result("unfinished.csv")  # pairs whose exact calculation gave no verdict
-    calculations = _Result("calculations.csv")  # the verdict and cost of each exact calculation
     output = Below("output_ML/T{T}")
     seen_minima = Below("output_ML/T{T}/minima.csv")
     classified = Below("output_ML/T{T}/DW_T{T}.csv")
     classified_features = Below("output_ML/T{T}/DW_T{T}.feather")  # the same pairs with all features
+    predicted = Named("output_ML/T{T}/predictedQs_T{T}_{0}.csv")  # allpairs or newpairs
     splitting_cdf = Below("output_ML/T{T}/splitting_cdf_T{T}.png")
     search_efficiency = Below("output_ML/T{T}/TLS-search-efficiency.png")
+    reliability = Named("output_ML/T{T}/reliability-{0}.png")  # dw or tls
     double_wells = Below("output_ML/T{T}/double_wells.csv")
+    path = Named("output_ML/T{T}/paths/Cnf-{0}_{1}_{2}.extxyz")  # conf, i and j as in the lines of NEB files
     tls_pictures = Below("output_ML/T{T}/pictures")  # folder of the pictures of TLS, named as the paths
     tls_density = Below("output_ML/T{T}/tls_density.csv")
     tls_statistics = Below("output_ML/T{T}/tls_statistics.png")
     tls_planes = Below("output_ML/T{T}/tls_planes.png")
     rearrangements = Below("output_ML/T{T}/rearrangements.png")
     rearrangement_numbers = Below("output_ML/T{T}/rearrangements.feather")  # of every pair that was asked for
+    exported_minima = Named("output_ML/T{T}/minima/Cnf-{0}.extxyz")  # of a glass, for other programs
+    observables = Named("output_ML/T{T}/observables.{0}")  # csv, or the format of the picture
+    rounds = Named("output_ML/T{T}/rounds.{0}")  # csv or png
+    pretraining = Named("MLmodel/pretraining-{0.name}-T{digits}.feather")  # of a task, as all below
+    model = Named("MLmodel/{0.folder}-T{digits}")
+    model_set = Named("MLmodel/{0.folder}-T{digits}/{1}.feather")  # train, test or used, the data used so far
+    card = Named("MLmodel/{0.folder}-T{digits}/card.json")
+    new_model = Named("MLmodel/.{0.folder}-T{digits}.new")  # while it is trained
+    old_model = Named("MLmodel/.{0.folder}-T{digits}.old")  # while it is replaced
+    training_lock = Named("MLmodel/.locks/{0.folder}-T{digits}.lock")  # whatever workspaces share the model
+    training_log = Named("MLmodel/{0.folder}-T{digits}.log")
 
     @property
     def decimals(self) -> int:
         """To which the names of two minima are equal."""
         return self.workspace.ij_decimals
 
+    def shap(self, task: Task, of: str = "") -> Path:
+        """``of``: ``pair-`` for the picture of one pair."""
+        return self.output / f"shap-{of}{task.name}.png"
+
     def of_share(self, share: str) -> "StatePoint":
         """The same, as a share of a run sees it."""
         return replace(self, share=share)
-
-    def glass(self, conf: int) -> Path:
-        return self.minima / f"Cnf-{conf}"
-
-    def unfinished_glass(self, conf: int) -> Path:
-        """Where a glass is put together; step 0 passes over hidden folders."""
-        return self.minima / f".Cnf-{conf}.part"
-
-    def transitions(self, conf: int) -> Path:
-        return self.workspace.root / "Configurations" / "transitions" / f"T{self.temperature}" / f"Cnf-{conf}.csv"
 
     def result(self, name: str) -> Path:
         """A file of exact results, of this share if it is one."""
         folder = self.neb
         return folder / "shares" / f"{self.share}.{name}" if self.share else folder / name
+
+    @property
+    def non_dw(self) -> Path:
+        """Pairs that are no double wells."""
+        return self.result("NON-DW.txt")
+
+    @property
+    def unfinished(self) -> Path:
+        """Pairs whose exact calculation gave no verdict."""
+        return self.result("unfinished.csv")
+
+    @property
+    def calculations(self) -> Path:
+        """The verdict and cost of each exact calculation."""
+        return self.result("calculations.csv")
 
     @property
     def splittings(self) -> list[Path]:
@@ -218,11 +215,15 @@ class StatePoint:
         """The splittings file to which results are added: the one that is read last, for the last result counts."""
         return (self.splittings or [self.result("Qs_calculations.txt")])[-1]
 
+    def neb_paths(self, kind: str) -> Path:
+        """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
+        name = f"neb_paths.{kind}"
+        return self.result(name) if self.share else self.output / name
+
     @property
-    def neb_files(self) -> list[Path]:
-        """All that says which pairs are calculated."""
-        places = (self, *self.shares)
-        return [path for one in places for path in (one.non_dw, *one.splittings, one.unfinished)]
+    def result_files(self) -> list[Path]:
+        """All files to which exact results go, of a share its own; they need not be there."""
+        return [self.non_dw, *self.splittings, self.unfinished, self.calculations, self.neb_paths("jsonl")]
 
     @property
     def shares(self) -> list["StatePoint"]:
@@ -232,12 +233,10 @@ class StatePoint:
         return [share for share in named if any(path.exists() for path in share.result_files)]
 
     @property
-    def result_files(self) -> list[Path]:
-        """All files to which exact results go, of a share its own; they need not be there."""
-        return [self.non_dw, *self.splittings, self.unfinished, self.calculations, self.neb_paths("jsonl")]
-
-    def pretraining(self, task: Task) -> Path:
-        return self.workspace.root / "MLmodel" / f"pretraining-{task.name}-T{digits(self.temperature)}.feather"
+    def neb_files(self) -> list[Path]:
+        """All that says which pairs are calculated."""
+        places = (self, *self.shares)
+        return [path for one in places for path in (one.non_dw, *one.splittings, one.unfinished)]
 
     def pretraining_sets(self, task: Task) -> list[Path]:
         """The pretraining sets that are there: that of the contract, and further ones with ``-NAME`` at the end."""
@@ -245,78 +244,16 @@ class StatePoint:
         others = sorted(first.parent.glob(f"{first.stem}-*.feather"))
         return [path for path in (first, *others) if path.exists()]
 
-    def glass_pairs(self, conf: int) -> Path:
-        return self.pairs / f"Cnf-{conf}.feather"
-
-    @property
-    def pair_tables(self) -> list[Path]:
-        return sorted(path for path in self.pairs.glob("*.feather") if not path.name.startswith("."))
-
-    def model(self, task: Task) -> Path:
-        return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}"
-
-    def model_set(self, task: Task, subset: str) -> Path:
-        """``subset``: ``train``, ``test`` or ``used``, the data used so far."""
-        return self.model(task) / f"{subset}.feather"
-
-    def card(self, task: Task) -> Path:
-        return self.model(task) / "card.json"
-
-    def new_model(self, task: Task) -> Path:
-        """Where a model is trained, before it takes the place of the last."""
-        return self.model(task).with_name(f".{self.model(task).name}.new")
-
-    def old_model(self, task: Task) -> Path:
-        """The last model, while it is replaced."""
-        return self.model(task).with_name(f".{self.model(task).name}.old")
-
-    def training_lock(self, task: Task) -> Path:
-        """Held by the process that trains a model, whatever workspaces share it."""
-        return self.workspace.root / "MLmodel" / ".locks" / f"{task.folder}-T{digits(self.temperature)}.lock"
-
-    def training_log(self, task: Task) -> Path:
-        return self.workspace.root / "MLmodel" / f"{task.folder}-T{digits(self.temperature)}.log"
-
-    def predicted(self, pairs: str) -> Path:
-        """``pairs``: ``allpairs`` or ``newpairs``."""
-        return self.output / f"predictedQs_T{self.temperature}_{pairs}.csv"
-
-    def reliability(self, what: str) -> Path:
-        """``what``: ``dw`` or ``tls``."""
-        return self.output / f"reliability-{what}.png"
-
-    def shap(self, task: Task, of: str = "") -> Path:
-        """``of``: ``pair-`` for the picture of one pair."""
-        return self.output / f"shap-{of}{task.name}.png"
-
-    def neb_paths(self, kind: str) -> Path:
-        """``kind``: ``jsonl``, the profiles, or ``png``, the picture."""
-        if self.share:
-            return self.result(f"neb_paths.{kind}")
-        return self.output / f"neb_paths.{kind}"
-
-    def path(self, conf: int, i: str, j: str) -> Path:
-        """The images between two minima; ``i`` and ``j`` as in the lines of the NEB files."""
-        return self.output / "paths" / f"Cnf-{conf}_{i}_{j}.extxyz"
-
-    def exported_minima(self, conf: int) -> Path:
-        """The minima of a glass for other programs, in one file."""
-        return self.output / "minima" / f"Cnf-{conf}.extxyz"
-
-    def observables(self, kind: str) -> Path:
-        """``kind``: ``csv``, or the format of the picture."""
-        return self.output / f"observables.{kind}"
-
-    def rounds(self, kind: str) -> Path:
-        """``kind``: ``csv`` or ``png``."""
-        return self.output / f"rounds.{kind}"
-
     def has_labels(self, task: Task) -> bool:
         """Whether there is a file from which a model could learn."""
         places = (self, *self.shares)
         others = any(one.non_dw.exists() for one in places) and task == CLASSIFIER
-        splittings = any(one.splittings for one in places)
-        return others or splittings or bool(self.pretraining_sets(task))
+        return others or any(one.splittings for one in places) or bool(self.pretraining_sets(task))
+
+    @property
+    def pair_tables(self) -> list[Path]:
+        """All that are there."""
+        return sorted(path for path in self.pairs.glob("*.feather") if not path.name.startswith("."))
 
     @property
     def glasses(self) -> dict[int, Path]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
+from glass.batches import in_batches
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, failures_named, potential_of
 from pipeline.errors import UserError, short
 from pipeline.formats.configurations import MinimumError, Place
@@ -51,10 +52,13 @@ class NamedCalculator:
 
     name: str
     root: Path
+    batch_size: int | None = None  # with ``neb.batched``
 
     def __call__(self, atoms: Atoms) -> Any:
         """Calculator for these atoms."""
         calculator = self.find()(atoms)
+        if self.batch_size is not None:
+            calculator = in_batches(calculator, self.batch_size)
         if not hasattr(calculator, "calculate"):
             raise TypeError(f"{self.name} returned no ASE calculator but {short(repr(calculator))}")
         if not (self.name.startswith("glass.") or hasattr(calculator.calculate, "__wrapped__")):
@@ -100,30 +104,31 @@ def _in_own_folder(function: Callable[..., Any]) -> Callable[..., Any]:
     return inside
 
 
-def find_calculator(name: str | None, root: Path) -> NamedCalculator:
+def find_calculator(neb: NebSettings, root: Path) -> NamedCalculator:
     """The function that ``neb.calculator`` names, which only workers import (it may load a GPU); UserError if none."""
-    if name is None:
+    if neb.calculator is None:
         raise UserError(
             "config.yaml: neb.calculator is not set, and units: metal have no default, as the soft spheres know no eV; "
             f"name it module:function, the module in {root} or installed"
         )
-    return NamedCalculator(name, root.resolve())
+    return NamedCalculator(neb.calculator, root.resolve(), neb.batch_size if neb.batched else None)
 
 
 def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
     """What makes calculators, after one was made and called in this process, to load or compile it.
 
-    That is no cost of any pair. With ``neb.shared`` always the same calculator is handed out.
+    That is no cost of any pair. With ``neb.shared`` or ``batched`` always the same calculator is handed out.
     """
-    name = settings.calculator, settings.shared
+    shared = settings.shared or settings.batched
+    name = settings.calculator, shared
     if name not in _LOADED:
         if isinstance(make_calculator, NamedCalculator):
             make_calculator.find()  # a UserError where it is not there
         with failures_named():
             calculator = make_calculator(atoms)
         potential_of(atoms, lambda _: calculator)(atoms.positions)
-        _LOADED[name] = calculator if settings.shared else None
-    return (lambda _: _LOADED[name]) if settings.shared else make_calculator
+        _LOADED[name] = calculator if shared else None
+    return (lambda _: _LOADED[name]) if shared else make_calculator
 
 
 class KnownMinimum(NamedTuple):

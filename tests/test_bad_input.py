@@ -25,7 +25,7 @@ from pipeline.formats.records import read_records
 from pipeline.formats.relaxed import superseded
 from pipeline.formats.results import read_calculations, read_neb_results, read_pair_list
 from pipeline.formats.transitions import read_transitions
-from pipeline.settings import read_settings
+from pipeline.settings import NebSettings, read_settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Workspace
 from search.calculated import read_double_wells
 from search.calculator import find_calculator
@@ -55,7 +55,8 @@ FILES = {
     "double_wells.csv": File(lambda at: at.double_wells.parent, lambda at, path: read_double_wells(at)),
     "list.csv": File(lambda at: at.workspace.root, lambda at, path: read_list(path, ["conf", "i", "PR"], "step4.py")),
     "mine.py": File(
-        lambda at: at.workspace.root, lambda at, path: find_calculator("mine:calculator", path.parent).find()
+        lambda at: at.workspace.root,
+        lambda at, path: find_calculator(NebSettings(calculator="mine:calculator"), path.parent).find(),
     ),
 }
 

@@ -1,5 +1,7 @@
 """What moves a band: L-BFGS and its first Hessian, all images in one call, the close look at a coarse double well."""
 
+import sys
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,11 +9,13 @@ from ase.calculators.lj import LennardJones
 from soft_sphere_atoms import make_atoms
 
 from glass.band import find_path, hidden_minimum, shoulders
-from glass.batches import Batched
+from glass.batches import Batched, in_batches
 from glass.double_well import examine, forces_of, potential_of
 from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one, relax
 from glass.soft_spheres import SoftSpheres
+from pipeline.settings import NebSettings
 from pipeline.units import METAL
+from search.calculator import find_calculator, load
 from search.conversion import calculator_for_glass
 
 
@@ -152,6 +156,46 @@ def test_a_function_on_arrays_gives_the_verdict_of_single_calls_of_ases_lennard_
     assert many.kind == single.kind != "unfinished"
     np.testing.assert_allclose(many.band.positions, single.band.positions, atol=1e-6)
     assert max(calls) == 4
+
+
+def test_batched_takes_a_function_on_arrays_or_a_calculator_by_its_name_loads_it_once_and_bounds_its_calls(tmp_path):
+    start, end = clusters()
+    (tmp_path / "in_one_call.py").write_text(
+        "import numpy as np\n"
+        "from test_band import lennard_jones\n"
+        "made, calls = [], []\n"
+        "def many(atoms, images):\n"
+        "    calls.append(len(images))\n"
+        "    return lennard_jones(atoms, images)\n"
+        "def calculator(atoms):\n"
+        "    made.append(1)\n"
+        "    return many\n"
+        "def wrong(atoms):\n"
+        "    return 3\n"
+    )
+    neb = NebSettings(calculator="in_one_call:calculator", batched=True, batch_size=4)
+    for _ in range(2):
+        make = load(neb, find_calculator(neb, tmp_path), start)
+        found = examine(start, end, make, images=11, tolerance=2e-3, max_steps=500, hbar=0.05)
+        assert found.kind != "unfinished"
+    module = sys.modules["in_one_call"]
+    assert len(module.made) == 1
+    assert max(module.calls) == 4
+    with pytest.raises(TypeError, match="no function on arrays, torch-sim model or calculator with calculate_many"):
+        find_calculator(NebSettings(calculator="in_one_call:wrong", batched=True), tmp_path)(start)
+
+
+def test_a_torch_sim_model_gives_the_energies_and_forces_of_ases_lennard_jones():
+    pytest.importorskip("torch_sim")
+    from torch_sim.models.lennard_jones import LennardJonesModel
+
+    start, end = clusters()
+    calculator = in_batches(LennardJonesModel(sigma=1.0, epsilon=1.0, cutoff=5.9, use_neighbor_list=False), 1)
+    energies, forces = calculator.calculate_many(start, np.stack([start.positions, end.positions]))
+    for atoms, energy, force in zip((start, end), energies, forces, strict=True):
+        atoms.calc = LennardJones(rc=5.9)
+        assert energy == pytest.approx(atoms.get_potential_energy(), rel=1e-4)
+        np.testing.assert_allclose(force, atoms.get_forces(), atol=1e-3)
 
 
 def test_energies_of_many_configurations_come_in_the_units_of_the_workspace():

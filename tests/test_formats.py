@@ -430,7 +430,7 @@ def test_more_pairs_than_memory_or_disk_hold_are_told_with_a_limit_that_fits(tmp
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(20 * 160))
     said = run("step0_collect", tmp_path)
     assert said.returncode == 2
-    found = re.search(r"its 28 pairs need .* GB on disk .*; lower pairs.max_delta_E .*: (\S+) gives", said.stderr)
+    found = re.search(r"its 28 pairs need .* MB on disk .*, or lower pairs.max_delta_E .*: (\S+) gives", said.stderr)
     (tmp_path / "config.yaml").write_text(f"units: metal\npairs: {{max_delta_E: {found[1]}}}\n")
     assert re.search(r"\b[1-9]\d? pairs?, ", done("step0_collect", tmp_path))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 
+from glass.response.bonds import bonds_of
 from glass.soft_spheres import SoftSpheres
 from pipeline.formats.lammps import energy_in_name, read_minimum
 
@@ -89,8 +90,41 @@ def test_value_and_force_vanish_at_the_cutoff():
         assert abs(atoms.get_forces()).max() < 1e-5
 
 
-def test_a_cell_that_is_too_small_or_skewed_is_refused():
-    with pytest.raises(ValueError, match="below twice the cutoff"):
-        make_atoms([[0, 0, 0]], [1.6], [3.9, 6, 6]).get_potential_energy()
-    with pytest.raises(ValueError, match="orthogonal"):
-        make_atoms([[0, 0, 0]], [1.0], [[6, 0, 0], [1, 6, 0], [0, 0, 6]]).get_potential_energy()
+CELLS = {
+    "triclinic": ([[6.0, 0, 0], [3.1, 5.0, 0], [-1.0, 2.2, 5.5]], [1, 1, 1]),
+    "film": ([[6.0, 0, 0], [3.1, 5.0, 0], [0, 0, 0]], [1, 1, 0]),
+    "small": ([[3.0, 0, 0], [0, 3.2, 0], [0, 0, 2.9]], [1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize(("cell", "pbc"), CELLS.values(), ids=CELLS)
+def test_in_any_cell_energies_forces_and_virial_are_those_of_the_sum_over_images(cell, pbc):
+    rng, across = np.random.default_rng(2), (3, 3, 3) if cell[0][0] == 3 else (5, 5, 5)
+    n = int(np.prod(across))
+    whole = np.where(np.any(cell, axis=1)[:, None], cell, np.diag([0, 0, 5.0]))
+    atoms = make_atoms(
+        (list(np.ndindex(across)) + rng.normal(0, 0.05, (n, 3))) / across @ whole, rng.uniform(0.8, 1.4, n), cell
+    )
+    atoms.pbc = pbc
+    shifts = np.array(list(np.ndindex(7, 7, 7))) - 3
+    shifts = shifts[(shifts[:, ~atoms.pbc] == 0).all(1)] @ np.array(cell)
+    diameters = atoms.get_array("diameters")
+
+    def energy(positions, images):
+        apart = np.linalg.norm(positions[:, None, None] - positions[None, :, None] - images, axis=3)
+        apart[np.arange(n), np.arange(n), len(images) // 2] = 1e3
+        return 0.5 * pair_energy_by_hand(apart, diameters[:, None, None], diameters[None, :, None]).sum()
+
+    for step in (0.0, 0.3):  # within the list, and beyond it
+        atoms.positions[0] += step
+        assert atoms.get_potential_energy() == pytest.approx(energy(atoms.positions, shifts), rel=1e-9)
+    forces, virial = atoms.get_forces(), bonds_of(atoms, atoms.calc).virial()
+    for axis in range(3):
+        two = [atoms.positions + sign * 1e-6 * np.eye(n)[:, :1] * np.eye(3)[axis] for sign in (1, -1)]
+        slope = np.subtract(*(energy(one, shifts) for one in two)) / 2e-6
+        assert forces[0, axis] == pytest.approx(-slope, rel=1e-5, abs=1e-4)
+    strained = [
+        energy(atoms.positions @ (np.eye(3) + t), shifts @ (np.eye(3) + t))
+        for t in np.diag([1e-6, 0, 0]) * [[[1]], [[-1]]]
+    ]
+    assert virial[0] == pytest.approx(np.subtract(*strained) / 2e-6, rel=1e-5)

@@ -11,8 +11,8 @@ import numpy as np
 from ase import Atoms
 from scipy.sparse import coo_array, csr_array
 
-from glass.arrays import Array, Index, minimum_image
-from glass.soft_spheres import CUTOFF, SoftSpheres, neighbours
+from glass.arrays import Array, Index
+from glass.soft_spheres import CUTOFF, SoftSpheres, bonds
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """ASE's order of the components of a symmetric tensor: xx, yy, zz, yz, xz, xy."""
@@ -20,28 +20,14 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 @dataclass(frozen=True)
 class Bonds:
-    """Bonds of a pair potential, each in both directions.
+    """Bonds of a pair potential, each in both directions."""
 
-    Attributes
-    ----------
-    particles : int
-        N.
-    first, second : ndarray of shape (n_bonds,)
-        Numbers of the particles.
-    directions : ndarray of shape (n_bonds, 3)
-        Unit vectors n from the second to the first.
-    lengths : ndarray of shape (n_bonds,)
-        r in σ.
-    slopes, curvatures : ndarray of shape (n_bonds,)
-        v′ in ε/σ and v″ in ε/σ².
-    """
-
-    particles: int
-    first: Index
+    particles: int  # N
+    first: Index  # (n_bonds,) Numbers of the particles
     second: Index
-    directions: Array
-    lengths: Array
-    slopes: Array
+    directions: Array  # (n_bonds, 3) Unit vectors n from the second to the first
+    lengths: Array  # (n_bonds,) r in σ
+    slopes: Array  # (n_bonds,) v′ in ε/σ and v″ in ε/σ²
     curvatures: Array
 
     def virial(self) -> Array:
@@ -93,26 +79,14 @@ class Bonds:
 
 
 def bonds_of(atoms: Atoms, calculator: Any) -> Bonds | None:
-    """Bonds of a configuration of soft spheres; None for any other calculator, whose pair energy is not known.
-
-    Parameters
-    ----------
-    atoms : Atoms
-        With the array ``diameters`` in σ, in the orthogonal cell that soft spheres need.
-    calculator : object
-        An ASE calculator.
-    """
+    """Bonds of a configuration of soft spheres, in any cell; None for other calculators, whose v(r) is not known."""
     if not isinstance(calculator, SoftSpheres):
         return None
-    box = atoms.cell.lengths()
-    start, second, squares = neighbours(atoms.positions, box, atoms.arrays["diameters"], np.zeros(len(atoms)))
-    first = np.repeat(np.arange(len(atoms)), np.diff(start))
-    vectors = minimum_image(atoms.positions[first] - atoms.positions[second], box)
+    first, second, shifts, squares = bonds(atoms, atoms.positions, np.zeros(len(atoms)))
+    vectors = atoms.positions[first] - atoms.positions[second] - shifts
+    first, second = np.concatenate([first, second]), np.concatenate([second, first])
+    vectors, squares = np.concatenate([vectors, -vectors]), np.tile(squares, 2)
     lengths = np.linalg.norm(vectors, axis=1)
-    near = lengths**2 < CUTOFF**2 * squares
-    first, second = (np.concatenate([one[near], other[near]]) for one, other in ((first, second), (second, first)))
-    vectors = np.concatenate([vectors[near], -vectors[near]])
-    lengths, squares = np.tile(lengths[near], 2), np.tile(squares[near], 2)
     x = squares / lengths**2
     steep, soft, softer = 12 * x**6, 2 * 48 / CUTOFF**14 / x, 4 * -21 / CUTOFF**16 / x**2
     slopes = (soft + softer - steep) / lengths

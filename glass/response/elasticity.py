@@ -46,8 +46,10 @@ def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable
     Raises
     ------
     ValueError
-        If a modulus is not above zero: the minimum is not stable under strain.
+        If the cell is open, or a modulus is not above zero: the minimum is not stable under strain.
     """
+    if not atoms.pbc.all():
+        raise ValueError("an open direction has no volume")
     volume = atoms.get_volume()
     bonds = bonds_of(atoms, make_calculator(atoms))
     stress = virial(atoms, make_calculator) / volume
@@ -71,15 +73,7 @@ def moduli(bonds: Bonds, volume: float) -> Array:
 
 
 def propagation(lagrangian: Array, stress: Array) -> Array:
-    """∂σ_ab/∂ε_cd of a glass under the pressure p, shape (6, 6): C_abcd − p (δ_ac δ_bd + δ_ad δ_bc − δ_ab δ_cd).
-
-    Parameters
-    ----------
-    lagrangian : ndarray of shape (6, 6)
-        As of :func:`moduli`.
-    stress : ndarray of shape (6,)
-        Of which p = −tr σ/3 is taken, as for an isotropic glass.
-    """
+    """∂σ_ab/∂ε_cd of a glass under the pressure p, shape (6, 6): C_abcd − p (δ_ac δ_bd + δ_ad δ_bc − δ_ab δ_cd)."""
     change = np.diag([2.0, 2.0, 2.0, 1.0, 1.0, 1.0])
     change[:3, :3] -= 1.0
     return np.asarray(lagrangian + stress[:3].mean() * change)

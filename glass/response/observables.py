@@ -17,55 +17,25 @@ from glass.arrays import Array
 
 @dataclass(frozen=True)
 class Medium:
-    """The glass as an elastic continuum.
+    """The glass as an elastic continuum."""
 
-    Attributes
-    ----------
-    density : float
-        ρ, mass over volume.
-    longitudinal, transverse : float
-        Sound velocities.
-    hbar : float
-        ħ in energy times time.
-    """
-
-    density: float
-    longitudinal: float
+    density: float  # ρ, mass over volume
+    longitudinal: float  # Sound velocities
     transverse: float
-    hbar: float
+    hbar: float  # ħ in energy times time
 
 
 def one_phonon_rate(
     splitting: Array, amplitude: Array, longitudinal: Array, transverse: Array, medium: Medium, kT: Array
 ) -> Array:
-    """1/τ₁ = (γ_l²/v_l⁵ + 2 γ_t²/v_t⁵) Δ₀² E coth(E/2kT)/(2π ρ ħ⁴), shape (n_T, n); Jäckle (1972).
-
-    Parameters
-    ----------
-    splitting, amplitude, longitudinal, transverse : ndarray of shape (n,)
-        E, Δ₀, γ_l and γ_t, energies.
-    medium : Medium
-        Density and sound velocities.
-    kT : ndarray of shape (n_T,)
-        Temperatures as energies.
-    """
+    """1/τ₁ = (γ_l²/v_l⁵ + 2 γ_t²/v_t⁵) Δ₀² E coth(E/2kT)/(2π ρ ħ⁴), shape (n_T, n); Jäckle (1972)."""
     phonons = longitudinal**2 / medium.longitudinal**5 + 2 * transverse**2 / medium.transverse**5
     at_rest = phonons * amplitude**2 * splitting / (2 * np.pi * medium.density * medium.hbar**4)
     return np.asarray(at_rest / np.tanh(splitting / (2 * kT[:, None])))
 
 
 def activated_rate(attempts: tuple[Array, Array], barriers: tuple[Array, Array], kT: Array) -> Array:
-    """ν_i e^(−V_i/kT) + ν_j e^(−V_j/kT), shape (n_T, n): classical, for kT above about ħω.
-
-    Parameters
-    ----------
-    attempts : tuple of ndarray of shape (n,)
-        ν_i and ν_j.
-    barriers : tuple of ndarray of shape (n,)
-        V_i and V_j.
-    kT : ndarray of shape (n_T,)
-        Temperatures as energies.
-    """
+    """ν_i e^(−V_i/kT) + ν_j e^(−V_j/kT), shape (n_T, n): classical, for kT above about ħω."""
     return np.asarray(sum(nu * np.exp(-high / kT[:, None]) for nu, high in zip(attempts, barriers, strict=True)))
 
 
@@ -78,21 +48,7 @@ def heat_capacity(splitting: Array, kT: Array) -> Array:
 def relaxation_loss(
     splitting: Array, amplitude: Array, coupling: Array, rates: Array, modulus: float, omega: float, kT: Array
 ) -> Array:
-    """Q⁻¹ times volume by relaxation: (γ²/kT)(Δ/E)² sech²(E/2kT) ωτ/(1 + ω²τ²)/(ρ v²), shape (n_T, n).
-
-    Parameters
-    ----------
-    splitting, amplitude, coupling : ndarray of shape (n,)
-        E, Δ₀ and γ of the polarisation.
-    rates : ndarray of shape (n_T, n)
-        1/τ.
-    modulus : float
-        ρ v² of the polarisation.
-    omega : float
-        2π times the frequency.
-    kT : ndarray of shape (n_T,)
-        Temperatures as energies.
-    """
+    """Q⁻¹ times volume by relaxation: (γ²/kT)(Δ/E)² sech²(E/2kT) ωτ/(1 + ω²τ²)/(ρ v²), shape (n_T, n)."""
     tilted = 1 - np.minimum(amplitude / splitting, 1) ** 2
     strength = coupling**2 * tilted * _sech(splitting / (2 * kT[:, None])) ** 2 / kT[:, None]
     return np.asarray(strength * omega * rates / (rates**2 + omega**2) / modulus)
@@ -112,17 +68,7 @@ def tunnelling_weight(splitting: Array, amplitude: Array, window: float) -> Arra
 
 
 def thermal_conductivity(longitudinal: Array, transverse: Array, medium: Medium, kT: Array) -> Array:
-    """κ/k = ρ (kT)² (v_l/P̄γ_l² + 2 v_t/P̄γ_t²)/(6π ħ²): phonons that TLS absorb resonantly, shape (n_T, …).
-
-    Parameters
-    ----------
-    longitudinal, transverse : ndarray
-        P̄γ_l² and P̄γ_t², energy over volume.
-    medium : Medium
-        Density and sound velocities.
-    kT : ndarray of shape (n_T,)
-        Temperatures as energies.
-    """
+    """κ/k = ρ (kT)² (v_l/P̄γ_l² + 2 v_t/P̄γ_t²)/(6π ħ²): phonons that TLS absorb resonantly, shape (n_T, …)."""
     paths = medium.longitudinal / longitudinal + 2 * medium.transverse / transverse
     return np.asarray(np.multiply.outer(medium.density * kT**2 / (6 * np.pi * medium.hbar**2), paths))
 

@@ -23,18 +23,6 @@ def virial(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:
 
     Of soft spheres the sum over bonds, else the calculator's stress; of a calculator that has none finite
     differences of twelve energies.
-
-    Parameters
-    ----------
-    atoms : Atoms
-        A relaxed minimum; left as it is.
-    make_calculator : callable
-        Gets the Atoms and returns an ASE calculator.
-
-    Returns
-    -------
-    ndarray of shape (6,)
-        In the calculator's unit of energy: xx, yy, zz, yz, xz, xy.
     """
     atoms = atoms.copy()
     atoms.calc = make_calculator(atoms)
@@ -67,15 +55,7 @@ def virial_by_differences(atoms: Atoms) -> Array:
 
 
 def coupling(start: Atoms, end: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:
-    """γ of a double well, shape (6,) in the calculator's unit of energy: xx, yy, zz, yz, xz, xy.
-
-    Parameters
-    ----------
-    start, end : Atoms
-        The two relaxed minima i and j.
-    make_calculator : callable
-        Gets the Atoms and returns an ASE calculator.
-    """
+    """γ of a double well, shape (6,) in the calculator's unit of energy: xx, yy, zz, yz, xz, xy."""
     return 0.5 * (virial(end, make_calculator) - virial(start, make_calculator))
 
 

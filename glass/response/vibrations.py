@@ -44,31 +44,13 @@ def hessian_by_differences(potential: Potential, positions: Array) -> Array:
 
 
 def squared_frequencies(hessian: Array, masses: Array) -> Array:
-    """Eigenvalues ω² of the mass-weighted Hessian, ascending, shape (3N,).
-
-    Parameters
-    ----------
-    hessian : ndarray of shape (3N, 3N)
-        ∂²E/∂r∂r.
-    masses : ndarray of shape (N,)
-        Of the particles.
-    """
+    """Eigenvalues ω² of the mass-weighted Hessian, ascending, shape (3N,)."""
     weights = np.repeat(masses, 3) ** -0.5
     return np.asarray(np.linalg.eigvalsh(weights[:, None] * hessian * weights))
 
 
 def zero_point_energy(hessian: Array, masses: Array, hbar: float, tangent: Array | None = None) -> float:
-    """½ ħ Σ √max(ω², 0) of all modes, less that along the tangent of a path.
-
-    Parameters
-    ----------
-    hessian, masses
-        As of :func:`squared_frequencies`.
-    hbar : float
-        ħ, in energy over frequency.
-    tangent : ndarray of shape (N, 3), optional
-        Mass-weighted direction of the path, of any length: ½ ħ √max(tᵀ H t, 0) is taken out, H mass-weighted.
-    """
+    """½ ħ Σ √max(ω², 0) of all modes, less that along the tangent of a path."""
     total = np.sqrt(np.maximum(squared_frequencies(hessian, masses), 0)).sum()
     if tangent is not None:
         t = (tangent / np.linalg.norm(tangent) / np.sqrt(masses)[:, None]).ravel()
@@ -77,15 +59,7 @@ def zero_point_energy(hessian: Array, masses: Array, hbar: float, tangent: Array
 
 
 def zero_point_of_blocks(blocks: Array, masses: Array, hbar: float) -> float:
-    """½ ħ Σ √ω² of each particle alone, the others held; differences of it are near those of the whole spectrum.
-
-    Parameters
-    ----------
-    blocks : ndarray of shape (N, 3, 3)
-        Blocks of the Hessian that belong to single particles.
-    masses, hbar
-        As of :func:`zero_point_energy`.
-    """
+    """½ ħ Σ √ω² of each particle alone, the others held; differences of it are near those of the whole spectrum."""
     squared = np.linalg.eigvalsh(blocks / masses[:, None, None])
     return float(0.5 * hbar * np.sqrt(np.maximum(squared, 0)).sum())
 
@@ -101,17 +75,7 @@ class Saddle(NamedTuple):
 
 
 def find_saddle(potential: Potential, hessian: Hessian, start: Array) -> Saddle | None:
-    """Saddle by Newton's method from a place near it, such as the highest image; None where it leads elsewhere.
-
-    Parameters
-    ----------
-    potential : callable
-        Gives energy and forces (N, 3).
-    hessian : callable
-        Gives ∂²E/∂r∂r.
-    start : ndarray of shape (N, 3)
-        Where to begin.
-    """
+    """Saddle by Newton's method from a place near it, such as the highest image; None where it leads elsewhere."""
     positions, first = start.copy(), None
     for _ in range(NEWTON_STEPS):
         energy, forces = potential(positions)
@@ -131,13 +95,6 @@ def attempt_frequency(minimum: Array, saddle: Array, masses: Array) -> float:
     """Vineyard's ν = Π ν(minimum)/Π′ ν(saddle), without translations and the unstable mode; else NaN.
 
     Vineyard, J. Phys. Chem. Solids 3, 121 (1957).
-
-    Parameters
-    ----------
-    minimum, saddle : ndarray of shape (3N, 3N)
-        Their Hessians.
-    masses : ndarray of shape (N,)
-        Of the particles.
     """
     below, above = (_vibrations(squared_frequencies(one, masses)) for one in (minimum, saddle))
     if len(below) != len(above) + 1:
@@ -205,17 +162,10 @@ class ProfileWithZeroPoint(Profile):
     """V + Z along a path, Z counted from the first image, linear between its places; as :class:`Profile` else.
 
     Energies and slopes of the images are those of V + Z.
-
-    Attributes
-    ----------
-    bare : Profile
-        V alone.
-    places, zero_point : ndarray of shape (n_places,)
-        As of :func:`zero_point_along`.
     """
 
-    bare: Profile
-    places: Array
+    bare: Profile  # V alone
+    places: Array  # (n_places,) As of :func:`zero_point_along`
     zero_point: Array
 
     def __call__(self, x: Array) -> Array:

@@ -132,13 +132,7 @@ def make_minimum(
 ) -> Minimum:
     """Minimum of what a file holds, checked and in order of id; arguments as the attributes of its two classes.
 
-    ``cell`` may be the lengths of an orthogonal one.
-
-    Raises
-    ------
-    MinimumError
-        If a number is not finite, the cell is none, a mass not above zero, an id repeated, or a position more than
-        FARTHEST out.
+    ``cell`` may be the lengths of an orthogonal one. Raises MinimumError where something is impossible.
     """
     n = len(positions)
     if n == 0:

@@ -63,14 +63,7 @@ def _by_semicolons(header: str) -> bool:
 
 
 def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = None) -> pd.DataFrame:
-    """Read a CSV that must have some columns and may have more; ``content`` is what counts of the file, default all.
-
-    Raises
-    ------
-    UserError
-        If the file is not readable as CSV, its columns are separated by something else than commas, one is missing, or
-        a line has more fields than there are columns.
-    """
+    """Read a CSV that must have some columns and may have more; ``content`` is what counts of the file, default all."""
     form = f"give a CSV with the columns {','.join(columns)}"
     try:
         content = content_of(path) if content is None else content
@@ -99,22 +92,7 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
 
 
 def read_own_csv(path: Path, types: dict[str, Any], content: bytes | None = None) -> pd.DataFrame:
-    """Read a CSV that a step wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    types : dict
-        Columns that it has, and their types for pandas; further ones are taken as pandas takes them.
-    content : bytes, optional
-        What counts of the file, default all.
-
-    Raises
-    ------
-    UserError
-        If a column is missing, or holds something else.
-    """
+    """Read a CSV that a step wrote, with these columns and types, and perhaps more; ``content`` as above."""
     try:
         source = BytesIO(content_of(path) if content is None else content)
         table = pd.read_csv(source, dtype=types, float_precision="round_trip", low_memory=False)

@@ -51,13 +51,7 @@ _BEHIND = 100
 
 
 def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
-    """Frames of a file in their order.
-
-    Raises
-    ------
-    MinimumError
-        If the next frame can't be read, nor what follows.
-    """
+    """Frames of a file in their order; raises MinimumError where the next can't be read, nor what follows."""
     if not path.is_file():
         raise MinimumError("not a file that can be read")
     if is_of_one(path):

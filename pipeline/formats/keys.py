@@ -42,24 +42,9 @@ class Pair(NamedTuple):
 
 
 def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
-    """Names of minima as whole numbers, so that float noise can't tell two apart.
+    """Names of minima (energies per particle in ε) as whole numbers of 10^-decimals, free of float noise.
 
-    Parameters
-    ----------
-    names : array_like of shape (n,)
-        Energy per particle in ε, or any other number that names a minimum.
-    decimals : int
-        Two names are equal when they are equal to so many decimals.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Names in units of 10^-decimals.
-
-    Raises
-    ------
-    UserError
-        If a name is too large to have so many decimals.
+    Raises UserError if a name is too large to have so many decimals.
     """
     names = np.asarray(names, dtype=np.float64)
     bad = ~can_be_key(names, decimals)
@@ -87,24 +72,9 @@ def find_keys(among: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.i
 
 
 def pair_index(pairs: pd.DataFrame, decimals: int) -> pd.MultiIndex:
-    """What tells pairs apart, whichever minimum comes first; readers of pairs return tables with this index.
+    """What tells pairs apart, whichever minimum comes first: ``KEYS``, from the columns ``conf``, ``i``, ``j``.
 
-    Parameters
-    ----------
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        Has the columns ``conf``, ``i``, ``j``.
-    decimals : int
-        To which the names of two minima are equal.
-
-    Returns
-    -------
-    MultiIndex of int64, shape (n_pairs,)
-        Levels ``KEYS``.
-
-    Raises
-    ------
-    UserError
-        If a name is too large to have so many decimals.
+    Readers of pairs return tables with this index. ``decimals``: to which the names of two minima are equal.
     """
     import pandas as pd
 
@@ -119,17 +89,7 @@ def by_pair(table: pd.DataFrame, decimals: int) -> pd.DataFrame:
 
 
 def rows_in(rows: pd.DataFrame, known: pd.MultiIndex, decimals: int) -> NDArray[np.bool_]:
-    """Which rows of a batch are known pairs, without an index of the whole batch, which takes ten times as long.
-
-    Parameters
-    ----------
-    rows : DataFrame of shape (n_pairs, n_columns)
-        Has the columns ``conf``, ``i``, ``j``.
-    known : MultiIndex
-        As :func:`pair_index` gives it.
-    decimals : int
-        To which the names of two minima are equal.
-    """
+    """Which rows of a batch are known pairs, without an index of the whole batch, which takes ten times as long."""
     import pandas as pd
 
     minima = np.concatenate([known.get_level_values(name) for name in KEYS[1:]])

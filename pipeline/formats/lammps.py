@@ -36,13 +36,7 @@ def is_of_one(path: Path) -> bool:
 
 
 def energy_in_name(path: Path) -> float:
-    """Energy per particle in ε that a file's name gives.
-
-    Raises
-    ------
-    MinimumError
-        If the name is no finite number, or has another ending.
-    """
+    """Energy per particle in ε that a file's name gives; raises MinimumError where it gives none."""
     name = re.fullmatch(_NAME, path.name)
     if name is None:
         raise MinimumError("not named {energy}.conf, {energy}.conf.txt, {energy}.data or {energy}.lmp")
@@ -58,23 +52,10 @@ def read_minimum(path: Path) -> Minimum:
 
 
 def read_one(path: Path) -> dict[str, Any]:
-    """Read one minimum.
+    """Read one minimum: arguments of :func:`pipeline.formats.configurations.make_minimum` but place and energy.
 
-    Parameters
-    ----------
-    path : Path
-        ``*.conf.txt``, ``*.data``, ``*.lmp``: LAMMPS data in an atom_style of points. ``*.conf``: Fortran unformatted
-        sequential, little-endian; tells no species.
-
-    Returns
-    -------
-    dict
-        Arguments of :func:`pipeline.formats.configurations.make_minimum` but place and energy.
-
-    Raises
-    ------
-    MinimumError
-        If the file is truncated, disagrees with its header, or its columns are not clear.
+    ``*.conf.txt``, ``*.data``, ``*.lmp``: LAMMPS data in an atom_style of points. ``*.conf``: Fortran unformatted
+    sequential, little-endian; tells no species. Raises MinimumError where the file is no such, or not whole.
     """
     try:
         if path.name.endswith(".conf"):
@@ -255,19 +236,7 @@ def _from_binary(content: bytes) -> dict[str, Any]:
 
 
 def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) -> None:
-    """Write ``*.conf``: Fortran unformatted sequential, little-endian; the file appears whole.
-
-    Parameters
-    ----------
-    path : Path
-        Named ``{energy}.conf``, with the energy per particle in ε.
-    diameters : ndarray of shape (N,)
-        In σ.
-    positions : ndarray of shape (N, 3)
-        In σ.
-    box : ndarray of shape (3,)
-        Box lengths in σ.
-    """
+    """Write ``{energy}.conf``, Fortran unformatted sequential; diameters, positions (N, 3) and box (3,) in σ."""
     rows = np.zeros(len(diameters), _PARTICLE)
     rows["head"] = rows["tail"] = 32
     rows["values"] = np.column_stack([diameters, positions])

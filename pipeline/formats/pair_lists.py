@@ -44,19 +44,7 @@ def as_listed(pairs: pd.DataFrame) -> pl.DataFrame:
 
 
 def write_list(path: Path, pairs: pl.DataFrame, decimals: int, order: NDArray[np.int64] | None = None) -> None:
-    """Write a list.
-
-    Parameters
-    ----------
-    path : Path
-        The CSV.
-    pairs : polars.DataFrame
-        As :func:`as_listed` gives them. What is unknown is left empty.
-    decimals : int
-        Digits of ``i`` and ``j`` after the point.
-    order : ndarray of int, optional
-        Rows to write, in this order; default: all as they stand.
-    """
+    """Write a list of pairs as :func:`as_listed` gives them, all or those of ``order``; what is unknown stays empty."""
     order = np.arange(len(pairs)) if order is None else order
     with atomic_write(path) as part, part.open("wb") as file:
         for start in range(0, max(len(order), 1), _ROWS):
@@ -65,13 +53,7 @@ def write_list(path: Path, pairs: pl.DataFrame, decimals: int, order: NDArray[np
 
 
 def read_list(path: Path, columns: Sequence[str], script: str) -> pd.DataFrame:
-    """Some columns of numbers of a list, all rows.
-
-    Raises
-    ------
-    UserError
-        If the file is not as ``script`` writes it.
-    """
+    """Some columns of numbers of a list, all rows; raises UserError where it is not as ``script`` writes it."""
     types = {name: pa.int64() if name == "conf" else pa.float64() for name in columns}
     convert = pa.csv.ConvertOptions(column_types=types, include_columns=list(columns))
     try:

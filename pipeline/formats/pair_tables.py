@@ -51,21 +51,10 @@ FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, Me
 
 
 def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = False) -> pa.ipc.RecordBatchFileReader:
-    """Open a feather file without reading its rows.
+    """Open a feather file without reading its rows; ``columns``: those to read when rows are asked for.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    columns : sequence of str, optional
-        Those to read when rows are asked for; default: all.
-    mapped : bool
-        Map the file into memory instead of reading: for rows that are looked up here and there.
-
-    Raises
-    ------
-    UserError
-        If it is no feather (Arrow) file, or damaged.
+    ``mapped``: into memory instead of reading, for rows that are looked up here and there. Raises UserError where the
+    file is none, or damaged.
     """
     if not path.is_file():
         raise UserError(f"{path}: not a file; remove it")
@@ -142,19 +131,8 @@ def read_batches(
 ) -> Iterator[pd.DataFrame]:
     """Rows of a table that was checked, or that a step wrote, at most BATCH at a time; one frame at least.
 
-    Parameters
-    ----------
-    path : Path
-        A pair table.
-    columns : sequence of str, optional
-        Those to read; default: the names of the pair and all features.
-    chosen : range, optional
-        Of the batches in the file those to read; default: all.
-
-    Yields
-    ------
-    DataFrame
-        ``conf`` as int64, all other columns as float64.
+    ``columns``: default the names of the pair and all features. ``chosen``: of the batches in the file. ``conf`` is
+    int64, all others float64.
     """
     columns = table_columns(open_table(path).schema) if columns is None else columns
     for batch in record_batches(path, columns, chosen=chosen):
@@ -190,20 +168,7 @@ def record_batches(
 
 
 def find_pair(at: StatePoint, pair: Pair) -> tuple[Path, pd.DataFrame] | None:
-    """Look up one pair in pair tables, a batch in memory at a time.
-
-    Parameters
-    ----------
-    at : StatePoint
-        Whose tables.
-    pair : Pair
-        Its minima in either order.
-
-    Returns
-    -------
-    tuple of Path and DataFrame of shape (1, n_columns), or None
-        The table that holds it and its row with all features; None if no table does.
-    """
+    """The table that holds a pair and its row with all features, a batch in memory at a time; None if no table does."""
     wanted = pair_index(pd.DataFrame([pair]), at.decimals)
     for path in at.pair_tables:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):

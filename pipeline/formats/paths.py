@@ -26,19 +26,7 @@ def path_file(at: StatePoint, pair: Pair) -> Path:
 
 
 def write_path(at: StatePoint, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> None:
-    """Write all images of a path, a frame each; the file appears whole.
-
-    Parameters
-    ----------
-    workspace, temperature, pair
-        Of what.
-    band : Band
-        The path.
-    minimum : Atoms
-        The pair's first minimum; its box, species and other arrays are those of every image.
-    units : str, default reduced
-        Name of the units of both.
-    """
+    """Write all images of a path, a frame each; ``minimum``: the pair's first, with the arrays of every image."""
     write_frames(path_file(at, pair), images_of(pair, band, minimum, units))
 
 
@@ -63,21 +51,9 @@ def read_images(file: Path) -> list[Atoms]:
 
 
 def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
-    """Positions of the images that a file holds in another unit of length, to begin a calculation with.
+    """Positions (n_images, N, 3) of the images that a file holds, in another unit of length, to begin with.
 
-    Parameters
-    ----------
-    file : Path
-        As :func:`write_path` wrote it.
-    start, end : Atoms
-        The minima, in the units of the file.
-    unit : float, default 1
-        In the file's unit.
-
-    Returns
-    -------
-    ndarray of shape (n_images, N, 3) or None
-        None where the file can't be read, or does not lead from one of these minima to the other.
+    None where it can't be read, or does not lead from one of these minima, in the units of the file, to the other.
     """
     try:
         images = np.array([image.positions for image in read_images(file)])
@@ -92,10 +68,7 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
 
 
 def images_of(pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> list[Atoms]:
-    """The images as ASE Atoms with energy and forces; arguments as of :func:`write_path`.
-
-    ``arrays["displacement"]`` is that from the first image, ``info["path_coordinate"]`` the path length.
-    """
+    """The images as ASE Atoms with energy, forces, displacement from the first image, and path length."""
     images = []
     for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
         image = minimum.copy()

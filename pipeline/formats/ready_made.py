@@ -39,14 +39,7 @@ _FINITE = float(np.finfo(np.float64).max)
 
 
 def checked_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Rows of a table that a user wrote, as :func:`pipeline.formats.pair_tables.read_batches` gives them.
-
-    Raises
-    ------
-    UserError
-        If a column is missing or not numeric, the file can't be read, ``conf`` is no whole number, a number is not
-        finite (those of ``MAY_BE_UNKNOWN`` may be NaN) or impossible.
-    """
+    """Rows of a table that a user wrote, as :func:`pipeline.formats.pair_tables.read_batches` does, or UserError."""
     schema = open_table(path).schema
     columns = table_columns(schema) if columns is None else list(columns)
     check_columns(path, schema, columns)
@@ -99,14 +92,7 @@ def _possible(name: str) -> tuple[float, float, str]:
 
 
 def check_ready_made(path: Path, decimals: int) -> int:
-    """Check a pair table that step 0 did not make, row by row, and return its number of pairs.
-
-    Raises
-    ------
-    UserError
-        As :func:`checked_batches`, and if a feature has a name that other files can't hold, a minimum is paired with
-        itself, or a pair stands twice.
-    """
+    """Check a pair table that step 0 did not make, row by row, and return its number of pairs."""
     schema = open_table(path).schema
     check_columns(path, schema, NEEDED)
     for name in feature_columns(schema):

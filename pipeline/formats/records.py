@@ -89,18 +89,9 @@ class _Record(BaseModel):
 def add_record(
     at: StatePoint, pair: Pair, levels: tuple[float, float], profile: Profile, settings: dict[str, Any]
 ) -> None:
-    """Add the record of a double well; the program's version is added.
+    """Add the record of a double well: its two lowest levels and V(x) in the units that ``settings`` names.
 
-    Parameters
-    ----------
-    workspace, temperature, pair
-        Of what.
-    levels : tuple of float
-        The two lowest, in the unit of energy of the settings, like all that follows.
-    profile : Profile
-        V(x).
-    settings : dict
-        The ``SETTINGS``; ``fidelity``, ``units``, ``force``, ``path_length`` and ``properties``; and :func:`record_of`.
+    ``settings``: the ``SETTINGS``; ``fidelity``, ``units``, ``force``, ``path_length``, ``properties``; ``record_of``.
     """
     record = {**pair._asdict(), "levels": levels}
     record |= {name: getattr(profile, name).tolist() for name in _PROFILE}
@@ -145,13 +136,7 @@ def two_level_of_record(record: dict[str, Any]) -> TwoLevel:
 
 
 def read_records(at: StatePoint) -> Iterator[dict[str, Any]]:
-    """Records as :func:`add_record` takes them, in the order of the calculations; first those of shares.
-
-    Raises
-    ------
-    UserError
-        If a line is damaged.
-    """
+    """Records in the order of the calculations, first those of shares; raises UserError where a line is damaged."""
     for share in at.shares:
         yield from _read_own_records(share.neb_paths("jsonl"))
     yield from _read_own_records(at.neb_paths("jsonl"))

@@ -39,13 +39,7 @@ class Superseded(NamedTuple):
 
 
 def read_relaxed(folder: Path) -> pd.DataFrame:
-    """COLUMNS of every place that was looked at; empty where none was.
-
-    Raises
-    ------
-    UserError
-        If the file can't be read.
-    """
+    """COLUMNS of every place that was looked at; empty where none was."""
     path = folder / RELAXED
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=str if name in ("name", "became") else float) for name in COLUMNS})

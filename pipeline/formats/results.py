@@ -41,19 +41,10 @@ ORIGIN = "origin of the label"
 
 
 def read_neb_results(at: StatePoint) -> pd.DataFrame:
-    """Read all results of exact calculations at one temperature, those of shares last.
+    """Read all results of exact calculations at one temperature, those of shares last; empty where there are none.
 
-    Returns
-    -------
-    DataFrame
-        Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file
-        and line; in the order of the files, by :func:`pipeline.formats.keys.pair_index` as are all tables of pairs
-        here. Empty where there are none.
-
-    Raises
-    ------
-    UserError
-        If a line can't be read, names one minimum twice, or has a splitting that is not a number above zero.
+    Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file and
+    line; in the order of the files, by :func:`pipeline.formats.keys.pair_index` as are all tables of pairs here.
     """
     return _with_shares(read_own_results, at)
 
@@ -182,15 +173,7 @@ def results_in(path: Path, decimals: int) -> pd.DataFrame:
 
 
 def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
-    """Write both files of results anew, each whole.
-
-    Parameters
-    ----------
-    workspace, temperature
-        Where.
-    results : DataFrame of shape (n_pairs, n_columns)
-        ``conf``, ``i``, ``j``, ``is_dw`` and, of double wells, ``quantum_splitting`` in ε.
-    """
+    """Write both files of results anew, each whole, from the columns of :func:`read_neb_results`."""
     lines = {0: "", 1: ""}
     for row in results.itertuples():
         lines[row.is_dw] += _line(Pair(int(row.conf), row.i, row.j), row.quantum_splitting if row.is_dw else None)
@@ -256,16 +239,7 @@ def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
 
 
 def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
-    """Write what a calculation came to and cost, a row for each.
-
-    Parameters
-    ----------
-    workspace, temperature, pair
-        Of what.
-    row : dict
-        ``verdict``; ``quantum_splitting`` in ε and ``fidelity``, of double wells; ``images``, ``steps`` and
-        ``cpu_seconds``.
-    """
+    """Write what a calculation came to and cost: verdict, splitting in ε, fidelity, images, steps, cpu_seconds."""
     _append_row(at.calculations, pair, row)
 
 
@@ -311,13 +285,7 @@ def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
 
 
 def read_pair_list(path: Path, decimals: int) -> pd.DataFrame:
-    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more, by :func:`pipeline.formats.keys.pair_index`.
-
-    Raises
-    ------
-    UserError
-        If the file is not readable, lacks one of these columns, or holds there anything but numbers.
-    """
+    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more, by pair."""
     return check_pairs(path, read_user_csv(path, PAIR_COLUMNS), decimals)
 
 

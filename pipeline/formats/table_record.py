@@ -42,11 +42,7 @@ class Fate(NamedTuple):
 
 @dataclass(frozen=True)
 class TableRecord:
-    """What a pair table was made from.
-
-    ``files`` holds the fingerprint of each file of the glass, ``fates`` what became of each file or frame, ``minima``
-    the section of the settings.
-    """
+    """What a pair table was made from: fingerprints of the files, what became of each frame, settings."""
 
     ij_decimals: int
     particles: int
@@ -120,13 +116,7 @@ def _adapter() -> TypeAdapter[TableRecord]:
 
 
 def is_ready_made(table: Path) -> bool:
-    """Whether a pair table was put there by the user.
-
-    Raises
-    ------
-    UserError
-        If it can't be read and step 0 left no stamp beside it.
-    """
+    """Whether a pair table was put there by the user; raises UserError if it can't be read and has no stamp."""
     try:
         return _RECORD not in (open_table(table).schema.metadata or {})
     except UserError:
@@ -136,13 +126,7 @@ def is_ready_made(table: Path) -> bool:
 
 
 def usable_tables(at: StatePoint, units: Units) -> list[Path]:
-    """The pair tables of one temperature, as step 0 left them.
-
-    Raises
-    ------
-    UserError
-        If there is none, one was changed since, or is in other units.
-    """
+    """The pair tables of one temperature, as step 0 left them, in these units; raises UserError where they are not."""
     if not at.pair_tables:
         raise UserError(f"{at.pairs}: no pair table; run {STEP}")
     for table in at.pair_tables:
@@ -152,10 +136,7 @@ def usable_tables(at: StatePoint, units: Units) -> list[Path]:
 
 
 def check_units(tables: Iterable[Path], units: Units) -> None:
-    """Raise UserError if a table is in other units: its record says, or the column ``units`` of one made elsewhere.
-
-    One that says nothing is in reduced units.
-    """
+    """Raise UserError if a table's record or its column ``units`` (with neither: reduced) says other units."""
     for table in tables:
         record = read_record(table)
         if record is not None:

@@ -14,18 +14,7 @@ _COLUMNS = ["i", "j", "count"]
 
 
 def read_transitions(path: Path) -> pd.DataFrame:
-    """Read the transitions of one glass.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``i``, ``j`` (names of minima) and ``count``.
-
-    Raises
-    ------
-    UserError
-        If a column is missing or a row is not two minima and a count of zero or more.
-    """
+    """Transitions of one glass: columns ``i``, ``j`` (names of minima) and ``count``."""
     table = read_user_csv(path, _COLUMNS)
     numbers = pd.DataFrame({name: as_numbers(table[name]) for name in _COLUMNS})
     bad = ~np.isfinite(numbers).all(axis=1) | (numbers["count"] < 0)

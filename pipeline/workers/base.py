@@ -70,31 +70,11 @@ class Workers(ABC):
         time_limit: float | None = None,
         lost: Callable[[Any, str], Any] | None = None,
     ) -> Iterator[Any]:
-        """Results of a function, as they are reached or in the order of the jobs.
+        """Results of a function, as they are reached or in the order of the jobs; drawn as workers become free.
 
-        Jobs are drawn as workers become free. A job whose worker dies is tried again, TRIES times in all.
-
-        Parameters
-        ----------
-        function : callable
-            Gets a job.
-        jobs : iterable
-            What to work on.
-        in_order : bool
-            Results in the order of the jobs.
-        while_waiting : callable
-            Called every half a second or so in which there is no result.
-        time_limit : float, optional
-            Seconds; a job that takes longer is given up and its worker killed.
-        lost : callable, optional
-            Gets a job that was given up and the reason, and returns its result.
-
-        Raises
-        ------
-        UserError
-            If a job was given up, without ``lost``.
-        Exception
-            What the function raised.
+        A job whose worker dies is tried again, TRIES times in all; one that takes longer than ``time_limit`` seconds
+        is given up. ``lost`` gets a job that was given up and the reason, and returns its result; without it that is a
+        UserError. ``while_waiting`` is called every half a second or so in which there is no result.
         """
         coming = (Task(number, job, self.tries) for number, job in enumerate(jobs))
         again: list[Task] = []

@@ -25,21 +25,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class BatchJobs:
-    """Jobs of a batch system whose workers can import the project.
+    """Jobs of one of SYSTEMS whose workers can import the project; ``section`` of config.yaml: n_workers and its keys.
 
     dask-jobqueue itself logs a refused job as a traceback and waits for it forever.
-
-    Parameters
-    ----------
-    system : str
-        One of SYSTEMS.
-    section : dict
-        Its section of config.yaml: ``n_workers``, and what dask-jobqueue takes.
-
-    Raises
-    ------
-    UserError
-        If dask-jobqueue does not know a key.
     """
 
     def __init__(self, system: str, section: dict[str, Any]) -> None:

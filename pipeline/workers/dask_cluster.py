@@ -43,13 +43,7 @@ _own = threading.local()
 
 @contextmanager
 def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
-    """Connect to a cluster, or start one that ends with the block.
-
-    Raises
-    ------
-    UserError
-        If there is none, or it can't be started.
-    """
+    """Connect to a cluster, or start one that ends with the block; raises UserError where that can't be."""
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line, by us
     kind, value = settings.chosen
@@ -83,14 +77,7 @@ def _client(kind: str, where: Any) -> Iterator[Client]:
 class DaskWorkers(Workers):
     """Workers of a cluster. Each has one job at a time: when one is lost, no other job is blamed for it.
 
-    Parameters
-    ----------
-    client : Client
-        Connected.
-    name : str
-        Of the cluster, for messages.
-    mend : callable
-        Called now and then: replaces workers that are gone.
+    ``mend`` is called now and then: it replaces workers that are gone.
     """
 
     def __init__(self, client: Client, name: str, mend: Callable[[], object] = lambda: None) -> None:

@@ -34,18 +34,10 @@ TO_END = 5.0
 
 
 class Processes(Workers):
-    """Single-threaded worker processes.
+    """Single-threaded worker processes, started by ``spawn`` or ``fork`` or the system's way.
 
-    Parameters
-    ----------
-    count : int
-        Number of processes.
-    start : str, optional
-        How they start, ``spawn`` or ``fork``; default: the system's way. Temporary files of those that are spawned
-        are removed with the last of them.
-    log : Path, optional
-        File for what they print, in place of stderr; workers that have one are not kept to one thread, and a job of
-        which one dies is not tried again.
+    Temporary files of those that are spawned are removed with the last of them. With a ``log``, a file for what they
+    print in place of stderr, they are not kept to one thread, and a job of which one dies is not tried again.
     """
 
     def __init__(self, count: int, start: str | None = None, log: Path | None = None) -> None:
@@ -160,7 +152,7 @@ class _Worker:
 def exit_reason(status: int) -> str:
     """Why a process ended, from its exit status; below zero it is a signal."""
     if status >= 0:
-        return f"exit status {status}"
+        return "no thread could be started (ulimit -u)" if status == os.EX_OSERR else f"exit status {status}"
     return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
 
 
@@ -178,7 +170,10 @@ def _work(connection: Any, counter: Any, log: Path | None, temporary: str | None
     """Do jobs, within a worker, until the parent is gone."""
     global _counter
     _counter, tempfile.tempdir = counter, temporary
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    except RuntimeError:
+        os._exit(os.EX_OSERR)
     with suppress(OSError):  # stdout is for what the step says, not for what a user's calculator prints
         if log is not None:
             os.dup2(os.open(log, os.O_WRONLY | os.O_TRUNC), 2)
@@ -256,23 +251,9 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def run_apart(function: Callable[[], Any], log: Path, while_waiting: Callable[[], object] = lambda: None) -> Any:
-    """Run one function in a new process, which ends with this one and whose output goes to a file.
+    """Run one picklable function in a new process, which ends with this one and whose output goes to ``log``.
 
-    Parameters
-    ----------
-    function : callable
-        Takes nothing; it and what it returns can be pickled, such as a ``functools.partial``.
-    log : Path
-        Gets all that the process prints, from Python or from C.
-    while_waiting : callable
-        Called every half a second until the function has returned.
-
-    Raises
-    ------
-    UserError, OSError
-        As the function raised it; or UserError if the process was killed.
-    RuntimeError
-        If the function raised anything else; it names the log.
+    Raises UserError and OSError as the function does, or UserError if the process was killed; else RuntimeError.
     """
 
     def lost(_: object, reason: str) -> None:

@@ -13,22 +13,10 @@ __all__ = ["SerialWorkers", "Workers", "count_steps", "worker_pool"]
 
 @contextmanager
 def worker_pool(settings: Settings, jobs: int | None = None, calculator: bool = False) -> Iterator[Workers]:
-    """Start workers, each single-threaded; they end with the block.
+    """Start workers, each single-threaded, on the cluster or as ``processes``; they end with the block.
 
-    Parameters
-    ----------
-    settings : Settings
-        ``cluster``; without one, ``processes``.
-    jobs : int, optional
-        Number of jobs: no more processes are started here.
-    calculator : bool, default False
-        Whether the jobs call ``neb.calculator``. One that is not ours may load a GPU or start threads when imported,
-        which does not survive a fork: its workers are spawned.
-
-    Raises
-    ------
-    UserError
-        If the cluster does not answer, or can't be started.
+    ``jobs``: no more processes are started here. ``calculator``: whether the jobs call ``neb.calculator``; one that is
+    not ours may load a GPU or start threads when imported, which does not survive a fork: its workers are spawned.
     """
     if settings.cluster is not None:
         try:

@@ -126,21 +126,9 @@ def check_end(rows: Sequence[Sequence[str]], last_line: str) -> None:
 
 
 def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
-    """What columns tell of particles, as arguments of :func:`pipeline.formats.configurations.make_minimum`.
+    """What columns of these names tell of N particles, as arguments of make_minimum; others than _NAMES are left.
 
     A column ``q`` holds diameters where all are above zero, as in the published data; else charges.
-
-    Parameters
-    ----------
-    columns : mapping
-        Values of each particle, text or numbers, by the names of the columns; others than those of _NAMES are left.
-    n : int
-        N.
-
-    Raises
-    ------
-    MinimumError
-        If values are none that the column can hold.
     """
     lower = {name if name == "Z" else name.lower(): values for name, values in reversed(list(columns.items()))}
     there = {kind: next((lower[name] for name in names if name in lower), None) for kind, names in _NAMES.items()}

@@ -24,18 +24,9 @@ _COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu",
 
 
 def read_dump(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Snapshots of a dump in their order.
+    """Snapshots of a dump in their order, each a function as of :data:`pipeline.formats.frames.Frame`.
 
-    Yields
-    ------
-    callable
-        Gives arguments of :func:`pipeline.formats.configurations.make_minimum` but place and energy; ``energy`` where
-        ``reading`` names its column: the sum over the atoms. Raises MinimumError where something is wrong with it.
-
-    Raises
-    ------
-    MinimumError
-        If what follows can't be told apart into snapshots.
+    Raises MinimumError where what follows can't be told apart into snapshots.
     """
     items: dict[str, list[str]] = {}
     line = next(text, "")
