@@ -1,4 +1,4 @@
-"""Stress, coupling to strain, sound and vibrations of soft spheres: against energies of strained glasses, formulas, models."""
+"""Stress, coupling to strain, sound, vibrations of soft spheres: against strained glasses, formulas, exact models."""
 
 from functools import partial
 
