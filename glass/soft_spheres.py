@@ -167,7 +167,7 @@ def energies_and_forces_by_shifts(images, first, second, shifts, square, energie
 
 
 def _near(positions: Array, atoms: Atoms, reach: float) -> tuple[Index, Index, Index]:
-    """Numbers of particles closer than ``reach`` and cells between them, as ASE's neighbor_list a hundred times faster at N = 150."""
+    """Particles closer than ``reach`` and cells between them: as ASE gives, in a hundredth of the time at N = 150."""
     cell, periodic = atoms.cell.complete().array, atoms.pbc
     inside = positions @ np.linalg.inv(cell)
     home = np.where(periodic, np.floor(inside), 0).astype(int)
