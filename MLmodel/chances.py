@@ -14,7 +14,7 @@ SMOOTH = 0.04
 """log₁₀; each error is widened by this, and by more where labels are few."""
 
 _GRID = 200
-"""The chance is calculated for so many predictions and interpolated between them."""
+"""Number of predictions for which the chance is calculated, and between which it is interpolated."""
 
 SPREADS = np.linspace(0.4, 1.0, 4)
 """And for errors so much smaller than those of the labelled pairs."""

@@ -136,7 +136,7 @@ def rearrangements_in_words(at: StatePoint, counted: pd.DataFrame) -> str:
 
 
 TURNS = 20
-"""At most so many pairs of a rearrangement represent it."""
+"""Largest number of pairs that represent a rearrangement."""
 
 
 def representatives(
