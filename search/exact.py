@@ -91,7 +91,7 @@ def calculate(
     refine_below: float = np.inf,
     units: Units = REDUCED,
 ) -> Calculation:
-    """The exact calculation of one pair, with few images where its splitting is above ``refine_below``; for a worker."""
+    """The exact calculation of one pair, with few images where its splitting is above ``refine_below``; a job."""
     started, properties = time.process_time(), dict[str, float]()
     try:
         start, end = read_pair(job.places)

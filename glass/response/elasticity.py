@@ -34,7 +34,7 @@ class Sound(NamedTuple):
 def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Sound:
     """Density and sound velocities of a relaxed minimum with masses; by the formula for soft spheres.
 
-    Else from twelve strained cells, of which ``relax`` returns the minimum. ValueError if the cell is open, or a modulus
+    Else from twelve strained cells, which ``relax`` brings to a minimum. ValueError if the cell is open, or a modulus
     is not above zero: the minimum is not stable under strain.
     """
     if not atoms.pbc.all():

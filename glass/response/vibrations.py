@@ -121,7 +121,7 @@ def _vibrations(squared: Array) -> Array:
 def zero_point_along(
     positions: Array, energies: Array, masses: Array, profile: Profile, hessian: Hessian, hbar: float
 ) -> tuple[Array, Array]:
-    """Mass-weighted path lengths and Z, the zero-point energy across the path, at images and the places beyond its ends.
+    """Mass-weighted path lengths and Z, the zero-point energy across the path, at images and places beyond its ends.
 
     Of images (n_images, N, 3), unwrapped, and the profile of V along them, continued on the line through both ends.
     """
