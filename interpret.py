@@ -41,7 +41,7 @@ from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
 EXPLAINED = 200
-"""So many pairs of a test set are explained, evenly spread over the order of their predictions."""
+"""Largest number of pairs of a test set that are explained, evenly spread over the order of their predictions."""
 
 TASKS = (CLASSIFIER, PREDICTOR)
 

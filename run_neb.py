@@ -5,8 +5,9 @@ Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --
 Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done;
          calculations.csv, what each calculation came to and cost
          output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
-         rearrangement; tls_statistics.png; paths/, the images of those that could be TLS; neb_paths.png, the profiles
-         of the smallest splittings; rounds.csv and rounds.png; tls_density.csv; pictures/, one of each TLS
+         rearrangement; tls_statistics.png, tls_planes.png; paths/, the images of those that could be TLS;
+         neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png; tls_density.csv;
+         pictures/, one of each TLS
          output_ML/tls_density.png, tls_comparison.png: all temperatures
 
 A pair that stands in one of these files is not calculated again, but with --refine or --retry. The calculator is tried
@@ -106,7 +107,7 @@ def main(command: Command) -> None:
         "no temperature has a list of pairs; run step4_predict_qs.py, or --explore 100 without any label",
     )
     if given.pairs and len(temperatures) > 1:
-        raise UserError(f"{given.pairs}: of which temperature are these pairs? Name it with -T")
+        raise UserError(f"{given.pairs}: name the temperature of these pairs with -T")
     make_calculator = find_calculator(command.settings.neb, work.root)
     kinds: Counter[str] = Counter()
     if given.share:

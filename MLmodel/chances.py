@@ -17,7 +17,7 @@ _MANY = 1000
 """Degrees of freedom from which Student's distribution is the normal one to 2e-4, which takes a tenth of the time."""
 
 _GRID = 200
-"""The chance is calculated for so many predictions and interpolated between them."""
+"""Number of predictions for which the chance is calculated, and between which it is interpolated."""
 
 SPREADS = np.linspace(0.4, 1.0, 4)
 """And for errors so much smaller than those of the labelled pairs."""

@@ -60,23 +60,7 @@ def shortest_period(box: Array) -> float:
 
 
 def box_of(cell: ArrayLike, pbc: ArrayLike = True) -> Array:
-    """The box of a periodic cell.
-
-    Parameters
-    ----------
-    cell : array_like of shape (3, 3)
-        Cell vectors as rows, in σ; those of directions that are not periodic may be zero.
-    pbc : array_like of bool, shape (3,)
-        Which of them repeat.
-
-    Returns
-    -------
-    ndarray of shape (3,) or (3, 3)
-
-    Raises
-    ------
-    ValueError
-        If the vectors that repeat do not span as many dimensions.
+    """Box of the cell with these vectors as rows, of which ``pbc`` repeat; ValueError if those lie in a plane or line.
 
     Examples
     --------

@@ -136,8 +136,6 @@ def examine(
 ) -> Verdict:
     """Tell whether two minima are a double well, and which are its two lowest levels.
 
-    The path is relaxed with few images first (:func:`glass.path.refined_paths`), unless one is known.
-
     Parameters
     ----------
     start, end : Atoms

@@ -110,19 +110,7 @@ def find_rearrangements(pairs: Displacements, overlap: float) -> Index:
 
     A pair follows the leader that it overlaps most, or is one. Leaders are linked through all pairs that overlap two
     of them; where that leaves two apart, those of their followers are compared that can still be near enough by the
-    angles that are known.
-
-    Parameters
-    ----------
-    pairs : Displacements
-        All of one glass.
-    overlap : float
-        Smallest overlap of two pairs that are one rearrangement.
-
-    Returns
-    -------
-    ndarray of int, shape (n_pairs,)
-        Equal for pairs of one rearrangement; numbered from 0 in the order of their first pairs.
+    angles that are known. Numbers (n_pairs,), equal for pairs of one rearrangement, in the order of their first pairs.
     """
     leader, products = _follow(pairs, max(LEADER, overlap))
     reach = np.arccos(overlap)

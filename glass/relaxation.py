@@ -62,19 +62,7 @@ class Relaxed(NamedTuple):
 
 
 def relax(potential: Potential, positions: Array, gradient_norm: float = 1e-5, max_steps: int = 10000) -> Relaxed:
-    """Nearest minimum by L-BFGS.
-
-    Parameters
-    ----------
-    potential : callable
-        Gives the total energy in ε and the forces (N, 3) in ε/σ at positions (N, 3) in σ.
-    positions : ndarray of shape (N, 3)
-        Where to start, in σ; left as they are.
-    gradient_norm : float
-        ε/σ; norm of the total gradient at which to stop. Rounding of the energy allows no less than about 1e-6.
-    max_steps : int
-        Largest number of steps.
-    """
+    """Nearest minimum by L-BFGS, to this norm of the total gradient in ε/σ; rounding allows no less than about 1e-6."""
 
     def scaled(flat: Array) -> tuple[float, Array]:
         energy, forces = potential(RELAX_FIRST_STEP * flat.reshape(-1, 3))

@@ -188,19 +188,8 @@ class Profile:
 def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
     """Two lowest levels in ε, converged in grid and range.
 
-    Parameters
-    ----------
-    profile : Profile
-        V(x).
-    hbar : float
-        ħ̃, see :func:`reduced_hbar`.
-
-    Raises
-    ------
-    NotResolvedError
-        If V does not confine, the splitting changes by more than ACCURACY when the grid is made twice as fine and V is
-        followed to twice the MARGIN, or the lowest level lies below both minima, as between places beyond an end where
-        V rises too steeply for a spline.
+    NotResolvedError if V does not confine, the splitting changes by more than ACCURACY on twice the points over a wider
+    range, or the lowest level lies below both minima, as where V rises too steeply beyond an end for a spline.
     """
     coarse = levels_on_grid(profile, hbar, POINTS, MARGIN)
     fine = levels_on_grid(profile, hbar, 2 * POINTS, 2 * MARGIN)

@@ -59,20 +59,6 @@ def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> Two
     """Tunnelling amplitude, asymmetry and sides of the two lowest levels.
 
     Δ₀ = min_F E(F), the splitting of the well that V − F x becomes where its levels are nearest; Δ² = E² − Δ₀².
-
-    Parameters
-    ----------
-    profile : Profile
-        V(x).
-    levels : tuple of float
-        The two lowest, in ε.
-    hbar : float
-        ħ̃, see :func:`glass.tunnelling.reduced_hbar`.
-
-    Raises
-    ------
-    NotResolvedError
-        If V does not confine.
     """
     first, second = _in_first(profile, 0.0, *tilted_states(profile, hbar)(0.0))
     amplitude, splitting = symmetrised(profile, hbar).amplitude, levels[1] - levels[0]
@@ -92,10 +78,8 @@ class Symmetrised(NamedTuple):
 
 
 def symmetrised(profile: Profile, hbar: float) -> Symmetrised:
-    """The double well made symmetric by a tilt; arguments and errors as of :func:`two_level`.
+    """The double well made symmetric by a tilt; NotResolvedError if V does not confine.
 
-    Notes
-    -----
     Two states, one in each well and d apart, differ by Δ = E (x₁₁ − x₀₀) / d, where x_kl = ⟨k|x|l⟩ between the two
     lowest levels and d² = (x₁₁ − x₀₀)² + 4 x₀₁². As F x lowers the second by F d more than the first, Δ / d is Newton's
     step to Δ = 0, where E is smallest.

@@ -42,7 +42,7 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
         "nothing calculated": (YELLOW, counted["calculated"] == 0),
     }
     rank = np.arange(1, len(counted) + 1)
-    with styled_figure(9.2, 5.0) as figure:
+    with styled_figure(9.2, 6.6) as figure:
         sizes, splittings = figure.subplots(1, 2)
         for name, (color, kind) in kinds.items():
             name = f"{name}: {kind.sum()}"
@@ -80,7 +80,7 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
             x = np.linspace(0, difference.max(), 200)
             bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
             ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
-    ax.set(yscale="log")
+    ax.set(yscale="log", ylim=(0.5 * known["quantum_splitting"].min() if len(known) else None, None))
     name_energy(ax, "x", "|ΔE|", settings)
     name_energy(ax, "y", "splitting E", settings)
 

@@ -47,8 +47,8 @@ def report(command: Command, at: StatePoint, kinds: Counter[str]) -> None:
     if rounds is not None:
         pictures[at.rounds("png")] = calculations.draw_rounds(rounds, f"{T}: TLS found in each round of NEBs")
         came_out, *ahead = round_summary(rounds.iloc[-1])
-        say(f"{T}: {came_out}")
-        say(f"{T}: {'; '.join(ahead)}")
+        for line in [came_out, "; ".join(ahead)] if rounds["nebs"].iloc[-1] else ["; ".join([came_out, *ahead])]:
+            say(f"{T}: {line}")
     if profiles := _profiles(command, at, wells):
         pictures[at.neb_paths("png")] = profiles
     for path, picture in pictures.items():

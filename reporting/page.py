@@ -90,8 +90,8 @@ def code(lines: str) -> Markup:
 def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") -> Block:
     """A picture that a script wrote, with links to it, its numbers and others; or which script draws it."""
     there = [path for suffix in (".png", ".svg") if (path := picture.with_suffix(suffix)).exists()]
-    files = [*there, picture.with_suffix(".pdf"), picture.with_suffix(".csv"), *others]
-    return Figure(there[0], title, files, id) if there else missing(f"{title}: {script} draws it, as png or svg.")
+    files = dict.fromkeys([*there, picture.with_suffix(".pdf"), picture.with_suffix(".csv"), *others])
+    return Figure(there[0], title, [*files], id) if there else missing(f"{title}: {script} draws it, as png or svg.")
 
 
 def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:

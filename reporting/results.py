@@ -235,7 +235,7 @@ def found(command: Command, at: StatePoint) -> list[Block]:
 def observables(command: Command, at: StatePoint) -> list[Block]:
     """Heat capacity, internal friction and conductivity."""
     said = "What a laboratory would measure of these double wells: of independent TLS, with the sound of the minima"
-    return [figure(said, at.observables("png"), "observables.py", at.observables("csv"))]
+    return [figure(said, at.observables("png"), "observables.py")]
 
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from pipeline.settings import Settings
 from reporting.style import (
@@ -78,6 +79,7 @@ def _draw_distribution(ax: Axes, rows: pd.DataFrame, settings: Settings) -> None
     of_energies = "Δ₀" in rows["axis"].iloc[0]
     x = 10.0 ** rows["x"] if of_energies else rows["x"]
     ax.plot(x, rows["value"], color=BLUE, drawstyle="steps-mid")
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.2g}"))
     ax.vlines(x, rows["low"], rows["high"], color=BLUE, alpha=0.4)
     if of_energies:
         ax.set_xscale("log")

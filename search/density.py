@@ -99,12 +99,10 @@ def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> p
 
 
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":
-    """Volume of every glass with usable minima, by its number."""
+    """Volume of every glass with usable minima, by its number; a film or wire has none."""
     found = {conf: any_minimum(folder, at.workspace.reading) for conf, folder in sorted(at.glasses.items())}
-    return pd.Series(
-        {conf: float(abs(np.linalg.det(one.system.cell))) for conf, one in found.items() if one is not None},
-        dtype=float,
-    )
+    systems = {conf: one.system for conf, one in found.items() if one is not None and one.system.pbc.all()}
+    return pd.Series({conf: float(abs(np.linalg.det(one.cell))) for conf, one in systems.items()}, dtype=float)
 
 
 def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:

@@ -91,17 +91,7 @@ def calculate(
     refine_below: float = np.inf,
     units: Units = REDUCED,
 ) -> Calculation:
-    """The exact calculation of one pair; a job for a worker.
-
-    Parameters
-    ----------
-    job, settings, make_calculator
-        The pair, how to calculate it, and :func:`search.calculator.find_calculator`.
-    refine_below : float, default infinite
-        In the unit of energy; a double well whose splitting with few images is larger is not refined.
-    units : Units, default reduced
-        Of the minima, the calculator, the settings and the verdict.
-    """
+    """The exact calculation of one pair, with few images where its splitting is above ``refine_below``; a job."""
     started, properties = time.process_time(), dict[str, float]()
     try:
         start, end = read_pair(job.places)
@@ -160,14 +150,8 @@ def neb_settings(settings: Settings) -> dict[str, Any]:
 def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool, retrying: bool) -> str:
     """Write the result of a pair to the files where it belongs; the same in words.
 
-    Parameters
-    ----------
-    at, calculation, settings
-        Where, what, and ``neb``, ``tls_threshold`` and ``units``.
-    refining : bool
-        Whether the pair has a splitting already, which stays where this calculation gives no verdict.
-    retrying : bool
-        Whether the pair stands in unfinished.csv, where its row is then replaced or removed.
+    ``refining``: the pair has a splitting already, which stays where this calculation gives no verdict. ``retrying``:
+    it stands in unfinished.csv, where its row is replaced or removed.
     """
     job, verdict, cpu_seconds, _ = calculation
     splitting = None
@@ -228,28 +212,10 @@ def calculate_pairs(
     refining: bool = False,
     retrying: bool = False,
 ) -> Counter[str]:
-    """Calculate pairs over all cores and write each verdict the moment it is reached.
+    """Calculate pairs in this order over all cores, write each verdict the moment it is reached, count their kinds.
 
-    Parameters
-    ----------
-    at : StatePoint
-        Where the results are written; that of a share for a share.
-    jobs : sequence of PairJob
-        In the order in which they are to be calculated.
-    make_calculator, settings
-        :func:`search.calculator.find_calculator`; ``neb``, ``tls_threshold`` and how many workers.
-    refining, retrying : bool
-        As in :func:`write_verdict`.
-
-    Returns
-    -------
-    Counter of str
-        Number of verdicts of each kind.
-
-    Raises
-    ------
-    UserError
-        If the calculator, or all of the minima, are no good: before anything is calculated.
+    ``at`` is that of a share for a share; ``refining``, ``retrying`` as of :func:`write_verdict`. UserError if the
+    calculator, or all of the minima, are no good: before anything is calculated.
     """
     kinds: Counter[str] = Counter()
     if not jobs:

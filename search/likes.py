@@ -30,7 +30,7 @@ from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 
 MOST = 300
-"""At most so many results of a glass are used, the latest."""
+"""Largest number of results of a glass that are used, the latest."""
 
 FEWEST = 10
 """With fewer results of a temperature nothing is said."""

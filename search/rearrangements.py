@@ -165,7 +165,7 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
 
 
 TURNS = 20
-"""At most so many pairs of a rearrangement represent it."""
+"""Largest number of pairs that represent a rearrangement."""
 
 
 def representatives(

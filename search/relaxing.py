@@ -38,15 +38,7 @@ class Relaxation(NamedTuple):
 def relax_minimum(
     job: tuple[Place, float], settings: NebSettings, make_calculator: Callable[[Atoms], Any], units: Units
 ) -> Relaxation:
-    """Relax a configuration unless it is a minimum by the calculator; a job for a worker.
-
-    Parameters
-    ----------
-    job : tuple
-        The place, and the energy per particle by which it is known.
-    settings, make_calculator, units
-        ``force_tolerance``; :func:`search.calculator.find_calculator`; units of the minima, calculator and settings.
-    """
+    """Relax a configuration unless it is a minimum by the calculator; a job for a worker."""
     place, energy = job
     try:
         atoms = read_atoms(place)
@@ -86,13 +78,6 @@ def write_relaxed(
 
     A relaxed minimum is that of another place if the two are nearer to each other than END_POINT_DISTANCE, below which
     run_neb.py calls them the same.
-
-    Parameters
-    ----------
-    folder, relaxations, units
-        Of this glass.
-    minima : sequence of tuple
-        Place and energy per particle of those that are minima.
     """
     new: list[Atoms] = []
     became: list[str | int] = []

@@ -294,7 +294,7 @@ def observables_in_words(table: pd.DataFrame, medium: Medium | None, tls: Tls, s
         f"Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {loss}",
     ]
     warnings = [warning for warning in dict.fromkeys(table["warning"]) if warning]
-    return [*lines, *(f"warning: internal friction {warning}" for warning in warnings if "; " not in warning)]
+    return [*lines, *(f"warning: internal friction: {warning}" for warning in warnings if "; " not in warning)]
 
 
 def update_observables(

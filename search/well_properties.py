@@ -65,19 +65,7 @@ DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]
 def properties_of(
     start: Atoms, end: Atoms, verdict: Verdict, make_calculator: Callable[[Atoms], Any], settings: NebSettings
 ) -> dict[str, float]:
-    """Properties of a double well, as they are stored with its record; those that can't be calculated are left out.
-
-    Parameters
-    ----------
-    start, end : Atoms
-        The two minima in the units of the workspace.
-    verdict : Verdict
-        That they are a double well; in the same units.
-    make_calculator : callable
-        What makes calculators in these units.
-    settings : NebSettings
-        ``zero_point``, and the units for ħ.
-    """
+    """Properties of a double well, as they are stored with its record; those that can't be calculated are left out."""
     found: dict[str, float] = {}
     with suppress(CalculatorFailedError), failures_named():  # many know no strained cell; the splitting stands
         found |= zip(GAMMA, coupling(start, end, make_calculator).tolist(), strict=True)

@@ -48,24 +48,7 @@ class ZeroPoint(NamedTuple):
 def update_zero_point(
     at: StatePoint, settings: Settings, count: int, make_calculator: Callable[[Any], Any]
 ) -> Iterator[str]:
-    """Give the smallest splittings, calculated with all images, a second one; a line of each.
-
-    Parameters
-    ----------
-    at : StatePoint
-        Where the results are.
-    settings : Settings
-        ``neb`` and how many workers.
-    count : int
-        Number of double wells; those that have it are among them, and not calculated again.
-    make_calculator : callable
-        See :func:`search.calculator.find_calculator`.
-
-    Raises
-    ------
-    UserError
-        If no double well has a path and a record.
-    """
+    """Give the smallest splittings, calculated with all images, a second one; a line of each."""
     wells = by_pair(read_double_wells(at), at.decimals).sort_values(QS, kind="stable")
     wells = wells[wells["fidelity"] == "full"].head(count)
     jobs = []

@@ -86,10 +86,10 @@ def trained(once):
 
     def make(root):
         synthetic.make_workspace(root)
-        done("step0_collect", root, run=run_process)
+        done("step0_collect", root)
         synthetic.write_neb(root, synthetic.read_pairs(root).sample(400, random_state=1))
         for step in ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs"):
-            done(step, root, run=run_process)
+            done(step, root)
 
     return once("trained", make)
 

@@ -1,4 +1,8 @@
-"""Probabilities: of a TLS from the errors on glasses kept out, and whether they are true ones."""
+"""Probabilities, metrics and forecasts: against formulas, examples counted by hand, all outcomes counted."""
+
+from fractions import Fraction
+from itertools import product
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -6,9 +10,19 @@ import pytest
 from scipy.stats import norm, t
 
 from MLmodel.chances import NEAR, SMOOTH, tls_chances
-from MLmodel.metrics import chance_metrics
+from MLmodel.metrics import (
+    chance_metrics,
+    classifier_metrics,
+    format_metrics,
+    metric_texts,
+    nebs_to_find,
+    predictor_metrics,
+    smallest_tenth,
+    tls_found,
+)
 from MLmodel.out_of_fold import by_glass, kept_out, out_of_fold
 from pipeline.workspace import CLASSIFIER, PREDICTOR
+from search.stopping import RECALL, confidence_found, expected, p_value, poisson_binomial
 
 THRESHOLD = 0.00151
 
@@ -118,3 +132,172 @@ def test_glasses_are_kept_out_only_where_both_classes_are_left_to_learn_from():
     assert chance[table["is_dw"] == 1].min() > 0.5 > chance[table["is_dw"] == 0].max()
     assert by_glass(table, PREDICTOR)
     assert not by_glass(table[table["conf"] == 0], PREDICTOR)
+
+
+# Metrics
+EXACT = np.array([0.001, 0.02, 0.0005, 0.01, 0.03, 0.0014])
+PREDICTED = np.array([0.002, 0.02, 0.0006, 0.001, 0.03, 0.0007])
+
+
+def test_classification_is_counted_right():
+    metrics = classifier_metrics([1, 1, 1, 0, 0], [0.9, 0.6, 0.4, 0.1, 0.7])
+    counts = ["double wells called double wells", "double wells missed", "non-DW called double wells"]
+    assert [metrics[name] for name in counts] == [2, 1, 1]
+    assert metrics["accuracy"] == pytest.approx(3 / 5)
+    assert metrics["balanced accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert metrics["ROC AUC"] == pytest.approx(4 / 6)
+
+
+def test_one_class_has_no_balanced_accuracy():
+    metrics = classifier_metrics([1, 1], [0.9, 0.6])
+    assert np.isnan(metrics["ROC AUC"])
+    assert "n/a" in format_metrics(metrics)
+
+
+def test_tls_are_found_in_the_order_of_the_prediction():
+    found = tls_found(EXACT, PREDICTED, 0.00151)
+    assert found.tolist() == [1, 2, 2, 3, 3, 3]
+    assert nebs_to_find(found, 0.5) == 2
+    assert nebs_to_find(found, 0.9) == 4
+    metrics = predictor_metrics(EXACT, PREDICTED, 0.00151)
+    assert [metrics[name] for name in ("TLS", "TLS predicted to be TLS", "others predicted to be TLS")] == [3, 2, 1]
+    assert metrics["average precision for TLS"] == pytest.approx((1 + 1 + 3 / 4) / 3)
+    ratios = np.log10([2, 1, 1.2, 0.1, 1, 0.5])
+    assert metrics["rms deviation of log10"] == pytest.approx(np.sqrt((ratios**2).mean()))
+    assert metrics["median ratio predicted / exact"] == pytest.approx(1)
+
+
+def test_without_tls_there_is_nothing_to_find():
+    metrics = predictor_metrics(EXACT + 1, PREDICTED + 1, 0.00151)
+    assert metrics["TLS"] == 0
+    assert np.isnan(metrics["NEBs to find 90 % of the TLS"])
+
+
+@pytest.mark.parametrize(("pairs", "in_the_tenth"), [(1, 1), (10, 1), (11, 2), (20, 2), (50, 5)])
+def test_the_smallest_tenth_is_rounded_up(pairs, in_the_tenth):
+    splittings = np.random.default_rng(0).permutation(np.arange(1.0, pairs + 1))
+    assert smallest_tenth(splittings) == in_the_tenth
+
+
+def test_pairs_without_a_splitting_are_in_no_tenth():
+    assert smallest_tenth([np.inf, 0.02, np.inf]) == 0.02
+    assert np.isnan(smallest_tenth([np.inf]))
+    assert np.isnan(smallest_tenth([]))
+
+
+def test_expected_numbers_have_no_digits_that_counting_leaves_open():
+    texts = metric_texts(
+        {"double wells expected": 5360.1067, "TLS expected": 68.7002, "ROC AUC": 0.98765, "pairs": 1409}
+    )
+    assert [*texts.values()] == ["5360", "68.7", "0.9877", "1409"]
+
+
+# When to stop
+def counted(chances):
+    """Probabilities of each number of TLS, from all outcomes."""
+    numbers = np.zeros(len(chances) + 1)
+    for outcome in product((False, True), repeat=len(chances)):
+        numbers[sum(outcome)] += np.where(outcome, chances, 1 - chances).prod()
+    return numbers
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 12])
+def test_the_number_of_tls_is_distributed_as_over_all_outcomes(count):
+    chances = np.random.default_rng(count).beta(0.3, 1, count)
+    numbers = np.zeros(count + 1)
+    found = poisson_binomial(chances)
+    numbers[: len(found)] = found
+    np.testing.assert_allclose(numbers, counted(chances), atol=1e-15)
+
+
+def test_a_long_list_has_the_mean_and_variance_of_its_pairs():
+    chances = np.random.default_rng(0).beta(0.01, 1, 200_000)
+    numbers = poisson_binomial(chances)
+    k = np.arange(len(numbers))
+    assert len(numbers) < 3000
+    assert numbers.sum() == pytest.approx(1, abs=1e-10)
+    assert k @ numbers == pytest.approx(chances.sum(), rel=1e-9)
+    assert (k - chances.sum()) ** 2 @ numbers == pytest.approx(chances @ (1 - chances), rel=1e-7)
+
+
+def test_the_interval_leaves_at_most_16_percent_on_either_side():
+    chances = np.random.default_rng(1).beta(0.5, 1, 12)
+    mean, low, high = expected(chances)
+    numbers = counted(chances)
+    assert mean == pytest.approx(chances.sum())
+    assert numbers[:low].sum() < 0.16 <= numbers[: low + 1].sum()
+    assert numbers[high + 1 :].sum() <= 0.16 < numbers[high:].sum()
+
+
+def test_a_number_far_from_what_is_expected_has_a_small_p_value():
+    chances = np.full(10, 0.5)
+    assert p_value(chances, 0) == pytest.approx(2 / 2**10)
+    assert p_value(chances, 9) == pytest.approx(2 * 11 / 2**10)
+    assert p_value(chances, 5) == 1
+    assert p_value(np.empty(0), 0) == 1
+
+
+# The test of Callaghan and Müller-Hansen
+def test_it_is_the_example_of_its_authors():
+    """20 relevant documents, then 70 others, of 100; 90 % wanted: p = 0.00146056475170399.
+
+    https://github.com/mcallaghan/rapid-screening, analysis/hyper_criteriaR.md. By hand: with three among the last 80, K
+    = ⌊20 / 0.9 − 20 + 1⌋, all of them are among the 10 left with the probability C(10, 3) / C(80, 3).
+    """
+    confidence = confidence_found(np.array([20, 70]), np.array([20, 0]), 10, Fraction(9, 10))
+    assert 1 - confidence == pytest.approx(0.00146056475170399, rel=1e-10)
+    assert 1 - confidence == pytest.approx(comb(10, 3) / comb(80, 3), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("nebs", "tls", "left", "confidence"),
+    [
+        ([], [], 50, 0),
+        ([0], [0], 50, 0),
+        ([30], [0], 70, 0.3),  # one TLS among 100 pairs, K = 1, would be among the 30 as often as not
+        ([30, 30], [0, 0], 40, 0.6),
+        ([30, 30], [19, 0], 40, 1 - (40 * 39) / (70 * 69)),  # 19 of 20 would be 95 %: two are missing, K = 2
+        ([30, 30], [18, 0], 40, 1 - 40 / 70),  # 18 of 19 are less
+        ([30, 30], [10, 2], 0, 1),
+    ],
+)
+def test_it_is_as_worked_by_hand(nebs, tls, left, confidence):
+    assert confidence_found(np.array(nebs, int), np.array(tls, int), left) == pytest.approx(confidence)
+
+
+def search(chances, order, rng, top=30, random=3):
+    """Rounds until the test says that 95 % are found: the part of the TLS found, and of the pairs calculated."""
+    is_tls = rng.random(len(chances)) < chances
+    left, nebs, tls = np.argsort(order), [], []
+    while len(left):
+        drawn = rng.choice(len(left[top:]), min(random, len(left[top:])), replace=False)
+        taken = np.append(np.arange(min(top, len(left))), top + drawn)
+        nebs.append(len(taken))
+        tls.append(is_tls[left[taken]].sum())
+        left = np.delete(left, taken)
+        if confidence_found(np.array(nebs), np.array(tls), len(left)) >= 0.95:
+            break
+    return sum(tls) / max(is_tls.sum(), 1), sum(nebs) / len(chances)
+
+
+def searches(order_of, count=100):
+    rng = np.random.default_rng(0)
+    runs = []
+    for _ in range(count):
+        chances = rng.beta(0.1, 1, 1000)
+        runs.append(search(chances, order_of(chances, rng), rng))
+    found, calculated = np.array(runs).T
+    return (found >= RECALL).mean(), calculated.mean()
+
+
+def test_where_the_chances_are_true_the_claim_is_and_spares_a_part_of_the_list():
+    true, calculated = searches(lambda chances, rng: -chances)
+    assert true >= 0.95
+    assert calculated < 0.75
+
+
+def test_where_the_order_says_nothing_the_claim_is_nearly_as_often_true_as_it_promises():
+    """Nearly: it is made after the first of many rounds that allows it. Then nearly all pairs must be calculated."""
+    true, calculated = searches(lambda chances, rng: rng.random(len(chances)))
+    assert true >= 0.9
+    assert calculated > 0.9

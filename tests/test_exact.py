@@ -1,25 +1,34 @@
-"""The exact calculation of a pair: against ASE's NEB, another potential, the paper's verdicts, finer settings."""
+"""The exact calculation of a pair: against ASE's NEB, the paper's verdicts, finer settings; what it is checked by."""
 
 from functools import cache
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from ase import Atoms
+from ase.calculators.lj import LennardJones
 from ase.mep import NEB
 from ase.optimize import FIRE
 from neb_glass import T, minima
 from soft_sphere_atoms import make_atoms
+from steps import done
 
-from glass.double_well import examine
-from glass.path import straight_line
+from glass.double_well import Verdict, examine
+from glass.path import Band, straight_line
+from glass.response.strain import coupling
 from glass.soft_spheres import calculator
+from pipeline.errors import UserError
 from pipeline.formats.configurations import Place
-from pipeline.formats.keys import Pair
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, no_pairs
 from pipeline.formats.lammps import energy_in_name, read_minimum
 from pipeline.formats.results import read_neb_results
-from pipeline.settings import NebSettings, read_settings
+from pipeline.settings import ClassifySettings, NebSettings, Settings, read_settings
 from pipeline.workspace import Workspace
+from search.calculator import Check, KnownMinimum, check_calculator
 from search.exact import PairJob, calculate, hbar_of
-
-pytestmark = pytest.mark.slow
+from search.picks import by_neighbourhood
+from search.well_properties import DIPOLE, GAMMA, properties_of
 
 
 def atoms_of(path):
@@ -27,6 +36,7 @@ def atoms_of(path):
     return make_atoms(minimum.positions, minimum.diameters, minimum.box)
 
 
+@pytest.mark.slow
 def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     neb = read_neb_results(Workspace(calculated).at(T)).query("is_dw == 1").sort_values("quantum_splitting")
     named = {energy_in_name(path): path for path in minima(calculated)}
@@ -64,6 +74,7 @@ def real_pair(real_minima):
     return lambda i, j: PairJob(Pair(148750000, i, j), (Place(files[i]), Place(files[j])))
 
 
+@pytest.mark.slow
 def test_non_dw_pairs_of_the_paper_are_non_dw(data, real_pair):
     """All pairs of this glass in the public NON-DW.txt whose minima are both public."""
     lines = (data / "NEB_calculations/T0.062/NON-DW.txt").read_text().splitlines()
@@ -98,9 +109,184 @@ def real_splitting(real_pair):
     return splitting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finer", [("images", 81), ("force_tolerance", 5e-5)], ids=["twice the images", "a quarter of the tolerance"]
 )
+@pytest.mark.slow
 def test_splittings_of_real_double_wells_do_not_depend_on_the_settings(real_splitting, finer):
     for pair in REAL_DOUBLE_WELLS:
         assert real_splitting(pair, (finer,)) == pytest.approx(real_splitting(pair, ()), rel=0.02)
+
+
+# What double_wells.csv says besides the splitting
+def double_wells(root):
+    return pd.read_csv(root / f"output_ML/T{T}/double_wells.csv")
+
+
+def atoms_at(root, energy):
+    named = {round(energy_in_name(path), 10): path for path in minima(root)}
+    minimum = read_minimum(named[round(energy, 10)])
+    return make_atoms(minimum.positions, minimum.diameters, minimum.box)
+
+
+def test_charges_that_move_make_a_dipole_moment():
+    """½ Σ q Δr: a charge of 2 that goes by (0.3, 0, −0.1) and one of −2 that stays."""
+    atoms = Atoms("Ar2", [[0, 0, 0], [1.5, 0, 0]], cell=[8, 8, 8], pbc=True)
+    atoms.set_initial_charges([2.0, -2.0])
+    positions = np.stack([atoms.positions, atoms.positions + np.array([[0.3, 0, -0.1], [0, 0, 0]])])
+    band = Band(positions, np.zeros(2), np.zeros_like(positions), np.zeros(2), None, True, 0.0, 0)
+    moved = atoms.copy()
+    moved.positions = positions[1]
+    found = properties_of(atoms, moved, Verdict("double well", band=band), lambda _: LennardJones(), NebSettings())
+    assert [found[name] for name in DIPOLE] == pytest.approx([0.3, 0, -0.1])
+    assert set(GAMMA) < set(found)
+
+
+@pytest.mark.slow
+def test_every_double_well_has_the_coupling_of_its_two_minima(calculated):
+    table = double_wells(calculated)
+    assert table[GAMMA].notna().all(axis=None)
+    row = table.iloc[-1]
+    expected = coupling(atoms_at(calculated, row["i"]), atoms_at(calculated, row["j"]), calculator)
+    np.testing.assert_allclose(row[GAMMA].to_numpy(float), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_published_convention_is_told_before_it_is_mixed_with_the_line(calculated):
+    table = double_wells(calculated)
+    settings = calculated / "config.yaml"
+    settings.write_text(settings.read_text().replace("neb: {", "neb: {continuation: parabola, refine_below: .inf, "))
+    pair = calculated / "one.csv"
+    table[["conf", "i", "j"]].head(1).to_csv(pair, index=False)
+    results = calculated / f"NEB_calculations/T{T}/Qs_calculations.txt"
+    kept = [line for line in results.read_text().splitlines(True) if str(table["i"][0])[:10] not in line]
+    results.write_text("".join(kept))
+    said = done("run_neb", calculated, "--pairs", pair)
+    assert "parabola and walls" in said
+    assert "straight line" in said
+
+
+@pytest.mark.slow
+def test_the_smallest_splittings_get_a_second_one_with_the_zero_point_energy_and_only_once(calculated):
+    settings = calculated / "config.yaml"
+    settings.write_text(settings.read_text().replace("neb: {", "neb: {refine_below: .inf, keep_paths: all, "))
+    done("run_neb", calculated, "--refine", 3)
+    before = double_wells(calculated)
+    said = done("run_neb", calculated, "--zero-point", 2)
+    assert said.count("with the zero-point energy") + said.count("does not hold two states") == 2
+    table = double_wells(calculated)
+    pd.testing.assert_series_equal(table["quantum_splitting"], before["quantum_splitting"])
+    second = table["quantum_splitting_zp"].dropna()
+    assert (second > 0).all()
+    assert second.index.max() < 2
+    assert table["zero_point_difference"].head(2).notna().all()
+    assert "have their second splitting already" in done("run_neb", calculated, "--zero-point", 2) or second.empty
+
+
+# The calculator is checked at a few minima
+N = 150
+ENERGIES = [0.2, 0.2000001, 0.2003, 0.2005]
+"""Per particle, of two minima of each of two glasses."""
+
+
+def other(energy):
+    return float(np.sin(1e5 * energy))
+
+
+def checks(calculated, energies=ENERGIES, force=1e-5):
+    found = enumerate(energies)
+    return [Check(KnownMinimum(k // 2, Place(Path(f"{k}")), e), N, calculated(N * e), force) for k, e in found]
+
+
+@pytest.mark.parametrize(
+    ("factor", "says"),
+    [
+        (1 / 27.211386, r"0\.036749 times .*hartree for eV"),
+        (27.211386, r"27\.211 times .*hartree for eV"),
+        (1 / N, "energy per particle"),
+        (-1.0, "-1 times"),
+        (2, "2 times"),
+    ],
+)
+def test_a_factor_between_energies_is_named_though_the_differences_are_small(factor, says):
+    for count in (2, 3, 4):
+        with pytest.raises(UserError, match=says):
+            check_calculator(checks(lambda energy: factor * energy, ENERGIES[:count]), Settings())
+
+
+@pytest.mark.parametrize("calculated", [lambda energy: energy, lambda energy: energy - 1234.5])
+def test_energies_may_be_counted_from_elsewhere(calculated):
+    check_calculator(checks(calculated), Settings())
+
+
+@pytest.mark.parametrize(
+    ("calculated", "says"),
+    [(lambda energy: energy, "run relax_minima.py"), (other, "energies are not those")],
+)
+def test_minima_that_are_not_relaxed_are_named_if_all_of_several_are(calculated, says):
+    with pytest.raises(UserError, match=f"none of 4 minima is one, the force .* 0.05 ε/σ .*{says}"):
+        check_calculator(checks(calculated, force=0.05), Settings())
+    check_calculator([*checks(lambda energy: energy, force=0.05), *checks(lambda energy: energy)], Settings())
+    check_calculator(checks(lambda energy: energy, ENERGIES[:2], force=0.05), Settings())
+
+
+def test_a_calculator_that_works_at_some_minima_is_not_blamed():
+    failed = [Check(one.minimum, failure="the calculator failed: no") for one in checks(float)]
+    with pytest.raises(UserError, match="failed at all 4 minima tried: the calculator failed: no; mend it"):
+        check_calculator(failed, Settings())
+    check_calculator([*failed, *checks(lambda energy: energy)[:1], None], Settings())
+
+
+# Which pairs are calculated next
+CEILINGS = ClassifySettings()
+SEED = (20, 0)
+
+
+def pair_table(path, conf, n=400):
+    rng = np.random.default_rng(conf)
+    table = pd.DataFrame({"conf": conf, "i": np.arange(n), "j": np.arange(n) + 0.5})
+    table["Delta_E"], table["total_displacement"] = rng.random((2, n)) * [[0.2], [3.0]]
+    table["nearest_between"] = rng.uniform(0.5, 1.2, n)
+    table.to_feather(path)
+    return path
+
+
+@pytest.fixture
+def glasses(tmp_path):
+    """Three glasses, the last of which has few pairs."""
+    at = Workspace(tmp_path).at("0.1")
+    at.pairs.mkdir(parents=True)
+    for conf, n in ((1, 400), (2, 300), (3, 12)):
+        pair_table(at.glass_pairs(conf), conf, n)
+    return at
+
+
+def rows_of(at, pairs):
+    return pd.concat([pd.read_feather(path) for path in at.pair_tables]).merge(pairs, on=PAIR_COLUMNS)
+
+
+def no_results():
+    return no_pairs().index
+
+
+def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_ones(glasses):
+    picked = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
+    rows = rows_of(glasses, picked)
+    assert len(rows) == 40
+    assert (rows["nearest_between"] >= 1).sum() == 30
+    assert (rows["nearest_between"] < 0.9).sum() == 10
+    assert (rows["Delta_E"] <= CEILINGS.max_delta_E).all()
+    assert (rows["total_displacement"] <= CEILINGS.max_distance).all()
+    assert set(rows["conf"]) == {1, 2, 3}
+    assert abs((rows["conf"] == 1).sum() - (rows["conf"] == 2).sum()) <= 2
+
+
+def test_pairs_with_a_result_are_not_picked_again_until_all_are_done(glasses):
+    known, counts = no_results(), []
+    for _ in range(30):
+        picked = by_neighbourhood(glasses, CEILINGS, known, 40, SEED)
+        assert not picked.index.isin(known).any()
+        known, counts = known.append(picked.index), [*counts, len(picked)]
+    assert counts[0] == 40
+    assert counts[-1] == 0

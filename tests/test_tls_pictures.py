@@ -1,6 +1,8 @@
 """Pictures of TLS: what moves is seen from where it moves most, across the boundary too; levels; files."""
 
 import base64
+from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from pipeline.formats.results import add_non_dw, take_back_splitting
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from reporting.motion import Motion, main_axes
+from reporting.neb_report import report
 from reporting.player import playable
 from reporting.profiles import wells_of_record
 from reporting.tls_pictures import draw_two_level_system, update_pictures
@@ -170,3 +173,19 @@ def test_the_levels_stand_on_the_axis_of_v_where_its_ticks_say(played):
     assert played["motion"]["along"] == pytest.approx(np.linspace(0, 1, IMAGES))
     assert f"{2 * HALF:.3g} σ √m" in profile["x"]
     assert f"splitting {SPLITTING:.3g} ε" in played["facts"][0]
+
+
+# What run_neb.py says and draws at its end
+def test_what_was_found_is_told_in_four_lines_and_couplings_that_no_double_well_has_in_one_more(tmp_path, capsys):
+    at = Workspace(tmp_path).at(T)
+    settings = fill_with_tls(at, 1)
+    report(SimpleNamespace(settings=settings), at, Counter({"double well": 1}))
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) <= 5
+    assert said[0].startswith(
+        "T = 0.1: double well: 1, calculated so far: 1 double well, 0 of them only screened, 1 TLS"
+    )
+    assert [line for line in said if "no coupling to strain (gamma) of any double well" in line] == said[1:2]
+    report(SimpleNamespace(settings=settings), at, Counter())
+    assert capsys.readouterr().out == ""
+    assert at.neb_paths("png").exists()

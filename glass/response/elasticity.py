@@ -32,21 +32,10 @@ class Sound(NamedTuple):
 
 
 def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Sound:
-    """Density and sound velocities; by the formula for soft spheres, else from twelve strained relaxations.
+    """Density and sound velocities of a relaxed minimum with masses; by the formula for soft spheres.
 
-    Parameters
-    ----------
-    atoms : Atoms
-        A relaxed minimum with masses.
-    make_calculator : callable
-        Gets the Atoms and returns an ASE calculator.
-    relax : callable
-        Gets Atoms and returns the nearest minimum in the same cell; only called where there is no formula.
-
-    Raises
-    ------
-    ValueError
-        If the cell is open, or a modulus is not above zero: the minimum is not stable under strain.
+    Else from twelve strained cells, which ``relax`` brings to a minimum. ValueError if the cell is open, or a modulus
+    is not above zero: the minimum is not stable under strain.
     """
     if not atoms.pbc.all():
         raise ValueError("an open direction has no volume")

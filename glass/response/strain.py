@@ -64,15 +64,6 @@ def orientation_averages(gamma: Array) -> tuple[Array, Array]:
 
     γ_l² = [(tr γ)² + 2 tr γ²]/15, γ_t² = [3 tr γ² − (tr γ)²]/30 (Anghel et al., cond-mat/0610469).
 
-    Parameters
-    ----------
-    gamma : ndarray of shape (..., 6)
-        As of :func:`coupling`.
-
-    Returns
-    -------
-    longitudinal, transverse : ndarray of shape (...)
-
     Examples
     --------
     >>> longitudinal, transverse = orientation_averages(np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))

@@ -121,27 +121,9 @@ def _vibrations(squared: Array) -> Array:
 def zero_point_along(
     positions: Array, energies: Array, masses: Array, profile: Profile, hessian: Hessian, hbar: float
 ) -> tuple[Array, Array]:
-    """Z, the zero-point energy across a path, at its images and at the places beyond its ends.
+    """Mass-weighted path lengths and Z, the zero-point energy across the path, at images and places beyond its ends.
 
-    Parameters
-    ----------
-    positions : ndarray of shape (n_images, N, 3)
-        Images, unwrapped.
-    energies : ndarray of shape (n_images,)
-        Of the images.
-    masses : ndarray of shape (N,)
-        Of the particles.
-    profile : Profile
-        V along this path, continued on the line through its ends.
-    hessian : callable
-        Gives ∂²E/∂r∂r.
-    hbar : float
-        ħ, in energy over frequency.
-
-    Returns
-    -------
-    places, zero_point : ndarray of shape (n_places,)
-        Mass-weighted path length, ascending, and Z.
+    Of images (n_images, N, 3), unwrapped, and the profile of V along them, continued on the line through both ends.
     """
     line = mass_weighted(positions[-1] - positions[0], masses)
     outwards = (positions[0] - positions[-1]) / np.linalg.norm(line)
