@@ -73,9 +73,6 @@ def asked_pair(given: list[str]) -> Pair:
 
 def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
     """Explain what models there are at one temperature; what must be fixed for one does not keep the other waiting."""
-    there = [task for task in TASKS if at.card(task).exists()]
-    if not there:
-        raise UserError(f"{at.model(CLASSIFIER)}: no model yet; run step1_train_dw.py")
     if pair:
         usable_tables(at, command.settings.unit)
     found = pair and find_pair(at, pair)
@@ -83,7 +80,7 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
         raise UserError(f"{at.pairs}: no pair {pair} in the tables; give i and j as in {at.classified}")
     errors = []
     for task in TASKS:
-        if task not in there:
+        if not at.card(task).exists():
             note(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
             continue
         try:
@@ -94,6 +91,8 @@ def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
                 explain_test_set(command, at, card)
         except UserError as error:
             errors.append(str(error))
+    if not any(at.card(task).exists() for task in TASKS):
+        errors.append(f"{at.model(CLASSIFIER)}: no model yet; run {CLASSIFIER.script}")
     if errors:
         raise UserError("; ".join(errors))
 
@@ -135,17 +134,16 @@ def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row:
 
 def quantity_of(command: Command, task: Task) -> str:
     """What a model predicts."""
-    if task == CLASSIFIER:
-        return "probability of a double well"
-    return f"log10 of the splitting in {command.settings.unit.energy}"
+    unit = command.settings.unit.energy
+    return "probability of a double well" if task == CLASSIFIER else f"log10 of the splitting in {unit}"
 
 
 def in_words(command: Command, task: Task, prediction: float) -> str:
     """What a prediction means for the pair."""
+    least, threshold = command.settings.classify.min_probability, command.settings.tls_threshold
     if task == CLASSIFIER:
-        least = command.settings.classify.min_probability
         return f"a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on"
-    threshold, unit = command.settings.tls_threshold, command.settings.unit.energy
+    unit = command.settings.unit.energy
     return f"a splitting of {10**prediction:.3g} {unit} if it is a double well; a TLS is below {threshold:g} {unit}"
 
 

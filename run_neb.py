@@ -18,6 +18,8 @@ Example  python run_neb.py --top 30 --workspace example-run
 """
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from pipeline.arguments import existing_file, share_in_words, whole_number
 from pipeline.command import Command, check_command_line, run_script
@@ -31,75 +33,51 @@ glass, all have 0.95."""
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "--top",
-        type=whole_number(0),
-        default=50,
-        metavar="N",
-        help="the next N pairs of the list without result (%(default)s)",
+    count = {"type": whole_number(1), "metavar": "N"}
+    add: Callable[..., Any] = source.add_argument
+    said = "the next N pairs of the list without result (%(default)s)"
+    add("--top", type=whole_number(0), default=50, metavar="N", help=said)
+    add("--pairs", type=existing_file, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
+    said = (
+        f"every pair that could be a double well: those of the list, and all with nearest_between ≥ {COULD_BE}; "
+        "one of each rearrangement first"
     )
-    source.add_argument("--pairs", type=existing_file, metavar="FILE", help="a CSV with conf,i,j: these pairs instead")
-    source.add_argument(
-        "--all",
-        type=float,
-        nargs="?",
-        const=COULD_BE,
-        metavar="NEAREST",
-        help=f"every pair that could be a double well: those of the list, and all with nearest_between ≥ {COULD_BE}; "
-        "one of each rearrangement first",
+    add("--all", type=float, nargs="?", const=COULD_BE, metavar="NEAREST", help=said)
+    said = (
+        "N of these: the most central pair of each rearrangement without a result, largest first, then pairs of each "
+        "at another ΔE"
     )
-    source.add_argument(
-        "--representatives",
-        type=whole_number(1),
-        metavar="N",
-        help="N of these: the most central pair of each rearrangement without a result, largest first, then pairs of "
-        "each at another ΔE",
-    )
+    add("--representatives", **count, help=said)
     parser.set_defaults(could_be=COULD_BE)
-    source.add_argument(
-        "--refine",
-        type=whole_number(1),
-        metavar="N",
-        help="the N smallest splittings that were only screened, or have fewer images or larger forces than the "
-        "settings ask for, from their stored paths; or that have no record of their levels",
+    said = (
+        "the N smallest splittings that were only screened, or have fewer images or larger forces than the settings "
+        "ask for, from their stored paths; or that have no record of their levels"
     )
-    source.add_argument(
-        "--zero-point",
-        type=whole_number(1),
-        metavar="N",
-        help="no new pairs: a second splitting of the N smallest, with the zero-point energy of all other modes; of N "
-        "particles it takes 57 Hessians, each 6N force calls where the calculator is not the soft spheres'",
+    add("--refine", **count, help=said)
+    said = (
+        "no new pairs: a second splitting of the N smallest, with the zero-point energy of all other modes; of N "
+        "particles it takes 57 Hessians, each 6N force calls where the calculator is not the soft spheres'"
     )
-    source.add_argument("--retry", action="store_true", help="the pairs of unfinished.csv again")
-    source.add_argument(
-        "--explore",
-        type=whole_number(1),
-        metavar="N",
-        help="N pairs chosen by where they lie, to begin without any label",
+    add("--zero-point", **count, help=said)
+    add("--retry", action="store_true", help="the pairs of unfinished.csv again")
+    add("--explore", **count, help="N pairs chosen by where they lie, to begin without any label")
+    said = (
+        "N more of the list, drawn at random, beside those of --top (default: a tenth of that); --top 0 --random N for "
+        "these alone"
     )
-    parser.add_argument(
-        "--random",
-        type=whole_number(0),
-        metavar="N",
-        help="N more of the list, drawn at random, beside those of --top (default: a tenth of that); "
-        "--top 0 --random N for these alone",
+    parser.add_argument("--random", type=whole_number(0), metavar="N", help=said)
+    said = (
+        "only the k-th of N parts of these pairs, with files of its own, for job arrays; the next run without, such as "
+        "--top 0, or step 1 brings all together"
     )
-    parser.add_argument(
-        "--share",
-        type=share_in_words,
-        metavar="k/N",
-        help="only the k-th of N parts of these pairs, with files of its own, for job arrays; the next run without, "
-        "such as --top 0, or step 1 brings all together",
-    )
+    parser.add_argument("--share", type=share_in_words, metavar="k/N", help=said)
 
 
 if __name__ == "__main__":
     check_command_line(__doc__, options)
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from MLmodel.training import too_few
 from pipeline.errors import UserError

@@ -12,7 +12,9 @@ Example  python simulate_glass.py -T 0.12 --glasses 2 --workspace example-run
 """
 
 import argparse
+import math
 import re
+from collections.abc import Callable
 
 from pipeline.arguments import existing_file, whole_number
 from pipeline.command import Command, check_command_line, run_script
@@ -26,61 +28,42 @@ HOTTEST = 1.0
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
-    for name, allowed, default, meaning in (
-        ("n-particles", (SMALLEST, 10**6), 300, "particles of a glass"),
-        ("glasses", (1, 10**6), 4, "glasses, numbered from 1"),
-        ("sweeps", (1, 10**9), 100_000, "Monte Carlo sweeps at T, of N moves each"),
-        ("quenches", (1, 10**9), 1000, "quenches of a glass"),
-        ("interval", (1, 10**9), 500, "time steps between quenches: 0.005, or a thirtieth of the fastest vibration"),
-        ("seed", (0,), 20, "the same seed gives the same files"),
+    for name, kind, default, meaning in (
+        ("n-particles", whole_number(SMALLEST, 10**6), 300, "particles of a glass"),
+        ("glasses", whole_number(1, 10**6), 4, "glasses, numbered from 1"),
+        ("sweeps", whole_number(1, 10**9), 100_000, "Monte Carlo sweeps at T, of N moves each"),
+        ("quenches", whole_number(1, 10**9), 1000, "quenches of a glass"),
+        (
+            *("interval", whole_number(1, 10**9), 500),
+            "time steps between quenches: 0.005, or a thirtieth of the fastest vibration",
+        ),
+        ("seed", whole_number(0), 20, "the same seed gives the same files"),
+        ("sampling-temperature", above_zero(HOTTEST), 0.06, "ε; of the dynamics"),
     ):
         said = f"{meaning} (default: {default})"
-        parser.add_argument(f"--{name}", type=whole_number(*allowed), default=default, metavar="N", help=said)
-    parser.add_argument(
-        "--sampling-temperature",
-        type=dynamics_temperature,
-        default=0.06,
-        metavar="T",
-        help="ε; of the dynamics (default: %(default)s)",
-    )
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="T" if "temp" in name else "N", help=said)
     start = parser.add_argument_group("any material, by neb.calculator")
     start.add_argument(
-        "--start",
-        type=existing_file,
-        action="append",
-        metavar="FILE",
-        help="a structure, for each glass",
+        "--start", type=existing_file, action="append", metavar="FILE", help="a structure, for each glass"
     )
     kelvin = "k_B T in ε, with units: metal T in K"
-    start.add_argument("--dynamics", type=temperature, metavar="T", help=f"of the dynamics, {kelvin}")
-    start.add_argument("--melt", type=temperature, metavar="T", help="melt it at T first, for a third of --cool")
-    start.add_argument(
-        "--cool",
-        type=whole_number(1, 10**9),
-        default=10_000,
-        metavar="STEPS",
-        help="then cool it (%(default)s)",
-    )
+    start.add_argument("--dynamics", type=above_zero(), metavar="T", help=f"of the dynamics, {kelvin}")
+    start.add_argument("--melt", type=above_zero(), metavar="T", help="melt it at T first, for a third of --cool")
+    steps, said = whole_number(1, 10**9), "then cool it (%(default)s)"
+    start.add_argument("--cool", type=steps, default=10_000, metavar="STEPS", help=said)
 
 
-def dynamics_temperature(text: str) -> float:
-    """Type of an option: a temperature in ε, above zero and at most HOTTEST."""
-    if not (is_temperature(text) and float(text) <= HOTTEST):
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a number above zero, {HOTTEST:g} or less")
-    return float(text)
+def above_zero(maximum: float = math.inf) -> Callable[[str], float]:
+    """The type of an option: a number above zero, up to a maximum."""
+    allowed = "a number above zero" + f", {maximum:g} or less" * (maximum < math.inf)
 
+    def number(text: str) -> float:
+        is_number = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?", text)
+        if not is_number or not 0 < float(text) <= maximum:
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is {allowed}")
+        return float(text)
 
-def temperature(text: str) -> float:
-    """Type of an option: a temperature above zero."""
-    if not is_temperature(text):
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a number above zero")
-    return float(text)
-
-
-def is_temperature(text: str) -> bool:
-    """Whether a text is a finite number above zero."""
-    number = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?", text)
-    return number is not None and float(text) > 0
+    return number
 
 
 if __name__ == "__main__":
@@ -102,10 +85,9 @@ from pipeline.messages import counted, detail, note, nothing_new, record, result
 from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
-from pipeline.workspace import StatePoint, Workspace
-from search import sampling
+from pipeline.workspace import Workspace
+from search import trajectory
 from search.calculator import find_calculator
-from search.sampling import Dynamics, advance
 
 
 @dataclass(frozen=True)
@@ -129,9 +111,14 @@ def main(command: Command) -> None:
     if command.options.start:
         sample_structures(command)
         return
-    temperature = check(command)
+    temperature, given, jobs = check(command), command.options, list[Job]()
+    at = command.workspace.at(temperature)
     with command.only_writer(temperature):
-        jobs = jobs_of(command, command.workspace.at(temperature))
+        for conf, seed in enumerate(np.random.SeedSequence(given.seed).spawn(given.glasses), 1):
+            if at.glass(conf).exists():
+                detail(f"T = {temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
+            else:
+                jobs.append(Job(command.workspace, temperature, conf, seed, given))
         if jobs:
             make_glasses(command, jobs)
     if jobs:
@@ -140,19 +127,6 @@ def main(command: Command) -> None:
         nothing_new(temperature, "no new glasses made")
     record(temperature, glasses=[job.conf for job in jobs])
     command.say_next("step0_collect.py")
-
-
-def jobs_of(command: Command, at: StatePoint) -> list[Job]:
-    """The glasses that are not there yet."""
-    work, given = command.workspace, command.options
-    seeds = np.random.SeedSequence(given.seed).spawn(given.glasses)
-    jobs = []
-    for conf, seed in enumerate(seeds, 1):
-        if at.glass(conf).exists():
-            detail(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
-        else:
-            jobs.append(Job(work, at.temperature, conf, seed, given))
-    return jobs
 
 
 def sample_structures(command: Command) -> None:
@@ -164,15 +138,15 @@ def sample_structures(command: Command) -> None:
     make_calculator = find_calculator(settings.neb, command.workspace.root)
     k = kB if settings.unit != REDUCED else 1.0
     melt = None if given.melt is None else k * given.melt
-    dynamics = Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
+    dynamics = trajectory.Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
     jobs = [
-        sampling.Job(at, conf, start.resolve(), dynamics, given.seed, settings.neb, make_calculator)
+        trajectory.Job(at, conf, start.resolve(), dynamics, given.seed, settings.neb, make_calculator)
         for conf, start in enumerate(given.start, 1)
     ]
-    ended: list[sampling.Progress] = []
+    ended: list[trajectory.Progress] = []
     with command.only_writer(at.temperature), worker_pool(settings, len(jobs), calculator=True) as workers:
         while jobs:
-            going = list(workers.results(advance, jobs, in_order=True))
+            going = list(workers.results(trajectory.advance, jobs, in_order=True))
             for one in going:
                 note(f"T = {at.temperature}: Cnf-{one.job.conf}: {one.in_words()}")
             ended += [one for one in going if one.quenches >= given.quenches]
@@ -204,13 +178,7 @@ def make_glasses(command: Command, jobs: list[Job]) -> None:
 
 
 def check(command: Command) -> str:
-    """Return the temperature asked for, written as it was given.
-
-    Raises
-    ------
-    UserError
-        If it is missing or impossible, or the units are not reduced.
-    """
+    """The temperature asked for, as given; UserError if it is missing or impossible, or units are not reduced."""
     given = command.options
     if command.settings.unit != REDUCED:
         raise UserError(
@@ -219,8 +187,10 @@ def check(command: Command) -> str:
         )
     if len(command.asked) != 1:
         raise UserError("simulate_glass.py: name one temperature with -T")
-    if not is_temperature(command.asked[0]):
-        raise UserError(f"-T {command.asked[0]} is not allowed: it is a number above zero")
+    try:
+        above_zero()(command.asked[0])
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"-T {error}") from None
     rounded = -(-given.sweeps // FRAMES) * FRAMES
     if rounded != given.sweeps:
         note(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")

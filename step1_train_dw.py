@@ -18,7 +18,7 @@ from MLmodel.labels import gather
 from MLmodel.training import train
 from pipeline.formats.records import check_records
 from pipeline.formats.shares import merge_unless_running
-from pipeline.messages import counted, note, nothing_new, record, result
+from pipeline.messages import counted, note, record
 from pipeline.workspace import CLASSIFIER, DW
 
 
@@ -41,25 +41,10 @@ def train_one(command: Command, at: StatePoint) -> None:
         note(f"T = {at.temperature}: {sentence}")
     known = gather(at, CLASSIFIER, settings)
     double_wells = int(known.table[DW].sum())
-    record(at.temperature, double_wells=double_wells, non_dw=len(known.table) - double_wells)
-
-    def tell() -> None:
-        note(
-            f"T = {at.temperature}: {counted(double_wells, 'double well')}, "
-            f"{counted(len(known.table) - double_wells, 'non-DW pair')}"
-        )
-        note("\n".join(f"  {line}" for line in known.report))
-
-    card = train(at, CLASSIFIER, known, settings, command.wait, tell)
-    if card is None:
-        nothing_new(at.temperature, "nothing new since the last training")
-    else:
-        from MLmodel.model import worth
-
-        result("\n".join([f"T = {at.temperature}: model: {at.model(CLASSIFIER)}", *worth(at, card, settings)]))
-        record(
-            at.temperature, model=at.model(CLASSIFIER), training=card.training, trained=card.trained, pairs=card.pairs
-        )
+    others = len(known.table) - double_wells
+    record(at.temperature, double_wells=double_wells, non_dw=others)
+    summary = f"{counted(double_wells, 'double well')}, {counted(others, 'non-DW pair')}"
+    train(command, at, CLASSIFIER, known, summary)
 
 
 if __name__ == "__main__":

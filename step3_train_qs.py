@@ -19,7 +19,7 @@ import pyarrow.ipc
 from MLmodel.labels import gather, pretraining_sets
 from MLmodel.training import train
 from pipeline.formats.records import WAYS, check_records, read_records
-from pipeline.messages import counted, note, nothing_new, record, result
+from pipeline.messages import counted, record
 from pipeline.settings import Settings
 from pipeline.workspace import PREDICTOR, QS
 
@@ -42,23 +42,8 @@ def train_one(command: Command, at: StatePoint) -> None:
     known = gather(at, PREDICTOR, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     record(at.temperature, splittings=len(known.table), tls=tls)
-
-    def tell() -> None:
-        note(f"T = {at.temperature}: {counted(len(known.table), 'splitting')}, {tls} of them TLS")
-        note("\n".join(f"  {line}" for line in known.report))
-        if warning := mixed_conventions(at, settings):
-            result(f"T = {at.temperature}: warning: {warning}")
-
-    card = train(at, PREDICTOR, known, settings, command.wait, tell)
-    if card is None:
-        nothing_new(at.temperature, "nothing new since the last training")
-    else:
-        from MLmodel.model import worth
-
-        result("\n".join([f"T = {at.temperature}: model: {at.model(PREDICTOR)}", *worth(at, card, settings)]))
-        record(
-            at.temperature, model=at.model(PREDICTOR), training=card.training, trained=card.trained, pairs=card.pairs
-        )
+    summary = f"{counted(len(known.table), 'splitting')}, {tls} of them TLS"
+    train(command, at, PREDICTOR, known, summary, mixed_conventions(at, settings))
 
 
 def mixed_conventions(at: StatePoint, settings: Settings) -> str | None:

@@ -17,6 +17,7 @@ from pipeline.workspace import PREDICTOR, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+import numpy as np
 import pandas as pd
 
 from MLmodel.card import Card, check_features, find_card
@@ -88,22 +89,22 @@ def predict_one(command: Command, at: StatePoint) -> int:
 
 def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
     """Write both lists; numbers of pairs on them, and of TLS to be expected among these."""
+    from MLmodel.model import unseen_predictions
     from MLmodel.ranking import predict_pairs
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import TLS_PROBABILITY
-    from search.likes import add_likes, read_unseen
+    from search.likes import add_likes
     from search.rearrangements import REARRANGEMENT, each_once, number_rearrangements
     from search.rounds import close_round
 
     if closed := close_round(at, settings):
         note(f"T = {at.temperature}: {closed}")
     found = predict_pairs(at, card, settings)
-    found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, read_unseen(at, card), settings))
-    if found.in_test_sets + found.since_training:
-        note(
-            f"T = {at.temperature}: results that correct the predictions for like pairs: {found.since_training} since "
-            f"the models were trained, {found.in_test_sets} kept in their test sets"
-        )
+    sigma = float(np.std(np.subtract(*map(np.log10, unseen_predictions(at, card)))))
+    found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, sigma, settings))
+    if found.correcting:
+        said = "results not learnt from, which correct the predictions for like pairs"
+        note(f"T = {at.temperature}: {said}: {found.correcting}")
     numbers, next_ones = number_rearrangements(at, found.pairs, settings), found.best_first
     if settings.rearrangements.list_once:
         top = next_ones[:LISTED_ONCE]

@@ -2,7 +2,8 @@
 
 Reads    MLmodel/dw-classification-T{digits}/
 Writes   output_ML/dw_classifier_performances.txt, a section per temperature
-         output_ML/T{T}/reliability-dw.png: whether the probabilities of a double well are true, on the test set
+         output_ML/T{T}/reliability-dw.png: whether the probabilities of a double well are true, on the test set, and
+         where results tell their likes: each of them from the others of its glass
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 
@@ -19,10 +20,12 @@ from MLmodel.card import Card
 from MLmodel.metrics import format_metrics
 from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, read_set
 from pipeline.files import write_text
+from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.messages import result
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW
 from reporting.predictions import draw_reliability
+from search.likes import TOLD, held_out
 
 
 def main(command: Command) -> None:
@@ -53,9 +56,14 @@ def section(command: Command, card: Card) -> str:
         (judged.heading, judged.exact, judged.predicted),
     ):
         lines += [f"  {name}", format_metrics(figures_of(CLASSIFIER, is_dw, chance, settings.tls_threshold))]
-    lines += few_labels(read_set(at, card, "used")[DW], CLASSIFIER, settings)
+    used = read_set(at, card, "used")
+    lines += few_labels(used[DW], CLASSIFIER, settings)
+    told = held_out(at, CLASSIFIER, used, used[OUT_OF_FOLD].to_numpy(), settings)
+    if told:
+        lines += [f"  {TOLD}", format_metrics(figures_of(CLASSIFIER, told.exact, told.chance, settings.tls_threshold))]
     title = f"T = {card.temperature}, {judged.name}: {judged.how}"
-    picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title)
+    likes = told and (told.chance, told.exact == 1)
+    picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title, likes)
     picture.save(at.reliability("dw"), settings.figures)
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,8 @@ Reads    MLmodel/qs-regression-T{digits}/
 Writes   output_ML/qs-true_vs_AI_trainingset.png, output_ML/qs-true_vs_AI_testset.png, a panel per temperature
          output_ML/T{T}/splitting_cdf_T{T}.png, from the test set
          output_ML/T{T}/TLS-search-efficiency.png: the labelled pairs sorted as the list is, non-DW among them
-         output_ML/T{T}/reliability-tls.png: whether the chances to be a TLS are true, on glasses kept out
+         output_ML/T{T}/reliability-tls.png: whether the chances to be a TLS are true, on glasses kept out, and where
+         results tell their likes: each of them from the others of its glass
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it.
@@ -39,6 +40,7 @@ from reporting.predictions import (
     draw_splitting_cdf,
     draw_true_against_predicted,
 )
+from search.likes import TOLD, held_out
 
 
 def main(command: Command) -> None:
@@ -88,10 +90,16 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
     result(format_metrics(chance_metrics(chance, is_tls, "TLS")))
     for line in few_labels(exact, PREDICTOR, settings):
         result(line)
+    told = held_out(at, PREDICTOR, used, unseen, settings)
+    if told:
+        result(f"  {TOLD}")
+        figures = predictor_metrics(told.exact, told.predicted, threshold)
+        result(format_metrics(figures | chance_metrics(told.chance, told.exact < threshold, "TLS")))
     listed = unseen_list(at, card, settings)
     whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
     draw_search_efficiency(*listed, whose, settings).save(at.search_efficiency, settings.figures)
-    picture = draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}")
+    likes = told and (told.chance, told.exact < threshold)
+    picture = draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}", likes)
     picture.save(at.reliability("tls"), settings.figures)
 
 

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,10 @@ def read_card(at: StatePoint, task: Task) -> Card | None:
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: has format {content.get('format', 1)}, not {FORMAT}; run {task.script}")
     try:
-        names = [one.name for one in fields(Card) if one.name != "task"]
-        given = {name: content[name] for name in names if name in content}
-        return TypeAdapter(Card).validate_python({"task": task, **given})
+        return TypeAdapter(Card).validate_python({**content, "task": task})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}; run {task.script}") from None
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(f"{path}: {where}: not as it was written; run {task.script}") from None
 
 
 def write_card(path: Path, card: Card) -> None:

@@ -4,7 +4,7 @@ Pairs of one glass repeat each other, so that the errors of a model are alike fo
 process on the errors says at once what another training would say later, or not at all.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import copy
 from typing import NamedTuple
 
@@ -54,23 +54,17 @@ class Corrected(NamedTuple):
     """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
 
 
-class _Process(NamedTuple):
-    """Gaussian process of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²), known up to noise at some z."""
+class _Glass(NamedTuple):
+    """What is known in one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²)."""
 
-    regressor: GaussianProcessRegressor
     tree: KDTree
-    """Places where it is known."""
-
-    def near(self, places: Array) -> NDArray[np.intp]:
-        """Places so near to a known one that more is known of them than mean and variance."""
-        return np.flatnonzero(np.isfinite(self.tree.query(places, distance_upper_bound=_REACH)[0]))
-
-    def add_mean(self, values: Array, places: Array, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Add the mean of the process to the values in rows at these places; the rows that are near enough."""
-        near = self.near(places)
-        if len(near):
-            values[rows[near]] += self.regressor.predict(places[near])
-        return rows[near]
+    """Places of all its results."""
+    verdicts: GaussianProcessRegressor | None
+    """Errors of the probability of a double well."""
+    splittings: GaussianProcessRegressor | None
+    """Errors of log₁₀ of the splitting."""
+    learnt: GaussianProcessRegressor | None
+    """Errors that are left, from all double wells, also those that the models learnt from."""
 
 
 class LocalCorrection:
@@ -107,35 +101,39 @@ class LocalCorrection:
         features = shape_features(scale, softening)
         self._mean, spread = features.mean(axis=0), features.std(axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
-        self._errors: dict[int, _Process] = {}
-        self._dw_errors: dict[int, _Process] = {}
-        self._known: dict[int, _Process] = {}
-        wells = (known[DW] == 1).to_numpy()
-        for conf, rows in _smallest_of_each(known[is_new]):
-            chance = rows[PROBABILITY].clip(0.02, 0.98).to_numpy()
-            self._dw_errors[conf] = self._process(
-                rows, rows[DW].to_numpy() - chance, DW_AMPLITUDE, chance * (1 - chance)
-            )
-        for conf, rows in _smallest_of_each(known[is_new & wells]):
-            error = np.log10(rows["exact"].to_numpy()) - chances.expected(rows[QS].to_numpy())
-            error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)
-            self._errors[conf] = self._process(rows, error, AMPLITUDE, DAMPING**2)
-        for conf, rows in _smallest_of_each(known[wells]):
-            self._known[conf] = self._process(rows, np.zeros(len(rows)), AMPLITUDE, NOISE**2)
+        self._glasses = {
+            int(conf): self._glass(rows, chances) for conf, rows in known.assign(new=is_new).groupby("conf")
+        }
+
+    def _glass(self, rows: pd.DataFrame, chances: Chances) -> _Glass:
+        """What is known in one glass: at most MOST results for each process, of the smallest predicted splittings."""
+        rows = rows.sort_values(QS, kind="stable")
+        new, wells = rows[rows["new"]].head(MOST), rows[rows[DW] == 1]
+        new_wells = wells[wells["new"]].head(MOST)
+        chance = new[PROBABILITY].clip(0.02, 0.98).to_numpy()
+        error = np.log10(new_wells["exact"].to_numpy()) - chances.expected(new_wells[QS].to_numpy())
+        error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)
+        return _Glass(
+            KDTree(self._standardised(rows)),
+            self._process(new, new[DW].to_numpy() - chance, DW_AMPLITUDE, chance * (1 - chance)),
+            self._process(new_wells, error, AMPLITUDE, DAMPING**2),
+            self._process(wells.head(MOST), np.zeros(min(len(wells), MOST)), AMPLITUDE, NOISE**2),
+        )
 
     def of_glasses(self, glasses: Iterable[int]) -> "LocalCorrection":
         """The same without what is known of other glasses: less to hand to a worker."""
         part, chosen = copy(self), set(glasses)
-        for name in ("_errors", "_dw_errors", "_known"):
-            setattr(part, name, {conf: process for conf, process in getattr(self, name).items() if conf in chosen})
+        part._glasses = {conf: glass for conf, glass in self._glasses.items() if conf in chosen}
         return part
 
-    def _process(self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array) -> _Process:
+    def _process(
+        self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array
+    ) -> GaussianProcessRegressor | None:
         """Gaussian process through the errors of some pairs; ``noise`` is a variance."""
-        places = self._standardised(pairs)
+        if pairs.empty:
+            return None
         kernel = ConstantKernel(amplitude**2) * RBF(LENGTH)
-        regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(places, errors)
-        return _Process(regressor, KDTree(places))
+        return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(self._standardised(pairs), errors)
 
     def _standardised(self, pairs: pd.DataFrame) -> Array:
         return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
@@ -149,21 +147,19 @@ class LocalCorrection:
             ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted.
         """
         logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
-        spread, features = np.ones(len(pairs)), self._standardised(pairs)
-        for conf, rows in pairs.groupby("conf").indices.items():
-            here = features[rows]
-            if conf in self._dw_errors:
-                corrected = self._dw_errors[conf].add_mean(chance, here, rows)
-                chance[corrected] = chance[corrected].clip(0.001, 0.999)
-            if conf in self._errors:
-                self._errors[conf].add_mean(logarithm, here, rows)
-            if conf in self._known and len(near := self._known[conf].near(here)):
-                _, deviation = self._known[conf].regressor.predict(here[near], return_std=True)
-                spread[rows[near]] = np.hypot(deviation, NOISE) / np.hypot(AMPLITUDE, NOISE)
+        spread, conf = np.ones(len(pairs)), pairs["conf"].to_numpy()
+        for number, glass in self._glasses.items():
+            here = np.flatnonzero(conf == number)
+            if not len(here):
+                continue
+            places = self._standardised(pairs.iloc[here])
+            near = np.isfinite(glass.tree.query(places, distance_upper_bound=_REACH)[0])
+            here, places = here[near], places[near]
+            if len(here) and glass.verdicts:
+                chance[here] = (chance[here] + glass.verdicts.predict(places)).clip(0.001, 0.999)
+            if len(here) and glass.splittings:
+                logarithm[here] += glass.splittings.predict(places)
+            if len(here) and glass.learnt:
+                _, deviation = glass.learnt.predict(places, return_std=True)
+                spread[here] = np.hypot(deviation, NOISE) / np.hypot(AMPLITUDE, NOISE)
         return Corrected(10.0**logarithm, chance, spread)
-
-
-def _smallest_of_each(pairs: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Of each glass the pairs with the smallest predicted splittings, MOST of them."""
-    for conf, rows in pairs.sort_values(QS, kind="stable").groupby("conf"):
-        yield int(conf), rows.head(MOST)

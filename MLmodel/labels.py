@@ -38,40 +38,21 @@ of at least ten labels. Of the 6731 of the example two are, by 109 and 43; the o
 
 @dataclass(frozen=True)
 class Labelled:
-    """All that a model can be trained on.
-
-    Attributes
-    ----------
-    table : DataFrame
-        ``conf``, ``i``, ``j``, the features, the target and ``SOURCE`` (``neb`` or ``pretraining``); each pair once.
-    features : list of str
-        Those that both the labelled and the unlabelled tables have.
-    report : list of str
-        Where the labels came from and what was left out, as lines to print.
-    """
+    """All that a model can be trained on."""
 
     table: pd.DataFrame
+    """``conf``, ``i``, ``j``, the features, the target and SOURCE; each pair once."""
     features: list[str]
+    """Those that both the labelled and the unlabelled tables have."""
     report: list[str]
+    """Where the labels came from and what was left out, as lines to print."""
 
 
 def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     """Bring together the pretraining sets and the NEB results of one temperature.
 
-    Parameters
-    ----------
-    at : StatePoint
-        Where the files are.
-    task : Task
-        What is to be learnt.
-    settings : Settings
-        ``units``, and ``pretraining``: the temperatures whose pretraining sets are used too.
-
-    Raises
-    ------
-    UserError
-        If there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
-        other units.
+    UserError if there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
+    other units.
     """
     in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)
@@ -142,13 +123,7 @@ def _common_features(of_each: Sequence[Sequence[str]]) -> tuple[list[str], list[
 
 
 def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Path]:
-    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named.
-
-    Raises
-    ------
-    UserError
-        If a temperature that is named has none.
-    """
+    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named."""
     paths = at.pretraining_sets(task)
     for other in settings.pretraining:
         more = at.workspace.at(other).pretraining_sets(task)
@@ -174,28 +149,7 @@ def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
 
 
 def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
-    """Read a pretraining set.
-
-    Parameters
-    ----------
-    path : Path
-        A feather file with the columns of a pair table and the task's target.
-    task : Task
-        Whose target the set holds.
-    decimals : int
-        To which the names of two minima are equal.
-
-    Returns
-    -------
-    DataFrame
-        ``conf``, ``i``, ``j``, the features, the target and ``ORIGIN``, the file and row; by
-        :func:`pipeline.formats.keys.pair_index`.
-
-    Raises
-    ------
-    UserError
-        If the set is unreadable, lacks a column, or has a value that is not allowed.
-    """
+    """Read a pretraining set, by pair, with ``ORIGIN``, the file and row; UserError if it has a value not allowed."""
     schema = open_table(path).schema
     check_columns(path, schema, [*PAIR_COLUMNS, task.target])
     features = feature_columns(schema)
@@ -214,20 +168,7 @@ def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
 
 
 def join_to_tables(at: StatePoint, known: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the pair tables for the pairs of which something is known.
-
-    Parameters
-    ----------
-    at : StatePoint
-        Whose pair tables.
-    known : DataFrame
-        By pair: ``conf``, ``i``, ``j`` and anything else; each pair once.
-
-    Returns
-    -------
-    DataFrame
-        By pair: the columns of the tables, and the further ones of ``known``.
-    """
+    """Rows of the pair tables, by pair, for the pairs of a table by pair, and what stands in that."""
     found = []
     for path in progress(at.pair_tables, desc="joining", unit="table"):
         for rows in read_batches(path):

@@ -89,17 +89,8 @@ def target_of(pairs: pd.DataFrame, task: Task) -> Array:
 def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str = "equal") -> pd.DataFrame:
     """Features and target; for the predictor weights, which have the mean 1.
 
-    Parameters
-    ----------
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        Labelled pairs.
-    task : Task
-        The classifier learns ``is_dw``, all pairs alike, so that its probabilities are true ones; the predictor log₁₀
-        of the splitting.
-    features : list of str
-        The columns to learn from.
-    weights : {"equal", "inverse"}
-        Of the predictor: inverse weighs a pair by 1/splitting.
+    The classifier learns from all pairs alike, so that its probabilities are true ones; ``weights: inverse`` weighs
+    those of the predictor by 1/splitting.
     """
     table = pairs[features].astype(np.float64)
     if task == CLASSIFIER:
@@ -112,15 +103,7 @@ def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str 
 
 
 class Trained:
-    """What :func:`fit` trained: boosted trees, and the mean of them and a smooth model where that one helps.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it is.
-    task : Task
-        What was learnt.
-    """
+    """What :func:`fit` trained: boosted trees, and the mean of them and a smooth model where that one helps."""
 
     def __init__(self, folder: Path, task: Task) -> None:
         self._task = task
@@ -183,20 +166,14 @@ def fit(
 
     Parameters
     ----------
-    table : DataFrame
-        As :func:`to_learn` gives it.
-    task : Task
-        What is learnt.
-    limits : TrainingSettings
-        How long it may train and how fast it must predict.
-    cores : int
-        How many to use.
+    table, task
+        As :func:`to_learn` gives it, and what is learnt.
+    limits, cores
+        How long it may train and how fast it must predict; cores to use.
     folder : Path
         Where the model goes.
-    with_smooth : bool
-        Whether predictions are the mean of those of the trees and those of :mod:`MLmodel.smooth`.
-    softening : float
-        Of the smooth model (:func:`MLmodel.smooth.shape_features`).
+    with_smooth, softening
+        Whether the mean with :mod:`MLmodel.smooth` is predicted, and its softening.
 
     Raises
     ------
@@ -205,27 +182,7 @@ def fit(
     OSError
         If files can't be written: AutoGluon itself goes on without the model that failed.
     """
-    from autogluon.features.generators import IdentityFeatureGenerator  # here, as they take seconds and print
-    from autogluon.tabular import TabularPredictor
-
-    predictor = TabularPredictor(
-        label=task.target,
-        path=str(folder / _AUTOGLUON),
-        problem_type="binary" if task == CLASSIFIER else "regression",
-        eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
-        sample_weight=_WEIGHT if _WEIGHT in table else None,
-        weight_evaluation=_WEIGHT in table,
-    )
-    guard = _time_guard(limits.train_hours)
-    predictor.fit(
-        table,
-        tuning_data=table if limits.fast else None,
-        num_cpus=cores,
-        feature_generator=IdentityFeatureGenerator(),
-        raise_on_no_models_fitted=False,
-        callbacks=[guard],
-        **(_fast(task) if limits.fast else ENSEMBLE),
-    )
+    predictor, was_cut = _train(table, task, limits, cores, folder)
     failures = predictor.model_failures()
     _raise_what_failed(failures, folder)
     if not predictor.model_names():
@@ -241,18 +198,41 @@ def fit(
         seconds = _seconds_per_pair(smooth.predict, sample)
     if limits.fast:
         trees = predictor._trainer.load_model(predictor.model_best).model
-        _save_trees(trees, folder / _TREES)
+        for name in ("train_finish_time", "model_guid"):  # the same bytes for the same trees
+            trees.get_metadata()[name] = ""
+        trees.save_model(str(folder / _TREES))
         seconds += _seconds_per_pair(catboost_prediction(trees, task), sample)
     else:
         seconds += _keep_best_that_is_fast(predictor, task, sample, limits.max_seconds_per_pair - seconds)
     short = failures.get("exc_type", pd.Series(dtype=str)).isin(["MemoryError", "NotEnoughMemoryError"])
-    return Fitted(seconds, guard.was_cut, bool(short.any()))
+    return Fitted(seconds, was_cut, bool(short.any()))
 
 
-def _fast(task: Task) -> dict[str, Any]:
-    """CatBoost alone, for AutoGluon."""
-    trees = {**TREES, **_OF_TASK[task], "ag.early_stop": None, **_ONE_THREAD}
-    return {"hyperparameters": {"CAT": [trees]}, "fit_weighted_ensemble": False}
+def _train(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: Path) -> tuple[Any, bool]:
+    """AutoGluon's predictor, and whether time left models out."""
+    from autogluon.features.generators import IdentityFeatureGenerator  # here, as they take seconds and print
+    from autogluon.tabular import TabularPredictor
+
+    predictor = TabularPredictor(
+        label=task.target,
+        path=str(folder / _AUTOGLUON),
+        problem_type="binary" if task == CLASSIFIER else "regression",
+        eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
+        sample_weight=_WEIGHT if _WEIGHT in table else None,
+        weight_evaluation=_WEIGHT in table,
+    )
+    guard = _time_guard(limits.train_hours)
+    catboost_alone = {**TREES, **_OF_TASK[task], "ag.early_stop": None, **_ONE_THREAD}
+    predictor.fit(
+        table,
+        tuning_data=table if limits.fast else None,
+        num_cpus=cores,
+        feature_generator=IdentityFeatureGenerator(),
+        raise_on_no_models_fitted=False,
+        callbacks=[guard],
+        **({"hyperparameters": {"CAT": [catboost_alone]}, "fit_weighted_ensemble": False} if limits.fast else ENSEMBLE),
+    )
+    return predictor, guard.was_cut
 
 
 def _time_guard(hours: float) -> Any:
@@ -278,13 +258,6 @@ def _time_guard(hours: float) -> Any:
     return TimeGuard()
 
 
-def _save_trees(trees: CatBoost, path: Path) -> None:
-    """Write CatBoost's file, the same bytes for the same trees."""
-    for name in ("train_finish_time", "model_guid"):
-        trees.get_metadata()[name] = ""
-    trees.save_model(str(path))
-
-
 def _raise_what_failed(failures: pd.DataFrame, folder: Path) -> None:
     for said in failures.get("exc_str", ()):
         if number := re.match(r"\[Errno (\d+)\]", str(said)):
@@ -292,10 +265,7 @@ def _raise_what_failed(failures: pd.DataFrame, folder: Path) -> None:
 
 
 def _seconds_per_pair(predict: Callable[[pd.DataFrame], Any], sample: pd.DataFrame) -> float:
-    """Shortest time of several.
-
-    The clock is the time for which this thread was at work, which is about what passes on free cores.
-    """
+    """Shortest time of several, by the time for which this thread was at work."""
     times = []
     for _ in range(_TIMED):
         started = time.thread_time()

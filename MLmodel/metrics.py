@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 
-Array = NDArray[np.float64]
-
 
 def format_metrics(values: Mapping[str, float]) -> str:
     """Metrics as lines of a table; n/a where there is no value."""
@@ -26,20 +24,10 @@ def metric_texts(values: Mapping[str, float]) -> dict[str, str]:
 
 
 def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:
-    """How well double wells are told from other pairs.
+    """How well double wells are told from other pairs; above a probability of ½ a pair is called one.
 
-    Parameters
-    ----------
-    is_dw : array_like of shape (n_pairs,)
-        1 for a double well, else 0.
-    probability : array_like of shape (n_pairs,)
-        Predicted probability of a double well; above ½ a pair is called one.
-
-    Returns
-    -------
-    dict
-        Balanced accuracy is the mean of the shares found in each class; ROC AUC the chance that a double well gets a
-        higher probability than another pair. NaN where the pairs are all of one class.
+    Balanced accuracy is the mean of the shares found in each class; ROC AUC the chance that a double well gets a higher
+    probability than another pair. NaN where the pairs are all of one class.
     """
     truth, chance = np.asarray(is_dw).astype(int), np.asarray(probability)
     called = (chance > 0.5).astype(int)
@@ -59,14 +47,7 @@ def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, fl
 def chance_metrics(chance: ArrayLike, happened: ArrayLike, what: str) -> dict[str, float]:
     """Whether probabilities are true: how many are expected and found, and the Brier score, their mean square error.
 
-    Parameters
-    ----------
-    chance : array_like of shape (n_pairs,)
-        Predicted probabilities.
-    happened : array_like of shape (n_pairs,)
-        Whether it did.
-    what : str
-        What happens, in the plural: ``double wells``.
+    ``what`` says in the plural what happens: ``double wells``.
     """
     predicted, truth = np.asarray(chance, dtype=float), np.asarray(happened, dtype=float)
     brier = float(np.mean((predicted - truth) ** 2)) if len(truth) else np.nan
@@ -80,20 +61,10 @@ def chance_metrics(chance: ArrayLike, happened: ArrayLike, what: str) -> dict[st
 
 
 def predictor_metrics(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
-    """How well splittings are predicted and TLS put to the top of the list.
+    """How well splittings (in ε, as the threshold) are predicted and TLS put to the top of the list.
 
-    Parameters
-    ----------
-    exact, predicted : array_like of shape (n_pairs,)
-        Quantum splittings in ε.
-    threshold : float
-        In ε; below it a double well is a TLS.
-
-    Returns
-    -------
-    dict
-        Deviations are of log₁₀ of the splitting. Average precision is the area under the curve of precision against
-        recall for TLS, ranked by the prediction; NaN without a TLS.
+    Deviations are of log₁₀ of the splitting. Average precision is the area under the curve of precision against recall
+    for TLS, ranked by the prediction; NaN without a TLS.
     """
     true, guess = np.asarray(exact, dtype=float), np.asarray(predicted, dtype=float)
     deviation = np.log10(guess / true)
@@ -119,17 +90,9 @@ def tls_found(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> NDArr
 
 
 def smallest_tenth(exact: ArrayLike) -> float:
-    """Largest splitting among the smallest tenth of them.
+    """Largest splitting among the smallest tenth of them, rounded up; NaN where there is none.
 
-    Parameters
-    ----------
-    exact : array_like of shape (n_pairs,)
-        Quantum splittings in ε; infinite where a pair is no double well, which does not count.
-
-    Returns
-    -------
-    float
-        In ε. The tenth is rounded up, so that it holds at least one; NaN where there is none.
+    Those of pairs that are no double wells are infinite, and do not count.
     """
     splittings = np.asarray(exact, dtype=float)
     splittings = np.sort(splittings[np.isfinite(splittings)])

@@ -54,17 +54,7 @@ class Model:
             self._trained = Trained(folder, card.task)
 
     def predict(self, pairs: pd.DataFrame) -> Array:
-        """Probability of a double well, or quantum splitting.
-
-        Parameters
-        ----------
-        pairs : DataFrame of shape (n_pairs, n_columns)
-            Has the columns ``card.features``.
-
-        Returns
-        -------
-        ndarray of shape (n_pairs,)
-        """
+        """Probability of a double well, or quantum splitting, of pairs with the columns ``card.features``."""
         if pairs.empty:
             return np.empty(0)
         return self._trained.predict(pairs[self.card.features].astype(np.float64))
@@ -185,17 +175,7 @@ def worth(at: StatePoint, card: Card, settings: Settings) -> list[str]:
 
 
 def few_labels(labels: ArrayLike, task: Task, settings: Settings) -> list[str]:
-    """A warning of few labels, as lines to print: how many there are, how many it takes; none where there are enough.
-
-    Parameters
-    ----------
-    labels : array_like of shape (n_pairs,)
-        Whether a pair is a double well, or splittings in ε.
-    task : Task
-        What is learnt from them.
-    settings : Settings
-        ``test_fraction`` and ``tls_threshold``.
-    """
+    """A warning of few labels, as lines to print: how many there are, and how many it takes; else none."""
     there = count(labels, task, settings)
     needed = {what: ceil(enough / settings.test_fraction) for what, enough in ENOUGH[task.name].items()}
     short = {what: number for what, number in there.items() if number < needed[what]}

@@ -52,22 +52,10 @@ def kept_out(pairs: pd.DataFrame, task: Task) -> str:
 def out_of_fold(
     pairs: pd.DataFrame, features: list[str], task: Task, softening: float | None = None, cores: int = 1
 ) -> OutOfFold:
-    """Predict each pair in folds of whole glasses.
+    """Predict each labelled pair in folds of whole glasses; where these can't be kept out, in folds of pairs.
 
-    Where these can't be kept out (:func:`by_glass`), the folds are of pairs.
-
-    Parameters
-    ----------
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        Labelled pairs, at least FOLDS of each class.
-    features : list of str
-        The columns to learn from.
-    task : Task
-        What to predict.
-    softening : float
-        Of the smooth model (:func:`MLmodel.smooth.shape_features`).
-    cores : int
-        Folds that are learnt at a time; the result does not depend on it.
+    There are at least FOLDS of each class; ``softening`` is that of the smooth model, and ``cores`` folds are learnt at
+    a time, on which the result does not depend.
     """
     from MLmodel.learner import quick_trees, target_of  # here, as it imports CatBoost
     from MLmodel.smooth import SOFTENING, learn_smooth

@@ -1,5 +1,6 @@
 """What the models say of pairs: which may be double wells (step 2), and which of them to calculate next (step 4)."""
 
+import pickle
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
 from pipeline.errors import ChangedError
 from pipeline.files import atomic_write
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, pair_index, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
 from pipeline.formats.pair_tables import (
     PROBABILITY,
@@ -135,10 +136,8 @@ class Predicted(NamedTuple):
     """With the columns of the lists."""
     to_calculate: NDArray[np.bool_]
     """Which have no answer yet; shape (n_pairs,)."""
-    in_test_sets: int
-    """Exact results of the models' test sets, which corrected the predictions for like pairs."""
-    since_training: int
-    """And results that came after the training."""
+    correcting: int
+    """Number of results that the models did not learn from and that corrected the predictions for like pairs."""
 
     @property
     def smallest_first(self) -> NDArray[np.int64]:
@@ -179,18 +178,18 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
             found, is_new, read_set(at, card, "used"), chances, SOFTENING * settings.unit.epsilon
         )
 
-        def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], LocalCorrection]]:
+        def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], bytes]]:
             row = 0
             for part, glasses in zip(parts, known.glasses, strict=True):
-                yield part, known.to_calculate[row : row + part.rows], correction.of_glasses(glasses)
+                packed = pickle.dumps(correction.of_glasses(glasses))  # what takes workers their jobs is slower at it
+                yield part, known.to_calculate[row : row + part.rows], packed
                 row += part.rows
 
         predicted = partial(_predicted, at, card.training, chances, settings.neb.epsilon)
         for part, rows in zip(parts, workers.results(predicted, jobs(), in_order=True), strict=True):
             listed.append(as_listed(rows))
             bar.update(part.rows)
-    kept = _in_test_sets(at, found[is_new])
-    return Predicted(pl.concat(listed), known.to_calculate, kept, int(is_new.sum()) - kept)
+    return Predicted(pl.concat(listed), known.to_calculate, int(is_new.sum()))
 
 
 def _shown(table: Path) -> list[str]:
@@ -204,14 +203,14 @@ def _predicted(
     name: str,
     chances: Chances,
     kelvin: float,
-    job: tuple[Part, NDArray[np.bool_], LocalCorrection],
+    job: tuple[Part, NDArray[np.bool_], bytes],
 ) -> pd.DataFrame:
     """A part of the lists: pairs predicted, those without an answer corrected; a job for a worker."""
     part, new, correction = job
     rows = _read_part(part)
     rows[QS] = _predict(at, PREDICTOR, name, rows)
     spread = np.ones(len(rows))
-    corrected = correction.correct(rows[new])
+    corrected = pickle.loads(correction).correct(rows[new])
     rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
     spread[new] = corrected.spread
     rows[SPLITTING_K] = kelvin * rows[QS]
@@ -241,9 +240,10 @@ def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:
     found, to_calculate, glasses = [], [], []
     for part in parts:
         names = pd.concat(read_batches(part.table, PAIR_COLUMNS, part.batches), ignore_index=True)
-        to_calculate.append(~rows_in(names, answered, at.decimals))
+        with_answer = rows_in(names, answered, at.decimals)
+        to_calculate.append(~with_answer)
         glasses.append(names["conf"].unique().tolist())
-        with_answer = rows_in(names, answers.index, at.decimals)
+        with_answer[with_answer] = rows_in(names[with_answer], answers.index, at.decimals)
         if with_answer.any() or part is parts[-1]:
             rows = by_pair(_read_part(part)[with_answer], at.decimals)
             found.append(rows.join(answers).reset_index(drop=True))
@@ -272,10 +272,3 @@ def known_answers(at: StatePoint) -> pd.DataFrame:
         answers.append(pd.DataFrame({DW: 1, "exact": learnt[PREDICTOR][QS], "is_new": False}))
     known = pd.concat([part for part in answers if len(part)] or answers)
     return known[~known.index.duplicated()]
-
-
-def _in_test_sets(at: StatePoint, pairs: pd.DataFrame) -> int:
-    """Number of pairs that stand in the models' test sets."""
-    sets = [path for task in (CLASSIFIER, PREDICTOR) if (path := at.model_set(task, "test")).exists()]
-    held = [pair_index(rows, at.decimals) for path in sets for rows in read_batches(path, PAIR_COLUMNS)]
-    return int(np.logical_or.reduce([pair_index(pairs, at.decimals).isin(index) for index in held]).sum())

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
 from scipy.special import expit
 
 from glass.arrays import Array
@@ -34,20 +33,10 @@ _SMALLEST = 1e-12
 
 
 def shape_features(pairs: pd.DataFrame, softening: float = SOFTENING) -> Array:
-    """Logarithms of the sizes of a pair, and its shape: what smooth models learn from.
+    """Logarithms of the sizes of pairs, and their shapes: what smooth models learn from; shape (n_pairs, n_features).
 
-    Parameters
-    ----------
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        Columns that a table lacks are left out.
-    softening : float, default 0.001
-        SOFTENING in the unit of energy of the pairs.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs, n_features)
-        ln(|Delta_E| + softening), ln total_displacement, ln displacement_0, ln PR, displacement_k / displacement_0,
-        0tok: 8 for three particles.
+    ln(|Delta_E| + softening), ln total_displacement, ln displacement_0, ln PR, displacement_k / displacement_0, 0tok: 8
+    for three particles. Columns that a table lacks are left out; ``softening`` is in the unit of energy of the pairs.
     """
     names = [name for name in pairs if re.fullmatch(_SHAPE, name)]
     columns = {name: pairs[name].to_numpy(np.float64) for name in names}
@@ -83,11 +72,14 @@ class Smooth(NamedTuple):
 
     def predict(self, pairs: pd.DataFrame) -> Array:
         """Probability of a double well, or the quantity that was learnt; shape (n_pairs,)."""
-        standardised = (shape_features(pairs, float(self.softening)) - self.mean) / self.scale
+        places, landmarks = (shape_features(pairs, float(self.softening)) - self.mean) / self.scale, self.landmarks
+        own, others = (-0.5 / LENGTH**2 * (one**2).sum(axis=1) for one in (places, landmarks))
         out = np.empty(len(pairs))
-        for start in range(0, len(pairs), _BLOCK):
-            squares = cdist(standardised[start : start + _BLOCK], self.landmarks, "sqeuclidean")
-            out[start : start + _BLOCK] = np.exp(-0.5 / LENGTH**2 * squares) @ self.coefficients
+        for block in (slice(start, start + _BLOCK) for start in range(0, len(pairs), _BLOCK)):
+            exponents = places[block] @ (landmarks.T / LENGTH**2)  # a third of the time of distances
+            exponents += own[block, None]
+            exponents += others
+            out[block] = np.exp(exponents, out=exponents) @ self.coefficients
         out += self.intercept
         return np.asarray(expit(out)) if self.is_probability else out
 
@@ -105,21 +97,7 @@ class Smooth(NamedTuple):
 def learn_smooth(
     pairs: pd.DataFrame, target: Array, task: Task, weights: Array | None = None, softening: float = SOFTENING
 ) -> Smooth:
-    """Train a smooth model.
-
-    Parameters
-    ----------
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        To learn from.
-    target : ndarray of shape (n_pairs,)
-        Whether a pair is a double well, or any quantity.
-    task : Task
-        Which of the two.
-    weights : ndarray of shape (n_pairs,), optional
-        Of the pairs.
-    softening : float
-        See :func:`shape_features`.
-    """
+    """Train a smooth model of whether pairs are double wells, or of any quantity of them."""
     from sklearn.kernel_approximation import Nystroem  # here, as they take long and no prediction needs them
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from MLmodel.card import SETS, Card, check_digests, digests_of, installed_versions, read_card, write_card
 from MLmodel.labels import SOURCE, Labelled
 from pipeline import __version__
+from pipeline.command import Command
 from pipeline.errors import UserError
 from pipeline.files import file_named, sync
 from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
-from pipeline.messages import counted, note, wrote
+from pipeline.messages import counted, note, nothing_new, record, result, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -37,34 +38,18 @@ REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining
 
 
 def train(
-    at: StatePoint,
-    task: Task,
-    labelled: Labelled,
-    settings: Settings,
-    wait: bool = False,
-    tell: Callable[[], None] = lambda: None,
-) -> Card | None:
-    """Train one model, unless the last training used the same data, settings and versions.
+    command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str, warning: str | None = None
+) -> None:
+    """Train one model, unless the last training used the same data, settings and versions, and say what it is worth.
+
+    The model that is there stays until the new one is complete.
 
     Parameters
     ----------
-    at : StatePoint
-        The model, its sets and its log go there; the model that is there stays until the new one is complete.
-    task : Task
-        What to learn.
-    labelled : Labelled
-        The labelled pairs.
-    settings : Settings
-        Time limits and the split.
-    wait : bool
-        Wait for another process that trains this model.
-    tell : callable
-        Called before a training, if there is one.
-
-    Returns
-    -------
-    Card or None
-        None if there was nothing new.
+    command, at, task, labelled
+        Settings; where, what and from what to learn.
+    summary, warning : str
+        The labels in words, and what to say of them, before a training, if there is one.
 
     Raises
     ------
@@ -76,15 +61,31 @@ def train(
     RuntimeError
         If AutoGluon fails.
     """
+    card = _train_unless_known(command, at, task, labelled, summary, warning)
+    if card is None:
+        nothing_new(at.temperature, "nothing new since the last training")
+        return
+    from MLmodel.model import worth
+
+    result("\n".join([f"T = {at.temperature}: model: {at.model(task)}", *worth(at, card, command.settings)]))
+    record(at.temperature, model=at.model(task), training=card.training, trained=card.trained, pairs=card.pairs)
+
+
+def _train_unless_known(
+    command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str, warning: str | None
+) -> Card | None:
+    settings = command.settings
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
     labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
     inputs = _inputs(labelled, keys, task, settings)
     left = (at.new_model(task), at.old_model(task))
     if _is_trained(at, task, inputs) and not any(path.exists() for path in left):
         return None
-    tell()
+    note("\n".join([f"T = {at.temperature}: {summary}", *(f"  {line}" for line in labelled.report)]))
+    if warning:
+        result(f"T = {at.temperature}: warning: {warning}")
     parts = _parts(labelled, keys, task, at.model(task).name, settings)
-    with only_writer(at.training_lock(task), task.script, wait):
+    with only_writer(at.training_lock(task), task.script, command.wait):
         try:
             if at.old_model(task).exists() and not at.model(task).exists():  # killed while it was replaced
                 os.replace(at.old_model(task), at.model(task))
@@ -237,16 +238,6 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
         The class of each pair: whether it is a double well, or a TLS.
     settings : Settings
         ``test_fraction``, ``test_split`` and ``seed``.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_pairs,)
-        True where the pair belongs to the test set; True and False at least once each.
-
-    Raises
-    ------
-    UserError
-        If glasses are to be kept apart and there is only one.
     """
     names = keys if settings.test_split == "pair" else keys[["glass"]]
     place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64

@@ -88,8 +88,7 @@ def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
             (Path(folder) / "Configurations").symlink_to(at.workspace.root.resolve() / "Configurations")
             nothing = np.zeros(len(pairs), bool)
             rows = representatives(Workspace(Path(folder)).at(at.temperature), pairs, nothing, SETTINGS)
-    splittings, verdicts = taught(at, features, pairs[:0])  # of the pretraining sets alone, which do not know the glass
-    unseen = pd.Series(chances_of(verdicts, pairs[features]), pairs.index)
+    splittings, _ = taught(at, features, pairs[:0])  # of the pretraining sets alone, which do not know the glass
     errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[features])
     said = []
     for number in (one for one in NUMBERS if one < len(rows)):
@@ -106,7 +105,7 @@ def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
         answers = pairs.loc[known, [DW, QS]].rename(columns={QS: "exact"})
         with patch.object(likes, "known_answers", lambda _, answers=answers: answers):
             sigma = float(np.nanstd(errors[known])) or 0.15
-            told = likes.add_likes(at, listed, ~known, likes.Unseen(unseen, sigma), SETTINGS)
+            told = likes.add_likes(at, listed, ~known, sigma, SETTINGS)
         for name, table in (("models", listed), ("models and likes", told)):
             said.append({"order": order, "calculated": number, "by": name, **judged(table, pairs, ~known)})
     return pd.DataFrame(said)

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from benchmarks.unseen_glasses import labelled
 from example.make import EXAMPLE, ROOT, T, answers_of, copy_with_tables
+from glass.arrays import Array
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
 from MLmodel.labels import join_to_tables
 from MLmodel.learner import quick_trees, target_of
-from MLmodel.metrics import Array
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.smooth import learn_smooth
 from pipeline.formats.keys import PAIR_COLUMNS

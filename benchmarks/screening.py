@@ -21,12 +21,12 @@ from lightgbm import LGBMRegressor
 from sklearn.model_selection import GroupKFold, KFold
 
 from benchmarks.unseen_glasses import TREES
+from glass.arrays import Array
 from glass.band import relaxed_band, settled_force, stages_of
 from glass.double_well import forces_of, verdict_of
 from glass.path import redistributed, straight_line
 from glass.relaxation import answered
 from MLmodel.labels import join_to_tables
-from MLmodel.metrics import Array
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.minima import read_atoms

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from MLmodel.metrics import Array
+from glass.arrays import Array
 from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool

@@ -17,9 +17,10 @@ import pandas as pd
 from lightgbm import LGBMClassifier, LGBMRegressor
 
 from example.make import EXAMPLE, FOLDS, T, glasses_of
+from glass.arrays import Array
 from MLmodel.chances import tls_chances
 from MLmodel.learner import Trained, fit, to_learn
-from MLmodel.metrics import Array, nebs_to_find
+from MLmodel.metrics import nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, feature_names

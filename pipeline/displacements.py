@@ -27,6 +27,8 @@ def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Kn
     """Read the minima of some pairs of one glass, by the keys of their two minima; None where no pair has both."""
     reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
     places = places_by_key(at.glass(conf), at.decimals, reading)
+    if not places:
+        return None
     there = {places[key] for key in needed.tolist() if key in places}
     read = [one for one in read_minima(sorted({place.path for place in there}), reading) if isinstance(one, Minimum)]
     found: dict[int, Minimum] = {int(minimum_keys(one.energy, at.decimals)): one for one in read if one.place in there}

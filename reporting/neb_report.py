@@ -17,7 +17,7 @@ from reporting.style import Picture
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, read_double_wells, records_of
 from search.density import glass_volumes, update_density
-from search.rearrangements import count_rearrangements, rearrangements_in_words
+from search.rearrangements import count_rearrangements, rearrangements_in_words, summary_of
 from search.rounds import update_rounds
 from search.stopping import round_summary
 
@@ -40,7 +40,8 @@ def report(command: Command, at: StatePoint, kinds: Counter[str]) -> None:
         pictures[at.tls_planes] = draw_planes(wells, float(glass_volumes(at).sum()), settings, title)
     rearrangements = count_rearrangements(at, settings)
     if len(rearrangements):
-        detail(f"{T}: {rearrangements_in_words(at, rearrangements)}")
+        if rounds is None:
+            detail(f"{T}: {rearrangements_in_words(summary_of(rearrangements))}")
         title = f"{T}: rearrangements, those with most double wells in colours"
         pictures[at.rearrangements] = calculations.draw_rearrangements(rearrangements, wells, title, settings)
     if rounds is not None:

@@ -180,8 +180,36 @@ BINS, FEWEST_IN_BIN = 10, 3
 """A reliability plot has this number of bins, or fewer where fewer cases than that would be expected in each."""
 
 
-def draw_reliability(chance: Array, happened: NDArray[np.bool_], what: str, title: str) -> Picture:
-    """How often a pair is a ``what`` where a probability is predicted; bins of equal expected numbers."""
+def draw_reliability(
+    chance: Array,
+    happened: NDArray[np.bool_],
+    what: str,
+    title: str,
+    likes: tuple[Array, NDArray[np.bool_]] | None = None,
+) -> Picture:
+    """How often a pair is a ``what`` where a probability is predicted; bins of equal expected numbers.
+
+    ``likes`` are the same two arrays of pairs that were told from their likes.
+    """
+    tables = {"models": _reliability(chance, happened)} | ({"likes": _reliability(*likes)} if likes else {})
+    words = {"models": "bins of equal expected numbers,\nwith the 68 % interval (binomial)", "likes": "told by likes"}
+    with styled_figure(5.2, 5.0) as figure:
+        ax = figure.subplots()
+        ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
+        for (by, table), color in zip(tables.items(), (BLUE, ORANGE), strict=False):
+            bars = np.clip([table["found"] - table["found_low"], table["found_high"] - table["found"]], 0, None)
+            label = f"{counted(int(table['pairs'].sum()), 'pair')}, {words[by]}"
+            ax.errorbar(table["predicted"], table["found"], bars, fmt="o", ms=5, capsize=3, color=color, label=label)
+        ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"fraction that is a {what}", title=title)
+        numbers = pd.concat(tables, names=["by"]).reset_index(0).reset_index(drop=True)
+        reach = min(1.02, 1.1 * float(numbers[["found_high", "predicted"]].to_numpy().max(initial=0.05)))
+        ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
+        legend_below(ax)
+    return Picture(figure, numbers)
+
+
+def _reliability(chance: Array, happened: NDArray[np.bool_]) -> pd.DataFrame:
+    """The numbers of a reliability plot but for ``by``."""
     order = np.argsort(chance, kind="stable")
     expected = np.cumsum(chance[order])
     count = int(np.clip(expected[-1] / FEWEST_IN_BIN, 1, BINS)) if len(order) else 1
@@ -189,16 +217,5 @@ def draw_reliability(chance: Array, happened: NDArray[np.bool_], what: str, titl
     rows = pd.DataFrame({"bin": bins, "chance": chance[order], "happened": happened[order]}).groupby("bin")
     pairs, happenings = rows.size().to_numpy(), rows["happened"].sum().to_numpy()
     low, high = (np.asarray(end) for end in proportion_confint(happenings, pairs, 0.32, method="beta"))
-    predicted, found = rows["chance"].mean().to_numpy(), happenings / pairs
-    with styled_figure(5.2, 5.0) as figure:
-        ax = figure.subplots()
-        ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
-        label = f"{counted(len(chance), 'pair')}, bins of equal expected numbers,\nwith the 68 % interval (binomial)"
-        bars = np.clip([found - low, high - found], 0, None)
-        ax.errorbar(predicted, found, bars, fmt="o", ms=5, capsize=3, color=BLUE, label=label)
-        ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"fraction that is a {what}", title=title)
-        reach = min(1.02, 1.1 * float(np.max([*high, *predicted], initial=0.05)))
-        ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
-        legend_below(ax)
-    columns = {"pairs": pairs, "predicted": predicted, "found": found, "found_low": low, "found_high": high}
-    return Picture(figure, pd.DataFrame(columns))
+    columns = {"pairs": pairs, "predicted": rows["chance"].mean().to_numpy(), "found": happenings / pairs}
+    return pd.DataFrame(columns | {"found_low": low, "found_high": high})

@@ -1,6 +1,5 @@
 """All double wells that were calculated, a row each with what makes it a two-level system: ``double_wells.csv``."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,10 +82,7 @@ def _from_records(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
 
 
 def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any] | None]:
-    """The last record of each double well; None where there is none, or its splitting is another.
-
-    ``double_wells`` is by pair and has the column ``quantum_splitting``.
-    """
+    """The last record of each of some double wells, by pair; None where there is none, or its splitting is another."""
     records = list(read_records(at))
     found: list[dict[str, Any] | None] = [None] * len(double_wells)
     if records:
@@ -94,29 +90,13 @@ def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any
         latest = dict(zip(index, records, strict=True))
         for row, (key, splitting) in enumerate(double_wells[QS].items()):
             record = latest.get(key)
-            if record and matches_splitting(record["levels"], splitting):
+            if record and np.isclose(record["levels"][1] - record["levels"][0], splitting, rtol=SAME, atol=0):
                 found[row] = record
     return found
 
 
-def matches_splitting(levels: Sequence[float], splitting: float) -> bool:
-    """Whether two levels are those of a result with this splitting."""
-    return bool(np.isclose(levels[1] - levels[0], splitting, rtol=SAME, atol=0))
-
-
 def describe(record: dict[str, Any]) -> dict[str, float]:
-    """The columns FROM_PROFILE and STORED of a double well, from the record of its calculation.
-
-    Parameters
-    ----------
-    record : dict
-        As :func:`pipeline.formats.records.read_records` gives it.
-
-    Returns
-    -------
-    dict of str to float
-        Energies in ε, levels counted from V(i); lengths in σ and σ √m.
-    """
+    """The columns FROM_PROFILE and STORED of a double well, from its record; levels are counted from V(i)."""
     lengths, energies, slopes = (np.array(record[name], float) for name in ("lengths", "energies", "slopes"))
     _, top = barrier_top(lengths, energies, slopes)
     system = two_level_of_record(record)
@@ -148,15 +128,7 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
 
 
 def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:
-    """Number of TLS, and of distinct ones, in words.
-
-    Parameters
-    ----------
-    double_wells : DataFrame
-        As :func:`read_double_wells` gives it.
-    threshold : float
-        In ε; below it a double well is a TLS.
-    """
+    """Number of TLS, and of distinct ones, in words."""
     tls = double_wells[double_wells[QS] < threshold]
     known = tls[tls[REARRANGEMENT] > 0]
     counted = f"{len(tls)} TLS"

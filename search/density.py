@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import constants
 from statsmodels.stats.rates import confint_poisson
 
-from MLmodel.metrics import Array
+from glass.arrays import Array
 from pipeline.files import atomic_write
 from pipeline.formats.minima import any_minimum
 from pipeline.settings import NebSettings, Settings
@@ -36,21 +36,9 @@ def si_density(settings: NebSettings) -> float:
 
 
 def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies: Array) -> pd.DataFrame:
-    """Densities of the double wells with a splitting below each energy.
+    """Densities of the double wells with a splitting below each energy: a row for each kind and energy (doc/files.md).
 
-    Parameters
-    ----------
-    double_wells : DataFrame
-        As :func:`search.calculated.read_double_wells` gives it; those of glasses without a volume are passed over.
-    volumes : Series
-        Of every glass that was searched, by its number.
-    energies : ndarray of shape (n_energies,)
-        In the unit of energy.
-
-    Returns
-    -------
-    DataFrame
-        A row for each kind and energy, columns as in ``tls_density.csv`` (doc/files.md).
+    ``volumes`` are those of every glass that was searched, by its number; double wells of others are passed over.
     """
     there = double_wells[double_wells["conf"].isin(volumes.index)].sort_values(QS, kind="stable")
     how = there.reindex(columns=["tunnelling_amplitude", "level_0_in_i"])
@@ -88,13 +76,6 @@ def below_with_zero_point(rows: pd.DataFrame, energies: Array, differences: Arra
 
     E² = (Δ ± δ)² + Δ₀², δ any of the differences of zero-point energies of these glasses, either sign as likely. Where
     Δ₀ is not known it is taken for zero.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        ``quantum_splitting`` and ``tunnelling_amplitude`` of the double wells.
-    energies, differences : ndarray of shape (n_energies,) and (n_differences,)
-        In the unit of energy.
     """
     splitting, amplitude = rows[QS].to_numpy(float), rows["tunnelling_amplitude"].fillna(0).to_numpy(float)
     asymmetry = np.sqrt(np.maximum(splitting**2 - amplitude**2, 0))

@@ -4,11 +4,11 @@ Verdicts and splittings of one glass are taken as Gaussian processes (Rasmussen 
 Machine Learning, 2006, equations 2.25 and 2.26). Their covariance grows with the overlap of the displacement fields;
 that of splittings falls with the distance in ΔE, that of verdicts with that in nearest_between. How much a result says,
 and how often it misleads, is learnt from the results of all glasses of a temperature: the parameters of the largest
-marginal likelihood (equation 2.30). What follows for a pair is an observation beside the model's prediction; both are
-weighted by their inverse variances.
+marginal likelihood (equation 2.30). Splittings are blended with those of the model by their inverse variances, verdicts
+three to one, as far as likes explain them.
 """
 
-from functools import partial
+from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -19,17 +19,15 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import stdtr
 
-from glass.arrays import Array
+from glass.arrays import Array, Index
 from glass.overlap import BLOCK, Displacements
-from MLmodel.card import Card
-from MLmodel.model import unseen_predictions
 from MLmodel.ranking import known_answers
 from pipeline.displacements import read_displacements
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_keys, pair_index, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
-from pipeline.formats.pair_tables import OUT_OF_FOLD, PROBABILITY, TLS_PROBABILITY, read_batches
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
 from pipeline.settings import Settings
-from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint
+from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 
 MOST = 300
 """Largest number of results of a glass that are used, the latest."""
@@ -40,60 +38,39 @@ FEWEST = 10
 SOFTENING = 0.001
 """ε; differences in ΔE count by ln(|ΔE| + SOFTENING)."""
 
-NOTHING = 1e-3
-"""Precision up to which likes have told nothing."""
-
 FREEDOM = 4
 """Of Student's distribution for the errors that are left, as a path now and then goes elsewhere."""
 
+SHARE = 0.75
+"""Of likes in the probability of a double well, where they explain all (doc/search.md)."""
+
 
 class Process(NamedTuple):
-    """Covariance a² |cos|^(2m) exp(−(x − x′)² / 2l²) of two pairs, noise b² of a result, and its weight."""
+    """Covariance a² |cos|^(2m) exp(−(x − x′)² / 2l²) of two pairs, and noise b² of a result."""
 
     amplitude: float
     power: int
     length: float
     noise: float
-    weight: float = 1.0
 
 
-VERDICTS = [
-    Process(*one) for one in product([0.5], [10, 50, 250], [0.03, 0.1, 100.0], [0.1, 0.2, 0.35], [0.03, 0.1, 0.3, 1.0])
-]
-SPLITTINGS = [
-    Process(*one) for one in product([0.15, 0.3], [5, 20, 80], [0.5, 1.0, 2.0], [0.003, 0.01, 0.03, 0.1, 0.25])
-]
+PROCESSES = {
+    DW: [Process(*one) for one in product([0.5], [10, 50, 250], [0.03, 0.1, 100.0], [0.1, 0.2, 0.35])],
+    QS: [Process(*one) for one in product([0.15, 0.3], [5, 20, 80], [0.5, 1.0, 2.0], [0.003, 0.01, 0.03, 0.1, 0.25])],
+}
 """From which those are chosen that fit the results best; of the verdict 0 or 1, and of log₁₀ of the splitting."""
 
 
-class Unseen(NamedTuple):
-    """What the models say of glasses that they did not see."""
-
-    chances: "pd.Series[float]"
-    """Probability of a double well, by pair, of those that the classifier learnt from."""
-    sigma: float
-    """Standard deviation of the predictor's errors of log₁₀ of the splitting."""
-
-
-def read_unseen(at: StatePoint, predictor: Card) -> Unseen:
-    """What the models of a temperature say of glasses that they did not see."""
-    exact, predicted = (np.log10(values) for values in unseen_predictions(at, predictor))
-    used = by_pair(pd.concat(read_batches(at.model_set(CLASSIFIER, "used"), [*PAIR_COLUMNS, OUT_OF_FOLD])), at.decimals)
-    return Unseen(used.loc[~used.index.duplicated(), OUT_OF_FOLD], float(np.std(exact - predicted)))
-
-
 class Told(NamedTuple):
-    """What the likes of some pairs tell of them; arrays of shape (n_pairs,)."""
+    """What results tell of some pairs: mean and variance with the noise of a result; arrays of shape (n_pairs,)."""
 
-    weighted: Array
-    """The value, times the precision."""
-    precision: Array
-    """1 / variance; 0 without likes."""
-    least: float
-    """Chance of either verdict that n results leave at least: 1 / (n + 2), as Laplace's rule of succession."""
+    mean: Array
+    variance: Array
+    prior_mean: float
+    prior_variance: float
 
 
-class _Results(NamedTuple):
+class Results(NamedTuple):
     """Results of one glass."""
 
     known: Array
@@ -104,8 +81,6 @@ class _Results(NamedTuple):
     """As :meth:`Displacements.products` gives them."""
     cosines: Array
     """Among themselves."""
-    predicted: Array
-    """Probability of a double well by a model that did not see the glass."""
 
 
 def _covariance(process: Process, cosines: Array, one: Array, other: Array) -> Array:
@@ -114,13 +89,13 @@ def _covariance(process: Process, cosines: Array, one: Array, other: Array) -> A
     return np.asarray(process.amplitude**2 * np.exp(process.power * np.log(squares) - 0.5 * apart**2))
 
 
-def _factor(process: Process, results: _Results) -> Array:
+def _factor(process: Process, results: Results) -> Array:
     covariance = _covariance(process, results.cosines, results.places, results.places)
     covariance[np.diag_indices_from(covariance)] = process.amplitude**2 + process.noise**2
     return np.asarray(cholesky(covariance, lower=True))
 
 
-def most_likely(processes: list[Process], glasses: list[_Results]) -> Process:
+def most_likely(processes: list[Process], glasses: list[Results]) -> Process:
     """The process under which the results of all glasses are most likely; each glass has a mean of its own."""
 
     def likelihood(process: Process) -> float:
@@ -133,45 +108,8 @@ def most_likely(processes: list[Process], glasses: list[_Results]) -> Process:
     return max(processes, key=likelihood)
 
 
-def most_true(processes: list[Process], glasses: list[_Results]) -> Process:
-    """The process by which each verdict follows best from the model and all other results, as the log score says.
-
-    Leaving one out: Rasmussen and Williams, equations 5.10 to 5.12.
-    """
-
-    def score(process: Process) -> float:
-        found = 0.0
-        for results in glasses:
-            inverse = cho_solve((_factor(process, results), True), np.eye(len(results.known)))
-            mean = results.known.mean()
-            precision = np.diag(inverse)
-            expected = results.known - inverse @ (results.known - mean) / precision
-            chance = blended_chance(results.predicted, _told(process, expected, precision, results.known))
-            found += np.log(np.where(results.known == 1, chance, 1 - chance)).sum()
-        return float(found)
-
-    return max(processes, key=score)
-
-
-def _told(process: Process, expected: Array, precision: Array, known: Array) -> Told:
-    """What results tell of a value, whose expectation and precision they give beside those of the prior."""
-    prior, mean = 1 / (process.amplitude**2 + process.noise**2), known.mean()
-    gain = np.maximum(precision - prior, 0)
-    weighted = process.weight * (precision * (expected - mean) + gain * mean)
-    return Told(weighted, process.weight * gain, 1 / (len(known) + 2))
-
-
-def blended_chance(predicted: Array, told: Told) -> Array:
-    """Probability of a double well: that of the model, and what likes tell, by their inverse variances."""
-    variance = np.maximum(predicted * (1 - predicted), 1e-3)
-    blended = ((predicted / variance + told.weighted) / (1 / variance + told.precision)).clip(
-        told.least, 1 - told.least
-    )
-    return np.where(told.precision > NOTHING, blended, predicted)
-
-
-def told_by(process: Process, results: _Results, cosines: Array, places: Array) -> Told:
-    """What the results of a glass tell of some of its pairs: the posterior less the prior.
+def told_by(process: Process, results: Results, cosines: Array, places: Array) -> Told:
+    """What the results of a glass tell of some of its pairs.
 
     Parameters
     ----------
@@ -182,90 +120,164 @@ def told_by(process: Process, results: _Results, cosines: Array, places: Array) 
     places : ndarray of shape (n_pairs,)
         As those of the results.
     """
-    factor, mean, variance = _factor(process, results), results.known.mean(), process.amplitude**2
+    factor, mean, prior = _factor(process, results), results.known.mean(), process.amplitude**2
     covariance = _covariance(process, cosines, places, results.places)
     explained = (solve_triangular(factor, covariance.T, lower=True) ** 2).sum(axis=0)
-    precision = 1 / (np.maximum(variance - explained, 0) + process.noise**2)
-    return _told(process, mean + covariance @ cho_solve((factor, True), results.known - mean), precision, results.known)
+    expected = mean + covariance @ cho_solve((factor, True), results.known - mean)
+    return Told(expected, np.maximum(prior - explained, 0) + process.noise**2, mean, prior + process.noise**2)
+
+
+def told_without(process: Process, results: Results) -> Told:
+    """What all other results of a glass tell of each: Rasmussen and Williams, equations 5.10 to 5.12."""
+    mean = results.known.mean()
+    inverse = cho_solve((_factor(process, results), True), np.eye(len(results.known)))
+    variance = 1 / np.diag(inverse)
+    expected = results.known - inverse @ (results.known - mean) * variance
+    return Told(expected, variance, mean, process.amplitude**2 + process.noise**2)
+
+
+def blended_verdict(chance: Array, told: Told, number: int) -> Array:
+    """Probability of a double well: that of the model, and what a number of results tell.
+
+    They leave either verdict a chance of 1 / (number + 2), as Laplace's rule of succession.
+    """
+    share = SHARE * (1 - told.variance / told.prior_variance).clip(0)
+    return np.asarray((1 - share) * chance + share * told.mean.clip(1 / (number + 2), 1 - 1 / (number + 2)))
+
+
+def blended_splitting(logarithm: Array, sigma: float, told: Told) -> tuple[Array, Array, Array]:
+    """log₁₀ of the splitting, its precision, and the share of likes in that; ``sigma`` is the model's error."""
+    gain = np.maximum(1 / told.variance - 1 / told.prior_variance, 0)
+    weighted = (told.mean - told.prior_mean) / told.variance + gain * told.prior_mean
+    precision = sigma**-2 + gain
+    return (logarithm * sigma**-2 + weighted) / precision, precision, gain / precision
+
+
+def tls_chance(logarithm: Array, precision: Array, threshold: float) -> Array:
+    """Probability of a splitting below the threshold, whose log₁₀ is known to this precision."""
+    return np.asarray(stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision)))
+
+
+def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
+    if what == QS:
+        return np.asarray(np.log(np.abs(pairs["Delta_E"].to_numpy()) + SOFTENING * settings.unit.epsilon))
+    return np.nan_to_num(pairs["nearest_between"].to_numpy()) if "nearest_between" in pairs else np.zeros(len(pairs))
+
+
+def _glasses(at: StatePoint, names: pd.DataFrame, has_result: Index) -> Iterator[tuple[Index, Displacements]]:
+    """Rows and displacements of the pairs of each glass that has minima and a result."""
+    conf_of_pair = names["conf"].to_numpy()
+    for conf in np.intersect1d(conf_of_pair[has_result], list(at.glasses)).tolist():
+        here = np.flatnonzero(conf_of_pair == conf)
+        one, other = (minimum_keys(names[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
+        there = read_displacements(at, conf, np.minimum(one, other), np.maximum(one, other))
+        if there is not None:
+            yield here[there.rows], there.displacements
+
+
+def _results(pairs: Displacements, values: Array, places: Array) -> tuple[Index, Results]:
+    """The results of a glass among its pairs: those whose value is finite."""
+    used = np.flatnonzero(np.isfinite(values))[-MOST:]
+    fields = pairs.fields(used).astype(float)
+    return used, Results(values[used], places[used], pairs.products(used), fields @ fields.T)
 
 
 def add_likes(
-    at: StatePoint, pairs: pl.DataFrame, to_calculate: NDArray[np.bool_], unseen: Unseen, settings: Settings
+    at: StatePoint, pairs: pl.DataFrame, to_calculate: NDArray[np.bool_], sigma: float, settings: Settings
 ) -> pl.DataFrame:
     """The list of step 4 after what the results of each glass tell of the pairs that are like them.
 
     Parameters
     ----------
-    at : StatePoint
-        Where results and minima are.
-    pairs : polars.DataFrame
-        With the columns of the list.
+    at, pairs
+        Where results and minima are; the columns of the list.
     to_calculate : ndarray of bool, shape (n_pairs,)
         Others stay as they are.
-    unseen : Unseen
-        What the models say of glasses that they did not see.
+    sigma : float
+        Standard deviation of the predictor's errors of log₁₀ of the splitting, in glasses that it did not see.
     settings : Settings
         ``tls_threshold``, ``neb.epsilon``, ``units``.
     """
     names, answers = pairs.select(PAIR_COLUMNS).to_pandas(), known_answers(at)
-    results = np.flatnonzero(rows_in(names, answers.index, at.decimals))
-    index = pair_index(names.iloc[results], at.decimals)
-    found, values = answers.loc[index], pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().copy()
-    honest = values[:, 0].copy()
-    honest[results] = unseen.chances.reindex(index).fillna(pd.Series(honest[results], index)).clip(0.001, 0.999)
-    softened = np.log(np.abs(pairs["Delta_E"].to_numpy()) + SOFTENING * settings.unit.epsilon)
-    between = np.zeros(len(pairs))
-    if "nearest_between" in pairs.columns:
-        between = np.nan_to_num(pairs["nearest_between"].to_numpy())
-    glasses = []
-    for conf in np.unique(names["conf"].to_numpy()[results]).tolist():
-        here = np.flatnonzero(names["conf"] == conf)
-        one, other = (minimum_keys(names[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
-        there = read_displacements(at, conf, np.minimum(one, other), np.maximum(one, other))
-        if there is not None:
-            glasses.append((here[there.rows], there.displacements))
-    for exact, places, choose, blend in (
-        (found[DW].to_numpy(float), between, partial(most_true, VERDICTS), _blend_verdicts),
-        (np.log10(found["exact"].to_numpy(float)), softened, partial(most_likely, SPLITTINGS), _blend_splittings),
-    ):
-        of_pair = np.full(len(pairs), np.nan)
-        of_pair[results] = exact
-        likes = [
-            _results(displacements, *(one[rows] for one in (of_pair, places, honest)))
-            for rows, displacements in glasses
-        ]
-        if sum(len(one.known) for one in likes) < FEWEST:
+    rows = np.flatnonzero(rows_in(names, answers.index, at.decimals))
+    found = answers.loc[pair_index(names.iloc[rows], at.decimals)]
+    glasses = list(_glasses(at, names, rows))
+    if not glasses:
+        return pairs
+    wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
+    for what, exact in ((DW, found[DW].to_numpy(float)), (QS, np.log10(found["exact"].to_numpy(float)))):
+        values, places = np.full(len(pairs), np.nan), _places(pairs, what, settings)
+        values[rows] = exact
+        known = [_results(displacements, values[here], places[here])[1] for here, displacements in glasses]
+        if sum(len(one.known) for one in known) < FEWEST:
             continue
-        process = choose([one for one in likes if len(one.known)])
-        for known, (rows, displacements) in zip(likes, glasses, strict=True):
-            left = np.flatnonzero(to_calculate[rows]) if len(known.known) else rows[:0]
+        process = most_likely(PROCESSES[what], [one for one in known if len(one.known)])
+        for results, (here, displacements) in zip(known, glasses, strict=True):
+            left = np.flatnonzero(to_calculate[here]) if len(results.known) else here[:0]
             for start in range(0, len(left), BLOCK):
                 some = left[start : start + BLOCK]
-                said = told_by(process, known, displacements.cosines(some, known.products), places[rows[some]])
-                values[rows[some]] = blend(values[rows[some]], said, unseen.sigma, settings.tls_threshold)
-    columns = dict(zip((PROBABILITY, QS, TLS_PROBABILITY), values.T, strict=True))
-    columns[SPLITTING_K] = settings.neb.epsilon * values[:, 1]
+                row = here[some]
+                told = told_by(process, results, displacements.cosines(some, results.products), places[row])
+                if what == DW:
+                    blended = blended_verdict(wells[row], told, len(results.known))
+                    tls[row] *= blended / np.maximum(wells[row], 1e-12)
+                    wells[row] = blended
+                else:
+                    logarithm, precision, share = blended_splitting(np.log10(splitting[row]), sigma, told)
+                    chance = wells[row] * tls_chance(logarithm, precision, settings.tls_threshold)
+                    splitting[row], tls[row] = 10.0**logarithm, (1 - share) * tls[row] + share * chance
+    columns = {PROBABILITY: wells, QS: splitting, TLS_PROBABILITY: tls, SPLITTING_K: settings.neb.epsilon * splitting}
     return pairs.with_columns(pl.Series(name, column).round_sig_figs(DIGITS) for name, column in columns.items())
 
 
-def _results(pairs: Displacements, values: Array, places: Array, predicted: Array) -> _Results:
-    """The results of a glass among its pairs: those whose value is finite."""
-    used = np.flatnonzero(np.isfinite(values))[-MOST:]
-    fields = pairs.fields(used).astype(float)
-    return _Results(values[used], places[used], pairs.products(used), fields @ fields.T, predicted[used])
+TOLD = "results of glasses with minima, each told from the others of its glass and what was predicted without it"
+"""Heading of the figures of :func:`held_out`."""
 
 
-def _blend_verdicts(values: Array, told: Told, _sigma: float, _threshold: float) -> Array:
-    """Probability of a double well, splitting and probability of a TLS, with what likes tell of the verdict."""
-    wells, splitting, tls = values.T
-    blended = blended_chance(wells, told)
-    return np.column_stack([blended, splitting, tls * blended / np.maximum(wells, 1e-12)])
+class HeldOut(NamedTuple):
+    """Labelled pairs that have likes, each told from all other results of its glass; arrays of shape (n_pairs,)."""
+
+    exact: Array
+    """Whether a pair is a double well, or its splitting."""
+    predicted: Array
+    """Probability of a double well, or splitting: the model's without the glass, blended with what likes tell."""
+    chance: Array
+    """Of a double well, or of a TLS."""
 
 
-def _blend_splittings(values: Array, told: Told, sigma: float, threshold: float) -> Array:
-    """The same, with what they tell of log₁₀ of the splitting."""
-    wells, splitting, tls = values.T
-    precision = sigma**-2 + told.precision
-    logarithm = (np.log10(splitting) * sigma**-2 + told.weighted) / precision
-    chance, weight = stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision)), told.precision / precision
-    return np.column_stack([wells, 10.0**logarithm, (1 - weight) * tls + weight * wells * chance])
+def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, settings: Settings) -> HeldOut | None:
+    """How well likes tell results that are known; None where too few are of glasses with minima.
+
+    Parameters
+    ----------
+    at, task
+        Where the minima are, and which model it is.
+    used : DataFrame
+        The pairs with their labels.
+    unseen : ndarray of shape (n_pairs,)
+        What was predicted for them without their glass.
+    settings : Settings
+        ``tls_threshold`` and ``units``.
+    """
+    what, truth = (DW if task == CLASSIFIER else QS), used[task.target].to_numpy(float)
+    values = truth if task == CLASSIFIER else np.log10(truth)
+    places = _places(pl.from_pandas(used), what, settings)
+    glasses = [
+        (here, *_results(displacements, values[here], places[here]))
+        for here, displacements in _glasses(at, used, np.arange(len(used)))
+    ]
+    rows = np.concatenate([here[some] for here, some, _ in glasses] or [np.empty(0, np.int64)])
+    if len(rows) < FEWEST:
+        return None
+    process = most_likely(PROCESSES[what], [one for _, _, one in glasses])
+    said = []
+    sigma = float(np.std(np.log10(unseen) - values)) if what == QS else 0.0
+    for here, some, results in glasses:
+        told, model = told_without(process, results), unseen[here[some]]
+        if what == DW:
+            blended = blended_verdict(model, told, len(some) - 1)
+            said.append((blended, blended))
+        else:
+            logarithm, precision, _ = blended_splitting(np.log10(model), sigma, told)
+            said.append((10.0**logarithm, tls_chance(logarithm, precision, settings.tls_threshold)))
+    return HeldOut(truth[rows], *(np.concatenate(column) for column in zip(*said, strict=True)))

@@ -39,28 +39,10 @@ def top_and_random(left: pd.DataFrame, top: int, random: int, seed: Sequence[int
 def by_neighbourhood(
     at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex, count: int, seed: Sequence[int]
 ) -> pd.DataFrame:
-    """Pairs to begin with where there is no label: near ones, in turn from all glasses, and some far ones.
+    """Pairs to begin with where there is no label: near ones, in turn from all glasses, and some far ones, by pair.
 
-    Parameters
-    ----------
-    at, ceilings
-        Whose pair tables; no pair above the ceilings is picked.
-    known : MultiIndex
-        Pairs that have a result.
-    count : int
-        Number of pairs; there may be fewer.
-    seed : sequence of int
-        Equal seeds pick equal pairs.
-
-    Returns
-    -------
-    DataFrame
-        ``conf``, ``i``, ``j``, by pair.
-
-    Raises
-    ------
-    UserError
-        If a table has no neighbourhood columns, as one that was not made from minima.
+    None is above the ceilings or among the known ones; there may be fewer than ``count``. UserError if a table has no
+    neighbourhood columns, as one that was not made from minima.
     """
     rng = np.random.default_rng(list(seed))
     near = far = pd.DataFrame(columns=[*PAIR_COLUMNS, _DRAW])
@@ -124,14 +106,9 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     Returns
     -------
     pairs : DataFrame
-        ``conf``, ``i``, ``j`` and perhaps more, by pair; in the order in which they are to be calculated.
+        By pair, in the order in which they are to be calculated.
     source : str
         In words, where they come from.
-
-    Raises
-    ------
-    UserError
-        If the file they come from is missing or can't be used.
     """
     if given.refine:
         return _to_refine(at, settings, given.refine)
@@ -140,12 +117,11 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
         has_result = unfinished.index.isin(read_neb_results(at).index)
         return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
     known = pairs_with_result(at)
-    if given.share:
-        pairs, source = _not_known(at, settings, given, known[:0])
-        pairs = part_of(pairs, given.share)
-        source = f"share {given.share.number} of {given.share.parts} of {source}"
-        return pairs[~pairs.index.isin(known)], source
-    return _not_known(at, settings, given, known)
+    if not given.share:
+        return _not_known(at, settings, given, known)
+    pairs, source = _not_known(at, settings, given, known[:0])
+    pairs = part_of(pairs[~pairs.index.isin(known)], given.share)
+    return pairs, f"share {given.share.number} of {given.share.parts} of {source}"
 
 
 def _not_known(
@@ -213,13 +189,11 @@ def _of_tables(
     listed, least = at.predicted("newpairs"), given.could_be if given.all is None else given.all
     from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
     source = f"{at.pairs}, all with nearest_between ≥ {least:g} or on the list"
-    if given.share:  # many at a time would number rearrangements
-        return all_candidates(at, settings.classify, known, least, from_list), source
     pairs = all_candidates(at, settings.classify, known[:0], least, from_list)
     has_result = pairs.index.isin(known)
     if given.representatives:
         chosen = representatives(at, pairs, has_result, settings)[: given.representatives]
         return pairs.iloc[chosen], f"{source}, of each rearrangement those that tell most"
-    first = representatives(at, pairs, has_result, settings, turns=1)
+    first = representatives(at, pairs, has_result, settings, turns=1, keep=not given.share)  # of many at a time, none
     rest = np.setdiff1d(np.flatnonzero(~has_result), first)
     return pairs.iloc[np.concatenate([first, rest])], f"{source}, one of each rearrangement first"

@@ -1,5 +1,6 @@
 """Which pairs are one rearrangement, and which particles move."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +13,11 @@ from glass.arrays import Array, Index
 from glass.overlap import find_rearrangements, most_central, most_displaced, participation
 from pipeline.displacements import read_displacements
 from pipeline.files import atomic_write
-from pipeline.formats.keys import KEYS, minimum_keys
+from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import TLS_PROBABILITY
-from pipeline.formats.results import read_neb_results
+from pipeline.formats.results import pairs_with_result, read_neb_results
+from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
@@ -26,7 +28,9 @@ REARRANGEMENT = "rearrangement"
 _NUMBERED = pl.Schema({**dict.fromkeys(KEYS, pl.Int64), REARRANGEMENT: pl.Int64})
 
 
-def number_rearrangements(at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, settings: Settings) -> Index:
+def number_rearrangements(
+    at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, settings: Settings, keep: bool = True
+) -> Index:
     """Number of the rearrangement of each pair, the same in all lists and whenever it is asked for.
 
     The numbers are kept, of all pairs that were ever asked for. A glass with new pairs is sorted again: a rearrangement
@@ -40,6 +44,8 @@ def number_rearrangements(at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, se
         ``conf``, ``i``, ``j``.
     settings : Settings
         ``ij_decimals`` and ``rearrangements.overlap``.
+    keep : bool
+        Whether the numbers of new pairs are kept; one process at a time may do so.
 
     Returns
     -------
@@ -51,9 +57,10 @@ def number_rearrangements(at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, se
     asked = pl.DataFrame(dict(zip(KEYS, (conf, low, high), strict=True)), schema_overrides=_NUMBERED)
     path, record = at.rearrangement_numbers, _made_from(at, settings)
     numbered = before = _read_numbers(at, settings)
-    for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
+    of_minima = asked.filter(pl.col("glass").is_in(list(at.glasses)))
+    for glass, new in sorted(of_minima.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
         numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
-    if len(numbered) > len(before):
+    if keep and len(numbered) > len(before):
         with atomic_write(path) as part:
             numbered.write_ipc(part)
         mark_made([path], record)
@@ -71,16 +78,25 @@ def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
     return pl.read_ipc(path) if there else _NUMBERED.to_frame()
 
 
-def count_rearrangements(at: StatePoint, settings: Settings) -> pd.DataFrame:
+def count_rearrangements(at: StatePoint, settings: Settings, without: pd.MultiIndex | None = None) -> pd.DataFrame:
     """What is known of each rearrangement that was numbered, largest first.
+
+    Parameters
+    ----------
+    at, settings
+        Where, and what counts as a TLS.
+    without : MultiIndex, optional
+        Pairs whose results are not counted.
 
     Returns
     -------
     DataFrame
-        By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``.
+        By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``; ``expected``, the largest
+        probability of a TLS among its pairs on the list that have no result.
     """
     numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), read_neb_results(at)
-    results = results[~results.index.duplicated(keep="last")].reindex(numbered.index)
+    results = results[~results.index.duplicated(keep="last")]
+    results = results[~results.index.isin([] if without is None else without)].reindex(numbered.index)
     columns = {
         REARRANGEMENT: numbered[REARRANGEMENT],
         "pairs": 1,
@@ -89,7 +105,41 @@ def count_rearrangements(at: StatePoint, settings: Settings) -> pd.DataFrame:
         "tls": results[QS] < settings.tls_threshold,
     }
     counted = pd.DataFrame(columns, numbered.index).groupby(REARRANGEMENT).sum().astype(int)
+    counted["expected"] = 0.0
+    if at.predicted("newpairs").exists():
+        listed = [*PAIR_COLUMNS, REARRANGEMENT, TLS_PROBABILITY]
+        left = read_list(at.predicted("newpairs"), listed, "step4_predict_qs.py")
+        left = left[~rows_in(left, pairs_with_result(at), at.decimals)]
+        largest = left.groupby(REARRANGEMENT)[TLS_PROBABILITY].max()
+        counted["expected"] = largest.reindex(counted.index, fill_value=0.0)
     return counted.sort_values("pairs", ascending=False, kind="stable")
+
+
+def summary_of(counted: pd.DataFrame) -> dict[str, float]:
+    """Numbers of ``rounds.csv`` (doc/files.md), from what :func:`count_rearrangements` gives."""
+    has_result, has_tls = counted["calculated"] > 0, counted["tls"] > 0
+    return {
+        "rearrangements": len(counted),
+        "rearrangements_calculated": int(has_result.sum()),
+        "rearrangements_tls": int(has_tls.sum()),
+        "rearrangement_tls_pairs": int(counted["tls"].sum()),
+        "expected_calculated": float(counted.loc[has_result & ~has_tls, "expected"].sum()),
+        "expected_others": float(counted.loc[~has_result, "expected"].sum()),
+    }
+
+
+def rearrangements_in_words(summary: Mapping[str, float]) -> str:
+    """How many rearrangements are known, and in how many more a TLS is expected: their largest chances added up."""
+    every, calculated, with_tls, pairs = (
+        int(summary[name])
+        for name in ("rearrangements", "rearrangements_calculated", "rearrangements_tls", "rearrangement_tls_pairs")
+    )
+    hold = f"{with_tls} hold{'s' * (with_tls == 1)} TLS" + f", in {counted(pairs, 'pair')}" * (with_tls > 0)
+    said = f"{counted(every, 'rearrangement')}, {calculated} calculated; {hold}"
+    expected = [f"in the other {every - calculated}: {summary['expected_others']:.1f}"] * (every > calculated)
+    without = calculated - with_tls
+    expected += [f"in the {without} calculated without TLS: {summary['expected_calculated']:.1f}"] * (without > 0)
+    return said + "; expected " * bool(expected) + ", ".join(expected)
 
 
 def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFrame, overlap: float) -> pl.DataFrame:
@@ -114,33 +164,17 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
     return pl.concat([numbered.filter(pl.col("glass") != conf), every])
 
 
-def rearrangements_in_words(at: StatePoint, counted: pd.DataFrame) -> str:
-    """How many rearrangements are known, and in how many more a TLS is expected: the largest chance of each added up.
-
-    Parameters
-    ----------
-    at : StatePoint
-        Whose list of new pairs, if there is one, holds the chances.
-    counted : DataFrame
-        As :func:`count_rearrangements` gives it.
-    """
-    said = (
-        f"rearrangements: {len(counted)}, {(counted['calculated'] > 0).sum()} of them calculated; "
-        f"{(counted['tls'] > 0).sum()} hold TLS; pairs that are TLS: {counted['tls'].sum()}"
-    )
-    if at.predicted("newpairs").exists():
-        left = read_list(at.predicted("newpairs"), [REARRANGEMENT, TLS_PROBABILITY], "step4_predict_qs.py")
-        others = left[~left[REARRANGEMENT].isin([0, *counted.index[counted["tls"] > 0]])]
-        said += f"; expected among the others: {others.groupby(REARRANGEMENT)[TLS_PROBABILITY].max().sum():.1f} or more"
-    return said
-
-
 TURNS = 20
 """Largest number of pairs that represent a rearrangement."""
 
 
 def representatives(
-    at: StatePoint, pairs: pd.DataFrame, has_result: NDArray[np.bool_], settings: Settings, turns: int = TURNS
+    at: StatePoint,
+    pairs: pd.DataFrame,
+    has_result: NDArray[np.bool_],
+    settings: Settings,
+    turns: int = TURNS,
+    keep: bool = True,
 ) -> Index:
     """Rows of the pairs that tell most of the rearrangements, in the order in which they are to be calculated.
 
@@ -160,8 +194,10 @@ def representatives(
         ``ij_decimals`` and ``rearrangements.overlap``.
     turns : int
         At most so many pairs of a rearrangement, with those that were calculated.
+    keep : bool
+        As of :func:`number_rearrangements`.
     """
-    numbers, chosen = number_rearrangements(at, pairs, settings), []
+    numbers, chosen = number_rearrangements(at, pairs, settings, keep), []
     for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
         known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
         if known is None:
@@ -223,12 +259,7 @@ def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArr
 def each_once(numbers: Index, has_result: Index) -> Index:
     """Order in which the first pair of each rearrangement without a result stands before all others.
 
-    Parameters
-    ----------
-    numbers : ndarray of int, shape (n_pairs,)
-        As :func:`number_rearrangements` gives them, in the order of a list.
-    has_result : ndarray of int
-        Numbers of the rearrangements that have a result.
+    ``numbers`` are those of the pairs of a list in its order, ``has_result`` those that have a result.
     """
     first = np.zeros(len(numbers), bool)
     first[np.unique(numbers, return_index=True)[1]] = True

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glass.arrays import Array
 from MLmodel.card import read_card
-from MLmodel.metrics import Array
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
 from pipeline.formats.csv_files import read_own_csv
@@ -18,7 +18,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
 from search.calculated import read_double_wells, update_double_wells
-from search.rearrangements import REARRANGEMENT
+from search.rearrangements import REARRANGEMENT, count_rearrangements, summary_of
 from search.stopping import confidence_found, expected, p_value
 
 NEXT = 30
@@ -33,6 +33,9 @@ _COLUMNS: dict[str, Any] = {
     **{"next_nebs": "Int64", "next_tls": float, "next_tls_low": "Int64", "next_tls_high": "Int64"},
     **{"remaining_pairs": "Int64", "remaining_tls": float, "remaining_low": "Int64", "remaining_high": "Int64"},
     **{"chance_95_found": float, "classifier": object, "predictor": object},
+    **dict.fromkeys(("rearrangements", "rearrangements_calculated", "rearrangements_tls"), "Int64"),
+    **{"rearrangement_tls_pairs": "Int64", "expected_calculated": float, "expected_others": float},
+    **{"new_rearrangements": "Int64", "new_rearrangements_tls": "Int64", "chance_95_distinct": float},
 }
 """Columns of ``rounds.csv``, described in doc/files.md."""
 
@@ -59,15 +62,8 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     """Bring the row of the present list of new pairs in ``rounds.csv`` up to date.
 
     All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
-    unfinished, for the list leaves out what was known when it was made.
-
-    Parameters
-    ----------
-    at, settings
-        Where, and what counts as a TLS.
-    closing : bool
-        Models may have been trained since the list was made: a new row does not tell which. Nothing is written if none
-        of the list was calculated.
+    unfinished, for the list leaves out what was known when it was made. While ``closing``, models may have been trained
+    since the list was made: a new row does not tell which, and nothing is written if none of the list was calculated.
 
     Returns
     -------
@@ -91,6 +87,7 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
         **_forecast(left),
         "classifier": classifier.training,
         "predictor": predictor.training,
+        **_count_rearrangements(at, settings, done.index),
     }
     before = read_rounds(at)
     is_this = before["list"] == row["list"]
@@ -101,9 +98,14 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     rows = [*before[~is_this].to_dict("records"), row]
     rows[-1]["round"] = len(rows)
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    last, present = table.index[-1], table.iloc[-1]
     nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].to_numpy(np.int64).T
-    found = confidence_found(nebs - unfinished, tls, len(left))
-    table.loc[table.index[-1], "chance_95_found"] = round(found, 6)
+    table.loc[last, "chance_95_found"] = round(confidence_found(nebs - unfinished, tls, len(left)), 6)
+    if present["rearrangements"]:
+        others = int(present["rearrangements"] - present["rearrangements_calculated"])
+        new, new_tls = table[["new_rearrangements", "new_rearrangements_tls"]].fillna(0).to_numpy(np.int64).T
+        none_missed = np.exp(-present["expected_calculated"])  # in those that were calculated
+        table.loc[last, "chance_95_distinct"] = round(none_missed * confidence_found(new, new_tls, others), 6)
     with atomic_write(at.rounds("csv")) as part:
         table.to_csv(part, index=False)
     mark_made([at.rounds("csv")], inputs)
@@ -151,6 +153,16 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
         "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
         "tls_p_value": p_value(chances, tls),
     }
+
+
+def _count_rearrangements(at: StatePoint, settings: Settings, done: pd.MultiIndex) -> dict[str, float]:
+    """What is known of rearrangements, and of how many this round calculated the first pair, or found the first TLS."""
+    counted, before = count_rearrangements(at, settings), count_rearrangements(at, settings, done)
+    first = {
+        name: int(((counted[column] > 0) & (before[column].reindex(counted.index) == 0)).sum())
+        for name, column in (("new_rearrangements", "calculated"), ("new_rearrangements_tls", "tls"))
+    }
+    return {**summary_of(counted), **first}
 
 
 def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import hypergeom
 
+from glass.arrays import Array
 from MLmodel.card import read_card
-from MLmodel.metrics import Array
 from MLmodel.training import FEWEST, REMEDY
 from pipeline.messages import counted
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
+from search.rearrangements import rearrangements_in_words
 
 RECALL = Fraction(95, 100)
 """Fraction of the TLS on a list that must be found to stop,"""
@@ -38,11 +39,17 @@ _BLOCK = 1 << 16
 
 
 def enough_found(last: pd.Series) -> str | None:
-    """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`)."""
-    if not last["remaining_pairs"] or last["chance_95_found"] < CONFIDENCE:
+    """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`).
+
+    Where rearrangements are known they are counted instead of pairs: those that hold TLS are what there is to find.
+    """
+    distinct = last.get("chance_95_distinct", np.nan)
+    what = "TLS" if pd.isna(distinct) else "rearrangements that hold TLS"
+    confidence = float(last["chance_95_found"] if pd.isna(distinct) else distinct)
+    if not last["remaining_pairs"] or confidence < CONFIDENCE:
         return None
-    confidence = f"with a confidence of {np.floor(100 * last['chance_95_found']):g} %"
-    return f"at least {float(100 * RECALL):g} % of the TLS on the list are found, {confidence}: you may stop"
+    said = f"with a confidence of {np.floor(100 * confidence):g} %"
+    return f"at least {float(100 * RECALL):g} % of the {what} on the list are found, {said}: you may stop"
 
 
 def chances_are_off(last: pd.Series) -> str | None:
@@ -70,7 +77,8 @@ RULES = (enough_found, chances_are_off, better_than_chance)
 def round_summary(last: pd.Series) -> list[str]:
     """What a row of ``rounds.csv`` found, what is to come, and the advice of the first rule that has any."""
     advice = next((said for rule in RULES if (said := rule(last)) is not None), None)
-    return [_found(last), _to_come(last)] + ([advice] if advice else [])
+    known = [rearrangements_in_words(last)] if last.get("rearrangements", 0) else []
+    return [_found(last), *known, _to_come(last), *([advice] if advice else [])]
 
 
 def _found(last: pd.Series) -> str:
@@ -109,18 +117,9 @@ class Expected(NamedTuple):
 
 
 def poisson_binomial(chances: Array) -> Array:
-    """Probability of each number of events with chances of their own: coefficients of Π_k (1 − p_k + p_k z), by FFTs.
+    """Probability of 0, 1, … events with chances p_k: coefficients of Π_k (1 − p_k + p_k z), by FFTs.
 
-    Parameters
-    ----------
-    chances : ndarray of shape (n,)
-        p_k.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-        Of 0, 1, … events, m ≤ n + 1; beyond it each is below 1e-15. Sums of them are off by less than
-        1e-9 for millions of pairs.
+    Those beyond the last are below 1e-15. Sums of them are off by less than 1e-9 for millions of pairs.
     """
     numbers = np.ones(1)
     for start in range(0, len(chances), _BLOCK):
@@ -180,13 +179,7 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
 
 
 def next_step(kinds: Counter[str], lacking: Sequence[str]) -> tuple[str, ...]:
-    """What to do after a run, from its number of verdicts of each kind, and what labels each temperature lacks.
-
-    Returns
-    -------
-    tuple of str
-        Why, the script to run, and its arguments.
-    """
+    """Why, which script to run after a run, and its arguments: from its verdicts and the labels that are lacking."""
     if kinds["double well"] or kinds["non-DW"]:
         if all(lacking):
             why = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: {REMEDY}"

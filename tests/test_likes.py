@@ -10,9 +10,20 @@ from synthetic import BOX, text_minimum
 from pipeline.formats.keys import minimum_names, pair_index
 from pipeline.formats.minima import places_by_key
 from pipeline.settings import Settings
-from pipeline.workspace import DW, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, Workspace
 from search import likes
-from search.likes import Process, Unseen, add_likes, most_likely, most_true, told_by
+from search.likes import (
+    Process,
+    Results,
+    Told,
+    add_likes,
+    blended_splitting,
+    blended_verdict,
+    held_out,
+    most_likely,
+    told_by,
+    told_without,
+)
 
 T = "0.1"
 PROCESS = Process(0.3, 5, 1.0, 0.05)
@@ -23,27 +34,29 @@ def some_results(rng, count=12, extra=4):
     fields = rng.normal(size=(count + extra, 4))
     fields /= np.linalg.norm(fields, axis=1)[:, None]
     cosines, places = fields @ fields.T, rng.normal(size=count + extra)
-    known = likes._Results(
-        rng.normal(size=count), places[:count], np.empty(0), cosines[:count, :count], np.full(count, 0.4)
-    )
+    known = Results(rng.normal(size=count), places[:count], np.empty(0), cosines[:count, :count])
     return known, cosines, places
 
 
-def covariance(process, cosines, places):
+def covariance_of(process, cosines, places):
     apart = (places[:, None] - places) / process.length
     return process.amplitude**2 * np.abs(cosines) ** (2 * process.power) * np.exp(-0.5 * apart**2)
 
 
 def test_what_likes_tell_and_the_prior_make_the_posterior():
     known, cosines, places = some_results(np.random.default_rng(1))
-    n, whole = len(known.known), covariance(PROCESS, cosines, places)
+    n, whole = len(known.known), covariance_of(PROCESS, cosines, places)
     inverse = np.linalg.inv(whole[:n, :n] + PROCESS.noise**2 * np.eye(n))
     mean = known.known.mean()
     expected = mean + whole[n:, :n] @ inverse @ (known.known - mean)
     variance = PROCESS.amplitude**2 + PROCESS.noise**2 - np.diag(whole[n:, :n] @ inverse @ whole[:n, n:])
-    told, prior = told_by(PROCESS, known, cosines[n:, :n], places[n:]), 1 / (PROCESS.amplitude**2 + PROCESS.noise**2)
-    np.testing.assert_allclose(told.precision, 1 / variance - prior, atol=1e-9)
-    np.testing.assert_allclose((told.weighted + prior * mean) / (told.precision + prior), expected, rtol=1e-9)
+    told = told_by(PROCESS, known, cosines[n:, :n], places[n:])
+    np.testing.assert_allclose(told.variance, variance, atol=1e-9)
+    np.testing.assert_allclose(told.mean, expected, rtol=1e-9)
+    # A model that says the same as the prior, and as sure, is replaced by the posterior.
+    logarithm, precision, _ = blended_splitting(np.full(len(told.mean), mean), told.prior_variance**0.5, told)
+    np.testing.assert_allclose(logarithm, expected, rtol=1e-9)
+    np.testing.assert_allclose(1 / precision, variance, rtol=1e-9)
 
 
 def test_the_likelihood_is_that_of_a_normal_distribution():
@@ -51,21 +64,39 @@ def test_the_likelihood_is_that_of_a_normal_distribution():
     n, processes = len(known.known), [PROCESS, PROCESS._replace(noise=0.5), PROCESS._replace(amplitude=1.0)]
     density = [
         multivariate_normal(
-            np.full(n, known.known.mean()), covariance(one, cosines, places)[:n, :n] + one.noise**2 * np.eye(n)
+            np.full(n, known.known.mean()), covariance_of(one, cosines, places)[:n, :n] + one.noise**2 * np.eye(n)
         )
         for one in processes
     ]
     assert most_likely(processes, [known]) == processes[int(np.argmax([one.logpdf(known.known) for one in density]))]
 
 
-def test_verdicts_that_follow_from_others_are_trusted_and_random_ones_are_not():
-    rng = np.random.default_rng(3)
-    fields = np.repeat(np.eye(10), 12, axis=0) + 0.01 * rng.normal(size=(120, 10))
-    fields /= np.linalg.norm(fields, axis=1)[:, None]
-    processes = [PROCESS._replace(amplitude=0.5, noise=0.1, weight=weight) for weight in (0.03, 1.0)]
-    for verdict, trusted in ((np.repeat(np.arange(10) % 2, 12), 1.0), (rng.integers(0, 2, 120), 0.03)):
-        known = likes._Results(verdict.astype(float), np.zeros(120), np.empty(0), fields @ fields.T, np.full(120, 0.5))
-        assert most_true(processes, [known]).weight == trusted
+def test_each_result_is_told_from_all_others_as_if_it_were_not_known():
+    known, cosines, places = some_results(np.random.default_rng(3), extra=0)
+    told = told_without(PROCESS, known)
+    for k in range(len(known.known)):
+        rest = np.arange(len(known.known)) != k
+        fewer = Results(known.known[rest], places[rest], known.products, cosines[np.ix_(rest, rest)])
+        covariance = covariance_of(PROCESS, cosines, places)[k, rest]
+        centred = np.linalg.solve(
+            covariance_of(PROCESS, fewer.cosines, fewer.places) + PROCESS.noise**2 * np.eye(rest.sum()),
+            fewer.known - known.known.mean(),  # the mean stays that of all
+        )
+        np.testing.assert_allclose(told.mean[k], known.known.mean() + covariance @ centred)
+        np.testing.assert_allclose(
+            told.variance[k], told_by(PROCESS, fewer, cosines[[k]][:, rest], places[[k]]).variance
+        )
+
+
+def test_what_likes_do_not_explain_stays_as_the_model_says():
+    nothing, everything = (
+        Told(np.array([0.3]), np.array([0.5]), 0.3, 0.5),
+        Told(np.array([1.0]), np.array([0.0]), 0.3, 0.5),
+    )
+    model = np.array([0.2])
+    np.testing.assert_allclose(blended_verdict(model, nothing, 8), model)
+    np.testing.assert_allclose(blended_verdict(model, everything, 8), (0.2 + 3 * 0.9) / 4)
+    np.testing.assert_allclose(blended_splitting(model, 0.1, nothing)[0], model)
 
 
 @pytest.fixture
@@ -99,19 +130,32 @@ def motions(tmp_path, monkeypatch):
 
 def test_pairs_of_a_motion_that_was_calculated_take_its_verdict_and_splitting(motions):
     at, listed, kind, exact, known = motions
-    found = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), Settings())
+    found = add_likes(at, listed, ~known, 0.2, Settings())
     assert found.filter(pl.Series(known)).equals(listed.filter(pl.Series(known)))
     wells, splitting, tls = (
         found[name].to_numpy() for name in ("dw_probability", "quantum_splitting", "tls_probability")
     )
     np.testing.assert_allclose(found["splitting_K"].to_numpy()[~known], 662 * splitting[~known], rtol=1e-5)
-    assert (wells[~known & (kind < 3)] > 0.9).all()
-    assert (wells[~known & (kind == 3)] < 0.1).all()
+    assert (wells[~known & (kind < 3)] > 0.75).all()
+    assert (wells[~known & (kind == 3)] < 0.25).all()
     for which in (1, 2):
         some = ~known & (kind == which)
         np.testing.assert_allclose(splitting[some], exact[some], rtol=0.06)
     assert tls[~known & (kind == 1)].max() < 0.1  # 0.002 ε is above the threshold, and said to some %
     low = Settings(tls_threshold=0.003)
-    again = add_likes(at, listed, ~known, Unseen(pd.Series(dtype=float), 0.2), low)["tls_probability"].to_numpy()
-    assert again[~known & (kind == 1)].min() > 0.8
+    again = add_likes(at, listed, ~known, 0.2, low)["tls_probability"].to_numpy()
+    assert again[~known & (kind == 1)].min() > 0.7
     assert again[~known & (kind == 2)].max() < 0.05
+
+
+def test_results_that_are_known_are_told_from_the_others_as_well_as_new_ones(motions):
+    at, listed, kind, exact, known = motions
+    used = listed.to_pandas()[known].assign(**{DW: (kind[known] < 3).astype(int)})
+    found = held_out(at, CLASSIFIER, used, np.full(known.sum(), 0.5), Settings())
+    assert ((found.chance > 0.5) == (found.exact == 1)).mean() > 0.9
+    wells = used[DW].to_numpy() == 1
+    used = used[wells].assign(quantum_splitting=exact[known][wells])
+    found = held_out(at, PREDICTOR, used, np.full(wells.sum(), 0.006), Settings(tls_threshold=0.003))
+    np.testing.assert_allclose(found.predicted, found.exact, rtol=0.2)
+    assert ((found.chance > 0.5) == (found.exact < 0.003)).all()
+    assert held_out(at, PREDICTOR, used.assign(conf=2), np.full(wells.sum(), 0.006), Settings()) is None

@@ -129,6 +129,23 @@ def test_a_round_says_what_it_found_and_what_is_to_come():
     assert advice == "going on pays: expected of as many double wells by chance: 0.2"
 
 
+OF_REARRANGEMENTS = {
+    **{"rearrangements": 13, "rearrangements_calculated": 11, "rearrangements_tls": 2, "rearrangement_tls_pairs": 36},
+    **{"expected_calculated": 0.31, "expected_others": 0.12, "chance_95_distinct": 0.2},
+}
+
+
+def test_where_rearrangements_are_known_they_are_counted_and_decide_when_to_stop():
+    _, said, _, advice = round_summary(last_round(**OF_REARRANGEMENTS, chance_95_found=0.99))
+    assert said == (
+        "13 rearrangements, 11 calculated; 2 hold TLS, in 36 pairs; expected in the other 2: 0.1, "
+        "in the 9 calculated without TLS: 0.3"
+    )
+    assert advice.startswith("going on pays")
+    advice = round_summary(last_round(**{**OF_REARRANGEMENTS, "chance_95_distinct": 0.97}))[3]
+    assert advice.startswith("at least 95 % of the rearrangements that hold TLS on the list are found")
+
+
 FEW = {"tls": 0, "nebs": 6, "tls_expected": 0.2, "tls_p_value": 1, "next_tls": 0.4, "remaining_tls": 0.9}
 
 

@@ -53,7 +53,7 @@ def test_what_was_found_is_told_as_a_density_and_each_tls_has_a_picture(calculat
     assert of_all["volume"] == pytest.approx(80)  # 80 particles at number density 1
     said = (calculated / "said.txt").read_text()
     assert f"of all pairs {tls / 80 / 0.00151:.3g} ({tls})" in said
-    assert f"rearrangements: {wells['rearrangement'].nunique()}, " in said
+    assert f": {wells['rearrangement'].nunique()} rearrangement" in said
     assert len([*(output / "pictures").glob("Cnf-*.png")]) == tls
 
 

@@ -93,13 +93,7 @@ class Progress(NamedTuple):
 
 
 def read_start(path: Path) -> Atoms:
-    """A structure to begin with: the last of any file that ASE reads.
-
-    Raises
-    ------
-    UserError
-        If there is none, or it has no cell.
-    """
+    """A structure to begin with: the last of any file that ASE reads; UserError if there is none with a cell."""
     import ase.io
 
     try:
