@@ -24,10 +24,10 @@ from glass.overlap import BLOCK, Displacements
 from MLmodel.card import Card
 from MLmodel.model import unseen_predictions
 from MLmodel.ranking import known_answers
-from pipeline.displacements import read_displacements
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_keys, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
 from pipeline.formats.pair_tables import OUT_OF_FOLD, PROBABILITY, TLS_PROBABILITY, read_batches
+from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint
 
