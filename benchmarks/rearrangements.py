@@ -23,10 +23,10 @@ from benchmarks.unseen_glasses import TREES
 from glass.arrays import Array
 from glass.overlap import find_rearrangements
 from MLmodel.labels import join_to_tables
-from pipeline.displacements import read_displacements
 from pipeline.formats.keys import PAIR_COLUMNS, pair_index
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, feature_names, read_batches, under_ceilings
 from pipeline.formats.results import read_neb_results
+from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
 from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure

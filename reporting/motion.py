@@ -7,7 +7,7 @@ import numpy as np
 from glass.arrays import Array, Index, box_of, minimum_image, vectors_of
 from glass.path import displacement
 from pipeline.formats.configurations import MinimumError
-from pipeline.glasses import read_pair
+from pipeline.matching import read_pair
 from search.exact import PairJob, check_one_glass
 from search.rearrangements import species_names
 

@@ -28,7 +28,7 @@ from pipeline.formats.results import (
     replace_unfinished,
     take_back_splitting,
 )
-from pipeline.glasses import read_pair
+from pipeline.matching import read_pair
 from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import NebSettings, Settings

@@ -22,10 +22,10 @@ from scipy.special import stdtr
 from glass.arrays import Array, Index
 from glass.overlap import BLOCK, Displacements
 from MLmodel.ranking import known_answers
-from pipeline.displacements import read_displacements
 from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
+from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
 from glass.overlap import find_rearrangements, most_central, most_displaced, participation
-from pipeline.displacements import read_displacements
 from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result, read_neb_results
+from pipeline.matching import read_displacements
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date

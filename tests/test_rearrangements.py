@@ -8,9 +8,9 @@ from synthetic import make_workspace
 
 from glass import overlap as rearrangements
 from glass.overlap import Displacements, find_rearrangements, most_central
-from pipeline.displacements import read_displacements
 from pipeline.formats.keys import by_pair, minimum_names
 from pipeline.formats.minima import places_by_key
+from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.rearrangements import number_rearrangements, representatives

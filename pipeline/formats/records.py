@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from numpy.typing import NDArray
 
 from pipeline import __version__
-from pipeline.errors import UserError, short
+from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_line, whole_lines
 from pipeline.units import Units, check_same_units
@@ -28,62 +27,39 @@ _BEYOND = ("distances", "energies")
 WAYS = {"line": "straight line", "parabola": "parabola and walls"}
 """``beyond_ends`` of a record, by ``neb.continuation``."""
 
+_LARGEST = 1e15
+"""Above any number of a record."""
+
 SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")
 """What of a record tells how the result was made."""
 
 
-def _rising(values: list[float]) -> list[float]:
-    if not all(low < high for low, high in pairwise(values)):
-        raise ValueError("must rise")
-    return values
+def _is_record(record: Any) -> bool:
+    """Whether a line holds what :func:`add_record` writes, all of it possible."""
+    before, after = record["before"], record["after"]
+    curves = [[record[name] for name in _PROFILE], *([one[name] for name in _BEYOND] for one in (before, after) if one)]
+    numbers = [record[name] for name in ("i", "j", "hbar", "path_length", "force")]
+    numbers += [*record["levels"], *(record.get("properties") or {}).values()]
+    return (
+        type(record["conf"]) is int
+        and 0 <= record["conf"] < 10**18
+        and all(type(one) in (int, float) for one in numbers)
+        and bool((np.abs(np.array(numbers, float)) < _LARGEST).all())
+        and min(record["path_length"], record["force"]) >= 0 < record["hbar"]
+        and len(record["levels"]) == 2
+        and record["levels"][0] < record["levels"][1]
+        and all(_is_curve(*(np.array(values, float) for values in curve)) for curve in curves)
+        and (before is None) == (after is None)
+        and np.array(record["symmetrised"], float).shape == (4,)
+        and isinstance(record["fidelity"], str)
+        and isinstance(record["units"], str)
+    )
 
 
-_Number = Annotated[float, Field(gt=-1e15, lt=1e15, allow_inf_nan=False)]
-_Positive = Annotated[float, Field(ge=0, lt=1e15, allow_inf_nan=False)]
-_Numbers = Annotated[list[_Number], Field(min_length=3)]
-_Rising = Annotated[_Numbers, AfterValidator(_rising)]
-
-
-class _Beyond(BaseModel):
-    """V beyond one end of a path."""
-
-    distances: _Rising
-    energies: _Numbers
-
-    @model_validator(mode="after")
-    def _one_energy_each(self) -> _Beyond:
-        if len(self.distances) != len(self.energies):
-            raise ValueError("distances and energies differ in length")
-        return self
-
-
-class _Record(BaseModel):
-    """What is read of a line."""
-
-    conf: Annotated[int, Field(strict=True, ge=0, lt=10**18)]
-    i: _Number
-    j: _Number
-    levels: tuple[_Number, _Number]
-    lengths: _Rising
-    energies: _Numbers
-    slopes: _Numbers
-    before: _Beyond | None
-    after: _Beyond | None
-    hbar: Annotated[float, Field(gt=0, lt=1e15)]
-    symmetrised: tuple[_Number | None, _Number | None, _Number | None, _Number | None]
-    path_length: _Positive
-    force: _Positive
-    fidelity: str
-    properties: dict[str, _Number] = {}
-    units: str
-
-    @model_validator(mode="after")
-    def _fits(self) -> _Record:
-        if self.levels[0] >= self.levels[1] or not len(self.lengths) == len(self.energies) == len(self.slopes):
-            raise ValueError("levels do not rise, or lengths, energies and slopes differ in length")
-        if (self.before is None) != (self.after is None):
-            raise ValueError("V goes on beyond one end only")
-        return self
+def _is_curve(x: NDArray[Any], *others: NDArray[Any]) -> bool:
+    """Whether x rises and others have a finite value at each."""
+    same = x.ndim == 1 and len(x) > 2 and all(one.shape == x.shape for one in others)
+    return same and bool((np.diff(x) > 0).all() and (np.abs([x, *others]) < _LARGEST).all())
 
 
 def add_record(
@@ -150,16 +126,14 @@ def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(whole_lines(path).splitlines(), 1):
         try:
             record = json.loads(line)
-            _Record.model_validate(record)
-        except (ValueError, RecursionError) as error:
-            said = "no JSON"
-            if isinstance(error, ValidationError):
-                first = error.errors()[0]
-                said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            good = _is_record(record)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+            good = False
+        if not good:
             raise UserError(
-                f"{path}: line {number} is damaged or of an earlier version ({short(said)}); remove the line and run "
+                f"{path}: line {number} is damaged or of an earlier version; remove the line and run "
                 "run_neb.py --refine"
-            ) from None
+            )
         yield record
 
 

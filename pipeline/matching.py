@@ -1,0 +1,115 @@
+"""Minima of one glass compared: particles in one order, the two minima of a pair, displacement fields of many."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from scipy.optimize import linear_sum_assignment
+
+from glass.arrays import Array, Index, common_shift, minimum_image
+from glass.overlap import Displacements
+from pipeline.formats.configurations import Minimum, Place, System
+from pipeline.formats.frames import to_atoms
+from pipeline.formats.keys import find_keys, minimum_keys
+from pipeline.formats.minima import named_minimum, places_by_key, read_minima
+from pipeline.workspace import StatePoint
+
+_MOVED = 0.4
+"""Displacement, in distances between particles, from which a particle may have the place of another."""
+
+
+def nearest_order(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Index:
+    """Order in which the particles of a minimum lie nearest to those of another, each among its equals; shape (N,)."""
+    order = np.arange(len(places))
+
+    def far(shift: Array) -> Index:
+        steps = minimum_image(places - reference - shift, box)
+        return np.flatnonzero(np.linalg.norm(steps, axis=1) > _MOVED * apart)
+
+    moved = far(shift := common_shift(places - reference, box))
+    if 2 * len(moved) > len(places):
+        moved = far(shift := _shift_of_unordered(reference, places, kinds, box, apart))
+    for kind in np.unique(kinds[moved]):
+        some = moved[kinds[moved] == kind]
+        if len(some) > 1:
+            steps = minimum_image(places[some][None] - shift - reference[some][:, None], box)
+            order[some] = some[linear_sum_assignment((steps**2).sum(2))[1]]
+    return order
+
+
+def _shift_of_unordered(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Array:
+    """The shift, of those that bring one particle to an equal one, after which most lie on equal ones."""
+    rarest = int(np.bincount(kinds)[kinds].argmin())
+    some = np.linspace(0, len(places) - 1, min(len(places), 20)).astype(int)
+    best, found = np.zeros(3), -1
+    for target in np.flatnonzero(kinds == kinds[rarest]):
+        shift = places[rarest] - reference[target]
+        steps = minimum_image(places[some][:, None] - shift - reference[None], box)
+        near = ((steps**2).sum(2) < (_MOVED * apart) ** 2) & (kinds[some][:, None] == kinds)
+        if near.any(1).sum() > found:
+            best, found = shift, int(near.any(1).sum())
+    return best
+
+
+def order_of(one: Minimum, other: Minimum) -> Index:
+    """Order of the particles of a minimum of the same glass, where minima.match_atoms asks for one; shape (N,)."""
+    if not one.place.reading.match_atoms or one.positions.shape != other.positions.shape:
+        return np.arange(len(other.positions))
+    return nearest_order(one.positions, other.positions, equal_particles(one.system), one.box, spacing(one))
+
+
+def read_pair(places: Sequence[Place]) -> tuple[Atoms, Atoms]:
+    """The two minima of a pair as ASE Atoms, their particles in one order; raises MinimumError naming the place."""
+    start, end = (named_minimum(place) for place in places)
+    return to_atoms(start), to_atoms(end)[order_of(start, end)]
+
+
+def spacing(minimum: Minimum) -> float:
+    """Distance between particles, the edge of the cube that each has to itself; in σ."""
+    cell, n = minimum.system.cell.copy(), len(minimum.positions)
+    for axis in np.flatnonzero(~minimum.system.pbc):
+        others = np.delete(np.arange(3), axis)
+        normal = np.cross(*cell[others]) if minimum.system.pbc[others].all() else np.eye(3)[axis]
+        normal = normal / np.linalg.norm(normal)
+        cell[axis] = normal * max(float(np.ptp(minimum.positions @ normal)), 1e-3 * np.abs(minimum.system.cell).max())
+    return float((abs(np.linalg.det(cell)) / n) ** (1 / 3))
+
+
+def equal_particles(system: System) -> Index:
+    """Number of the kind of each particle; those of one kind can't be told apart."""
+    columns = (system.types, system.numbers, system.diameters, system.masses, system.charges)
+    return np.asarray(np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1]).ravel()
+
+
+class Known(NamedTuple):
+    """Those of some pairs of a glass whose two minima are there."""
+
+    rows: Index
+    """Which they are."""
+    displacements: Displacements
+    system: System
+    """Box and particles."""
+
+
+def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Known | None:
+    """Read the minima of some pairs of one glass, by the keys of their two minima; None where no pair has both."""
+    reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
+    places = places_by_key(at.glass(conf), at.decimals, reading)
+    if not places:
+        return None
+    there = {places[key] for key in needed.tolist() if key in places}
+    read = [one for one in read_minima(sorted({place.path for place in there}), reading) if isinstance(one, Minimum)]
+    found: dict[int, Minimum] = {int(minimum_keys(one.energy, at.decimals)): one for one in read if one.place in there}
+    size = max((one.positions.size for one in found.values()), default=0)
+    minima = {key: one for key, one in sorted(found.items()) if one.positions.size == size}
+    if not minima:
+        return None
+    keys = np.array(list(minima))
+    first, second = find_keys(keys, low), find_keys(keys, high)
+    rows = np.flatnonzero((first >= 0) & (second >= 0))
+    if not len(rows):
+        return None
+    reference = next(iter(minima.values()))
+    positions = [one.positions[order_of(reference, one)] for one in minima.values()]
+    return Known(rows, Displacements(positions, reference.box, first[rows], second[rows]), reference.system)
