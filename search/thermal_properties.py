@@ -13,7 +13,7 @@ from glass.arrays import Array
 from glass.double_well import CalculatorFailedError, potential_of
 from glass.relaxation import relax
 from glass.response.elasticity import Sound, sound
-from glass.response.observables import (
+from glass.response.thermal import (
     Medium,
     activated_rate,
     heat_capacity,

@@ -5,7 +5,7 @@ import pytest
 from scipy import constants
 from scipy.integrate import quad
 
-from glass.response.observables import (
+from glass.response.thermal import (
     Medium,
     activated_rate,
     heat_capacity,

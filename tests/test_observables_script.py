@@ -7,7 +7,7 @@ from neb_glass import T
 from scipy import constants
 from steps import ROOT, done, refused
 
-from glass.response.observables import Medium
+from glass.response.thermal import Medium
 from glass.soft_spheres import calculator as soft_spheres
 from pipeline.formats.lammps import write_minimum
 from pipeline.settings import NebSettings, ObservableSettings, Settings
