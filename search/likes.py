@@ -21,6 +21,7 @@ from scipy.special import stdtr
 
 from glass.arrays import Array, Index
 from glass.overlap import BLOCK, Displacements
+from MLmodel.chances import tls_chances
 from MLmodel.ranking import known_answers
 from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
@@ -271,13 +272,17 @@ def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, sett
         return None
     process = most_likely(PROCESSES[what], [one for _, _, one in glasses])
     said = []
-    sigma = float(np.std(np.log10(unseen) - values)) if what == QS else 0.0
+    sigma, by_model = 0.0, unseen
+    if what == QS:
+        sigma = float(np.std(np.log10(unseen) - values))
+        by_model = tls_chances(truth, unseen, settings.tls_threshold)(unseen)
     for here, some, results in glasses:
         told, model = told_without(process, results), unseen[here[some]]
         if what == DW:
             blended = blended_verdict(model, told, len(some) - 1)
             said.append((blended, blended))
         else:
-            logarithm, precision, _ = blended_splitting(np.log10(model), sigma, told)
-            said.append((10.0**logarithm, tls_chance(logarithm, precision, settings.tls_threshold)))
+            logarithm, precision, share = blended_splitting(np.log10(model), sigma, told)
+            chance = tls_chance(logarithm, precision, settings.tls_threshold)
+            said.append((10.0**logarithm, (1 - share) * by_model[here[some]] + share * chance))
     return HeldOut(truth[rows], *(np.concatenate(column) for column in zip(*said, strict=True)))
