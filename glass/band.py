@@ -57,19 +57,13 @@ FOLLOWED = 1000
 """Number of steps after which a relaxing image is given up."""
 
 
-def find_path(
-    potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int, early: bool = True
-) -> Band:
-    """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected.
-
-    With ``early``, the coarse bands of STAGES are relaxed first; most non-DW are detected there.
-    """
-    stages = stages_of(len(positions), tolerance) if early else [(len(positions), tolerance)]
+def find_path(potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int) -> Band:
+    """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected: coarse bands first."""
     forces, steps = one_by_one(potentials), 0
     settled = settled_force(tolerance)
-    for images, allowed in stages:
-        start = redistributed(positions, images) if early else positions.copy()
-        band = answered(relaxed_band(start, allowed, max_steps - steps, settled, early=early), forces)
+    for images, allowed in stages_of(len(positions), tolerance):
+        start = redistributed(positions, images)
+        band = answered(relaxed_band(start, allowed, max_steps - steps, settled), forces)
         positions, steps = band.positions, steps + band.steps
         if band.third_minimum is not None or not band.converged:
             break
@@ -92,7 +86,6 @@ def relaxed_band(
     max_steps: int,
     settled: float,
     precondition: Precondition | None = None,
-    early: bool = True,
     ends: Array | None = None,
 ) -> Asking[Band]:
     """Relax one band; arguments as of :func:`find_path`, :func:`settled_force` and :class:`glass.relaxation.LBFGS`.
@@ -108,7 +101,7 @@ def relaxed_band(
         nudged, slopes, largest = band.nudged_forces()
         force = float(largest.max())
         last = force <= tolerance or steps == max_steps or not np.isfinite(force)
-        if last or (early and steps % LOOK_EVERY == LOOK_EVERY - 1):
+        if last or steps % LOOK_EVERY == LOOK_EVERY - 1:
             third = yield from band.third_minimum(slopes, largest, settled)
         if third is not None or last:
             break

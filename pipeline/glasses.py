@@ -273,8 +273,10 @@ def _same_places(placed: _Placed, same_place: float) -> Iterator[tuple[int, list
             continue
         near = np.array(tree.query_ball_point(placed.probes[leader], 3 * same_place, p=np.inf), np.int64)
         near = np.sort(near[free[near] & (near > leader)])
-        apart = any_geometry(placed.positions, placed.box, np.full(len(near), leader), near, 1)[:, 0]
-        members = [leader, *near[apart < same_place].tolist()]
+        if len(near):
+            apart = any_geometry(placed.positions, placed.box, np.full(len(near), leader), near, 1)[:, 0]
+            near = near[apart < same_place]
+        members = [leader, *near.tolist()]
         free[members] = False
         yield leader, members
 

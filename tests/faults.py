@@ -38,7 +38,7 @@ from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.15"
-LONGEST = 300
+LONGEST = 1200
 """s; what takes longer hangs."""
 
 _GLASS = "--glasses=2 --n-particles=80 --sweeps=300 --quenches=60 --interval=200 --sampling-temperature=0.1"

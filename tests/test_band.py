@@ -225,7 +225,7 @@ def test_a_minimum_between_the_images_of_a_coarse_band_is_found(narrow):
         return well(positions, narrow)
 
     ends = np.array([[[-1.0, 0, 0]], [[1.0, 0, 0]]])
-    coarse = find_path([potential] * 5, np.linspace(*ends, 5), 2e-3, 500, early=False)
+    coarse = find_path([potential] * 5, np.linspace(*ends, 5), 2e-3, 500)
     assert coarse.converged
     third = answered(hidden_minimum(coarse, 2e-3, 1.0), one_by_one([potential] * 41))
     assert (third is not None) == (narrow == 0.3)
