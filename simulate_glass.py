@@ -163,8 +163,8 @@ def make_glasses(command: Command, jobs: list[Job]) -> None:
     """Make glasses over all cores and print the lines of each, in their order."""
     given, steps = command.options, sum(job.steps for job in jobs)
     note(
-        f"T = {jobs[0].temperature}: {len(jobs)} glasses of {given.n_particles} particles: {given.sweeps} sweeps, then "
-        f"{given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
+        f"T = {jobs[0].temperature}: {counted(len(jobs), 'glass')} of {given.n_particles} particles: {given.sweeps} "
+        f"sweeps, then {given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
     )
     bar = progress(desc="sweeps and time steps", total=steps, unit="step")
     with bar, worker_pool(command.settings, len(jobs)) as workers:

@@ -92,9 +92,7 @@ def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
     said = done("simulate_glass", tmp_path / "new", "-T", "0.06", *short)
     first, second, third, *_ = [line for line in said.splitlines() if " passed" not in line]  # of a busy machine
     assert first == "--sweeps 100: 1000 are made, a multiple of 1000"
-    assert second == (
-        "T = 0.06: 1 glasses of 100 particles: 1000 sweeps, then 2 quenches at 0.06 ε, 10 time steps apart"
-    )
+    assert second == ("T = 0.06: 1 glass of 100 particles: 1000 sweeps, then 2 quenches at 0.06 ε, 10 time steps apart")
     assert "NOT equilibrated" in third
     assert third.endswith("relaxation time more than 250 and more than 250 sweeps")
 

@@ -12,6 +12,7 @@ from pipeline.errors import short
 from pipeline.files import atomic_write
 from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
 from pipeline.formats.texts.columns import check_end, numbers, open_text, particles, unpacked
+from pipeline.messages import counted
 
 _NAME = r"(?P<energy>.*)\.(conf(\.txt)?|(conf\.txt|data|lmp)(\.(gz|bz2|xz))?)"
 """Names of files in the formats of one minimum, behind its energy."""
@@ -95,7 +96,7 @@ def _from_text(lines: list[str]) -> dict[str, Any]:
         raise MinimumError("no section 'Atoms'")
     atoms = [fields for fields, _ in sections["Atoms"]]
     if len(atoms) != int(count[1]) or not atoms:
-        raise MinimumError(f"{len(atoms)} atoms where the header says {int(count[1])}")
+        raise MinimumError(f"{counted(len(atoms), 'atom')} where the header says {int(count[1])}")
     if rows is sections["Atoms"]:
         check_end(atoms, lines[-1])
     labels = {label[0]: number[0] for number, label in _pairs(sections.get("Atom Type Labels", []))}
@@ -225,7 +226,7 @@ def _from_binary(content: bytes) -> dict[str, Any]:
     if len(rest) % _PARTICLE.itemsize:
         raise MinimumError("the file ends within an atom's record: truncated")
     if n < 1 or len(rest) != n * _PARTICLE.itemsize:
-        raise MinimumError(f"{len(rest) // _PARTICLE.itemsize} atoms where the header says {n}")
+        raise MinimumError(f"{counted(len(rest) // _PARTICLE.itemsize, 'atom')} where the header says {n}")
     rows = np.frombuffer(rest, _PARTICLE)
     if (rows["head"] != 32).any() or (rows["tail"] != 32).any():
         raise MinimumError("an atom's record is not 4 float64")

@@ -13,6 +13,7 @@ from pipeline.errors import short
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import restricted_cell
 from pipeline.formats.texts.columns import check_end, numbers, particles
+from pipeline.messages import counted
 from pipeline.workspace import Reading
 
 NAMED = r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?"
@@ -49,7 +50,7 @@ def read_dump(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[str,
             raise MinimumError("no count below ITEM: NUMBER OF ATOMS") from None
         lines = list(islice(text, n))
         if len(lines) < n:
-            raise MinimumError(f"{len(lines)} atoms where the snapshot says {n}: truncated")
+            raise MinimumError(f"{counted(len(lines), 'atom')} where the snapshot says {n}: truncated")
         rows = [one.split() for one in lines]
         line = next(text, "")
         if rows and not line:

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.errors import short
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.texts.columns import check_end, numbers, particles
+from pipeline.messages import counted
 from pipeline.workspace import Reading
 
 NAMED = r".+\.(ext)?xyz(\.(gz|bz2|xz))?"
@@ -34,7 +35,9 @@ def read_extxyz(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[st
         n, keys = int(line), next(text, "")
         lines = list(islice(text, n))
         if len(lines) < n:
-            raise MinimumError(f"{len(lines)} atoms where line {at} says {n}: the file ends too early, truncated")
+            raise MinimumError(
+                f"{counted(len(lines), 'atom')} where line {at} says {n}: the file ends too early, truncated"
+            )
         if n and not lines[-1].endswith("\n"):
             check_end([one.split() for one in lines], lines[-1])
         at += n + 1
