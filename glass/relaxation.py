@@ -95,10 +95,10 @@ def answered(asking: Asking[Result], forces: Forces) -> Result:
 
 
 def one_by_one(potentials: Sequence[Potential]) -> Forces:
-    """Forces from a potential for each image, as a neighbour list serves one place."""
+    """Forces from a potential for each image, as a neighbour list serves one place; more images share them."""
 
     def forces(images: Array, numbers: Sequence[int]) -> tuple[Array, Array]:
-        found = [potentials[k](positions) for k, positions in zip(numbers, images, strict=True)]
+        found = [potentials[k % len(potentials)](positions) for k, positions in zip(numbers, images, strict=True)]
         return np.array([energy for energy, _ in found]), np.array([force for _, force in found])
 
     return forces

@@ -56,7 +56,7 @@ def fill_with_tls(at, count=12):
     positions, steps, box, diameters = glass_that_moves()
     for conf in range(3, 3 + count):
         for energy, places in ((0.1, positions), (0.2, np.mod(positions + steps, box))):
-            write_minimum(at.workspace.minimum(at.glass(conf), repr(energy)), diameters, places, box)
+            write_minimum(at.glass(conf) / f"{energy!r}.conf", diameters, places, box)
         add_tls(at, Pair(conf, 0.1, 0.2))
     settings = Settings(tls_threshold=2 * SPLITTING)
     update_double_wells(at, settings)

@@ -101,7 +101,7 @@ def work(tmp_path):
     """Three glasses, one of them without a usable minimum, and the double wells of two."""
     work = Workspace(tmp_path)
     for conf, box in ((1, [5.0, 5.0, 4.0]), (2, [10.0, 10.0, 3.0])):
-        write_minimum(work.minimum(work.at(T).glass(conf), "0.2"), np.ones(4), np.eye(4, 3), np.array(box))
+        write_minimum(work.at(T).glass(conf) / "0.2.conf", np.ones(4), np.eye(4, 3), np.array(box))
     (work.at(T).glass(1) / "0.1.conf").write_text("damaged")
     work.at(T).glass(3).mkdir()
     (work.at(T).glass(3) / "README").write_text("no minimum")
@@ -143,7 +143,7 @@ def test_pictures_come_in_the_formats_of_the_settings(work):
     assert names == ["tls_density.png", "tls_density.svg", "tls_density.csv"]
     assert imread(work.tls_densities).std() > 0.01
     for path in (work.at("0.12").glass(1), work.at("0.12").glass(2)):
-        write_minimum(work.minimum(path, "0.2"), np.ones(4), np.eye(4, 3), np.full(3, 5.0))
+        write_minimum(path / "0.2.conf", np.ones(4), np.eye(4, 3), np.full(3, 5.0))
     add_double_wells(work, "0.12")
     names = [path.name for path in draw_temperatures(work, Settings(figures=["svg"]))]
     assert names == ["tls_density.svg", "tls_density.csv", "tls_comparison.svg", "tls_comparison.csv"]

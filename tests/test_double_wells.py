@@ -170,7 +170,7 @@ def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole(work):
 @pytest.mark.parametrize(("keep", "kept"), [("full", ["full"]), ("all", ["full", "screened"]), ("none", [])])
 def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kept):
     minimum = atoms()
-    file = work.minimum(work.at(T).glass(3), "0.1")
+    file = work.at(T).glass(3) / "0.1.conf"
     write_minimum(file, minimum.arrays["diameters"], minimum.positions, np.full(3, 4.0))
     job, band = PairJob(PAIR, (Place(file), Place(file))), band_of(np.random.default_rng(0))
     settings = Settings(neb={"keep_paths": keep})

@@ -15,6 +15,7 @@ from synthetic import read_pairs, with_features
 from MLmodel.card import SETS, read_card
 from MLmodel.labels import SOURCE
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
+from search.likes import TOLD
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +123,9 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
     assert written in said
     assert written.index("training set") < written.index("test set")
     used = pd.read_feather(trained_copy / "MLmodel/dw-classification-T01/used.feather")
-    counted = [int(line.split()[-1]) for line in written.splitlines() if "called" in line or "missed" in line]
+    of_model, _, of_likes = written.partition(TOLD)
+    assert of_likes
+    counted = [int(line.split()[-1]) for line in of_model.splitlines() if "called" in line or "missed" in line]
     assert sum(counted) == len(used)
     said = done("validate_qs", trained_copy)
     assert "average precision for TLS" in said
@@ -203,7 +206,10 @@ def test_with_few_labels_figures_and_pictures_are_of_all_of_them_out_of_fold(wor
         assert "n/a" not in said
     for name in ("qs-true_vs_AI_testset", "T0.1/splitting_cdf_T0.1", "T0.1/TLS-search-efficiency"):
         assert len(pd.read_csv(workspace / f"output_ML/{name}.csv")) in (10, 20)  # the distributions are two
-    assert pd.read_csv(workspace / "output_ML/T0.1/reliability-dw.csv")["pairs"].sum() == 20
+    assert pd.read_csv(workspace / "output_ML/T0.1/reliability-dw.csv").groupby("by")["pairs"].sum().tolist() == [
+        20,
+        20,
+    ]
 
 
 def test_limits_that_no_model_meets_are_told(trained_copy):

@@ -27,6 +27,9 @@ ROUND = {
     **{"random_pair_rate": 0.001, "next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4},
     **{"remaining_pairs": 70, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9, "chance_95_found": 0.1},
     **{"classifier": "one", "predictor": "two"},
+    **{"rearrangements": 13, "rearrangements_calculated": 11, "rearrangements_tls": 2, "rearrangement_tls_pairs": 36},
+    **{"expected_calculated": 0.2, "expected_others": 0.1, "new_rearrangements": 4, "new_rearrangements_tls": 1},
+    **{"chance_95_distinct": 0.2},
 }
 
 

@@ -41,7 +41,7 @@ def work(tmp_path):
     work = Workspace(tmp_path)
     positions, steps, box, diameters = glass_that_moves()
     for energy, places in ((0.1, positions), (0.2, np.mod(positions + steps, box))):
-        write_minimum(work.minimum(work.at(T).glass(3), repr(energy)), diameters, places, box)
+        write_minimum(work.at(T).glass(3) / f"{energy!r}.conf", diameters, places, box)
     add_tls(work.at(T), PAIR, path=False)
     return work
 
@@ -125,7 +125,7 @@ def test_the_picture_of_what_is_no_tls_any_more_goes(work):
 
 @pytest.mark.parametrize("broken", ["missing", "damaged", "another count"])
 def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
-    minimum = work.minimum(work.at(T).glass(3), "0.2")
+    minimum = work.at(T).glass(3) / "0.2.conf"
     if broken == "missing":
         minimum.unlink()
     elif broken == "damaged":
