@@ -15,6 +15,7 @@ from glass.response.thermal import (
     thermal_conductivity,
     tunnelling_weight,
 )
+from pipeline.settings import Settings
 
 KELVIN = 0.00151
 """ε, in the units of the paper."""
@@ -152,3 +153,14 @@ def test_conductivity_is_that_of_phonons_with_their_mean_free_path():
     brute = branch(medium.longitudinal, strengths[0]) + 2 * branch(medium.transverse, strengths[1])
     formula = constants.k * thermal_conductivity(*(np.array(s) for s in strengths), medium, np.array([kT]))
     assert formula[0] == pytest.approx(brute, rel=1e-4)
+
+
+def test_the_units_of_the_paper_are_those_in_si():
+    """σ/T₀ = √(ε/m) = 299.3 m/s, m/σ³ = 9450 kg/m³, ε/σ³ = 0.847 GPa and ε = 0.0570467 eV, from σ, m and ε/k_B."""
+    neb = Settings().neb
+    energy = constants.k * neb.epsilon
+    assert np.sqrt(energy / neb.mass) == pytest.approx(299.3, rel=2e-4)
+    assert neb.sigma / np.sqrt(energy / neb.mass) == pytest.approx(T0, rel=2e-4)
+    assert neb.mass / neb.sigma**3 == pytest.approx(9450, rel=2e-4)
+    assert energy / neb.sigma**3 / 1e9 == pytest.approx(0.847, rel=1e-3)
+    assert energy / constants.e == pytest.approx(0.0570467, rel=1e-6)
