@@ -58,7 +58,7 @@ def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings:
     said = f"E = {threshold * settings.neb.epsilon:.3g} K"
     ax.plot(threshold * np.cos(angle), threshold * np.sin(angle), color=GREY, lw=1, ls="--", label=said)
     ax.set(xscale="log", yscale="log")
-    name_energy(ax, "x", "asymmetry Δ", settings, in_kelvin=False)
+    name_energy(ax, "x", "asymmetry Δ", settings)
     name_energy(ax, "y", "tunnelling amplitude Δ₀", settings)
     both = wells[["level_asymmetry", "tunnelling_amplitude"]]
     low, lowest = both.clip(lower=edge).min()

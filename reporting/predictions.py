@@ -76,7 +76,7 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) ->
     low, high = np.transpose(limits)
     ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], title=title)
     name_energy(ax, "x", "exact quantum splitting", settings)
-    name_energy(ax, "y", "predicted quantum splitting", settings, in_kelvin=False)
+    name_energy(ax, "y", "predicted quantum splitting", settings)
     _shade_tls(ax, low[0], "exact splitting", settings)
     ends = [max(low), min(high)]
     ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
