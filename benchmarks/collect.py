@@ -6,6 +6,7 @@ Run with: python -m benchmarks.collect
 import argparse
 import tempfile
 import time
+import timeit
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -114,14 +115,9 @@ def plain_numpy(positions: Array, first: NDArray[np.int64], second: NDArray[np.i
     return np.array(rows)
 
 
-def best(work: Callable[[], object], times: int = 5) -> float:
-    """Shortest time in s of a few runs."""
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+def best(work: Callable[[], object]) -> float:
+    """Shortest time in s of five runs."""
+    return min(timeit.repeat(work, number=1, repeat=5))
 
 
 def read_files(folder: Path, positions: Array) -> None:

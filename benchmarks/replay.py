@@ -3,8 +3,7 @@
 python -m benchmarks.replay [--data example|public|loop] [--splits 9]
 
 example  rows of the example's glasses, of which 14 are kept out, with 12 TLS or more
-public   the published pairs of T = 0.07, looked for in ../shared/data, or where TLS_DATA says; ten glasses kept out,
-         with 19 to 139 TLS
+public   the published pairs of T = 0.07 (../shared/data or TLS_DATA); ten glasses kept out, with 19 to 139 TLS
 loop     the example's glasses with minima, of which distinct TLS are counted
 
 A round is 30 NEBs from the top of the list; an NEB of a non-DW costs a tenth of that of a double well.

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMRegressor
-from sklearn.model_selection import GroupKFold, KFold
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
 from benchmarks.unseen_glasses import TREES
-from glass.arrays import Array
-from glass.band import relaxed_band, settled_force, stages_of
+from glass.band import FEWEST, relaxed_band, settled_force, stages_of
 from glass.double_well import forces_of, verdict_of
 from glass.path import redistributed, straight_line
 from glass.relaxation import answered
@@ -41,11 +40,8 @@ from search.exact import PairJob, calculate, hbar_of, jobs_of
 from search.picks import all_candidates
 
 SETTINGS = Settings()
-FEW = 10
-"""With fewer TLS the smallest splittings stand for them, …"""
-
-SMALLEST = 0.05
-"""… this part of all double wells."""
+FEW, SMALLEST = 10, 0.05
+"""With fewer TLS this part of all double wells, the smallest splittings, stands for them."""
 
 
 def main() -> None:
@@ -86,15 +82,20 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
     path = straight_line(start.positions, end.positions, start.cell.lengths(), neb.images)
     forces, _ = forces_of(start, make_calculator, neb.images)
     row: dict[str, object] = dict(job.pair._asdict())
-    for k, (images, tolerance) in enumerate(stages_of(neb.images, neb.force_tolerance)):
+    k = 0
+    for images, tolerance in stages_of(neb.images, neb.force_tolerance):
         asking = relaxed_band(redistributed(path, images), tolerance, neb.max_steps, settled_force(neb.force_tolerance))
         band = answered(asking, forces)
-        path = band.positions
-        verdict = answered(verdict_of(band, hbar_of(neb), full=k == 2, masses=start.get_masses()), forces)
+        path, ended = band.positions, band.third_minimum is not None or not band.converged
+        if images < FEWEST and not ended:
+            continue
+        full = images == neb.images
+        verdict = answered(verdict_of(band, hbar_of(neb), full=full, masses=start.get_masses()), forces)
         row[f"splitting_{k}"] = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
         row[f"cpu_{k}"] = process_time() - started
-        row[f"kind_{k}"] = row["kind"] = verdict.kind
-        if band.third_minimum is not None or not band.converged:
+        row["kind"] = verdict.kind
+        k += 1
+        if ended:
             break
     refine_below = neb.refine_below * SETTINGS.tls_threshold
     row["screened"] = calculate(job, neb, make_calculator, refine_below).verdict.kind
@@ -158,20 +159,12 @@ def report_teaching(at: StatePoint, stages: pd.DataFrame) -> None:
     table = join_to_tables(at, wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]])
     features = [name for name in feature_names(table, "splitting_2") if name != "splitting_0"]
     several = table["conf"].nunique() >= 5
-    splits = (
-        GroupKFold(5).split(table, groups=table["conf"])
-        if several
-        else KFold(5, shuffle=True, random_state=0).split(table)
-    )
-    folds = list(splits)
+    folds = GroupKFold(5) if several else KFold(5, shuffle=True, random_state=0)
     exact = np.log10(table["splitting_2"].to_numpy())
     cut = "by glass" if several else "at random"
     print(f"a predictor's rms error in log10 for {len(table)} double wells, five folds {cut}:")
     for name, learnt in (("full", exact), ("11 images", np.log10(table["splitting_0"].to_numpy()))):
-        predicted: Array = np.empty(len(table))
-        for train, test in folds:
-            model = LGBMRegressor(**TREES).fit(table[features].iloc[train], learnt[train])
-            predicted[test] = model.predict(table[features].iloc[test])
+        predicted = cross_val_predict(LGBMRegressor(**TREES), table[features], learnt, groups=table["conf"], cv=folds)
         print(f"  taught splittings of {name}: {np.sqrt(np.mean((predicted - exact) ** 2)):.4f}")
 
 

@@ -52,11 +52,7 @@ def main() -> None:
 
 
 def spread_evenly(listed: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
-    """Order pairs so that the first ones are spread evenly over log₁₀ of the predicted splitting.
-
-    The range is cut into ``count`` equal parts. First comes a pair drawn from each part that holds any, the smallest
-    splittings first, then a second one from each, and so on.
-    """
+    """Pairs in turn from ``count`` equal parts of log₁₀ of the predicted splitting, the smallest first."""
     shuffled = listed.sample(frac=1, random_state=seed, ignore_index=True)
     part = pd.cut(np.log10(shuffled[QS]), count, labels=False)
     order = pd.DataFrame({"turn": part.groupby(part).cumcount(), "part": part}).sort_values(["turn", "part"])
@@ -64,13 +60,7 @@ def spread_evenly(listed: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 
 def calculate_some(at: StatePoint, listed: pd.DataFrame, count: int, settings: Settings) -> pd.DataFrame:
-    """Verdicts on the first pairs of a list; those with an end point that is no minimum are passed over.
-
-    Returns
-    -------
-    DataFrame
-        conf, i, j; kind, of the verdict; predicted_epsilon; calculated_epsilon, NaN where it is no double well.
-    """
+    """Verdicts on the first pairs of a list: conf, i, j, kind, predicted_epsilon, calculated_epsilon (NaN: no DW)."""
     jobs, missing = jobs_of(at, by_pair(listed, at.decimals))
     if missing:
         raise SystemExit(f"{missing[0]}; the minima of all pairs are needed")
@@ -91,24 +81,13 @@ def calculate_some(at: StatePoint, listed: pd.DataFrame, count: int, settings: S
             if len(rows) == count:
                 break
     results = pd.DataFrame(rows)
-    kinds = dict(Counter(results["kind"]))
-    print(f"pairs called double wells, spread evenly over log10 of the predicted splitting: {kinds}")
+    print("pairs called double wells, evenly over log10 of the predicted splitting:", dict(Counter(results["kind"])))
     print(f"passed over, as an end point is no minimum: {passed_over}")
     return results
 
 
 def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
-    """Calculated against predicted splitting, and below it what the prediction is off; non-DW at the edge.
-
-    Parameters
-    ----------
-    results : DataFrame
-        As from :func:`calculate_some`.
-    threshold : float
-        In ε; below it a double well is a TLS.
-    title : str
-        What the pairs are.
-    """
+    """Calculated against predicted splitting, and below it what the prediction is off; non-DW at the edge."""
     wells, others = results.dropna(), results[results["kind"] == "non-DW"]
     predicted, calculated = (wells[name].to_numpy(float) for name in ("predicted_epsilon", "calculated_epsilon"))
     no_wells = others["predicted_epsilon"].to_numpy(float)
