@@ -1,4 +1,4 @@
-"""Which pairs are calculated exactly next: every rule in plain sight."""
+"""Which pairs run_neb.py takes: of the list in its order, which MLmodel.ranking and step 4 decide, or without a list."""
 
 import argparse
 from collections.abc import Iterator, Sequence

@@ -23,16 +23,16 @@ from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
 from search.rearrangements import rearrangements_in_words
 
 RECALL = Fraction(95, 100)
-"""Fraction of the TLS on a list that must be found to stop,"""
+"""Fraction of the TLS on a list that must be found to stop; ``chance_95_…`` in rounds.csv is named after it."""
 
 CONFIDENCE = 0.95
-"""and the confidence with which."""
+"""Confidence with which RECALL must be reached."""
 
 SIGNIFICANCE = 0.05
-"""p-value below which found and expected TLS disagree,"""
+"""p-value below which the numbers of TLS found and expected disagree."""
 
 COMPARABLE = 3
-"""if one of the two is at least this; where fewer are expected, finding none has a probability above e⁻³, 5 %."""
+"""Fewest TLS, found or expected, to compare: where fewer are expected, finding none has a probability above e⁻³."""
 
 _BLOCK = 1 << 16
 """Pairs multiplied out at a time, in 5 MB; a million pairs take half a second."""

@@ -28,7 +28,8 @@ STYLES = {
     "full": ("id", "molecule", "type", "charge"),
     "sphere": ("id", "type", "diameter", "density"),
 }
-"""Columns of each atom_style of points, before x, y and z."""
+"""Columns of each atom_style of points, before x, y and z; those read are named in ``texts.columns``. ``q``, as in the
+published data, are diameters where all are above zero; ``charge`` always a charge."""
 
 
 def is_of_one(path: Path) -> bool:
@@ -207,7 +208,7 @@ def restricted_cell(lengths: list[float], tilt: list[float]) -> Array:
 
 def _number(text: str) -> float:
     if re.fullmatch(_NUMBER, text) is None:
-        raise MinimumError(f"'{short(text)[:40]}' in the header is not a number")
+        raise MinimumError(f"'{short(text)[:40]}' in the header or the masses is not a number")
     return float(text)
 
 

@@ -91,7 +91,7 @@ def read_lines(path: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror}); put a text file there, or nothing") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; put the results there as lines (README: NEB results)") from None
+        raise UserError(f"{path}: not a text file; put the results there as lines (doc/files.md)") from None
     last = lines[-1] if lines else ""
     if last.strip() and not last.endswith(("\n", "\r")) and not last.lstrip().startswith("#"):
         splitting = "" if "NON-DW" in path.name else rf"\s+{NUMBER}"
