@@ -1,4 +1,4 @@
-"""Which pairs run_neb.py takes: of the list in its order, which MLmodel.ranking and step 4 decide, or without a list."""
+"""Which pairs run_neb.py takes: from the top of the list, whose order is that of MLmodel.ranking, or without a list."""
 
 import argparse
 from collections.abc import Iterator, Sequence

@@ -97,9 +97,15 @@ BROKEN = {
     "a mass that is none": (with_masses("1 1", "2 x", "3 2"), "is not a number"),
     "a type that is none": (TEXT.replace(LAST, LAST.replace("12 1", "12 1.5", 1)), "types are no whole numbers"),
     "a type without an end": (TEXT.replace(LAST, LAST.replace("12 1", "12 1e300", 1)), "types are no whole numbers"),
-    "a box with an underscore": (TEXT.replace("-2.5 2.5 ylo", "-2.5 2_5 ylo"), "'2_5' in the header is not a number"),
-    "a box of 400 digits": (TEXT.replace("-2.5 2.5 ylo", f"-2.5 {'3' * 400} ylo"), "in the header is not a number"),
-    "an infinite mass": (with_masses("1 infinity"), "'infinity' in the header is not a number"),
+    "a box with an underscore": (
+        TEXT.replace("-2.5 2.5 ylo", "-2.5 2_5 ylo"),
+        "'2_5' in the header or the masses is not a number",
+    ),
+    "a box of 400 digits": (
+        TEXT.replace("-2.5 2.5 ylo", f"-2.5 {'3' * 400} ylo"),
+        "in the header or the masses is not a number",
+    ),
+    "an infinite mass": (with_masses("1 infinity"), "'infinity' in the header or the masses is not a number"),
     "a count of 5000 digits": (TEXT.replace("12 atoms", "4" * 5000 + " atoms"), "N atoms"),
     "a place far out": (TEXT.replace(LAST, "12 1 1.0 1e17 0.0 0.0 0 0 0"), "box lengths out"),
     "empty": ("", "N atoms"),
