@@ -88,9 +88,11 @@ def relaxed_band(
     precondition: Precondition | None = None,
     ends: Array | None = None,
 ) -> Asking[Band]:
-    """Relax one band; arguments as of :func:`find_path`, :func:`settled_force` and :class:`glass.relaxation.LBFGS`.
+    """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
 
-    ``positions`` change in place. ``ends``, shape (2, N, 3), are the two minima where these are part of a path.
+    It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
+    :func:`settled_force`, ``precondition`` of :class:`glass.relaxation.LBFGS`. ``ends``, shape (2, N, 3), are the two
+    minima where these are part of a path.
     """
     band = ElasticBand(positions, precondition, ends)
     yield from band.evaluate(range(len(positions)))

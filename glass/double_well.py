@@ -73,8 +73,7 @@ def forces_of(
             energies, found = (np.asarray(one, float) for one in calculator.calculate_many(atoms, positions))
         if energies.shape != positions.shape[:1] or found.shape != positions.shape:
             raise CalculatorFailedError(f"the calculator returned energies {energies.shape} and forces {found.shape}")
-        if not (np.isfinite(energies).all() and np.isfinite(found).all()):
-            raise CalculatorFailedError("the calculator returned an energy or a force that is not finite")
+        _check_finite(energies, found)
         return energies, found
 
     return forces, cheap
@@ -98,13 +97,18 @@ def potential_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Poten
             calculator.calculate(atoms, ["energy", "forces"], changes)
             energy, forces = float(calculator.results["energy"]), np.array(calculator.results["forces"], float)
         changes = ["positions"]
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise CalculatorFailedError("the calculator returned an energy or a force that is not finite")
+        _check_finite(energy, forces)
         if forces.shape != positions.shape:
             raise CalculatorFailedError(f"the calculator returned forces of shape {forces.shape}")
         return energy, forces
 
     return potential
+
+
+def _check_finite(energies: float | Array, forces: Array) -> None:
+    """Raise CalculatorFailedError unless all of them are."""
+    if not (np.isfinite(energies).all() and np.isfinite(forces).all()):
+        raise CalculatorFailedError("the calculator returned an energy or a force that is not finite")
 
 
 @contextmanager

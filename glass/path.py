@@ -42,12 +42,7 @@ class Band:
 
 def straight_line(start: Array, end: Array, box: Array, images: int) -> Array:
     """Images between two minima, closer to each other near the ends; minimum image, no drift of the centre of mass."""
-    return np.asarray(start + image_places(images)[:, None, None] * displacement(start, end, box))
-
-
-def displacement(start: Array, end: Array, box: Array) -> Array:
-    """Displacement between two minima in σ, shape (N, 3): minimum image, no drift; arguments as of straight_line."""
-    return without_drift(start, end, box)
+    return np.asarray(start + image_places(images)[:, None, None] * without_drift(start, end, box))
 
 
 def image_places(images: int) -> Array:

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glass.arrays import Array, Index, box_of, minimum_image, vectors_of
-from glass.path import displacement
+from glass.arrays import Array, Index, box_of, minimum_image, vectors_of, without_drift
 from pipeline.formats.configurations import MinimumError
 from pipeline.matching import read_pair
 from search.exact import PairJob, check_one_glass
@@ -39,7 +38,7 @@ def motion_of_job(job: PairJob) -> Motion | None:
     except (MinimumError, OSError):
         return None  # step 0 and run_neb.py say what is wrong with it
     box = box_of(start.cell.array, start.pbc)
-    steps = displacement(start.positions, end.positions, box)
+    steps = without_drift(start.positions, end.positions, box)
     names = species_names(start.arrays["types"], start.numbers).tolist()
     return Motion(start.positions, steps, box, start.arrays["diameters"], names)
 

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from glass.arrays import Array, box_of, minimum_image
-from glass.path import displacement
+from glass.arrays import Array, box_of, minimum_image, without_drift
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.formats.paths import path_file, read_images
@@ -64,7 +63,7 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
     first, last = images[0], images[-1]
     positions = np.array([image.positions for image in images])
     box, names = box_of(first.cell.array, first.pbc), species_names(first.arrays["types"], first.numbers)
-    steps = displacement(first.positions, last.positions, box)
+    steps = without_drift(first.positions, last.positions, box)
     shown = cluster_of_motion(Motion(first.positions, steps, box, first.arrays["diameters"], names.tolist()))
     apart = minimum_image(positions - positions[0], box)
     apart -= apart.mean(axis=1, keepdims=True)

@@ -9,9 +9,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from glass.arrays import box_of
+from glass.arrays import box_of, without_drift
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
-from glass.path import END_POINT_DISTANCE, displacement
+from glass.path import END_POINT_DISTANCE
 from glass.relaxation import relax
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import read_atoms
@@ -118,4 +118,4 @@ def _same_as(atoms: Atoms, minima: Sequence[tuple[Place, float]], new: Sequence[
 
 def _distance(one: Atoms, other: Atoms) -> float:
     """Total displacement between two minima of a glass; minimum image, without drift."""
-    return float(np.linalg.norm(displacement(one.positions, other.positions, box_of(one.cell.array, one.pbc))))
+    return float(np.linalg.norm(without_drift(one.positions, other.positions, box_of(one.cell.array, one.pbc))))

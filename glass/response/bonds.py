@@ -12,7 +12,7 @@ from ase import Atoms
 from scipy.sparse import coo_array, csr_array
 
 from glass.arrays import Array, Index
-from glass.soft_spheres import CUTOFF, SoftSpheres, bonds
+from glass.soft_spheres import C2, C4, SoftSpheres, bonds
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """ASE's order of the components of a symmetric tensor: xx, yy, zz, yz, xz, xy."""
@@ -88,7 +88,7 @@ def bonds_of(atoms: Atoms, calculator: Any) -> Bonds | None:
     vectors, squares = np.concatenate([vectors, -vectors]), np.tile(squares, 2)
     lengths = np.linalg.norm(vectors, axis=1)
     x = squares / lengths**2
-    steep, soft, softer = 12 * x**6, 2 * 48 / CUTOFF**14 / x, 4 * -21 / CUTOFF**16 / x**2
+    steep, soft, softer = 12 * x**6, 2 * C2 / x, 4 * C4 / x**2
     slopes = (soft + softer - steep) / lengths
     curvatures = (13 * steep + soft + 3 * softer) / lengths**2
     return Bonds(len(atoms), first, second, vectors / lengths[:, None], lengths, slopes, curvatures)

@@ -8,8 +8,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from glass.arrays import Array, box_of
-from glass.path import Band, displacement
+from glass.arrays import Array, box_of, without_drift
+from glass.path import Band
 from pipeline.errors import short
 from pipeline.files import atomic_write
 from pipeline.formats.configurations import MinimumError
@@ -63,7 +63,7 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
         return None
     box = box_of(start.cell.array, start.pbc)
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
-    fits = [np.abs(displacement(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
+    fits = [np.abs(without_drift(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
     return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 else None
 
 
