@@ -122,7 +122,7 @@ def main(command: Command) -> None:
         if jobs:
             make_glasses(command, jobs)
     if jobs:
-        result(f"{len(jobs)} {'glass' if len(jobs) == 1 else 'glasses'} made")
+        result(f"{counted(len(jobs), 'glass')} made")
     else:
         nothing_new(temperature, "no new glasses made")
     record(temperature, glasses=[job.conf for job in jobs])
@@ -240,8 +240,7 @@ def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, positions in minima.positions.items():
         write_minimum(part / f"{energy}.conf", sizes, np.mod(positions, minima.box), minima.box)
-    transitions = ((i, j, count) for (i, j), count in minima.transitions.items())
-    write_transitions(at.transitions(job.conf), transitions)
+    write_transitions(at.transitions(job.conf), minima.transitions)
     part.rename(folder)
     return folder
 

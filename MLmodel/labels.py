@@ -212,7 +212,7 @@ def _check_no_contradiction(known: Sequence[pd.DataFrame]) -> None:
     if both.empty:
         return
     count, listed = _origins(both)
-    pairs = "1 pair is" if count == 1 else f"{count} pairs are"
+    pairs = f"{counted(count, 'pair')} {'is' if count == 1 else 'are'}"
     raise UserError(f"{pairs} a double well in one place and none in another; keep one: {listed}")
 
 
@@ -231,7 +231,7 @@ def _different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
     last = differ[~differ.index.duplicated(keep="last")].set_index(QS, append=True).index
     refined = last[last.isin(ours.to_frame().set_index(QS, append=True).index)].droplevel(QS)
     count, listed = _origins(differ[~differ.index.isin(refined)])
-    pairs = "1 pair has" if count == 1 else f"{count} pairs have"
+    pairs = f"{counted(count, 'pair')} {'has' if count == 1 else 'have'}"
     return [f"{pairs} splittings that differ; the last line counts, remove the others: {listed}"][:count]
 
 

@@ -177,7 +177,7 @@ def _update_transitions(
         path.unlink(missing_ok=True)
         return
     names = [f"{label:.{settings.ij_decimals}f}" for label in minimum_names(glass.keys, settings.ij_decimals)]
-    write_transitions(path, [(names[i], names[j], count) for (i, j), count in sorted(counts.items())])
+    write_transitions(path, {(names[i], names[j]): count for (i, j), count in sorted(counts.items())})
     mark_made([path], made_from([]))
     note(f"{name}: {sum(counts.values())} transitions in time order: {path}")
 
@@ -218,7 +218,7 @@ def write_pairs(glass: Glass, record: TableRecord, counts: "pd.Series[float] | N
         spool_folder(target) as spool,
         progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
     ):
-        _check_room(glass, record.max_delta_E, 8 * (len(columns) + len(features)), target)
+        _check_room(glass, total, record.max_delta_E, 8 * (len(columns) + len(features)), target)
         stored, squares = StoredGeometry(target, glass, record), Squares.unknown(last)
         with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
             for block in blocks:
@@ -251,10 +251,10 @@ def _partners(glass: Glass, max_delta_e: float) -> tuple[Index, int]:
     return last, int((last - np.arange(len(last)) - 1).sum())
 
 
-def _check_room(glass: Glass, max_delta_e: float, bytes_a_pair: int, target: Path) -> None:
+def _check_room(glass: Glass, pairs: int, max_delta_e: float, bytes_a_pair: int, target: Path) -> None:
     """Raise UserError where the pairs of a glass are more than memory or disk have room for."""
     memory, disk = psutil.virtual_memory().available, shutil.disk_usage(target.parent).free
-    room, pairs = min(memory // _MEMORY_A_PAIR, disk // bytes_a_pair), _partners(glass, max_delta_e)[1]
+    room = min(memory // _MEMORY_A_PAIR, disk // bytes_a_pair)
     if pairs <= room:
         return
     lower = min(max_delta_e, float(np.ptp(glass.energies)) * glass.n_particles)

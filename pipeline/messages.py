@@ -131,19 +131,19 @@ def end(script: str, version: str, status: int = 0, error: str | None = None) ->
         }
         print(json.dumps(shown, ensure_ascii=False, default=str))
         return
-    following = f"next: {_said.following}" if _said.following else ""
+    following = [f"next: {_said.following}"] if _said.following else []
     for path in files if _said.verbose else []:
         show(f"wrote {path}")
     if unchanged and not _said.shown:
-        print("; ".join([*unchanged, *([following] if following else [])]))  # whole, to paste from
+        print("; ".join(unchanged + following))  # whole, to paste from
     elif sys.stdout.isatty():
-        _close(script, [*_said.results, *unchanged], following)
+        _close(script, _said.results + unchanged, following)
     else:
-        for line in [*unchanged, *([following] if following else [])]:
+        for line in unchanged + following:
             show(line)
 
 
-def _close(script: str, results: list[str], following: str) -> None:
+def _close(script: str, results: list[str], following: list[str]) -> None:
     """Results between two rules; nothing stands beside them, so that they can be copied."""
     from rich.console import Console
     from rich.rule import Rule
@@ -155,6 +155,6 @@ def _close(script: str, results: list[str], following: str) -> None:
     console.print(Rule(Text(script), align="left", style="dim"))
     for line in results:
         console.print(Text(line))
-    if following:
-        console.print(Text(following, "bold"), soft_wrap=True)
+    for line in following:
+        console.print(Text(line, "bold"), soft_wrap=True)
     console.print(Rule(style="dim"))

@@ -165,8 +165,7 @@ class _State:
         if frames:
             with atomic_write(self.path.with_name("minima.extxyz")) as part:
                 ase.io.write(part, frames, format="extxyz")
-            counts = self.minima.transitions.items()
-            write_transitions(job.at.transitions(job.conf), ((i, j, count) for (i, j), count in counts))
+            write_transitions(job.at.transitions(job.conf), self.minima.transitions)
         with atomic_write(self.path) as part, part.open("wb") as file:
             np.savez(
                 file,

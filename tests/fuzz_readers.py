@@ -84,7 +84,7 @@ def make_workspace(root):
     for name in ("extxyz", "extxyz.gz", "traj", "json"):
         folders[name].mkdir()
         ase.io.write(folders[name] / f"many.{name}", frames)
-    write_transitions(work.at(T).transitions(1), [("0.2000000000", "0.2001000000", 3), ("0.2001", "0.2002", 1)])
+    write_transitions(work.at(T).transitions(1), {("0.2000000000", "0.2001000000"): 3, ("0.2001", "0.2002"): 1})
     pairs = [Pair(1, 0.2, 0.2001), Pair(1, 0.2, 0.2002), Pair(2, 0.2001, 0.2003), Pair(12, 0.21, 0.2200000001)]
     for k, pair in enumerate(pairs):
         neb_files.add_non_dw(work.at(T), pair)

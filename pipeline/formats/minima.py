@@ -181,12 +181,17 @@ def _told_energies(path: Path) -> dict[int | None, float]:
     told: dict[int | None, float] = {}
     for file in dict.fromkeys([glass_of(path) / ENERGIES, path.with_name(ENERGIES)]):  # the latter counts
         if file.exists():
-            told |= _read_energies(file, file.stat().st_mtime_ns).get(path.relative_to(file.parent).as_posix(), {})
+            told |= _energies_in(file).get(path.relative_to(file.parent).as_posix(), {})
     return told
 
 
+def _energies_in(path: Path) -> dict[str, dict[int | None, float]]:
+    """Total energies of a file of energies as it is now, by file and frame; it is read once."""
+    return _read_energies(path, tuple(status(path)))
+
+
 @lru_cache(maxsize=16)
-def _read_energies(path: Path, changed: int) -> dict[str, dict[int | None, float]]:
+def _read_energies(path: Path, changed: object) -> dict[str, dict[int | None, float]]:
     table = read_user_csv(path, ["file", "energy"])
     energies = as_numbers(table["energy"])
     frames = as_numbers(table["frame"]) if "frame" in table else energies * np.nan
@@ -208,7 +213,7 @@ def unknown_energies(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """Rows of the files of energies of a glass that name none of these places, in words."""
     there = set(names)
     for path in sorted({folder / ENERGIES, *(one.with_name(ENERGIES) for one in minimum_paths(folder))}):
-        for file, frames in _read_energies(path, path.stat().st_mtime_ns).items() if path.exists() else ():
+        for file, frames in _energies_in(path).items() if path.exists() else ():
             name = (path.parent.relative_to(folder) / file).as_posix()
             for frame in frames:
                 if not {name, f"{name}#{frame or 0}"} & there:

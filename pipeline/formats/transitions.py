@@ -1,6 +1,6 @@
 """Transitions between minima on disk: how often a trajectory went straight from one to another."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ def read_transitions(path: Path) -> pd.DataFrame:
     return numbers
 
 
-def write_transitions(path: Path, transitions: Iterable[tuple[str, str, int]]) -> None:
+def write_transitions(path: Path, counts: Mapping[tuple[str, str], int]) -> None:
     """Write the transitions of one glass, the minima by their energy per particle as text."""
-    rows = (f"{i},{j},{count}\n" for i, j, count in transitions)
+    rows = (f"{i},{j},{count}\n" for (i, j), count in counts.items())
     write_text(path, ",".join(_COLUMNS) + "\n" + "".join(rows))
