@@ -134,7 +134,7 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
         for line in update_zero_point(at, settings, given.zero_point, make_calculator):
             result(f"T = {at.temperature}: {line}")
         update_double_wells(at, settings)
-        report(command, at, Counter())
+        report(command, at, Counter(), update_rounds(at, settings))
         return Counter()
     pairs, source = pairs_to_calculate(at, settings, given)
     jobs, without_minima = jobs_of(at, pairs, from_paths=bool(given.refine))
@@ -158,9 +158,9 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
     finally:
         if not given.share:  # what an interrupted run has found counts in its round
             update_double_wells(at, settings)
-            update_rounds(at, settings)
+            rounds = update_rounds(at, settings)
     if not given.share:
-        report(command, at, kinds)
+        report(command, at, kinds, rounds)
     return kinds
 
 

@@ -18,21 +18,21 @@ from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, read_double_wells, records_of
 from search.density import glass_volumes, update_density
 from search.rearrangements import count_rearrangements, rearrangements_in_words, summary_of
-from search.rounds import update_rounds
 from search.stopping import round_summary
 
 DRAWN = 6
 """Number of profiles in the picture."""
 
 
-def report(command: Command, at: StatePoint, kinds: Counter[str]) -> None:
+def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.DataFrame | None) -> None:
     """Draw what was found; say in four lines what came out and whether to go on, and with -v the rest.
 
-    ``kinds`` is the number of verdicts of each kind; without any, all is said with -v only.
+    ``kinds`` is the number of verdicts of each kind; without any, all is said with -v only. ``rounds`` as of
+    :func:`search.rounds.update_rounds`.
     """
     settings, T = command.settings, f"T = {at.temperature}"
     say = result if kinds else detail
-    wells, rounds, pictures = read_double_wells(at), update_rounds(at, settings), dict[Path, Picture]()
+    wells, pictures = read_double_wells(at), dict[Path, Picture]()
     _say_double_wells(command, at, wells, kinds)
     title = f"{T}: double wells calculated"
     if len(wells):

@@ -78,53 +78,57 @@ def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
     return pl.read_ipc(path) if there else _NUMBERED.to_frame()
 
 
-def count_rearrangements(at: StatePoint, settings: Settings, without: pd.MultiIndex | None = None) -> pd.DataFrame:
+def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex | None = None) -> pd.DataFrame:
     """What is known of each rearrangement that was numbered, largest first.
 
     Parameters
     ----------
     at, settings
         Where, and what counts as a TLS.
-    without : MultiIndex, optional
-        Pairs whose results are not counted.
+    new : MultiIndex, optional
+        Pairs whose results are new.
 
     Returns
     -------
     DataFrame
-        By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``; ``expected``, the largest
-        probability of a TLS among its pairs on the list that have no result.
+        By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``; ``calculated_before`` and
+        ``tls_before``, without the new results; ``expected``, the largest probability of a TLS among its pairs on the
+        list that have no result.
     """
     numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), read_neb_results(at)
-    results = results[~results.index.duplicated(keep="last")]
-    results = results[~results.index.isin([] if without is None else without)].reindex(numbered.index)
+    results = results[~results.index.duplicated(keep="last")].reindex(numbered.index)
+    calculated, tls = results[DW].notna(), results[QS] < settings.tls_threshold
+    before = ~numbered.index.isin([] if new is None else new)
     columns = {
         REARRANGEMENT: numbered[REARRANGEMENT],
         "pairs": 1,
-        "calculated": results[DW].notna(),
+        "calculated": calculated,
         "double_wells": results[DW] == 1,
-        "tls": results[QS] < settings.tls_threshold,
+        "tls": tls,
+        "calculated_before": calculated & before,
+        "tls_before": tls & before,
     }
-    counted = pd.DataFrame(columns, numbered.index).groupby(REARRANGEMENT).sum().astype(int)
-    counted["expected"] = 0.0
+    known = pd.DataFrame(columns, numbered.index).groupby(REARRANGEMENT).sum().astype(int)
+    known["expected"] = 0.0
     if at.predicted("newpairs").exists():
         listed = [*PAIR_COLUMNS, REARRANGEMENT, TLS_PROBABILITY]
         left = read_list(at.predicted("newpairs"), listed, "step4_predict_qs.py")
         left = left[~rows_in(left, pairs_with_result(at), at.decimals)]
         largest = left.groupby(REARRANGEMENT)[TLS_PROBABILITY].max()
-        counted["expected"] = largest.reindex(counted.index, fill_value=0.0)
-    return counted.sort_values("pairs", ascending=False, kind="stable")
+        known["expected"] = largest.reindex(known.index, fill_value=0.0)
+    return known.sort_values("pairs", ascending=False, kind="stable")
 
 
-def summary_of(counted: pd.DataFrame) -> dict[str, float]:
+def summary_of(known: pd.DataFrame) -> dict[str, float]:
     """Numbers of ``rounds.csv`` (doc/files.md), from what :func:`count_rearrangements` gives."""
-    has_result, has_tls = counted["calculated"] > 0, counted["tls"] > 0
+    has_result, has_tls = known["calculated"] > 0, known["tls"] > 0
     return {
-        "rearrangements": len(counted),
+        "rearrangements": len(known),
         "rearrangements_calculated": int(has_result.sum()),
         "rearrangements_tls": int(has_tls.sum()),
-        "rearrangement_tls_pairs": int(counted["tls"].sum()),
-        "expected_calculated": float(counted.loc[has_result & ~has_tls, "expected"].sum()),
-        "expected_others": float(counted.loc[~has_result, "expected"].sum()),
+        "rearrangement_tls_pairs": int(known["tls"].sum()),
+        "expected_calculated": float(known.loc[has_result & ~has_tls, "expected"].sum()),
+        "expected_others": float(known.loc[~has_result, "expected"].sum()),
     }
 
 

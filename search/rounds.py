@@ -157,12 +157,12 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
 
 def _count_rearrangements(at: StatePoint, settings: Settings, done: pd.MultiIndex) -> dict[str, float]:
     """What is known of rearrangements, and of how many this round calculated the first pair, or found the first TLS."""
-    counted, before = count_rearrangements(at, settings), count_rearrangements(at, settings, done)
+    known = count_rearrangements(at, settings, done)
     first = {
-        name: int(((counted[column] > 0) & (before[column].reindex(counted.index) == 0)).sum())
+        name: int(((known[column] > 0) & (known[f"{column}_before"] == 0)).sum())
         for name, column in (("new_rearrangements", "calculated"), ("new_rearrangements_tls", "tls"))
     }
-    return {**summary_of(counted), **first}
+    return {**summary_of(known), **first}
 
 
 def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:

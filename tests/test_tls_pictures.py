@@ -179,13 +179,13 @@ def test_the_levels_stand_on_the_axis_of_v_where_its_ticks_say(played):
 def test_what_was_found_is_told_in_four_lines_and_couplings_that_no_double_well_has_in_one_more(tmp_path, capsys):
     at = Workspace(tmp_path).at(T)
     settings = fill_with_tls(at, 1)
-    report(SimpleNamespace(settings=settings), at, Counter({"double well": 1}))
+    report(SimpleNamespace(settings=settings), at, Counter({"double well": 1}), None)
     said = capsys.readouterr().out.splitlines()
     assert len(said) <= 5
     assert said[0].startswith(
         "T = 0.1: double well: 1, calculated so far: 1 double well, 0 of them only screened, 1 TLS"
     )
     assert [line for line in said if "no coupling to strain (gamma) of any double well" in line] == said[1:2]
-    report(SimpleNamespace(settings=settings), at, Counter())
+    report(SimpleNamespace(settings=settings), at, Counter(), None)
     assert capsys.readouterr().out == ""
     assert at.neb_paths("png").exists()
