@@ -26,7 +26,7 @@ from pipeline.formats.configurations import Minimum
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import read_minima
-from pipeline.formats.paths import write_frames
+from pipeline.formats.path_images import write_frames
 from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import LEFT_OUT
 from pipeline.glasses import load_glass

@@ -16,9 +16,9 @@ if __name__ == "__main__":
 from pipeline import __version__, messages
 from pipeline.files import write_text
 from pipeline.progress import progress
+from reporting.found_sections import found, found_together, observables, result
 from reporting.page import Section, render
 from reporting.provenance import files_and_settings
-from reporting.results import found, found_together, observables, result
 from reporting.sections import model_quality, next_pairs, search_progress, validators_said
 
 SECTIONS = {

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from glass.arrays import Array, box_of, minimum_image, without_drift
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.formats.paths import path_file, read_images
+from pipeline.formats.path_images import path_file, read_images
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from glass.arrays import Array
 from pipeline import __version__
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
-from pipeline.formats.paths import path_file
+from pipeline.formats.path_images import path_file
 from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import Settings

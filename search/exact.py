@@ -18,7 +18,7 @@ from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.keys import Pair, minimum_names
 from pipeline.formats.minima import places_by_key, read_atoms
-from pipeline.formats.paths import path_file, read_path, write_path
+from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import WAYS, add_record, record_of
 from pipeline.formats.results import (
     add_calculation,

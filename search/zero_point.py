@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.paths import path_file, read_images
+from pipeline.formats.path_images import path_file, read_images
 from pipeline.formats.records import add_again, profile_of_record
 from pipeline.progress import progress
 from pipeline.settings import NebSettings, Settings

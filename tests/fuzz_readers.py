@@ -25,7 +25,7 @@ from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import places_by_key, read_minima
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
-from pipeline.formats.paths import path_file, read_path, write_path
+from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.ready_made import check_ready_made
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.relaxed import add_rows, superseded

@@ -8,7 +8,7 @@ from oscillator_basis import HBAR
 from glass.tunnelling import lowest_levels
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.paths import path_file, write_frames
+from pipeline.formats.path_images import path_file, write_frames
 from pipeline.formats.records import add_record
 from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings

@@ -12,7 +12,7 @@ from glass.two_level import TwoLevel
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.paths import path_file, write_path
+from pipeline.formats.path_images import path_file, write_path
 from pipeline.formats.records import add_record, record_of
 from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings

@@ -16,7 +16,7 @@ from steps import done, refused
 from glass import soft_spheres
 from glass.double_well import Verdict, potential_of
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
-from pipeline.formats.paths import read_path
+from pipeline.formats.path_images import read_path
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
 

@@ -10,7 +10,7 @@ from pipeline.command import Command
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import stored_pairs
-from pipeline.formats.paths import path_file
+from pipeline.formats.path_images import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.messages import counted
 from pipeline.settings import Settings
