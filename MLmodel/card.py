@@ -18,7 +18,7 @@ from pipeline.workspace import StatePoint, Task, Workspace
 SETS = ("train", "test", "used")
 
 FORMAT = 4
-"""Of card.json."""
+"""Version of the layout of card.json."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Card:
     program: str
     """Version of this program that trained it."""
     units: str
-    """Of the pairs it was trained on."""
+    """Units of the pairs it was trained on."""
 
     @property
     def cut(self) -> str:

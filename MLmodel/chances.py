@@ -20,7 +20,7 @@ _GRID = 200
 """Number of predictions for which the chance is calculated, and between which it is interpolated."""
 
 SPREADS = np.linspace(0.4, 1.0, 4)
-"""And for errors so much smaller than those of the labelled pairs."""
+"""Sizes of errors, in those of the labelled pairs, for which chances are told too."""
 
 
 class Chances(NamedTuple):
@@ -29,7 +29,7 @@ class Chances(NamedTuple):
     grid: Array
     """log₁₀ of the predicted splitting in ε; shape (n_grid,)."""
     chances: Array
-    """Of a TLS; shape (len(SPREADS), n_grid)."""
+    """Probability of a TLS; shape (len(SPREADS), n_grid)."""
     means: Array
     """log₁₀ of the exact splitting to be expected."""
 

@@ -22,18 +22,18 @@ from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
 
 LENGTH = 0.3
-"""Of the kernel, in standard deviations of the features of :func:`MLmodel.smooth.shape_features`."""
+"""Length of the kernel, in standard deviations of the features of :func:`MLmodel.smooth.shape_features`."""
 
 AMPLITUDE, NOISE = 0.12, 0.05
-"""Of the errors of log₁₀ of the splitting: the part that like pairs share, and the rest. Likelihood prefers these on
-the public glasses of T = 0.07, and 0.09 and 0.08 on the example's."""
+"""Errors of log₁₀ of the splitting: the part that like pairs share, and the rest. Likelihood prefers these on the
+public glasses of T = 0.07, and 0.09 and 0.08 on the example's."""
 
 DAMPING = 0.1
 """In place of NOISE where predictions are corrected: errors have long tails, and as much as likelihood asks for finds
 TLS later (doc/validation.md)."""
 
 DW_AMPLITUDE = 0.25
-"""Of the errors of the probability p of a double well; the rest is binomial, of variance p (1 − p)."""
+"""Errors that like pairs share of the probability p of a double well; the rest is binomial, of variance p (1 − p)."""
 
 MOST = 1000
 """Results of a glass that are used at most: those of the smallest predicted splittings."""
@@ -42,7 +42,7 @@ _REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))
 """Known pairs farther away than this say nothing."""
 
 _LARGEST_ERROR = 0.5
-"""Of log₁₀: a path that went elsewhere says nothing of its neighbours."""
+"""Largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours."""
 
 
 class Corrected(NamedTuple):
@@ -55,7 +55,7 @@ class Corrected(NamedTuple):
 
 
 class _Glass(NamedTuple):
-    """What is known in one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²)."""
+    """Results of one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²)."""
 
     tree: KDTree
     """Places of all its results."""
@@ -106,7 +106,7 @@ class LocalCorrection:
         }
 
     def _glass(self, rows: pd.DataFrame, chances: Chances) -> _Glass:
-        """What is known in one glass: at most MOST results for each process, of the smallest predicted splittings."""
+        """Results of one glass: at most MOST for each process, of the smallest predicted splittings."""
         rows = rows.sort_values(QS, kind="stable")
         new, wells = rows[rows["new"]].head(MOST), rows[rows[DW] == 1]
         new_wells = wells[wells["new"]].head(MOST)

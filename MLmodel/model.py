@@ -128,11 +128,11 @@ class Judged(NamedTuple):
     predicted: Array
     """Splittings in ε, or whether a pair is a double well and the probability of it; shape (n_pairs,)."""
     name: str
-    """For titles: ``test set``, or ``all labels``."""
+    """Name in titles: ``test set``, or ``all labels``."""
     how: str
     """How they were kept from the models that predicted them."""
     heading: str
-    """The same and why, as a line above the figures."""
+    """Line above the figures: the same and why."""
 
 
 def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:

@@ -133,7 +133,7 @@ class Predicted(NamedTuple):
     """All pairs that may be double wells, as predicted."""
 
     pairs: pl.DataFrame
-    """With the columns of the lists."""
+    """Pairs with the columns of the lists."""
     to_calculate: NDArray[np.bool_]
     """Which have no answer yet; shape (n_pairs,)."""
     correcting: int

@@ -12,7 +12,7 @@ from glass.arrays import Array
 from pipeline.workspace import CLASSIFIER, Task
 
 LENGTH = 2.2
-"""Of the kernel, in standard deviations of a feature."""
+"""Length of the kernel, in standard deviations of a feature."""
 
 LANDMARKS = 300
 """Pairs of the training set between which the model interpolates."""
@@ -29,7 +29,7 @@ SOFTENING = 1e-3
 _SHAPE = r"Delta_E|total_displacement|PR|displacement_\d+|0to\d+"
 
 _SMALLEST = 1e-12
-"""Of sizes whose logarithm is taken: tables that are not ours may hold a zero."""
+"""Smallest size whose logarithm is taken: tables that are not ours may hold a zero."""
 
 
 def shape_features(pairs: pd.DataFrame, softening: float = SOFTENING) -> Array:
@@ -58,7 +58,7 @@ class Smooth(NamedTuple):
 
     mean: Array
     scale: Array
-    """Of each feature, shape (n_features,)."""
+    """Mean and standard deviation of each feature, shape (n_features,)."""
     landmarks: Array
     """Shape (n_landmarks, n_features)."""
     coefficients: Array

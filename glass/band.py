@@ -29,8 +29,8 @@ SETTLED = 1.0
 """Nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, ε/σ."""
 
 TOLERANCES_SETTLED = 5000.0
-"""The same in force tolerances, of which the default makes SETTLED; the larger of the two counts. Where barriers are
-higher than those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
+"""SETTLED in force tolerances, as the default has it; the larger of the two counts. Where barriers are higher than
+those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
 
 LOOK_EVERY = 5
 """Number of steps between two searches for an intermediate minimum, and between two looks at an image that relaxes."""
@@ -42,7 +42,7 @@ SHOULDER = 0.1
 """Depth of a shoulder in the largest slope above which it is looked at closely, see :func:`shoulders`."""
 
 INTERPOLATION = 0.05
-"""The same for the error of the cubic between images halfway between them, in the height of the profile."""
+"""Error of the cubic halfway between images, in the height of the profile, above which that place is looked at."""
 
 WINDOW, WINDOW_IMAGES, WINDOW_STEPS = 0.35, 15, 100
 """Part of the path on either side of it that is then relaxed, number of images, and of steps at most. Of five third

@@ -19,7 +19,7 @@ COUPLING = 100
 """Time constant of the thermostat, in time steps."""
 
 _ITERATIONS, _APART = 30, 0.01
-"""Of the power method; and distance over all 3N coordinates of its differences, Å or σ."""
+"""Iterations of the power method; distance over all 3N coordinates of its differences, Å or σ."""
 
 _ODD = 0.02
 """Fraction of quenches that come back below which a sample is not one glass."""

@@ -44,7 +44,7 @@ LONGEST_STEP = 0.1
 """Largest displacement of a particle in one step, σ."""
 
 FIRST_STEP = 0.01
-"""The same in the first step, when the curvature is not known yet, σ."""
+"""Longest first step, when the curvature is not known yet, σ."""
 
 MEMORY = 20
 """Number of the last steps from which L-BFGS takes the curvature."""

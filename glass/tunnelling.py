@@ -225,7 +225,7 @@ def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
 
 
 def tilted_states(profile: Profile, hbar: float) -> Callable[[float], tuple[Array, Array, Array]]:
-    """Of F in ε/σ: grid x of :func:`lowest_levels`, two lowest levels of V − F x, and states (as lowest_states)."""
+    """Function of F in ε/σ: grid of :func:`lowest_levels`, two lowest levels of V − F x, states (as lowest_states)."""
     x, diagonal, off = _hamiltonian(profile, hbar, 2 * POINTS, 2 * MARGIN)
     return lambda tilt: (x, *_lowest(diagonal - tilt * x, off))
 

@@ -35,7 +35,7 @@ class GlassJob(NamedTuple):
     transitions: Path
     """May be missing."""
     name: str
-    """Of the glass, for what is printed."""
+    """Name of the glass, for what is printed."""
 
 
 def kept_table(job: GlassJob, settings: Settings) -> Collected | None:

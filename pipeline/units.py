@@ -57,7 +57,7 @@ METAL = Units("metal", "Å", "eV", "u", "angstrom", "eV", 2.21, 662.0 * _SI["kB"
 """The paper: σ = 2.21 Å, ε = 662 K · k_B, m = 1.02·10⁻²⁵ kg."""
 
 UNITS = {units.name: units for units in (REDUCED, METAL)}
-"""By their name in ``config.yaml``."""
+"""Units by their name in ``config.yaml``."""
 
 KELVIN = float(_SI["kB"])
 """k_B · 1 K in eV."""

@@ -27,7 +27,7 @@ class Reading(NamedTuple):
     energy_key: str = ""
     """Name of the energy, from config.yaml; empty: the usual one."""
     units: str = ""
-    """Of the workspace, for formats that name theirs; empty: any."""
+    """Units of the workspace, for formats that name theirs; empty: any."""
     match_atoms: bool = False
     """Whether equal particles of two minima are exchanged to lie near each other."""
 
@@ -173,7 +173,7 @@ class StatePoint:
 
     @property
     def decimals(self) -> int:
-        """To which the names of two minima are equal."""
+        """Decimals to which the names of two minima are equal."""
         return self.workspace.ij_decimals
 
     def shap(self, task: Task, of: str = "") -> Path:

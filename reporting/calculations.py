@@ -26,7 +26,7 @@ from reporting.style import (
 )
 
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
-"""Of the rearrangements with most double wells."""
+"""Colours of the rearrangements with most double wells."""
 
 
 def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:

@@ -40,10 +40,10 @@ SOFTENING = 0.001
 """ε; differences in ΔE count by ln(|ΔE| + SOFTENING)."""
 
 FREEDOM = 4
-"""Of Student's distribution for the errors that are left, as a path now and then goes elsewhere."""
+"""Degrees of freedom of Student's distribution for the errors that are left, as a path now and then goes elsewhere."""
 
 SHARE = 0.75
-"""Of likes in the probability of a double well, where they explain all (doc/search.md)."""
+"""Weight of likes in the probability of a double well, where they explain all (doc/search.md)."""
 
 
 class Process(NamedTuple):
@@ -59,7 +59,7 @@ PROCESSES = {
     DW: [Process(*one) for one in product([0.5], [10, 50, 250], [0.03, 0.1, 100.0], [0.1, 0.2, 0.35])],
     QS: [Process(*one) for one in product([0.15, 0.3], [5, 20, 80], [0.5, 1.0, 2.0], [0.003, 0.01, 0.03, 0.1, 0.25])],
 }
-"""From which those are chosen that fit the results best; of the verdict 0 or 1, and of log₁₀ of the splitting."""
+"""Candidates, of which those are taken that fit best: for the verdict 0 or 1, and for log₁₀ of the splitting."""
 
 
 class Told(NamedTuple):
@@ -243,7 +243,7 @@ class HeldOut(NamedTuple):
     predicted: Array
     """Probability of a double well, or splitting: the model's without the glass, blended with what likes tell."""
     chance: Array
-    """Of a double well, or of a TLS."""
+    """Probability of a double well, or of a TLS."""
 
 
 def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, settings: Settings) -> HeldOut | None:

@@ -53,7 +53,7 @@ TOO_LARGE = 0.05
 """Q⁻¹ above which a sum over TLS is no loss any more: a wave would not ring."""
 
 EDGES = {"tunnelling amplitude": np.arange(-12.0, 0.25, 0.5), "action": np.arange(0.0, 30.5, 1.0)}
-"""Of the distributions of log₁₀ Δ₀ (in ε) and of λ."""
+"""Edges of the bins of the distributions of log₁₀ Δ₀ (in ε) and of λ."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Tls:
 
     @property
     def coupled(self) -> int:
-        """Of how many both Δ₀ and the coupling to strain are known."""
+        """Number of those whose Δ₀ and coupling to strain are both known."""
         return int(np.isfinite(self.amplitude * self.longitudinal).sum())
 
 

@@ -47,7 +47,7 @@ ACTION = "wkb_action"
 """∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well."""
 
 SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"
-"""Of V + Z, see :mod:`search.zero_point`; in the unit of energy."""
+"""Columns of V + Z, see :mod:`search.zero_point`; in the unit of energy."""
 
 STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION, SPLITTING_ZP, AMPLITUDE_ZP]
 """Entries of a record's ``properties``, and columns of ``double_wells.csv``."""
@@ -56,7 +56,7 @@ WHOLE = 500
 """Number of particles up to which the whole spectrum is calculated where the Hessian is known: 0.4 s for 500."""
 
 SMALL = 100
-"""The same where it is made of differences, 12 N force calls for two minima."""
+"""Number of particles up to which it is made of differences, 12 N force calls for two minima."""
 
 DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]
 """Columns that follow from them."""

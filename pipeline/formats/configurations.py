@@ -94,12 +94,12 @@ class Minimum(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its place."""
+        """Name of its place."""
         return self.place.name
 
     @property
     def box(self) -> Array:
-        """Of its cell, see :func:`glass.arrays.box_of`."""
+        """Box of its cell, see :func:`glass.arrays.box_of`."""
         return box_of(self.system.cell, self.system.pbc)
 
     @property
