@@ -22,10 +22,10 @@ if __name__ == "__main__":
 import csv
 from pathlib import Path
 
-from pipeline.collect import Collected, GlassJob, check_other_tables, kept_table
+from pipeline.collect import Collected, GlassJob, check_other_tables, is_ready_made, kept_table
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.table_record import LEFT_OUT, Fate, is_ready_made
+from pipeline.formats.table_record import LEFT_OUT, Fate
 from pipeline.messages import counted, note, nothing_new, record, result
 
 SHOWN = 5

@@ -16,8 +16,6 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from MLmodel.card import check_features, find_card
-from pipeline.errors import UserError
-from pipeline.formats.pair_tables import open_table
 from pipeline.formats.table_record import usable_tables
 from pipeline.messages import note, nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
@@ -36,12 +34,7 @@ def main(command: Command) -> None:
 def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
     settings = command.settings
-    if not at.pair_tables:
-        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
-    card = find_card(at, CLASSIFIER, settings.unit)
-    tables = usable_tables(at, settings.unit)
-    for table in tables:
-        check_features(card, open_table(table).schema.names, table)
+    tables, card = usable_tables(at, settings.unit), find_card(at, CLASSIFIER, settings.unit)
     ceilings, targets = settings.classify, [at.classified, at.classified_features]
     made_of = made_from(
         tables,
@@ -55,8 +48,10 @@ def classify_one(command: Command, at: StatePoint) -> None:
         return
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
-    from pipeline.formats.pair_tables import PROBABILITY
+    from pipeline.formats.pair_tables import PROBABILITY, open_table
 
+    for table in tables:
+        check_features(card, open_table(table).schema.names, table)
     looked_at, listed = classify_tables(at, card, settings, tables)
     write_list(at.classified, listed, settings.ij_decimals)
     mark_made(targets, made_of)

@@ -17,14 +17,8 @@ from pipeline.workspace import PREDICTOR, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-import numpy as np
-import pandas as pd
-
 from MLmodel.card import Card, check_features, find_card
-from MLmodel.labels import pretraining_paths
 from pipeline.errors import UserError
-from pipeline.formats.pair_tables import open_table
-from pipeline.formats.records import check_records
 from pipeline.messages import counted, note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
 from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
@@ -62,11 +56,9 @@ def predict_one(command: Command, at: StatePoint) -> int:
     card = find_card(at, PREDICTOR, settings.unit)
     stamp = check_unchanged(double_wells, "step2_classify_dw.py")
     check_same_units(double_wells, stamp["units"], settings.unit, "run step2_classify_dw.py")
-    check_features(card, open_table(double_wells).schema.names, double_wells)
-    check_records(at, settings.unit)
     targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     made_of = made_from(
-        [double_wells, *at.neb_files, *pretraining_paths(at)],
+        [double_wells, *at.neb_files, *at.all_pretraining_sets],
         model=card.training,
         tls_threshold=settings.tls_threshold,
         epsilon=settings.neb.epsilon,
@@ -89,14 +81,19 @@ def predict_one(command: Command, at: StatePoint) -> int:
 
 def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
     """Write both lists; numbers of pairs on them, and of TLS to be expected among these."""
+    import numpy as np
+
     from MLmodel.model import unseen_predictions
     from MLmodel.ranking import predict_pairs
     from pipeline.formats.pair_lists import write_list
-    from pipeline.formats.pair_tables import TLS_PROBABILITY
+    from pipeline.formats.pair_tables import TLS_PROBABILITY, open_table
+    from pipeline.formats.records import check_records
     from search.likes import add_likes
     from search.rearrangements import REARRANGEMENT, each_once, number_rearrangements
     from search.rounds import close_round
 
+    check_features(card, open_table(at.classified_features).schema.names, at.classified_features)
+    check_records(at, settings.unit)
     if closed := close_round(at, settings):
         note(f"T = {at.temperature}: {closed}")
     found = predict_pairs(at, card, settings)
@@ -123,6 +120,8 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
 
 def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
     """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
+    import pandas as pd
+
     every, new = at.predicted("allpairs"), at.predicted("newpairs")
     below = f"TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
     pairs = counted(int(told["pairs"]), "pair")

@@ -11,9 +11,9 @@ from pipeline.errors import UserError
 from pipeline.formats.csv_files import as_numbers
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, check_columns, feature_columns, open_table, read_batches
-from pipeline.formats.ready_made import checked_batches
+from pipeline.formats.ready_made import check_units, checked_batches
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
-from pipeline.formats.table_record import check_units, usable_tables
+from pipeline.formats.table_record import usable_tables
 from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import Settings
@@ -56,7 +56,8 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     """
     in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)
-    check_units(sets, settings.unit)
+    for path in sets:
+        check_units(path, settings.unit)
     neb, report = _results(at, task)
     pretraining, lines = _read_sets(sets, task, at.decimals, in_tables)
     report += lines
@@ -136,15 +137,9 @@ def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Pat
     return paths
 
 
-def pretraining_paths(at: StatePoint) -> list[Path]:
-    """The pretraining sets of one temperature, of both models."""
-    return [path for task in (CLASSIFIER, PREDICTOR) for path in at.pretraining_sets(task)]
-
-
 def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
     """All pairs that stand in a pretraining set; each once."""
-    paths = pretraining_paths(at)
-    parts = [rows for path in paths for rows in checked_batches(path, PAIR_COLUMNS)]
+    parts = [rows for path in at.all_pretraining_sets for rows in checked_batches(path, PAIR_COLUMNS)]
     return pair_index(pd.concat(parts or [no_pairs()], ignore_index=True), at.decimals).drop_duplicates()
 
 

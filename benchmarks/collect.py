@@ -21,9 +21,10 @@ from glass.features_rounded import box_fractions
 from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.table_record import TableRecord
+from pipeline.formats.table_record import made_of_minima
 from pipeline.glass_pairs import write_pairs
 from pipeline.glasses import Glass
+from pipeline.settings import Settings
 from pipeline.stored_geometry import TILE
 
 N_PARTICLES = 1500
@@ -83,9 +84,8 @@ def whole_step(folder: Path, positions: Array) -> None:
     """Time all of step 0 but the reading: from minima in memory to the table on disk, on all cores."""
     energies = np.sort(np.random.default_rng(1).random(N_MINIMA)) * 1e-4
     glass = Glass([str(k) for k in range(N_MINIMA)], energies, minimum_keys(energies, 10), positions, BOX)
-    record = TableRecord(10, 3, 1.0, "reduced", {}, None, {})
     started = time.perf_counter()
-    stored = write_pairs(glass, record, None, folder / "Cnf-1.feather").pairs
+    stored = write_pairs(glass, made_of_minima([], Settings()), None, {}, folder / "Cnf-1.feather").pairs
     seconds = time.perf_counter() - started
     print(f"  minima in memory to table on disk, all cores: {stored / seconds:.0f} pairs/s")
 

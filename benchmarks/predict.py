@@ -86,7 +86,7 @@ def put_table(work: Workspace, size: int) -> None:
     table["PR"] = 1 + rng.gamma(2.0, 1.5, size)
     work.at(T).pairs.mkdir(parents=True, exist_ok=True)
     table.to_feather(work.at(T).pairs / "made-up.feather")
-    mark_made([work.at(T).pairs / "made-up.feather"], made_from([]))
+    mark_made([work.at(T).pairs / "made-up.feather"], made_from([], units="reduced"))
 
 
 def write_results(work: Workspace) -> None:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
-from pipeline.formats.pair_tables import glasses_in, stored_pairs
-from pipeline.formats.table_record import Fate, check_units, read_record
+from pipeline.formats.table_record import Fate, made_of_minima
 from pipeline.messages import counted, note
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
 from pipeline.units import check_same_units
 from pipeline.workspace import StatePoint, inputs_of, minimum_paths
 
@@ -37,13 +36,31 @@ class GlassJob(NamedTuple):
     name: str
     """Name of the glass, for what is printed."""
 
+    def made_of(self, settings: Settings) -> Inputs:
+        """What the table follows from, as it is now."""
+        return made_of_minima([*inputs_of(self.files), self.transitions], settings)
+
 
 def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
     """What is in the table of a glass that would come out the same now; None if it must be made."""
-    record = read_record(job.table)
-    if record is None or not record.is_current(inputs_of(job.files), job.transitions, settings):
+    if not up_to_date([job.table], job.made_of(settings)):
         return None
-    return Collected(stored_pairs(job.table), 0, record.fates)
+    told = read_stamp(job.table)["result"]
+    return Collected(told["pairs"], 0, {name: Fate(*fate) for name, fate in told["fates"].items()})
+
+
+def is_ready_made(table: Path) -> bool:
+    """Whether a pair table was put there by the user; raises UserError if it can't be read and has no stamp."""
+    if stamp := stamp_of_unchanged(table):
+        return "particles" not in stamp
+    from pipeline.formats.ready_made import is_of_step_0
+
+    try:
+        return not is_of_step_0(table)
+    except UserError:
+        if "particles" in read_stamp(table):
+            return False
+        raise
 
 
 def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path]) -> list[Collected]:
@@ -53,36 +70,33 @@ def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path
     others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))
     collected = []
     for table in sorted(others):
-        if table in ready_made:
-            kind = "ready-made table"
-            check_units([table], settings.unit)
-            check_once(table, settings.ij_decimals)
-        else:
-            kind = "table whose minima are gone, kept"
-            check_kept(table, settings)
-        collected.append(Collected(stored_pairs(table), 0))
-        note(f"T = {at.temperature}: {kind}: {counted(collected[-1].pairs, 'pair')}: {table}")
-        for conf in glasses_in(table):
+        told = _checked_once(table, settings) if table in ready_made else _kept(table, settings)
+        kind = "ready-made table" if table in ready_made else "table whose minima are gone, kept"
+        collected.append(Collected(told["pairs"], 0))
+        note(f"T = {at.temperature}: {kind}: {counted(told['pairs'], 'pair')}: {table}")
+        for conf in told["glasses"]:
             if owner.setdefault(conf, table) != table:
                 raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")
     return collected
 
 
-def check_once(table: Path, decimals: int) -> None:
-    """Check a ready-made table unless it was checked before and not touched since."""
-    inputs = made_from([], ij_decimals=decimals)
+def _checked_once(table: Path, settings: Settings) -> dict[str, Any]:
+    """What a ready-made table holds; it is checked unless it was before and not touched since."""
+    inputs = made_from([], ij_decimals=settings.ij_decimals, units=settings.units)
     if not up_to_date([table], inputs):
-        from pipeline.formats.ready_made import check_ready_made
+        from pipeline.formats.ready_made import check_ready_made, check_units
 
-        check_ready_made(table, decimals)
-        mark_made([table], inputs)
+        check_units(table, settings.unit)
+        mark_made([table], inputs, check_ready_made(table, settings.ij_decimals))
+    return dict(read_stamp(table)["result"])
 
 
-def check_kept(table: Path, settings: Settings) -> None:
-    """Raise UserError unless a table without minima is as it was made, with the settings of the others."""
-    record, remedy = read_record(table), "put its minima back, or take it away"
-    if record is None:
+def _kept(table: Path, settings: Settings) -> dict[str, Any]:
+    """What a table without minima holds; UserError unless it is as it was made, with the settings of the others."""
+    stamp, remedy = stamp_of_unchanged(table), "put its minima back, or take it away"
+    if not stamp:
         raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
-    if (record.ij_decimals, record.particles) != (settings.ij_decimals, settings.particles):
+    if (stamp.get("ij_decimals"), stamp.get("particles")) != (settings.ij_decimals, settings.particles):
         raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
-    check_same_units(table, record.units, settings.unit, remedy)
+    check_same_units(table, stamp["units"], settings.unit, remedy)
+    return dict(stamp["result"])

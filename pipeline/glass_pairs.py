@@ -4,7 +4,6 @@ import io
 import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,18 +22,18 @@ from pipeline.files import atomic_write, file_named, spool_folder
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
 from pipeline.formats.keys import minimum_keys, minimum_names
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
-from pipeline.formats.pair_tables import NEIGHBOURHOOD
+from pipeline.formats.pair_tables import MADE, NEIGHBOURHOOD
 from pipeline.formats.relaxed import superseded
-from pipeline.formats.table_record import AGAIN, LEFT_OUT, Fate, TableRecord, mark_written, new_record, read_record
+from pipeline.formats.table_record import AGAIN, LEFT_OUT, Fate
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
 from pipeline.messages import counted, note, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.stamps import Fingerprint, fingerprint, made_from, mark_made, up_to_date
+from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, up_to_date
 from pipeline.stored_geometry import StoredGeometry, cut_into_blocks
 from pipeline.workers.pool import SerialWorkers, Workers
-from pipeline.workspace import glass_of, inputs_of
+from pipeline.workspace import glass_of
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
@@ -70,12 +69,11 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable."""
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
     table, files, transitions, name = job
-    folder, inputs = glass_of(files[0]), inputs_of(files)
-    record = new_record(inputs, transitions, settings)
+    folder, made_of = glass_of(files[0]), job.made_of(settings)
     with spool_folder(table) as spool:
         read, again = _read_files(files, settings, workers, name, spool)
-        ceiling, gone = settings.pairs.max_delta_E, superseded(folder)
-        glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, _known_keys(table), gone, spool)
+        ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), _known_keys(table)
+        glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, known, gone, spool)
         fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
         if glass is None:
             note(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
@@ -88,16 +86,9 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
             )
         counts = count_transitions(read, glass, settings.minima.time_order)
         _update_transitions(transitions, counts, glass, settings, name)
-        record = replace(
-            record,
-            files=record.files | again,
-            transitions=fingerprint(transitions) if transitions.exists() else None,
-            fates=fates,
-            n_particles=glass.n_particles,
-            box=tuple(glass.box.ravel().tolist()),
-        )
+        made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
         told = _read_counts(transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
-        result = write_pairs(glass, record, told, table)
+        result = write_pairs(glass, made_of, told, fates, table)
     _tell(glass, result, settings, f"{name}: ", table)
     return result
 
@@ -132,8 +123,8 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str, table:
 
 def _read_files(
     files: list[Path], settings: Settings, workers: Workers, name: str, spool: Path
-) -> tuple[list[Minimum | Unusable], dict[str, Fingerprint]]:
-    """All that stands in the files of a glass, positions mapped from disk; files to read again, with no fingerprint."""
+) -> tuple[list[Minimum | Unusable], set[Path]]:
+    """All that stands in the files of a glass, positions mapped from disk; and files to read again next time."""
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     read = partial(read_minima, reading=settings.reading)
     found: list[Minimum | Unusable] = []
@@ -156,15 +147,17 @@ def _read_files(
         one._replace(positions=every[end - size : end].reshape(-1, 3)) if isinstance(one, Minimum) else one
         for one, end, size in zip(found, ends, sizes, strict=True)
     ]
-    again = {file_of(one.name): Fingerprint() for one in found if isinstance(one, Unusable) and one.try_again}
+    folder = glass_of(files[0])
+    again = {folder / file_of(one.name) for one in found if isinstance(one, Unusable) and one.try_again}
     return share_systems(minima), again
 
 
 def _known_keys(table: Path) -> set[int]:
     """Keys of the minima in a table that step 0 made."""
-    record = read_record(table)
-    names = [] if record is None else [fate.minimum for fate in record.fates.values() if fate.minimum is not None]
-    return set() if record is None else set(minimum_keys(np.array(names, float), record.ij_decimals).tolist())
+    stamp = stamp_of_unchanged(table)
+    fates = stamp["result"]["fates"].values() if "particles" in stamp else ()
+    names = [minimum for _, minimum, _ in fates if minimum is not None]
+    return set(minimum_keys(np.array(names, float), stamp["ij_decimals"]).tolist()) if names else set()
 
 
 def _update_transitions(
@@ -198,19 +191,23 @@ def _read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Seri
     return transitions["count"].astype(float)[known].groupby((one * len(glass.keys) + other)[known]).sum()
 
 
-def write_pairs(glass: Glass, record: TableRecord, counts: "pd.Series[float] | None", target: Path) -> Collected:
+def write_pairs(
+    glass: Glass, made_of: Inputs, counts: "pd.Series[float] | None", fates: dict[str, Fate], target: Path
+) -> Collected:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 
     Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
     ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji.
     """
     conf, n_minima = int(target.stem.removeprefix("Cnf-")), len(glass.keys)
-    features = geometry_columns(record.particles)
+    ceiling, decimals = made_of.other["max_delta_E"], made_of.other["ij_decimals"]
+    features = geometry_columns(made_of.other["particles"])
     columns = ["conf", "i", "j", "Delta_E", *features, *["Tij", "Tji"] * (counts is not None), *NEIGHBOURHOOD]
-    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns], record.metadata)
-    last, total = _partners(glass, record.max_delta_E)
+    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    schema = schema.with_metadata({MADE: made_of.other["units"]})
+    last, total = _partners(glass, ceiling)
     blocks = list(cut_into_blocks(last))
-    names = minimum_names(glass.keys, record.ij_decimals)
+    names = minimum_names(glass.keys, decimals)
     computed = ambiguous = 0
     half = 0.5 * shortest_period(glass.box)
     with (
@@ -218,8 +215,8 @@ def write_pairs(glass: Glass, record: TableRecord, counts: "pd.Series[float] | N
         spool_folder(target) as spool,
         progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
     ):
-        _check_room(glass, total, record.max_delta_E, 8 * (len(columns) + len(features)), target)
-        stored, squares = StoredGeometry(target, glass, record), Squares.unknown(last)
+        _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
+        stored, squares = StoredGeometry(target, glass, made_of), Squares.unknown(last)
         with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
             for block in blocks:
                 geometry, missing = stored.of_block(block)
@@ -241,8 +238,9 @@ def write_pairs(glass: Glass, record: TableRecord, counts: "pd.Series[float] | N
                 values += [*pair_neighbourhood(squares, block.start, block.stop).T]
                 writer.write_batch(pa.record_batch([pa.array(column) for column in values], schema=schema))
                 bar.update(block.size)
-    mark_written(target)
-    return Collected(total, computed, record.fates, ambiguous)
+    told = {"pairs": total, "glasses": [conf], "fates": fates, "n_particles": glass.n_particles}
+    mark_made([target], made_of, {**told, "box": glass.box.tolist()})
+    return Collected(total, computed, fates, ambiguous)
 
 
 def _partners(glass: Glass, max_delta_e: float) -> tuple[Index, int]:

@@ -20,13 +20,6 @@ def fingerprint(path: Path) -> Fingerprint:
     return [*status(path), file_digest(path)] if readable else status(path)
 
 
-def have_same_content(one: Fingerprint | None, other: Fingerprint | None) -> bool:
-    """Whether two fingerprints are of the same content: the same time of change, or the same digest."""
-    if not one or not other:
-        return False
-    return one[:2] == other[:2] or (len(one) == len(other) == 3 and one[::2] == other[::2])
-
-
 def is_unchanged(path: Path, recorded: Fingerprint | None) -> bool:
     """Whether a file is there and has the content it had when its fingerprint was taken."""
     if not isinstance(recorded, list) or not path.exists():
@@ -71,9 +64,19 @@ def _is_made_from(output: Path, inputs: Inputs) -> bool:
         and isinstance(files, dict)
         and is_unchanged(output, record.pop("output", None))
         and record == json.loads(json.dumps(inputs.other))
-        and set(files) == {path.name for path in inputs.files}
-        and all(is_unchanged(path, files[path.name]) for path in inputs.files)
+        and set(files) == {_key(path, output) for path in inputs.files}
+        and all(is_unchanged(path, files[_key(path, output)]) for path in inputs.files)
     )
+
+
+def unchanged_inputs(stamp: dict[str, Any], output: Path, inputs: Inputs) -> set[Path]:
+    """Files that are as they were when an output was made."""
+    return {path for path in inputs.files if is_unchanged(path, stamp["files"].get(_key(path, output)))}
+
+
+def _key(path: Path, output: Path) -> str:
+    """A file as the stamp of an output names it."""
+    return os.path.relpath(path, output.parent)
 
 
 def read_stamp(output: Path) -> dict[str, Any]:
@@ -84,27 +87,31 @@ def read_stamp(output: Path) -> dict[str, Any]:
         return {}
 
 
+def stamp_of_unchanged(output: Path) -> dict[str, Any]:
+    """The stamp of a file that is as it was when it was stamped; empty where it is not."""
+    stamp = read_stamp(output)
+    return stamp if "output" in stamp and output.exists() and is_unchanged(output, stamp["output"]) else {}
+
+
 def check_unchanged(output: Path, script: str) -> dict[str, Any]:
     """The stamp of a file that a step wrote; UserError unless the file is as it was then."""
-    stamp = read_stamp(output)
-    if "output" not in stamp or not output.exists() or not is_unchanged(output, stamp["output"]):
-        raise UserError(f"{output}: changed since {script} wrote it: run that step")
-    return stamp
+    if stamp := stamp_of_unchanged(output):
+        return stamp
+    raise UserError(f"{output}: changed since {script} wrote it: run that step")
 
 
 def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> None:
     """Leave a stamp beside every output that says what it was made from, and ``result``, what the step tells of it."""
-    files = {path.name: _with_digest(path, before) for path, before in inputs.files.items()}
+    found = {path: _with_digest(path, before) for path, before in inputs.files.items()}
     for output in outputs:
+        files = {_key(path, output): one for path, one in found.items()}
         record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
 
 
 def _with_digest(path: Path, before: list[int] | None) -> Fingerprint | None:
     """Of a file that was changed since, what it was is not known: it keeps the old time, and so counts as changed."""
-    if before is None or not path.exists() or status(path) != before:
-        return before
-    return [*before, file_digest(path)]
+    return fingerprint(path) if before and path.exists() and status(path) == before else before
 
 
 def _stamp(output: Path) -> Path:

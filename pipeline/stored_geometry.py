@@ -10,12 +10,13 @@ import pyarrow as pa
 from glass.arrays import Array, Index
 from glass.features import geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
-from pipeline.formats.keys import find_keys, minimum_keys
+from pipeline.formats.keys import find_keys, minimum_keys, minimum_names
 from pipeline.formats.minima import file_of
 from pipeline.formats.pair_tables import BATCH, record_batches
-from pipeline.formats.table_record import USED, TableRecord, read_record
+from pipeline.formats.table_record import USED
 from pipeline.glasses import Glass
-from pipeline.stamps import have_same_content
+from pipeline.stamps import Inputs, stamp_of_unchanged, unchanged_inputs
+from pipeline.workspace import minimum_name
 
 TILE = 8
 """The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
@@ -56,20 +57,25 @@ def cut_into_blocks(last: Index) -> Iterator[Block]:
 class StoredGeometry:
     """Geometry that the table of a glass, if there is one, holds already of the minima as they are now."""
 
-    def __init__(self, table: Path, glass: Glass, record: TableRecord) -> None:
-        self._glass, self._particles = glass, record.particles
+    def __init__(self, table: Path, glass: Glass, made_of: Inputs) -> None:
+        self._glass, self._particles = glass, made_of.other["particles"]
         self._fractions = box_fractions(glass.positions, glass.box) if glass.box.ndim == 1 else None
-        self._columns = geometry_columns(record.particles)
-        self._decimals = record.ij_decimals
+        self._columns = geometry_columns(self._particles)
+        self._decimals = made_of.other["ij_decimals"]
         self._batches: list[tuple[int, int, pa.RecordBatch]] = []
         self._index: Index = np.empty(0, np.int64)
         self._keys: Index = np.empty(0, np.int64)
-        old = read_record(table)
-        if old is None or not old.has_comparable_geometry(record):
+        old = stamp_of_unchanged(table)
+        result, minima = old.get("result") or {}, old.get("minima") or {}
+        alike = all(old.get(name) == made_of.other[name] for name in ("format", "ij_decimals", "particles"))
+        alike &= (result.get("n_particles"), result.get("box")) == (glass.n_particles, glass.box.tolist())
+        # Matched particles are in the order of the lowest minimum, which may be another now.
+        if not alike or minima.get("match_atoms") or made_of.other["minima"]["match_atoms"]:
             return
-        same = {name for name in record.files if have_same_content(old.files.get(name), record.files[name])}
-        was = {name for name, fate in old.fates.items() if fate.status == USED}
-        kept = [k for k, name in enumerate(glass.files) if name in was and file_of(name) in same]
+        same = {minimum_name(path) for path in unchanged_inputs(old, table, made_of)}
+        was = {name: label for name, (status, label, _) in result["fates"].items() if status == USED}
+        labels = enumerate(minimum_names(glass.keys, self._decimals).tolist())  # energies.csv may tell others now
+        kept = [k for k, label in labels if was.get(name := glass.files[k]) == label and file_of(name) in same]
         self._index = np.array(kept, np.int64)
         self._keys = glass.keys[self._index]
         if kept:

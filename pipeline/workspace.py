@@ -244,6 +244,11 @@ class StatePoint:
         others = sorted(first.parent.glob(f"{first.stem}-*.feather"))
         return [path for path in (first, *others) if path.exists()]
 
+    @property
+    def all_pretraining_sets(self) -> list[Path]:
+        """Those of both models."""
+        return [path for task in (CLASSIFIER, PREDICTOR) for path in self.pretraining_sets(task)]
+
     def has_labels(self, task: Task) -> bool:
         """Whether there is a file from which a model could learn."""
         places = (self, *self.shares)

@@ -71,7 +71,7 @@ def _inputs(at: StatePoint) -> Block:
     """What there is of each kind of input; dates are those of the newest file."""
     minima = [path for folder in at.glasses.values() for path in minimum_paths(folder)]
     tables = at.pair_tables
-    sets = [path for task in (CLASSIFIER, PREDICTOR) for path in at.pretraining_sets(task)]
+    sets = at.all_pretraining_sets
     neb_files = [path for path in at.neb_files if path.exists()]
     rows = [
         ("minima", counted(len(at.glasses), "glass"), *_size_and_date(minima)),

@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from glass.path import Band
 from glass.tunnelling import Continuation, Profile
 from MLmodel.labels import read_pretraining
-from pipeline.collect import GlassJob
+from pipeline.collect import GlassJob, is_ready_made
 from pipeline.errors import UserError
 from pipeline.formats import records
 from pipeline.formats import results as neb_files
@@ -26,11 +26,10 @@ from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import places_by_key, read_minima
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
 from pipeline.formats.path_images import path_file, read_path, write_path
-from pipeline.formats.ready_made import check_ready_made
+from pipeline.formats.ready_made import check_ready_made, check_units
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.relaxed import add_rows, superseded
 from pipeline.formats.results import ORIGIN
-from pipeline.formats.table_record import check_units, is_ready_made
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass
@@ -176,9 +175,9 @@ def _table(table):
 def _ready_made(work):
     path = work.at(T).pairs / "database.feather"
     must(is_ready_made(path), "taken for a table of step 0")
-    check_units([path], REDUCED)
+    check_units(path, REDUCED)
     count = check_ready_made(path, 10)
-    must(count == stored_pairs(path), "counted differently")
+    must(count["pairs"] == stored_pairs(path), "counted differently")
     return _table(pd.concat(read_batches(path)))
 
 

@@ -88,7 +88,7 @@ def read_pairs(root, temperature="0.1"):
 def put_table(table, path):
     """Write a pair table, and say that step 0 has checked it."""
     table.to_feather(path)
-    mark_made([path], made_from([]))
+    mark_made([path], made_from([], units=table["units"].iloc[0] if "units" in table else "reduced"))
 
 
 def with_features(root, listed, temperature="0.1"):

@@ -35,7 +35,7 @@ DAMAGE = {
     "emptied": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
     "its end overwritten": lambda content: content[:-300] + bytes(200) + content[-100:],
-    "its record damaged": lambda content: content.replace(b'"format": ', b'"format": {'),
+    "its metadata damaged": lambda content: content.replace(b"reduced", b"r?duced"),
 }
 
 

@@ -20,6 +20,9 @@ from pipeline.workspace import DW, QS, StatePoint
 BATCH = 262_144
 """Pairs that are read, computed and written at a time: the memory of a step follows from it, not from the table."""
 
+MADE = b"step0_collect"
+"""Key in the metadata of a table that step 0 made, beside its units; a ready-made one has none."""
+
 UNITS = "units"
 """Column of text that names the units of a ready-made table."""
 
@@ -185,11 +188,3 @@ def stored_pairs(path: Path) -> int:
         return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
     except FROM_ARROW as error:
         raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
-
-
-def glasses_in(path: Path) -> list[int]:
-    """Numbers of the glasses whose pairs a table holds."""
-    found: set[int] = set()
-    for rows in read_batches(path, ["conf"]):
-        found.update(rows["conf"].unique().tolist())
-    return sorted(found)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,10 @@ from pipeline.errors import UserError, short
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.pair_tables import (
     BATCH,
+    MADE,
     MAY_BE_UNKNOWN,
     NEEDED,
+    UNITS,
     as_frame,
     check_columns,
     feature_columns,
@@ -22,6 +25,7 @@ from pipeline.formats.pair_tables import (
     record_batches,
     table_columns,
 )
+from pipeline.units import Units, check_same_units
 
 LARGEST = 1e9
 """No box is so long, in any unit, nor does any glass have so many particles."""
@@ -91,8 +95,28 @@ def _possible(name: str) -> tuple[float, float, str]:
     return -_FINITE, _FINITE, "finite"
 
 
-def check_ready_made(path: Path, decimals: int) -> int:
-    """Check a pair table that step 0 did not make, row by row, and return its number of pairs."""
+def is_of_step_0(path: Path) -> bool:
+    """Whether step 0 made a table, which its own metadata says."""
+    return MADE in (open_table(path).schema.metadata or {})
+
+
+def check_units(path: Path, units: Units) -> None:
+    """Raise UserError if a table's column ``units`` (without one: reduced), or step 0 that made it, says others."""
+    reader = open_table(path)
+    if is_of_step_0(path):
+        found = {reader.schema.metadata[MADE].decode(errors="replace")}
+    elif UNITS in reader.schema.names:
+        found = {str(name) for batch in record_batches(path, [UNITS]) for name in batch[UNITS].unique().to_pylist()}
+    else:
+        found = {"reduced"}
+    if len(found) != 1:
+        raise UserError(f"{path}: its column {UNITS} holds {len(found)} different values; all rows must be in the same")
+    remedy = f'if it is in {units.name} ones, give it a column {UNITS} with "{units.name}" in each row'
+    check_same_units(path, found.pop(), units, remedy)
+
+
+def check_ready_made(path: Path, decimals: int) -> dict[str, Any]:
+    """Check a pair table that step 0 did not make, row by row: its number of ``pairs``, and its ``glasses``."""
     schema = open_table(path).schema
     check_columns(path, schema, NEEDED)
     for name in feature_columns(schema):
@@ -101,7 +125,7 @@ def check_ready_made(path: Path, decimals: int) -> int:
                 f"{path}: column {short(name)!r} can't be the name of a feature: it is empty or holds , \" [ ] {{ }} : "
                 "or a line break; rename it"
             )
-    row, hashes = 0, []
+    row, hashes, glasses = 0, [], set[int]()
     for rows in checked_batches(path):
         i, j = (minimum_keys(rows[name], decimals) for name in ("i", "j"))
         if (i == j).any():
@@ -111,6 +135,7 @@ def check_ready_made(path: Path, decimals: int) -> int:
             )
         keys = pd.DataFrame({"conf": rows["conf"], "low": np.minimum(i, j), "high": np.maximum(i, j)})
         hashes.append(pd.util.hash_pandas_object(keys, index=False).to_numpy())  # a number a pair: memory
+        glasses.update(rows["conf"].unique().tolist())
         row += len(rows)
     if row == 0:
         raise UserError(f"{path}: no pair in it; remove it or write it again")
@@ -118,4 +143,4 @@ def check_ready_made(path: Path, decimals: int) -> int:
     repeated = int((hashed[1:] == hashed[:-1]).sum())
     if repeated:
         raise UserError(f"{path}: {repeated} repeated pairs; keep one row for each (conf, i, j)")
-    return row
+    return {"pairs": row, "glasses": sorted(glasses)}
