@@ -1,11 +1,15 @@
 """Many configurations in one call: for models that take a batch of them at once, as on a GPU.
 
 A calculator with a method ``calculate_many(atoms, images)`` gets all images of a band in one call: energies (k,) and
-forces (k, N, 3) at positions (k, N, 3), in the units of the workspace. :func:`in_batches` makes such calculators.
+forces (k, N, 3) at positions (k, N, 3), in the units of the workspace. :func:`in_batches` makes such calculators, and
+:func:`together` lets several pairs share their calls.
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -15,6 +19,12 @@ from glass.arrays import Array
 
 Many = Callable[[Atoms, Array], tuple[Any, Any]]
 """A function of Atoms, for all but the positions, and positions (k, N, 3), to energies (k,) and forces (k, N, 3)."""
+
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_THREAD = threading.local()
 
 
 class Batched(Calculator):  # type: ignore[misc]
@@ -34,14 +44,117 @@ class Batched(Calculator):  # type: ignore[misc]
 
 
 def bounded(function: Many, at_most: int) -> Many:
-    """The same function, called with ``at_most`` configurations."""
+    """The same function, called with ``at_most`` configurations, also of several jobs (:func:`together`)."""
+
+    def asked(atoms: Atoms, images: Array) -> tuple[Array, Array]:
+        turns = getattr(_THREAD, "turns", None)
+        return parts(atoms, images) if turns is None else turns.ask(parts, atoms, images)
 
     def parts(atoms: Atoms, images: Array) -> tuple[Array, Array]:
         found = [function(atoms, images[k : k + at_most]) for k in range(0, len(images), at_most)]
         energies, forces = zip(*found, strict=True)
         return np.concatenate(energies), np.concatenate(forces)
 
-    return parts
+    return asked
+
+
+def together(function: Callable[[Job], Result], jobs: Sequence[Job], width: int) -> list[Result]:
+    """Results of the jobs, ``width`` of them under way at a time; what they ask for is put into one call.
+
+    For calculators of :func:`in_batches`. Each job has a thread, but only one runs at a time: until it asks for
+    energies and forces. Once all have asked, those whose Atoms differ in nothing but the positions are answered by one
+    call.
+    """
+    turns, coming = _Turns(min(width, len(jobs))), iter(enumerate(jobs))
+    results: dict[int, Result] = {}
+
+    def work() -> None:
+        with turns.lock:
+            _THREAD.turns = turns
+            try:
+                for number, job in coming:
+                    results[number] = function(job)
+            finally:
+                turns.leave()
+
+    with ThreadPoolExecutor(turns.running) as threads:
+        for thread in [threads.submit(work) for _ in range(turns.running)]:
+            thread.result()
+    return [results[number] for number in range(len(jobs))]
+
+
+@dataclass
+class _Request:
+    """What a job asks for, and the answer."""
+
+    function: Many
+    atoms: Atoms
+    images: Array
+    answer: tuple[Array, Array] | BaseException | None = None
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal where one call may answer."""
+        arrays = sorted((name, array.tobytes()) for name, array in self.atoms.arrays.items() if name != "positions")
+        return id(self.function), self.atoms.cell.array.tobytes(), self.atoms.pbc.tobytes(), *arrays
+
+
+class _Turns:
+    """Threads that run one at a time; when the last of them asks, all are answered."""
+
+    def __init__(self, running: int) -> None:
+        self.running = running
+        self.lock = threading.Condition()
+        self.asked: list[_Request] = []
+
+    def ask(self, function: Many, atoms: Atoms, images: Array) -> tuple[Array, Array]:
+        """Energies and forces; the other threads run meanwhile."""
+        request = _Request(function, atoms, images)
+        self.asked.append(request)
+        self.answer()
+        self.lock.wait_for(lambda: request.answer is not None)
+        if isinstance(request.answer, BaseException):
+            raise request.answer
+        assert request.answer is not None
+        return request.answer
+
+    def leave(self) -> None:
+        """A thread has no more jobs."""
+        self.running -= 1
+        self.answer()
+
+    def answer(self) -> None:
+        """Calculate what is asked for, once no thread runs."""
+        if len(self.asked) < self.running:
+            return
+        kinds: dict[tuple[object, ...], list[_Request]] = {}
+        for request in self.asked:
+            kinds.setdefault(request.kind, []).append(request)
+        for requests in kinds.values():
+            _answer(requests)
+        self.asked = []
+        self.lock.notify_all()
+
+
+def _answer(requests: Sequence[_Request]) -> None:
+    """Answer requests of a kind by one call; one by one if that fails, so that each fails for its own reason."""
+    first, images = requests[0], np.concatenate([one.images for one in requests])
+    try:
+        energies, forces = first.function(first.atoms, images)
+    except BaseException as error:  # other people's code raises anything, and other threads wait
+        if len(requests) == 1:
+            first.answer = error
+            return
+        energies = forces = np.empty(0)
+    if len(requests) == 1:
+        first.answer = energies, forces
+    elif energies.shape != images.shape[:1] or forces.shape != images.shape:
+        for one in requests:
+            _answer([one])
+    else:
+        ends = np.cumsum([len(one.images) for one in requests])[:-1]
+        for one, *found in zip(requests, np.split(energies, ends), np.split(forces, ends), strict=True):
+            one.answer = found[0], found[1]
 
 
 def in_batches(given: Any, at_most: int) -> Any:

@@ -3,7 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,8 @@ import pandas as pd
 from ase import Atoms
 
 from glass.arrays import ROUNDED, box_of, difference_of_cells, vectors_of
+from glass.band import STAGES
+from glass.batches import together
 from glass.double_well import CalculatorFailedError, Verdict, examine
 from glass.tunnelling import reduced_hbar
 from glass.two_level import two_level
@@ -45,6 +49,11 @@ CHECKED = 4
 
 SAMPLE = 24
 """Number of pairs, from all over the order, whose time forecasts that of the others of a long run."""
+
+
+QUEUED = 3
+"""Number of pairs with ``neb.batched`` that a worker gets at once, for each that is under way at a time: as one ends,
+the next takes its place in the calls. So many verdicts are written together."""
 
 
 class PairJob(NamedTuple):
@@ -120,6 +129,43 @@ def calculate(
     except (MinimumError, CalculatorFailedError) as error:
         verdict = Verdict("unfinished", str(error))
     return Calculation(job, verdict, time.process_time() - started, properties)
+
+
+def calculate_together(
+    jobs: Sequence[PairJob], settings: NebSettings, make_calculator: Callable[[Atoms], Any], **how: Any
+) -> list[Calculation]:
+    """The exact calculation of pairs; several, with ``neb.batched``, share calls, and evenly the CPU time."""
+
+    def function(job: PairJob) -> Calculation:
+        return calculate(job, settings, make_calculator, **how)
+
+    if len(jobs) == 1:
+        return [function(jobs[0])]
+    with suppress(MinimumError, CalculatorFailedError):  # of which each pair tells
+        load(settings, make_calculator, read_atoms(jobs[0].places[0]))
+    started = time.process_time()
+    found = together(function, jobs, _under_way(settings))
+    seconds = (time.process_time() - started) / len(jobs)
+    return [one._replace(cpu_seconds=seconds) for one in found]
+
+
+def _under_way(settings: NebSettings) -> int:
+    """Number of pairs that share calls at a time: as many as have first bands that fill one."""
+    return max(1, settings.batch_size // (STAGES[0][0] - 2))
+
+
+def _groups(jobs: Sequence[PairJob], settings: NebSettings, workers: int) -> list[list[PairJob]]:
+    """What a worker gets at once, in the order of their first: one pair, with ``neb.batched`` several of one glass."""
+    most = min(QUEUED * _under_way(settings), -(-len(jobs) // workers)) if settings.batched else 1
+    groups: list[list[PairJob]] = []
+    latest: dict[int, list[PairJob]] = {}
+    for job in jobs:
+        group = latest.get(job.pair.conf)
+        if group is None or len(group) == most:
+            group = latest[job.pair.conf] = []
+            groups.append(group)
+        group.append(job)
+    return groups
 
 
 def hbar_of(settings: NebSettings) -> float:
@@ -223,36 +269,43 @@ def calculate_pairs(
     neb = settings.neb
     refine_below = np.inf if refining else neb.refine_below * settings.tls_threshold
     function = partial(
-        calculate,
+        calculate_together,
         settings=neb,
         make_calculator=make_calculator,
         refine_below=refine_below,
         units=settings.unit,
     )
 
-    def lost(job: PairJob, reason: str) -> Calculation:
-        return Calculation(job, Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)
+    alone: list[list[PairJob]] = []
+
+    def lost(group: list[PairJob], reason: str) -> list[Calculation]:
+        if len(group) > 1:  # whichever of them it was
+            alone.extend([job] for job in group)
+            return []
+        return [Calculation(group[0], Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)]
 
     bar = progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
 
-    def run(workers: Workers, some: Sequence[PairJob]) -> float:
+    def run(workers: Workers, groups: list[list[PairJob]]) -> float:
         """CPU seconds taken."""
         seconds = 0.0
-        for one in workers.results(function, some, time_limit=neb.time_limit, lost=lost):
+        limit = neb.time_limit and neb.time_limit * max(map(len, groups))
+        for one in chain.from_iterable(workers.results(function, groups, time_limit=limit, lost=lost)):
             said = write_verdict(at, one, settings, refining, retrying)
             style = "bold green" if said.startswith("TLS") else "" if one.verdict.kind == "double well" else "dim"
             bar.write(f"{bar.n + 1:.0f}/{len(jobs)} {one.job.pair}: {said}", style)
             kinds[one.verdict.kind] += 1
             seconds += one.cpu_seconds
             bar.update()
-        return seconds
+        again, alone[:] = alone[:], []
+        return seconds + run(workers, again) if again else seconds
 
     with bar, worker_pool(settings, len(jobs), calculator=True) as workers:
         for sentence in _check_calculator(workers, jobs, make_calculator, settings):
             bar.write(f"T = {at.temperature}: {sentence}")
         first = _spread(SAMPLE, len(jobs)) if len(jobs) > 4 * SAMPLE else []
         if first:
-            seconds = run(workers, [jobs[k] for k in first]) / len(first)
+            seconds = run(workers, _groups([jobs[k] for k in first], neb, workers.count)) / len(first)
             left = len(jobs) - len(first)
             minutes = left * seconds / 60
             bar.write(
@@ -260,7 +313,7 @@ def calculate_pairs(
                 f"for the other {left}: {minutes:.3g} min of CPU time, {minutes / workers.count:.3g} min on "
                 f"{workers.count} cores"
             )
-        run(workers, [job for k, job in enumerate(jobs) if k not in first])
+        run(workers, _groups([job for k, job in enumerate(jobs) if k not in first], neb, workers.count))
     return kinds
 
 

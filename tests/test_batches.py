@@ -1,0 +1,210 @@
+"""Many configurations in one call: the images of a band, and of the bands of several pairs."""
+
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+from scipy.spatial.transform import Rotation
+from soft_sphere_atoms import make_atoms
+from test_band import liquid
+
+from glass.batches import Batched, in_batches, together
+from glass.double_well import CalculatorFailedError, examine, forces_of, potential_of
+from glass.relaxation import relax
+from glass.soft_spheres import SoftSpheres
+from pipeline.settings import NebSettings
+from pipeline.units import METAL
+from search.calculator import find_calculator, load
+from search.conversion import calculator_for_glass
+
+
+def test_images_in_one_call_have_the_energies_and_forces_of_single_calls():
+    rng = np.random.default_rng(3)
+    atoms = liquid(rng)
+    forces, cheap = forces_of(atoms, lambda _: SoftSpheres(), 5)
+    assert cheap
+    for width in (0.02, 0.3, 0.05):  # the list is made anew for the second, which holds the third
+        images = atoms.positions + width * np.linspace(0, 1, 5)[:, None, None] * rng.normal(size=atoms.positions.shape)
+        energies, found = forces(images, range(5))
+        for positions, energy, force in zip(images, energies, found, strict=True):
+            alone = make_atoms(positions, atoms.arrays["diameters"], atoms.cell.lengths())
+            assert energy == pytest.approx(alone.get_potential_energy(), rel=1e-12)
+            np.testing.assert_allclose(force, alone.get_forces(), rtol=1e-9, atol=1e-9)
+
+
+def test_a_subclass_that_changes_single_calls_is_called_singly():
+    class Doubled(SoftSpheres):
+        def calculate(self, *given):
+            super().calculate(*given)
+            self.results = {name: 2 * value for name, value in self.results.items()}
+
+    atoms = liquid(np.random.default_rng(4))
+    (energy,), _ = forces_of(atoms, lambda _: Doubled(), 1)[0](atoms.positions[None], [0])
+    assert energy == pytest.approx(2 * atoms.get_potential_energy(), rel=1e-12)
+
+
+def lennard_jones(atoms, images):
+    """Clusters in plain arrays, all pairs."""
+    i, j = np.triu_indices(len(atoms), 1)
+    step = images[:, i] - images[:, j]
+    square = (step**2).sum(axis=2)
+    pull = (24 * (2 * square**-6 - square**-3) / square)[..., None] * step
+    forces = np.zeros_like(images)
+    for image, one in zip(forces, pull, strict=True):
+        np.add.at(image, i, one)
+        np.subtract.at(image, j, one)
+    return 4 * (square**-6 - square**-3).sum(axis=1), forces
+
+
+def clusters():
+    """Two minima of seven atoms, by kicks from one place."""
+    rng = np.random.default_rng(0)
+    atoms = Atoms("Ar7", 6 + rng.normal(0, 1, (7, 3)), cell=[12] * 3)
+    potential = potential_of(atoms, lambda _: LennardJones(rc=50.0))
+    start = relax(potential, atoms.positions)
+    other = start
+    while abs(other.energy - start.energy) < 0.1:
+        other = relax(potential, start.positions + rng.normal(0, 0.25, (7, 3)))
+    atoms.set_masses(np.ones(7))
+    ends = atoms.copy(), atoms.copy()
+    for end, one in zip(ends, (start, other), strict=True):
+        end.positions = one.positions - one.positions.mean(0) + 6
+    return ends
+
+
+def test_a_function_on_arrays_gives_the_verdict_of_single_calls_of_ases_lennard_jones():
+    start, end = clusters()
+    calls = []
+
+    def counted(atoms, images):
+        calls.append(len(images))
+        return lennard_jones(atoms, images)
+
+    how = {"images": 11, "tolerance": 2e-3, "max_steps": 500, "hbar": 0.05}
+    many = examine(start, end, lambda _: Batched(counted, at_most=4), **how)
+    single = examine(start, end, lambda _: LennardJones(rc=50.0), **how)
+    assert many.kind == single.kind != "unfinished"
+    np.testing.assert_allclose(many.band.positions, single.band.positions, atol=1e-6)
+    assert max(calls) == 4
+
+
+def test_batched_takes_a_function_on_arrays_or_a_calculator_by_its_name_loads_it_once_and_bounds_its_calls(tmp_path):
+    start, end = clusters()
+    (tmp_path / "in_one_call.py").write_text(
+        "import numpy as np\n"
+        "from test_batches import lennard_jones\n"
+        "made, calls = [], []\n"
+        "def many(atoms, images):\n"
+        "    calls.append(len(images))\n"
+        "    return lennard_jones(atoms, images)\n"
+        "def calculator(atoms):\n"
+        "    made.append(1)\n"
+        "    return many\n"
+        "def wrong(atoms):\n"
+        "    return 3\n"
+    )
+    neb = NebSettings(calculator="in_one_call:calculator", batched=True, batch_size=4)
+    for _ in range(2):
+        make = load(neb, find_calculator(neb, tmp_path), start)
+        found = examine(start, end, make, images=11, tolerance=2e-3, max_steps=500, hbar=0.05)
+        assert found.kind != "unfinished"
+    module = sys.modules["in_one_call"]
+    assert len(module.made) == 1
+    assert max(module.calls) == 4
+    with pytest.raises(TypeError, match="no function on arrays, torch-sim model or calculator with calculate_many"):
+        find_calculator(NebSettings(calculator="in_one_call:wrong", batched=True), tmp_path)(start)
+
+
+def test_a_torch_sim_model_gives_the_energies_and_forces_of_ases_lennard_jones():
+    pytest.importorskip("torch_sim")
+    from torch_sim.models.lennard_jones import LennardJonesModel
+
+    start, end = clusters()
+    calculator = in_batches(LennardJonesModel(sigma=1.0, epsilon=1.0, cutoff=5.9, use_neighbor_list=False), 1)
+    energies, forces = calculator.calculate_many(start, np.stack([start.positions, end.positions]))
+    for atoms, energy, force in zip((start, end), energies, forces, strict=True):
+        atoms.calc = LennardJones(rc=5.9)
+        assert energy == pytest.approx(atoms.get_potential_energy(), rel=1e-4)
+        np.testing.assert_allclose(force, atoms.get_forces(), atol=1e-3)
+
+
+def test_energies_of_many_configurations_come_in_the_units_of_the_workspace():
+    start, end = clusters()
+    images = np.stack([start.positions, end.positions])
+    inside = calculator_for_glass(start, lambda _: Batched(lennard_jones), METAL)(start)
+    energies, forces = inside.calculate_many(start, images / METAL.sigma)
+    for k, positions in enumerate(images):
+        start.positions = positions / METAL.sigma
+        inside.calculate(start, ["energy", "forces"], ["positions"])
+        assert energies[k] == pytest.approx(inside.results["energy"], rel=1e-12)
+        np.testing.assert_allclose(forces[k], inside.results["forces"], atol=1e-9)
+
+
+# Several pairs in one call
+def kicked():
+    """Eight minima of seven atoms, each with the one that it was kicked from; turned to lie near it."""
+    rng, start = np.random.default_rng(1), clusters()[0]
+    potential, pairs = potential_of(start, lambda _: Batched(lennard_jones)), []
+    while len(pairs) < 8:
+        end = start.copy()
+        places = relax(potential, start.positions + rng.normal(0, 0.2, (7, 3))).positions
+        places -= places.mean(0)
+        end.positions = 6 + Rotation.align_vectors(start.positions - 6, places)[0].apply(places)
+        if np.linalg.norm(end.positions - start.positions) > 0.3:
+            pairs.append((start, end))
+    return pairs
+
+
+HOW = {"images": 11, "tolerance": 2e-3, "max_steps": 500, "hbar": 0.05}
+
+
+def test_pairs_that_share_calls_have_the_verdicts_and_splittings_of_single_ones_in_a_quarter_of_the_calls():
+    pairs, calls = kicked(), []
+
+    def counted(atoms, images):
+        calls.append(len(images))
+        return lennard_jones(atoms, images)
+
+    calculator = Batched(counted, at_most=64)
+    single = [examine(*pair, lambda _: calculator, **HOW) for pair in pairs]
+    alone, calls[:] = calls[:], []
+    shared = together(lambda pair: examine(*pair, lambda _: calculator, **HOW), pairs, 12)
+    assert {one.kind for one in single} >= {"double well", "non-DW"}
+    for one, other in zip(single, shared, strict=True):
+        assert one.kind == other.kind
+        assert (one.levels or 0) == pytest.approx(other.levels or 0, rel=1e-9)
+    assert sum(calls) == sum(alone)
+    assert len(calls) < len(alone) / 4
+    assert max(calls) <= 64
+
+
+def test_only_equal_atoms_share_a_call_and_each_job_fails_for_its_own_reason():
+    calls = []
+
+    def function(atoms, images):
+        calls.append((len(atoms), len(images)))
+        if (images > 100).any():
+            raise ValueError("out of the box")
+        return lennard_jones(atoms, images)
+
+    calculator = Batched(function, at_most=64)
+
+    def job(atoms):
+        forces, _ = forces_of(atoms, lambda _: calculator, 1)
+        try:
+            return forces(atoms.positions[None], [0])[0][0]
+        except CalculatorFailedError as error:
+            return str(error)
+
+    def places(count, shift=0.0):
+        return Atoms(f"Ar{count}", np.arange(3.0 * count).reshape(-1, 3) + shift, cell=[30] * 3)
+
+    near, far, small = together(job, [places(4), places(4, 1000.0), places(3)], 3)
+    assert near == pytest.approx(lennard_jones(places(4), places(4).positions[None])[0][0])
+    assert small == pytest.approx(lennard_jones(places(3), places(3).positions[None])[0][0])
+    assert far == "the calculator failed: ValueError: out of the box"
+    assert calls[0] == (4, 2)
+    assert Counter(calls)[3, 1] == 1
