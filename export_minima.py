@@ -15,9 +15,7 @@ from pipeline.workspace import StatePoint, glass_of, inputs_of, minimum_paths
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -33,17 +31,7 @@ from pipeline.glasses import load_glass
 from pipeline.messages import counted, detail, note, nothing_new
 from pipeline.progress import progress
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
-from pipeline.workers.pool import worker_pool
-
-
-class Job(NamedTuple):
-    """One glass: its name in messages, the files of its minima, and where they shall stand."""
-
-    name: str
-    files: list[Path]
-    target: Path
-    inputs: Inputs
+from pipeline.stamps import made_from, mark_made, up_to_date
 
 
 def main(command: Command) -> None:
@@ -56,63 +44,49 @@ def main(command: Command) -> None:
 
 def export(command: Command, at: StatePoint) -> None:
     """Write the glasses of one temperature whose files are missing or out of date."""
-    settings = command.settings
-    glasses = at.glasses
-    if not glasses:
+    settings, any_new = command.settings, False
+    if not at.glasses:
         raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
-    jobs = []
-    for conf, folder in glasses.items():
-        files, target, name = minimum_paths(folder), at.exported_minima(conf), f"T = {at.temperature}: Cnf-{conf}"
+    for conf, folder in progress(at.glasses.items(), desc=f"T = {at.temperature}", unit="glass"):
+        name, target, files = f"T = {at.temperature}: Cnf-{conf}", at.exported_minima(conf), minimum_paths(folder)
         if not files:
             target.unlink(missing_ok=True)
             note(f"{name}: nothing in it: {folder}")
             continue
-        job = Job(
-            name,
-            files,
-            target,
-            made_from(
-                inputs_of(files),
-                ij_decimals=settings.ij_decimals,
-                units=settings.units,
-                minima=settings.minima.model_dump(),
-            ),
-        )
-        if up_to_date([target], job.inputs):
+        settings_of_it = settings.model_dump(include={"ij_decimals", "units", "minima"})
+        inputs = made_from(inputs_of(files), **settings_of_it)
+        if up_to_date([target], inputs):
             detail(f"{name}: nothing new: {target}")
         else:
-            jobs.append(job)
-    if not jobs:
+            any_new = True
+            if written := write_glass(name, files, target, settings):
+                mark_made([target], inputs)
+                note(f"{name}: {counted(written, 'minimum')}: {target}")
+    if not any_new:
         nothing_new(at.temperature, "nothing new")
-        return
-    with (
-        progress(desc=f"T = {at.temperature}", total=len(jobs), unit="glass") as bar,
-        worker_pool(settings, len(jobs)) as workers,
-    ):
-        for lines in workers.results(partial(write_glass, settings=settings), jobs, in_order=True):
-            note("\n".join(lines))
-            bar.update()
 
 
-def write_glass(job: Job, settings: Settings) -> list[str]:
-    """Write the usable minima of one glass, a job for a worker; the lines to print of it."""
-    read = read_minima(job.files, settings.reading)
-    decimals, gone = settings.ij_decimals, superseded(glass_of(job.files[0]))
+def write_glass(name: str, files: list[Path], target: Path, settings: Settings) -> int:
+    """Write the usable minima of one glass, and say which are not; how many there are."""
+    read = read_minima(files, settings.reading)
+    decimals, gone = settings.ij_decimals, superseded(glass_of(files[0]))
     glass, fates = load_glass(read, decimals, settings.minima, settings.pairs.max_delta_E, gone=gone)
-    lines = [f"{job.name}: left out: {name}: {one.reason}" for name, one in fates.items() if one.status == LEFT_OUT]
+    for place, one in fates.items():
+        if one.status == LEFT_OUT:
+            note(f"{name}: left out: {place}: {one.reason}")
     if glass is None:
-        job.target.unlink(missing_ok=True)
-        return [*lines, f"{job.name}: no usable minimum"]
+        target.unlink(missing_ok=True)
+        note(f"{name}: no usable minimum")
+        return 0
     minima = {one.name: one for one in read if isinstance(one, Minimum)}
     frames = []
-    for file, name in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
-        atoms = to_atoms(minima[file])
-        atoms.info |= {"name": name, "units": settings.units}
-        atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * minima[file].energy)
+    for place, energy in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
+        atoms = to_atoms(minima[place])
+        atoms.info |= {"name": energy, "units": settings.units}
+        atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * minima[place].energy)
         frames.append(atoms)
-    write_frames(job.target, frames)
-    mark_made([job.target], job.inputs)
-    return [*lines, f"{job.name}: {counted(len(frames), 'minimum')}: {job.target}"]
+    write_frames(target, frames)
+    return len(frames)
 
 
 if __name__ == "__main__":
