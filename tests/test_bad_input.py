@@ -155,7 +155,7 @@ CASES: list[tuple[str, str, list[str]]] = [
     *(("pairs.csv", f"conf,i,j\n{one},0.2,0.3\n", ["line 2: "]) for one in [*NO_NUMBERS, "1e20"]),
     ("pairs.csv", "conf,i,j\n1,0.1,0.2\n1,0.1,0.3,7\n", ["line 3: 4 fields, but 3 columns"]),
     ("pairs.csv", "conf;i;j\n1;0,1;0,2\n", ["separated by semicolons; separate them by commas, with decimal points"]),
-    ("Cnf-1.csv", f"i,j,count\n0.2,0.3,1\n{HUGE},0.26,1\n", ["line 3: not two minima and a count"]),
+    ("Cnf-1.csv", f"i,j,count\n0.2,0.3,1\n{HUGE},0.26,1\n", ["line 3: i = "]),
     ("Cnf-1.csv", "i,j,count\n0.2,0.3,many\n", ["line 2"]),
     ("Cnf-1.csv", "i,j\n1,2\n", ["no column count"]),
     ("Cnf-1.csv", "i;j;count\n1;2;3\n", ["its columns are separated by semicolons"]),

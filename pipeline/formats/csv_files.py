@@ -2,10 +2,10 @@
 
 import csv
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,32 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; {form}")
     return table
+
+
+class Range(NamedTuple):
+    """What a column of numbers may hold."""
+
+    least: float = -1e300
+    most: float = 1e300
+    whole: bool = False
+    may_be_empty: bool = False
+
+
+def with_numbers(path: Path, table: pd.DataFrame, columns: Mapping[str, Range]) -> pd.DataFrame:
+    """The table of a user's CSV with these columns as numbers, ``conf`` as int64; UserError where one can't be."""
+    numbers: dict[str, pd.Series[Any]] = {}
+    for name, (least, most, whole, may_be_empty) in columns.items():
+        values = as_glass_numbers(table[name]) if name == "conf" else as_numbers(table[name])
+        good = values.between(least, most) & ((values % 1 == 0) | (not whole))
+        bad = ~(good.fillna(False).astype(bool) | (may_be_empty & table[name].isna()))
+        if bad.any():
+            row, kind = int(np.argmax(bad)), "a whole number" if whole else "a number"
+            raise UserError(
+                f"{path}: line {row + 2}: {name} = {short(table[name].iloc[row])} is not {kind} from {least:g} to "
+                f"{most:g}; fix or remove the line"
+            )
+        numbers[name] = values.astype(np.int64) if name == "conf" else values
+    return table.assign(**numbers)
 
 
 def read_own_csv(path: Path, types: dict[str, Any], content: bytes | None = None) -> pd.DataFrame:

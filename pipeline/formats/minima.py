@@ -11,7 +11,7 @@ from ase import Atoms
 
 from pipeline.errors import UserError
 from pipeline.formats.configurations import Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
-from pipeline.formats.csv_files import as_numbers, read_user_csv
+from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.formats.frames import ENERGY_NAME, Frame, read_frames, to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
@@ -193,18 +193,13 @@ def _energies_in(path: Path) -> dict[str, dict[int | None, float]]:
 @lru_cache(maxsize=16)
 def _read_energies(path: Path, changed: object) -> dict[str, dict[int | None, float]]:
     table = read_user_csv(path, ["file", "energy"])
-    energies = as_numbers(table["energy"])
-    frames = as_numbers(table["frame"]) if "frame" in table else energies * np.nan
-    bad = ~np.isfinite(energies) | ~(frames.isna() | ((frames >= 0) & (frames % 1 == 0)))
-    repeated = table.assign(frame=frames).duplicated(["file", "frame"])
-    for rows, what in (
-        (bad, "not a file, the number of a frame from 0 or nothing, and an energy"),
-        (repeated, "stands there twice"),
-    ):
-        if rows.any():
-            raise UserError(f"{path}: line {int(np.argmax(rows)) + 2}: {what}; fix it")
+    table = table if "frame" in table else table.assign(frame=np.nan)
+    table = with_numbers(path, table, {"energy": Range(), "frame": Range(0, 1e9, True, True)})
+    repeated = table.duplicated(["file", "frame"])
+    if repeated.any():
+        raise UserError(f"{path}: line {int(np.argmax(repeated)) + 2}: stands there twice; remove the line")
     found: dict[str, dict[int | None, float]] = {}
-    for name, frame, energy in zip(table["file"].astype(str), frames, energies, strict=True):
+    for name, frame, energy in zip(table["file"].astype(str), table["frame"], table["energy"], strict=True):
         found.setdefault(name, {})[None if np.isnan(frame) else int(frame)] = float(energy)
     return found
 

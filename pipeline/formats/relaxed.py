@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from ase import Atoms
 
-from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.csv_files import as_numbers, read_user_csv
+from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.workspace import RELAXED
 
 FRAMES = "relaxed.extxyz"
@@ -44,13 +42,7 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=str if name in ("name", "became") else float) for name in COLUMNS})
     table = read_user_csv(path, COLUMNS)[COLUMNS].fillna({"became": ""}).astype({"name": str, "became": str})
-    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in ("energy", "max_force")})
-    bad = ~np.isfinite(numbers).all(axis=1)
-    if bad.any():
-        raise UserError(
-            f"{path}: line {bad.argmax() + 2}: energy or max_force is no number; remove the file, run relax_minima.py"
-        )
-    return table.assign(**numbers)
+    return with_numbers(path, table, {"energy": Range(), "max_force": Range()})
 
 
 def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:

@@ -16,13 +16,16 @@ import pandas as pd
 
 from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
-from pipeline.formats.csv_files import NUMBER, as_glass_numbers, as_numbers, read_user_csv
+from pipeline.formats.csv_files import NUMBER, Range, as_numbers, read_user_csv, with_numbers
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, no_pairs, pair_index
 from pipeline.messages import note
 from pipeline.workspace import DW, QS, StatePoint
 
-_COUNTED = ("images", "steps", "cpu_seconds")
+_COUNTED = {name: Range(0, 1e15, name != "cpu_seconds", True) for name in ("images", "steps", "cpu_seconds")}
 """Columns of calculations.csv with what a calculation took."""
+
+_PAIR = {"conf": Range(0, 1e18, True), "i": Range(-1e18, 1e18), "j": Range(-1e18, 1e18)}
+"""Columns of every CSV of pairs."""
 
 _ALL_DECIMALS = 12
 """No ij_decimals is larger."""
@@ -268,13 +271,7 @@ def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
-    numbers = pd.DataFrame({name: as_numbers(table[name]) for name in _COUNTED if name in table}, table.index)
-    possible = (numbers >= 0) & (numbers < 1e15) & ((numbers % 1 == 0) | (numbers.columns == "cpu_seconds"))
-    bad = ~(possible | table[numbers.columns].isna()).all(axis=1)
-    if bad.any():
-        line = int(np.argmax(bad)) + 2
-        raise UserError(f"{path}: line {line}: {', '.join(numbers)} are not numbers from 0 on; fix or remove the line")
-    return table.assign(**numbers)
+    return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
 
 
 def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
@@ -291,13 +288,4 @@ def read_pair_list(path: Path, decimals: int) -> pd.DataFrame:
 
 def check_pairs(path: Path, table: pd.DataFrame, decimals: int) -> pd.DataFrame:
     """The table from a file by pair, their names as numbers; UserError unless all are some that a pair can have."""
-    conf, i, j = as_glass_numbers(table["conf"]), *(as_numbers(table[name]) for name in ("i", "j"))
-    bad = conf.isna() | ~(i.abs() < 1e18) | ~(j.abs() < 1e18)
-    if bad.any():
-        row = int(np.argmax(bad))
-        given = ",".join(short(table[name].iloc[row]) for name in PAIR_COLUMNS)
-        raise UserError(
-            f"{path}: line {row + 2}: {given} is no pair: i and j are numbers, conf (the glass number) an integer "
-            "of up to 18 digits; fix the line"
-        )
-    return by_pair(table.assign(conf=conf.astype(np.int64), i=i, j=j), decimals)
+    return by_pair(with_numbers(path, table, _PAIR), decimals)
