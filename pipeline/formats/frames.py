@@ -101,8 +101,14 @@ class _Text(TextIOWrapper):
 
     def __init__(self, path: Path) -> None:
         super().__init__(unpacked(path), errors="replace")
+        self._path = str(path)
         self._behind = 0
         self._lines: deque[str] = deque(maxlen=_BEHIND)
+
+    @property
+    def name(self) -> str:
+        """Name of the file, beside whose OUTCAR ASE looks for others."""
+        return self._path
 
     def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         line = super().readline(size)

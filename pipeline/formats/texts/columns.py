@@ -2,10 +2,11 @@
 
 import io
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,39 +36,20 @@ _PACKED, _SMALL = 100, 10**8
 """A file that unpacks to more bytes than its size times _PACKED, and than _SMALL, holds no minima."""
 
 
-class _Unpacked(io.RawIOBase):
-    """Bytes of a packed file, no more than a file of minima can hold."""
+def unpacked(path: Path) -> IO[bytes]:
+    """The bytes of a file, which may be packed (``.gz``, ``.bz2``, ``.xz``): then it is unpacked to a temporary one."""
+    if not path.name.endswith((".gz", ".bz2", ".xz")):
+        return path.open("rb")
+    from ase.io.formats import open_with_compression
 
-    def __init__(self, path: Path) -> None:
-        from ase.io.formats import open_with_compression
-
-        self.name = str(path)  # ASE looks beside an OUTCAR
-        self._file = open_with_compression(self.name, "rb")
-        self._size = path.stat().st_size
-
-    def readinto(self, buffer: Any, /) -> int:
-        count = int(self._file.readinto(buffer))
-        if self._file.tell() > max(_PACKED * self._size, _SMALL):
-            raise ValueError(f"its {self._size / 1e6:.3g} MB unpack to more than {self._file.tell() / 1e6:.0f} MB")
-        return count
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return int(self._file.seek(offset, whence))
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def unpacked(path: Path) -> io.BufferedReader:
-    """The bytes of a file, which may be packed (``.gz``, ``.bz2``, ``.xz``)."""
-    return io.BufferedReader(_Unpacked(path), 2**16)
+    size, file = path.stat().st_size, tempfile.TemporaryFile()  # noqa: SIM115 (its reader closes it)
+    with open_with_compression(str(path), "rb") as packed:
+        while part := packed.read(2**20):
+            file.write(part)
+            if file.tell() > max(_PACKED * size, _SMALL):
+                raise ValueError(f"its {size / 1e6:.3g} MB unpack to more than {file.tell() / 1e6:.0f} MB")
+    file.seek(0)
+    return file
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
