@@ -26,17 +26,19 @@ def options(parser: argparse.ArgumentParser) -> None:
 if __name__ == "__main__":
     check_command_line(__doc__, options)
 
-from pathlib import Path
+from functools import partial
 
 import pandas as pd
 
-from MLmodel.card import Card, check_features, find_card
+from MLmodel.card import check_features, find_card
 from MLmodel.model import Model, read_set
+from pipeline.command import for_each
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
 from pipeline.formats.table_record import usable_tables
 from pipeline.messages import note, result
+from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
@@ -71,80 +73,63 @@ def asked_pair(given: list[str]) -> Pair:
     return pair
 
 
-def interpret(command: Command, at: StatePoint, pair: Pair | None) -> None:
+def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:
     """Explain what models there are at one temperature; what must be fixed for one does not keep the other waiting."""
-    if pair:
-        usable_tables(at, command.settings.unit)
-    found = pair and find_pair(at, pair)
-    if pair and not found:
-        raise UserError(f"{at.pairs}: no pair {pair} in the tables; give i and j as in {at.classified}")
-    errors = []
+    settings, row = command.settings, None
+    if asked:
+        usable_tables(at, settings.unit)
+        found = find_pair(at, asked)
+        if found is None:
+            raise UserError(f"{at.pairs}: no pair {asked} in the tables; give i and j as in {at.classified}")
+        row = found[1]
+    there = [task for task in TASKS if at.card(task).exists()]
     for task in TASKS:
-        if not at.card(task).exists():
+        if task not in there:
             note(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
-            continue
-        try:
-            card = find_card(at, task, command.settings.unit)
-            if found:
-                explain_pair(command, at, card, *found)
-            else:
-                explain_test_set(command, at, card)
-        except UserError as error:
-            errors.append(str(error))
-    if not any(at.card(task).exists() for task in TASKS):
-        errors.append(f"{at.model(CLASSIFIER)}: no model yet; run {CLASSIFIER.script}")
-    if errors:
-        raise UserError("; ".join(errors))
+    for_each(there or TASKS[:1], partial(explain_model, at, settings, row))
 
 
-def explain_test_set(command: Command, at: StatePoint, card: Card) -> None:
-    """Print how strong each feature is over the test set, and draw its effects."""
-    model = Model(at, card)
-    train, test = (read_set(at, card, subset) for subset in ("train", "test"))
-    pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
-    explained = explain(model, train, pairs)
-    effects = mean_effects(explained)
-    result(f"T = {card.temperature}: {card.task.name}, {len(pairs)} of {len(test)} pairs of the test set")
-    quantity = quantity_of(command, card.task)
-    result(f"  mean |effect| of each feature on the {quantity}")
-    result("\n".join(f"    {name:34s} {effect:10.4f}" for name, effect in effects.items()))
-    title = f"T = {card.temperature}, {card.task.name}: {len(pairs)} of {len(test)} pairs of the test set"
-    picture = draw_effects(explained, quantity, title)
-    picture.save(at.shap(card.task), command.settings.figures)
+def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, task: Task) -> None:
+    """Print and draw the effects of features on one model's predictions: for one pair, or over the test set."""
+    card = find_card(at, task, settings.unit)
+    model, train = Model(at, card), read_set(at, card, "train")
+    quantity = "probability of a double well"
+    if task == PREDICTOR:
+        quantity = f"log10 of the splitting in {settings.unit.energy}"
+    if row is None:
+        test = read_set(at, card, "test")
+        pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
+        explained, path = explain(model, train, pairs), at.shap(task)
+        what = f"{len(pairs)} of {len(test)} pairs of the test set"
+        lines = [f"  mean |effect| of each feature on the {quantity}"]
+        lines += [f"    {name:34s} {effect:10.4f}" for name, effect in mean_effects(explained).items()]
+    else:
+        check_features(card, list(row), at.pairs)
+        explained, path = explain(model, train, row), at.shap(task, "pair-")
+        what = str(Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0]))
+        lines = effects_on_pair(explained, quantity, task, settings)
+    result("\n".join([f"T = {at.temperature}: {task.name}, {what}", *lines]))
+    draw_effects(explained, quantity, f"T = {at.temperature}, {task.name}\n{what}").save(path, settings.figures)
 
 
-def explain_pair(command: Command, at: StatePoint, card: Card, table: Path, row: pd.DataFrame) -> None:
-    """Print and draw what each feature of one pair does."""
-    task = card.task
-    check_features(card, list(row), table)
-    explained = explain(Model(at, card), read_set(at, card, "train"), row)
+def effects_on_pair(explained: pd.DataFrame, quantity: str, task: Task, settings: Settings) -> list[str]:
+    """What each feature of one pair does, and what the prediction means, as lines to print."""
     base, prediction = explained[["base_value", "prediction"]].iloc[0]
-    pair = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0])
-    result(f"T = {card.temperature}: {task.name}, {pair}")
-    quantity = quantity_of(command, task)
-    result(f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects")
-    result(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
-    rows = explained.sort_values("shap", key=abs, ascending=False)
-    for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True):
-        result(f"    {name:24s} {value:12.5g} {effect:+10.4f}")
-    result(f"  {in_words(command, task, prediction)}")
-    picture = draw_effects(explained, quantity, f"T = {card.temperature}, {task.name}\n{pair}")
-    picture.save(at.shap(task, "pair-"), command.settings.figures)
-
-
-def quantity_of(command: Command, task: Task) -> str:
-    """What a model predicts."""
-    unit = command.settings.unit.energy
-    return "probability of a double well" if task == CLASSIFIER else f"log10 of the splitting in {unit}"
-
-
-def in_words(command: Command, task: Task, prediction: float) -> str:
-    """What a prediction means for the pair."""
-    least, threshold = command.settings.classify.min_probability, command.settings.tls_threshold
-    if task == CLASSIFIER:
-        return f"a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on"
-    unit = command.settings.unit.energy
-    return f"a splitting of {10**prediction:.3g} {unit} if it is a double well; a TLS is below {threshold:g} {unit}"
+    rows, unit = explained.sort_values("shap", key=abs, ascending=False), settings.unit.energy
+    least = settings.classify.min_probability
+    said = f"a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on"
+    if task == PREDICTOR:
+        threshold = f"a TLS is below {settings.tls_threshold:g} {unit}"
+        said = f"a splitting of {10**prediction:.3g} {unit} if it is a double well; {threshold}"
+    return [
+        f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects",
+        f"    {'feature':24s} {'value':>12s} {'effect':>10s}",
+        *(
+            f"    {name:24s} {value:12.5g} {effect:+10.4f}"
+            for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True)
+        ),
+        f"  {said}",
+    ]
 
 
 if __name__ == "__main__":

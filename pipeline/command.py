@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pipeline import __version__, messages
 from pipeline.arguments import Options, make_parser
@@ -29,6 +29,8 @@ from pipeline.workspace import StatePoint, Workspace, digits
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
+
+Item = TypeVar("Item")
 
 _PROJECT = Path(__file__).resolve().parent.parent
 
@@ -101,15 +103,12 @@ class Command:
 
     def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], None]) -> None:
         """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting."""
-        errors = []
-        for temperature in temperatures:
-            try:
-                with self.only_writer(temperature):
-                    _unless_changed(work, self.workspace.at(temperature))
-            except UserError as error:
-                errors.append(str(error))
-        if errors:
-            raise UserError("; ".join(errors))
+
+        def work_alone(temperature: str) -> None:
+            with self.only_writer(temperature):
+                _unless_changed(work, self.workspace.at(temperature))
+
+        for_each(temperatures, work_alone)
 
     def say_next(self, script: str, *arguments: str) -> None:
         """Say at the end which script to run next, as a command that can be pasted."""
@@ -127,6 +126,18 @@ class Command:
         """Keep other processes of this script from writing the same files; None: those of all temperatures."""
         with only_writer(self.workspace.lock(self.script, temperature), self.script, self.wait):
             yield
+
+
+def for_each(items: Iterable[Item], work: Callable[[Item], None]) -> None:
+    """Work on all; what the user must fix for one is raised when the others are done."""
+    errors = []
+    for item in items:
+        try:
+            work(item)
+        except UserError as error:
+            errors.append(str(error))
+    if errors:
+        raise UserError("; ".join(errors))
 
 
 def _unless_changed(work: Callable[[StatePoint], None], at: StatePoint) -> None:
