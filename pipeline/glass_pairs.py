@@ -31,7 +31,7 @@ from pipeline.messages import counted, note, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, up_to_date
-from pipeline.stored_geometry import StoredGeometry, cut_into_blocks
+from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
 from pipeline.workers.pool import SerialWorkers, Workers
 from pipeline.workspace import glass_of
 
@@ -205,8 +205,8 @@ def write_pairs(
     columns = ["conf", "i", "j", "Delta_E", *features, *["Tij", "Tji"] * (counts is not None), *NEIGHBOURHOOD]
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
     schema = schema.with_metadata({MADE: made_of.other["units"]})
-    last, total = _partners(glass, ceiling)
-    blocks = list(cut_into_blocks(last))
+    partners = _partners(glass, ceiling)
+    blocks, total = list(cut_into_blocks(partners)), int(partners.sum())
     names = minimum_names(glass.keys, decimals)
     computed = ambiguous = 0
     half = 0.5 * shortest_period(glass.box)
@@ -216,37 +216,39 @@ def write_pairs(
         progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
     ):
         _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
-        stored, squares = StoredGeometry(target, glass, made_of), Squares.unknown(last)
+        stored, squares = StoredGeometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)
         with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
             for block in blocks:
-                geometry, missing = stored.of_block(block)
-                squares.put(*block.pairs(), geometry[:, -2] ** 2)
+                pairs = pairs_of(partners, *block)
+                geometry, missing = stored.of_pairs(*pairs)
+                squares.put(*pairs, geometry[:, -2] ** 2)
                 kept.write_batch(pa.record_batch([pa.array(values) for values in geometry.T], names=features))
                 computed += missing
                 ambiguous += int((geometry[:, 0] > 0.99 * half).sum())
-                bar.update(block.size)
+                bar.update(len(geometry))
         geometry_of = pa.ipc.open_file(str(spool / "geometry"))
         with pa.ipc.new_file(str(part), schema) as writer:
             for k, block in enumerate(blocks):
-                first, second = block.pairs()
+                first, second = pairs_of(partners, *block)
                 delta_e = glass.n_particles * (glass.energies[second] - glass.energies[first])
-                values = [np.full(block.size, conf), names[first], names[second], delta_e]
+                values = [np.full(len(first), conf), names[first], names[second], delta_e]
                 values += geometry_of.get_batch(k).columns
                 if counts is not None:
                     for one, other in ((first, second), (second, first)):
                         values.append(counts.reindex(one * n_minima + other, fill_value=0.0).to_numpy())
-                values += [*pair_neighbourhood(squares, block.start, block.stop).T]
+                values += [*pair_neighbourhood(squares, *block).T]
                 writer.write_batch(pa.record_batch([pa.array(column) for column in values], schema=schema))
-                bar.update(block.size)
-    told = {"pairs": total, "glasses": [conf], "fates": fates, "n_particles": glass.n_particles}
-    mark_made([target], made_of, {**told, "box": glass.box.tolist()})
+                bar.update(len(first))
+    told = {"pairs": total, "glasses": [conf], "fates": fates, "partners": partners.tolist()}
+    told |= {"n_particles": glass.n_particles, "box": glass.box.tolist()}
+    mark_made([target], made_of, told)
     return Collected(total, computed, fates, ambiguous)
 
 
-def _partners(glass: Glass, max_delta_e: float) -> tuple[Index, int]:
-    """One beyond the last partner of each minimum, and the number of pairs."""
+def _partners(glass: Glass, max_delta_e: float) -> Index:
+    """Number of pairs of each minimum with those above it."""
     last = np.searchsorted(glass.energies, glass.energies + max_delta_e / glass.n_particles, side="right")
-    return last, int((last - np.arange(len(last)) - 1).sum())
+    return np.asarray(last - np.arange(len(last)) - 1)
 
 
 def _check_room(glass: Glass, pairs: int, max_delta_e: float, bytes_a_pair: int, target: Path) -> None:
@@ -256,11 +258,11 @@ def _check_room(glass: Glass, pairs: int, max_delta_e: float, bytes_a_pair: int,
     if pairs <= room:
         return
     lower = min(max_delta_e, float(np.ptp(glass.energies)) * glass.n_particles)
-    while _partners(glass, lower)[1] > room / 2:
+    while _partners(glass, lower).sum() > room / 2:
         lower /= 2
     need = f"{_MEMORY_A_PAIR * pairs / 1e6:.3g} MB of memory ({memory / 1e6:.3g} are free)"
     raise UserError(
         f"{target}: its {counted(pairs, 'pair')} need {need} and {bytes_a_pair * pairs / 1e6:.3g} MB on disk "
         f"({disk / 1e6:.3g}); make room, or lower pairs.max_delta_E in config.yaml: {lower:.2g} gives "
-        f"{counted(_partners(glass, lower)[1], 'pair')}"
+        f"{counted(_partners(glass, lower).sum(), 'pair')}"
     )
