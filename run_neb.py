@@ -44,8 +44,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     add("--all", type=float, nargs="?", const=COULD_BE, metavar="NEAREST", help=said)
     said = (
-        "N of these: the most central pair of each rearrangement without a result, largest first, then pairs of each "
-        "at another ΔE"
+        "N of these, whose results tell most of the others: one of each rearrangement without a result, largest first, "
+        "then those that the fewest results are like"
     )
     add("--representatives", **count, help=said)
     parser.set_defaults(could_be=COULD_BE)

@@ -81,14 +81,16 @@ def chances_of(classifier: LGBMClassifier, features: pd.DataFrame) -> Array:
 def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
     """How well verdicts and splittings of the others are told after so many calculations, with likes and without."""
     features = feature_names(pairs, DW, QS, "origin of the label")
+    splittings, classifier = taught(at, features, pairs[:0])  # of the pretraining sets alone: do not know the glass
+    chance = chances_of(classifier, pairs[features])
     if order == "random":
         rows = np.random.default_rng(SETTINGS.seed).permutation(len(pairs))
     else:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "Configurations").symlink_to(at.workspace.root.resolve() / "Configurations")
             nothing = np.zeros(len(pairs), bool)
-            rows = representatives(Workspace(Path(folder)).at(at.temperature), pairs, nothing, SETTINGS)
-    splittings, _ = taught(at, features, pairs[:0])  # of the pretraining sets alone, which do not know the glass
+            there = Workspace(Path(folder)).at(at.temperature)
+            rows = representatives(there, pairs, nothing, chance, SETTINGS, max(NUMBERS))
     errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[features])
     said = []
     for number in (one for one in NUMBERS if one < len(rows)):

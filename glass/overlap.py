@@ -177,25 +177,6 @@ def _follow(pairs: Displacements, overlap: float) -> tuple[Index, Array]:
     return leader, products
 
 
-def most_central(pairs: Displacements, labels: Index) -> Index:
-    """The pair of each rearrangement that overlaps most with the mean of all its fields; shape (n_rearrangements,).
-
-    Fields are added with the sign of their overlap with the mean, which is found by iteration.
-    """
-    central = np.empty(labels.max() + 1, np.int64)
-    order = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
-    for one, members in enumerate(order):
-        cosine = pairs.cosines(members, pairs.products(members[:1]))[:, 0]
-        for _ in range(3):
-            share, rows = np.where(cosine < 0, -1, 1) / pairs.lengths[members], len(pairs.coordinates)
-            weight = np.bincount(pairs.second[members], share, rows) - np.bincount(pairs.first[members], share, rows)
-            mean = weight.astype(np.float32) @ pairs.coordinates
-            mean /= np.linalg.norm(mean)
-            cosine = pairs.cosines(members, (pairs.coordinates @ mean).astype(float)[:, None])[:, 0]
-        central[one] = members[np.abs(cosine).argmax()]
-    return central
-
-
 def _link(labels: Index, one: Index, other: Index) -> Index:
     """Labels of leaders after some of them are linked."""
     links = coo_array((np.ones(len(one), bool), (labels[one], labels[other])), shape=(len(labels), len(labels)))

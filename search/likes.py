@@ -84,16 +84,17 @@ class Results(NamedTuple):
     """Among themselves."""
 
 
-def _covariance(process: Process, cosines: Array, one: Array, other: Array) -> Array:
+def covariance(process: Process, cosines: Array, one: Array, other: Array) -> Array:
+    """Covariance of pairs whose fields have these cosines, at two sets of places, without noise."""
     squares = np.maximum(np.square(cosines, dtype=float), 1e-300)
     apart = (one[:, None] - other) / process.length
     return np.asarray(process.amplitude**2 * np.exp(process.power * np.log(squares) - 0.5 * apart**2))
 
 
 def _factor(process: Process, results: Results) -> Array:
-    covariance = _covariance(process, results.cosines, results.places, results.places)
-    covariance[np.diag_indices_from(covariance)] = process.amplitude**2 + process.noise**2
-    return np.asarray(cholesky(covariance, lower=True))
+    among = covariance(process, results.cosines, results.places, results.places)
+    among[np.diag_indices_from(among)] = process.amplitude**2 + process.noise**2
+    return np.asarray(cholesky(among, lower=True))
 
 
 def most_likely(processes: list[Process], glasses: list[Results]) -> Process:
@@ -122,9 +123,9 @@ def told_by(process: Process, results: Results, cosines: Array, places: Array) -
         As those of the results.
     """
     factor, mean, prior = _factor(process, results), results.known.mean(), process.amplitude**2
-    covariance = _covariance(process, cosines, places, results.places)
-    explained = (solve_triangular(factor, covariance.T, lower=True) ** 2).sum(axis=0)
-    expected = mean + covariance @ cho_solve((factor, True), results.known - mean)
+    shared = covariance(process, cosines, places, results.places)
+    explained = (solve_triangular(factor, shared.T, lower=True) ** 2).sum(axis=0)
+    expected = mean + shared @ cho_solve((factor, True), results.known - mean)
     return Told(expected, np.maximum(prior - explained, 0) + process.noise**2, mean, prior + process.noise**2)
 
 

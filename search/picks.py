@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
-from pipeline.formats.pair_tables import feature_columns, open_table, read_batches, under_ceilings
+from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
 from pipeline.formats.results import joined, pairs_with_result, read_neb_results, read_pair_list, read_unfinished
 from pipeline.formats.shares import part_of
 from pipeline.formats.table_record import usable_tables
@@ -191,9 +191,12 @@ def _of_tables(
     source = f"{at.pairs}, all with nearest_between ≥ {least:g} or on the list"
     pairs = all_candidates(at, settings.classify, known[:0], least, from_list)
     has_result = pairs.index.isin(known)
+    unlisted = settings.classify.min_probability / 2 if len(from_list) else 1.0
+    listed = from_list.reindex(columns=[PROBABILITY])[PROBABILITY]
+    chance = listed[~listed.index.duplicated()].reindex(pairs.index).fillna(unlisted).to_numpy(float)
     if given.representatives:
-        chosen = representatives(at, pairs, has_result, settings)[: given.representatives]
-        return pairs.iloc[chosen], f"{source}, of each rearrangement those that tell most"
-    first = representatives(at, pairs, has_result, settings, turns=1, keep=not given.share)  # of many at a time, none
+        chosen = representatives(at, pairs, has_result, chance, settings, given.representatives)
+        return pairs.iloc[chosen[: given.representatives]], f"{source}, those that tell most of the others"
+    first = representatives(at, pairs, has_result, chance, settings, keep=not given.share)  # of many at a time, none
     rest = np.setdiff1d(np.flatnonzero(~has_result), first)
     return pairs.iloc[np.concatenate([first, rest])], f"{source}, one of each rearrangement first"

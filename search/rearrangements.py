@@ -1,6 +1,6 @@
 """Which pairs are one rearrangement, and which particles move."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
-from glass.overlap import find_rearrangements, most_central, most_displaced, participation
+from glass.overlap import find_rearrangements, most_displaced, participation
 from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
@@ -21,6 +21,7 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
+from search.likes import SOFTENING, Process, covariance
 
 REARRANGEMENT = "rearrangement"
 """Column that numbers the rearrangements of a temperature from 1; 0 where the minima are not there."""
@@ -168,23 +169,27 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
     return pl.concat([numbered.filter(pl.col("glass") != conf), every])
 
 
-TURNS = 20
-"""Largest number of pairs that represent a rearrangement."""
+ALIKE = Process(1.0, 50, 1.0, 0.2)
+"""How much the result of a pair is taken to say of others, in :func:`representatives`."""
+
+SAMPLE = 2000
+"""Largest number of pairs of a glass that are compared with each other there: those with results, others at random."""
 
 
 def representatives(
     at: StatePoint,
     pairs: pd.DataFrame,
     has_result: NDArray[np.bool_],
+    chance: Array,
     settings: Settings,
-    turns: int = TURNS,
+    count: int = 0,
     keep: bool = True,
 ) -> Index:
-    """Rows of the pairs that tell most of the rearrangements, in the order in which they are to be calculated.
+    """Rows of the pairs whose results tell most of the others, in the order in which they are to be calculated.
 
-    First the most central pair of each that has no result, of the largest rearrangement first; then, in turns, of each
-    the pair whose ln ΔE is farthest from those of its pairs that were calculated or chosen. Pairs whose
-    minima are not there are left out.
+    First one of each rearrangement that has no result, of the largest rearrangement first; then those after which the
+    variances that a Gaussian process leaves the others have the smallest sum, one after the other (an A-optimal
+    design). Each of the others counts by its chance. Pairs whose minima are not there are left out.
 
     Parameters
     ----------
@@ -194,31 +199,54 @@ def representatives(
         ``conf``, ``i``, ``j``, by pair.
     has_result : ndarray of bool, shape (n_pairs,)
         Which were calculated.
+    chance : ndarray of shape (n_pairs,)
+        Probability of a double well.
     settings : Settings
         ``ij_decimals`` and ``rearrangements.overlap``.
-    turns : int
-        At most so many pairs of a rearrangement, with those that were calculated.
+    count : int
+        Largest number of pairs beyond one of each rearrangement.
     keep : bool
         As of :func:`number_rearrangements`.
     """
     numbers, chosen = number_rearrangements(at, pairs, settings, keep), []
+    rng, chance = np.random.default_rng(settings.seed), np.where(has_result, 0, chance)
     for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
         known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
         if known is None:
             continue
         rows = keys.index.to_numpy()[known.rows]
-        labels = np.unique(numbers[rows], return_inverse=True)[1]
-        places = np.log((keys["high"] - keys["low"]).to_numpy()[known.rows])
-        central = most_central(known.displacements, labels)
-        for one, members in enumerate(np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])):
-            done = has_result[rows[members]]
-            away = np.abs(places[members][:, None] - places[members][done]).min(axis=1, initial=np.inf)
-            for turn in range(int(done.sum()), min(len(members), turns)):
-                pick = int(np.where(done, -1, away).argmax()) if done.any() else int(np.argmax(members == central[one]))
-                done[pick] = True
-                away = np.minimum(away, np.abs(places[members] - places[members[pick]]))
-                chosen.append((turn, -len(members), rows[members[pick]]))
-    return np.array(sorted(chosen), np.int64).reshape(-1, 3)[:, 2]
+        done, weight, particles = has_result[rows], chance[rows], len(known.system.types)
+        apart = particles * (keys["high"] - keys["low"]).to_numpy()[known.rows] / 10**at.decimals
+        some = np.lexsort((rng.random(len(rows)), ~done))[:SAMPLE]
+        fields, places = (
+            known.displacements.fields(some).astype(float),
+            np.log(apart[some] + SOFTENING * settings.unit.epsilon),
+        )
+        likeness = covariance(ALIKE, fields @ fields.T, places, places)
+        gain = np.where(done, np.inf, weight * ALIKE.noise**2)
+        gain[some] = np.where(done[some], np.inf, likeness**2 @ weight[some])
+        order = np.lexsort((-gain, numbers[rows]))
+        _, first, size = np.unique(numbers[rows[order]], return_index=True, return_counts=True)
+        first = order[first]
+        chosen += [(0, -many, row) for many, row in zip(size, rows[first], strict=True) if not has_result[row]]
+        taken = np.flatnonzero(done[some] | np.isin(some, first))
+        chosen += [(1, -told, rows[some[one]]) for one, told in _most_telling(likeness, weight[some], taken, count)]
+    return np.array([row for *_, row in sorted(chosen)], np.int64)
+
+
+def _most_telling(likeness: Array, weight: Array, known: Index, count: int) -> Iterator[tuple[int, float]]:
+    """Pairs that take away most of the variance which the known ones leave, and how much each takes away."""
+    noise = ALIKE.noise**2
+    among = likeness[np.ix_(known, known)] + noise * np.eye(len(known))
+    left = likeness - likeness[:, known] @ np.linalg.solve(among, likeness[known])
+    free = np.ones(len(left), bool)
+    free[known] = False
+    for _ in range(min(count, int(free.sum()))):
+        told = np.where(free, (left**2 @ weight) / (left.diagonal() + noise), -1)
+        one = int(told.argmax())
+        yield one, float(told[one])
+        free[one] = False
+        left -= np.outer(left[one], left[one] / (left[one, one] + noise))
 
 
 class Motion(NamedTuple):

@@ -7,12 +7,13 @@ from steps import done
 from synthetic import make_workspace
 
 from glass import overlap as rearrangements
-from glass.overlap import Displacements, find_rearrangements, most_central
+from glass.overlap import Displacements, find_rearrangements
 from pipeline.formats.keys import by_pair, minimum_names
 from pipeline.formats.minima import places_by_key
 from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
+from search.likes import Process
 from search.rearrangements import number_rearrangements, representatives
 
 T = "0.1"
@@ -57,16 +58,6 @@ def test_pairs_that_overlap_enough_also_through_others_are_one_rearrangement(mon
     assert 1 < len(np.unique(expected)) < len(expected)
     assert same_groups(found, expected)
     assert np.unique(found, return_index=True)[1].tolist() == sorted(np.unique(found, return_index=True)[1])
-
-
-def test_the_most_central_pair_of_one_rearrangement_is_the_nearest_to_the_others():
-    pairs, fields = glass(np.random.default_rng(3), kinds=1)
-    unit = fields / np.linalg.norm(fields, axis=1)[:, None]
-    labels = find_rearrangements(pairs, 0.75)
-    (central,) = most_central(pairs, labels)[[np.bincount(labels).argmax()]]
-    members = np.flatnonzero(labels == labels[central])
-    mean = np.abs(unit[members] @ unit[members].T).mean(axis=1)
-    assert mean[members == central] > np.quantile(mean, 0.99)
 
 
 def test_a_displacement_crosses_the_box_the_short_way_and_does_not_drift():
@@ -116,23 +107,46 @@ def test_numbers_stay_when_pairs_come_and_two_rearrangements_that_are_linked_tak
         assert one == before[after[: len(some)] == one].min()
 
 
-def test_each_rearrangement_is_represented_once_the_largest_first_then_at_another_energy(numbered):
+def test_each_rearrangement_is_represented_once_the_largest_first(numbered):
     table, _, number = numbered
     pairs, at = by_pair(table, 10), number.at
     numbers = number(np.arange(len(table)))
     size = np.bincount(numbers)
-    none = np.zeros(len(table), bool)
-    once = representatives(at, pairs, none, Settings(), turns=1)
+    none, chance = np.zeros(len(table), bool), np.ones(len(table))
+    once = representatives(at, pairs, none, chance, Settings())
     assert sorted(numbers[once]) == list(range(1, numbers.max() + 1))
     assert (np.diff(size[numbers[once]]) <= 0).all()
-    twice = representatives(at, pairs, none, Settings(), turns=2)
-    assert twice[: len(once)].tolist() == once.tolist()
-    logarithm = np.log(table["j"] - table["i"])
-    for one, other in zip(twice[len(once) :], once, strict=False):
-        members = np.flatnonzero(numbers == numbers[other])
-        assert abs(logarithm[one] - logarithm[other]) == abs(logarithm[members] - logarithm[other]).max()
+    more = representatives(at, pairs, none, chance, Settings(), 5)
+    assert more[: len(once)].tolist() == once.tolist()
+    assert len(np.unique(more)) == len(more) == len(once) + 10  # 5 of each of two glasses
     done = np.isin(numbers, numbers[once[:3]])
-    assert representatives(at, pairs, done, Settings(), turns=1).tolist() == once[3:].tolist()
+    assert representatives(at, pairs, done, chance, Settings()).tolist() == once[3:].tolist()
+
+
+def variance_left(cosines, pairs, known):
+    """Of each pair, by the formula of doc/search.md with m = 3 and l = 1, after results with a variance of 0.04."""
+    place = np.log(40 * 1e-10 * (pairs.index.get_level_values("high") - pairs.index.get_level_values("low")) + 0.001)
+    shared = cosines**6 * np.exp(-((place.to_numpy()[:, None] - place.to_numpy()) ** 2) / 2)
+    inverse = np.linalg.inv(shared[np.ix_(known, known)] + 0.04 * np.eye(len(known)))
+    return 1 - np.diag(shared[:, known] @ inverse @ shared[known])
+
+
+def test_the_next_representative_leaves_the_others_the_least_variance(numbered, monkeypatch):
+    monkeypatch.setattr("search.rearrangements.ALIKE", Process(1.0, 3, 1.0, 0.2))
+    table, cosines, number = numbered
+    here = np.flatnonzero(table["conf"] == 1)
+    pairs, at, chance = by_pair(table.iloc[here], 10), number.at, np.random.default_rng(5).random(len(here))
+    done = np.arange(len(here)) % 3 == 0
+    chosen = representatives(at, pairs, done, chance, Settings(), 2)
+    first = len(representatives(at, pairs, done, chance, Settings()))
+    known = [*np.flatnonzero(done), *chosen[:first]]
+    for one in chosen[first:]:
+        left = {}
+        for new in np.setdiff1d(np.arange(len(here)), known):
+            some = [*known, new]
+            left[new] = variance_left(cosines[np.ix_(here, here)], pairs, some) @ np.where(done, 0, chance)
+        assert left[one] == pytest.approx(min(left.values()), rel=1e-6)
+        known.append(one)
 
 
 @pytest.mark.slow

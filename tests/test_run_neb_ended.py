@@ -1,5 +1,6 @@
 """The exact calculation cut short: killed at any result, interrupted, without a worker, beside another run."""
 
+import argparse
 import os
 import signal
 from contextlib import ExitStack
@@ -11,7 +12,9 @@ import psutil
 import pytest
 from neb_glass import DECIMALS, SETTINGS, T, results
 from steps import LONGEST, done, refused, run, run_process, started, started_python, stop, wait_until
+from synthetic import make_workspace
 
+import run_neb
 from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.results import (
     add_calculation,
@@ -23,7 +26,9 @@ from pipeline.formats.results import (
     read_unfinished,
 )
 from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running, part_of
+from pipeline.settings import Settings
 from pipeline.workspace import Share, Workspace
+from search.picks import pairs_to_calculate
 
 PATIENT = """
 import time
@@ -148,6 +153,26 @@ def test_every_pair_is_in_one_share_whatever_the_list_and_the_order_of_its_minim
     for number, part in enumerate(of, 1):
         assert set(part_of(later, Share(number, 4)).index) == set(part.index) & set(later.index)
     assert len(part_of(listed.iloc[:0], Share(1, 4))) == 0
+
+
+def test_shares_of_all_pairs_take_each_pair_once_whatever_has_a_result_by_then(tmp_path):
+    at = Workspace(make_workspace(tmp_path, 2, 10, T)).at(T)
+    done("step0_collect", tmp_path)
+    parser, settings = argparse.ArgumentParser(), Settings(classify={"max_distance": 9.0, "max_delta_E": 1.0})
+    run_neb.options(parser)
+    taken = []
+    for number in (1, 2, 3):
+        picked, _ = pairs_to_calculate(at, settings, parser.parse_args(["--all", "0.5", "--share", f"{number}/3"]))
+        (some := at.of_share(f"{number}-of-3")).non_dw.parent.mkdir(parents=True, exist_ok=True)
+        some.non_dw.write_text("".join(f"{Pair(*pair)}\n" for pair in picked.itertuples(index=False)))
+        taken.append(picked)
+    taken = pd.concat(taken)
+    assert len(taken) == len(taken.index.unique()) > 60
+    merge_shares(at)
+    assert len(pairs_to_calculate(at, settings, parser.parse_args(["--all", "0.5"]))[0]) == 0
+    at.non_dw.unlink()
+    whole, _ = pairs_to_calculate(at, settings, parser.parse_args(["--all", "0.5"]))
+    assert set(whole.index) == set(taken.index)
 
 
 @pytest.fixture
