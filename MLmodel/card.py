@@ -72,12 +72,9 @@ def read_card(at: StatePoint, task: Task) -> Card | None:
     path = at.card(task)
     if not path.exists():
         return None
-    try:
-        content = read_json(path)
-    except UserError:
-        raise UserError(f"{path}: not readable as JSON; run {task.script}") from None
+    content = read_json(path)
     if content.get("format") != FORMAT:
-        raise UserError(f"{path}: has format {content.get('format', 1)}, not {FORMAT}; run {task.script}")
+        raise UserError(f"{path}: damaged, or of another version (its format is not {FORMAT}); run {task.script}")
     try:
         return TypeAdapter(Card).validate_python({**content, "task": task})
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import messages
-from pipeline.errors import UserError, short
 
 _HOST = re.sub(r"\W", "-", platform.node())
 
@@ -31,11 +31,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     is on disk before it is renamed, and the name before the block is left. What a killed writer left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.part"):
-        writer = left.name.split(".")[-2]
-        if writer.isdecimal() and not is_running(int(writer)):
-            left.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{_HOST}.{secrets.token_hex(8)}.{os.getpid()}.part")
+    _sweep(path)
+    part = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(8)}.part")
     try:
         with file_named(path, part):
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
@@ -77,9 +74,12 @@ def _sync_open(file: int) -> None:
             raise
 
 
-def _escaped(name: str) -> str:
-    """A file's name as a pattern that matches only itself."""
-    return re.sub(r"([*?[])", r"[\1]", name)
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of a file left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{_HOST}.*.*"):
+        *_, writer, _, kind = left.name.split(".")
+        if kind in ("part", "spool") and writer.isdecimal() and not is_running(int(writer)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def is_running(process: int) -> bool:
@@ -128,16 +128,12 @@ def content_of(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises UserError where the file holds none."""
+    """Read a JSON object; empty where the file holds none."""
     try:
         content = json.loads(content_of(path))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path}: not readable as JSON ({short(error)}); remove it and run the step that made it"
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no JSON object; remove it and run the step that made it")
-    return content
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def file_digest(path: Path) -> str:
@@ -156,10 +152,7 @@ def spool_folder(path: Path) -> Iterator[Path]:
     What a killed writer left is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{_escaped(path.name)}.{_HOST}.*.spool"):
-        writer = left.name.split(".")[-3]
-        if writer.isdecimal() and not is_running(int(writer)):
-            shutil.rmtree(left, ignore_errors=True)
+    _sweep(path)
     prefix = f".{path.name}.{_HOST}.{os.getpid()}."
     with tempfile.TemporaryDirectory(prefix=prefix, suffix=".spool", dir=path.parent) as folder:
         yield Path(folder)

@@ -81,10 +81,7 @@ def _key(path: Path, output: Path) -> str:
 
 def read_stamp(output: Path) -> dict[str, Any]:
     """What the stamp beside an output says it was made from; empty where there is none, or a damaged one."""
-    try:
-        return read_json(_stamp(output)) if _stamp(output).exists() else {}
-    except UserError:
-        return {}
+    return read_json(_stamp(output))
 
 
 def stamp_of_unchanged(output: Path) -> dict[str, Any]:
