@@ -6,7 +6,7 @@ What the last three have in common is the CSV with ``conf,i,j``. Lines are added
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -177,16 +177,16 @@ def results_in(path: Path, decimals: int) -> pd.DataFrame:
 
 def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
     """Write both files of results anew, each whole, from the columns of :func:`read_neb_results`."""
-    lines = {0: "", 1: ""}
+    lines: dict[int, list[str]] = {0: [], 1: []}
     for row in results.itertuples():
-        lines[row.is_dw] += _line(Pair(int(row.conf), row.i, row.j), row.quantum_splitting if row.is_dw else None)
-    write_text(at.non_dw, lines[0])
-    write_text(at.new_splittings, lines[1])
+        lines[row.is_dw].append(f"{Pair(int(row.conf), row.i, row.j)}{f' {row.quantum_splitting!r}' * row.is_dw}\n")
+    write_text(at.non_dw, "".join(lines[0]))
+    write_text(at.new_splittings, "".join(lines[1]))
 
 
 def add_non_dw(at: StatePoint, pair: Pair) -> None:
     """Write that a pair is no double well."""
-    add_line(at.non_dw, _line(pair))
+    add_line(at.non_dw, f"{pair}\n")
 
 
 def take_back_splitting(at: StatePoint, pair: Pair) -> None:
@@ -203,11 +203,7 @@ def take_back_splitting(at: StatePoint, pair: Pair) -> None:
 
 def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
     """Write the splitting of a double well, in ε."""
-    add_line(at.new_splittings, _line(pair, splitting))
-
-
-def _line(pair: Pair, splitting: float | None = None) -> str:
-    return f"{pair}\n" if splitting is None else f"{pair} {float(splitting)!r}\n"
+    add_line(at.new_splittings, f"{pair} {float(splitting)!r}\n")
 
 
 def read_unfinished(at: StatePoint) -> pd.DataFrame:
@@ -220,11 +216,7 @@ def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
     path = at.unfinished
     if not path.exists() or path.stat().st_size == 0:
         return no_pairs("reason")
-    return _read_own_list(path, at.decimals)
-
-
-def _read_own_list(path: Path, decimals: int) -> pd.DataFrame:
-    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS, whole_lines(path)), decimals)
+    return read_pair_list(path, at.decimals, whole_lines(path))
 
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
@@ -257,20 +249,14 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
-    tables = [_unless_merged(_read_own_calculations, share) for share in at.shares]
-    table = joined(_read_own_calculations(at), *tables)  # the shares first: as in _with_shares
-    return table[~table.duplicated()] if tables else table
+    return _with_shares(_read_own_calculations, at)
 
 
 def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
-    path = at.calculations
-    columns = ("verdict", "fidelity", "cpu_seconds")
+    path, columns = at.calculations, ("verdict", "fidelity", "cpu_seconds")
     if not path.exists():
         return no_pairs(*columns).astype({"cpu_seconds": float})
-    table = _read_own_list(path, at.decimals)
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise UserError(f"{path}: no column {', '.join(missing)}; remove the file: it tells the cost of results only")
+    table = read_pair_list(path, at.decimals, whole_lines(path), columns)
     return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
 
 
@@ -281,11 +267,10 @@ def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
     return index.drop_duplicates()
 
 
-def read_pair_list(path: Path, decimals: int) -> pd.DataFrame:
-    """Read a CSV with the columns ``conf``, ``i``, ``j`` and perhaps more, by pair."""
-    return check_pairs(path, read_user_csv(path, PAIR_COLUMNS), decimals)
+def read_pair_list(path: Path, decimals: int, content: bytes | None = None, others: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV with the columns ``conf``, ``i``, ``j``, ``others`` and perhaps more, by pair.
 
-
-def check_pairs(path: Path, table: pd.DataFrame, decimals: int) -> pd.DataFrame:
-    """The table from a file by pair, their names as numbers; UserError unless all are some that a pair can have."""
+    ``content`` is what counts of the file, default all.
+    """
+    table = read_user_csv(path, [*PAIR_COLUMNS, *others], content)
     return by_pair(with_numbers(path, table, _PAIR), decimals)
