@@ -51,7 +51,7 @@ def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
 
 def is_ready_made(table: Path) -> bool:
     """Whether a pair table was put there by the user; raises UserError if it can't be read and has no stamp."""
-    if stamp := stamp_of_unchanged(table):
+    if "units" in (stamp := stamp_of_unchanged(table)):  # else of an earlier version
         return "particles" not in stamp
     from pipeline.formats.ready_made import is_of_step_0
 
@@ -94,9 +94,9 @@ def _checked_once(table: Path, settings: Settings) -> dict[str, Any]:
 def _kept(table: Path, settings: Settings) -> dict[str, Any]:
     """What a table without minima holds; UserError unless it is as it was made, with the settings of the others."""
     stamp, remedy = stamp_of_unchanged(table), "put its minima back, or take it away"
-    if not stamp:
+    if "particles" not in stamp:
         raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
-    if (stamp.get("ij_decimals"), stamp.get("particles")) != (settings.ij_decimals, settings.particles):
+    if (stamp["ij_decimals"], stamp["particles"]) != (settings.ij_decimals, settings.particles):
         raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
     check_same_units(table, stamp["units"], settings.unit, remedy)
     return dict(stamp["result"])

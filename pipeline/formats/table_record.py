@@ -46,7 +46,9 @@ def usable_tables(at: StatePoint, units: Units) -> list[Path]:
     """The pair tables of one temperature, as step 0 left them, in these units; raises UserError where they are not."""
     if not at.pair_tables:
         raise UserError(f"{at.pairs}: no pair table; run {STEP}")
-    stamps = {table: check_unchanged(table, STEP) for table in at.pair_tables}
-    for table, stamp in stamps.items():
-        check_same_units(table, stamp.get("units", "unknown"), units, f"run {STEP}")
+    for table in at.pair_tables:
+        stamp = check_unchanged(table, STEP)
+        if "units" not in stamp:
+            raise UserError(f"{table}: of an earlier version; run {STEP}")
+        check_same_units(table, stamp["units"], units, f"run {STEP}")
     return at.pair_tables
