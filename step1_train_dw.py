@@ -14,10 +14,7 @@ from pipeline.workspace import StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.labels import gather
-from MLmodel.training import train
-from pipeline.formats.records import check_records
-from pipeline.formats.shares import merge_unless_running
+from MLmodel.card import is_current
 from pipeline.messages import counted, note, record
 from pipeline.workspace import CLASSIFIER, DW
 
@@ -36,6 +33,13 @@ def main(command: Command) -> None:
 def train_one(command: Command, at: StatePoint) -> None:
     """Train the classifier of one temperature."""
     settings = command.settings
+    if is_current(at, CLASSIFIER, settings):
+        return
+    from MLmodel.labels import gather
+    from MLmodel.training import train
+    from pipeline.formats.records import check_records
+    from pipeline.formats.shares import merge_unless_running
+
     check_records(at, settings.unit)
     for sentence in merge_unless_running(at, command.script):
         note(f"T = {at.temperature}: {sentence}")

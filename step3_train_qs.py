@@ -14,11 +14,7 @@ from pipeline.workspace import StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-import pyarrow.ipc
-
-from MLmodel.labels import gather, pretraining_sets
-from MLmodel.training import train
-from pipeline.formats.records import WAYS, check_records, read_records
+from MLmodel.card import is_current
 from pipeline.messages import counted, record
 from pipeline.settings import Settings
 from pipeline.workspace import PREDICTOR, QS
@@ -38,6 +34,12 @@ def main(command: Command) -> None:
 def train_one(command: Command, at: StatePoint) -> None:
     """Train the predictor of one temperature."""
     settings = command.settings
+    if is_current(at, PREDICTOR, settings):
+        return
+    from MLmodel.labels import gather
+    from MLmodel.training import train
+    from pipeline.formats.records import check_records
+
     check_records(at, settings.unit)
     known = gather(at, PREDICTOR, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
@@ -48,6 +50,11 @@ def train_one(command: Command, at: StatePoint) -> None:
 
 def mixed_conventions(at: StatePoint, settings: Settings) -> str | None:
     """What to say where results that continue V(x) along a line are learnt together with published splittings."""
+    import pyarrow.ipc
+
+    from MLmodel.labels import pretraining_sets
+    from pipeline.formats.records import WAYS, read_records
+
     lines = sum(one.get("beyond_ends") == WAYS["line"] for one in read_records(at))
     sets = pretraining_sets(at, PREDICTOR, settings)
     published = [path for path in sets if {"i2", "j2"} <= {*pyarrow.ipc.open_file(path).schema.names}]

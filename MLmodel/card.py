@@ -12,10 +12,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
+from pipeline.messages import nothing_new
+from pipeline.settings import Settings
+from pipeline.stamps import Inputs, made_from, up_to_date
 from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint, Task, Workspace
 
 SETS = ("train", "test", "used")
+
+NOTHING_NEW = "nothing new since the last training"
 
 FORMAT = 4
 """Version of the layout of card.json."""
@@ -93,7 +98,7 @@ def digests_of(folder: Path) -> dict[str, str]:
 
     Loading AutoGluon's runs what is in it.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "card.json"]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "card.json" not in path.name]
     beside = [path for path in paths if path.parent == folder]
     is_fast = any(path.suffix == ".cbm" for path in beside)
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in (beside if is_fast else paths)}
@@ -110,6 +115,34 @@ def check_digests(folder: Path, card: Card) -> None:
         if names:
             others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
             raise UserError(f"{folder / min(names)}: {what} since the training{others}; run {card.task.script}")
+
+
+def intact_card(at: StatePoint, task: Task) -> Card | None:
+    """The card of a model that is complete and unchanged; None where there is none."""
+    try:
+        card = read_card(at, task)
+        if card is not None:
+            check_digests(at.model(task), card)
+    except UserError:
+        return None
+    return card
+
+
+def made_of(at: StatePoint, task: Task, settings: Settings) -> Inputs:
+    """Files and settings from which a model follows: where all are as they were, its labels need not be read."""
+    places = (at, *map(at.workspace.at, settings.pretraining))
+    sets = [path for place in places for path in place.pretraining_sets(task)]
+    said = {"settings": settings.model_dump(mode="json"), "versions": installed_versions()}
+    return made_from([*at.pair_tables, *sets, *at.neb_files], **said)
+
+
+def is_current(at: StatePoint, task: Task, settings: Settings) -> bool:
+    """Whether the model that is there was trained on these files and settings, as they are now; if so, it is said."""
+    left = any(path.exists() for path in (at.new_model(task), at.old_model(task)))
+    if left or not up_to_date([at.card(task)], made_of(at, task, settings)) or intact_card(at, task) is None:
+        return False
+    nothing_new(at.temperature, NOTHING_NEW)
+    return True
 
 
 def installed_versions() -> dict[str, str]:

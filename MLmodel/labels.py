@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from MLmodel.card import made_of
 from pipeline.errors import UserError
 from pipeline.formats.csv_files import as_numbers
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
@@ -17,6 +18,7 @@ from pipeline.formats.table_record import usable_tables
 from pipeline.messages import counted
 from pipeline.progress import progress
 from pipeline.settings import Settings
+from pipeline.stamps import Inputs
 from pipeline.units import Units
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
@@ -46,6 +48,8 @@ class Labelled:
     """Those that both the labelled and the unlabelled tables have."""
     report: list[str]
     """Where the labels came from and what was left out, as lines to print."""
+    made_of: Inputs
+    """Where all this was read, as it was before."""
 
 
 def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
@@ -54,6 +58,7 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     UserError if there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
     other units.
     """
+    inputs = made_of(at, task, settings)
     in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)
     for path in sets:
@@ -85,7 +90,7 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
         report += [*_impossible(rows, settings.unit), *_unlikely(once)]
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
-    return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report)
+    return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report, inputs)
 
 
 def _results(at: StatePoint, task: Task) -> tuple[pd.DataFrame, list[str]]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from MLmodel.card import SETS, Card, check_digests, digests_of, installed_versions, read_card, write_card
+from MLmodel.card import NOTHING_NEW, SETS, Card, digests_of, installed_versions, intact_card, write_card
 from MLmodel.labels import SOURCE, Labelled
 from pipeline import __version__
 from pipeline.command import Command
@@ -28,6 +28,7 @@ from pipeline.locks import only_writer
 from pipeline.messages import counted, note, nothing_new, record, result, wrote
 from pipeline.progress import progress
 from pipeline.settings import Settings, TrainingSettings
+from pipeline.stamps import mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 FEWEST, FEWEST_TO_TRAIN = 10, 5
@@ -62,8 +63,9 @@ def train(
         If AutoGluon fails.
     """
     card = _train_unless_known(command, at, task, labelled, summary, warning)
+    mark_made([at.card(task)], labelled.made_of)
     if card is None:
-        nothing_new(at.temperature, "nothing new since the last training")
+        nothing_new(at.temperature, NOTHING_NEW)
         return
     from MLmodel.model import worth
 
@@ -211,14 +213,8 @@ def _parts(
 
 def _is_trained(at: StatePoint, task: Task, inputs: dict[str, Any]) -> bool:
     """Whether the model that is there is complete, unchanged and was trained on just these inputs."""
-    try:
-        card = read_card(at, task)
-        if card is None or any(getattr(card, name) != value for name, value in inputs.items()):
-            return False
-        check_digests(at.model(task), card)
-    except UserError:
-        return False
-    return True
+    card = intact_card(at, task)
+    return card is not None and all(getattr(card, name) == value for name, value in inputs.items())
 
 
 def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray[np.bool_]:

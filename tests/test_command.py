@@ -136,7 +136,7 @@ def test_the_workspace_goes_before_the_project_and_config_before_both(tmp_path):
 
 
 # What a step loads
-HEAVY = {"numba", "catboost", "lightgbm", "sklearn", "matplotlib", "autogluon", "ase.io", "dask"}
+HEAVY = {"pandas", "pyarrow", "numba", "catboost", "lightgbm", "sklearn", "matplotlib", "autogluon", "ase.io", "dask"}
 
 
 @pytest.mark.parametrize(
