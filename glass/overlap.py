@@ -9,13 +9,14 @@ many fields r follow from the products x·r of the minima, of which there are fa
 """
 
 from collections.abc import Sequence
+from functools import partial
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from glass.arrays import Array, Index, brought_near, minimum_image, shortest_period
+from glass.kernels import FAST
 
 BLOCK = 2048
 """Number of pairs whose fields, or overlaps, are in memory at a time."""
@@ -69,7 +70,9 @@ class Displacements:
                 self.second[pair] = len(positions) + len(own) - 1
         if own:
             self.coordinates = np.vstack([self.coordinates, np.array(own, np.float32)])
-        self.lengths = np.concatenate([np.linalg.norm(self._steps(block), axis=1) for block in _blocks(len(first))])
+        self.lengths = np.concatenate(
+            [np.linalg.norm(self._steps(block), axis=1) for block in _blocks(np.arange(len(first)))]
+        )
 
     def _steps(self, pairs: Index) -> Floats:
         return np.asarray(self.coordinates[self.second[pairs]] - self.coordinates[self.first[pairs]])
@@ -78,12 +81,11 @@ class Displacements:
         """Unit vectors of the displacements of some pairs; shape (n, 3N)."""
         return np.asarray(self._steps(pairs) / self.lengths[pairs, None])
 
-    def products(self, pairs: Index) -> Array:
+    def products(self, pairs: Index) -> Floats:
         """Products of all coordinates with the fields of some pairs, for :meth:`cosines`; shape (n_rows, n)."""
-        fields = self.fields(pairs).T.astype(float)
-        return np.vstack([self.coordinates[block].astype(float) @ fields for block in _blocks(len(self.coordinates))])
+        return np.asarray(self.coordinates @ self.fields(pairs).T)
 
-    def cosines(self, pairs: Index, products: Array) -> Array:
+    def cosines(self, pairs: Index, products: Floats) -> Array:
         """Cosines of the angles between some pairs and those of ``products``; shape (n, n_others)."""
         steps = products[self.second[pairs]] - products[self.first[pairs]]
         return np.asarray(np.clip(steps / self.lengths[pairs, None], -1, 1))
@@ -105,84 +107,104 @@ def _square_displacements(fields: NDArray[np.floating]) -> Array:
     return np.asarray(np.square(fields.reshape(len(fields), -1, 3), dtype=np.float64).sum(axis=2))
 
 
-def find_rearrangements(pairs: Displacements, overlap: float) -> Index:
+def find_rearrangements(pairs: Displacements, overlap: float, labels: Index | None = None) -> Index:
     """Sort pairs into rearrangements.
 
-    A pair follows the leader that it overlaps most, or is one. Leaders are linked through all pairs that overlap two
-    of them; where that leaves two apart, those of their followers are compared that can still be near enough by the
-    angles that are known. Numbers (n_pairs,), equal for pairs of one rearrangement, in the order of their first pairs.
+    Pairs follow a leader that they overlap by LEADER, or are one. Leaders are compared with all pairs; of their
+    followers those that can still link what this leaves apart, by the angles that are known.
+
+    Parameters
+    ----------
+    pairs, overlap
+        Which, and from which overlap on they are linked.
+    labels : ndarray of int, shape (n_pairs,), optional
+        What was found before: equal for pairs of one rearrangement, -1 for those that are new.
+
+    Returns
+    -------
+    ndarray of int, shape (n_pairs,)
+        Equal for pairs of one rearrangement, in the order of their first pairs.
     """
-    leader, products = _follow(pairs, max(LEADER, overlap))
-    reach = np.arccos(overlap)
-    labels, own = np.arange(products.shape[1]), np.empty(len(leader))
-    for block in _blocks(len(leader)):
-        angles = np.arccos(np.abs(pairs.cosines(block, products)))
-        own[block] = angles[np.arange(len(block)), leader[block]]
-        one, other = np.nonzero(angles <= reach)
-        labels = _link(labels, leader[block[one]], other)
-    widest = np.zeros(len(labels))
-    np.maximum.at(widest, leader, own)
-    near = []
-    for block in _blocks(len(leader)):
-        angles = np.arccos(np.abs(pairs.cosines(block, products)))
-        apart = labels[leader[block]][:, None] != labels
-        one, other = np.nonzero(apart & (angles <= reach + widest))
-        near.append(np.array([block[one], other, angles[one, other]]))
-    labels = _compare_followers(pairs, leader, own, labels, np.concatenate(near, axis=1), reach)
-    found = labels[leader]
-    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+    count, reach, least = len(pairs.first), np.arccos(overlap), max(LEADER, overlap)
+    parent, is_new = np.arange(count), np.ones(count, bool) if labels is None else labels < 0
+    if labels is not None:
+        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        parent = np.where(is_new, parent, first[inverse])
+    leader, nearness, is_leader = np.full(count, -1), np.zeros(count, np.float32), np.zeros(count, bool)
+    link = partial(_link, pairs.first, pairs.second, pairs.lengths, parent, leader, nearness, overlap)
+    while len(left := np.flatnonzero(is_new & (nearness < least))[:BLOCK]):
+        some = left[_leaders(pairs.fields(left), least)]
+        leader[some], nearness[some] = some, 1
+        link(pairs.products(some), some, is_leader)
+        is_leader[some] = True
+    follows = np.flatnonzero(is_new & ~is_leader)
+    labels, nearest = _roots(parent), np.zeros(count, np.float32)
+    for some in _blocks(np.unique(leader[follows])):
+        nearest[some] = _nearest(pairs.first, pairs.second, pairs.lengths, pairs.products(some), some, labels)
+    near, own = (np.arccos(np.minimum(one, 1)) for one in (nearest[leader[follows]], nearness[follows]))
+    follows = follows[near <= reach + own]
+    for some in _blocks(follows[np.argsort(labels[follows], kind="stable")]):
+        label = labels[some[0]] if labels[some[0]] == labels[some[-1]] else -1
+        link(pairs.products(some), some, is_leader | (labels == label))
+    _, first, inverse = np.unique(_roots(parent), return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 
 
-def _compare_followers(
-    pairs: Displacements, leader: Index, own: Array, labels: Index, near: Array, reach: float
-) -> Index:
-    """Labels of the leaders after comparing pairs with followers of leaders nearby: rows of pair, leader, angle."""
-    which = near[1].astype(np.int64)
-    for one in np.unique(which):
-        candidate, angle = near[0, which == one].astype(np.int64), near[2, which == one]
-        apart = labels[leader[candidate]] != labels[one]
-        followers = np.flatnonzero(leader == one)
-        followers = followers[own[followers] >= angle[apart].min(initial=np.pi) - reach]
-        candidate = candidate[apart]
-        for block in _blocks(len(candidate)) if len(followers) else ():
-            for some in _blocks(len(followers)):
-                cosines = pairs.fields(candidate[block]) @ pairs.fields(followers[some]).T
-                linked = candidate[block][(np.arccos(np.clip(np.abs(cosines), 0, 1)) <= reach).any(axis=1)]
-                labels = _link(labels, leader[linked], np.full(len(linked), one))
-    return labels
+def _leaders(fields: Floats, least: float) -> Index:
+    """Those of some fields that no earlier one of them overlaps so much; the others follow one."""
+    follows, free = np.abs(fields @ fields.T) >= least, np.ones(len(fields), bool)
+    for one in range(len(fields)):
+        if free[one]:
+            free[one + 1 :] &= ~follows[one, one + 1 :]
+    return np.flatnonzero(free)
 
 
-def _follow(pairs: Displacements, overlap: float) -> tuple[Index, Array]:
-    """Leader of each pair, which it overlaps at least so much, and the products of the coordinates with all leaders."""
-    leader = np.empty(len(pairs.first), np.int64)
-    products = np.empty((len(pairs.coordinates), 0))
-    for block in _blocks(len(leader)):
-        cosines = np.abs(pairs.cosines(block, products))
-        if cosines.size:
-            leader[block] = cosines.argmax(axis=1)
-        left = block[cosines.max(axis=1, initial=-1) < overlap]
-        fields = pairs.fields(left)
-        follows = np.abs(fields @ fields.T) >= overlap
-        np.fill_diagonal(follows, True)
-        free = np.ones(len(left), bool)
-        new: list[int] = []
-        while free.any():
-            one = int(free.argmax())
-            leader[left[free & follows[one]]] = products.shape[1] + len(new)
-            free &= ~follows[one]
-            new.append(int(left[one]))
-        if new:
-            products = np.hstack([products, pairs.products(np.array(new))])
-    return leader, products
+def _roots(parent: Index) -> Index:
+    """The pair that all of a rearrangement lead to."""
+    while (parent[parent] != parent).any():
+        parent = parent[parent]
+    return parent
 
 
-def _link(labels: Index, one: Index, other: Index) -> Index:
-    """Labels of leaders after some of them are linked."""
-    links = coo_array((np.ones(len(one), bool), (labels[one], labels[other])), shape=(len(labels), len(labels)))
-    return np.asarray(connected_components(links, directed=False)[1][labels], np.int64)
+@numba.njit(cache=True)
+def _root(parent, one):  # type: ignore[no-untyped-def]
+    while parent[one] != one:
+        parent[one] = parent[parent[one]]
+        one = parent[one]
+    return one
 
 
-def _blocks(count: int) -> list[Index]:
-    """The numbers below a count in blocks."""
-    return [np.arange(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+@numba.njit(fastmath=FAST, cache=True)
+def _link(first, second, lengths, parent, leader, nearness, overlap, products, columns, left_out):  # type: ignore[no-untyped-def]
+    """Link pairs with those of the columns that they overlap enough; they follow the one that they overlap most."""
+    for pair in range(len(first)):
+        if left_out[pair]:
+            continue
+        one, other = products[first[pair]], products[second[pair]]
+        largest = np.float32(0)
+        for k in range(len(columns)):
+            largest = max(largest, abs(other[k] - one[k]))
+        if largest < overlap * lengths[pair]:
+            continue
+        for k in range(len(columns)):
+            cosine = abs(other[k] - one[k]) / lengths[pair]
+            if cosine >= overlap:
+                parent[_root(parent, pair)] = _root(parent, columns[k])
+                if cosine > nearness[pair]:
+                    nearness[pair], leader[pair] = cosine, columns[k]
+
+
+@numba.njit(fastmath=FAST, cache=True)
+def _nearest(first, second, lengths, products, columns, labels):  # type: ignore[no-untyped-def]
+    """Largest overlap of the pairs of the columns with one of another label; shape (n_columns,)."""
+    nearest, own = np.zeros(len(columns), np.float32), labels[columns]
+    for pair in range(len(first)):
+        one, other, per_length, label = products[first[pair]], products[second[pair]], 1 / lengths[pair], labels[pair]
+        for k in range(len(columns)):
+            cosine = abs(other[k] - one[k]) * per_length
+            nearest[k] = max(nearest[k], cosine if own[k] != label else np.float32(0))
+    return nearest
+
+
+def _blocks(pairs: Index) -> list[Index]:
+    return [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]

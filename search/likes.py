@@ -78,7 +78,7 @@ class Results(NamedTuple):
     """Verdict, or log₁₀ of the splitting."""
     places: Array
     """ln ΔE, or nearest_between for verdicts."""
-    products: Array
+    products: NDArray[np.float32]
     """As :meth:`Displacements.products` gives them."""
     cosines: Array
     """Among themselves."""

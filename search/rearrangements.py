@@ -34,7 +34,7 @@ def number_rearrangements(
 ) -> Index:
     """Number of the rearrangement of each pair, the same in all lists and whenever it is asked for.
 
-    The numbers are kept, of all pairs that were ever asked for. A glass with new pairs is sorted again: a rearrangement
+    The numbers are kept, of all pairs that were ever asked for. New pairs of a glass are compared with all: a rearrangement
     keeps its number, two that a new pair links take the lower one, a new one takes the next that is free.
 
     Parameters
@@ -154,10 +154,10 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
     known = read_displacements(at, conf, *(every[name].to_numpy() for name in KEYS[1:]))
     if known is None or known.rows[-1] < len(here):
         return numbered
-    labels, numbers = find_rearrangements(known.displacements, overlap), every[REARRANGEMENT].to_numpy()
-    none = np.iinfo(np.int64).max
+    numbers = every[REARRANGEMENT].to_numpy()
+    old, none = numbers[known.rows], np.iinfo(np.int64).max
+    labels = find_rearrangements(known.displacements, overlap, np.where(old > 0, old, -1))
     lowest = np.full(labels.max() + 1, none)
-    old = numbers[known.rows]
     np.minimum.at(lowest, labels[old > 0], old[old > 0])
     is_new = lowest == none
     lowest[is_new] = 1 + numbered[REARRANGEMENT].to_numpy().max(initial=0) + np.arange(is_new.sum())
