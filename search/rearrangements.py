@@ -34,8 +34,8 @@ def number_rearrangements(
 ) -> Index:
     """Number of the rearrangement of each pair, the same in all lists and whenever it is asked for.
 
-    The numbers are kept, of all pairs that were ever asked for. New pairs of a glass are compared with all: a rearrangement
-    keeps its number, two that a new pair links take the lower one, a new one takes the next that is free.
+    The numbers are kept, of all pairs that were ever asked for. New pairs of a glass are compared with all: a
+    rearrangement keeps its number, two that a new pair links take the lower one, a new one takes the next that is free.
 
     Parameters
     ----------
