@@ -217,7 +217,7 @@ def test_a_cluster_that_does_not_answer_knows_a_key_or_takes_jobs_is_named(tmp_p
     for path in sorted(Workspace(ROOT / "example").at("0.12").glass(21).iterdir())[:3]:
         shutil.copy(path, folder)
     (tmp_path / "config.yaml").write_text(f"cluster: {cluster}\n")
-    assert words in refused("export_minima", tmp_path, run=run_process)
+    assert words in refused("step0_collect", tmp_path, run=run_process)
 
 
 def test_a_batch_system_that_is_not_there_is_named(monkeypatch, tmp_path):
