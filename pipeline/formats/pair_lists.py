@@ -49,7 +49,7 @@ def write_list(path: Path, pairs: pl.DataFrame, decimals: int, order: NDArray[np
     with atomic_write(path) as part, part.open("wb") as file:
         for start in range(0, max(len(order), 1), _ROWS):
             rows = pairs[order[start : start + _ROWS]].with_columns(pl.col("i", "j").cast(pl.Decimal(38, decimals)))
-            file.write(rows.write_csv(include_header=start == 0).encode())
+            rows.write_csv(file, include_header=start == 0)
 
 
 def read_list(path: Path, columns: Sequence[str], script: str) -> pd.DataFrame:
