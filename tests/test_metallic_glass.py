@@ -4,8 +4,6 @@ A nickel atom too small for its interstitial place sits beside the middle of its
 other; a second one further off makes the two sides differ.
 """
 
-import shutil
-
 import ase.io
 import numpy as np
 import pandas as pd
@@ -28,17 +26,9 @@ from pipeline.workspace import Workspace
 A0 = 4.06
 """Å; where EMT's silver is at rest."""
 
-CALCULATOR = """\
-from ase.calculators.emt import EMT
-
-
-def calculator(atoms):
-    return EMT()
-"""
-
 REDUCED = """\
 neb:
-  calculator: metal_by_emt:calculator
+  calculator: doc.flat_emt:calculator
   images: 11
   force_tolerance: 5.0e-3  # eV/Å
   max_steps: 50
@@ -52,7 +42,7 @@ processes: 1
 METAL = """\
 units: metal
 neb:
-  calculator: metal_by_emt:calculator
+  calculator: doc.flat_emt:calculator
   images: 11
   force_tolerance: 5.0e-3  # eV/Å
   max_steps: 50
@@ -67,7 +57,7 @@ def relaxed(cell, side):
     atoms = bulk("Ag", "fcc", a=A0, cubic=True) * (2, 2, 4)
     atoms.symbols[0] = "Ni"
     atoms.append(Atom("Ni", A0 * np.array([0.5, 0.5, 0.5 + cell]) + [0, 0, 0.6 * side]))
-    found = relax(potential_of(atoms, lambda _: EMT()), atoms.positions)
+    found = relax(potential_of(atoms, flat_emt.calculator), atoms.positions)
     atoms.positions = found.positions
     atoms.calc = SinglePointCalculator(atoms, energy=found.energy)
     return atoms
@@ -87,7 +77,6 @@ def workspace(root, frames, masses=1.0, settings=METAL):
         atoms.set_masses(masses * one.get_masses())
         atoms.calc = SinglePointCalculator(atoms, **one.calc.results)
     ase.io.write(folder / "minima.extxyz", isotopes, columns=["symbols", "positions", "masses"])
-    (root / "metal_by_emt.py").write_text(CALCULATOR)
     (root / "config.yaml").write_text(settings)
     done("step0_collect", root)
     return root
@@ -175,17 +164,17 @@ def test_the_forces_of_the_mixture_are_slopes_of_its_energy():
 def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
     kob_andersen.write(tmp_path, glasses=1)
     start = ("--start", tmp_path / "mixture-1.extxyz", "--melt", 1.0, "--cool", 900)
-    done("simulate_glass", tmp_path, *start, "--dynamics", 0.6, "--interval", 50, "--quenches", 40)
+    done("simulate_glass", tmp_path, *start, "--dynamics", 0.6, "--interval", 50, "--quenches", 15)
     frames = ase.io.read(Workspace(tmp_path).at("0.6").glass(1) / "minima.extxyz", ":")
     for frame in frames:
         energy, forces = potential_of(frame, flat_lj.KobAndersen)(frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
         assert np.linalg.norm(forces) < 2e-4  # ε/σ, neb.force_tolerance
     done("step0_collect", tmp_path)
-    pairs = read_pairs(tmp_path, "0.6").nsmallest(4, "total_displacement")
+    pairs = read_pairs(tmp_path, "0.6").nsmallest(2, "total_displacement")
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
     done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv")
-    assert len(read_calculations(Workspace(tmp_path).at("0.6"))) == 4
+    assert len(read_calculations(Workspace(tmp_path).at("0.6"))) == 2
 
 
 @pytest.mark.parametrize("cells", [2, 3])
@@ -209,48 +198,25 @@ def simulated(root, quenches, cool=900):
     return done("simulate_glass", root, *start, *more)
 
 
-def make(root):
-    """One glass of 32 atoms after step 0 and exact calculations of near pairs."""
-    metallic_glass.write(root, glasses=1, cells=2)
-    simulated(root, 60)
-    (root / "config.yaml").write_text(
-        metallic_glass.SETTINGS.replace("neb: {", "neb: {keep_paths: all, ") + "processes: 1\n"
-    )
-    done("step0_collect", root)
-    pairs = read_pairs(root, T).query("Delta_E < 0.5 and nearest_between >= 1").nsmallest(8, "total_displacement")
-    pairs.to_csv(root / "pairs.csv", index=False)
-    done("run_neb", root, "--pairs", root / "pairs.csv")
-
-
-@pytest.fixture(scope="module")
-def metal(once):
-    return once("metallic-glass", make)
-
-
 def minima_file(root):
     return Workspace(root).at(T).glass(1) / "minima.extxyz"
 
 
 @pytest.mark.slow
-def test_the_minima_are_minima_as_they_stand_in_the_file(metal):
-    frames = ase.io.read(minima_file(metal), ":")
-    assert len(frames) > 5
-    for frame in frames:
-        assert frame.get_chemical_formula() == "Al16Ni16"
-        energy, forces = potential_of(frame, lambda _: EMT())(frame.positions)
-        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-11)
-        assert np.linalg.norm(forces) < 1e-5  # eV/Å, a tenth of neb.force_tolerance
-
-
-@pytest.mark.slow
-def test_a_trajectory_goes_on_where_it_was_as_if_it_had_not_been_stopped(tmp_path):
+def test_a_trajectory_of_minima_goes_on_where_it_was_as_if_it_had_not_been_stopped(tmp_path):
     found = []
     for root, stops in ((tmp_path / "stopped", (4, 12)), (tmp_path / "whole", (12,))):
         metallic_glass.write(root, glasses=1, cells=2)
         for quenches in stops:
             assert f"{quenches} of {quenches} quenches" in simulated(root, quenches, cool=300)
-        found.append([frame.get_potential_energy() for frame in ase.io.read(minima_file(root), ":")])
+        frames = ase.io.read(minima_file(root), ":")
+        found.append([frame.get_potential_energy() for frame in frames])
     assert len(found[0]) > 1
+    for frame in frames:
+        assert frame.get_chemical_formula() == "Al16Ni16"
+        energy, forces = potential_of(frame, lambda _: EMT())(frame.positions)
+        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-11)
+        assert np.linalg.norm(forces) < 1e-5  # eV/Å, a tenth of neb.force_tolerance
     assert found[0] == pytest.approx(found[1], abs=1e-9)  # the lists of neighbours are made anew
     transitions = [Workspace(tmp_path / name).at(T).transitions(1).read_text() for name in ("stopped", "whole")]
     assert transitions[0] == transitions[1]
@@ -263,21 +229,3 @@ def test_a_structure_that_is_none_is_refused_in_one_line(tmp_path):
     assert "--dynamics T" in refused("simulate_glass", tmp_path, "--start", tmp_path / "alloy-1.extxyz")
     wrong = ("--start", tmp_path / "config.yaml", "--dynamics", 300)
     assert "no structure that ASE reads" in refused("simulate_glass", tmp_path, *wrong)
-
-
-@pytest.mark.slow
-def test_lighter_atoms_have_larger_splittings_at_the_same_barrier(metal, tmp_path):
-    light = shutil.copytree(metal, tmp_path / "light", ignore=shutil.ignore_patterns("NEB_calculations", "output_ML"))
-    frames = ase.io.read(minima_file(light), ":")
-    for frame in frames:
-        frame.set_masses(0.1 * frame.get_masses())
-    ase.io.write(minima_file(light), frames, columns=["symbols", "positions", "masses"])
-    wells = pd.read_csv(Workspace(metal).at(T).double_wells)
-    wells[["conf", "i", "j"]].to_csv(light / "pairs.csv", index=False)
-    done("run_neb", light, "--pairs", light / "pairs.csv")
-    of_light = pd.read_csv(Workspace(light).at(T).double_wells)
-    both = wells.merge(of_light, on=["conf", "i", "j"], suffixes=("", "_light"))
-    both = both[both["fidelity"] == both["fidelity_light"]]
-    assert len(both)
-    assert (both["quantum_splitting_light"] > both["quantum_splitting"]).all()
-    np.testing.assert_allclose(both["barrier_light"], both["barrier"], rtol=1e-6)
