@@ -63,7 +63,11 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     sets = pretraining_sets(at, task, settings)
     for path in sets:
         check_units(path, settings.unit)
-    neb, report = _results(at, task)
+    neb, report = read_neb_results(at), list[str]()
+    if task == PREDICTOR:
+        neb = neb[neb[DW] == 1]
+        report += _different_splittings(at, neb)
+    neb = neb[[*PAIR_COLUMNS, task.target, ORIGIN]]
     pretraining, lines = _read_sets(sets, task, at.decimals, in_tables)
     report += lines
     of_sets = [[name for name in part if name not in (*PAIR_COLUMNS, task.target, ORIGIN)] for part in pretraining]
@@ -91,16 +95,6 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
     return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report, inputs)
-
-
-def _results(at: StatePoint, task: Task) -> tuple[pd.DataFrame, list[str]]:
-    """Exact results with the task's target, a row for each line; of the predictor a line on those that differ."""
-    neb = read_neb_results(at)
-    report = []
-    if task == PREDICTOR:
-        neb = neb[neb[DW] == 1]
-        report = _different_splittings(at, neb)
-    return neb[[*PAIR_COLUMNS, task.target, ORIGIN]], report
 
 
 def _read_sets(

@@ -184,7 +184,9 @@ def fit(
     """
     predictor, was_cut = _train(table, task, limits, cores, folder)
     failures = predictor.model_failures()
-    _raise_what_failed(failures, folder)
+    for said in failures.get("exc_str", ()):
+        if number := re.match(r"\[Errno (\d+)\]", str(said)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder))
     if not predictor.model_names():
         hours = f"{task.name}.train_hours = {limits.train_hours:g}"
         raise UserError(f"config.yaml: no model was trained in {hours}; raise it, or make room in memory")
@@ -256,12 +258,6 @@ def _time_guard(hours: float) -> Any:
             return object, ()
 
     return TimeGuard()
-
-
-def _raise_what_failed(failures: pd.DataFrame, folder: Path) -> None:
-    for said in failures.get("exc_str", ()):
-        if number := re.match(r"\[Errno (\d+)\]", str(said)):
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder))
 
 
 def _seconds_per_pair(predict: Callable[[pd.DataFrame], Any], sample: pd.DataFrame) -> float:

@@ -192,12 +192,6 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
     return Predicted(pl.concat(listed), known.to_calculate, int(is_new.sum()))
 
 
-def _shown(table: Path) -> list[str]:
-    """Columns of the lists of step 4."""
-    there = {*open_table(table).schema.names, QS, SPLITTING_K, TLS_PROBABILITY}
-    return [name for name in PREDICTED if name in there]
-
-
 def _predicted(
     at: StatePoint,
     name: str,
@@ -215,7 +209,7 @@ def _predicted(
     spread[new] = corrected.spread
     rows[SPLITTING_K] = kelvin * rows[QS]
     rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), spread)
-    return rows[_shown(part.table)]
+    return rows[[name for name in PREDICTED if name in rows]]
 
 
 def _read_part(part: Part) -> pd.DataFrame:

@@ -6,13 +6,12 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 from pipeline.files import file_named
-from pipeline.messages import note
+from pipeline.messages import note, note_once
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -42,7 +41,7 @@ def only_writer(path: Path, script: str, wait: bool = False) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            _say_no_locks(path.parent)
+            note_once(f"{path.parent}: this file system has no locks; a file stands for each")
             lock = SoftFileLock(path.with_suffix(".held"))
             _acquire(lock, path, wait, f"; if it has ended, remove {lock.lock_file}")
     try:
@@ -67,9 +66,3 @@ def _acquire(lock: "BaseFileLock", path: Path, wait: bool, remedy: str = "") -> 
             ) from None
         note(f"waiting for {holder}")
         lock.acquire(poll_interval=_LOOK_EVERY)
-
-
-@cache
-def _say_no_locks(folder: Path) -> None:
-    """Say once that a file stands for a lock."""
-    note(f"{folder}: this file system has no locks; a file stands for each")

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,12 @@ def note(line: str, style: str = "") -> None:
     _said.messages += line.splitlines()
     if not _said.quiet and not _said.as_json:
         show(line, style)
+
+
+@cache
+def note_once(line: str) -> None:
+    """Say something that comes up again and again."""
+    note(line)
 
 
 def detail(line: str) -> None:

@@ -5,8 +5,8 @@ import shlex
 import pandas as pd
 
 from MLmodel.card import read_card
-from MLmodel.metrics import chance_metrics, classifier_metrics, metric_texts, predictor_metrics
-from MLmodel.model import read_set, unseen_predictions
+from MLmodel.metrics import metric_texts
+from MLmodel.model import figures_of, read_set, unseen_predictions
 from MLmodel.out_of_fold import kept_out
 from pipeline.command import Command
 from pipeline.errors import UserError
@@ -130,11 +130,8 @@ def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, settings: 
         how = kept_out(read_set(at, card, "used"), task)
     except UserError as error:  # of another training: the other sections can still be written
         return [missing(f"{MODELS[task]}: {error}.")]
-    if task == CLASSIFIER:
-        metrics = classifier_metrics(exact, predicted) | chance_metrics(predicted, exact, "double wells")
-    else:
-        metrics = predictor_metrics(exact, predicted, settings.tls_threshold)
-    rows = pd.DataFrame(metric_texts(metrics).items(), columns=["quantity", "value"])
+    metrics = metric_texts(figures_of(task, exact, predicted, settings.tls_threshold))
+    rows = pd.DataFrame(metrics.items(), columns=["quantity", "value"])
     return [Table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
 
 

@@ -183,8 +183,5 @@ def find_pair(at: StatePoint, pair: Pair) -> tuple[Path, pd.DataFrame] | None:
 
 def stored_pairs(path: Path) -> int:
     """Number of rows of a pair table."""
-    reader = open_table(path, open_table(path).schema.names[:1], mapped=True)
-    try:
-        return sum(reader.get_batch(k).num_rows for k in range(reader.num_record_batches))
-    except FROM_ARROW as error:
-        raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
+    first = open_table(path).schema.names[:1]
+    return sum(batch.num_rows for batch in record_batches(path, first, mapped=True))

@@ -76,23 +76,21 @@ def _check_numbers(path: Path, rows: pd.DataFrame, offset: int) -> None:
     """Raise UserError unless all numbers are there, where they must be known, finite and possible."""
     for name in rows.columns.drop("conf", errors="ignore"):
         values = rows[name].to_numpy()
-        low, high, possible = _possible(name)
+        of_geometry = _GEOMETRY.fullmatch(name)
+        low, high = (0.0, LARGEST) if of_geometry else (-_FINITE, _FINITE)
         bad = ~((values >= low) & (values <= high))
         if name in MAY_BE_UNKNOWN:
             bad &= ~np.isnan(values)
         if bad.any():
             row = int(np.argmax(bad))
-            said = f" = {values[row]} is not {possible}" if np.isfinite(values[row]) else " is not a finite number"
+            said = (
+                f" = {values[row]} is not from 0 to {LARGEST:g}"
+                if np.isfinite(values[row])
+                else " is not a finite number"
+            )
             raise UserError(
                 f"{path}: row {offset + row}: {short(name)}{said}; fix the row or take it out, or write the file again"
             )
-
-
-def _possible(name: str) -> tuple[float, float, str]:
-    """The least and the largest that a column can hold, and the same in words."""
-    if _GEOMETRY.fullmatch(name):
-        return 0, LARGEST, f"from 0 to {LARGEST:g}"
-    return -_FINITE, _FINITE, "finite"
 
 
 def is_of_step_0(path: Path) -> bool:

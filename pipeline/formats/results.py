@@ -7,7 +7,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import NUMBER, Range, as_numbers, read_user_csv, with_numbers
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, no_pairs, pair_index
-from pipeline.messages import note
+from pipeline.messages import note_once
 from pipeline.workspace import DW, QS, StatePoint
 
 _COUNTED = {name: Range(0, 1e15, name != "cpu_seconds", True) for name in ("images", "steps", "cpu_seconds")}
@@ -100,7 +99,7 @@ def read_lines(path: Path) -> list[str]:
         splitting = "" if "NON-DW" in path.name else rf"\s+{NUMBER}"
         complete = re.fullmatch(rf"Cnf-\d{{1,18}}\s+{NUMBER}_{NUMBER}{splitting}", last.strip())
         what = "has no end and is read as it stands" if complete else "is cut and left out"
-        _say_once(f"{path}: line {len(lines)}, the last, {what}: '{short(last)}'")
+        note_once(f"{path}: line {len(lines)}, the last, {what}: '{short(last)}'")
         return lines if complete else lines[:-1]
     return lines
 
@@ -110,13 +109,8 @@ def whole_lines(path: Path) -> bytes:
     content = content_of(path)
     whole, end, cut = content.rpartition(b"\n")
     if cut.strip():
-        _say_once(f"{path}: the last line is cut and left out: '{short(cut.decode(errors='replace'))}'")
+        note_once(f"{path}: the last line is cut and left out: '{short(cut.decode(errors='replace'))}'")
     return whole + end
-
-
-@lru_cache
-def _say_once(line: str) -> None:
-    note(line)
 
 
 def add_line(path: Path, line: str) -> None:
