@@ -12,8 +12,8 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,7 @@ _LEAST = (
     (resource.RLIMIT_AS, 800, 10**6, "memory in MB (ulimit -v)"),
     (resource.RLIMIT_NPROC, 32, 1, "processes (ulimit -u)"),
 )
-"""Limits, the smallest with which a step is begun, its unit, and what it is of."""
+"""Limits, the smallest with which a step is begun (libraries crash or hang below), its unit, and what it is of."""
 
 CLEAN_UP = 8.0
 """Seconds allowed for cleaning up after SIGTERM; batch systems kill soon after."""
@@ -121,11 +121,9 @@ class Command:
         words += ["--config", str(given)] if (given := getattr(self.options, "config", None)) else []
         messages.say_next(shlex.join(words))
 
-    @contextmanager
-    def only_writer(self, temperature: str | None = None) -> Iterator[None]:
+    def only_writer(self, temperature: str | None = None) -> AbstractContextManager[None]:
         """Keep other processes of this script from writing the same files; None: those of all temperatures."""
-        with only_writer(self.workspace.lock(self.script, temperature), self.script, self.wait):
-            yield
+        return only_writer(self.workspace.lock(self.script, temperature), self.script, self.wait)
 
 
 def for_each(items: Iterable[Item], work: Callable[[Item], None]) -> None:
@@ -155,7 +153,10 @@ def check_command_line(description: str | None, options: Options | None = None) 
     what only the work needs, and Ctrl-C during them is a line, not a traceback.
     """
     _open_streams()
-    _check_limits()
+    for limit, least, unit, words in _LEAST:
+        now = resource.getrlimit(limit)[0]
+        if 0 <= now < least * unit:
+            _refuse(f"the limit of {words} is {now // unit}; raise it to {least} or more")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else who started it wants it ignored
         signal.signal(signal.SIGINT, _interrupted)
     sys.excepthook = _failed_import
@@ -165,29 +166,17 @@ def check_command_line(description: str | None, options: Options | None = None) 
         _refuse(str(error))
 
 
-def _check_limits() -> None:
-    """End here where limits are so low that libraries crash or hang while they are loaded."""
-    for limit, least, unit, words in _LEAST:
-        now = resource.getrlimit(limit)[0]
-        if 0 <= now < least * unit:
-            _refuse(f"the limit of {words} is {now // unit}; raise it to {least} or more")
-
-
 def _failed_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say in one line that memory ends before a script begins, or which library is missing."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         os.write(2, f"error: {_NO_MEMORY}\n".encode())
         os._exit(2)  # without the clean-up of libraries that are half loaded, which may hang or crash
     if isinstance(error, ModuleNotFoundError):
-        _refuse(_missing(error))
+        activate = _relative(_PROJECT / ".venv" / "bin" / "activate")
+        first = "" if activate.exists() else f"run make round in {_relative(_PROJECT)}, then "
+        way = f"{first}source {activate}, and run the script again"
+        _refuse(f"{sys.executable} has no library {error.name}: {way}")
     sys.__excepthook__(kind, error, trace)
-
-
-def _missing(error: ModuleNotFoundError) -> str:
-    """Which library is missing and how to get it."""
-    activate = _relative(_PROJECT / ".venv" / "bin" / "activate")
-    first = "" if activate.exists() else f"run make round in {_relative(_PROJECT)}, then "
-    return f"{sys.executable} has no library {error.name}: {first}source {activate}, and run the script again"
 
 
 def _relative(path: Path) -> Path:
@@ -243,8 +232,6 @@ def run_script(
             signal.signal(signal.SIGINT, signal.default_int_handler)
         step(_command(parser, make_workspace))
         messages.end(parser.prog, __version__)
-    except UserError as error:
-        _end_with(str(error), parser)
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -252,17 +239,12 @@ def run_script(
         messages.end(parser.prog, __version__, 130, "interrupted")
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
         sys.exit(130)
-    except (OSError, MemoryError, ImportError, RuntimeError) as error:
-        message = _remedy(error, parser)
+    except (UserError, OSError, MemoryError, ImportError, RuntimeError) as error:
+        message = str(error) if isinstance(error, UserError) else _remedy(error, parser)
         if message is None:
             raise
-        _end_with(message, parser)
-
-
-def _end_with(message: str, parser: argparse.ArgumentParser) -> NoReturn:
-    """End with what was said until now and one line that says what the user must do."""
-    messages.end(parser.prog, __version__, 2, message)
-    _refuse(message)
+        messages.end(parser.prog, __version__, 2, message)
+        _refuse(message)
 
 
 def _remedy(error: Exception, parser: argparse.ArgumentParser) -> str | None:
