@@ -70,9 +70,7 @@ if __name__ == "__main__":
     check_command_line(__doc__, options)
 
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from ase.units import kB
@@ -85,25 +83,18 @@ from pipeline.messages import counted, detail, note, nothing_new, record, result
 from pipeline.progress import progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
-from pipeline.workspace import Workspace
+from pipeline.workspace import StatePoint
 from search import trajectory
 from search.calculator import find_calculator
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One glass to make."""
 
-    workspace: Workspace
-    temperature: str
+    at: StatePoint
     conf: int
     seed: np.random.SeedSequence
     options: argparse.Namespace
-
-    @property
-    def steps(self) -> int:
-        """Sweeps and time steps to make."""
-        return int(self.options.sweeps + self.options.quenches * self.options.interval)
 
 
 def main(command: Command) -> None:
@@ -111,21 +102,20 @@ def main(command: Command) -> None:
     if command.options.start:
         sample_structures(command)
         return
-    temperature, given, jobs = check(command), command.options, list[Job]()
-    at = command.workspace.at(temperature)
-    with command.only_writer(temperature):
+    at, given, jobs = command.workspace.at(check(command)), command.options, list[Job]()
+    with command.only_writer(at.temperature):
         for conf, seed in enumerate(np.random.SeedSequence(given.seed).spawn(given.glasses), 1):
             if at.glass(conf).exists():
-                detail(f"T = {temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
+                detail(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
             else:
-                jobs.append(Job(command.workspace, temperature, conf, seed, given))
+                jobs.append(Job(at, conf, seed, given))
         if jobs:
-            make_glasses(command, jobs)
+            make_glasses(command, at, jobs)
     if jobs:
         result(f"{counted(len(jobs), 'glass')} made")
     else:
-        nothing_new(temperature, "no new glasses made")
-    record(temperature, glasses=[job.conf for job in jobs])
+        nothing_new(at.temperature, "no new glasses made")
+    record(at.temperature, glasses=[job.conf for job in jobs])
     command.say_next("step0_collect.py")
 
 
@@ -159,13 +149,14 @@ def sample_structures(command: Command) -> None:
     command.say_next("step0_collect.py")
 
 
-def make_glasses(command: Command, jobs: list[Job]) -> None:
+def make_glasses(command: Command, at: StatePoint, jobs: list[Job]) -> None:
     """Make glasses over all cores and print the lines of each, in their order."""
-    given, steps = command.options, sum(job.steps for job in jobs)
+    given = command.options
     note(
-        f"T = {jobs[0].temperature}: {counted(len(jobs), 'glass')} of {given.n_particles} particles: {given.sweeps} "
+        f"T = {at.temperature}: {counted(len(jobs), 'glass')} of {given.n_particles} particles: {given.sweeps} "
         f"sweeps, then {given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
     )
+    steps = len(jobs) * (given.sweeps + given.quenches * given.interval)
     bar = progress(desc="sweeps and time steps", total=steps, unit="step")
     with bar, worker_pool(command.settings, len(jobs)) as workers:
 
@@ -199,17 +190,21 @@ def check(command: Command) -> str:
 
 
 def make_glass(job: Job) -> str:
-    """Make one glass and write it; the lines to print of it."""
-    given = job.options
-    rng = np.random.default_rng(job.seed)
+    """Make one glass and write it, whose folder appears last and complete; the lines to print of it."""
+    at, given, rng = job.at, job.options, np.random.default_rng(job.seed)
     positions, box, sizes = random_start(given.n_particles, rng)
-    equilibrium = equilibrate(positions, box, sizes, float(job.temperature), given.sweeps, rng, count_steps)
+    equilibrium = equilibrate(positions, box, sizes, float(at.temperature), given.sweeps, rng, count_steps)
     minima = Minima(box)
     for found in sample(positions, box, sizes, given.sampling_temperature, given.quenches, given.interval, rng):
         minima.add(found)
         count_steps(given.interval)
-    folder = write_glass(job, minima, sizes)
-    name = f"T = {job.temperature}: Cnf-{job.conf}"
+    part, folder = at.unfinished_glass(job.conf), at.glass(job.conf)
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
+    for energy, places in minima.positions.items():
+        write_minimum(part / f"{energy}.conf", sizes, np.mod(places, box), box)
+    write_transitions(at.transitions(job.conf), minima.transitions)
+    part.rename(folder)
+    name = f"T = {at.temperature}: Cnf-{job.conf}"
     left_out = (
         (minima.unrelaxed, "that did not reach a minimum"),
         (minima.alike, "at a minimum whose energy another has to ten decimals"),
@@ -230,19 +225,6 @@ def in_words(state: Equilibrium) -> str:
         f"{verdict}; in the third and fourth quarter of {state.sweeps} sweeps: energy per particle {energies} ε, "
         f"relaxation time {times} sweeps"
     )
-
-
-def write_glass(job: Job, minima: Minima, sizes: np.ndarray[Any, Any]) -> Path:
-    """Write minima and transitions; the folder appears last and complete."""
-    at = job.workspace.at(job.temperature)
-    part = at.unfinished_glass(job.conf)
-    folder = at.glass(job.conf)
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
-    for energy, positions in minima.positions.items():
-        write_minimum(part / f"{energy}.conf", sizes, np.mod(positions, minima.box), minima.box)
-    write_transitions(at.transitions(job.conf), minima.transitions)
-    part.rename(folder)
-    return folder
 
 
 if __name__ == "__main__":
