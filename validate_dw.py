@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from MLmodel.card import Card
 from MLmodel.metrics import format_metrics
-from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, read_set
+from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, on_training_set, read_set
 from pipeline.files import write_text
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.messages import result
@@ -49,18 +49,14 @@ def section(command: Command, card: Card) -> str:
     """Draw the picture of one classifier; its metrics as text."""
     at, settings = command.workspace.at(card.temperature), command.settings
     model = Model(at, card)
-    trained, judged = read_set(at, card, "train"), judge_on(at, model, settings)
+    judged, threshold = judge_on(at, model, settings), settings.tls_threshold
     lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}, units: {card.units}"]
-    for name, is_dw, chance in (
-        ("training set", trained[DW], model.predict(trained)),
-        (judged.heading, judged.exact, judged.predicted),
-    ):
-        lines += [f"  {name}", format_metrics(figures_of(CLASSIFIER, is_dw, chance, settings.tls_threshold))]
+    lines += [one.figures(CLASSIFIER, threshold) for one in (on_training_set(at, model), judged)]
     used = read_set(at, card, "used")
     lines += few_labels(used[DW], CLASSIFIER, settings)
     told = held_out(at, CLASSIFIER, used, used[OUT_OF_FOLD].to_numpy(), settings)
     if told:
-        lines += [f"  {TOLD}", format_metrics(figures_of(CLASSIFIER, told.exact, told.chance, settings.tls_threshold))]
+        lines += [f"  {TOLD}", format_metrics(figures_of(CLASSIFIER, told.exact, told.chance, threshold))]
     title = f"T = {card.temperature}, {judged.name}: {judged.how}"
     likes = told and (told.chance, told.exact == 1)
     picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title, likes)

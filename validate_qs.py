@@ -22,10 +22,10 @@ if __name__ == "__main__":
 import numpy as np
 
 from glass.arrays import Array
-from MLmodel.card import Card, read_card
+from MLmodel.card import read_card
 from MLmodel.chances import tls_chances
 from MLmodel.metrics import chance_metrics, format_metrics, predictor_metrics
-from MLmodel.model import Judged, Model, cards_to_judge, few_labels, judge_on, read_set
+from MLmodel.model import Judged, Model, cards_to_judge, few_labels, judge_on, on_training_set, read_set
 from MLmodel.out_of_fold import kept_out
 from pipeline.formats.keys import by_pair
 from pipeline.formats.pair_tables import OUT_OF_FOLD
@@ -34,7 +34,6 @@ from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
 from reporting.predictions import (
-    Panel,
     draw_reliability,
     draw_search_efficiency,
     draw_splitting_cdf,
@@ -49,41 +48,30 @@ def main(command: Command) -> None:
     asked = command.temperatures(
         lambda at: at.card(PREDICTOR).exists(), "no predictor under MLmodel; run step3_train_qs.py"
     )
-    panels: dict[str, dict[str, Panel]] = {"trainingset": {}, "testset": {}}
+    panels: dict[str, dict[str, Judged]] = {"trainingset": {}, "testset": {}}
     trained: dict[str, str] = {}
     with command.only_writer():
         for card in cards_to_judge(work, PREDICTOR, asked, settings.unit):
             at = work.at(card.temperature)
-            trained[at.temperature] = card.trained
-            known, judged = judge(command, at, card)
-            panels["trainingset"][at.temperature] = known
-            name = judged.name if judged.name == "test set" else f"{judged.name},\n{judged.how}"
-            panels["testset"][at.temperature] = Panel(judged.exact, judged.predicted, name)
+            model, trained[at.temperature] = Model(at, card), card.trained
+            known, judged = on_training_set(at, model), judge_on(at, model, settings)
+            panels["trainingset"][at.temperature], panels["testset"][at.temperature] = known, judged
             if at.temperature in asked:
                 result(f"T = {at.temperature}: predictor of splittings, trained {card.trained}, units: {card.units}")
-                show(command, at, card, known, judged)
+                result("\n".join(one.figures(PREDICTOR, settings.tls_threshold) for one in (known, judged)))
+                show(command, at, model, judged)
         for name, by_temperature in panels.items():
             picture = draw_true_against_predicted(by_temperature, settings)
             picture.save(work.true_against_predicted(name), settings.figures)
         mark_made([work.true_against_predicted("testset").with_suffix(".csv")], made_from([], trained=trained))
 
 
-def judge(command: Command, at: StatePoint, card: Card) -> tuple[Panel, Judged]:
-    """Exact and predicted splittings of one predictor: of its training set, and of what it is judged on."""
-    model, trained = Model(at, card), read_set(at, card, "train")
-    known = Panel(trained[QS].to_numpy(), model.predict(trained), "train set")
-    return known, judge_on(at, model, command.settings)
-
-
-def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Judged) -> None:
-    """Print the metrics of one predictor and draw its pictures."""
+def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None:
+    """Print what one predictor says of unseen glasses, and draw its pictures."""
     settings, threshold, title = command.settings, command.settings.tls_threshold, f"T = {at.temperature}"
-    for heading, panel in (("training set", known), (judged.heading, judged)):
-        result(f"  {heading}")
-        result(format_metrics(predictor_metrics(panel.exact, panel.predicted, threshold)))
     whose = f"{title}, {judged.name}: {judged.how}"
     draw_splitting_cdf(judged.exact, judged.predicted, whose, settings).save(at.splitting_cdf, settings.figures)
-    used = read_set(at, card, "used")
+    used = read_set(at, model.card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold
     result(f"  {how}; double wells only")
@@ -95,7 +83,7 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
         result(f"  {TOLD}")
         figures = predictor_metrics(told.exact, told.predicted, threshold)
         result(format_metrics(figures | chance_metrics(told.chance, told.exact < threshold, "TLS")))
-    listed = unseen_list(at, card, settings)
+    listed = unseen_list(at, model, settings)
     whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
     draw_search_efficiency(*listed, whose, settings).save(at.search_efficiency, settings.figures)
     likes = told and (told.chance, told.exact < threshold)
@@ -103,22 +91,22 @@ def show(command: Command, at: StatePoint, card: Card, known: Panel, judged: Jud
     picture.save(at.reliability("tls"), settings.figures)
 
 
-def unseen_list(at: StatePoint, card: Card, settings: Settings) -> tuple[Array, Array]:
+def unseen_list(at: StatePoint, model: Model, settings: Settings) -> tuple[Array, Array]:
     """Exact splittings of labelled pairs, infinite of non-DW, and what sorts them as the list of new pairs is sorted.
 
     Both models are asked without the pair's glass; non-DW never teach the predictor. Where the classifier's set lacks
     features of the predictor, or there is none, double wells only.
     """
-    wells = read_set(at, card, "used")
+    wells = read_set(at, model.card, "used")
     chances = tls_chances(wells[QS].to_numpy(), wells[OUT_OF_FOLD].to_numpy(), settings.tls_threshold)
     of_classifier = read_card(at, CLASSIFIER)
     labelled = None if of_classifier is None else read_set(at, of_classifier, "used")
-    if labelled is None or not {*card.features} <= {*labelled}:
+    if labelled is None or not {*model.card.features} <= {*labelled}:
         return wells[QS].to_numpy(), -chances(wells[OUT_OF_FOLD].to_numpy())
     known = by_pair(wells, at.decimals)[[QS, OUT_OF_FOLD]].rename(columns={OUT_OF_FOLD: "predicted"})
     others = labelled[labelled[DW] == 0]
     double_wells = by_pair(labelled[labelled[DW] == 1], at.decimals)[[OUT_OF_FOLD]].join(known, how="inner")
-    predicted = np.concatenate([double_wells["predicted"], Model(at, card).predict(others)])
+    predicted = np.concatenate([double_wells["predicted"], model.predict(others)])
     is_dw = np.concatenate([double_wells[OUT_OF_FOLD], others[OUT_OF_FOLD]])
     return np.concatenate([double_wells[QS], np.full(len(others), np.inf)]), -is_dw * chances(predicted)
 

@@ -128,11 +128,22 @@ class Judged(NamedTuple):
     predicted: Array
     """Splittings in ε, or whether a pair is a double well and the probability of it; shape (n_pairs,)."""
     name: str
-    """Name in titles: ``test set``, or ``all labels``."""
-    how: str
+    """Name in titles: ``train set``, ``test set``, or ``all labels``."""
+    how: str = ""
     """How they were kept from the models that predicted them."""
-    heading: str
+    heading: str = ""
     """Line above the figures: the same and why."""
+
+    def figures(self, task: Task, threshold: float) -> str:
+        """Metrics of the model, below the heading; ``threshold`` in ε, below which a double well is a TLS."""
+        return f"  {self.heading}\n{format_metrics(figures_of(task, self.exact, self.predicted, threshold))}"
+
+
+def on_training_set(at: StatePoint, model: Model) -> Judged:
+    """The training set and the model's predictions."""
+    pairs = read_set(at, model.card, "train")
+    exact = pairs[model.card.task.target].to_numpy()
+    return Judged(exact, model.predict(pairs), "train set", heading="training set")
 
 
 def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:

@@ -1,7 +1,7 @@
 """Pictures of predictions: against exact splittings, as distributions, as a search, and as probabilities."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from glass.arrays import Array
 from MLmodel.metrics import predictor_metrics, smallest_tenth, tls_found
+from MLmodel.model import Judged
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from reporting.style import (
@@ -38,29 +39,22 @@ BINS_OF_TREND, FEWEST_IN_TREND = 4, 5
 _BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", BLUE, "#00253d"])
 
 
-class Panel(NamedTuple):
-    """Pairs of one temperature: quantum splittings of shape (n_pairs,) and what the pairs are, for the title."""
-
-    exact: Array
-    predicted: Array
-    name: str
-
-
-def draw_true_against_predicted(panels: Mapping[str, Panel], settings: Settings) -> Picture:
+def draw_true_against_predicted(panels: Mapping[str, Judged], settings: Settings) -> Picture:
     """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked."""
     with styled_figure(5.4 * len(panels) + 0.4, 6.1) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for ax, (temperature, (exact, predicted, name)) in zip(axes, panels.items(), strict=True):
-            ax.set_title(f"T = {temperature}, {name}: {counted(len(exact), 'pair')}")
+        for ax, (temperature, one) in zip(axes, panels.items(), strict=True):
+            name = f"{one.name},\n{one.how}" if one.name == "all labels" else one.name
+            ax.set_title(f"T = {temperature}, {name}: {counted(len(one.exact), 'pair')}")
             ax.set(box_aspect=1)
-            if len(exact):
-                _draw_panel(ax, exact, predicted, settings)
+            if len(one.exact):
+                _draw_panel(ax, one.exact, one.predicted, settings)
             else:
                 write_in_panel(ax, "no pairs")
     energy = settings.unit.energy_name
     tables = {
-        temperature: pd.DataFrame({f"exact_{energy}": exact, f"predicted_{energy}": predicted})
-        for temperature, (exact, predicted, _) in panels.items()
+        temperature: pd.DataFrame({f"exact_{energy}": one.exact, f"predicted_{energy}": one.predicted})
+        for temperature, one in panels.items()
     }
     return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True))
 

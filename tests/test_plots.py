@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from MLmodel.model import Judged
 from pipeline.formats.keys import Pair
 from pipeline.settings import Settings
 from reporting.calculations import draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
 from reporting.planes import draw_planes
 from reporting.predictions import (
-    Panel,
     draw_search_efficiency,
     draw_splitting_cdf,
     draw_true_against_predicted,
@@ -90,7 +90,9 @@ def some_rearrangements():
 
 def every_picture(exact=EXACT, predicted=PREDICTED):
     return {
-        "true_against_predicted": draw_true_against_predicted({"0.1": Panel(exact, predicted, "test set")}, Settings()),
+        "true_against_predicted": draw_true_against_predicted(
+            {"0.1": Judged(exact, predicted, "test set")}, Settings()
+        ),
         "splitting_cdf": draw_splitting_cdf(exact, predicted, "the pairs", Settings()),
         "search_efficiency": draw_search_efficiency(exact, predicted, "the pairs", Settings()),
         "neb_profiles": draw_profiles([profile()], "the pairs", Settings()),
@@ -103,8 +105,8 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
 # What is drawn
 def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
     panels = {
-        "0.062": Panel(EXACT, PREDICTED, "test set"),
-        "0.07": Panel(EXACT[:2], PREDICTED[:2], "all labels"),
+        "0.062": Judged(EXACT, PREDICTED, "test set"),
+        "0.07": Judged(EXACT[:2], PREDICTED[:2], "train set"),
     }
     figure, numbers = draw_true_against_predicted(panels, Settings())
     assert len(figure.axes) == 2
@@ -112,7 +114,7 @@ def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
     for temperature, panel in panels.items():
         rows = numbers[numbers["temperature"] == temperature]
         np.testing.assert_array_equal(rows[["exact_epsilon", "predicted_epsilon"]].T, panel[:2])
-    for ax, (temperature, (exact, predicted, name)) in zip(figure.axes, panels.items(), strict=True):
+    for ax, (temperature, (exact, predicted, name, *_)) in zip(figure.axes, panels.items(), strict=True):
         assert f"T = {temperature}, {name}: {len(exact)} pairs\nrms deviation" in ax.get_title()
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("exact quantum splitting (ε)", "predicted quantum splitting (ε)")
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
