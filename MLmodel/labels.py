@@ -235,9 +235,10 @@ def _impossible(rows: pd.DataFrame, unit: Units) -> list[str]:
         return []
     largest = _LARGEST_QUANTUM * unit.epsilon
     bad = rows[rows[QS] > rows["Delta_E"].abs() + largest]
-    return _listed(
-        bad, f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
-    )
+    if bad.empty:
+        return []
+    said = f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
+    return [f"{counted(len(bad), 'splitting')} {said}: {_places(bad)}"]
 
 
 def _unlikely(labels: pd.DataFrame) -> list[str]:
@@ -248,13 +249,15 @@ def _unlikely(labels: pd.DataFrame) -> list[str]:
     if "Delta_E" in labels:
         ratio = labels[QS] / np.maximum(labels["Delta_E"].abs(), np.finfo(float).tiny)
         bad |= ratio < ratio.median() / _UNLIKELY
-    return _listed(labels[bad], f"unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?")
+    unlikely = labels[bad]
+    if unlikely.empty:
+        return []
+    are = "is" if len(unlikely) == 1 else "are"
+    said = f"{are} unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?"
+    return [f"{counted(len(unlikely), 'splitting')} {said}: {_places(unlikely)}"]
 
 
-def _listed(bad: pd.DataFrame, problem: str) -> list[str]:
-    """A line on splittings with a problem, with the places of the first; none where there are none."""
+def _places(bad: pd.DataFrame) -> str:
+    """Where the first splittings with a problem stand."""
     places = [f"{origin}: {splitting:g}" for origin, splitting in zip(bad[ORIGIN], bad[QS], strict=True)]
-    are = "" if problem.startswith("can't") else ("is " if len(bad) == 1 else "are ")
-    count = f"{len(bad)} splitting{'s' * (len(bad) > 1)}"
-    said = f"{count} {are}{problem}: {'; '.join(places[:_LISTED])}" + "; …" * (len(places) > _LISTED)
-    return [said] if len(bad) else []
+    return "; ".join(places[:_LISTED]) + "; …" * (len(places) > _LISTED)
