@@ -3,7 +3,7 @@
 import io
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -58,27 +58,36 @@ def open_text(path: Path) -> io.TextIOWrapper:
 
 
 def numbers(rows: Sequence[Sequence[str]], line: str = "an atom line") -> Array:
-    """Rows of text as floats, by Arrow's CSV reader: exact, and twice as fast as NumPy's."""
-    names = [str(k) for k in range(len(rows[0]))]
+    """Rows of numbers as floats."""
+    return np.column_stack(read_columns(rows, len(rows[0]), line=line))
+
+
+def read_columns(
+    rows: Sequence[Sequence[str]], wide: int, text: Collection[int] = (), line: str = "an atom line"
+) -> list[NDArray[Any]]:
+    """Columns as floats, those of ``text`` as they are, by Arrow's CSV reader: exact, and twice as fast as NumPy's."""
+    names = [str(k) for k in range(wide)]
+    kinds = {name: pa.string() if k in text else pa.float64() for k, name in enumerate(names)}
     try:
         table = pa.csv.read_csv(
             BytesIO("\n".join(" ".join(fields) for fields in rows).encode()),
             pa.csv.ReadOptions(use_threads=False, column_names=names),
             pa.csv.ParseOptions(delimiter=" ", quote_char=False),
-            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()), null_values=[]),
+            pa.csv.ConvertOptions(column_types=kinds, null_values=[]),
         )
     except pa.ArrowInvalid:
-        raise MinimumError(_odd_row(rows, line)) from None
-    return np.column_stack([column.to_numpy() for column in table.columns])
+        raise MinimumError(_odd_row(rows, wide, text, line)) from None
+    return [column.to_numpy() for column in table.columns]
 
 
-def _odd_row(rows: Sequence[Sequence[str]], line: str) -> str:
-    """What is wrong with the first row that is not like the others."""
+def _odd_row(rows: Sequence[Sequence[str]], wide: int, text: Collection[int], line: str) -> str:
+    """What is wrong with the first row that is not as it should be."""
     for row in rows:
-        if len(row) != len(rows[0]):
-            return f"{line} has {len(row)} columns, the first {len(rows[0])}: '{short(' '.join(row))}'"
-        for field in row:
-            if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", field) is None:
+        if len(row) != wide:
+            return f"{line} has {len(row)} columns, not {wide}: '{short(' '.join(row))}'"
+        for k, field in enumerate(row):
+            number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", field)
+            if k not in text and number is None:
                 return f"'{short(field)}' in {line} is not a number"
     return f"{line} is not readable"
 

@@ -12,7 +12,7 @@ from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import restricted_cell
-from pipeline.formats.texts.columns import check_end, numbers, particles
+from pipeline.formats.texts.columns import check_end, numbers, particles, read_columns
 from pipeline.messages import counted
 from pipeline.workspace import Reading
 
@@ -87,17 +87,10 @@ def _snapshot(rows: list[list[str]], items: dict[str, list[str]], reading: Readi
 
 def _columns(rows: list[list[str]], names: list[str]) -> dict[str, Any]:
     """Values by the columns' names, of names of elements and types as text."""
-    odd = next((row for row in rows if len(row) != len(names)), None)
-    if odd is not None:
-        raise MinimumError(
-            f"an atom line has {len(odd)} columns where ITEM: ATOMS names {len(names)}: '{short(' '.join(odd))}'"
-        )
-    labelled = any(not row[k].isdecimal() for k, name in enumerate(names) if name == "type" for row in rows)
-    text = [k for k, name in enumerate(names) if name in ("element", "typelabel") or (name == "type" and labelled)]
-    others = [k for k in range(len(names)) if k not in text]
-    values = numbers([[row[k] for k in others] for row in rows]) if others else np.empty((len(rows), 0))
-    numeric = dict(zip([names[k] for k in others], values.T, strict=True))
-    return {**numeric, **{names[k]: [row[k] for row in rows] for k in text}}
+    text = [k for k, name in enumerate(names) if name in ("element", "typelabel")]
+    types = (k for k, name in enumerate(names) if name == "type")
+    text += [k for k in types if not all(one.isdecimal() for row in rows for one in row[k : k + 1])]
+    return dict(zip(names, read_columns(rows, len(names), text), strict=True))
 
 
 def _box(items: dict[str, list[str]]) -> tuple[Array, Array, list[bool]]:

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, TextIO
 
 import numpy as np
 
 from pipeline.errors import short
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.texts.columns import check_end, numbers, particles
+from pipeline.formats.texts.columns import check_end, numbers, particles, read_columns
 from pipeline.messages import counted
 from pipeline.workspace import Reading
 
@@ -86,19 +86,14 @@ def _frame(lines: list[str], line: str, reading: Reading) -> dict[str, Any]:
 def _columns(rows: list[list[str]], properties: str) -> dict[str, Any]:
     """Values by the columns' names: numbers as floats, text as it is; of several columns shape (N, columns)."""
     parts = properties.split(":")
-    sizes = [int(size) for size in parts[2::3] if size.isdecimal() and len(size) < 4]
+    sizes = [int(size) for size in parts[2::3] if re.fullmatch(r"[1-9]\d{0,2}", size)]
     if len(parts) % 3 or len(sizes) != len(parts) // 3 or not set(parts[1::3]) <= set("SRIL"):
         raise MinimumError(f"its Properties={short(properties)} are not name:type:columns")
     ends = np.cumsum([0, *sizes])
-    wide = len(rows[0])
-    if ends[-1] != wide:
-        raise MinimumError(f"{wide} columns where its Properties name {ends[-1]}")
-    odd = next((row for row in rows if len(row) != wide), None)
-    if odd is not None:
-        raise MinimumError(f"an atom line has {len(odd)} columns, the first {wide}: '{short(' '.join(odd))}'")
-    columns: dict[str, Any] = {}
-    for name, kind, start, stop in zip(parts[::3], parts[1::3], ends, ends[1:], strict=False):
-        some = [row[start:stop] for row in rows]
-        values = np.array(some) if kind in "SL" else numbers(some)
-        columns[name] = values[:, 0] if stop - start == 1 else values
-    return columns
+    text = [k for k, kind in enumerate(np.repeat(parts[1::3], sizes)) if kind in "SL"]
+    found = read_columns(rows, int(ends[-1]), text)
+    columns = (found[start:stop] for start, stop in pairwise(ends))
+    return {
+        name: some[0] if len(some) == 1 else np.column_stack(some)
+        for name, some in zip(parts[::3], columns, strict=True)
+    }
