@@ -58,14 +58,14 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
 def _is_made_from(output: Path, inputs: Inputs) -> bool:
     record = read_stamp(output)
     record.pop("result", None)
-    files = record.pop("files", None)
+    files, now = record.pop("files", None), {_key(path, output): path for path in inputs.files}
     return (
         output.exists()
         and isinstance(files, dict)
         and is_unchanged(output, record.pop("output", None))
         and record == json.loads(json.dumps(inputs.other))
-        and set(files) == {_key(path, output) for path in inputs.files}
-        and all(is_unchanged(path, files[_key(path, output)]) for path in inputs.files)
+        and set(files) == set(now)
+        and all(is_unchanged(path, files[name]) for name, path in now.items())
     )
 
 
