@@ -16,6 +16,7 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 from MLmodel.card import check_features, find_card
+from pipeline.errors import UserError
 from pipeline.formats.table_record import usable_tables
 from pipeline.messages import note, nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
@@ -34,7 +35,9 @@ def main(command: Command) -> None:
 def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
     settings = command.settings
-    tables, card = usable_tables(at, settings.unit), find_card(at, CLASSIFIER, settings.unit)
+    if not at.pair_tables:
+        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
+    card, tables = find_card(at, CLASSIFIER, settings.unit), usable_tables(at, settings.unit)
     ceilings, targets = settings.classify, [at.classified, at.classified_features]
     made_of = made_from(
         tables,
