@@ -5,7 +5,8 @@ python -m benchmarks.rearrangements DIR ANSWERS [-T 0.062] [--least 0.95] [--pic
 DIR is a workspace with minima and pretraining sets that was taken through step 0; ANSWERS one whose NEB files hold the
 results of pairs of these glasses. Of its pairs with at least this nearest_between some are taken as calculated, and the
 others predicted: by trees that learnt from the pretraining sets and the results, alone and with the likes
-(``search/likes.py``). Then minima are taken away, and rearrangements counted. Writes nothing into DIR.
+(``search/likes.py``). Then the list is followed, 30 pairs a round, until nine tenths of the smallest 5 % of the
+splittings are found. Last, minima are taken away and rearrangements counted. Writes nothing into DIR.
 """
 
 import argparse
@@ -20,12 +21,12 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from numpy.typing import NDArray
 
 from benchmarks.unseen_glasses import TREES
-from glass.arrays import Array
+from glass.arrays import Array, Index
 from glass.overlap import find_rearrangements
 from MLmodel.labels import join_to_tables
 from pipeline.formats.keys import PAIR_COLUMNS, pair_index
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, feature_names, read_batches, under_ceilings
-from pipeline.formats.results import read_neb_results
+from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
@@ -36,6 +37,8 @@ from search.rearrangements import representatives
 SETTINGS = Settings()
 NUMBERS = (15, 30, 60, 120, 240)
 """Pairs taken as calculated."""
+ROUND = 30
+"""Pairs of the list that are calculated before models learn again."""
 
 
 def main() -> None:
@@ -53,12 +56,16 @@ def main() -> None:
     pairs = pairs[under_ceilings(pairs, SETTINGS.classify) & (pairs["nearest_between"] >= given.least)]
     pairs = pairs.set_index(pair_index(pairs, at.decimals))
     print(f"{len(pairs)} pairs with a verdict, {int((pairs[DW] == 1).sum())} double wells")
-    found = pd.concat([replay(at, pairs, order) for order in ("random", "representatives")])
+    glasses = Glasses(at, pairs)
+    found = pd.concat([replay(glasses, order) for order in ("random", "representatives")])
     print(found.to_string(index=False, float_format="{:.3f}".format))
+    records = read_calculations(Workspace(given.answers).at(given.temperature))
+    seconds = records["cpu_seconds"].groupby(level=[0, 1, 2]).sum().reindex(pairs.index, fill_value=0).to_numpy()
+    print(search(glasses, seconds).to_string(index=False, float_format="{:.0f}".format))
     counted = growth(at, given.least)
     print(counted.to_string(index=False))
     if given.picture:
-        draw(found[found["order"] == "random"], counted).save(given.picture, ["png"])
+        draw(found[found["order"] == "representatives"], counted).save(given.picture, ["png"])
 
 
 def taught(at: StatePoint, features: list[str], results: pd.DataFrame) -> tuple[LGBMRegressor, LGBMClassifier]:
@@ -78,38 +85,74 @@ def chances_of(classifier: LGBMClassifier, features: pd.DataFrame) -> Array:
     return chances[:, 1]
 
 
-def replay(at: StatePoint, pairs: pd.DataFrame, order: str) -> pd.DataFrame:
-    """How well verdicts and splittings of the others are told after so many calculations, with likes and without."""
-    features = feature_names(pairs, DW, QS, "origin of the label")
-    splittings, classifier = taught(at, features, pairs[:0])  # of the pretraining sets alone: do not know the glass
-    chance = chances_of(classifier, pairs[features])
-    if order == "random":
-        rows = np.random.default_rng(SETTINGS.seed).permutation(len(pairs))
-    else:
+class Glasses:
+    """Pairs with known answers, and what models and likes say of them after some results."""
+
+    def __init__(self, at: StatePoint, pairs: pd.DataFrame) -> None:
+        self.at, self.pairs = at, pairs
+        self.features = feature_names(pairs, DW, QS, "origin of the label")
+        splittings, classifier = taught(at, self.features, pairs[:0])  # of the pretraining sets alone
+        self.chance = chances_of(classifier, pairs[self.features])
+        self.errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[self.features])
+
+    def representatives(self, count: int) -> Index:
+        """Rows of the pairs that tell most, of each rearrangement and so many more."""
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "Configurations").symlink_to(at.workspace.root.resolve() / "Configurations")
-            nothing = np.zeros(len(pairs), bool)
-            there = Workspace(Path(folder)).at(at.temperature)
-            rows = representatives(there, pairs, nothing, chance, SETTINGS, max(NUMBERS))
-    errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[features])
+            (Path(folder) / "Configurations").symlink_to(self.at.workspace.root.resolve() / "Configurations")
+            there = Workspace(Path(folder)).at(self.at.temperature)
+            return representatives(there, self.pairs, np.zeros(len(self.pairs), bool), self.chance, SETTINGS, count)
+
+    def lists(self, known: NDArray[np.bool_], settings: Settings) -> dict[str, pl.DataFrame]:
+        """The list of models that learnt the known ones, and what likes make of it."""
+        predictor, classifier = taught(self.at, self.features, self.pairs[known])
+        chance = chances_of(classifier, self.pairs[self.features]).clip(0.001, 0.999)
+        splitting = np.asarray(predictor.predict(self.pairs[self.features]), float)
+        errors = self.errors[known & np.isfinite(self.errors)]
+        sigma = float(errors.std()) if len(errors) > 1 else 0.15
+        tls = chance * likes.tls_chance(splitting, np.full(len(chance), sigma**-2), settings.tls_threshold)
+        columns = {PROBABILITY: chance, QS: 10**splitting, TLS_PROBABILITY: tls}
+        listed = pl.from_pandas(self.pairs[[*PAIR_COLUMNS, "Delta_E", "nearest_between"]].assign(**columns))
+        answers = self.pairs.loc[known, [DW, QS]].rename(columns={QS: "exact"})
+        with patch.object(likes, "known_answers", lambda _: answers):
+            return {"models": listed, "models and likes": likes.add_likes(self.at, listed, ~known, sigma, settings)}
+
+
+def replay(glasses: Glasses, order: str) -> pd.DataFrame:
+    """How well verdicts and splittings of the others are told after so many calculations, with likes and without."""
+    pairs = glasses.pairs
+    rows = np.random.default_rng(SETTINGS.seed).permutation(len(pairs))
+    if order == "representatives":
+        rows = glasses.representatives(max(NUMBERS))
     said = []
     for number in (one for one in NUMBERS if one < len(rows)):
         known = np.zeros(len(pairs), bool)
         known[rows[:number]] = True
-        predictor, classifier = taught(at, features, pairs[known])
-        chance = chances_of(classifier, pairs[features]).clip(0.001, 0.999)
-        columns = {
-            PROBABILITY: chance,
-            QS: 10 ** np.asarray(predictor.predict(pairs[features]), float),
-            TLS_PROBABILITY: chance,
-        }
-        listed = pl.from_pandas(pairs[[*PAIR_COLUMNS, "Delta_E", "nearest_between"]].assign(**columns))
-        answers = pairs.loc[known, [DW, QS]].rename(columns={QS: "exact"})
-        with patch.object(likes, "known_answers", lambda _, answers=answers: answers):
-            sigma = float(np.nanstd(errors[known])) or 0.15
-            told = likes.add_likes(at, listed, ~known, sigma, SETTINGS)
-        for name, table in (("models", listed), ("models and likes", told)):
+        for name, table in glasses.lists(known, SETTINGS).items():
             said.append({"order": order, "calculated": number, "by": name, **judged(table, pairs, ~known)})
+    return pd.DataFrame(said)
+
+
+def search(glasses: Glasses, seconds: Array) -> pd.DataFrame:
+    """Calculations, and their CPU time, until nine tenths of the smallest 5 % of the splittings are found."""
+    pairs, rng = glasses.pairs, np.random.default_rng(SETTINGS.seed)
+    threshold = float(pairs[QS].quantile(0.05))
+    wanted = (pairs[QS] <= threshold).to_numpy()
+    settings = Settings(tls_threshold=threshold)
+    orders = {
+        "random": rng.permutation(len(pairs)),
+        "nearest_between": np.argsort(-pairs["nearest_between"].to_numpy()),
+    }
+    for name, first in (("models", 0), ("models and likes", 0), ("models and likes", 30)):
+        known, order = np.zeros(len(pairs), bool), glasses.representatives(first)[:first]
+        while wanted[order].sum() < 0.9 * wanted.sum():
+            known[order] = True
+            chance = glasses.lists(known, settings)[name][TLS_PROBABILITY].to_numpy()
+            order = np.concatenate([order, np.argsort(np.where(known, 1, -chance), kind="stable")[:ROUND]])
+        orders["representatives, then " * (first > 0) + name] = order
+    said = []
+    for name, order in orders.items():
+        number = 1 + int(np.searchsorted(np.cumsum(wanted[order]), 0.9 * wanted.sum()))
+        said.append({"order": name, "calculations": number, "CPU s": seconds[order[:number]].sum()})
     return pd.DataFrame(said)
 
 
