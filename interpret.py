@@ -56,9 +56,7 @@ def main(command: Command) -> None:
         "no model under MLmodel; run step1_train_dw.py or step3_train_qs.py",
     )
     if pair and len(temperatures) > 1:
-        raise UserError(
-            f"{work.root}: models at T = {', '.join(temperatures)}; say with -T which shall explain the pair"
-        )
+        raise UserError(f"{work.root}: models at T = {', '.join(temperatures)}; choose one with -T")
     command.for_each_temperature(temperatures, lambda at: interpret(command, at, pair))
 
 

@@ -81,9 +81,7 @@ def relax_glass(
         note(f"{name}: {one.place.name}: {one.problem}")
     if len(problems) == len(jobs) > 0:
         first = problems[0]
-        raise UserError(
-            f"{folder}: {first.place.name}: {first.problem}; nor could any other be relaxed; see neb.calculator"
-        )
+        raise UserError(f"{folder}: {first.place.name}: {first.problem}; so all others; see neb.calculator")
     changed = {one.place for one in relaxations if one.relaxed is not None or one.problem}
     minima = [(place, energy) for place, energy in places if place not in changed]
     kinds = write_relaxed(folder, relaxations, minima, command.settings.unit)

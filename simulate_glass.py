@@ -172,10 +172,8 @@ def check(command: Command) -> str:
     """The temperature asked for, as given; UserError if it is missing or impossible, or units are not reduced."""
     given = command.options
     if command.settings.unit != REDUCED:
-        raise UserError(
-            f"simulate_glass.py: makes soft spheres, which are in σ and ε, but config.yaml says units: "
-            f"{command.settings.units}; take another workspace, with units: reduced"
-        )
+        said = f"makes soft spheres, but config.yaml says units: {command.settings.units}"
+        raise UserError(f"simulate_glass.py: {said}; take another workspace, with units: reduced")
     if len(command.asked) != 1:
         raise UserError("simulate_glass.py: name one temperature with -T")
     try:

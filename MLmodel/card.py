@@ -169,7 +169,7 @@ def find_card(at: StatePoint, task: Task, units: Units) -> Card:
     for name, installed in installed_versions().items():
         if card.versions.get(name) != installed:
             raise UserError(
-                f"{folder}: trained with {name} {card.versions.get(name)}, but {installed} is installed; {remedy}"
+                f"{folder}: trained with {name} {card.versions.get(name)}, not {installed} as here; {remedy}"
             )
     return card
 
@@ -179,8 +179,7 @@ def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
     missing = [name for name in card.features if name not in columns]
     if missing:
         raise UserError(
-            f"{path}: lacks {', '.join(missing)}, which the model of T = {card.temperature} was trained on; "
-            f"add the column, or run {card.task.script} to train on what the tables have"
+            f"{path}: lacks {', '.join(missing)}, of which the model makes use; add it, or run {card.task.script}"
         )
 
 

@@ -87,8 +87,7 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     if once.empty:
         example = f" ({len(neb)} NEB results, none of a pair in the tables: {unused[1].strip()})" if len(neb) else ""
         raise UserError(
-            f"{at.neb}: no labels at T = {at.temperature}{example}; put NEB results of such pairs "
-            f"there, or a pretraining set at {at.pretraining(task)}"
+            f"{at.neb}: no labels at T = {at.temperature}{example}; put some there, or at {at.pretraining(task)}"
         )
     if task == PREDICTOR:
         report += [*_impossible(rows, settings.unit), *_unlikely(once)]
@@ -128,10 +127,8 @@ def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Pat
     for other in settings.pretraining:
         more = at.workspace.at(other).pretraining_sets(task)
         if not more:
-            raise UserError(
-                f"{at.workspace.at(other).pretraining(task)}: no such file; put the set there, or take {other} out of "
-                "pretraining in config.yaml"
-            )
+            path = at.workspace.at(other).pretraining(task)
+            raise UserError(f"{path}: no such file; put it there, or take {other} out of pretraining in config.yaml")
         paths += [path for path in more if path not in paths]
     return paths
 

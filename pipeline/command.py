@@ -93,10 +93,7 @@ class Command:
             if float(one) == float(other):
                 raise UserError(f"{root}: T{one} and T{other} are one temperature; give its folders one name")
             if digits(one) == digits(other):
-                raise UserError(
-                    f"{root}: T{one} and T{other} would share one model, as both are {digits(one)} "
-                    "without the dot; rename the folders of one, or put it into a workspace of its own"
-                )
+                raise UserError(f"{root}: T{one} and T{other} would share one model; give one a workspace of its own")
         for skipped in [] if self.asked else sorted(set(known) - set(found)):
             note(f"T = {skipped}: no input for this step, skipped")
         return found

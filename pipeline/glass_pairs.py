@@ -81,8 +81,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
             return Collected(0, 0, fates)
         if settings.particles > glass.n_particles:
             raise UserError(
-                f"config.yaml: particles = {settings.particles} is more than the {glass.n_particles} in {folder}; "
-                "lower it"
+                f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
             )
         counts = count_transitions(read, glass, settings.minima.time_order)
         _update_transitions(transitions, counts, glass, settings, name)
@@ -109,16 +108,10 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str, table:
             f"{name}the sample drifts, by up to {glass.drift:.2g} {length}; each pair's mean displacement is taken out"
         )
     if result.ambiguous:
-        note(
-            f"{name}{counted(result.ambiguous, 'pair')} with a displacement of about half the box, whose image is not "
-            "certain"
-        )
+        note(f"{name}{counted(result.ambiguous, 'pair')} with a displacement of half the box: its image is not certain")
     one_by_one = np.diff(glass.energies) * glass.n_particles
     if n > 1 and not result.pairs and one_by_one.min() <= glass.n_particles * settings.pairs.max_delta_E:
-        note(
-            f"{name}no pair is below pairs.max_delta_E; are the energies totals? In names they are per particle, of "
-            f"{glass.n_particles}"
-        )
+        note(f"{name}no pair is below pairs.max_delta_E; are the energies totals? In names they are per particle")
 
 
 def _read_files(

@@ -76,10 +76,7 @@ def _say_double_wells(command: Command, at: StatePoint, wells: pd.DataFrame, kin
     )
     recorded = wells[wells["level_0"].notna()]
     if kinds and len(recorded) and recorded["gamma_l"].isna().all():
-        note(
-            f"T = {at.temperature}: no coupling to strain (gamma) of any double well: neb.calculator gives neither a "
-            "stress nor the energy of a strained cell"
-        )
+        note(f"T = {at.temperature}: no coupling to strain (gamma) of any double well: neb.calculator gives no stress")
 
 
 def _profiles(command: Command, at: StatePoint, wells: pd.DataFrame) -> Picture | None:

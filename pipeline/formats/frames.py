@@ -73,9 +73,7 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
     except OSError as error:
         raise MinimumError(f"can't be read: {error.strerror or short(error)}") from error
     except Exception as error:  # ASE's readers raise anything
-        raise MinimumError(
-            f"not readable as {format_of(path) or 'text'}, nor what follows: {_in_words(error)}"
-        ) from error
+        raise MinimumError(f"not readable as {format_of(path) or 'text'}: {_in_words(error)}") from error
 
 
 def _in_words(error: Exception) -> str:

@@ -49,9 +49,7 @@ def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
     names = np.asarray(names, dtype=np.float64)
     bad = ~can_be_key(names, decimals)
     if bad.any():
-        raise UserError(
-            f"config.yaml: ij_decimals = {decimals} is too many for the minimum {names[bad][0]:g}; lower it"
-        )
+        raise UserError(f"config.yaml: ij_decimals = {decimals} is too many for {names[bad][0]:g}; lower it")
     return np.rint(names * 10.0**decimals).astype(np.int64)
 
 

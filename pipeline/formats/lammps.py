@@ -117,9 +117,7 @@ def _columns(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> 
     names = [*STYLES[style], *"xyz"]
     wide = len(rows[0])
     if wide not in (len(names), len(names) + 3):
-        raise MinimumError(
-            f"{wide} columns where atom_style {style}, '{' '.join(names)} [ix iy iz]', has {len(names)} or more by 3"
-        )
+        raise MinimumError(f"{wide} columns, but atom_style {style} has {' '.join(names)}, perhaps ix iy iz")
     at = names.index("type")
     if labels:
         rows = [[*row[:at], labels.get(row[at], row[at]), *row[at + 1 :]] for row in rows if len(row) > at]
@@ -143,7 +141,7 @@ def _style(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> st
         return next(iter(fits.values()))
     may_be = f"{' or '.join(fits.values())}" if fits else "none that is known"
     raise MinimumError(
-        f"{wide} columns, whose atom_style may be {may_be}; write the style behind the section's name: 'Atoms # charge'"
+        f"{wide} columns: atom_style may be {may_be}; write it behind the section's name: 'Atoms # charge'"
     )
 
 

@@ -137,8 +137,7 @@ def _minimum(frame: Frame, place: Place, told: dict[int | None, float], named: f
     if energy is None and named is not None:
         if abs(named) > LARGEST_NAMED and n > 1:
             raise MinimumError(
-                f"its name says the energy {named:g} per particle, a total? Divide it by the {n} particles; or put the "
-                f"total into {ENERGIES}"
+                f"its name says {named:g} per particle, a total? Divide it by {n}; or put it into {ENERGIES}"
             )
         return make_minimum(place, named, **found)
     if energy is None:

@@ -74,10 +74,7 @@ def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = 
     except PermissionError as error:
         raise UserError(f"{path}: can't be opened ({error}); remove it, or allow that") from None
     except FROM_ARROW as error:
-        raise UserError(
-            f"{path}: not a feather file, truncated or damaged ({short(error)}); write it again "
-            "(pandas: table.to_feather)"
-        ) from None
+        raise UserError(f"{path}: not a feather file, or damaged ({short(error)}); write it again") from None
 
 
 def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:

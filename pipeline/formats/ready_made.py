@@ -88,9 +88,7 @@ def _check_numbers(path: Path, rows: pd.DataFrame, offset: int) -> None:
                 if np.isfinite(values[row])
                 else " is not a finite number"
             )
-            raise UserError(
-                f"{path}: row {offset + row}: {short(name)}{said}; fix the row or take it out, or write the file again"
-            )
+            raise UserError(f"{path}: row {offset + row}: {short(name)}{said}; fix the row or take it out")
 
 
 def is_of_step_0(path: Path) -> bool:
@@ -120,17 +118,14 @@ def check_ready_made(path: Path, decimals: int) -> dict[str, Any]:
     for name in feature_columns(schema):
         if _NO_NAME.fullmatch(name):
             raise UserError(
-                f"{path}: column {short(name)!r} can't be the name of a feature: it is empty or holds , \" [ ] {{ }} : "
-                "or a line break; rename it"
+                f"{path}: column {short(name)!r} can't be the name of a feature; take out , \" [ ] {{ }} : and the like"
             )
     row, hashes, glasses = 0, [], set[int]()
     for rows in checked_batches(path):
         i, j = (minimum_keys(rows[name], decimals) for name in ("i", "j"))
         if (i == j).any():
             first = row + int(np.argmax(i == j))
-            raise UserError(
-                f"{path}: row {first}: i and j are the same minimum to {decimals} decimals; take the row out"
-            )
+            raise UserError(f"{path}: row {first}: i and j are the same minimum ({decimals} decimals); take it out")
         keys = pd.DataFrame({"conf": rows["conf"], "low": np.minimum(i, j), "high": np.maximum(i, j)})
         hashes.append(pd.util.hash_pandas_object(keys, index=False).to_numpy())  # a number a pair: memory
         glasses.update(rows["conf"].unique().tolist())

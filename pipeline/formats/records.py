@@ -130,10 +130,8 @@ def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
             good = False
         if not good:
-            raise UserError(
-                f"{path}: line {number} is damaged or of an earlier version; remove the line and run "
-                "run_neb.py --refine"
-            )
+            said = "is damaged or of an earlier version; remove it and run run_neb.py --refine"
+            raise UserError(f"{path}: line {number} {said}")
         yield record
 
 

@@ -132,7 +132,7 @@ class DaskWorkers(Workers):
                 raise self._scheduler_lost() from None
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise UserError(
-                f"{self._name}: a worker can't do the work ({reason}); install the same on all nodes, or set PYTHONPATH"
+                f"{self._name}: a worker can't do the work ({reason}); install it there, or set PYTHONPATH"
             ) from None
         self._steps += steps
         return End(task, kind, cloudpickle.loads(content) if kind == "result" else content)
@@ -196,13 +196,13 @@ def _do(work: bytes, folder: str) -> tuple[str, bytes]:
         os.chdir(folder)
     except OSError as error:
         raise UserError(
-            f"{folder}: not there on {platform.node()} ({error.strerror}); a cluster needs a file system that all share"
+            f"{folder}: not on {platform.node()} ({error.strerror}); a cluster needs a shared file system"
         ) from None
     try:
         function, job = cloudpickle.loads(work)
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"cluster: {platform.node()} can't load the work ({error}); install the same there, or set PYTHONPATH"
+            f"cluster: {platform.node()} can't load the work ({error}); install it there, or set PYTHONPATH"
         ) from None
     return "result", cloudpickle.dumps(function(job))
 

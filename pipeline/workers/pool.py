@@ -22,9 +22,7 @@ def worker_pool(settings: Settings, jobs: int | None = None, calculator: bool = 
         try:
             from pipeline.workers.dask_cluster import dask_workers  # an optional dependency
         except ModuleNotFoundError as error:
-            raise UserError(
-                f'config.yaml: cluster: {error.name} is not installed; pip install ".[cluster]", or cluster: null'
-            ) from None
+            raise UserError(f'config.yaml: cluster: {error.name} is not installed; pip install ".[cluster]"') from None
         with dask_workers(settings.cluster) as cluster:
             yield cluster
         return

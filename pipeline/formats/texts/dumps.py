@@ -102,9 +102,7 @@ def _box(items: dict[str, list[str]]) -> tuple[Array, Array, list[bool]]:
     bounds = numbers(lines, "a line of ITEM: BOX BOUNDS")
     flags = [word for word in words if re.fullmatch(r"[pfsm]{2}", word)]
     if len(flags) not in (0, 3):
-        raise MinimumError(
-            f"'{short(' '.join(words))}' behind ITEM: BOX BOUNDS does not say which directions are periodic"
-        )
+        raise MinimumError(f"ITEM: BOX BOUNDS {short(' '.join(words))} does not say what is periodic")
     pbc = [flag == "pp" for flag in flags] or [True] * 3
     if "abc" in words and bounds.shape[1] == 4:
         return bounds[:, :3], bounds[:, 3], pbc

@@ -35,9 +35,7 @@ def read_extxyz(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[st
         n, keys = int(line), next(text, "")
         lines = list(islice(text, n))
         if len(lines) < n:
-            raise MinimumError(
-                f"{counted(len(lines), 'atom')} where line {at} says {n}: the file ends too early, truncated"
-            )
+            raise MinimumError(f"{counted(len(lines), 'atom')} where line {at} says {n}: truncated")
         if n and not lines[-1].endswith("\n"):
             check_end([one.split() for one in lines], lines[-1])
         at += n + 1
