@@ -14,9 +14,9 @@ SETTINGS = "neb: {images: 15, force_tolerance: 1.0e-3}\nprocesses: 2\n"
 
 
 def make_glass(root):
-    """Minima of 80 soft spheres, and in ``pairs.csv`` eighteen pairs that are near to each other.
+    """Minima of 80 soft spheres, and in ``pairs.csv`` twelve pairs that are near to each other.
 
-    Of each of three shares they are the six nearest.
+    Of each of three shares they are the four nearest.
     """
     options = "--glasses 1 --n-particles 80 --sweeps 500 --quenches 150 --interval 200 --sampling-temperature 0.1"
     done("simulate_glass", root, "-T", T, *options.split())
@@ -25,7 +25,7 @@ def make_glass(root):
     pairs = synthetic.read_pairs(root, T)
     pairs = pairs[pairs["Delta_E"] < 0.15].sort_values("total_displacement")[["conf", "i", "j"]]
     pairs = by_pair(pairs, DECIMALS)
-    nearest = pd.concat(part_of(pairs, Share(number, 3)).head(6) for number in (1, 2, 3))
+    nearest = pd.concat(part_of(pairs, Share(number, 3)).head(4) for number in (1, 2, 3))
     nearest.sort_index().to_csv(root / "pairs.csv", index=False)
 
 

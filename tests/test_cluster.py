@@ -29,11 +29,19 @@ pytest.importorskip("dask_jobqueue")
 DOC = (ROOT / "doc" / "cluster.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A Dask cluster of two workers, for tests that do them no harm."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), 2)
+    yield cluster
+    cluster.end()
+
+
 @pytest.fixture
 def fragile(tmp_path):
-    """A cluster of four workers, of which nothing is left after the test."""
+    """A cluster of two workers, of which nothing is left after the test."""
     (tmp_path / "cluster").mkdir()
-    cluster = Cluster(tmp_path / "cluster", 4)
+    cluster = Cluster(tmp_path / "cluster", 2)
     yield cluster
     cluster.end()
 
@@ -159,6 +167,8 @@ def test_workers_that_are_lost_cost_their_job_a_try_of_three_and_no_other_result
     """One job ends three workers; then one worker is frozen and others are killed."""
     dead, frozen, rng, found = tmp_path / "dead", tmp_path / "frozen", random.Random(20), []
     dead.mkdir()
+    for _ in range(2):
+        fragile.add_worker()
     with worker_pool(fragile.settings) as workers:
         jobs = workers.results(partial(end_dask_worker, dead), range(12), lost=lambda *given: given)
         first, *others = sorted(jobs, key=str)

@@ -68,6 +68,13 @@ def test_a_second_run_finds_nothing_to_do(calculated):
 
 # The list of step 4
 @pytest.fixture
+def every_pair_is_non_dw():
+    """In place of the exact calculation, where only the choice of pairs counts."""
+    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "by this test")):
+        yield
+
+
+@pytest.fixture
 def listed(glass):
     """A glass with a list of new pairs as step 4 writes it; and these pairs."""
     work = Workspace(glass)
@@ -79,6 +86,7 @@ def listed(glass):
     return glass, pairs_of(pairs)
 
 
+@pytest.mark.usefixtures("every_pair_is_non_dw")
 def test_top_n_are_the_next_n_of_the_list_that_are_not_calculated(listed):
     root, pairs = listed
     assert "6 pairs to calculate" in done("run_neb", root, "--top", 6)
@@ -90,6 +98,7 @@ def test_top_n_are_the_next_n_of_the_list_that_are_not_calculated(listed):
     assert "no new pairs to calculate" in done("run_neb", root, "--top", 1)
 
 
+@pytest.mark.usefixtures("every_pair_is_non_dw")
 def test_without_a_list_pairs_can_be_chosen_by_where_they_lie(glass):
     said = done("run_neb", glass, "--explore", 4)
     assert "4 pairs to calculate" in said
@@ -202,6 +211,7 @@ def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calcu
     assert len(double_wells(calculated)) == len(wells) - 1
 
 
+@pytest.mark.usefixtures("every_pair_is_non_dw")
 def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_forecast(glass):
     (glass / "config.yaml").write_text(
         "neb: {images: 11, force_tolerance: 1.0e-2, max_steps: 40}\nclassify: {max_delta_E: 0.5, max_distance: 4.0}\n"
