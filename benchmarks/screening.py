@@ -24,7 +24,7 @@ from benchmarks.unseen_glasses import TREES
 from glass.band import FEWEST, relaxed_band, settled_force, stages_of
 from glass.double_well import forces_of, verdict_of
 from glass.path import redistributed, straight_line
-from glass.relaxation import answered
+from glass.relaxation import LBFGS, answered
 from MLmodel.labels import join_to_tables
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
@@ -83,11 +83,12 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
     forces, _ = forces_of(start, make_calculator, neb.images)
     row: dict[str, object] = dict(job.pair._asdict())
     k = 0
-    for images, tolerance in stages_of(neb.images, neb.force_tolerance):
-        asking = relaxed_band(redistributed(path, images), tolerance, neb.max_steps, settled_force(neb.force_tolerance))
-        band = answered(asking, forces)
+    step_of, settled = LBFGS(), settled_force(neb.force_tolerance)
+    for images, tolerance, patience in stages_of(neb.images, neb.force_tolerance):
+        places = redistributed(path, images)
+        band = answered(relaxed_band(places, tolerance, neb.max_steps, settled, step_of, patience), forces)
         path, ended = band.positions, band.third_minimum is not None or not band.converged
-        if images < FEWEST and not ended:
+        if images < FEWEST and band.third_minimum is None:
             continue
         full = images == neb.images
         verdict = answered(verdict_of(band, hbar_of(neb), full=full, masses=start.get_masses()), forces)

@@ -32,11 +32,15 @@ TOLERANCES_SETTLED = 5000.0
 """SETTLED in force tolerances, as the default has it; the larger of the two counts. Where barriers are higher than
 those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
 
-LOOK_EVERY = 5
+LOOK_EVERY = 3
 """Number of steps between two searches for an intermediate minimum, and between two looks at an image that relaxes."""
 
 DIVERGED = 30.0
 """Growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps."""
+
+PATIENCE = 15
+"""Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
+the path is curved, few may have no place to rest. So are windows, which have shown by then what they can."""
 
 SHOULDER = 0.1
 """Depth of a shoulder in the largest slope above which it is looked at closely, see :func:`shoulders`."""
@@ -59,20 +63,27 @@ FOLLOWED = 1000
 
 def find_path(potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int) -> Band:
     """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected: coarse bands first."""
-    forces, steps = one_by_one(potentials), 0
+    forces, path, steps, step_of = one_by_one(potentials), positions, 0, LBFGS()
     settled = settled_force(tolerance)
-    for images, allowed in stages_of(len(positions), tolerance):
-        start = redistributed(positions, images)
-        band = answered(relaxed_band(start, allowed, max_steps - steps, settled), forces)
-        positions, steps = band.positions, steps + band.steps
-        if band.third_minimum is not None or not band.converged:
+    for images, allowed, patience in stages_of(len(positions), tolerance):
+        start = redistributed(path, images)
+        band = answered(relaxed_band(start, allowed, max_steps - steps, settled, step_of, patience), forces)
+        path, steps = band.positions, steps + band.steps
+        if band.third_minimum is not None or not (band.converged or patience < np.inf):
             break
     return replace(band, steps=steps)
 
 
-def stages_of(images: int, tolerance: float) -> list[tuple[int, float]]:
-    """Number of images and tolerance in ε/σ of each band to relax, the full one last."""
-    return [*((count, times * tolerance) for count, times in STAGES if count < images), (images, tolerance)]
+def stages_of(images: int, tolerance: float) -> list[tuple[int, float, float]]:
+    """Number of images, tolerance in ε/σ and patience (:data:`PATIENCE`) of each band to relax, the full one last."""
+    return [
+        *(
+            (count, times * tolerance, PATIENCE if count < FEWEST else np.inf)
+            for count, times in STAGES
+            if count < images
+        ),
+        (images, tolerance, np.inf),
+    ]
 
 
 def settled_force(tolerance: float) -> float:
@@ -85,19 +96,23 @@ def relaxed_band(
     tolerance: float,
     max_steps: int,
     settled: float,
-    precondition: Precondition | None = None,
+    step_of: LBFGS,
+    patience: float = np.inf,
     ends: Array | None = None,
 ) -> Asking[Band]:
     """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
 
     It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
-    :func:`settled_force`, ``precondition`` of :class:`glass.relaxation.LBFGS`. ``ends``, shape (2, N, 3), are the two
-    minima where these are part of a path.
+    :func:`settled_force`; ``step_of`` moves it; ``patience`` as :data:`PATIENCE`. ``ends``, shape (2, N, 3), are the
+    two minima where these are part of a path.
     """
-    band = ElasticBand(positions, precondition, ends)
+    band = ElasticBand(positions, step_of.precondition, ends)
+    if step_of.images:  # of a band of fewer
+        before = step_of.images + 2
+        between = CubicSpline(image_places(before), np.eye(before)[:, 1:-1])(image_places(len(positions)))
+        step_of.carry_over(between[1:-1], positions[1:-1])
     yield from band.evaluate(range(len(positions)))
-    step_of = LBFGS(precondition)
-    smallest, best, fraction = np.inf, positions, 1.0
+    smallest, best, fraction, reached = np.inf, band.state(), 1.0, 0
     third = None
     for steps in range(max_steps + 1):
         nudged, slopes, largest = band.nudged_forces()
@@ -108,13 +123,17 @@ def relaxed_band(
         if third is not None or last:
             break
         if force < smallest:
-            smallest, best = force, positions.copy()
-        elif force > max(DIVERGED * smallest, settled):
-            smallest, fraction, step_of = 2 * smallest, 0.5 * fraction, LBFGS(precondition)
-            positions[:] = best
-            yield from band.evaluate()
-            nudged, slopes, _ = band.nudged_forces()
-        else:
+            smallest, best, reached = force, band.state(), steps
+        diverged = force > max(DIVERGED * smallest, settled)
+        if diverged or steps - reached > patience:
+            band.restore(best)
+            nudged, slopes, largest = band.nudged_forces()
+            force = float(largest.max())
+            if patience < np.inf:
+                break
+            smallest, fraction, reached = 2 * smallest, 0.5 * fraction, steps
+            step_of.forget()
+        elif force > smallest:
             fraction = min(1.0, 1.05 * fraction)
         positions[1:-1] += fraction * step_of(positions[1:-1], nudged)
         yield from band.evaluate()
@@ -145,7 +164,8 @@ def hidden_minimum(
             first, last = np.clip(lengths[k] + lengths[-1] * WINDOW * np.array([-1, 1]), 0, lengths[-1])
             images = spline(first + (last - first) * image_places(WINDOW_IMAGES))
             ends = band.positions[[0, -1]]
-            part = yield from relaxed_band(images, tolerance, WINDOW_STEPS, settled, precondition, ends=ends)
+            step_of = LBFGS(precondition)
+            part = yield from relaxed_band(images, tolerance, WINDOW_STEPS, settled, step_of, PATIENCE, ends)
             third = part.third_minimum
     return third
 
@@ -175,6 +195,14 @@ class ElasticBand:
         self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
         self.energies = np.empty(len(positions))
         self.forces = np.zeros_like(positions)
+
+    def state(self) -> tuple[Array, Array, Array]:
+        """Positions, energies and forces, to come back to."""
+        return self.positions.copy(), self.energies.copy(), self.forces.copy()
+
+    def restore(self, state: tuple[Array, Array, Array]) -> None:
+        """Come back."""
+        self.positions[:], self.energies[:], self.forces[:] = state
 
     def evaluate(self, images: range | None = None) -> Asking[None]:
         """Energies and forces of these images, by default of all but the end points."""

@@ -13,7 +13,7 @@ from ase.calculators.calculator import all_changes
 from glass.arrays import Array, box_of
 from glass.band import FEWEST, hidden_minimum, relaxed_band, settled_force, stages_of
 from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
-from glass.relaxation import Asking, Forces, Potential, answered, bonds_inverse, one_by_one
+from glass.relaxation import LBFGS, Asking, Forces, Potential, answered, bonds_inverse, one_by_one
 from glass.tunnelling import (
     OUTSIDE_POINTS,
     REACH,
@@ -177,7 +177,7 @@ def examine(
         forces, cheap = forces_of(start, make_calculator, images, shared)
         asking = examined(
             line if known_path is None else known_path,
-            stages_of(images, tolerance) if known_path is None else [(images, tolerance)],
+            stages_of(images, tolerance) if known_path is None else [(images, tolerance, np.inf)],
             max_steps=max_steps,
             hbar=hbar,
             refine_below=refine_below,
@@ -193,7 +193,7 @@ def examine(
 
 def examined(
     path: Array,
-    stages: Sequence[tuple[int, float]],
+    stages: Sequence[tuple[int, float, float]],
     *,
     max_steps: int,
     hbar: float,
@@ -211,21 +211,20 @@ def examined(
     wrong = yield from check_end_points(path, tolerance, energy_difference)
     if wrong is not None:
         return wrong
-    precondition = None if box is None else bonds_inverse(path[len(path) // 2], box)
+    step_of = LBFGS(None if box is None else bonds_inverse(path[len(path) // 2], box))
     steps, settled = 0, settled_force(tolerance)
-    for images, allowed in stages:
-        start = redistributed(path, images)
-        band = yield from relaxed_band(start, allowed, max_steps - steps, settled, precondition)
+    for images, allowed, patience in stages:
+        start, full = redistributed(path, images), images == stages[-1][0]
+        band = yield from relaxed_band(start, allowed, max_steps - steps, settled, step_of, patience)
         path, steps = band.positions, steps + band.steps
-        band, full = replace(band, steps=steps), images == stages[-1][0]
-        ended = full or band.third_minimum is not None or not band.converged
-        if images < FEWEST and not ended:
+        if images < FEWEST and not full and band.third_minimum is None:
             continue
+        band = replace(band, steps=steps)
         verdict = yield from verdict_of(band, hbar, full, masses, way)
-        if ended:
+        if full or band.third_minimum is not None or not band.converged:
             break
         if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
-            third = yield from hidden_minimum(band, allowed, settled, precondition)
+            third = yield from hidden_minimum(band, allowed, settled, step_of.precondition)
             if third is not None:
                 verdict = yield from verdict_of(replace(band, third_minimum=third), hbar, full, masses, way)
             break

@@ -108,17 +108,34 @@ class LBFGS:
     """Steps from forces alone, without line searches, as a band has no energy of its own."""
 
     def __init__(self, precondition: Precondition | None = None) -> None:
-        self._precondition = precondition
+        self.precondition = precondition
+        self.images = 0
         self._known = -1  # number of steps remembered; below zero before the first
-        self._vectors: Array = np.empty((0, 0))
+        self._vectors = self._products = np.empty((0, 0))
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._known, self.images = -1, 0
+
+    def carry_over(self, weights: Array, positions: Array) -> None:
+        """Go on at ``positions`` (k_new, N, 3) with what was learnt of k images, summed with ``weights`` (k_new, k).
+
+        Scalar products are taken to grow as the number of images.
+        """
+        rows = self._vectors.reshape(len(self._vectors), self.images, -1)
+        self._vectors = (weights @ rows).reshape(len(rows), -1)
+        self._vectors[-3] = positions.ravel()
+        self._products *= len(positions) / self.images
+        self.images = len(positions)
 
     def __call__(self, positions: Array, forces: Array) -> Array:
         """Next displacement in σ at positions (k, N, 3) with forces of the same shape; no drift of an image."""
         if self._known < 0:
-            self._vectors = np.empty((2 * MEMORY + 3, positions.size))
+            self._vectors = np.zeros((2 * MEMORY + 3, positions.size))
             self._products = np.zeros((3, MEMORY, MEMORY))
             self._order = np.zeros(MEMORY, np.int64)
-        downhill = forces if self._precondition is None else self._precondition(forces)
+            self.images = len(positions)
+        downhill = forces if self.precondition is None else self.precondition(forces)
         self._known, step = lbfgs_step(
             positions, forces, downhill, self._known, self._vectors, self._products, self._order
         )
@@ -136,11 +153,12 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
     memory, size = len(order), positions.size
     moves, changes, last = vectors[:memory], vectors[memory : 2 * memory], vectors[2 * memory :]
     place, pull, down = positions.copy().reshape(size), forces.copy().reshape(size), downhill.copy().reshape(size)
-    step, slope = down.copy(), 0.0
+    step, slope, learnt = down.copy(), 0.0, False
     if known >= 0:
         move, change = place - last[0], last[1] - pull
         slope = np.dot(move, change)
-        if slope > 1e-10 * np.sqrt(np.dot(move, move) * np.dot(change, change)):
+        learnt = slope > 1e-10 * np.sqrt(np.dot(move, move) * np.dot(change, change))
+        if learnt:
             new = known
             if known == memory:
                 new = order[0]
@@ -150,7 +168,7 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
             order[known - 1] = new
             moves[new], changes[new] = move, last[2] - down
             products[2, 0, new], products[2, 1, new] = np.dot(move, last[1]), np.dot(changes[new], last[1])
-        else:
+        elif np.dot(move, move) > 0:
             known = 0  # the curvature is not above zero: all that is known is out of date
     else:
         known = 0
@@ -158,10 +176,11 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
     if known > 0:
         by_moves, by_changes = np.dot(moves[:known], pull), np.dot(changes[:known], pull)
         newest = order[known - 1]
-        products[0, :known, newest] = products[2, 0, :known] - by_moves
-        products[1, :known, newest] = products[2, 1, :known] - by_changes
-        products[1, newest, :known] = products[1, :known, newest]
-        products[0, newest, newest] = slope
+        if learnt:
+            products[0, :known, newest] = products[2, 0, :known] - by_moves
+            products[1, :known, newest] = products[2, 1, :known] - by_changes
+            products[1, newest, :known] = products[1, :known, newest]
+            products[0, newest, newest] = slope
         products[2, 0, :known], products[2, 1, :known] = by_moves, by_changes
         along, scale = _coefficients(by_moves, by_changes, products, order[:known])
         step = scale * down + np.dot(along[0], moves[:known]) + np.dot(along[1], changes[:known])

@@ -183,7 +183,7 @@ def test_it_is_told_as_soon_where_barriers_and_the_tolerance_are_higher():
 
     found = find_path([higher] * 41, line(FIRST, LAST, 41), 20 * 1e-4, 2000)
     np.testing.assert_allclose(relax(higher, found.third_minimum).positions[0], MIDDLE, atol=1e-4)
-    assert found.steps <= 2 * path(FIRST, LAST).steps  # four times as many with the limit of soft spheres
+    assert found.steps <= 3 * path(FIRST, LAST).steps  # five times as many with the limit of soft spheres
 
 
 def test_a_path_that_does_not_converge_says_so():
