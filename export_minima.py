@@ -29,7 +29,7 @@ from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import LEFT_OUT
 from pipeline.glasses import load_glass
 from pipeline.messages import counted, detail, note, nothing_new
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 
@@ -47,7 +47,7 @@ def export(command: Command, at: StatePoint) -> None:
     settings, any_new = command.settings, False
     if not at.glasses:
         raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
-    for conf, folder in progress(at.glasses.items(), desc=f"T = {at.temperature}", unit="glass"):
+    for conf, folder in Progress(at.glasses.items(), desc=f"T = {at.temperature}", unit="glass"):
         name, target, files = f"T = {at.temperature}: Cnf-{conf}", at.exported_minima(conf), minimum_paths(folder)
         if not files:
             target.unlink(missing_ok=True)

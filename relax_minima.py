@@ -25,7 +25,7 @@ from pipeline.formats.configurations import Place
 from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import as_written, read_relaxed
 from pipeline.messages import note, nothing_new, result
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.workers.pool import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
 from search.calculator import find_calculator
@@ -67,7 +67,7 @@ def relax_glass(
     seen = set(zip(known["name"], known["energy"], strict=True))
     jobs = [(place, energy) for place, energy in places if (as_written(place.name), energy) not in seen]
     relaxations = []
-    with progress(total=len(jobs), desc=name, unit="minimum") as bar:
+    with Progress(total=len(jobs), desc=name, unit="minimum") as bar:
         limit = command.settings.neb.time_limit
 
         def lost(job: tuple[Place, float], reason: str) -> Relaxation:

@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from pipeline import __version__, messages
 from pipeline.files import write_text
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from reporting.found_sections import found, found_together, observables, result
 from reporting.page import Section, render
 from reporting.provenance import files_and_settings
@@ -41,7 +41,7 @@ def main(command: Command) -> None:
     )
     with command.only_writer():
         sections = []
-        for title, (of_all, of_each) in progress(SECTIONS.items(), desc="report", unit="section"):
+        for title, (of_all, of_each) in Progress(SECTIONS.items(), desc="report", unit="section"):
             together = of_all(command, temperatures) if of_all else []
             sections.append(Section(title, together, {T: of_each(command, work.at(T)) for T in temperatures}))
         said = f"tls-finder {__version__}; temperatures: {', '.join(temperatures)}"

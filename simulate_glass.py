@@ -80,7 +80,7 @@ from pipeline.errors import UserError
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.transitions import write_transitions
 from pipeline.messages import counted, detail, note, nothing_new, record, result
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.units import REDUCED
 from pipeline.workers.pool import count_steps, worker_pool
 from pipeline.workspace import StatePoint
@@ -157,7 +157,7 @@ def make_glasses(command: Command, at: StatePoint, jobs: list[Job]) -> None:
         f"sweeps, then {given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
     )
     steps = len(jobs) * (given.sweeps + given.quenches * given.interval)
-    bar = progress(desc="sweeps and time steps", total=steps, unit="step")
+    bar = Progress(desc="sweeps and time steps", total=steps, unit="step")
     with bar, worker_pool(command.settings, len(jobs)) as workers:
 
         def show() -> None:

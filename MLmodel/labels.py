@@ -16,7 +16,7 @@ from pipeline.formats.ready_made import check_units, checked_batches
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
 from pipeline.formats.table_record import usable_tables
 from pipeline.messages import counted
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs
 from pipeline.units import Units
@@ -161,7 +161,7 @@ def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
 def join_to_tables(at: StatePoint, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of the pair tables, by pair, for the pairs of a table by pair, and what stands in that."""
     found = []
-    for path in progress(at.pair_tables, desc="joining", unit="table"):
+    for path in Progress(at.pair_tables, desc="joining", unit="table"):
         for rows in read_batches(path):
             rows = rows[rows_in(rows, known.index, at.decimals)]
             if len(rows):
@@ -185,7 +185,7 @@ def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
     """Which line a result comes from, what of its pair the tables do not know, and what to do."""
     conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
     known, decimals = np.empty(0, np.int64), at.decimals
-    for path in progress(at.pair_tables, desc="looking for a pair", unit="table"):
+    for path in Progress(at.pair_tables, desc="looking for a pair", unit="table"):
         for rows in read_batches(path, PAIR_COLUMNS):
             known = np.union1d(known, minimum_keys(rows.loc[rows["conf"] == conf, ["i", "j"]], decimals))
     missing = [float(name) for name in (i, j) if not np.isin(minimum_keys([name], decimals), known).all()]

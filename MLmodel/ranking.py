@@ -32,7 +32,7 @@ from pipeline.formats.pair_tables import (
     under_ceilings,
 )
 from pipeline.formats.results import pairs_with_result, read_neb_results
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -103,7 +103,7 @@ def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequ
     looked_at, listed = 0, []
     with (
         worker_pool(settings, len(parts)) as workers,
-        progress(total=sum(part.rows for part in parts), desc="classifying", unit="pair") as bar,
+        Progress(total=sum(part.rows for part in parts), desc="classifying", unit="pair") as bar,
         atomic_write(at.classified_features) as file,
         pa.ipc.new_file(str(file), schema) as writer,
     ):
@@ -168,7 +168,7 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
     listed = []
     with (
         worker_pool(settings, len(parts)) as workers,
-        progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
+        Progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
     ):
         predict = partial(_predict, at, PREDICTOR, card.training)
         (splittings,) = workers.results(predict, [known.pairs])

@@ -26,7 +26,7 @@ from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import read_neb_results
 from pipeline.locks import only_writer
 from pipeline.messages import counted, note, nothing_new, record, result, wrote
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.stamps import mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
@@ -136,7 +136,7 @@ def _trained(
     learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
     note(f"  training on {counted(len(table), 'pair')} for up to {limits.train_hours:g} h")
     wrote(log)
-    with file_named(at.model(task), folder), progress(desc="training", unit="s") as shown:
+    with file_named(at.model(task), folder), Progress(desc="training", unit="s") as shown:
         fitted = run_apart(learn, log, lambda: shown.update(time.monotonic() - started - shown.n))
         for part, rows in parts.items():
             rows.reset_index(drop=True).to_feather(folder / f"{part}.feather")

@@ -31,7 +31,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.results import read_pair_list
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import StatePoint, Workspace
@@ -71,7 +71,7 @@ def calculated(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
     jobs, _ = jobs_of(at, pairs)
     function = partial(stages_of_pair, make_calculator=find_calculator(SETTINGS.neb, at.workspace.root))
     with worker_pool(SETTINGS) as workers:
-        return pd.DataFrame(list(progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
+        return pd.DataFrame(list(Progress(workers.results(function, jobs), desc="NEB", total=len(jobs), unit="pair")))
 
 
 def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[str, object]:

@@ -28,7 +28,7 @@ from pipeline.formats.table_record import AGAIN, LEFT_OUT, Fate
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
 from pipeline.messages import counted, note, wrote
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, up_to_date
 from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
@@ -122,7 +122,7 @@ def _read_files(
     read = partial(read_minima, reading=settings.reading)
     found: list[Minimum | Unusable] = []
     with (
-        progress(total=len(files), desc=f"{name}: reading", unit="file") as bar,
+        Progress(total=len(files), desc=f"{name}: reading", unit="file") as bar,
         file_named(spool),
         (spool / "read").open("wb") as file,
     ):
@@ -206,7 +206,7 @@ def write_pairs(
     with (
         atomic_write(target) as part,
         spool_folder(target) as spool,
-        progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
+        Progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
     ):
         _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
         stored, squares = StoredGeometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)

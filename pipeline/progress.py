@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any
 
 from pipeline.messages import note, plural, shows_progress
@@ -18,12 +18,19 @@ LOG_EVERY = 60.0
 
 
 class Progress:
-    """What :func:`progress` gives; ``n`` is what has been done so far."""
+    """Bar on stderr that shows up after two seconds and leaves nothing behind; without a terminal, a line a minute.
 
-    def __init__(self, jobs: Iterable[Any] | None, desc: str, total: float | None, unit: str) -> None:
+    Counts ``jobs`` as one iterates over it, or calls of ``update``; ``total``: default the length of ``jobs``. ``n`` is
+    what has been done so far.
+    """
+
+    def __init__(
+        self, jobs: Iterable[Any] | None = None, *, desc: str, total: float | None = None, unit: str = "job"
+    ) -> None:
         self.n = 0.0
         self._jobs = () if jobs is None else jobs
-        self._desc, self._total, self._unit = desc, total, plural(unit)
+        self._total = len(jobs) if total is None and isinstance(jobs, Sized) else total
+        self._desc, self._unit = desc, plural(unit)
         self._started = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._draw_at = self._started + (_BAR_AFTER if self._terminal else LOG_EVERY)
@@ -98,15 +105,3 @@ def _clock(seconds: float) -> str:
     """Hours, minutes and seconds; hours only where there are any."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     return f"{minutes:02d}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def progress(
-    jobs: Iterable[Any] | None = None, *, desc: str, total: float | None = None, unit: str = "job"
-) -> Progress:
-    """Bar on stderr that shows up after two seconds and leaves nothing behind; without a terminal, a line a minute.
-
-    Counts ``jobs`` as one iterates over it, or calls of ``update``; ``total``: default the length of ``jobs``.
-    """
-    if total is None and hasattr(jobs, "__len__"):
-        total = len(jobs)  # type: ignore[arg-type]
-    return Progress(jobs, desc, total, unit)

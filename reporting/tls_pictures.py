@@ -15,7 +15,7 @@ from pipeline import __version__
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.path_images import path_file
 from pipeline.messages import counted
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
@@ -53,7 +53,7 @@ def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
             path.unlink()
             path.with_name(f".{path.name}.made-from.json").unlink(missing_ok=True)
     made, there, kelvin = 0, 0, settings.neb.epsilon
-    for name, record in progress(known.items(), desc=f"T = {at.temperature}: pictures of TLS", unit="picture"):
+    for name, record in Progress(known.items(), desc=f"T = {at.temperature}: pictures of TLS", unit="picture"):
         targets = [at.tls_pictures / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
         inputs = made_from([], levels=record["levels"], units=[settings.units, kelvin], program=__version__)
         if not up_to_date(targets, inputs):

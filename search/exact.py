@@ -34,7 +34,7 @@ from pipeline.formats.results import (
 )
 from pipeline.matching import read_pair
 from pipeline.messages import counted
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
 from pipeline.workers.pool import Workers, worker_pool
@@ -284,7 +284,7 @@ def calculate_pairs(
             return []
         return [Calculation(group[0], Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)]
 
-    bar = progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
+    bar = Progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
 
     def run(workers: Workers, groups: list[list[PairJob]]) -> float:
         """CPU seconds taken."""

@@ -18,7 +18,7 @@ from pipeline.formats.keys import Pair, by_pair
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import path_file, read_images
 from pipeline.formats.records import add_again, profile_of_record
-from pipeline.progress import progress
+from pipeline.progress import Progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import QS, StatePoint
@@ -64,7 +64,7 @@ def update_zero_point(
     missing = [job for job in jobs if SPLITTING_ZP not in job.record.get("properties", {})]
     function = partial(splitting_with_zero_point, settings=settings.neb, make_calculator=make_calculator)
     with (
-        progress(desc=f"T = {at.temperature}: zero point", total=len(missing), unit="pair") as bar,
+        Progress(desc=f"T = {at.temperature}: zero point", total=len(missing), unit="pair") as bar,
         worker_pool(settings, len(missing)) as workers,
     ):
         for one in workers.results(function, missing):

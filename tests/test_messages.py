@@ -11,7 +11,7 @@ from steps import ROOT, run
 
 from pipeline import messages
 from pipeline import progress as module
-from pipeline.progress import progress
+from pipeline.progress import Progress
 
 SCRIPT = """
 import sys
@@ -130,7 +130,7 @@ def no_terminal(monkeypatch):
 
 
 def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(no_terminal, capsys):
-    assert list(progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
+    assert list(Progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
     said = capsys.readouterr()
     assert said.err == ""
     lines = said.out.splitlines()
