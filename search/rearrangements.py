@@ -173,7 +173,7 @@ ALIKE = Process(1.0, 50, 1.0, 0.2)
 """How much the result of a pair is taken to say of others, in :func:`representatives`."""
 
 SAMPLE = 2000
-"""Largest number of pairs of a glass that are compared with each other there: those with results, others at random."""
+"""Largest number of pairs of a glass that are compared with each other there: drawn at random, results rather than others."""
 
 
 def representatives(
@@ -217,21 +217,22 @@ def representatives(
         rows = keys.index.to_numpy()[known.rows]
         done, weight, particles = has_result[rows], chance[rows], len(known.system.types)
         apart = particles * (keys["high"] - keys["low"]).to_numpy()[known.rows] / 10**at.decimals
-        some = np.lexsort((rng.random(len(rows)), ~done))[:SAMPLE]
-        fields, places = (
-            known.displacements.fields(some).astype(float),
-            np.log(apart[some] + SOFTENING * settings.unit.epsilon),
-        )
+        some = np.argsort(rng.random(len(rows)) - 0.5 * done)[:SAMPLE]
+        fields = known.displacements.fields(some).astype(float)
+        places = np.log(apart[some] + SOFTENING * settings.unit.epsilon)
         likeness = covariance(ALIKE, fields @ fields.T, places, places)
         gain = np.where(done, np.inf, weight * ALIKE.noise**2)
         gain[some] = np.where(done[some], np.inf, likeness**2 @ weight[some])
         order = np.lexsort((-gain, numbers[rows]))
         _, first, size = np.unique(numbers[rows[order]], return_index=True, return_counts=True)
-        first = order[first]
-        chosen += [(0, -many, row) for many, row in zip(size, rows[first], strict=True) if not has_result[row]]
+        is_free = ~done[order[first]]
+        first, size = order[first[is_free]], size[is_free]
         taken = np.flatnonzero(done[some] | np.isin(some, first))
-        chosen += [(1, -told, rows[some[one]]) for one, told in _most_telling(likeness, weight[some], taken, count)]
-    return np.array([row for *_, row in sorted(chosen)], np.int64)
+        then, told = np.array([*_most_telling(likeness, weight[some], taken, count)]).reshape(-1, 2).T
+        chosen.append((np.zeros(len(first)), -size, rows[first]))
+        chosen.append((np.ones(len(then)), -told, rows[some[then.astype(np.int64)]]))
+    turn, value, row = map(np.concatenate, zip(*chosen, strict=True)) if chosen else np.empty((3, 0), np.int64)
+    return np.asarray(row[np.lexsort((row, value, turn))])
 
 
 def _most_telling(likeness: Array, weight: Array, known: Index, count: int) -> Iterator[tuple[int, float]]:
