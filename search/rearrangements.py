@@ -173,7 +173,7 @@ ALIKE = Process(1.0, 50, 1.0, 0.2)
 """How much the result of a pair is taken to say of others, in :func:`representatives`."""
 
 SAMPLE = 2000
-"""Largest number of pairs of a glass that are compared with each other there: drawn at random, results rather than others."""
+"""Largest number of pairs of a glass that are compared with each other there, drawn at random, results first."""
 
 
 def representatives(
