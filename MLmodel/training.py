@@ -62,41 +62,33 @@ def train(
     RuntimeError
         If AutoGluon fails.
     """
-    card = _train_unless_known(command, at, task, labelled, summary, warning)
+    settings = command.settings
+    keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
+    labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
+    inputs, card = _inputs(labelled, keys, task, settings), None
+    left = (at.new_model(task), at.old_model(task))
+    if not _is_trained(at, task, inputs) or any(path.exists() for path in left):
+        note("\n".join([f"T = {at.temperature}: {summary}", *(f"  {line}" for line in labelled.report)]))
+        if warning:
+            result(f"T = {at.temperature}: warning: {warning}")
+        parts = _parts(labelled, keys, task, at.model(task).name, settings)
+        with only_writer(at.training_lock(task), task.script, command.wait):
+            try:
+                if at.old_model(task).exists() and not at.model(task).exists():  # killed while it was replaced
+                    os.replace(at.old_model(task), at.model(task))
+                if not _is_trained(at, task, inputs):  # perhaps by who was waited for
+                    card = _trained(at, task, labelled, parts, inputs, settings)
+            finally:
+                for path in left:
+                    shutil.rmtree(path, ignore_errors=True)  # one that a process still writes to goes next time
     mark_made([at.card(task)], labelled.made_of)
     if card is None:
         nothing_new(at.temperature, NOTHING_NEW)
         return
     from MLmodel.model import worth
 
-    result("\n".join([f"T = {at.temperature}: model: {at.model(task)}", *worth(at, card, command.settings)]))
+    result("\n".join([f"T = {at.temperature}: model: {at.model(task)}", *worth(at, card, settings)]))
     record(at.temperature, model=at.model(task), training=card.training, trained=card.trained, pairs=card.pairs)
-
-
-def _train_unless_known(
-    command: Command, at: StatePoint, task: Task, labelled: Labelled, summary: str, warning: str | None
-) -> Card | None:
-    settings = command.settings
-    keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
-    labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
-    inputs = _inputs(labelled, keys, task, settings)
-    left = (at.new_model(task), at.old_model(task))
-    if _is_trained(at, task, inputs) and not any(path.exists() for path in left):
-        return None
-    note("\n".join([f"T = {at.temperature}: {summary}", *(f"  {line}" for line in labelled.report)]))
-    if warning:
-        result(f"T = {at.temperature}: warning: {warning}")
-    parts = _parts(labelled, keys, task, at.model(task).name, settings)
-    with only_writer(at.training_lock(task), task.script, command.wait):
-        try:
-            if at.old_model(task).exists() and not at.model(task).exists():  # killed while it was replaced
-                os.replace(at.old_model(task), at.model(task))
-            if _is_trained(at, task, inputs):  # perhaps by who was waited for
-                return None
-            return _trained(at, task, labelled, parts, inputs, settings)
-        finally:
-            for path in left:
-                shutil.rmtree(path, ignore_errors=True)  # one that a process still writes to is removed next time
 
 
 def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settings) -> dict[str, Any]:
