@@ -67,13 +67,7 @@ class Card:
 
 
 def read_card(at: StatePoint, task: Task) -> Card | None:
-    """The card of a model; None where there is no model.
-
-    Raises
-    ------
-    UserError
-        If the card is damaged, or of another version's format.
-    """
+    """The card of a model; None where there is none. Raises UserError where it is damaged, or of another version."""
     path = at.card(task)
     if not path.exists():
         return None
@@ -154,10 +148,7 @@ def installed_versions() -> dict[str, str]:
 def find_card(at: StatePoint, task: Task, units: Units) -> Card:
     """The card of a model that can be used here, on pairs in these units.
 
-    Raises
-    ------
-    UserError
-        If there is no model, or it was trained in other units, or with versions other than those installed.
+    Raises UserError where there is none, or it was trained in other units, or with other versions than are installed.
     """
     folder, remedy = (at.model(task), f"run {task.script}")
     card = read_card(at, task)

@@ -27,21 +27,9 @@ rms deviation of n to the fraction 1/√(2n) of it, 0.13 for 30."""
 
 
 class Model:
-    """A trained model in memory.
+    """A trained model in memory; ``card``: which it is, from :func:`MLmodel.card.find_card`.
 
-    Parameters
-    ----------
-    at : StatePoint
-        Where it is.
-    card : Card
-        Which it is, from :func:`MLmodel.card.find_card`.
-
-    Raises
-    ------
-    UserError
-        If its files are not those of its training.
-    ChangedError
-        If another training has just taken its place.
+    Raises UserError where its files are not those of its training, ChangedError where another has just taken its place.
     """
 
     def __init__(self, at: StatePoint, card: Card) -> None:
@@ -78,12 +66,7 @@ def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
 def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:
     """The set of pairs a model was trained (``train``) or tested (``test``) on, or all that were used (``used``).
 
-    Raises
-    ------
-    UserError
-        If the set on disk is of another training.
-    ChangedError
-        If another training has just taken the model's place.
+    Raises UserError where the set on disk is of another training, ChangedError where one has just taken its place.
     """
     path = at.model_set(card.task, subset)
     with _same_training(at, card):
@@ -95,10 +78,7 @@ def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:
 def unseen_predictions(at: StatePoint, card: Card) -> tuple[Array, Array]:
     """What is known of the pairs a model was made from, and what was predicted for them without their glass.
 
-    Returns
-    -------
-    exact, predicted : ndarray of shape (n_pairs,)
-        Splittings, or whether a pair is a double well and the probability of it.
+    Shape (n_pairs,): splittings, or whether a pair is a double well and the probability of it.
     """
     used = read_set(at, card, "used")
     return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
@@ -107,10 +87,7 @@ def unseen_predictions(at: StatePoint, card: Card) -> tuple[Array, Array]:
 def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:
     """Cards of all models that can be used: files about all temperatures stay whole when one temperature is asked for.
 
-    Raises
-    ------
-    UserError
-        If one that was asked for can't be used.
+    Raises UserError where one that was asked for can't be used.
     """
     for temperature in dict.fromkeys([*trained_temperatures(workspace, task), *asked]):
         try:
@@ -147,13 +124,7 @@ def on_training_set(at: StatePoint, model: Model) -> Judged:
 
 
 def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:
-    """The test set and the model's predictions; where it is too small and all labels hold more, these out of fold.
-
-    Raises
-    ------
-    UserError
-        If the sets on disk are of another training.
-    """
+    """The test set and the model's predictions; where it is too small and all labels hold more, these out of fold."""
     card, task = model.card, model.card.task
     test = read_set(at, card, "test")
     held = count(test[task.target], task, settings)

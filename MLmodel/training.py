@@ -52,15 +52,8 @@ def train(
     summary, warning : str
         The labels in words, and what to say of them, before a training, if there is one.
 
-    Raises
-    ------
-    UserError
-        If there are too few labels, only one class, no feature that differs, or no time for a single model; or if
-        glasses are to be kept apart and there is only one; or if another process trains this model.
-    OSError
-        If files can't be written.
-    RuntimeError
-        If AutoGluon fails.
+    Raises UserError where there are too few labels, only one class, no feature that differs, or no time for a single
+    model; where glasses are to be kept apart and there is only one; or where another process trains this model.
     """
     settings = command.settings
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)

@@ -132,16 +132,8 @@ def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Set
 def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings: Settings) -> Picture:
     """TLS found against NEBs run in the order of the list; without a TLS, pairs of the smallest tenth found.
 
-    Parameters
-    ----------
-    exact : ndarray of shape (n_pairs,)
-        Quantum splittings; infinite where a pair is no double well.
-    predicted : ndarray of shape (n_pairs,)
-        By what the list is sorted, the smallest first.
-    title : str
-        What the pairs are.
-    settings : Settings
-        ``tls_threshold`` and units.
+    ``exact`` are splittings, infinite where a pair is no double well; by ``predicted`` the list is sorted, the smallest
+    first; both of shape (n_pairs,).
     """
     label, limit = "TLS found, of {}", settings.tls_threshold
     if len(exact) and not (exact < limit).any():
