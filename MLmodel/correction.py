@@ -139,13 +139,7 @@ class LocalCorrection:
         return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
 
     def correct(self, pairs: pd.DataFrame) -> Corrected:
-        """Correct predictions.
-
-        Parameters
-        ----------
-        pairs : DataFrame of shape (n_pairs, n_columns)
-            ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted.
-        """
+        """Correct predictions: pairs with ``conf``, features, and ``QS`` and ``PROBABILITY`` as predicted."""
         logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
         spread, conf = np.ones(len(pairs)), pairs["conf"].to_numpy()
         for number, glass in self._glasses.items():

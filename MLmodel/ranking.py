@@ -79,21 +79,7 @@ def _predict(at: StatePoint, task: Task, name: str, pairs: pd.DataFrame) -> NDAr
 def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequence[Path]) -> tuple[int, pl.DataFrame]:
     """Write what may be a double well, with all features, to ``at.classified_features``.
 
-    Parameters
-    ----------
-    at, card
-        Where the classifier is, and which.
-    settings : Settings
-        ``classify``; ``cluster`` and ``processes``.
-    tables : sequence of Path
-        Pair tables.
-
-    Returns
-    -------
-    looked_at : int
-        Pairs under the ceilings.
-    listed : polars.DataFrame
-        Those of them that are kept, with the columns of the list.
+    Number of pairs under the ceilings; and those of them that are kept, with the columns of the list.
     """
     columns = [*PAIR_COLUMNS, *common_features(tables)]
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
@@ -153,15 +139,7 @@ class Predicted(NamedTuple):
 
 
 def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
-    """Predict the splitting of all pairs that step 2 kept, and correct it by what was calculated of like pairs.
-
-    Parameters
-    ----------
-    at, card
-        Where the pairs and the predictor are, and which.
-    settings : Settings
-        ``tls_threshold``, ``ij_decimals``, ``units``, ``neb.epsilon``; ``cluster`` and ``processes``.
-    """
+    """Predict the splitting of all pairs that step 2 kept, and correct it by what was calculated of like pairs."""
     parts = parts_of(at.classified_features)
     known = _known_pairs(at, parts)
     chances = tls_chances(*unseen_predictions(at, card), settings.tls_threshold)
@@ -248,10 +226,7 @@ def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:
 def known_answers(at: StatePoint) -> pd.DataFrame:
     """All pairs with an exact result, each once.
 
-    Returns
-    -------
-    DataFrame
-        By pair: ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
+    By pair: ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
     """
     neb = read_neb_results(at)
     neb = neb[~neb.index.duplicated(keep="last")]
