@@ -1,16 +1,12 @@
 """What names a minimum and a pair: numbers in files, whole numbers (keys) wherever two of them are compared."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAIR_COLUMNS = ["conf", "i", "j"]
 """Columns that name a pair in every file: the glass and its two minima."""
@@ -24,8 +20,6 @@ _TYPES = {"conf": np.int64, "i": np.float64, "j": np.float64}
 
 def no_pairs(*others: str) -> pd.DataFrame:
     """An empty table with PAIR_COLUMNS and further ones, by :func:`pair_index`."""
-    import pandas as pd
-
     table = pd.DataFrame(columns=[*PAIR_COLUMNS, *others]).astype(_TYPES)
     return by_pair(table, 1)
 
@@ -74,8 +68,6 @@ def pair_index(pairs: pd.DataFrame, decimals: int) -> pd.MultiIndex:
 
     Readers of pairs return tables with this index. ``decimals``: to which the names of two minima are equal.
     """
-    import pandas as pd
-
     i, j = (minimum_keys(pairs[name], decimals) for name in ("i", "j"))
     conf = pairs["conf"].to_numpy().astype(np.int64)
     return pd.MultiIndex.from_arrays([conf, np.minimum(i, j), np.maximum(i, j)], names=KEYS)
@@ -88,8 +80,6 @@ def by_pair(table: pd.DataFrame, decimals: int) -> pd.DataFrame:
 
 def rows_in(rows: pd.DataFrame, known: pd.MultiIndex, decimals: int) -> NDArray[np.bool_]:
     """Which rows of a batch are known pairs, without an index of the whole batch, which takes ten times as long."""
-    import pandas as pd
-
     minima = np.concatenate([known.get_level_values(name) for name in KEYS[1:]])
     found = np.asarray(pd.Index(minimum_keys(rows["i"], decimals)).isin(minima))
     found[found] = pair_index(rows.loc[found, PAIR_COLUMNS], decimals).isin(known)

@@ -40,12 +40,9 @@ def is_of_one(path: Path) -> bool:
 def energy_in_name(path: Path) -> float:
     """Energy per particle in ε that a file's name gives; raises MinimumError where it gives none."""
     name = re.fullmatch(_NAME, path.name)
-    if name is None:
-        raise MinimumError("not named {energy}.conf, {energy}.conf.txt, {energy}.data or {energy}.lmp")
-    text = name["energy"]
-    if re.fullmatch(_NUMBER, text) is None or not np.isfinite(float(text)):
-        raise MinimumError(f"the name gives no energy: '{short(text)}' is not a number")
-    return float(text)
+    if name is None or re.fullmatch(_NUMBER, name["energy"]) is None or not np.isfinite(float(name["energy"])):
+        raise MinimumError("the name gives no energy")
+    return float(name["energy"])
 
 
 def read_minimum(path: Path) -> Minimum:

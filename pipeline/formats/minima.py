@@ -85,10 +85,8 @@ def _energies(path: Path, reading: Reading) -> list[tuple[Place, float]]:
     """Places in a file with their energies per particle, from names without reading the file."""
     beside = path.with_name(ENERGIES)
     if is_of_one(path) and not beside.exists() and not (glass_of(path) / ENERGIES).exists():
-        try:
-            return [(Place(path, None, reading), energy_in_name(path))]
-        except MinimumError:
-            return []
+        named = energy_of_name(path)
+        return [] if named is None else [(Place(path, None, reading), named)]
     if not path.is_file():
         return []
     changed = tuple(tuple(status(one)) for one in (path, beside, glass_of(path) / ENERGIES) if one.exists())
