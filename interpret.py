@@ -97,7 +97,7 @@ def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, 
     if row is None:
         test = read_set(at, card, "test")
         pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
-        explained, path = explain(model, train, pairs), at.shap(task)
+        explained, path = explain(model, train, pairs), at.shap(task, "")
         what = f"{len(pairs)} of {len(test)} pairs of the test set"
         lines = [f"  mean |effect| of each feature on the {quantity}"]
         lines += [f"    {name:34s} {effect:10.4f}" for name, effect in mean_effects(explained).items()]

@@ -14,7 +14,7 @@ from pipeline.workspace import StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from MLmodel.card import is_current
+from MLmodel.card import is_current, pretraining_sets
 from pipeline.messages import counted, record
 from pipeline.settings import Settings
 from pipeline.workspace import PREDICTOR, QS
@@ -52,7 +52,6 @@ def mixed_conventions(at: StatePoint, settings: Settings) -> str | None:
     """What to say where results that continue V(x) along a line are learnt together with published splittings."""
     import pyarrow.ipc
 
-    from MLmodel.labels import pretraining_sets
     from pipeline.formats.records import WAYS, read_records
 
     lines = sum(one.get("beyond_ends") == WAYS["line"] for one in read_records(at))

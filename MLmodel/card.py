@@ -122,12 +122,21 @@ def intact_card(at: StatePoint, task: Task) -> Card | None:
     return card
 
 
+def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Path]:
+    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named."""
+    paths = at.pretraining_sets(task)
+    for other in map(at.workspace.at, settings.pretraining):
+        if not other.pretraining_sets(task):
+            remedy = f"put it there, or take {other.temperature} out of pretraining in config.yaml"
+            raise UserError(f"{other.pretraining(task)}: no such file; {remedy}")
+        paths += other.pretraining_sets(task)
+    return list(dict.fromkeys(paths))
+
+
 def made_of(at: StatePoint, task: Task, settings: Settings) -> Inputs:
     """Files and settings from which a model follows: where all are as they were, its labels need not be read."""
-    places = (at, *map(at.workspace.at, settings.pretraining))
-    sets = [path for place in places for path in place.pretraining_sets(task)]
     said = {"settings": settings.model_dump(mode="json"), "versions": installed_versions()}
-    return made_from([*at.pair_tables, *sets, *at.neb_files], **said)
+    return made_from([*at.pair_tables, *pretraining_sets(at, task, settings), *at.neb_files], **said)
 
 
 def is_current(at: StatePoint, task: Task, settings: Settings) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from MLmodel.card import made_of
+from MLmodel.card import made_of, pretraining_sets
 from pipeline.errors import UserError
 from pipeline.formats.csv_files import as_numbers
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
@@ -119,18 +119,6 @@ def _common_features(of_each: Sequence[Sequence[str]]) -> tuple[list[str], list[
     left_out = [name for name in found if name not in features]
     said = f"features left out, as not all tables have them: {', '.join(left_out)}"
     return features, [said] if left_out else []
-
-
-def pretraining_sets(at: StatePoint, task: Task, settings: Settings) -> list[Path]:
-    """All pretraining sets that are used at a temperature: its own, and those of the temperatures that are named."""
-    paths = at.pretraining_sets(task)
-    for other in settings.pretraining:
-        more = at.workspace.at(other).pretraining_sets(task)
-        if not more:
-            path = at.workspace.at(other).pretraining(task)
-            raise UserError(f"{path}: no such file; put it there, or take {other} out of pretraining in config.yaml")
-        paths += [path for path in more if path not in paths]
-    return paths
 
 
 def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:

@@ -162,7 +162,8 @@ class StatePoint:
     exported_minima = Named("output_ML/T{T}/minima/Cnf-{0}.extxyz")  # of a glass, for other programs
     observables = Named("output_ML/T{T}/observables.{0}")  # csv, or the format of the picture
     rounds = Named("output_ML/T{T}/rounds.{0}")  # csv or png
-    pretraining = Named("MLmodel/pretraining-{0.name}-T{digits}.feather")  # of a task, as all below
+    shap = Named("output_ML/T{T}/shap-{1}{0.name}.png")  # of a task, as all below; 1: "pair-" of one pair, or nothing
+    pretraining = Named("MLmodel/pretraining-{0.name}-T{digits}.feather")
     model = Named("MLmodel/{0.folder}-T{digits}")
     model_set = Named("MLmodel/{0.folder}-T{digits}/{1}.feather")  # train, test or used, the data used so far
     card = Named("MLmodel/{0.folder}-T{digits}/card.json")
@@ -175,10 +176,6 @@ class StatePoint:
     def decimals(self) -> int:
         """Decimals to which the names of two minima are equal."""
         return self.workspace.ij_decimals
-
-    def shap(self, task: Task, of: str = "") -> Path:
-        """``of``: ``pair-`` for the picture of one pair."""
-        return self.output / f"shap-{of}{task.name}.png"
 
     def of_share(self, share: str) -> "StatePoint":
         """The same, as a share of a run sees it."""
