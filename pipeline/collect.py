@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
-from pipeline.formats.table_record import Fate, made_of_minima
+from pipeline.formats.table_record import FORMAT, Fate, made_of_minima
 from pipeline.messages import counted, note
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
@@ -94,7 +94,7 @@ def _checked_once(table: Path, settings: Settings) -> dict[str, Any]:
 def _kept(table: Path, settings: Settings) -> dict[str, Any]:
     """What a table without minima holds; UserError unless it is as it was made, with the settings of the others."""
     stamp, remedy = stamp_of_unchanged(table), "put its minima back, or take it away"
-    if "particles" not in stamp:
+    if stamp.get("format") != FORMAT:
         raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
     if (stamp["ij_decimals"], stamp["particles"]) != (settings.ij_decimals, settings.particles):
         raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")

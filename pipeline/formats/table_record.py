@@ -12,7 +12,7 @@ from pipeline.workspace import StatePoint
 
 STEP = "step0_collect.py"
 
-_FORMAT = 4
+FORMAT = 4
 """Raised whenever the meaning of a stored column changes, so that tables are computed anew."""
 
 USED, AGAIN, LEFT_OUT = "used", "seen again", "left out"
@@ -33,7 +33,7 @@ def made_of_minima(files: Sequence[Path], settings: Settings) -> Inputs:
     """What a table that step 0 makes follows from."""
     return made_from(
         files,
-        format=_FORMAT,
+        format=FORMAT,
         ij_decimals=settings.ij_decimals,
         particles=settings.particles,
         max_delta_E=settings.pairs.max_delta_E,
