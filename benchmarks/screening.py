@@ -1,11 +1,11 @@
 """What it costs to find the TLS of some glasses: all images for every pair, screening first, or every near pair.
 
-python -m benchmarks.screening DIR [-T 0.12] [--least 0.8] --stages FILE.csv
+python -m benchmarks.screening DIR [-T 0.12] [--least 0.8] [--pairs N] --stages FILE.csv
 
 DIR is a workspace with minima that was taken through steps 0 to 4. All pairs of its list and all with at least this
 nearest_between are calculated exactly; FILE keeps what each band said and what it cost, so that a second run
-calculates none. Then the ways are replayed. Where there are fewer than ten TLS, the smallest twentieth of the
-splittings stands for them. Writes nothing into DIR.
+calculates none; ``--pairs``: of N of them from all over the order. Then the ways are replayed. Where there are fewer
+than ten TLS, the smallest twentieth of the splittings stands for them. Writes nothing into DIR.
 """
 
 import argparse
@@ -50,19 +50,25 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("-T", "--temperature", default="0.12")
     parser.add_argument("--least", type=float, default=0.8)
+    parser.add_argument("--pairs", type=int)
     parser.add_argument("--stages", type=Path, required=True)
     given = parser.parse_args()
     work, T = Workspace(given.workspace), given.temperature
     listed = read_pair_list(work.at(T).predicted("allpairs"), SETTINGS.ij_decimals)
     ordered = all_candidates(work.at(T), SETTINGS.classify, no_pairs().index, given.least, listed)
+    ordered["listed"] = np.arange(len(ordered)) < len(listed)
+    if given.pairs is not None:
+        ordered = ordered.iloc[np.linspace(0, len(ordered) - 1, given.pairs).astype(int)]
     if not given.stages.exists():
         with atomic_write(given.stages) as part:
             calculated(work.at(T), ordered).to_csv(part, index=False)
     stages = pd.read_csv(given.stages, float_precision="round_trip")
     stages = ordered.join(by_pair(stages, SETTINGS.ij_decimals).drop(columns=PAIR_COLUMNS), how="inner")
-    print(f"{len(stages)} pairs, {len(listed)} of them on the list: {stages['kind'].value_counts().to_dict()}")
+    print(
+        f"{len(stages)} pairs, {stages['listed'].sum()} of them on the list: {stages['kind'].value_counts().to_dict()}"
+    )
     report_errors(stages)
-    report_ways(stages, len(listed))
+    report_ways(stages)
     report_teaching(work.at(T), stages)
 
 
@@ -99,7 +105,8 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
         if ended:
             break
     refine_below = neb.refine_below * SETTINGS.tls_threshold
-    row["screened"] = calculate(job, neb, make_calculator, refine_below).verdict.kind
+    quick = neb.model_copy(update={"zero_point": "never"})
+    row["screened"] = calculate(job, quick, make_calculator, refine_below).verdict.kind
     return row
 
 
@@ -132,7 +139,7 @@ def screened(stages: pd.DataFrame, below: float) -> pd.DataFrame:
     return pd.DataFrame({"stage": stage, "cpu": cpu}, index=stages.index)
 
 
-def report_ways(stages: pd.DataFrame, listed: int) -> None:
+def report_ways(stages: pd.DataFrame) -> None:
     """Print the CPU time after which half, 90 % and all of what is looked for are found; pairs in the list's order."""
     splitting = stages["splitting_2"].where(stages["kind"] == "double well")
     wanted, what = splitting < SETTINGS.tls_threshold, "TLS"
@@ -141,12 +148,12 @@ def report_ways(stages: pd.DataFrame, listed: int) -> None:
         what = f"smallest {SMALLEST:.0%} of the splittings"
     full = stages[[f"cpu_{k}" for k in range(3)]].max(axis=1)
     quick = screened(stages, SETTINGS.neb.refine_below)["cpu"]
-    nearest = np.arange(len(stages))
+    listed = stages["listed"].to_numpy()
     print(f"CPU time in s to find half, 90 %, all of {wanted.sum()} ({what}); pairs and s in all")
     for name, cpu, some in (
-        ("the list, all images", full, nearest < listed),
-        ("the list, screened", quick, nearest < listed),
-        ("the list, then all near pairs (--all), screened", quick, nearest >= 0),
+        ("the list, all images", full, listed),
+        ("the list, screened", quick, listed),
+        ("the list, then all near pairs (--all), screened", quick, np.full(len(stages), True)),
     ):
         found, spent = np.cumsum(wanted[some].to_numpy()), np.cumsum(cpu[some].to_numpy())
         at = [np.searchsorted(found, np.ceil(part * wanted.sum())) for part in (0.5, 0.9, 1.0)]

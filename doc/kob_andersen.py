@@ -12,7 +12,7 @@ GLASSES, N = 2, 150
 SETTINGS = """\
 pairs: {max_delta_E: 5.0}  # ε
 classify: {max_delta_E: 1.0, max_distance: 3.0}  # ε, σ
-neb: {calculator: "doc.flat_lj:KobAndersen", sigma: 3.4e-10, mass: 6.63e-26, epsilon: 120.0}  # argon
+neb: {calculator: "glass.potentials.kob_andersen:calculator", sigma: 3.4e-10, mass: 6.63e-26, epsilon: 120.0}  # argon
 tls_threshold: 0.00833  # ε: 1 K
 """
 

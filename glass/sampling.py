@@ -15,12 +15,11 @@ import numpy as np
 
 from glass.arrays import Array, minimum_image
 from glass.kernels import nearest_image
+from glass.potentials.pairs import SKIN, have_moved
 from glass.relaxation import RELAXED, Potential, Relaxed, relax
 from glass.soft_spheres import (
     CUTOFF,
-    SKIN,
     energy_and_forces,
-    have_moved,
     neighbours,
     pair_diameter,
     pair_energy,

@@ -15,8 +15,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from steps import done, refused
 from synthetic import read_pairs
 
-from doc import flat_emt, flat_lj, kob_andersen, metallic_glass
+from doc import flat_emt, kob_andersen, metallic_glass
 from glass.double_well import potential_of
+from glass.potentials.kob_andersen import calculator as ka_calculator
 from glass.relaxation import relax
 from pipeline.formats.configurations import Place
 from pipeline.formats.minima import read_atoms
@@ -131,30 +132,48 @@ def mixture(rng, side=5.0):
     return atoms
 
 
-def test_the_kob_andersen_mixture_is_that_of_its_formula():
-    """Pair by pair, by the five numbers of Kob, Andersen, Phys. Rev. Lett. 73, 1376 (1994)."""
+def test_energy_and_forces_of_the_kob_andersen_mixture_are_sums_over_all_pairs():
+    """By the five numbers of Kob, Andersen, Phys. Rev. Lett. 73, 1376 (1994), and LAMMPS's ``lj/smooth/linear``."""
     atoms = mixture(np.random.default_rng(2))
     constants = {(1, 1): (1.0, 1.0), (1, 2): (1.5, 0.8), (2, 2): (0.5, 0.88)}
-    total = 0.0
+    total, expected = 0.0, np.zeros((150, 3))
     for i in range(150):
         for j in range(i):
             epsilon, sigma = constants[tuple(sorted(atoms.arrays["types"][[i, j]]))]
-            r, cut = atoms.get_distance(i, j, mic=True), 2.5 * sigma
+            step = atoms.get_distance(i, j, mic=True, vector=True)
+            r, cut = np.linalg.norm(step), 2.5 * sigma
 
             def pair(x, epsilon=epsilon, sigma=sigma):
                 return 4 * epsilon * ((sigma / x) ** 12 - (sigma / x) ** 6)
 
-            slope = (pair(cut + 1e-6) - pair(cut - 1e-6)) / 2e-6
-            total += (pair(r) - pair(cut) - (r - cut) * slope) * (r < cut)
-    energy, forces = potential_of(atoms, flat_lj.KobAndersen)(atoms.positions)
-    assert energy == pytest.approx(total, rel=1e-7)
-    assert np.abs(forces.sum(axis=0)).max() < 1e-9 * np.abs(forces).max()
+            def slope(x, epsilon=epsilon, sigma=sigma):
+                return 4 * epsilon * (6 * (sigma / x) ** 6 - 12 * (sigma / x) ** 12) / x
+
+            if r < cut:
+                total += pair(r) - pair(cut) - (r - cut) * slope(cut)
+                push = (slope(r) - slope(cut)) * step / r
+                expected[i] += push
+                expected[j] -= push
+    energy, forces = potential_of(atoms, ka_calculator)(atoms.positions)
+    assert energy == pytest.approx(total, rel=1e-12)
+    np.testing.assert_allclose(forces, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+
+
+def test_images_of_the_mixture_in_one_call_have_the_energies_and_forces_of_single_calls():
+    rng = np.random.default_rng(4)
+    atoms = mixture(rng)
+    images = atoms.positions + np.linspace(0, 0.3, 5)[:, None, None] * rng.normal(size=(150, 3))
+    energies, forces = ka_calculator(atoms).calculate_many(atoms, images)
+    for positions, energy, force in zip(images, energies, forces, strict=True):
+        alone = potential_of(atoms, ka_calculator)(positions)
+        assert energy == pytest.approx(alone[0], rel=1e-12)
+        np.testing.assert_allclose(force, alone[1], rtol=1e-9, atol=1e-12 * np.abs(force).max())
 
 
 def test_the_forces_of_the_mixture_are_slopes_of_its_energy():
     rng = np.random.default_rng(3)
     atoms = mixture(rng)
-    potential = potential_of(atoms, flat_lj.KobAndersen)
+    potential = potential_of(atoms, ka_calculator)
     way = rng.normal(size=(150, 3))
     ahead, back = (potential(atoms.positions + step * way)[0] for step in (1e-6, -1e-6))
     assert -(potential(atoms.positions)[1] * way).sum() == pytest.approx((ahead - back) / 2e-6, rel=1e-6)
@@ -167,7 +186,7 @@ def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
     done("simulate_glass", tmp_path, *start, "--dynamics", 0.6, "--interval", 50, "--quenches", 15)
     frames = ase.io.read(Workspace(tmp_path).at("0.6").glass(1) / "minima.extxyz", ":")
     for frame in frames:
-        energy, forces = potential_of(frame, flat_lj.KobAndersen)(frame.positions)
+        energy, forces = potential_of(frame, ka_calculator)(frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
         assert np.linalg.norm(forces) < 2e-4  # ε/σ, neb.force_tolerance
     done("step0_collect", tmp_path)

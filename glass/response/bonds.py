@@ -12,7 +12,7 @@ from ase import Atoms
 from scipy.sparse import coo_array, csr_array
 
 from glass.arrays import Array, Index
-from glass.soft_spheres import C2, C4, SoftSpheres, bonds
+from glass.soft_spheres import C2, C4, SoftSpheres
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """ASE's order of the components of a symmetric tensor: xx, yy, zz, yz, xz, xy."""
@@ -82,7 +82,7 @@ def bonds_of(atoms: Atoms, calculator: Any) -> Bonds | None:
     """Bonds of a configuration of soft spheres, in any cell; None for other calculators, whose v(r) is not known."""
     if not isinstance(calculator, SoftSpheres):
         return None
-    first, second, shifts, squares = bonds(atoms, atoms.positions, np.zeros(len(atoms)))
+    first, second, shifts, squares, _ = calculator.bonds(atoms, atoms.positions, np.zeros(len(atoms)))
     vectors = atoms.positions[first] - atoms.positions[second] - shifts
     first, second = np.concatenate([first, second]), np.concatenate([second, first])
     vectors, squares = np.concatenate([vectors, -vectors]), np.tile(squares, 2)

@@ -1,0 +1,1 @@
+"""Pair potentials with compiled energies and forces, behind ASE's calculator."""
