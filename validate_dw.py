@@ -36,12 +36,9 @@ def main(command: Command) -> None:
     )
     with command.only_writer():
         sections: dict[str, str] = {}
-        trained: dict[str, str] = {}
         for card in cards_to_judge(work, CLASSIFIER, asked, command.settings.unit):
             sections[card.temperature] = section(command, card)
-            trained[card.temperature] = card.trained
         write_text(work.classifier_performance, "\n".join(sections.values()))
-        mark_made([work.classifier_performance], made_from([], trained=trained))
     result("\n".join(sections[temperature] for temperature in asked))
 
 
@@ -61,6 +58,7 @@ def section(command: Command, card: Card) -> str:
     likes = told and (told.chance, told.exact == 1)
     picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title, likes)
     picture.save(at.reliability("dw"), settings.figures)
+    mark_made([at.reliability("dw").with_suffix(".csv")], made_from([at.card(CLASSIFIER)]))
     return "\n".join(lines) + "\n"
 
 

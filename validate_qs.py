@@ -49,11 +49,10 @@ def main(command: Command) -> None:
         lambda at: at.card(PREDICTOR).exists(), "no predictor under MLmodel; run step3_train_qs.py"
     )
     panels: dict[str, dict[str, Judged]] = {"trainingset": {}, "testset": {}}
-    trained: dict[str, str] = {}
     with command.only_writer():
         for card in cards_to_judge(work, PREDICTOR, asked, settings.unit):
             at = work.at(card.temperature)
-            model, trained[at.temperature] = Model(at, card), card.trained
+            model = Model(at, card)
             known, judged = on_training_set(at, model), judge_on(at, model, settings)
             panels["trainingset"][at.temperature], panels["testset"][at.temperature] = known, judged
             if at.temperature in asked:
@@ -63,7 +62,6 @@ def main(command: Command) -> None:
         for name, by_temperature in panels.items():
             picture = draw_true_against_predicted(by_temperature, settings)
             picture.save(work.true_against_predicted(name), settings.figures)
-        mark_made([work.true_against_predicted("testset").with_suffix(".csv")], made_from([], trained=trained))
 
 
 def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None:
@@ -89,6 +87,7 @@ def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None
     likes = told and (told.chance, told.exact < threshold)
     picture = draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}", likes)
     picture.save(at.reliability("tls"), settings.figures)
+    mark_made([at.reliability("tls").with_suffix(".csv")], made_from([at.card(PREDICTOR)]))
 
 
 def unseen_list(at: StatePoint, model: Model, settings: Settings) -> tuple[Array, Array]:

@@ -17,8 +17,8 @@ from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from pipeline.stamps import read_stamp
-from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task, Workspace
+from pipeline.stamps import made_from, up_to_date
+from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task
 from reporting.page import Block, More, Table, code, figure, missing, text, with_labels
 from search.rounds import NEXT, read_rounds
 from search.stopping import expected, first_step_missing, round_summary
@@ -107,21 +107,18 @@ def validators_said(command: Command, temperatures: list[str]) -> list[Block]:
 
 def model_quality(command: Command, at: StatePoint) -> list[Block]:
     """Figures of both models on glasses they did not see, and the validators' pictures."""
-    work, settings = command.workspace, command.settings
-    of_all = work.true_against_predicted("testset").with_suffix(".csv")
+    settings = command.settings
     said = "Cumulative distributions of exact and predicted splittings; they should lie on each other"
     return [
-        *_on_glasses_kept_out(work, at, CLASSIFIER, settings),
-        *_judged_before(at, CLASSIFIER, read_stamp(work.classifier_performance), "validate_dw.py"),
-        _reliability(at, "dw", "double well", "validate_dw.py"),
-        *_on_glasses_kept_out(work, at, PREDICTOR, settings),
-        *_judged_before(at, PREDICTOR, read_stamp(of_all), "validate_qs.py"),
-        _reliability(at, "tls", "TLS", "validate_qs.py"),
+        *_on_glasses_kept_out(at, CLASSIFIER, settings),
+        *_reliability(at, CLASSIFIER, "dw", "double well", "validate_dw.py"),
+        *_on_glasses_kept_out(at, PREDICTOR, settings),
+        *_reliability(at, PREDICTOR, "tls", "TLS", "validate_qs.py"),
         figure(said, at.splitting_cdf, "validate_qs.py"),
     ]
 
 
-def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, settings: Settings) -> list[Block]:
+def _on_glasses_kept_out(at: StatePoint, task: Task, settings: Settings) -> list[Block]:
     card = read_card(at, task)
     if card is None:
         return [missing(f"{MODELS[task]}: no model yet; {task.script} trains it.")]
@@ -135,18 +132,12 @@ def _on_glasses_kept_out(work: Workspace, at: StatePoint, task: Task, settings: 
     return [Table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
 
 
-def _judged_before(at: StatePoint, task: Task, stamp: dict[str, object], script: str) -> list[Block]:
-    """A note where a model was trained again since the validator that left the stamp judged it."""
-    card, trained = read_card(at, task), stamp.get("trained")
-    known = trained.get(at.temperature) if isinstance(trained, dict) else None
-    if card is None or known == card.trained:
-        return []
-    name = task.name
-    again = f"The {name} was trained again since {script} judged it: run that."
-    return [missing(f"Training and test set of the {name}: {script} judges on them." if known is None else again)]
-
-
-def _reliability(at: StatePoint, name: str, what: str, script: str) -> Block:
-    return figure(
-        f"Are the chances of a {what} true? Points on the line are as predicted", at.reliability(name), script
-    )
+def _reliability(at: StatePoint, task: Task, name: str, what: str, script: str) -> list[Block]:
+    """Whether chances are true; and a note where the model was trained again since the validator judged it."""
+    title = f"Are the chances of a {what} true? Points on the line are as predicted"
+    blocks = [figure(title, at.reliability(name), script)]
+    numbers, card = at.reliability(name).with_suffix(".csv"), at.card(task)
+    if not card.exists() or up_to_date([numbers], made_from([card])):
+        return blocks
+    again = f"The {task.name} was trained again since {script} judged it: run that."
+    return [missing(again if numbers.exists() else f"Training and test set: {script} judges on them."), *blocks]
