@@ -183,12 +183,13 @@ class _Placed:
         self.positions = np.empty(shape) if spool is None else mapped_array(spool / "placed", shape)
         self.probes = np.empty((len(minima), 3 * _PROBES))
         chosen = np.linspace(0, n - 1, _PROBES).astype(int)
-        reference, drifts = minima[0].positions, np.empty(len(minima))
+        first, orders = self._reference(minima, kinds) if unsure else (0, [])
+        reference, drifts = minima[first].positions, np.empty(len(minima))
         for k, one in enumerate(minima):
             places = one.positions
-            if unsure and (changed := self._exchanged(reference, places, kinds)):
+            if unsure and (changed := self._exchanged(reference, places, orders[k])):
                 self.odd[k] = (
-                    f"{changed} particles stand in another order than in {minima[0].name}; give their ids, or set "
+                    f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or set "
                     "minima.match_atoms: true in config.yaml, or false where they have really changed places"
                 )
             if settings.match_atoms:
@@ -202,9 +203,8 @@ class _Placed:
         if self.box.ndim == 1:
             np.mod(self.positions, self.box[:, None], out=self.positions)
 
-    def _exchanged(self, reference: Array, places: Array, kinds: Index) -> int:
+    def _exchanged(self, reference: Array, places: Array, order: Index) -> int:
         """Number of particles that lie just where others lie in the reference."""
-        order = nearest_order(reference, places, kinds, self.box, self.spacing)
         changed = order != np.arange(len(order))
         if not changed.any():
             return 0
@@ -213,6 +213,21 @@ class _Placed:
         near = np.linalg.norm(steps, axis=1) < _EXCHANGED * self.spacing
         count = int((near & changed).sum())
         return count if count > 1 else 0
+
+    def _reference(self, minima: Sequence[Minimum], kinds: Index) -> tuple[int, list[Index]]:
+        """The minimum in whose order of particles most stand, of a few, and the orders of all by it."""
+        first, alike, best, as_it_is = 0, -1, (0, list[Index]()), np.arange(len(kinds))
+        for _ in range(3):
+            of = minima[first].positions
+            orders = [nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in minima]
+            orders = [as_it_is if np.array_equal(order, as_it_is) else order for order in orders]  # shared: memory
+            same = [not self._exchanged(of, one.positions, order) for one, order in zip(minima, orders, strict=True)]
+            if sum(same) > alike:
+                best, alike = (first, orders), sum(same)
+            if 2 * sum(same) > len(minima) or all(same):
+                break
+            first = same.index(False)
+        return best
 
 
 def _find_owners(
