@@ -166,12 +166,14 @@ def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
     return np.nan_to_num(pairs["nearest_between"].to_numpy()) if "nearest_between" in pairs else np.zeros(len(pairs))
 
 
-def _glasses(at: StatePoint, names: pd.DataFrame, has_result: Index) -> Iterator[tuple[Index, Displacements]]:
+def _glasses(
+    at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, has_result: Index
+) -> Iterator[tuple[Index, Displacements]]:
     """Rows and displacements of the pairs of each glass that has minima and a result."""
-    conf_of_pair = names["conf"].to_numpy()
+    conf_of_pair = pairs["conf"].to_numpy()
     for conf in np.intersect1d(conf_of_pair[has_result], list(at.glasses)).tolist():
         here = np.flatnonzero(conf_of_pair == conf)
-        one, other = (minimum_keys(names[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
+        one, other = (minimum_keys(pairs[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
         there = read_displacements(at, conf, np.minimum(one, other), np.maximum(one, other))
         if there is not None:
             yield here[there.rows], there.displacements
@@ -200,12 +202,13 @@ def add_likes(
     settings : Settings
         ``tls_threshold``, ``neb.epsilon``, ``units``.
     """
-    names, answers = pairs.select(PAIR_COLUMNS).to_pandas(), known_answers(at)
-    rows = np.flatnonzero(rows_in(names, answers.index, at.decimals))
-    found = answers.loc[pair_index(names.iloc[rows], at.decimals)]
-    glasses = list(_glasses(at, names, rows))
-    if not glasses:
+    with_minima = np.flatnonzero(np.isin(pairs["conf"].to_numpy(), list(at.glasses)))
+    if not len(with_minima):
         return pairs
+    names, answers = pairs[with_minima, PAIR_COLUMNS].to_pandas(), known_answers(at)
+    is_known = rows_in(names, answers.index, at.decimals)
+    rows, found = with_minima[is_known], answers.loc[pair_index(names[is_known], at.decimals)]
+    glasses = list(_glasses(at, pairs, rows))
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
     for what, exact in ((DW, found[DW].to_numpy(float)), (QS, np.log10(found["exact"].to_numpy(float)))):
         values, places = np.full(len(pairs), np.nan), _places(pairs, what, settings)

@@ -53,20 +53,24 @@ def number_rearrangements(
     ndarray of int, shape (n_pairs,)
         0 where a minimum is not there.
     """
-    one, other = (minimum_keys(pairs[name].to_numpy(), at.decimals) for name in ("i", "j"))
-    conf, low, high = np.asarray(pairs["conf"]), np.minimum(one, other), np.maximum(one, other)
-    asked = pl.DataFrame(dict(zip(KEYS, (conf, low, high), strict=True)), schema_overrides=_NUMBERED)
+    conf, numbers = pairs["conf"].to_numpy(), np.zeros(len(pairs), np.int64)
+    with_minima = np.flatnonzero(np.isin(conf, list(at.glasses)))
+    if not len(with_minima):
+        return numbers
+    one, other = (minimum_keys(pairs[name].to_numpy()[with_minima], at.decimals) for name in ("i", "j"))
+    keys = conf[with_minima], np.minimum(one, other), np.maximum(one, other)
+    asked = pl.DataFrame(dict(zip(KEYS, keys, strict=True)), schema_overrides=_NUMBERED)
     path, record = at.rearrangement_numbers, _made_from(at, settings)
     numbered = before = _read_numbers(at, settings)
-    of_minima = asked.filter(pl.col("glass").is_in(list(at.glasses)))
-    for glass, new in sorted(of_minima.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
+    for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
         numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
     if keep and len(numbered) > len(before):
         with atomic_write(path) as part:
             numbered.write_ipc(part)
         mark_made([path], record)
     found = asked.join(numbered, KEYS, "left", maintain_order="left")[REARRANGEMENT]
-    return np.asarray(found.fill_null(0).to_numpy())
+    numbers[with_minima] = found.fill_null(0).to_numpy()
+    return numbers
 
 
 def _made_from(at: StatePoint, settings: Settings) -> Inputs:
