@@ -34,7 +34,7 @@ def test_every_pair_gets_one_verdict(calculated):
     assert sorted(told(calculated)) == sorted(asked)
     neb = read_neb_results(Workspace(calculated).at(T))
     assert (neb["is_dw"] == 1).sum() >= 5
-    assert (neb["is_dw"] == 0).sum() >= 5
+    assert (neb["is_dw"] == 0).sum() >= 3
     said = (calculated / "said.txt").read_text()
     assert f"double well: {(neb['is_dw'] == 1).sum()}" in said
     enough = neb["is_dw"].value_counts().min() >= 10  # else step 1 would refuse to learn from them
