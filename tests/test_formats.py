@@ -178,6 +178,20 @@ def test_dumps_with_any_columns_and_boxes(tmp_path, text):
     is_right(tmp_path)
 
 
+@pytest.mark.parametrize("lost", [3, N - 1])
+def test_an_atom_whose_line_is_blank_is_not_passed_over(tmp_path, lost):
+    both(
+        of(tmp_path),
+        lambda places: dump(
+            places,
+            "element x y z",
+            lambda k: f"{NAMES[KINDS[k]]} {' '.join(map(repr, places[k].tolist()))}" * (k != lost),
+        ),
+        "{}.dump",
+    )
+    is_refused(tmp_path, "0 columns")
+
+
 def test_many_snapshots_with_energies_beside_or_in_a_column(tmp_path):
     folder = of(tmp_path)
     (folder / "all.dump").write_text(dump(LOW) + dump(HIGH))

@@ -70,9 +70,9 @@ def read_columns(
     kinds = {name: pa.string() if k in text else pa.float64() for k, name in enumerate(names)}
     try:
         table = pa.csv.read_csv(
-            BytesIO("\n".join(" ".join(fields) for fields in rows).encode()),
+            BytesIO("".join(" ".join(fields) + "\n" for fields in rows).encode()),
             pa.csv.ReadOptions(use_threads=False, column_names=names),
-            pa.csv.ParseOptions(delimiter=" ", quote_char=False),
+            pa.csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
             pa.csv.ConvertOptions(column_types=kinds, null_values=[]),
         )
     except pa.ArrowInvalid:
