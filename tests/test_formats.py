@@ -1,6 +1,7 @@
 """One glass in every format in which people keep minima: the same pair, or one line that says why not."""
 
 import gzip
+import lzma
 import re
 from collections import namedtuple
 from pathlib import Path
@@ -176,6 +177,18 @@ TILTED = "0 11.0 2.0\n-1.0 8.0 0.0\n0 7.0 -1.0"  # bounds of xlo 0, xhi 9, ylo 0
 def test_dumps_with_any_columns_and_boxes(tmp_path, text):
     both(of(tmp_path), text, "{}.dump")
     is_right(tmp_path)
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("xz", lzma.compress)])
+def test_a_packed_file_that_is_damaged_is_left_out_and_said_so(tmp_path, ending, pack):
+    folder = of(tmp_path)
+    both(folder, lambda places: data(places, ROWS["atomic"], " # atomic"), "{}.data")
+    whole = sorted(folder.iterdir())[0]
+    packed = bytearray(pack(whole.read_bytes()))
+    packed[18:60] = bytes(42)
+    (folder / f"{whole.name}.{ending}").write_bytes(packed)
+    whole.unlink()
+    is_refused(tmp_path, "the packed file is damaged")
 
 
 @pytest.mark.parametrize("lost", [3, N - 1])

@@ -1,9 +1,12 @@
 """Particles in columns of text: opened whatever its packing, and read by the columns' names."""
 
 import io
+import lzma
 import re
 import tempfile
+import zlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -40,16 +43,26 @@ def unpacked(path: Path) -> IO[bytes]:
     """The bytes of a file, which may be packed (``.gz``, ``.bz2``, ``.xz``): then it is unpacked to a temporary one."""
     if not path.name.endswith((".gz", ".bz2", ".xz")):
         return path.open("rb")
+    with ExitStack() as opened:
+        file = opened.enter_context(tempfile.TemporaryFile())
+        try:
+            _unpack(path, file)
+        except (zlib.error, lzma.LZMAError):
+            raise MinimumError("the packed file is damaged") from None
+        file.seek(0)
+        opened.pop_all()  # its reader closes it
+    return file
+
+
+def _unpack(path: Path, file: IO[bytes]) -> None:
     from ase.io.formats import open_with_compression
 
-    size, file = path.stat().st_size, tempfile.TemporaryFile()  # noqa: SIM115 (its reader closes it)
+    most = max(_PACKED * path.stat().st_size, _SMALL)
     with open_with_compression(str(path), "rb") as packed:
         while part := packed.read(2**20):
             file.write(part)
-            if file.tell() > max(_PACKED * size, _SMALL):
-                raise ValueError(f"its {size / 1e6:.3g} MB unpack to more than {file.tell() / 1e6:.0f} MB")
-    file.seek(0)
-    return file
+            if file.tell() > most:
+                raise ValueError(f"its {path.stat().st_size / 1e6:.3g} MB unpack to more than {most / 1e6:.0f} MB")
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
