@@ -52,6 +52,8 @@ def file_named(path: Path, part: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None and (number := re.search(r"\(os error (\d+)\)", str(error))):  # as Polars tells it
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
         if error.filename is None or str(error.filename) == str(part):
             error.filename, error.filename2 = str(path), None
         raise

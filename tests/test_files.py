@@ -5,13 +5,15 @@ import fcntl
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import polars as pl
 import pytest
 from steps import ROOT, done, refused, started_python
 from synthetic import make_workspace
 
 from pipeline.errors import UserError
-from pipeline.files import append_line, atomic_write
+from pipeline.files import append_line, atomic_write, file_named
 from pipeline.locks import only_writer
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import Workspace
@@ -77,6 +79,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_is_full_is_told_as_such_whichever_library_writes():
+    with pytest.raises(OSError, match="space") as said, open("/dev/full", "wb") as full, file_named(Path("list.csv")):
+        pl.DataFrame({"x": range(100_000)}).write_csv(full)
+    assert (said.value.errno, said.value.filename) == (errno.ENOSPC, "list.csv")
 
 
 def test_a_line_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
