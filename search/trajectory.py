@@ -157,7 +157,9 @@ class _State:
         """Minima, transitions, and last the state."""
         import ase.io
 
-        frames = []
+        frames, start = [], start.copy()
+        if "id" not in start.arrays:
+            start.set_array("id", np.arange(1, len(start) + 1))  # atoms that change places are known to
         for name, positions in self.minima.positions.items():
             frames.append(frame := start.copy())
             frame.positions = positions

@@ -233,6 +233,7 @@ def test_a_trajectory_of_minima_goes_on_where_it_was_as_if_it_had_not_been_stopp
     assert len(found[0]) > 1
     for frame in frames:
         assert frame.get_chemical_formula() == "Al16Ni16"
+        assert frame.arrays["id"].tolist() == [*range(1, 33)]  # so that no exchange of atoms is taken for disorder
         energy, forces = potential_of(frame, lambda _: EMT())(frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-11)
         assert np.linalg.norm(forces) < 1e-5  # eV/Å, a tenth of neb.force_tolerance

@@ -167,14 +167,14 @@ def to_atoms(minimum: Minimum) -> Atoms:
     """A minimum as ASE Atoms with elements where known, and masses.
 
     ``arrays["diameters"]`` holds the diameters, ``arrays["types"]`` the types as they stand in the file,
-    ``arrays["id"]`` ids that are not 1 to N.
+    ``arrays["id"]`` the ids, if there are any.
     """
     cell, pbc, diameters, types, numbers, masses, charges, ids = minimum.system
     cell = np.diag(minimum.box) if minimum.box.ndim == 1 else cell  # whose axes may be permuted or reflected
     atoms = Atoms(numbers=numbers, positions=minimum.positions, masses=masses, cell=cell, pbc=pbc)
     arrays: dict[str, NDArray[Any]] = {"diameters": diameters, "types": types}
     arrays |= {"initial_charges": charges} if charges.any() else {}
-    arrays |= {"id": ids} if ids.any() and not np.array_equal(ids, np.arange(1, len(ids) + 1)) else {}
+    arrays |= {"id": ids} if ids.any() else {}
     for name, values in arrays.items():
         atoms.set_array(name, values)
     return atoms
