@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, short
 from pipeline.formats.configurations import Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
 from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.formats.frames import ENERGY_NAME, Frame, read_frames, to_atoms
@@ -155,7 +155,7 @@ def _without_energy(place: Place, keys: list[str]) -> str:
     key = place.reading.energy_key
     others = [name for name in keys if name != key]
     remedy = (
-        f"name it as minima.energy_key in config.yaml: it has {', '.join(others)}"
+        f"name it as minima.energy_key in config.yaml: it has {', '.join(map(short, others[:10]))}"
         if others
         else f"give it in {ENERGIES}"
     )
