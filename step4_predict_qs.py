@@ -19,6 +19,7 @@ if __name__ == "__main__":
 
 from MLmodel.card import Card, check_features, find_card
 from pipeline.errors import UserError
+from pipeline.formats.table_record import check_same_decimals
 from pipeline.messages import counted, note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
 from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
@@ -56,6 +57,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
     card = find_card(at, PREDICTOR, settings.unit)
     stamp = check_unchanged(double_wells, "step2_classify_dw.py")
     check_same_units(double_wells, stamp["units"], settings.unit, "run step2_classify_dw.py")
+    check_same_decimals(double_wells, stamp["ij_decimals"], at, "step2_classify_dw.py")
     targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     made_of = made_from(
         [double_wells, *at.neb_files, *at.all_pretraining_sets],

@@ -37,6 +37,7 @@ _PROJECT = Path(__file__).resolve().parent.parent
 _REMEDIES = {
     "make room": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     "allow that, or use another --workspace": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "move that folder away": (errno.EISDIR,),
     "raise the limit (ulimit) or end other programs": (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM),
     "see to the file system, or use another --workspace": (
         *(errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),

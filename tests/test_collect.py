@@ -178,6 +178,21 @@ def test_temperatures_that_would_share_a_model_are_refused(tmp_path):
     assert "would share one model" in refused("step0_collect", tmp_path)
 
 
+def test_tables_made_with_other_ij_decimals_are_refused_until_they_are_made_anew(trained_copy):
+    (trained_copy / "config.yaml").write_text(synthetic.QUICK + "ij_decimals: 8\n")
+    assert "made with ij_decimals: 10, but config.yaml says 8; run step0" in refused("step2_classify_dw", trained_copy)
+    assert "run step2_classify_dw.py" in refused("step4_predict_qs", trained_copy)
+    done("step0_collect", trained_copy)
+    done("step2_classify_dw", trained_copy)
+
+
+def test_a_folder_in_the_place_of_a_list_is_named(trained_copy):
+    listed = trained_copy / "output_ML/T0.1/predictedQs_T0.1_allpairs.csv"
+    listed.unlink()
+    listed.mkdir()
+    assert f"{listed.name}: is a directory" in refused("step4_predict_qs", trained_copy)
+
+
 def test_a_table_whose_minima_are_gone_is_kept(workspace):
     done("step0_collect", workspace)
     shutil.rmtree(workspace / "Configurations/minima")

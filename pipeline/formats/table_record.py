@@ -51,4 +51,11 @@ def usable_tables(at: StatePoint, units: Units) -> list[Path]:
         if "units" not in stamp:
             raise UserError(f"{table}: of an earlier version; run {STEP}")
         check_same_units(table, stamp["units"], units, f"run {STEP}")
+        check_same_decimals(table, stamp.get("ij_decimals", at.decimals), at, STEP)
     return at.pair_tables
+
+
+def check_same_decimals(what: Path, then: int, at: StatePoint, script: str) -> None:
+    """Raise UserError unless minima were told apart to the same ``ij_decimals`` when a script wrote a table."""
+    if then != at.decimals:
+        raise UserError(f"{what}: made with ij_decimals: {then}, but config.yaml says {at.decimals}; run {script}")
