@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -24,16 +25,16 @@ from pipeline.formats.keys import minimum_keys, minimum_names
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
 from pipeline.formats.pair_tables import MADE, NEIGHBOURHOOD
 from pipeline.formats.relaxed import superseded
-from pipeline.formats.table_record import AGAIN, LEFT_OUT, Fate
+from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
 from pipeline.messages import counted, note, wrote
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, up_to_date
+from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, unchanged_inputs, up_to_date
 from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
 from pipeline.workers.pool import SerialWorkers, Workers
-from pipeline.workspace import glass_of
+from pipeline.workspace import glass_of, minimum_name
 
 _FILES_PER_JOB = 8
 """A worker reads so many minima at a time."""
@@ -72,7 +73,8 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
     folder, made_of = glass_of(files[0]), job.made_of(settings)
     with spool_folder(table) as spool:
         read, again = _read_files(files, settings, workers, name, spool)
-        ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), _known_keys(table)
+        old = stamp_of_unchanged(table)
+        ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), _known_keys(old)
         glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, known, gone, spool)
         fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
         if glass is None:
@@ -83,11 +85,16 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
             raise UserError(
                 f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
             )
+        renamed = (old.get("result") or {}).get("renamed", 0)
+        if others := _other_minima(old, table, made_of, fates):
+            renamed += 1
+            said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
+            note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
         counts = count_transitions(read, glass, settings.minima.time_order)
         _update_transitions(transitions, counts, glass, settings, name)
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
         told = _read_counts(transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
-        result = write_pairs(glass, made_of, told, fates, table)
+        result = write_pairs(glass, made_of, told, fates, table, renamed)
     _tell(glass, result, settings, f"{name}: ", table)
     return result
 
@@ -145,12 +152,22 @@ def _read_files(
     return share_systems(minima), again
 
 
-def _known_keys(table: Path) -> set[int]:
-    """Keys of the minima in a table that step 0 made."""
-    stamp = stamp_of_unchanged(table)
+def _known_keys(stamp: dict[str, Any]) -> set[int]:
+    """Keys of the minima in a table that step 0 made, by its stamp."""
     fates = stamp["result"]["fates"].values() if "particles" in stamp else ()
     names = [minimum for _, minimum, _ in fates if minimum is not None]
     return set(minimum_keys(np.array(names, float), stamp["ij_decimals"]).tolist()) if names else set()
+
+
+def _other_minima(stamp: dict[str, Any], table: Path, made_of: Inputs, fates: dict[str, Fate]) -> list[float]:
+    """Names that a minimum of another file had before, though neither file changed: energies.csv did."""
+    if "particles" not in stamp:
+        return []
+    was = {place: name for place, (status, name, _) in stamp["result"]["fates"].items() if status == USED}
+    now = {fate.minimum: place for place, fate in fates.items() if fate.status == USED}
+    same = {minimum_name(path) for path in unchanged_inputs(stamp, table, made_of)}
+    pairs = ((name, place, now[name]) for place, name in was.items() if now.get(name, place) != place)
+    return [name for name, *places in pairs if set(places) <= set(fates) and {*map(file_of, places)} <= same]
 
 
 def _update_transitions(
@@ -185,12 +202,18 @@ def _read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Seri
 
 
 def write_pairs(
-    glass: Glass, made_of: Inputs, counts: "pd.Series[float] | None", fates: dict[str, Fate], target: Path
+    glass: Glass,
+    made_of: Inputs,
+    counts: "pd.Series[float] | None",
+    fates: dict[str, Fate],
+    target: Path,
+    renamed: int = 0,
 ) -> Collected:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 
     Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
-    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji.
+    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji; ``renamed``: how often names of minima
+    came to name others.
     """
     conf, n_minima = int(target.stem.removeprefix("Cnf-")), len(glass.keys)
     ceiling, decimals = made_of.other["max_delta_E"], made_of.other["ij_decimals"]
@@ -233,7 +256,7 @@ def write_pairs(
                 writer.write_batch(pa.record_batch([pa.array(column) for column in values], schema=schema))
                 bar.update(len(first))
     told = {"pairs": total, "glasses": [conf], "fates": fates, "partners": partners.tolist()}
-    told |= {"n_particles": glass.n_particles, "box": glass.box.tolist()}
+    told |= {"renamed": renamed, "n_particles": glass.n_particles, "box": glass.box.tolist()}
     mark_made([target], made_of, told)
     return Collected(total, computed, fates, ambiguous)
 

@@ -19,7 +19,7 @@ from pipeline.formats.results import pairs_with_result, read_neb_results
 from pipeline.matching import read_displacements
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
+from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
 from search.likes import SOFTENING, Process, covariance
 
@@ -74,7 +74,9 @@ def number_rearrangements(
 
 
 def _made_from(at: StatePoint, settings: Settings) -> Inputs:
-    return made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals)
+    stamps = {conf: read_stamp(at.glass_pairs(conf)).get("result") or {} for conf in at.glasses}
+    renamed = {str(conf): told["renamed"] for conf, told in stamps.items() if told.get("renamed")}
+    return made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals, renamed=renamed)
 
 
 def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from steps import done
-from synthetic import make_workspace
+from synthetic import make_workspace, read_pairs, text_minimum
 
 from glass import overlap as rearrangements
 from glass.overlap import Displacements, find_rearrangements
@@ -175,3 +175,28 @@ def test_the_list_begins_with_each_rearrangement_without_a_result_once(trained_c
     assert shown.index.tolist() == list(range(len(shown)))
     for part in (after[: len(shown)], after[len(shown) :]):
         assert part["tls_probability"].is_monotonic_decreasing
+
+
+def test_numbers_are_given_anew_where_energies_csv_exchanges_minima(tmp_path):
+    folder = tmp_path / "Configurations/minima/T0.1/Cnf-1"
+    folder.mkdir(parents=True)
+    start = np.random.default_rng(2).random((30, 3)) * 6 - 3
+    one, other = np.zeros((2, 30, 3))
+    one[[3, 9]], other[[12, 20]] = [[0.3, 0, 0], [-0.3, 0, 0]], [[0, 0.3, 0], [0, -0.3, 0]]
+    for k, places in enumerate([start, start + one, start + other, start + one + other]):
+        text = text_minimum(np.full(30, 1.0), places, np.full(3, 6.0))
+        (folder / f"{k}.data").write_text(text)
+    at, found = Workspace(tmp_path).at("0.1"), []
+    for order in ([0, 1, 2, 3], [0, 1, 3, 2]):
+        rows = [f"{k}.data,{1 + 0.01 * place}" for k, place in enumerate(order)]
+        (folder / "energies.csv").write_text("\n".join(["file,energy", *rows]) + "\n")
+        said = done("step0_collect", tmp_path)
+        found.append(number_rearrangements(at, by_pair(read_pairs(tmp_path), 10), Settings()).tolist())
+    assert "2 names of minima now name others" in said
+    assert "nothing new" in (said := done("step0_collect", tmp_path))
+    assert "now name" not in said
+    of_pairs = [dict(zip(["01", "02", "03", "12", "13", "23"], numbers, strict=True)) for numbers in found]
+    assert of_pairs[0]["01"] == of_pairs[0]["23"]
+    assert of_pairs[0]["02"] == of_pairs[0]["13"] != of_pairs[0]["01"]
+    assert of_pairs[1]["01"] == of_pairs[1]["23"]
+    assert of_pairs[1]["03"] == of_pairs[1]["12"] != of_pairs[1]["02"]
