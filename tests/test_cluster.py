@@ -29,14 +29,6 @@ pytest.importorskip("dask_jobqueue")
 DOC = (ROOT / "doc" / "cluster.md").read_text()
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A Dask cluster of two workers, for tests that do them no harm."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), 2)
-    yield cluster
-    cluster.end()
-
-
 @pytest.fixture
 def fragile(tmp_path):
     """A cluster of two workers, of which nothing is left after the test."""
