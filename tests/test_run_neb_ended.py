@@ -262,7 +262,7 @@ def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculat
         assert running[2].wait(LONGEST) == 0
     assert not results(glass)
     for given in arguments[:2]:
-        assert "once all shares have ended" in done("run_neb", glass, *given, run=run_process)
+        assert "once all shares have ended" in done("run_neb", glass, *given)
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert "results of the share 1-of-3 merged" in said
     assert "no new pairs to calculate" in said

@@ -21,7 +21,7 @@ def test_no_reader_crashes_hangs_or_takes_what_is_impossible_for_good():
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
 def test_a_step_that_is_killed_or_hindered_anywhere_ends_with_the_same_files_when_it_is_run_again():
-    sample = "step0_collect --every 8 --only rename fsync lock"
+    sample = "step0_collect --every 16 --only rename fsync lock"
     command = [sys.executable, str(ROOT / "tests" / "faults.py"), *sample.split()]
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=LONGEST, env={**os.environ, "PYTHONPATH": str(ROOT)}
