@@ -1,5 +1,6 @@
 """Images of a path, and minima, as an extended XYZ file, which ASE and OVITO open."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,9 +46,13 @@ def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
 def read_images(file: Path) -> list[Atoms]:
     """The images that a file holds; raises MinimumError where it can't be read."""
     try:
-        return list(ase.io.iread(file, format="extxyz"))
+        wide = re.search(rb"Properties=\S*:\d{4}", file.read_bytes())  # ASE makes as many lists as columns
+        images = [] if wide else list(ase.io.iread(file, format="extxyz"))
     except Exception as error:  # ASE's readers raise anything
         raise MinimumError(f"{file}: not readable as extxyz: {short(error)}") from error
+    if wide:
+        raise MinimumError(f"{file}: not readable as extxyz: its Properties name thousands of columns")
+    return images
 
 
 def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
