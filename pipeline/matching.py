@@ -92,6 +92,11 @@ class Known(NamedTuple):
     """Box and particles."""
 
 
+def rows_with_minima(at: StatePoint, conf: Index) -> Index:
+    """Rows of pairs of the glasses whose minima are there; ``conf``, shape (n_pairs,), holds their numbers."""
+    return np.flatnonzero(np.isin(conf, list(at.glasses)))
+
+
 def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Known | None:
     """Read the minima of some pairs of one glass, by the keys of their two minima; None where no pair has both."""
     reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))

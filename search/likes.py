@@ -26,7 +26,7 @@ from MLmodel.ranking import known_answers
 from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
-from pipeline.matching import read_displacements
+from pipeline.matching import read_displacements, rows_with_minima
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 
@@ -202,7 +202,7 @@ def add_likes(
     settings : Settings
         ``tls_threshold``, ``neb.epsilon``, ``units``.
     """
-    with_minima = np.flatnonzero(np.isin(pairs["conf"].to_numpy(), list(at.glasses)))
+    with_minima = rows_with_minima(at, pairs["conf"].to_numpy())
     if not len(with_minima):
         return pairs
     names, answers = pairs[with_minima, PAIR_COLUMNS].to_pandas(), known_answers(at)

@@ -16,7 +16,7 @@ from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import TLS_PROBABILITY
 from pipeline.formats.results import pairs_with_result, read_neb_results
-from pipeline.matching import read_displacements
+from pipeline.matching import read_displacements, rows_with_minima
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, up_to_date
@@ -54,7 +54,7 @@ def number_rearrangements(
         0 where a minimum is not there.
     """
     conf, numbers = pairs["conf"].to_numpy(), np.zeros(len(pairs), np.int64)
-    with_minima = np.flatnonzero(np.isin(conf, list(at.glasses)))
+    with_minima = rows_with_minima(at, conf)
     if not len(with_minima):
         return numbers
     one, other = (minimum_keys(pairs[name].to_numpy()[with_minima], at.decimals) for name in ("i", "j"))
