@@ -58,6 +58,21 @@ class Squares(NamedTuple):
             self.values[self.begin[one] + other - self.low[one]] = squares
 
 
+@numba.njit(fastmath=FAST, cache=True, forceinline=True)
+def _less(x, y):  # type: ignore[no-untyped-def]
+    return x if x < y else y
+
+
+@numba.njit(fastmath=FAST, cache=True, forceinline=True)
+def _larger(x, y):  # type: ignore[no-untyped-def]
+    return x if x > y else y
+
+
+@numba.njit(fastmath=FAST, cache=True, forceinline=True)
+def _is_less(x, y):  # type: ignore[no-untyped-def]
+    return np.float32(1.0) if x < y else np.float32(0.0)
+
+
 @numba.njit(fastmath=FAST, cache=True)
 def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total, count):  # type: ignore[no-untyped-def]
     """Least max(d_ik², d_kj²), least d_ik² + d_kj², and how many k have the latter below d_ij², for a tile of pairs."""
@@ -69,22 +84,41 @@ def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total,
             largest[a, q] = far
             total[a, q] = far
             count[a, q] = np.float32(0.0)
-    for k in range(low[i0], high[i1 - 1]):
+    k, last = low[i0], high[i1 - 1]
+    while k < last:
         q0, q1 = max(j0, low[k]) - j0, min(j1, high[k]) - j0
-        if q0 >= q1:
+        a0, a1 = max(low[k] - i0, 0), min(high[k], i1) - i0
+        m = min(k + 3, last - 1)  # low and high do not decrease: what is alike at both ends is so between
+        alike = max(j0, low[m]) - j0 == q0 and min(j1, high[m]) - j0 == q1
+        alike &= max(low[m] - i0, 0) == a0 and min(high[m], i1) - i0 == a1
+        if m == k + 3 and alike:  # four at a time: what is read and written of the pairs serves all of them
+            at, bt, ct, dt = begin[k] - low[k], begin[k + 1] - low[k + 1], begin[k + 2] - low[k + 2], begin[m] - low[m]
+            row_a, row_b = values[at + j0 + q0 : at + j0 + q1], values[bt + j0 + q0 : bt + j0 + q1]
+            row_c, row_d = values[ct + j0 + q0 : ct + j0 + q1], values[dt + j0 + q0 : dt + j0 + q1]
+            for a in range(a0, a1):
+                w, x, y, z = values[at + i0 + a], values[bt + i0 + a], values[ct + i0 + a], values[dt + i0 + a]
+                of, large, both, below = own[a, q0:q1], largest[a, q0:q1], total[a, q0:q1], count[a, q0:q1]
+                for q in range(q1 - q0):  # written so that the compiler makes vector instructions of it
+                    larger = _less(
+                        _less(_larger(w, row_a[q]), _larger(x, row_b[q])),
+                        _less(_larger(y, row_c[q]), _larger(z, row_d[q])),
+                    )
+                    e, f, g, h = w + row_a[q], x + row_b[q], y + row_c[q], z + row_d[q]
+                    large[q] = _less(larger, large[q])
+                    below[q] += (_is_less(e, of[q]) + _is_less(f, of[q])) + (_is_less(g, of[q]) + _is_less(h, of[q]))
+                    both[q] = _less(_less(_less(e, f), _less(g, h)), both[q])
+            k += 4
             continue
         at = begin[k] - low[k]
-        row = values[at + j0 + q0 : at + j0 + q1]
-        for a in range(max(low[k] - i0, 0), min(high[k], i1) - i0):
+        row = values[at + j0 + q0 : at + j0 + max(q0, q1)]
+        for a in range(a0, a1):
             x = values[at + i0 + a]
             of, large, both, below = own[a, q0:q1], largest[a, q0:q1], total[a, q0:q1], count[a, q0:q1]
-            for q in range(q1 - q0):  # written so that the compiler makes vector instructions of it
-                y = row[q]
-                larger = x if x > y else y
-                sum_ = x + y
-                large[q] = larger if larger < large[q] else large[q]
-                both[q] = sum_ if sum_ < both[q] else both[q]
-                below[q] += np.float32(1.0) if sum_ < of[q] else np.float32(0.0)
+            for q in range(q1 - q0):
+                large[q] = _less(_larger(x, row[q]), large[q])
+                below[q] += _is_less(x + row[q], of[q])
+                both[q] = _less(x + row[q], both[q])
+        k += 1
 
 
 @numba.njit(parallel=True, cache=True)
