@@ -15,11 +15,13 @@ from pipeline.workspace import CLASSIFIER, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+from pathlib import Path
+
 from MLmodel.card import check_features, find_card
 from pipeline.errors import UserError
 from pipeline.formats.table_record import usable_tables
-from pipeline.messages import note, nothing_new, record, result
-from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.messages import counted, note, nothing_new, record, result
+from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
 
 
 def main(command: Command) -> None:
@@ -49,6 +51,10 @@ def classify_one(command: Command, at: StatePoint) -> None:
     if up_to_date(targets, made_of):
         nothing_new(at.temperature, "nothing new to classify")
         return
+    before = read_stamp(at.classified).get("files") or {}
+    if gone := sorted(Path(name).name for name in before if not (at.classified.parent / name).exists()):
+        said = f"{counted(len(gone), 'pair table')} of the last list no longer there, {gone[0]} among them"
+        note(f"T = {at.temperature}: {said}; step0_collect.py makes those of glasses with minima again")
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import PROBABILITY, open_table

@@ -85,6 +85,14 @@ def test_run_again_nothing_is_done(trained_copy):
     assert snapshot(trained_copy) == before
 
 
+def test_a_table_that_is_gone_is_told_once(trained_copy):
+    table = Workspace(trained_copy).at("0.1").pair_tables[0]
+    table.unlink()
+    said = f"1 pair table of the last list no longer there, {table.name} among them; step0_collect.py makes"
+    assert said in done("step2_classify_dw", trained_copy)
+    assert "nothing new" in done("step2_classify_dw", trained_copy)
+
+
 def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy):
     work, top = Workspace(trained_copy), with_features(trained_copy, predicted(trained_copy, "newpairs").head(5))
     taught = top.assign(i=top["j"] + 1e-15, j=top["i"])  # the other way round and with float noise
