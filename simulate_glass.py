@@ -1,9 +1,11 @@
 """Minima of a glass, for those who have none: of structures with neb.calculator, or of a model.
 
 Writes   Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}/Cnf-{conf}.csv
+         --from-tls: Cnf-{conf}/from-{energy}/ and Cnf-{conf}.from-{energy}.csv there
 
 With --start, Langevin dynamics from each structure, perhaps molten and cooled before, is quenched at intervals to
-neb.force_tolerance; the next run goes on where one was stopped, or if more quenches are asked for.
+neb.force_tolerance; with --from-tls from both minima of TLS, pairs at the top of the list, or other double wells: what
+is found lies near what was found. The next run goes on where one was stopped, or if more quenches are asked for.
 Without, polydisperse soft spheres at one temperature, for which -T is needed: swap Monte Carlo brings a liquid into
 equilibrium at T, molecular dynamics at a lower temperature goes from minimum to minimum. A glass that is there is not
 made again.
@@ -32,7 +34,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         ("n-particles", whole_number(SMALLEST, 10**6), 300, "particles of a glass"),
         ("glasses", whole_number(1, 10**6), 4, "glasses, numbered from 1"),
         ("sweeps", whole_number(1, 10**9), 100_000, "Monte Carlo sweeps at T, of N moves each"),
-        ("quenches", whole_number(1, 10**9), 1000, "quenches of a glass"),
+        ("quenches", whole_number(1, 10**9), None, "quenches of a glass, 1000, or from each minimum of --from-tls, 20"),
         (
             *("interval", whole_number(1, 10**9), 500),
             "time steps between quenches: 0.005, or a thirtieth of the fastest vibration",
@@ -40,12 +42,15 @@ def options(parser: argparse.ArgumentParser) -> None:
         ("seed", whole_number(0), 20, "the same seed gives the same files"),
         ("sampling-temperature", above_zero(HOTTEST), 0.06, "ε; of the dynamics"),
     ):
-        said = f"{meaning} (default: {default})"
+        said = meaning + f" (default: {default})" * (default is not None)
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="T" if "temp" in name else "N", help=said)
     start = parser.add_argument_group("any material, by neb.calculator")
-    start.add_argument(
+    source = start.add_mutually_exclusive_group()
+    source.add_argument(
         "--start", type=existing_file, action="append", metavar="FILE", help="a structure, for each glass"
     )
+    said = "the minima of the N best pairs: TLS, then the top of the list, then double wells"
+    source.add_argument("--from-tls", type=whole_number(1), metavar="N", help=said)
     kelvin = "k_B T in ε, with units: metal T in K"
     start.add_argument("--dynamics", type=above_zero(), metavar="T", help=f"of the dynamics, {kelvin}")
     start.add_argument("--melt", type=above_zero(), metavar="T", help="melt it at T first, for a third of --cool")
@@ -73,11 +78,16 @@ import shutil
 from typing import NamedTuple
 
 import numpy as np
+from ase import Atoms
 from ase.units import kB
 
-from glass.sampling import FRAMES, Equilibrium, Minima, equilibrate, random_start, sample
+from glass.sampling.liquid import FRAMES, Equilibrium, equilibrate, random_start
+from glass.sampling.minima import Minima
+from glass.sampling.soft_sphere_dynamics import sample
 from pipeline.errors import UserError
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import write_minimum
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.transitions import write_transitions
 from pipeline.messages import counted, detail, note, nothing_new, record, result
 from pipeline.progress import Progress
@@ -98,11 +108,13 @@ class Job(NamedTuple):
 
 
 def main(command: Command) -> None:
-    """Make the glasses that are not there yet, or go on with those of --start."""
-    if command.options.start:
+    """Make the glasses that are not there yet, or go on with the trajectories of --start or --from-tls."""
+    given, jobs = command.options, list[Job]()
+    given.quenches = given.quenches or (20 if given.from_tls else 1000)
+    if given.start or given.from_tls:
         sample_structures(command)
         return
-    at, given, jobs = command.workspace.at(check(command)), command.options, list[Job]()
+    at = command.workspace.at(check(command))
     with command.only_writer(at.temperature):
         for conf, seed in enumerate(np.random.SeedSequence(given.seed).spawn(given.glasses), 1):
             if at.glass(conf).exists():
@@ -120,33 +132,67 @@ def main(command: Command) -> None:
 
 
 def sample_structures(command: Command) -> None:
-    """Go on with the glass of each structure until it has all its quenches; say how far each has come."""
+    """Go on with each trajectory until it has all its quenches; say how far each has come."""
     given, settings = command.options, command.settings
     if given.dynamics is None or len(command.asked) > 1:
-        raise UserError("simulate_glass.py: --start takes --dynamics T, and one -T at most")
-    at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
-    make_calculator = find_calculator(settings.neb, command.workspace.root)
+        raise UserError("simulate_glass.py: --start and --from-tls take --dynamics T, and one -T at most")
     k = kB if settings.unit != REDUCED else 1.0
     melt = None if given.melt is None else k * given.melt
     dynamics = trajectory.Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
-    jobs = [
-        trajectory.Job(at, conf, start.resolve(), dynamics, given.seed, settings.neb, make_calculator)
-        for conf, start in enumerate(given.start, 1)
-    ]
+    make_calculator = find_calculator(settings.neb, command.workspace.root)
+    if given.from_tls:
+        at, starts = best_minima(command)
+    else:
+        at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
+        starts = [(conf, "", trajectory.read_start(path)) for conf, path in enumerate(given.start, 1)]
+    jobs = [trajectory.Job(at, *start, dynamics, given.seed, settings.neb, make_calculator) for start in starts]
+    jobs = [job for job in jobs if not job.is_done()]
     ended: list[trajectory.Progress] = []
     with command.only_writer(at.temperature), worker_pool(settings, len(jobs), calculator=True) as workers:
         while jobs:
             going = list(workers.results(trajectory.advance, jobs, in_order=True))
             for one in going:
-                note(f"T = {at.temperature}: Cnf-{one.job.conf}: {one.in_words()}")
+                note(f"T = {at.temperature}: {one.job.name}: {one.in_words()}")
             ended += [one for one in going if one.quenches >= given.quenches]
             jobs = [one.job for one in going if one.quenches < given.quenches]
     for one in ended:
         if one.odd:
-            note(f"T = {at.temperature}: Cnf-{one.job.conf}: note: {one.odd}")
-    result(f"{counted(sum(one.minima for one in ended), 'minimum')}: {at.minima}")
+            note(f"T = {at.temperature}: {one.job.name}: note: {one.odd}")
+    if ended:
+        result(f"{counted(sum(one.minima for one in ended), 'minimum')}: {at.minima}")
+    else:
+        nothing_new(at.temperature, f"no new quenches: each trajectory has {given.quenches}")
     record(at.temperature, minima=sum(one.minima for one in ended))
     command.say_next("step0_collect.py")
+
+
+def best_minima(command: Command) -> tuple[StatePoint, list[tuple[int, str, Atoms]]]:
+    """The minima of the N best pairs of the only temperature that has any: glass, name and structure of each."""
+    from search.exact import jobs_of
+    from search.picks import best_known
+
+    n, settings = command.options.from_tls, command.settings
+    if command.options.melt is not None:
+        raise UserError("simulate_glass.py: --melt goes with --start: --from-tls begins at minima of a glass")
+    temperatures = command.temperatures(
+        lambda at: at.has_glasses and any(path.exists() for path in (at.predicted("newpairs"), *at.neb_files)),
+        "no list and no exact result of a glass with minima; run step4_predict_qs.py, or run_neb.py --explore 100",
+    )
+    if len(temperatures) > 1:
+        raise UserError(f"simulate_glass.py: name one temperature with -T: {', '.join(temperatures)}")
+    at = command.workspace.at(temperatures[0])
+    best = best_known(at, settings.tls_threshold, n)
+    pairs, missing = jobs_of(at, best)
+    for line in missing:
+        note(f"T = {at.temperature}: passed over: {line}")
+    if not pairs:
+        raise UserError(f"{at.minima}: holds the minima of no TLS, pair of a list or double well; run run_neb.py")
+    ends = [(job.pair.conf, end) for job in pairs for end in zip(job.pair[1:], job.places, strict=True)]
+    minima = {(conf, f"{name:.{at.decimals}f}"): place for conf, (name, place) in ends}
+    try:
+        return at, [(*which, read_atoms(place)) for which, place in minima.items()]
+    except MinimumError as error:
+        raise UserError(f"{at.minima}: {error}; run step0_collect.py") from None
 
 
 def make_glasses(command: Command, at: StatePoint, jobs: list[Job]) -> None:

@@ -32,13 +32,18 @@ class GlassJob(NamedTuple):
     files: list[Path]
     """The minima, as :func:`pipeline.workspace.minimum_paths` gives them."""
     transitions: Path
-    """May be missing."""
+    """May be missing; those of trajectories of simulate_glass.py --from-tls count where it is there."""
     name: str
     """Name of the glass, for what is printed."""
 
+    @property
+    def all_transitions(self) -> list[Path]:
+        """With these."""
+        return [self.transitions, *sorted(self.transitions.parent.glob(f"{self.transitions.stem}.from-*.csv"))]
+
     def made_of(self, settings: Settings) -> Inputs:
         """What the table follows from, as it is now."""
-        return made_of_minima([*inputs_of(self.files), self.transitions], settings)
+        return made_of_minima([*inputs_of(self.files), *self.all_transitions], settings)
 
 
 def kept_table(job: GlassJob, settings: Settings) -> Collected | None:

@@ -93,7 +93,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         counts = count_transitions(read, glass, settings.minima.time_order)
         _update_transitions(transitions, counts, glass, settings, name)
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
-        told = _read_counts(transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
+        told = _read_counts(job.all_transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
         result = write_pairs(glass, made_of, told, fates, table, renamed)
     _tell(glass, result, settings, f"{name}: ", table)
     return result
@@ -185,9 +185,9 @@ def _update_transitions(
     note(f"{name}: {sum(counts.values())} transitions in time order: {path}")
 
 
-def _read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Series[float]":
+def _read_counts(paths: list[Path], glass: Glass, decimals: int, name: str) -> "pd.Series[float]":
     """Counts by i · n_minima + j, the indices of the two minima, under whichever energy these were seen."""
-    transitions = read_transitions(path)
+    transitions = pd.concat(map(read_transitions, paths), ignore_index=True)
     others = glass.others | {int(key): at for at, key in enumerate(glass.keys)}
     one, other = (
         np.array([others.get(int(key), -1) for key in minimum_keys(transitions[column], decimals)], np.int64)
@@ -196,7 +196,8 @@ def _read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Seri
     known = (one >= 0) & (other >= 0)
     if not known.all():
         lost = transitions["count"][~known].sum()
-        note(f"{name}: {lost:g} transitions from or to unknown minima, in {(~known).sum()} rows, are left out: {path}")
+        said = f"{lost:g} transitions from or to unknown minima, in {(~known).sum()} rows, are left out"
+        note(f"{name}: {said}: {', '.join(map(str, paths[:2]))}{', …' * (len(paths) > 2)}")
     known &= one != other
     return transitions["count"].astype(float)[known].groupby((one * len(glass.keys) + other)[known]).sum()
 

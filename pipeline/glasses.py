@@ -34,6 +34,9 @@ _DEFAULT = MinimaSettings()
 _EXCHANGED = 0.25
 """Distance to it, in distances between particles, below which a particle is at the place of another."""
 
+_SAMPLED = r"from-[^/]+/minima\.extxyz"
+"""Names of files of simulate_glass.py --from-tls, which tells transitions in files of their own."""
+
 _PROBES = 4
 """Number of particles whose places tell which minima may be at the same place."""
 
@@ -294,9 +297,11 @@ def count_transitions(
     trajectories: list[list[str]] = []
     for file, some in groupby(found, lambda one: file_of(one.name)):
         frames = list(some)
-        if file != FRAMES and len(frames) > 1:
+        if file == FRAMES or re.fullmatch(_SAMPLED, file):
+            continue  # each minimum once, in no order of time
+        if len(frames) > 1:
             trajectories.append([one.name for one in frames])
-        elif file != FRAMES and time_order and not _named_by_energy(frames[0]):
+        elif time_order and not _named_by_energy(frames[0]):
             single.append(frames[0].name)
     single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
     counts: Counter[tuple[int, int]] = Counter()

@@ -1,4 +1,4 @@
-"""Which pairs run_neb.py takes: from the top of the list, whose order is that of MLmodel.ranking, or without a list."""
+"""Which pairs are calculated: from the top of the list, whose order is that of MLmodel.ranking, or without a list."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from pipeline.formats.results import joined, pairs_with_result, read_neb_results
 from pipeline.formats.shares import part_of
 from pipeline.formats.table_record import usable_tables
 from pipeline.settings import ClassifySettings, Settings
-from pipeline.workspace import StatePoint
+from pipeline.workspace import DW, QS, StatePoint
 from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT, representatives
 
@@ -96,6 +96,16 @@ def _in_turn(drawn: pd.DataFrame, count: int) -> pd.DataFrame:
     """Pairs in the order of their draw, one of each glass in turn."""
     turn = drawn.groupby("conf").cumcount()
     return drawn.iloc[np.argsort(turn.to_numpy(), kind="stable")].head(count)[PAIR_COLUMNS]
+
+
+def best_known(at: StatePoint, threshold: float, count: int) -> pd.DataFrame:
+    """The best pairs known, by pair: TLS by exact results, then the top of the list, then other double wells."""
+    results = read_neb_results(at)
+    results = results[~results.index.duplicated(keep="last")]
+    wells, listed = results[results[DW] == 1].sort_values(QS, kind="stable"), at.predicted("newpairs")
+    new = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
+    best = joined(wells[wells[QS] < threshold], new[~new.index.isin(results.index)], wells)
+    return best[~best.index.duplicated()].head(count)
 
 
 def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Namespace) -> tuple[pd.DataFrame, str]:

@@ -1,8 +1,9 @@
-"""Minima of any structure: a trajectory with ``neb.calculator``, quenched at intervals; it goes on where it was.
+"""Minima of any structure: trajectories with ``neb.calculator``, quenched at intervals; each goes on where it was.
 
-What a glass has so far stands beside its minima in ``.dynamics.npz``, which is written last.
+What a trajectory has so far stands beside its minima in ``.dynamics.npz``, which is written last.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from glass.arrays import box_of
-from glass.double_well import CalculatorFailedError, potential_of
-from glass.dynamics import langevin, oddity, time_step
+from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.relaxation import Potential, relax
-from glass.sampling import Minima
+from glass.sampling.langevin import langevin, time_step
+from glass.sampling.minima import Minima, oddity
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.formats.transitions import write_transitions
@@ -30,7 +31,7 @@ WRITE_EVERY = 30.0
 """Seconds of a job: as much is lost at most when a run is ended."""
 
 SETTLE = 1000
-"""Time steps at the temperature of the dynamics before the first quench."""
+"""Time steps at the temperature of the dynamics before the first quench; none from a minimum of the glass."""
 
 
 class Dynamics(NamedTuple):
@@ -50,19 +51,58 @@ class Dynamics(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One glass to go on with."""
+    """One trajectory to go on with."""
 
     at: StatePoint
     conf: int
-    start: Path
+    origin: str
+    """Name of the minimum of the glass from which it starts; empty: a structure of its own."""
+    start: Atoms
     dynamics: Dynamics
     seed: int
     neb: NebSettings
     make_calculator: Callable[[Atoms], Any]
 
+    @property
+    def name(self) -> str:
+        """For what is printed."""
+        return f"Cnf-{self.conf}" + f" from {self.origin}" * bool(self.origin)
+
+    @property
+    def folder(self) -> Path:
+        """Where its minima go."""
+        return self.at.sampled_from(self.conf, self.origin) if self.origin else self.at.glass(self.conf)
+
+    @property
+    def state(self) -> Path:
+        """File with what it has so far."""
+        return self.folder / ".dynamics.npz"
+
+    @property
+    def transitions(self) -> Path:
+        """File of its transitions."""
+        return self.at.transitions_from(self.conf, self.origin) if self.origin else self.at.transitions(self.conf)
+
+    def is_done(self) -> bool:
+        """Whether it has all its quenches; UserError if what is there is of another structure."""
+        if not self.state.exists():
+            return False
+        with np.load(self.state) as kept:
+            if str(kept["particles"]) != self.particles:
+                said = f"a trajectory of another structure; take the order of --start that was, or remove {self.folder}"
+                raise UserError(f"{self.state}: {said}")
+            return len(kept["visits"]) >= self.dynamics.quenches
+
+    @property
+    def particles(self) -> str:
+        """Digest of the particles and the cell, and of where they start, unless that is a minimum of the glass."""
+        start, places = self.start, [] if self.origin else [self.start.positions]
+        arrays = [start.numbers, start.get_masses(), start.cell.array, *places]
+        return hashlib.sha256(b"".join((np.round(one, 6) + 0.0).tobytes() for one in arrays)).hexdigest()
+
 
 class Progress(NamedTuple):
-    """How far a glass has come."""
+    """How far a trajectory has come."""
 
     job: Job
     steps: int
@@ -77,7 +117,7 @@ class Progress(NamedTuple):
     left: float
     """Seconds of work; NaN before the first quench."""
     odd: str
-    """See :func:`glass.dynamics.oddity`."""
+    """See :func:`glass.sampling.minima.oddity`."""
 
     def in_words(self) -> str:
         """One line."""
@@ -114,25 +154,20 @@ def read_start(path: Path) -> Atoms:
 class _State:
     """A trajectory: where it is, and the minima it has passed."""
 
-    def __init__(self, job: Job, start: Atoms) -> None:
-        self.path = job.at.glass(job.conf) / ".dynamics.npz"
-        self.rng = np.random.default_rng([job.seed, job.conf])
+    def __init__(self, job: Job) -> None:
+        self.job, start = job, job.start
+        self.rng = np.random.default_rng([job.seed, job.conf, *job.origin.encode()])
         self.atoms = start.copy()
         self.steps, self.time_step = 0, 0.0
         self.minima = Minima(box_of(start.cell.array, start.pbc), job.neb.force_tolerance)
         self.visits: list[str] = []
         self.energies: dict[str, float] = {}
         """Total energies of the minima, in the order in which they were found."""
-        if self.path.exists():
-            self._read()
+        if job.state.exists():
+            self._read(job.state)
 
-    def _read(self) -> None:
-        with np.load(self.path) as kept:
-            if kept["positions"].shape != self.atoms.positions.shape:
-                raise UserError(
-                    f"{self.path}: a trajectory of {len(kept['positions'])} particles, not of {len(self.atoms)}; "
-                    f"take the order of --start that was, or remove {self.path.parent}"
-                )
+    def _read(self, path: Path) -> None:
+        with np.load(path) as kept:
             self.atoms.positions = kept["positions"]
             self.atoms.set_momenta(kept["momenta"])
             self.rng.bit_generator.state = json.loads(str(kept["rng"]))
@@ -145,19 +180,20 @@ class _State:
         for name in names:
             self.minima.follow(name or None)
 
-    def quench(self, potential: Potential, tolerance: float, centre: np.ndarray) -> None:
+    def quench(self, potential: Potential) -> None:
         """Go to the nearest minimum, and bring its centre where it was."""
-        found = relax(potential, self.atoms.positions, WELL_BELOW * tolerance)
-        name = self.minima.add(found._replace(positions=found.positions - (found.positions.mean(0) - centre)))
+        found = relax(potential, self.atoms.positions, WELL_BELOW * self.job.neb.force_tolerance)
+        drift = found.positions.mean(0) - self.job.start.positions.mean(0)
+        name = self.minima.add(found._replace(positions=found.positions - drift))
         self.visits.append(name or "")
         if name is not None:
             self.energies.setdefault(name, found.energy)
 
-    def write(self, job: Job, start: Atoms) -> None:
+    def write(self) -> None:
         """Minima, transitions, and last the state."""
         import ase.io
 
-        frames, start = [], start.copy()
+        job, frames, start = self.job, [], self.job.start.copy()
         if "id" not in start.arrays:
             start.set_array("id", np.arange(1, len(start) + 1))  # atoms that change places are known to
         for name, positions in self.minima.positions.items():
@@ -165,12 +201,13 @@ class _State:
             frame.positions = positions
             frame.calc = SinglePointCalculator(frame, energy=self.energies[name])
         if frames:
-            with atomic_write(self.path.with_name("minima.extxyz")) as part:
+            with atomic_write(job.folder / "minima.extxyz") as part:
                 ase.io.write(part, frames, format="extxyz")
-            write_transitions(job.at.transitions(job.conf), self.minima.transitions)
-        with atomic_write(self.path) as part, part.open("wb") as file:
+            write_transitions(job.transitions, self.minima.transitions)
+        with atomic_write(job.state) as part, part.open("wb") as file:
             np.savez(
                 file,
+                particles=job.particles,
                 positions=self.atoms.positions,
                 momenta=self.atoms.get_momenta(),
                 rng=json.dumps(self.rng.bit_generator.state),
@@ -183,26 +220,30 @@ class _State:
 
 
 def advance(job: Job) -> Progress:
-    """Go on with a glass for WRITE_EVERY seconds or until it is done; a job for a worker."""
+    """Go on with a trajectory for WRITE_EVERY seconds or until it is done; a job for a worker."""
     try:
         return _advance(job)
     except CalculatorFailedError as error:
-        raise UserError(f"--start {job.start}: {error}; see neb.calculator") from None
+        raise UserError(f"{job.name}: {error}; see neb.calculator") from None
 
 
 def _advance(job: Job) -> Progress:
-    began = time.monotonic()
-    start = read_start(job.start)
-    asked, tolerance = job.dynamics, job.neb.force_tolerance
+    began, start, asked = time.monotonic(), job.start, job.dynamics
     potential = potential_of(start, load(job.neb, job.make_calculator, start))
-    state = _State(job, start)
+    state = _State(job)
     if not state.time_step:
-        state.atoms.positions = relax(potential, start.positions, 20 * tolerance).positions
+        state.atoms.positions = relax(potential, start.positions, 20 * job.neb.force_tolerance).positions
         state.time_step = time_step(potential, state.atoms.positions, start.get_masses(), state.rng)
         heat = asked.warm_up(0) * start.get_masses()[:, None]
         state.atoms.set_momenta(state.rng.normal(size=start.positions.shape) * heat**0.5)
+        if job.origin:
+            energy = potential(start.positions)[0]
+            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH:
+                said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
+                raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
+            state.quench(potential)
     move = langevin(state.atoms, potential, state.time_step, state.rng)
-    warm = SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
+    warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
     before, had, quenching = len(state.visits), len(state.minima.positions), time.monotonic()
     while len(state.visits) < asked.quenches and time.monotonic() - began < WRITE_EVERY:
         if state.steps < warm:
@@ -211,8 +252,8 @@ def _advance(job: Job) -> Progress:
             continue
         move(asked.temperature, asked.interval)
         state.steps += asked.interval
-        state.quench(potential, tolerance, start.positions.mean(0))
-    state.write(job, start)
+        state.quench(potential)
+    state.write()
     energies = state.energies
     seconds, done = time.monotonic() - quenching, len(state.visits)
     numbers = {name: number for number, name in enumerate(energies)}

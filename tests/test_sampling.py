@@ -13,11 +13,12 @@ from ase.cluster import Icosahedron
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 from steps import done, run_process
 
-from glass import sampling
 from glass.double_well import potential_of
-from glass.dynamics import STEPS_A_PERIOD, langevin, oddity, time_step
 from glass.relaxation import Relaxed, relax
-from glass.sampling import Minima
+from glass.sampling import liquid as liquids
+from glass.sampling.langevin import STEPS_A_PERIOD, langevin, time_step
+from glass.sampling.minima import Minima, oddity
+from glass.sampling.soft_sphere_dynamics import molecular_dynamics, quench, soft_spheres
 from pipeline.formats.lammps import read_minimum
 
 QUICK = ("--n-particles", 100, "--sweeps", 1000, "--quenches", 24, "--interval", 400, "--sampling-temperature", 0.06)
@@ -99,7 +100,7 @@ def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
 
 def test_diameters_follow_their_distribution():
     """P(σ) ∝ σ⁻³ from a = 0.73 to b = 1.62 has mean 2ab/(a + b) and <σ²> = 2 ln(b/a)/(a⁻² − b⁻²)."""
-    sizes = sampling.diameters(10000)
+    sizes = liquids.diameters(10000)
     assert sizes.mean() == pytest.approx(2 * 0.73 * 1.62 / 2.35, rel=1e-6)
     assert np.mean(sizes**2) == pytest.approx(2 * np.log(1.62 / 0.73) / (0.73**-2 - 1.62**-2), rel=1e-6)
     assert np.all((sizes > 0.73) & (sizes < 1.62))
@@ -134,8 +135,8 @@ def test_a_quench_ends_where_steepest_descent_in_small_steps_ends(liquid, temper
     same = 0
     for found in range(6):
         velocities = np.random.default_rng(found).normal(0, np.sqrt(temperature), positions.shape)
-        sampling.molecular_dynamics(positions, velocities, box, sizes, temperature, 400, found)
-        calculate = sampling.soft_spheres(box, sizes)
+        molecular_dynamics(positions, velocities, box, sizes, temperature, 400, found)
+        calculate = soft_spheres(box, sizes)
         place = positions.copy()
         for _ in range(20000):
             forces = calculate(place)[1]
@@ -143,7 +144,7 @@ def test_a_quench_ends_where_steepest_descent_in_small_steps_ends(liquid, temper
             if np.linalg.norm(forces) < 1e-2:
                 break
             place += min(1e-3, 2e-3 / steepest) * forces
-        step = sampling.quench(positions, box, sizes).positions - sampling.quench(place, box, sizes).positions
+        step = quench(positions, box, sizes).positions - quench(place, box, sizes).positions
         same += np.linalg.norm(step - step.mean(0), axis=1).max() < 1e-3
     assert same >= 5
 
@@ -152,8 +153,8 @@ def test_relaxation_time_of_a_random_walk():
     """F_s(k) = exp(−k² s² t/2) for steps of s along each axis: 1/e at t = 2/(k s)²."""
     walk = np.random.default_rng(0).normal(0, 0.02, (1000, 100, 3)).cumsum(0)
     drift = np.linspace(0, 50, 1000)[:, None, None]
-    assert sampling.relaxation_time(walk + drift) == pytest.approx(2 / (7 * 0.02) ** 2, rel=0.05)
-    assert sampling.relaxation_time(walk[:50]) == np.inf
+    assert liquids.relaxation_time(walk + drift) == pytest.approx(2 / (7 * 0.02) ** 2, rel=0.05)
+    assert liquids.relaxation_time(walk[:50]) == np.inf
 
 
 def test_minima_count_transitions_and_what_they_leave_out():
@@ -176,14 +177,14 @@ def test_minima_count_transitions_and_what_they_leave_out():
 
 @pytest.fixture(scope="module")
 def liquid():
-    return sampling.random_start(100, np.random.default_rng(2))
+    return liquids.random_start(100, np.random.default_rng(2))
 
 
 def test_monte_carlo_accounts_for_every_energy(liquid):
     positions, box, sizes = (array.copy() for array in liquid)
     for seed in range(10):
         before = make_atoms(positions, sizes, box).get_potential_energy()
-        change = sampling.swap_monte_carlo(positions, box, sizes, 0.2, 200, seed)
+        change = liquids.swap_monte_carlo(positions, box, sizes, 0.2, 200, seed)
         after = make_atoms(positions, sizes, box).get_potential_energy()
         assert change == pytest.approx(after - before, abs=1e-8)
     np.testing.assert_array_equal(np.sort(sizes), np.sort(liquid[2]))
@@ -194,7 +195,7 @@ def test_dynamics_without_thermostat_keep_energy_and_momentum(liquid):
     positions, box, sizes = (array.copy() for array in liquid)
     velocities = np.random.default_rng(0).normal(0, 0.5, positions.shape)
     velocities -= velocities.mean(0)
-    total = sampling.molecular_dynamics(positions, velocities, box, sizes, 0.0, 4000, 1).sum(1)
+    total = molecular_dynamics(positions, velocities, box, sizes, 0.0, 4000, 1).sum(1)
     assert np.ptp(total) < 1e-3 * total.mean()
     assert np.abs(velocities.mean(0)).max() < 1e-12
 
@@ -209,8 +210,8 @@ def test_two_particles_are_as_far_apart_as_boltzmann_says():
     positions = np.array([[0.0, 0, 0], [1.4, 0, 0]])
     energies = []
     for k in range(20000):
-        sampling.swap_monte_carlo(positions, box, sizes, temperature, 100, k)
-        energies.append(sampling.soft_spheres(box, sizes)(positions)[0])
+        liquids.swap_monte_carlo(positions, box, sizes, temperature, 100, k)
+        energies.append(soft_spheres(box, sizes)(positions)[0])
     blocks = np.mean(np.reshape(energies, (20, -1)), axis=1)
     assert abs(blocks.mean() - expected) < 4 * blocks.std(ddof=1) / np.sqrt(20)
 
@@ -223,18 +224,18 @@ def test_monte_carlo_and_dynamics_agree_on_the_energy_of_a_liquid(liquid):
     monte_carlo, dynamics = [], []
     for k in range(24):
         for step in range(20):
-            sampling.swap_monte_carlo(positions, box, sizes, sampling.HOT, 20, 100 * k + step)
-            monte_carlo.append(sampling.soft_spheres(box, sizes)(positions)[0])
-        place, velocities = positions.copy(), rng.normal(0, np.sqrt(sampling.HOT), positions.shape)
+            liquids.swap_monte_carlo(positions, box, sizes, liquids.HOT, 20, 100 * k + step)
+            monte_carlo.append(soft_spheres(box, sizes)(positions)[0])
+        place, velocities = positions.copy(), rng.normal(0, np.sqrt(liquids.HOT), positions.shape)
         velocities -= velocities.mean(0)
-        energies = sampling.molecular_dynamics(place, velocities, box, sizes, sampling.HOT, 4000, k)[1000:]
+        energies = molecular_dynamics(place, velocities, box, sizes, liquids.HOT, 4000, k)[1000:]
         dynamics.append(energies.mean(0))
     potential, kinetic = np.transpose(dynamics)
     one = np.reshape(monte_carlo, (24, -1)).mean(1)
     error = np.hypot(one.std(ddof=1), potential.std(ddof=1)) / np.sqrt(24)
     assert abs(one.mean() - potential.mean()) < 4 * error
-    assert abs(kinetic.mean() - 1.5 * 99 * sampling.HOT) < 4 * kinetic.std(ddof=1) / np.sqrt(24)
-    assert kinetic.mean() == pytest.approx(1.5 * 99 * sampling.HOT, rel=0.02)
+    assert abs(kinetic.mean() - 1.5 * 99 * liquids.HOT) < 4 * kinetic.std(ddof=1) / np.sqrt(24)
+    assert kinetic.mean() == pytest.approx(1.5 * 99 * liquids.HOT, rel=0.02)
 
 
 # Dynamics of any calculator

@@ -1,6 +1,6 @@
-"""Molecular dynamics with any calculator, by ASE, and what the minima that it passes say of the sample."""
+"""Molecular dynamics with any calculator, by ASE."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,6 @@ COUPLING = 100
 
 _ITERATIONS, _APART = 30, 0.01
 """Iterations of the power method; distance over all 3N coordinates of its differences, Å or σ."""
-
-_ODD = 0.02
-"""Fraction of quenches that come back below which a sample is not one glass."""
 
 
 def time_step(potential: Potential, positions: Array, masses: Array, rng: np.random.Generator) -> float:
@@ -66,20 +63,3 @@ def langevin(atoms: Atoms, potential: Potential, step: float, rng: np.random.Gen
         md.run(steps)
 
     return move
-
-
-def oddity(visits: Sequence[int], energies: Array) -> str:
-    """What is odd about a sample, by the minima that a trajectory at one temperature visits; empty if nothing."""
-    seen = np.array([one for one in visits if one >= 0])
-    if len(seen) < 40:
-        return ""
-    half = len(seen) // 2
-    before, after = seen[:half], seen[half:]
-    if len(np.unique(seen)) <= 2:
-        return "it stays in its minimum: raise --dynamics or --interval"
-    fall = energies[before].mean() - energies[after].mean()
-    if not np.isin(after, before).any() and fall > 3 * energies[before].std():
-        return f"its energy fell by {fall:.2g} a particle and it never came back: it crystallised or still ages"
-    if len(seen) - len(np.unique(seen)) < _ODD * len(seen):
-        return "its minima never come back: it is melting or flows; lower --dynamics"
-    return ""

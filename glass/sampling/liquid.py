@@ -1,4 +1,4 @@
-"""Minima of a model glass: swap Monte Carlo, molecular dynamics at a lower temperature, quenches.
+"""A liquid of polydisperse soft spheres in equilibrium, by swap Monte Carlo.
 
 Polydisperse soft spheres (:mod:`glass.soft_spheres`) at number density 1 in a cubic, periodic box. Swap Monte Carlo:
 Ninarello, Berthier, Coslovich, Phys. Rev. X 7, 021039 (2017). Reduced units: lengths in σ, energies and temperatures in
@@ -7,23 +7,17 @@ Ninarello, Berthier, Coslovich, Phys. Rev. X 7, 021039 (2017). Reduced units: le
 
 # ruff: noqa: NPY002  # inside compiled functions these are numba's own generators, seeded at each call
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from glass.arrays import Array, minimum_image
+from glass.arrays import Array
 from glass.kernels import nearest_image
 from glass.potentials.pairs import SKIN, have_moved
-from glass.relaxation import RELAXED, Potential, Relaxed, relax
-from glass.soft_spheres import (
-    CUTOFF,
-    energy_and_forces,
-    neighbours,
-    pair_diameter,
-    pair_energy,
-)
+from glass.sampling.soft_sphere_dynamics import soft_spheres
+from glass.soft_spheres import CUTOFF, pair_diameter, pair_energy
 
 SMALLEST, LARGEST = 0.73, 1.62
 """Range of the diameters in σ, as in the public minima of Ciarella et al. (2023)."""
@@ -39,12 +33,6 @@ SWAPS = 0.2
 
 HOT = 0.3
 """Temperature from which a glass is cooled, ε."""
-
-TIME_STEP = 0.005
-"""Time step of the dynamics, σ √(m/ε)."""
-
-COUPLING = 100
-"""Time constant of the thermostat, in time steps."""
 
 WAVE_NUMBER = 7.0
 """First peak of the structure factor, 1/σ: relaxation times are measured there, as is usual."""
@@ -172,63 +160,6 @@ def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # t
     return change
 
 
-@numba.njit(cache=True, nogil=True)
-def molecular_dynamics(positions, velocities, box, diameters, temperature, steps, seed):  # type: ignore[no-untyped-def]
-    """Velocity Verlet with Bussi's thermostat, J. Chem. Phys. 126, 014101 (2007); arrays (N, 3) change in place.
-
-    ASE's own Bussi gives the same ensemble, but takes ten times as long for a step of 300 particles. The total momentum
-    stays zero, so that 3N − 3 degrees of freedom have ``temperature``; 0 leaves the thermostat out.
-    Potential and kinetic energy after each step, shape (steps, 2).
-    """
-    np.random.seed(seed)
-    n = positions.shape[0]
-    freedom = 3 * n - 3
-    decay = np.exp(-1.0 / COUPLING)
-    forces = np.empty_like(positions)
-    slack = np.full(n, 0.5 * SKIN)
-    start, partner, square = neighbours(positions, box, diameters, slack)
-    reference = positions.copy()
-    energy_and_forces(positions, box, start, partner, square, forces)
-    energies = np.empty((steps, 2))
-    for step in range(steps):
-        if temperature > 0:
-            share = (1 - decay) * 0.5 * temperature / (0.5 * np.sum(velocities**2))
-            noise = np.random.standard_normal()
-            others = 2.0 * np.random.standard_gamma(0.5 * (freedom - 1))
-            velocities *= np.sqrt(decay + share * (others + noise**2) + 2 * noise * np.sqrt(decay * share))
-        velocities += 0.5 * TIME_STEP * forces
-        positions += TIME_STEP * velocities
-        if have_moved(positions.reshape(1, n, 3), reference, slack):
-            start, partner, square = neighbours(positions, box, diameters, slack)
-            reference[:] = positions
-        energies[step, 0] = energy_and_forces(positions, box, start, partner, square, forces)
-        velocities += 0.5 * TIME_STEP * forces
-        energies[step, 1] = 0.5 * np.sum(velocities**2)
-    return energies
-
-
-def soft_spheres(box: Array, diameters: Array) -> Potential:
-    """Total energy in ε and forces in ε/σ, shape (N, 3), as a function of the positions (N, 3) in σ."""
-    reference, slack = np.full((len(diameters), 3), np.inf), np.full(len(diameters), 0.5 * SKIN)
-    listed: tuple[Array, Array, Array]
-
-    def potential(positions: Array) -> tuple[float, Array]:
-        nonlocal listed
-        if have_moved(positions[None], reference, slack):
-            reference[:] = positions
-            listed = neighbours(reference, box, diameters, slack)
-        forces = np.empty_like(positions)
-        return energy_and_forces(positions, box, *listed, forces), forces
-
-    return potential
-
-
-def quench(positions: Array, box: Array, diameters: Array) -> Relaxed:
-    """Nearest minimum, without drift of the centre of mass."""
-    found = relax(soft_spheres(box, diameters), positions)
-    return found._replace(positions=found.positions - (found.positions.mean(0) - positions.mean(0)))
-
-
 def relaxation_time(places: Array) -> float:
     """Frames until F_s(k) of unwrapped positions (n_frames, N, 3) has fallen to 1/e; infinite if it does not.
 
@@ -249,7 +180,7 @@ def random_start(n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]
     box = np.full(3, n ** (1 / 3))
     positions = rng.random((n, 3)) * box
     sizes = rng.permutation(diameters(n))
-    swap_monte_carlo(positions, box, sizes, HOT, 2000, _seed(rng))
+    swap_monte_carlo(positions, box, sizes, HOT, 2000, rng.integers(2**31))
     return positions, box, sizes
 
 
@@ -267,11 +198,11 @@ def equilibrate(
     ``done`` is called every now and then with the sweeps made since its last call.
     """
     for hotter in np.geomspace(max(HOT, temperature), temperature, 20):
-        swap_monte_carlo(positions, box, sizes, hotter, max(1, sweeps // 200), _seed(rng))
+        swap_monte_carlo(positions, box, sizes, hotter, max(1, sweeps // 200), rng.integers(2**31))
     every = -(-sweeps // FRAMES)
     energies, places = np.empty(FRAMES), np.empty((FRAMES, *positions.shape))
     for k in range(FRAMES):
-        swap_monte_carlo(positions, box, sizes, temperature, every, _seed(rng))
+        swap_monte_carlo(positions, box, sizes, temperature, every, rng.integers(2**31))
         energies[k], places[k] = soft_spheres(box, sizes)(positions)[0] / len(sizes), positions
         done(every)
     third, fourth = slice(FRAMES // 2, 3 * FRAMES // 4), slice(3 * FRAMES // 4, FRAMES)
@@ -286,84 +217,3 @@ def equilibrate(
         (every * relaxation_time(places[third]), every * relaxation_time(places[fourth])),
         every * FRAMES,
     )
-
-
-def sample(
-    positions: Array,
-    box: Array,
-    sizes: Array,
-    temperature: float,
-    quenches: int,
-    interval: int,
-    rng: np.random.Generator,
-) -> Iterator[Relaxed]:
-    """Minima that a trajectory visits, a quench every ``interval`` time steps."""
-    place = quench(positions, box, sizes).positions
-    centre = place.mean(0)
-    velocities = rng.normal(0, np.sqrt(temperature), place.shape)
-    velocities -= velocities.mean(0)
-    molecular_dynamics(place, velocities, box, sizes, temperature, 20 * COUPLING, _seed(rng))
-    for _ in range(quenches):
-        molecular_dynamics(place, velocities, box, sizes, temperature, interval, _seed(rng))
-        velocities -= velocities.mean(0)  # rounding only
-        place -= place.mean(0) - centre
-        yield quench(place, box, sizes)
-
-
-class Minima:
-    """The distinct minima of a trajectory and the transitions between them.
-
-    Two quenches are one minimum if their energies per particle differ by ``SAME_ENERGY`` at most and no particle is
-    displaced by ``SAME_POSITION``. For 300 soft spheres, those of one minimum differ by less than 2e-14 ε and 1e-5 σ,
-    those of different minima by more than 4e-8 ε and 0.04 σ.
-    """
-
-    SAME_ENERGY, SAME_POSITION = 1e-9, 1e-3
-
-    def __init__(self, box: Array, relaxed: float = RELAXED) -> None:
-        self.box = box
-        self.relaxed = relaxed
-        """Norm of the gradient up to which a quench has reached a minimum."""
-        self.positions: dict[str, Array] = {}
-        """Keys are names: the energy per particle with ten decimals, by which alone a minimum is known in files."""
-        self.transitions: dict[tuple[str, str], int] = {}
-        self.unrelaxed = 0
-        """Quenches that did not reach a minimum; left out."""
-        self.alike = 0
-        """Quenches left out because another minimum has their name."""
-        self._last: str | None = None
-
-    def add(self, found: Relaxed) -> str | None:
-        """Take the next quench of the trajectory; name of its minimum, None where it is left out."""
-        name = self._name(found)
-        self.follow(name)
-        return name
-
-    def follow(self, name: str | None) -> None:
-        """Count the transition to the next minimum."""
-        if name is not None and self._last not in (None, name):
-            step = (str(self._last), name)
-            self.transitions[step] = self.transitions.get(step, 0) + 1
-        self._last = name
-
-    def _name(self, found: Relaxed) -> str | None:
-        if not found.gradient_norm <= self.relaxed:
-            self.unrelaxed += 1
-            return None
-        energy = found.energy / len(found.positions)
-        for name, other in self.positions.items():
-            if abs(float(name) - energy) > self.SAME_ENERGY:
-                continue
-            step = minimum_image(found.positions - other, self.box)
-            if np.linalg.norm(step, axis=1).max() < self.SAME_POSITION:
-                return name
-        name = f"{energy:.10f}"
-        if name in self.positions:
-            self.alike += 1
-            return None
-        self.positions[name] = found.positions
-        return name
-
-
-def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))

@@ -1,0 +1,83 @@
+"""Minima that a trajectory visits, each once, the transitions between them, and what they say of the sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from glass.arrays import Array, minimum_image
+from glass.relaxation import RELAXED, Relaxed
+
+_ODD = 0.02
+"""Fraction of quenches that come back below which a sample is not one glass."""
+
+
+class Minima:
+    """The distinct minima of a trajectory and the transitions between them.
+
+    Two quenches are one minimum if their energies per particle differ by ``SAME_ENERGY`` at most and no particle is
+    displaced by ``SAME_POSITION``. For 300 soft spheres, those of one minimum differ by less than 2e-14 ε and 1e-5 σ,
+    those of different minima by more than 4e-8 ε and 0.04 σ.
+    """
+
+    SAME_ENERGY, SAME_POSITION = 1e-9, 1e-3
+
+    def __init__(self, box: Array, relaxed: float = RELAXED) -> None:
+        self.box = box
+        self.relaxed = relaxed
+        """Norm of the gradient up to which a quench has reached a minimum."""
+        self.positions: dict[str, Array] = {}
+        """Keys are names: the energy per particle with ten decimals, by which alone a minimum is known in files."""
+        self.transitions: dict[tuple[str, str], int] = {}
+        self.unrelaxed = 0
+        """Quenches that did not reach a minimum; left out."""
+        self.alike = 0
+        """Quenches left out because another minimum has their name."""
+        self._last: str | None = None
+
+    def add(self, found: Relaxed) -> str | None:
+        """Take the next quench of the trajectory; name of its minimum, None where it is left out."""
+        name = self._name(found)
+        self.follow(name)
+        return name
+
+    def follow(self, name: str | None) -> None:
+        """Count the transition to the next minimum."""
+        if name is not None and self._last not in (None, name):
+            step = (str(self._last), name)
+            self.transitions[step] = self.transitions.get(step, 0) + 1
+        self._last = name
+
+    def _name(self, found: Relaxed) -> str | None:
+        if not found.gradient_norm <= self.relaxed:
+            self.unrelaxed += 1
+            return None
+        energy = found.energy / len(found.positions)
+        for name, other in self.positions.items():
+            if abs(float(name) - energy) > self.SAME_ENERGY:
+                continue
+            step = minimum_image(found.positions - other, self.box)
+            if np.linalg.norm(step, axis=1).max() < self.SAME_POSITION:
+                return name
+        name = f"{energy:.10f}"
+        if name in self.positions:
+            self.alike += 1
+            return None
+        self.positions[name] = found.positions
+        return name
+
+
+def oddity(visits: Sequence[int], energies: Array) -> str:
+    """What is odd about a sample, by the minima that a trajectory at one temperature visits; empty if nothing."""
+    seen = np.array([one for one in visits if one >= 0])
+    if len(seen) < 40:
+        return ""
+    half = len(seen) // 2
+    before, after = seen[:half], seen[half:]
+    if len(np.unique(seen)) <= 2:
+        return "it stays in its minimum: raise --dynamics or --interval"
+    fall = energies[before].mean() - energies[after].mean()
+    if not np.isin(after, before).any() and fall > 3 * energies[before].std():
+        return f"its energy fell by {fall:.2g} a particle and it never came back: it crystallised or still ages"
+    if len(seen) - len(np.unique(seen)) < _ODD * len(seen):
+        return "its minima never come back: it is melting or flows; lower --dynamics"
+    return ""

@@ -1,0 +1,142 @@
+"""Dynamics from the minima of what was found: simulate_glass.py --from-tls."""
+
+import shutil
+
+import ase.io
+import numpy as np
+import pandas as pd
+import pytest
+from soft_sphere_atoms import make_atoms
+from steps import done, refused
+
+from glass.sampling.liquid import diameters
+from glass.sampling.soft_sphere_dynamics import quench
+from pipeline.formats.keys import Pair
+from pipeline.formats.lammps import write_minimum
+from pipeline.formats.results import add_non_dw, add_splitting
+from pipeline.workspace import Workspace
+from search.picks import best_known
+
+T, CONF, SIDE = "0.1", 7, 5
+BOX, SIZES = np.full(3, float(SIDE)), np.random.default_rng(2).permutation(diameters(SIDE**3))
+LATTICE = np.stack(np.meshgrid(*[np.arange(SIDE)] * 3), -1).reshape(-1, 3) + 0.5
+HOW = ("--from-tls", 2, "--dynamics", 0.3, "--interval", 50)
+
+
+@pytest.fixture(scope="module")
+def glass(tmp_path_factory):
+    """Four minima of 125 soft spheres, quenched from near a lattice, a transition, a TLS and a double well."""
+    root, rng = tmp_path_factory.mktemp("from-tls"), np.random.default_rng(1)
+    at = Workspace(root).at(T)
+    place, energies = LATTICE, []
+    for _ in range(4):
+        found = quench(place + rng.normal(0, 0.25, place.shape), BOX, SIZES)
+        place = found.positions
+        energies.append(round(found.energy / len(place), 10))
+        write_minimum(at.glass(CONF) / f"{energies[-1]:.10f}.conf", SIZES, place, BOX)
+    i, j, k, h = sorted(energies)
+    at.transitions(CONF).parent.mkdir(parents=True)
+    at.transitions(CONF).write_text(f"i,j,count\n{i},{k},5\n")
+    at.neb.mkdir(parents=True)
+    at.workspace.settings.write_text("pairs: {max_delta_E: 100.0}\n")
+    add_splitting(at, Pair(CONF, i, j), 0.001)
+    add_splitting(at, Pair(CONF, i, k), 0.01)
+    add_non_dw(at, Pair(CONF, i, h))
+    return root, (i, j, k, h)
+
+
+@pytest.fixture
+def copied(glass, tmp_path):
+    return Workspace(shutil.copytree(glass[0], tmp_path / "copy")), glass[1]
+
+
+def found_from(at, name):
+    return ase.io.read(at.sampled_from(CONF, f"{name:.10f}") / "minima.extxyz", ":")
+
+
+def test_minima_near_a_tls_come_into_the_same_glass_with_their_transitions(copied):
+    work, (i, j, k, _) = copied
+    at = work.at(T)
+    said = done("simulate_glass", work.root, *HOW, "--quenches", 5)
+    assert said.count("5 of 5 quenches") == 3  # from i, j and k
+    visited, counts = {i, j, k}, 0
+    for name in (i, j, k):
+        first, *others = found_from(at, name)
+        assert first.get_potential_energy() / SIDE**3 == pytest.approx(name, abs=1e-9)
+        for frame in (first, *others):
+            atoms = make_atoms(frame.positions, SIZES, BOX)
+            assert atoms.get_potential_energy() == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+            assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 1e-3
+        visited |= {round(frame.get_potential_energy() / SIDE**3, 8) for frame in others}
+        counts += pd.read_csv(at.transitions_from(CONF, f"{name:.10f}"))["count"].sum()
+    assert len(visited) > 3
+    said = done("step0_collect", work.root)
+    assert "0 left out" in said
+    assert "unknown" not in said
+    table = pd.read_feather(at.glass_pairs(CONF))
+    assert set(table["conf"]) == {CONF}
+    assert len({*table["i"].round(8), *table["j"].round(8)}) >= len(visited)
+    assert table[["Tij", "Tji"]].to_numpy().sum() == 5 + counts
+
+
+def test_without_transitions_of_the_glass_those_from_a_tls_do_not_count_as_all_there_are(copied):
+    work, _ = copied
+    work.at(T).transitions(CONF).unlink()
+    done("simulate_glass", work.root, *HOW, "--quenches", 3)
+    done("step0_collect", work.root)
+    assert "Tij" not in pd.read_feather(work.at(T).glass_pairs(CONF))
+
+
+def test_it_goes_on_where_it_was_and_does_nothing_twice(copied, tmp_path):
+    work, (i, *_) = copied
+    other = Workspace(shutil.copytree(work.root, tmp_path / "other"))
+    one = ("--from-tls", 1, *HOW[2:], "--quenches")
+    for quenches in (2, 4):
+        done("simulate_glass", work.root, *one, quenches)
+    path = work.at(T).sampled_from(CONF, f"{i:.10f}") / "minima.extxyz"
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    assert "no new quenches" in done("simulate_glass", work.root, *one, 4)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    done("simulate_glass", other.root, *one, 4)
+    energies = [[frame.get_potential_energy() for frame in found_from(where.at(T), i)] for where in (work, other)]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-7)
+    assert "2 of 4" not in done("simulate_glass", other.root, *HOW, "--quenches", 4)  # k alone is new
+    assert len(list(other.at(T).glass(CONF).glob("from-*"))) == 3
+
+
+def test_tls_come_first_then_the_list_then_double_wells(copied):
+    work, (i, j, k, h) = copied
+    at = work.at(T)
+    listed = at.predicted("newpairs")
+    listed.parent.mkdir(parents=True)
+    listed.write_text(f"conf,i,j,tls_probability\n{CONF},{i},{h},0.9\n{CONF},{j},{k},0.5\n{CONF},{k},{h},0.4\n")
+    best = best_known(at, 0.00151, 9)
+    assert [*zip(best["i"], best["j"], strict=True)] == [(i, j), (j, k), (k, h), (i, k)]
+    assert len(best_known(at, 0.00151, 2)) == 2
+
+
+def test_what_can_not_be_is_told_in_one_line(copied):
+    work, (i, *_) = copied
+    both = (*HOW, "--start", work.root / "config.yaml")
+    (work.root / "config.yaml").write_text("neb: {calculator: 'glass.potentials.kob_andersen:calculator'}\n")
+    assert "not allowed with" in refused("simulate_glass", work.root, *both)
+    assert "--dynamics T" in refused("simulate_glass", work.root, "--from-tls", 2)
+    assert "--melt goes with --start" in refused("simulate_glass", work.root, *HOW, "--melt", 1)
+    assert "another one made the minima" in refused("simulate_glass", work.root, *HOW)
+    shutil.rmtree(work.at(T).neb)
+    assert "no list and no exact result" in refused("simulate_glass", work.root, *HOW)
+    at = work.at(T)
+    add_non_dw(at, Pair(CONF, i, 9.0))
+    assert "the minima of no TLS" in refused("simulate_glass", work.root, *HOW)
+    add_splitting(at, Pair(CONF, i, 9.0), 0.001)
+    assert "the minima of no TLS" in refused("simulate_glass", work.root, *HOW)
+
+
+def test_a_trajectory_of_another_structure_is_not_gone_on_with(tmp_path):
+    for name, shift in (("one", 0.0), ("two", 0.3)):
+        atoms = make_atoms(LATTICE, SIZES, BOX)
+        atoms.positions[0] += shift
+        ase.io.write(tmp_path / f"{name}.extxyz", atoms)
+    how = ("--dynamics", T, "--interval", 1, "--quenches")
+    done("simulate_glass", tmp_path, "--start", tmp_path / "one.extxyz", *how, 1)
+    assert "another structure" in refused("simulate_glass", tmp_path, "--start", tmp_path / "two.extxyz", *how, 2)
