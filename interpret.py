@@ -111,7 +111,7 @@ def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, 
 
 
 def effects_on_pair(explained: pd.DataFrame, quantity: str, task: Task, settings: Settings) -> list[str]:
-    """What each feature of one pair does, and what the prediction means, as lines to print."""
+    """Effect of each feature of one pair, and what the prediction means, as lines to print."""
     base, prediction = explained[["base_value", "prediction"]].iloc[0]
     rows, unit = explained.sort_values("shap", key=abs, ascending=False), settings.unit.energy
     least = settings.classify.min_probability

@@ -49,7 +49,7 @@ def train_one(command: Command, at: StatePoint) -> None:
 
 
 def mixed_conventions(at: StatePoint, settings: Settings) -> str | None:
-    """What to say where results that continue V(x) along a line are learnt together with published splittings."""
+    """Warning where results that continue V(x) along a line are learnt together with published splittings."""
     import pyarrow.ipc
 
     from pipeline.formats.records import WAYS, read_records

@@ -1,1 +1,1 @@
-"""What is learnt and judged: pair tables, labels, models, metrics, pictures, rounds."""
+"""Learning and judging: labels, learner, models, metrics, and the order of the lists."""

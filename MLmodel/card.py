@@ -16,7 +16,7 @@ from pipeline.messages import nothing_new
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, up_to_date
 from pipeline.units import Units, check_same_units
-from pipeline.workspace import StatePoint, Task, Workspace
+from pipeline.workspace import StatePoint, Task
 
 SETS = ("train", "test", "used")
 
@@ -28,7 +28,7 @@ FORMAT = 4
 
 @dataclass(frozen=True)
 class Card:
-    """What stands in ``card.json``."""
+    """The content of ``card.json``."""
 
     task: Task
     temperature: str
@@ -181,8 +181,3 @@ def check_features(card: Card, columns: Sequence[str], path: Path) -> None:
         raise UserError(
             f"{path}: lacks {', '.join(missing)}, of which the model makes use; add it, or run {card.task.script}"
         )
-
-
-def trained_temperatures(workspace: Workspace, task: Task) -> list[str]:
-    """Temperatures for which there is a model."""
-    return [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]

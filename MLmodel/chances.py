@@ -24,7 +24,7 @@ SPREADS = np.linspace(0.4, 1.0, 4)
 
 
 class Chances(NamedTuple):
-    """What :func:`tls_chances` found, on a grid of predictions."""
+    """The chance of a TLS on a grid of predictions, from :func:`tls_chances`."""
 
     grid: Array
     """log₁₀ of the predicted splitting in ε; shape (n_grid,)."""
@@ -65,12 +65,7 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Chances:
     and P is instead (n P + threshold / smallest) / (n + 1): a new splitting is below the smallest of n with a chance of
     1 / (n + 1), and there all values are taken as equally dense, as in the standard tunnelling model.
 
-    Parameters
-    ----------
-    exact, predicted : ndarray of shape (n_labelled,)
-        Exact splittings of labelled double wells and their out-of-fold predictions, in ε.
-    threshold : float
-        In ε.
+    ``exact``, ``predicted``, shape (n_labelled,): splittings of labelled double wells, and out-of-fold predictions.
     """
     known = np.log10(predicted)
     errors = np.log10(exact) - known

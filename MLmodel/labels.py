@@ -1,4 +1,4 @@
-"""What is known of pairs, to learn from: pretraining sets and the results of exact calculations."""
+"""Labels: pretraining sets and the results of exact calculations, joined to the features of their pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,8 +71,10 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     pretraining, lines = _read_sets(sets, task, at.decimals, in_tables)
     report += lines
     of_sets = [[name for name in part if name not in (*PAIR_COLUMNS, task.target, ORIGIN)] for part in pretraining]
-    features, lines = _common_features([*in_tables, *of_sets])
-    report += lines
+    found = dict.fromkeys(name for names in (*in_tables, *of_sets) for name in names)
+    features = [name for name in found if all(name in names for names in (*in_tables, *of_sets))]
+    if left_out := [name for name in found if name not in features]:
+        report.append(f"features left out, as not all tables have them: {', '.join(left_out)}")
     if not features:
         raise UserError(f"{at.pretraining(task)}: no feature in common with {at.pairs}; give both the same columns")
     if task == CLASSIFIER:
@@ -110,15 +112,6 @@ def _read_sets(
             report.append(f"  unknown in this set: {', '.join(unknown)}")
         found.append(part.reindex(columns=[*part, *unknown]))
     return found, report
-
-
-def _common_features(of_each: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Features that all tables and sets have; a line on the others."""
-    found = dict.fromkeys(name for names in of_each for name in names)
-    features = [name for name in found if all(name in names for names in of_each)]
-    left_out = [name for name in found if name not in features]
-    said = f"features left out, as not all tables have them: {', '.join(left_out)}"
-    return features, [said] if left_out else []
 
 
 def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
@@ -170,7 +163,7 @@ def join_results(at: StatePoint, neb: pd.DataFrame) -> tuple[pd.DataFrame, list[
 
 
 def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
-    """Which line a result comes from, what of its pair the tables do not know, and what to do."""
+    """Line a result comes from, what of its pair the tables do not know, and what to do."""
     conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
     known, decimals = np.empty(0, np.int64), at.decimals
     for path in Progress(at.pair_tables, desc="looking for a pair", unit="table"):
@@ -196,7 +189,7 @@ def _check_no_contradiction(known: Sequence[pd.DataFrame]) -> None:
 
 
 def _origins(rows: pd.DataFrame) -> tuple[int, str]:
-    """How many pairs there are, and the places of each, ORIGIN, in words."""
+    """Number of pairs, and the places of each, ORIGIN, in words."""
     pairs = [" and ".join(group) for _, group in rows.groupby(KEYS)[ORIGIN]]
     return len(pairs), "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
 

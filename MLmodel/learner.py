@@ -1,4 +1,4 @@
-"""What is learnt, and with which models. Doing it safely is the business of :mod:`MLmodel.training`."""
+"""The learner: target, weights, CatBoost and AutoGluon. Doing it safely is the business of :mod:`MLmodel.training`."""
 
 import os
 import re
@@ -42,7 +42,7 @@ CatBoost's own .378 .343 .346 .302 .251; with l2_leaf_reg = 20 .371 .317 .292 .2
 """
 
 _ONE_THREAD: dict[str, Any] = {"ag_args_fit": {"num_cpus": 1}}
-"""What is learnt does not depend on the number of cores."""
+"""Models do not depend on the number of cores."""
 
 _LIGHTGBM: dict[str, Any] = {"learning_rate": 0.1, "deterministic": True, "force_row_wise": True, **_ONE_THREAD}
 """By default it measures whether rows or columns are faster, and sums in an order that depends on it."""
@@ -71,7 +71,7 @@ _TIMED_PAIRS, _TIMED = 10_000, 5
 
 
 class Fitted(NamedTuple):
-    """What :func:`fit` tells of a training."""
+    """How a training went."""
 
     seconds_per_pair: float
     """On one free core."""
@@ -82,7 +82,7 @@ class Fitted(NamedTuple):
 
 
 def target_of(pairs: pd.DataFrame, task: Task) -> Array:
-    """What is learnt of each pair, shape (n_pairs,): whether it is a double well, or log₁₀ of its splitting."""
+    """Learnt quantity of each pair, shape (n_pairs,): 1 for a double well, else 0; or log₁₀ of the splitting."""
     return np.asarray(pairs[DW], float) if task == CLASSIFIER else np.log10(np.asarray(pairs[QS], float))
 
 
@@ -103,7 +103,7 @@ def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str 
 
 
 class Trained:
-    """What :func:`fit` trained: boosted trees, and the mean of them and a smooth model where that one helps."""
+    """A model that :func:`fit` trained: boosted trees, or the mean of them and a smooth model where that helps."""
 
     def __init__(self, folder: Path, task: Task) -> None:
         self._task = task
@@ -136,7 +136,7 @@ def catboost_prediction(trees: CatBoost, task: Task) -> Callable[[pd.DataFrame],
 
 
 def autogluon_prediction(folder: Path, task: Task) -> Callable[[pd.DataFrame], Array]:
-    """The same by AutoGluon: of ``fast: false``."""
+    """Prediction by AutoGluon, of ``fast: false``."""
     from autogluon.tabular import TabularPredictor  # here, as it takes seconds and CatBoost's models do without
 
     predictor = TabularPredictor.load(str(folder), verbosity=0)
@@ -163,24 +163,8 @@ def fit(
 
     AutoGluon seeds all its learners and the number of their trees is bounded, so that no clock ends a training but that
     of :func:`_time_guard`. CatBoost alone needs no pairs to tell when to stop: it learns from all of them.
-
-    Parameters
-    ----------
-    table, task
-        As :func:`to_learn` gives it, and what is learnt.
-    limits, cores
-        How long it may train and how fast it must predict; cores to use.
-    folder : Path
-        Where the model goes.
-    with_smooth, softening
-        Whether the mean with :mod:`MLmodel.smooth` is predicted, and its softening.
-
-    Raises
-    ------
-    UserError
-        If there was no time for a single model.
-    OSError
-        If files can't be written: AutoGluon itself goes on without the model that failed.
+    ``with_smooth``: the mean with :mod:`MLmodel.smooth` is predicted, of this ``softening``. Raises UserError if there
+    was no time for a single model, OSError if files can't be written, where AutoGluon itself goes on without the model.
     """
     predictor, was_cut = _train(table, task, limits, cores, folder)
     failures = predictor.model_failures()
@@ -291,7 +275,7 @@ def _keep_best_that_is_fast(predictor: Any, task: Task, sample: pd.DataFrame, li
 
 
 def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
-    """Learn the trees of ``fast: true`` without AutoGluon and without saving; what they predict of pairs."""
+    """Trees of ``fast: true``, learnt without AutoGluon and without saving, as a function that predicts pairs."""
     kind = catboost.CatBoostClassifier if task == CLASSIFIER else catboost.CatBoostRegressor
     trees = kind(**{**TREES, **_OF_TASK[task]}, thread_count=1, verbose=False, allow_writing_files=False)
     trees.fit(pairs[features].astype(np.float64), target_of(pairs, task))

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from glass.arrays import Array
-from MLmodel.card import Card, check_digests, find_card, read_card, trained_temperatures
+from MLmodel.card import Card, check_digests, find_card, read_card
 from MLmodel.metrics import chance_metrics, classifier_metrics, format_metrics, predictor_metrics
 from MLmodel.out_of_fold import by_glass, kept_out
 from pipeline.errors import ChangedError, UserError
@@ -50,7 +50,7 @@ class Model:
 
 @contextmanager
 def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
-    """What was read in the block is of one training: ChangedError where another took its place meanwhile."""
+    """All that is read in the block is of one training: ChangedError where another took its place meanwhile."""
     failure: Exception | None = None
     try:
         yield
@@ -76,10 +76,7 @@ def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:
 
 
 def unseen_predictions(at: StatePoint, card: Card) -> tuple[Array, Array]:
-    """What is known of the pairs a model was made from, and what was predicted for them without their glass.
-
-    Shape (n_pairs,): splittings, or whether a pair is a double well and the probability of it.
-    """
+    """Known and predicted splittings (or double wells and probabilities) of a model's pairs, without their glass."""
     used = read_set(at, card, "used")
     return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
 
@@ -89,7 +86,8 @@ def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units
 
     Raises UserError where one that was asked for can't be used.
     """
-    for temperature in dict.fromkeys([*trained_temperatures(workspace, task), *asked]):
+    trained = [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]
+    for temperature in dict.fromkeys([*trained, *asked]):
         try:
             yield find_card(workspace.at(temperature), task, units)
         except UserError as error:
@@ -147,7 +145,7 @@ def figures_of(task: Task, exact: ArrayLike, predicted: ArrayLike, threshold: fl
 
 
 def worth(at: StatePoint, card: Card, settings: Settings) -> list[str]:
-    """What a model is worth on glasses that it did not see, and whether its labels are few: lines to print."""
+    """Figures of a model on glasses that it did not see, and a warning where its labels are few: lines to print."""
     used, task = read_set(at, card, "used"), card.task
     lines = [f"  time to predict: {card.seconds_per_pair:.1e} s a pair"]
     if by_glass(used, task):

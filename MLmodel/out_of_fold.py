@@ -1,7 +1,6 @@
 """Predictions for labelled pairs from models that saw no pair of their glass: what to expect of a new glass.
 
-The trees are those of ``fast: true``, also where AutoGluon's ensemble predicts in the end, which would take minutes.
-Theirs are the errors from which the chance of a TLS is told.
+The trees are those of ``fast: true``, also where AutoGluon's ensemble, which would take minutes, predicts in the end.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from glass.arrays import Array
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, Task
+from pipeline.workspace import CLASSIFIER, DW, Task
 
 FOLDS = 5
 
@@ -26,7 +25,7 @@ _ENOUGH = 1000
 
 
 class OutOfFold(NamedTuple):
-    """What :func:`out_of_fold` found."""
+    """Out-of-fold predictions."""
 
     predicted: Array
     """Probability of a double well, or quantum splitting; shape (n_pairs,)."""
@@ -40,12 +39,15 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 def by_glass(pairs: pd.DataFrame, task: Task) -> bool:
     """Whether whole glasses are kept out: the labels come from several, and each fold can be learnt from."""
-    several = len(pairs["conf"].unique()) > 1
-    return several and all(_can_be_learnt(pairs.iloc[train], task) for train, _ in _glass_folds(pairs, task))
+    if pairs["conf"].nunique() < 2:
+        return False
+    labels, kinds = (pairs[DW].to_numpy(), (0, 1)) if task == CLASSIFIER else (np.ones(len(pairs)), (1,))
+    folds = _glass_folds(pairs, task)
+    return all((labels[train] == kind).sum() >= _FEWEST_TO_LEARN for train, _ in folds for kind in kinds)
 
 
 def kept_out(pairs: pd.DataFrame, task: Task) -> str:
-    """What the predictions are of, in words."""
+    """How pairs were kept out, in words."""
     return f"{'glasses' if by_glass(pairs, task) else 'pairs'} kept out, in folds"
 
 
@@ -60,7 +62,12 @@ def out_of_fold(
     from MLmodel.learner import quick_trees, target_of  # here, as it imports CatBoost
     from MLmodel.smooth import SOFTENING, learn_smooth
 
-    folds = _glass_folds(pairs, task) if by_glass(pairs, task) else _pair_folds(pairs, task)
+    if by_glass(pairs, task):
+        folds = _glass_folds(pairs, task)
+    elif task == CLASSIFIER:
+        folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(pairs, pairs[DW]))
+    else:
+        folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(pairs))
     target = target_of(pairs, task)
 
     def trees_of(fold: Fold) -> Array:
@@ -100,14 +107,3 @@ def _glass_folds(pairs: pd.DataFrame, task: Task) -> list[Fold]:
     else:
         folds = GroupKFold(number).split(pairs, groups=pairs["conf"])
     return [(train, test) for train, test in folds if len(test)]
-
-
-def _pair_folds(pairs: pd.DataFrame, task: Task) -> list[Fold]:
-    if task == CLASSIFIER:
-        return list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(pairs, pairs[DW]))
-    return list(KFold(FOLDS, shuffle=True, random_state=0).split(pairs))
-
-
-def _can_be_learnt(pairs: pd.DataFrame, task: Task) -> bool:
-    fewest = len(pairs) if task == PREDICTOR else min((pairs[DW] == kind).sum() for kind in (0, 1))
-    return bool(fewest >= _FEWEST_TO_LEARN)

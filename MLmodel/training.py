@@ -43,17 +43,9 @@ def train(
 ) -> None:
     """Train one model, unless the last training used the same data, settings and versions, and say what it is worth.
 
-    The model that is there stays until the new one is complete.
-
-    Parameters
-    ----------
-    command, at, task, labelled
-        Settings; where, what and from what to learn.
-    summary, warning : str
-        The labels in words, and what to say of them, before a training, if there is one.
-
-    Raises UserError where there are too few labels, only one class, no feature that differs, or no time for a single
-    model; where glasses are to be kept apart and there is only one; or where another process trains this model.
+    The model that is there stays until the new one is complete. ``summary``: the labels in words; ``warning``: what
+    else to say of them. Raises UserError where they are too few, of one class or of one glass alone, where no feature
+    differs or there is no time for a single model, or where another process trains this model.
     """
     settings = command.settings
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
@@ -85,14 +77,16 @@ def train(
 
 
 def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settings) -> dict[str, Any]:
-    """What a model follows from, as its card tells it."""
+    """All that a model follows from, as its card tells it."""
     limits: TrainingSettings = getattr(settings, task.name)
+    learnt = labelled.table[[*labelled.features, task.target]]
+    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, learnt)])
     return {
         "features": labelled.features,
         "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
         "versions": installed_versions(),
         "units": settings.units,
-        "data": _digest(labelled.table[[*labelled.features, task.target]], keys),
+        "data": hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest(),  # whatever the order of the pairs
     }
 
 
@@ -168,7 +162,7 @@ def _put_in_place(at: StatePoint, task: Task) -> None:
 
 
 def too_few(at: StatePoint, settings: Settings) -> str:
-    """Which exact results steps 1 and 3 lack, where no pretraining set makes up for them; empty where none."""
+    """Exact results that steps 1 and 3 lack and no pretraining set makes up for, in words; empty where none."""
     of = (at.temperature, *settings.pretraining)
     without = [
         task for task in (CLASSIFIER, PREDICTOR) if not any(at.workspace.at(T).pretraining_sets(task) for T in of)
@@ -203,27 +197,23 @@ def _is_trained(at: StatePoint, task: Task, inputs: dict[str, Any]) -> bool:
 
 
 def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray[np.bool_]:
-    """Choose the test set by a hash of each pair's or glass's name.
+    """The test set, chosen by a hash of each pair's or glass's name.
 
     So a pair stays on its side as more labels come in, and is on the same side for the classifier and the predictor.
     Both classes have at least half and at most twice their share in the test set, and of two pairs each side has one:
     where the hash does not give it, which happens with few labels, those next to the cut change sides. Glasses differ
     in size: they are taken in the order of their hash until their pairs are about the fraction asked for, so that
-    those near the cut may change sides.
-
-    Parameters
-    ----------
-    keys : DataFrame of shape (n_pairs, 3)
-        As :func:`pipeline.formats.keys.pair_index` gives them, in columns.
-    is_rare : array_like of bool, shape (n_pairs,)
-        The class of each pair: whether it is a double well, or a TLS.
-    settings : Settings
-        ``test_fraction``, ``test_split`` and ``seed``.
+    those near the cut may change sides. ``keys``: those of the pairs, in columns; ``is_rare``, shape (n_pairs,): which
+    are double wells, or TLS.
     """
     names = keys if settings.test_split == "pair" else keys[["glass"]]
     place = pd.util.hash_pandas_object(names.assign(seed=settings.seed), index=False).to_numpy() / 2.0**64
     if settings.test_split == "glass":
-        return _glasses_to_test(place, settings.test_fraction)
+        if place.min() == place.max():
+            raise UserError("config.yaml: test_split = glass needs labels of two glasses or more; use test_split: pair")
+        places, sizes = np.unique(place, return_counts=True)
+        cut = places[np.argmin(np.abs(np.cumsum(sizes) - settings.test_fraction * len(place)))]
+        return np.asarray((place <= cut) & (place != place.max()))
     test = np.zeros(len(keys), dtype=bool)
     for kind in (False, True):
         own = np.flatnonzero(np.asarray(is_rare) == kind)
@@ -231,20 +221,6 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
         drawn = min(max(drawn, int(share / 2), 1), int(np.ceil(2 * share)), len(own) - 1)
         test[own[np.argsort(place[own])[: max(drawn, 0)]]] = True
     return test
-
-
-def _glasses_to_test(place: NDArray[np.float64], fraction: float) -> NDArray[np.bool_]:
-    if place.min() == place.max():
-        raise UserError("config.yaml: test_split = glass needs labels of two glasses or more; use test_split: pair")
-    places, sizes = np.unique(place, return_counts=True)
-    cut = places[np.argmin(np.abs(np.cumsum(sizes) - fraction * len(place)))]
-    return np.asarray((place <= cut) & (place != place.max()))
-
-
-def _digest(learnt: pd.DataFrame, keys: pd.DataFrame) -> str:
-    """Hash of the keys, features and target of all pairs, whatever their order."""
-    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, learnt)])
-    return hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest()
 
 
 def _check_enough(pairs: pd.DataFrame, task: Task, name: str, fewest: int, remedy: str) -> None:

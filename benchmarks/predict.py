@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.scale import Cost, run
+from example.make import write_neb_results
 from MLmodel.card import find_card
 from MLmodel.model import Model
 from MLmodel.smooth import Smooth
-from pipeline.formats.results import write_neb_results
 from pipeline.stamps import made_from, mark_made
 from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace

@@ -20,12 +20,12 @@ import polars as pl
 from lightgbm import LGBMClassifier, LGBMRegressor
 from numpy.typing import NDArray
 
-from benchmarks.unseen_glasses import TREES
+from benchmarks.unseen_glasses import TREES, feature_names
 from glass.arrays import Array, Index
 from glass.overlap import find_rearrangements
 from MLmodel.labels import join_to_tables
 from pipeline.formats.keys import PAIR_COLUMNS, pair_index
-from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, feature_names, read_batches, under_ceilings
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.matching import read_displacements
 from pipeline.settings import Settings
@@ -90,7 +90,7 @@ class Glasses:
 
     def __init__(self, at: StatePoint, pairs: pd.DataFrame) -> None:
         self.at, self.pairs = at, pairs
-        self.features = feature_names(pairs, DW, QS, "origin of the label")
+        self.features = feature_names(pairs)
         splittings, classifier = taught(at, self.features, pairs[:0])  # of the pretraining sets alone
         self.chance = chances_of(classifier, pairs[self.features])
         self.errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[self.features])

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.unseen_glasses import labelled
+from benchmarks.unseen_glasses import feature_names, labelled
 from example.make import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from glass.arrays import Array
 from MLmodel.chances import Chances, tls_chances
@@ -32,7 +32,7 @@ from MLmodel.learner import quick_trees, target_of
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.smooth import learn_smooth
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.pair_tables import NEIGHBOURHOOD, PROBABILITY, feature_names
+from pipeline.formats.pair_tables import NEIGHBOURHOOD, PROBABILITY
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=9)
     given = parser.parse_args()
     table, kept_out = READ[given.data](given.splits)
-    features = feature_names(table, DW, QS, REARRANGEMENT)
+    features = feature_names(table, REARRANGEMENT)
     with worker_pool(SETTINGS) as workers:
         splits = list(workers.results(partial(play, table, features), kept_out, in_order=True))
     tls = [count_tls(table[table["conf"].isin(split)]) for split in kept_out]

@@ -20,7 +20,7 @@ import pandas as pd
 from lightgbm import LGBMRegressor
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
-from benchmarks.unseen_glasses import TREES
+from benchmarks.unseen_glasses import TREES, feature_names
 from glass.band import FEWEST, relaxed_band, settled_force, stages_of
 from glass.double_well import forces_of, verdict_of
 from glass.path import redistributed, straight_line
@@ -29,7 +29,6 @@ from MLmodel.labels import join_to_tables
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.pair_tables import feature_names
 from pipeline.formats.results import read_pair_list
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -165,7 +164,7 @@ def report_teaching(at: StatePoint, stages: pd.DataFrame) -> None:
     """Print how well a predictor that learnt coarse splittings predicts the full ones, beside one that learnt these."""
     wells = stages[(stages["kind"] == "double well") & stages["splitting_0"].notna()]
     table = join_to_tables(at, wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]])
-    features = [name for name in feature_names(table, "splitting_2") if name != "splitting_0"]
+    features = feature_names(table, "splitting_0", "splitting_2")
     several = table["conf"].nunique() >= 5
     folds = GroupKFold(5) if several else KFold(5, shuffle=True, random_state=0)
     exact = np.log10(table["splitting_2"].to_numpy())

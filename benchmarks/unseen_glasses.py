@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from lightgbm import LGBMClassifier, LGBMRegressor
 
 from example.make import EXAMPLE, FOLDS, T, glasses_of
@@ -23,7 +24,7 @@ from MLmodel.learner import Trained, fit, to_learn
 from MLmodel.metrics import nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.pair_tables import NEIGHBOURHOOD, feature_names
+from pipeline.formats.pair_tables import NEIGHBOURHOOD, feature_columns
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
@@ -36,6 +37,12 @@ LONGEST = 200
 """NEBs in the picture."""
 
 
+def feature_names(table: pd.DataFrame, *others: str) -> list[str]:
+    """Features among the columns of a table in memory, less ``others``."""
+    columns = feature_columns(pa.Schema.from_pandas(table, preserve_index=False))
+    return [name for name in columns if name not in others]
+
+
 def main() -> None:
     """Train, rank and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,7 +50,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     table, folds = labelled(Workspace(EXAMPLE))
-    features = feature_names(table, DW, QS)
+    features = feature_names(table)
     curves: dict[str, list[Array]] = {"this project": [], "as published": [], "chance": [], "ideal": []}
     for seed in range(given.seeds):
         for fold in range(1, FOLDS + 1):

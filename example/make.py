@@ -20,10 +20,10 @@ import pandas as pd
 
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
-from pipeline.files import atomic_write
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair
+from pipeline.files import atomic_write, write_text
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
-from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished, write_neb_results
+from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Below, StatePoint, Workspace
 from reporting.predictions import draw_search_efficiency
@@ -158,6 +158,15 @@ def ship(work: Workspace, example: Workspace) -> None:
     print(
         f"{example.root}: {sum(path.stat().st_size for path in example.root.rglob('*') if path.is_file()) / 1e6:.1f} MB"
     )
+
+
+def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
+    """Write both files of results anew, from the columns of :func:`pipeline.formats.results.read_neb_results`."""
+    lines: dict[int, list[str]] = {0: [], 1: []}
+    for row in results.itertuples():
+        lines[row.is_dw].append(f"{Pair(int(row.conf), row.i, row.j)}{f' {row.quantum_splitting!r}' * row.is_dw}\n")
+    write_text(at.non_dw, "".join(lines[0]))
+    write_text(at.new_splittings, "".join(lines[1]))
 
 
 def summary_of(work: Workspace, neb: pd.DataFrame) -> pd.DataFrame:

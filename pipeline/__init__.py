@@ -1,4 +1,4 @@
-"""What a step has at hand: command line, settings, paths, files, workers; minima and exact results in and out."""
+"""Command line, settings, paths, files and workers of a step; minima and exact results in and out."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What step 0 finds when it starts: tables that would come out the same now, and tables not made from minima here."""
+"""Pair tables that step 0 finds when it starts: up to date, ready-made, or without minima."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,12 +42,12 @@ class GlassJob(NamedTuple):
         return [self.transitions, *sorted(self.transitions.parent.glob(f"{self.transitions.stem}.from-*.csv"))]
 
     def made_of(self, settings: Settings) -> Inputs:
-        """What the table follows from, as it is now."""
+        """Inputs of the table as they are now."""
         return made_of_minima([*inputs_of(self.files), *self.all_transitions], settings)
 
 
 def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
-    """What is in the table of a glass that would come out the same now; None if it must be made."""
+    """Content of a table that is up to date; None if it must be made."""
     if not up_to_date([job.table], job.made_of(settings)):
         return None
     told = read_stamp(job.table)["result"]
@@ -86,7 +86,7 @@ def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path
 
 
 def _checked_once(table: Path, settings: Settings) -> dict[str, Any]:
-    """What a ready-made table holds; it is checked unless it was before and not touched since."""
+    """Pairs and glasses of a ready-made table; it is checked unless it was before and not touched since."""
     inputs = made_from([], ij_decimals=settings.ij_decimals, units=settings.units)
     if not up_to_date([table], inputs):
         from pipeline.formats.ready_made import check_ready_made, check_units
@@ -97,7 +97,7 @@ def _checked_once(table: Path, settings: Settings) -> dict[str, Any]:
 
 
 def _kept(table: Path, settings: Settings) -> dict[str, Any]:
-    """What a table without minima holds; UserError unless it is as it was made, with the settings of the others."""
+    """Result of a table without minima; UserError unless it is as it was made, with the settings of the others."""
     stamp, remedy = stamp_of_unchanged(table), "put its minima back, or take it away"
     if stamp.get("format") != FORMAT:
         raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")

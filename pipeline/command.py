@@ -44,7 +44,7 @@ _REMEDIES = {
         *(errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
     ),
 }
-"""What a user can do about failures of the system; all others are bugs."""
+"""Remedies for failures of the system; all others are bugs."""
 
 _OUT_OF_MEMORY = re.compile("cannot allocate memory|failed to map segment|can't start new thread|bad_alloc", re.I)
 """How libraries say so that raise no MemoryError."""
@@ -63,7 +63,7 @@ CLEAN_UP = 8.0
 
 @dataclass(frozen=True)
 class Command:
-    """What the user asked for."""
+    """The command line of a script, with workspace and settings."""
 
     workspace: Workspace
     settings: "Settings"
@@ -73,7 +73,7 @@ class Command:
     wait: bool = False
     """Wait for another process that writes the same files."""
     options: argparse.Namespace = field(default_factory=argparse.Namespace)
-    """What the script's own options were given."""
+    """Values of the script's own options."""
 
     def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
         """Temperatures to work on: those named by the user, else those for which ``has_input`` is true.
@@ -104,7 +104,10 @@ class Command:
 
         def work_alone(temperature: str) -> None:
             with self.only_writer(temperature):
-                _unless_changed(work, self.workspace.at(temperature))
+                for _ in range(2):  # a model may be replaced meanwhile, twice at most in a row
+                    with suppress(ChangedError):
+                        return work(self.workspace.at(temperature))
+                return work(self.workspace.at(temperature))
 
         for_each(temperatures, work_alone)
 
@@ -134,14 +137,6 @@ def for_each(items: Iterable[Item], work: Callable[[Item], None]) -> None:
             errors.append(str(error))
     if errors:
         raise UserError("; ".join(errors))
-
-
-def _unless_changed(work: Callable[[StatePoint], None], at: StatePoint) -> None:
-    """Work once; again where a model was replaced meanwhile, which is twice at most in a row."""
-    for _ in range(2):
-        with suppress(ChangedError):
-            return work(at)
-    return work(at)
 
 
 def check_command_line(description: str | None, options: Options | None = None) -> None:
@@ -246,7 +241,7 @@ def run_script(
 
 
 def _remedy(error: Exception, parser: argparse.ArgumentParser) -> str | None:
-    """What to do about a failure of the system, and where; None where that is a bug."""
+    """Place and remedy of a failure of the system; None where that is a bug."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or (number is None and _OUT_OF_MEMORY.search(str(error))):
         return _NO_MEMORY

@@ -20,7 +20,7 @@ from pipeline import messages
 _HOST = re.sub(r"\W", "-", platform.node())
 
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What file systems say that can't be told to write to disk at once."""
+"""Errors of file systems that can't be told to write to disk at once."""
 
 
 @contextmanager

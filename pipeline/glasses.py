@@ -50,7 +50,7 @@ class Glass:
     energies: Array
     """Per particle in ε."""
     keys: Index
-    """The same in units of 10^-ij_decimals."""
+    """Energies in units of 10^-ij_decimals."""
     positions: Array
     """In σ, shape (n_minima, 3, N), in one order of particles; wrapped into an orthogonal box."""
     box: Array
@@ -301,8 +301,10 @@ def count_transitions(
             continue  # each minimum once, in no order of time
         if len(frames) > 1:
             trajectories.append([one.name for one in frames])
-        elif time_order and not _named_by_energy(frames[0]):
-            single.append(frames[0].name)
+        elif time_order:
+            one = frames[0]
+            if not (isinstance(one, Minimum) and energy_of_name(one.place.path) == one.energy):
+                single.append(one.name)
     single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
     counts: Counter[tuple[int, int]] = Counter()
     ordered = False
@@ -313,8 +315,3 @@ def count_transitions(
             ordered = True
             counts.update((i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j)
     return dict(counts) if ordered else None
-
-
-def _named_by_energy(one: Minimum | Unusable) -> bool:
-    """Whether the name of a file is the energy of its minimum, and so tells no time."""
-    return isinstance(one, Minimum) and energy_of_name(one.place.path) == one.energy

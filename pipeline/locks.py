@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a file system says that has no locks."""
+"""Errors of a file system that has no locks."""
 
 _LOOK_EVERY = 0.5
 """Seconds between looks whether a lock is free."""

@@ -86,7 +86,7 @@ class Known(NamedTuple):
     """Those of some pairs of a glass whose two minima are there."""
 
     rows: Index
-    """Which they are."""
+    """Their rows."""
     displacements: Displacements
     system: System
     """Box and particles."""

@@ -1,4 +1,4 @@
-"""What a step says: lines for a reader, a closing summary on a terminal, or one JSON object for scripts."""
+"""Messages of a step: lines for a reader, a closing summary on a terminal, or one JSON object for scripts."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class _Said:
-    """What the step of this process has said, and how much of it is shown."""
+    """Messages of the step of this process, and how much of them is shown."""
 
     quiet: bool = False
     verbose: bool = False

@@ -38,13 +38,13 @@ class MinimaSettings(_Section):
 
 
 class PairSettings(_Section):
-    """What step 0 stores."""
+    """Pairs that step 0 stores."""
 
     max_delta_E: Ceiling = 1.0
 
 
 class ClassifySettings(_Section):
-    """Which pairs step 2 looks at."""
+    """Pairs that step 2 looks at."""
 
     max_delta_E: Ceiling = 0.1
     max_distance: Ceiling = 2.0
@@ -88,7 +88,7 @@ class NebSettings(_Section):
 
 
 class ObservableSettings(_Section):
-    """What observables.py needs beside the double wells: the sound, and where curves end."""
+    """Inputs of observables.py beside the double wells: the sound, and where curves end."""
 
     frequencies: Annotated[list[Positive], Field(min_length=1)] = [1.0e3, 1.0e6]
     density: Positive | None = None
@@ -98,7 +98,7 @@ class ObservableSettings(_Section):
 
 
 class RearrangementSettings(_Section):
-    """Which double wells of a glass are one rearrangement."""
+    """When double wells of a glass are one rearrangement."""
 
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.75
     list_once: bool = True
@@ -227,7 +227,7 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def _read_yaml(path: Path) -> Any:
-    """What stands in a file of YAML 1.2, in which ``1e-5`` is a number and no key stands twice."""
+    """Content of a file of YAML 1.2, in which ``1e-5`` is a number and no key stands twice."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of files that ask for YAML 1.1

@@ -80,7 +80,7 @@ def _key(path: Path, output: Path) -> str:
 
 
 def read_stamp(output: Path) -> dict[str, Any]:
-    """What the stamp beside an output says it was made from; empty where there is none, or a damaged one."""
+    """Content of the stamp beside an output; empty where there is none, or a damaged one."""
     return read_json(_stamp(output))
 
 

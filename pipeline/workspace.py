@@ -36,7 +36,7 @@ AS_USUAL = Reading()
 
 
 class Task(NamedTuple):
-    """What one model learns."""
+    """The task of one model."""
 
     name: str
     """Its section in config.yaml and the word in the name of its pretraining set."""
@@ -180,7 +180,7 @@ class StatePoint:
         return self.workspace.ij_decimals
 
     def of_share(self, share: str) -> "StatePoint":
-        """The same, as a share of a run sees it."""
+        """These files as a share of a run sees them."""
         return replace(self, share=share)
 
     def result(self, name: str) -> Path:
@@ -271,7 +271,7 @@ class StatePoint:
 
     @property
     def misnamed_glasses(self) -> list[Path]:
-        """What stands beside them: under another name, or not readable."""
+        """Other entries of that folder: under another name, or not readable."""
         return [path for path in self._in_minima if not _is_glass(path)]
 
     @property

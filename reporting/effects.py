@@ -1,4 +1,4 @@
-"""Why a model says what it says: SHAP values, which share a prediction out among the features, and shap's pictures.
+"""SHAP values, which share a prediction out among the features, and shap's pictures of them.
 
 Source: S. M. Lundberg and S.-I. Lee, A unified approach to interpreting model predictions, NIPS 2017, arXiv:1705.07874.
 """
@@ -30,7 +30,7 @@ _SEED = 0
 
 
 def predicted_quantity(model: Model, pairs: pd.DataFrame) -> Array:
-    """What is explained: the probability of a double well, or log₁₀ of the splitting; shape (n_pairs,)."""
+    """The probability of a double well, or log₁₀ of the splitting: what is explained; shape (n_pairs,)."""
     predicted = model.predict(pairs)
     return predicted if model.card.task == CLASSIFIER else np.log10(predicted)
 

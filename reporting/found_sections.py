@@ -102,7 +102,7 @@ def _stem(at: StatePoint, row: Any) -> str:
 
 
 def _link(at: StatePoint, row: Any, inside: Markup | str) -> Markup:
-    """What opens a TLS: in the player, or its picture."""
+    """Link that opens a TLS: in the player, or its picture."""
     link = Markup('<a href="#tls/{0}" data-opens="{0}/{1}" aria-label="TLS of Cnf-{2}, {3!r} – {4!r}">{5}</a>')
     return link.format(at.temperature, _stem(at, row), row.conf, row.i, row.j, inside)
 
@@ -239,7 +239,7 @@ def observables(command: Command, at: StatePoint) -> list[Block]:
 
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """What was found in each glass."""
+    """Numbers of minima, pairs, double wells and TLS of each glass."""
     volumes, of_tls = glass_volumes(at), wells[wells[QS] < settings.tls_threshold]
     distinct = of_tls[of_tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
     found = [table.groupby("conf").size() for table in (wells, of_tls, distinct)]

@@ -31,7 +31,7 @@ class Motion(NamedTuple):
 
 
 def motion_of_job(job: PairJob) -> Motion | None:
-    """What moves between the two minima of a pair; None where one can't be read."""
+    """Motion between the two minima of a pair; None where one can't be read."""
     try:
         start, end = read_pair(job.places)
         check_one_glass(job, start, end)
@@ -58,7 +58,9 @@ class Cluster(NamedTuple):
 
 def cluster_of_motion(motion: Motion) -> Cluster:
     """The particles that move and their neighbours."""
-    moved = largest_displacements(motion.displacements, FRACTION, ARROWS)
+    lengths = np.linalg.norm(motion.displacements, axis=1)
+    order = np.argsort(-lengths, kind="stable")
+    moved = order[lengths[order] >= FRACTION * lengths.max()][:ARROWS]
     places = minimum_image(motion.positions - motion.positions[moved[0]], motion.box)
     spacing = mean_spacing(motion)
     nearest = np.min([np.linalg.norm(places - places[one], axis=1) for one in moved], axis=0)
@@ -88,10 +90,3 @@ def main_axes(displacements: Array) -> Array:
     axes[:2] *= np.where(along[np.abs(along).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)[:, None]
     axes[2] = np.cross(axes[0], axes[1])
     return axes
-
-
-def largest_displacements(displacements: Array, fraction: float, maximum: int) -> Index:
-    """Indices of the particles that move at least a fraction of the longest way, the one that moves most first."""
-    lengths = np.linalg.norm(displacements, axis=1)
-    order = np.argsort(-lengths, kind="stable")
-    return np.asarray(order[lengths[order] >= fraction * lengths.max()][:maximum])

@@ -1,4 +1,4 @@
-"""What run_neb.py says and draws at its end: double wells, rounds, profiles, density and pictures of TLS."""
+"""Lines and pictures at the end of run_neb.py: double wells, rounds, profiles, density and pictures of TLS."""
 
 from collections import Counter
 from pathlib import Path

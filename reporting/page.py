@@ -78,7 +78,7 @@ def text(said: str) -> Markup:
 
 
 def missing(said: str) -> Markup:
-    """What is not there yet, and which step makes it."""
+    """A paragraph on what is not there yet, and which step makes it."""
     return Markup('<p class="missing">{}</p>').format(said)
 
 
@@ -95,7 +95,7 @@ def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") 
 
 
 def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The same with glass, i and j as text that names a pair."""
+    """Pairs with glass, i and j as text."""
     names = {name: pairs[name].map("{:.12g}".format) for name in "ij"}
     return pairs.assign(conf=pairs["conf"].map("{:.0f}".format), **names).rename(columns={"conf": "glass"})
 

@@ -31,10 +31,10 @@ NARROW, WIDE = 100, 1000
 
 
 def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
-    """What the page's script plays of each TLS whose record and images are kept: id, name, facts, motion, profile."""
+    """Each TLS whose record and images are kept, as the page's script plays it: id, name, facts, motion, profile."""
     found = []
-    pairs = (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False))
-    for pair, record, (_, row) in zip(pairs, records_of(at, tls), tls.iterrows(), strict=True):
+    for row, record in zip(tls.to_dict("records"), records_of(at, tls), strict=True):
+        pair = Pair(*(row[name] for name in PAIR_COLUMNS))
         wells = wells_of_record(record) if record else None
         motion = _motion_of_path(at, pair) if wells else None
         if wells and motion:
@@ -45,8 +45,8 @@ def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict
     return found
 
 
-def _facts(row: pd.Series, unit: Units) -> list[str]:
-    """What ``double_wells.csv`` says of a TLS."""
+def _facts(row: dict[str, Any], unit: Units) -> list[str]:
+    """Numbers of a TLS from ``double_wells.csv``."""
     facts = [f"splitting {row[QS]:.3g} {unit.energy} = {row['splitting_K']:.3g} K"]
     if np.isfinite(row["tunnelling_amplitude"]):
         facts.append(amplitude_in_words(row["tunnelling_amplitude"], unit))

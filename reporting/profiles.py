@@ -128,7 +128,7 @@ def amplitude_in_words(amplitude: float, unit: Units) -> str:
 
 
 def profile_numbers(wells: Wells, unit: Units) -> pd.DataFrame:
-    """What is drawn of V: a row an image, or a point of the curve; columns in doc/files.md."""
+    """V as it is drawn: a row an image, or a point of the curve; columns in doc/files.md."""
     energy, length = unit.energy_name, f"mass_weighted_length_{unit.length_name}_sqrt_{unit.mass}"
     columns = {
         length: np.concatenate([wells.x, wells.lengths]),

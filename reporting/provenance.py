@@ -39,7 +39,7 @@ def _left_out(at: StatePoint) -> list[Block]:
 
 
 def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Block]:
-    """How many have which reason, numbers aside; and which these are."""
+    """Counts by reason, numbers in it aside; and the rows themselves."""
     if rows.empty:
         return [text(f"{none}.")]
     rows = rows.reindex(columns=dict.fromkeys([*rows.columns, "reason"])).fillna({"reason": ""})
@@ -53,7 +53,7 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Blo
 
 
 def files_and_settings(command: Command, at: StatePoint) -> list[Block]:
-    """What was left out, inputs, what calculations and trainings took, settings and versions."""
+    """Minima and pairs left out, inputs, cost of calculations and trainings, settings and versions."""
     versions = {"tls-finder": __version__, "Python": platform.python_version()}
     versions |= {name: version(name) for name in LIBRARIES}
     installed = pd.DataFrame(versions.items(), columns=["package", "version"])
@@ -68,7 +68,7 @@ def files_and_settings(command: Command, at: StatePoint) -> list[Block]:
 
 
 def _inputs(at: StatePoint) -> Block:
-    """What there is of each kind of input; dates are those of the newest file."""
+    """Inputs of each kind; dates are those of the newest file."""
     minima = [path for folder in at.glasses.values() for path in minimum_paths(folder)]
     tables = at.pair_tables
     sets = at.all_pretraining_sets

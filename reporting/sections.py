@@ -94,7 +94,7 @@ def _rounds(at: StatePoint) -> list[Block]:
 
 
 def validators_said(command: Command, temperatures: list[str]) -> list[Block]:
-    """What the validators wrote of all temperatures."""
+    """Results of the validators at all temperatures."""
     work = command.workspace
     path = work.classifier_performance
     blocks: list[Block] = []

@@ -1,4 +1,4 @@
-"""Density of TLS: how many there are per volume and energy, and per volume below each energy."""
+"""Density of TLS: number per volume and energy, and per volume below each energy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The rounds of the loop: what each list of new pairs gave, and what is to come: ``rounds.csv``."""
+"""Rounds of the loop, results of each list of new pairs and forecast: ``rounds.csv``."""
 
 from typing import Any
 
@@ -134,7 +134,7 @@ def _read_new_pairs(at: StatePoint) -> tuple[pd.DataFrame, Array]:
 
 
 def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
-    """What the NEBs of a round found, what of them was expected, and what they cost."""
+    """TLS found by the NEBs of a round, TLS expected of them, and their cost."""
     is_tls = done[QS] < settings.tls_threshold
     tls, nebs = int(is_tls.sum()), len(done)
     wells, calculated = read_double_wells(at), read_calculations(at)
@@ -156,7 +156,7 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
 
 
 def _count_rearrangements(at: StatePoint, settings: Settings, done: pd.MultiIndex) -> dict[str, float]:
-    """What is known of rearrangements, and of how many this round calculated the first pair, or found the first TLS."""
+    """Numbers of rearrangements, and of those whose first pair was calculated, or first TLS found, in this round."""
     known = count_rearrangements(at, settings, done)
     first = {
         name: int(((known[column] > 0) & (known[f"{column}_before"] == 0)).sum())
@@ -181,7 +181,7 @@ def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
 
 
 def _forecast(left: Array) -> dict[str, object]:
-    """What is expected of the next NEBs, and of all pairs that are left."""
+    """TLS expected of the next NEBs, and of all pairs that are left."""
     following, all_left = expected(left[:NEXT]), expected(left)
     return {
         "next_nebs": len(left[:NEXT]),

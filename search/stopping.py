@@ -75,7 +75,7 @@ RULES = (enough_found, chances_are_off, better_than_chance)
 
 
 def round_summary(last: pd.Series) -> list[str]:
-    """What a row of ``rounds.csv`` found, what is to come, and the advice of the first rule that has any."""
+    """A row of ``rounds.csv`` in words, with the advice of the first rule that has any."""
     advice = next((said for rule in RULES if (said := rule(last)) is not None), None)
     known = [rearrangements_in_words(last)] if last.get("rearrangements", 0) else []
     return [_found(last), *known, _to_come(last), *([advice] if advice else [])]

@@ -311,6 +311,6 @@ def update_observables(
 
 
 def minima_used(at: StatePoint) -> dict[str, Any]:
-    """What the observables take from minima, to tell whether it changed."""
+    """Volumes and lowest minima that the observables need, to tell whether they changed."""
     lowest = {f"{place.path.parent.name}/{place.name}": file_digest(place.path) for place in lowest_minima(at)}
     return {"volumes": {f"{conf}": round(size, 9) for conf, size in glass_volumes(at).items()}, "lowest": lowest}

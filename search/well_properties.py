@@ -1,4 +1,4 @@
-"""What is calculated of a double well besides its splitting: coupling to strain and field, vibrations of both wells."""
+"""Properties of a double well besides its splitting: coupling to strain and field, vibrations of both wells."""
 
 from collections.abc import Callable
 from contextlib import suppress

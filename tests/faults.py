@@ -32,7 +32,8 @@ import numpy as np
 import pandas as pd
 
 from MLmodel.learner import Fitted
-from pipeline.formats.results import write_neb_results
+from pipeline.formats.keys import PAIR_COLUMNS, Pair
+from pipeline.formats.results import add_non_dw, add_splitting
 from pipeline.workers import local
 from pipeline.workspace import Workspace
 
@@ -135,7 +136,10 @@ class Trial:
         pairs = pairs.sample(frac=0.5, random_state=0)
         is_dw = (pairs["total_displacement"] < pairs["total_displacement"].median()).astype(int)
         splitting = np.hypot(0.2 * pairs["Delta_E"], 0.02 * np.exp(-4 * pairs["total_displacement"]))
-        write_neb_results(Workspace(self.root).at(T), pairs.assign(is_dw=is_dw, quantum_splitting=splitting))
+        at = Workspace(self.root).at(T)
+        for (conf, i, j), double_well, one in zip(pairs[PAIR_COLUMNS].to_numpy(), is_dw, splitting, strict=True):
+            pair = Pair(int(conf), i, j)
+            add_splitting(at, pair, one) if double_well else add_non_dw(at, pair)
         for path in ("Configurations/pairs", "output_ML"):
             shutil.rmtree(self.root / path)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from example.make import write_neb_results
 from glass.tunnelling import Continuation, Profile
 from pipeline import __version__
 from pipeline.errors import UserError
@@ -19,7 +20,6 @@ from pipeline.formats.results import (
     read_pair_list,
     read_unfinished,
     take_back_splitting,
-    write_neb_results,
 )
 from pipeline.workspace import Workspace
 

@@ -33,12 +33,12 @@ class Place(NamedTuple):
 
 
 class System(NamedTuple):
-    """What all minima of a glass have in common: cell and particles, in order of id."""
+    """Cell and particles, in order of id: common to all minima of a glass."""
 
     cell: Array
     """Vectors as rows in σ; shape (3, 3)."""
     pbc: NDArray[np.bool_]
-    """Which of them repeat; shape (3,)."""
+    """True where they repeat; shape (3,)."""
     diameters: Array
     """In σ; shape (N,), as all that follow."""
     types: NDArray[np.int32]
@@ -109,7 +109,7 @@ class Minimum(NamedTuple):
 
 
 class Unusable(NamedTuple):
-    """What stands in the place of a minimum where a file or frame gives none."""
+    """A file or frame that gives no minimum."""
 
     name: str
     reason: str

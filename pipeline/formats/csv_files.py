@@ -92,7 +92,7 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
 
 
 class Range(NamedTuple):
-    """What a column of numbers may hold."""
+    """Allowed values of a column of numbers."""
 
     least: float = -1e300
     most: float = 1e300

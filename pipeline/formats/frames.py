@@ -77,7 +77,7 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
 
 
 def _in_words(error: Exception) -> str:
-    """What an exception of a reader says; of those that only name a key or an index, what that means."""
+    """Message of a reader's exception; of those that only name a key or an index, what that means."""
     if isinstance(error, KeyError | IndexError | StopIteration | AttributeError | TypeError):
         return f"something is missing or has an unknown name ({short(error) or 'the end'})"
     return short(error)

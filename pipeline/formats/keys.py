@@ -1,4 +1,4 @@
-"""What names a minimum and a pair: numbers in files, whole numbers (keys) wherever two of them are compared."""
+"""Names of minima and pairs: numbers in files, whole numbers (keys) wherever two of them are compared."""
 
 from typing import NamedTuple
 
@@ -64,7 +64,7 @@ def find_keys(among: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.i
 
 
 def pair_index(pairs: pd.DataFrame, decimals: int) -> pd.MultiIndex:
-    """What tells pairs apart, whichever minimum comes first: ``KEYS``, from the columns ``conf``, ``i``, ``j``.
+    """Index that tells pairs apart, whichever minimum comes first: ``KEYS``, from the columns ``conf``, ``i``, ``j``.
 
     Readers of pairs return tables with this index. ``decimals``: to which the names of two minima are equal.
     """
@@ -79,7 +79,7 @@ def by_pair(table: pd.DataFrame, decimals: int) -> pd.DataFrame:
 
 
 def rows_in(rows: pd.DataFrame, known: pd.MultiIndex, decimals: int) -> NDArray[np.bool_]:
-    """Which rows of a batch are known pairs, without an index of the whole batch, which takes ten times as long."""
+    """Mask of the known pairs in a batch, without an index of the whole batch, which takes ten times as long."""
     minima = np.concatenate([known.get_level_values(name) for name in KEYS[1:]])
     found = np.asarray(pd.Index(minimum_keys(rows["i"], decimals)).isin(minima))
     found[found] = pair_index(rows.loc[found, PAIR_COLUMNS], decimals).isin(known)

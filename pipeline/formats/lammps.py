@@ -97,15 +97,11 @@ def _from_text(lines: list[str]) -> dict[str, Any]:
         raise MinimumError(f"{counted(len(atoms), 'atom')} where the header says {int(count[1])}")
     if rows is sections["Atoms"]:
         check_end(atoms, lines[-1])
-    labels = {label[0]: number[0] for number, label in _pairs(sections.get("Atom Type Labels", []))}
+    labels = {fields[1]: fields[0] for fields, _ in sections.get("Atom Type Labels", []) if len(fields) > 1}
     columns = _columns(atoms, notes["Atoms"], labels)
     found = particles({name: columns[name] for name in columns if name not in "xyz"}, len(atoms))
     positions = np.column_stack([columns[axis] for axis in "xyz"])
     return {"positions": positions, "cell": _cell(list(head)), **found, **_of_types(sections, labels, found)}
-
-
-def _pairs(rows: list[tuple[list[str], str]]) -> list[tuple[list[str], list[str]]]:
-    return [(fields[:1], fields[1:2]) for fields, _ in rows if len(fields) > 1]
 
 
 def _columns(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> dict[str, Array]:

@@ -58,7 +58,7 @@ def read_place(place: Place) -> Minimum:
 
 
 def named_minimum(place: Place) -> Minimum:
-    """The same; the error names the place."""
+    """The minimum at a place; the error names the place."""
     try:
         return read_place(place)
     except MinimumError as error:

@@ -50,7 +50,7 @@ _PANDAS_INDEX = "__index_level_"
 """How pyarrow names an index that pandas had."""
 
 FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
-"""What pyarrow raises over damaged files."""
+"""Exceptions of pyarrow over damaged files."""
 
 
 def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = False) -> pa.ipc.RecordBatchFileReader:
@@ -99,7 +99,7 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 
 def under_ceilings(rows: pd.DataFrame, ceilings: ClassifySettings) -> NDArray[np.bool_]:
-    """Which pairs step 2 looks at."""
+    """Mask of the pairs that step 2 looks at."""
     low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
     return np.asarray(low)
 
@@ -113,11 +113,6 @@ def feature_columns(schema: pa.Schema) -> list[str]:
 def table_columns(schema: pa.Schema) -> list[str]:
     """The names of the pair and all features."""
     return [*PAIR_COLUMNS, *feature_columns(schema)]
-
-
-def feature_names(table: pd.DataFrame, *others: str) -> list[str]:
-    """Features among the columns of a table in memory, less ``others``."""
-    return [name for name in table if name not in (*_NEVER_FEATURES, *others)]
 
 
 def common_features(paths: Sequence[Path]) -> list[str]:

@@ -31,7 +31,7 @@ _LARGEST = 1e15
 """Above any number of a record."""
 
 SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")
-"""What of a record tells how the result was made."""
+"""Entries of a record that tell how the result was made."""
 
 
 def _is_record(record: Any) -> bool:

@@ -52,7 +52,7 @@ def read_neb_results(at: StatePoint) -> pd.DataFrame:
 
 
 def read_own_results(at: StatePoint) -> pd.DataFrame:
-    """The same without those of shares; of a share, its own."""
+    """Results without those of shares; of a share, its own."""
     parts = [results_in(path, at.decimals) for path in (at.non_dw, *at.splittings) if path.exists()]
     return joined(no_pairs(DW, QS, ORIGIN), *parts).drop(columns="line", errors="ignore")
 
@@ -169,15 +169,6 @@ def results_in(path: Path, decimals: int) -> pd.DataFrame:
     return by_pair(table, decimals)
 
 
-def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
-    """Write both files of results anew, each whole, from the columns of :func:`read_neb_results`."""
-    lines: dict[int, list[str]] = {0: [], 1: []}
-    for row in results.itertuples():
-        lines[row.is_dw].append(f"{Pair(int(row.conf), row.i, row.j)}{f' {row.quantum_splitting!r}' * row.is_dw}\n")
-    write_text(at.non_dw, "".join(lines[0]))
-    write_text(at.new_splittings, "".join(lines[1]))
-
-
 def add_non_dw(at: StatePoint, pair: Pair) -> None:
     """Write that a pair is no double well."""
     add_line(at.non_dw, f"{pair}\n")
@@ -206,7 +197,7 @@ def read_unfinished(at: StatePoint) -> pd.DataFrame:
 
 
 def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
-    """The same without those of shares; of a share, its own."""
+    """Unfinished pairs without those of shares; of a share, its own."""
     path = at.unfinished
     if not path.exists() or path.stat().st_size == 0:
         return no_pairs("reason")

@@ -43,7 +43,7 @@ def merge_shares(at: StatePoint) -> list[str]:
 
 
 def merge_unless_running(at: StatePoint, script: str) -> list[str]:
-    """The same for who does not write exact results: where run_neb.py is running, nothing is done."""
+    """Merge shares for a script that writes no exact results; nothing is done where run_neb.py is running."""
     if not at.shares:
         return []
     with ExitStack() as stack:

@@ -19,7 +19,7 @@ USED, AGAIN, LEFT_OUT = "used", "seen again", "left out"
 
 
 class Fate(NamedTuple):
-    """What became of a file or frame."""
+    """Use of a file or frame by step 0."""
 
     status: str
     """USED, AGAIN or LEFT_OUT."""
@@ -30,7 +30,7 @@ class Fate(NamedTuple):
 
 
 def made_of_minima(files: Sequence[Path], settings: Settings) -> Inputs:
-    """What a table that step 0 makes follows from."""
+    """Inputs of a table that step 0 makes."""
     return made_from(
         files,
         format=FORMAT,

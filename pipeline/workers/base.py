@@ -1,4 +1,4 @@
-"""What all workers have in common: jobs are drawn as workers become free, tried again, and come back in order."""
+"""Workers of every kind: jobs are drawn as workers become free, tried again, and come back in order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator

@@ -37,7 +37,7 @@ _CONFIG = {
 }
 
 VERSION = f"tls-finder {__version__} on Python {sys.version_info.major}.{sys.version_info.minor}"
-"""What must be the same everywhere."""
+"""Must be the same everywhere."""
 
 _own = threading.local()
 """Child process of each thread of a Dask worker; it lives as long, so that what a job loads is there for the next."""
@@ -120,7 +120,7 @@ class DaskWorkers(Workers):
         return [self._end(future, self._running.pop(future))] if future in self._running else []
 
     def _end(self, future: Future, task: Task) -> End:
-        """What became of a job."""
+        """Result of a job that has ended, or why there is none."""
         try:
             steps, kind, content = future.result()
         except KilledWorker as error:
@@ -273,7 +273,7 @@ def _telling(system: Any) -> Any:
 
 
 def _in_one_line(error: Exception) -> str:
-    """What the batch system's command said, of all that dask-jobqueue says of its failure; else its first sentence."""
+    """Words of the batch system's command in dask-jobqueue's message of its failure; else its first sentence."""
     said = (
         str(error).partition("\nstdout:\n")[2].replace("\nstderr:\n", "\n") or str(error).partition(" Very likely")[0]
     )

@@ -85,7 +85,7 @@ class Processes(Workers):
         return [worker for worker in self._workers if worker.task is not None]
 
     def _received(self, worker: "_Worker") -> End | None:
-        """What a worker answers, or why it has died; None where it says that it has started."""
+        """Answer of a worker, or why it has died; None where it says that it has started."""
         task = worker.task
         try:
             message = worker.connection.recv()
@@ -189,7 +189,7 @@ def _work(connection: Any, counter: Any, log: Path | None, temporary: str | None
 
 
 def _outcome(connection: Any, threads: int | None) -> tuple[Any, Exception | None]:
-    """What the next job returns, or raises."""
+    """Result of the next job, or what it raised."""
     try:
         function, job = connection.recv()
         _say_started(connection)  # what the first job imports is there: now its time begins

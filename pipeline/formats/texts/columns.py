@@ -94,7 +94,7 @@ def read_columns(
 
 
 def _odd_row(rows: Sequence[Sequence[str]], wide: int, text: Collection[int], line: str) -> str:
-    """What is wrong with the first row that is not as it should be."""
+    """Problem of the first row that is not as it should be."""
     for row in rows:
         if len(row) != wide:
             return f"{line} has {len(row)} columns, not {wide}: '{short(' '.join(row))}'"
@@ -130,7 +130,7 @@ def check_end(rows: Sequence[Sequence[str]], last_line: str) -> None:
 
 
 def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
-    """What columns of these names tell of N particles, as arguments of make_minimum; others than _NAMES are left.
+    """Arguments of make_minimum from the columns of N particles; names other than _NAMES are left.
 
     A column ``q`` holds diameters where all are above zero, as in the published data; else charges.
     """
