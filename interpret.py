@@ -42,9 +42,7 @@ from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
 
-EXPLAINED = 200
-"""Largest number of pairs of a test set that are explained, evenly spread over the order of their predictions."""
-
+EXPLAINED = 200  # pairs of a test set that are explained at most, evenly spread over the order of their predictions
 TASKS = (CLASSIFIER, PREDICTOR)
 
 

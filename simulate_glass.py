@@ -21,11 +21,8 @@ from collections.abc import Callable
 from pipeline.arguments import existing_file, whole_number
 from pipeline.command import Command, check_command_line, run_script
 
-SMALLEST = 67
-"""Number of particles below which the box is narrower than twice the cutoff: (2 · 1.25 · 1.62)³ = 66.4."""
-
-HOTTEST = 1.0
-"""Largest temperature of the dynamics in ε; above it the time step is too long."""
+SMALLEST = 67  # number of particles below which the box is narrower than twice the cutoff: (2 · 1.25 · 1.62)³ = 66.4
+HOTTEST = 1.0  # largest temperature of the dynamics in ε; above it the time step is too long
 
 
 def options(parser: argparse.ArgumentParser) -> None:

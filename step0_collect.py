@@ -28,11 +28,8 @@ from pipeline.files import atomic_write
 from pipeline.formats.table_record import LEFT_OUT, Fate
 from pipeline.messages import counted, note, nothing_new, record, result
 
-SHOWN = 5
-"""Files left out that are printed."""
-
-Row = tuple[int | None, str, str, float | None, str]
-"""Glass, file or folder, and what became of it."""
+SHOWN = 5  # files left out that are printed
+Row = tuple[int | None, str, str, float | None, str]  # glass, file or folder, and what became of it
 
 
 def main(command: Command) -> None:

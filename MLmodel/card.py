@@ -19,11 +19,8 @@ from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint, Task
 
 SETS = ("train", "test", "used")
-
 NOTHING_NEW = "nothing new since the last training"
-
-FORMAT = 4
-"""Version of the layout of card.json."""
+FORMAT = 4  # version of the layout of card.json
 
 
 @dataclass(frozen=True)
@@ -32,31 +29,19 @@ class Card:
 
     task: Task
     temperature: str
-    features: list[str]
-    """In the order in which the model takes them."""
-    training: str
-    """Name of the training, different for each: lists and rounds say by which model they were made."""
-    trained: str
-    """When, UTC."""
-    settings: dict[str, Any]
-    """Those that shaped the model and its test set."""
+    features: list[str]  # in the order in which the model takes them
+    training: str  # name of the training, different for each: lists and rounds say by which model they were made
+    trained: str  # when, UTC
+    settings: dict[str, Any]  # those that shaped the model and its test set
     versions: dict[str, str]
-    data: str
-    """Digest of the labelled pairs."""
-    pairs: dict[str, int]
-    """Numbers of pairs in the sets."""
-    sources: dict[str, int]
-    """Numbers of labels by their source."""
-    seconds_per_pair: float
-    """Measured right after the training, on the machine that trained."""
-    training_seconds: float
-    """How long the training took."""
-    files: dict[str, str]
-    """Digest of each file that is read again: they and the card are of one training."""
-    program: str
-    """Version of this program that trained it."""
-    units: str
-    """Units of the pairs it was trained on."""
+    data: str  # digest of the labelled pairs
+    pairs: dict[str, int]  # numbers of pairs in the sets
+    sources: dict[str, int]  # numbers of labels by their source
+    seconds_per_pair: float  # measured right after the training, on the machine that trained
+    training_seconds: float  # how long the training took
+    files: dict[str, str]  # digest of each file that is read again: they and the card are of one training
+    program: str  # version of this program that trained it
+    units: str  # units of the pairs it was trained on
 
     @property
     def cut(self) -> str:

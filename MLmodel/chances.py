@@ -7,31 +7,19 @@ from scipy.special import ndtr, stdtr
 
 from glass.arrays import Array
 
-NEAR = 0.15
-"""log₁₀; errors count by how near their prediction is to that of the pair: a Gaussian of this width."""
-
-SMOOTH = 0.04
-"""log₁₀; each error is widened by this, and by more where labels are few."""
-
-_MANY = 1000
-"""Degrees of freedom from which Student's distribution is the normal one to 2e-4, which takes a tenth of the time."""
-
-_GRID = 200
-"""Number of predictions for which the chance is calculated, and between which it is interpolated."""
-
-SPREADS = np.linspace(0.4, 1.0, 4)
-"""Sizes of errors, in those of the labelled pairs, for which chances are told too."""
+NEAR = 0.15  # log₁₀; errors count by how near their prediction is to that of the pair: a Gaussian of this width
+SMOOTH = 0.04  # log₁₀; each error is widened by this, and by more where labels are few
+_MANY = 1000  # degrees of freedom from which Student's distribution is the normal one to 2e-4, in a tenth of the time
+_GRID = 200  # number of predictions for which the chance is calculated, and between which it is interpolated
+SPREADS = np.linspace(0.4, 1.0, 4)  # sizes of errors, in those of the labelled pairs, for which chances are told too
 
 
 class Chances(NamedTuple):
     """The chance of a TLS on a grid of predictions, from :func:`tls_chances`."""
 
-    grid: Array
-    """log₁₀ of the predicted splitting in ε; shape (n_grid,)."""
-    chances: Array
-    """Probability of a TLS; shape (len(SPREADS), n_grid)."""
-    means: Array
-    """log₁₀ of the exact splitting to be expected."""
+    grid: Array  # log₁₀ of the predicted splitting in ε; shape (n_grid,)
+    chances: Array  # probability of a TLS; shape (len(SPREADS), n_grid)
+    means: Array  # log₁₀ of the exact splitting to be expected
 
     def __call__(self, splittings: Array, spread: Array | float = 1.0) -> Array:
         """Probability that double wells with these predicted splittings, in ε, are TLS.

@@ -22,16 +22,14 @@ from pipeline.stamps import Inputs
 from pipeline.units import Units
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
-SOURCE = "source of the label"
-"""Column that tells where a label comes from, ``neb`` or ``pretraining``; no feature of a user is called like it."""
+SOURCE = "source of the label"  # column: ``neb`` or ``pretraining``; no feature of a user is called like it
 
 _LARGEST_QUANTUM = 10.0
 """ε; no vibration has a larger quantum. The upper level is at most that of the other minimum with half a quantum, so
 that a splitting is no larger than |ΔE| and this. In metal units it is 0.57 eV; the stiffest bond there is, H₂, has
 0.55 eV."""
 
-_LISTED = 5
-"""Offending pairs or lines that a message names."""
+_LISTED = 5  # offending pairs or lines that a message names
 
 _UNLIKELY, _ENOUGH = 30.0, 10
 """A splitting is unlikely if it is so many times the median, or is as many times smaller beside |ΔE| than the median,
@@ -42,14 +40,10 @@ of at least ten labels. Of the 6731 of the example two are, by 109 and 43; the o
 class Labelled:
     """All that a model can be trained on."""
 
-    table: pd.DataFrame
-    """``conf``, ``i``, ``j``, the features, the target and SOURCE; each pair once."""
-    features: list[str]
-    """Those that both the labelled and the unlabelled tables have."""
-    report: list[str]
-    """Where the labels came from and what was left out, as lines to print."""
-    made_of: Inputs
-    """Where all this was read, as it was before."""
+    table: pd.DataFrame  # ``conf``, ``i``, ``j``, the features, the target and SOURCE; each pair once
+    features: list[str]  # those that both the labelled and the unlabelled tables have
+    report: list[str]  # where the labels came from and what was left out, as lines to print
+    made_of: Inputs  # where all this was read, as it was before
 
 
 def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:

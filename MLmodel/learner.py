@@ -41,8 +41,7 @@ CatBoost's own .378 .343 .346 .302 .251; with l2_leaf_reg = 20 .371 .317 .292 .2
 .188, with l2_leaf_reg = 20 .199, with parts of rows and columns .190.
 """
 
-_ONE_THREAD: dict[str, Any] = {"ag_args_fit": {"num_cpus": 1}}
-"""Models do not depend on the number of cores."""
+_ONE_THREAD: dict[str, Any] = {"ag_args_fit": {"num_cpus": 1}}  # models do not depend on the number of cores
 
 _LIGHTGBM: dict[str, Any] = {"learning_rate": 0.1, "deterministic": True, "force_row_wise": True, **_ONE_THREAD}
 """By default it measures whether rows or columns are faster, and sums in an order that depends on it."""
@@ -60,25 +59,20 @@ ENSEMBLE: dict[str, Any] = {
 }
 """Bagged and refitted boosted trees of ``fast: false``. By default AutoGluon does not bound their number."""
 
-_WEIGHT = "weight of the pair"
-"""Column for AutoGluon; no feature of a user is called like it."""
+_WEIGHT = "weight of the pair"  # column for AutoGluon; no feature of a user is called like it
 
 _TREES, _SMOOTH, _AUTOGLUON = "model.cbm", "smooth.npz", "autogluon"
 """Files in a model's folder: CatBoost's own (``fast: true``), the smooth model where it helps, AutoGluon's folder."""
 
-_TIMED_PAIRS, _TIMED = 10_000, 5
-"""Pairs predicted at once when the time a pair is measured, and how often; the shortest time counts."""
+_TIMED_PAIRS, _TIMED = 10_000, 5  # pairs predicted at once to measure the time a pair, how often; the shortest counts
 
 
 class Fitted(NamedTuple):
     """How a training went."""
 
-    seconds_per_pair: float
-    """On one free core."""
-    was_cut: bool
-    """Whether ``train_hours`` left models out."""
-    memory_ran_short: bool
-    """Whether memory left models out."""
+    seconds_per_pair: float  # on one free core
+    was_cut: bool  # whether ``train_hours`` left models out
+    memory_ran_short: bool  # whether memory left models out
 
 
 def target_of(pairs: pd.DataFrame, task: Task) -> Array:
@@ -111,7 +105,11 @@ class Trained:
         if trees.exists():
             self._trees = catboost_prediction(CatBoost().load_model(str(trees)), task)
         else:
-            self._trees = autogluon_prediction(folder / _AUTOGLUON, task)
+            from autogluon.tabular import TabularPredictor  # here, as it takes seconds and CatBoost's models do without
+
+            predictor = TabularPredictor.load(str(folder / _AUTOGLUON), verbosity=0)
+            predictor.persist()
+            self._trees = partial(_autogluon_predict, predictor, task)
         self._smooth = Smooth.load(smooth) if smooth.exists() else None
 
     def predict(self, features: pd.DataFrame) -> Array:
@@ -133,15 +131,6 @@ def catboost_prediction(trees: CatBoost, task: Task) -> Callable[[pd.DataFrame],
         return predicted[:, 1] if task == CLASSIFIER else predicted
 
     return predict
-
-
-def autogluon_prediction(folder: Path, task: Task) -> Callable[[pd.DataFrame], Array]:
-    """Prediction by AutoGluon, of ``fast: false``."""
-    from autogluon.tabular import TabularPredictor  # here, as it takes seconds and CatBoost's models do without
-
-    predictor = TabularPredictor.load(str(folder), verbosity=0)
-    predictor.persist()
-    return partial(_autogluon_predict, predictor, task)
 
 
 def _autogluon_predict(predictor: Any, task: Task, features: pd.DataFrame, model: str | None = None) -> Array:

@@ -100,14 +100,10 @@ class Judged(NamedTuple):
     """Pairs that a model is judged on, and which they are."""
 
     exact: Array
-    predicted: Array
-    """Splittings in ε, or whether a pair is a double well and the probability of it; shape (n_pairs,)."""
-    name: str
-    """Name in titles: ``train set``, ``test set``, or ``all labels``."""
-    how: str = ""
-    """How they were kept from the models that predicted them."""
-    heading: str = ""
-    """Line above the figures: the same and why."""
+    predicted: Array  # splittings in ε, or whether a pair is a double well and the probability of it; shape (n_pairs,)
+    name: str  # name in titles: ``train set``, ``test set``, or ``all labels``
+    how: str = ""  # how they were kept from the models that predicted them
+    heading: str = ""  # line above the figures: the same and why
 
     def figures(self, task: Task, threshold: float) -> str:
         """Metrics of the model, below the heading; ``threshold`` in ε, below which a double well is a TLS."""

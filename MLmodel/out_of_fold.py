@@ -16,25 +16,18 @@ from glass.arrays import Array
 from pipeline.workspace import CLASSIFIER, DW, Task
 
 FOLDS = 5
-
-_FEWEST_TO_LEARN = 5
-"""Whole glasses are kept out where each fold then has so many labels to learn from, of each class."""
-
-_ENOUGH = 1000
-"""Predicted pairs after which a smooth model that does not help so far is given up: it takes longer than the trees."""
+_FEWEST_TO_LEARN = 5  # whole glasses are kept out where each fold then has so many labels to learn from, of each class
+_ENOUGH = 1000  # predicted pairs after which a smooth model that does not help so far, slower than trees, is given up
 
 
 class OutOfFold(NamedTuple):
     """Out-of-fold predictions."""
 
-    predicted: Array
-    """Probability of a double well, or quantum splitting; shape (n_pairs,)."""
-    with_smooth: bool
-    """Whether the smooth model helps: the mean with it has no larger error (log loss, or that of log₁₀) than trees."""
+    predicted: Array  # probability of a double well, or quantum splitting; shape (n_pairs,)
+    with_smooth: bool  # whether the mean with the smooth model has no larger error, log loss or of log₁₀, than trees
 
 
-Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Places of the pairs to train on and of those to predict."""
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]  # places of the pairs to train on and of those to predict
 
 
 def by_glass(pairs: pd.DataFrame, task: Task) -> bool:

@@ -11,25 +11,13 @@ from scipy.special import expit
 from glass.arrays import Array
 from pipeline.workspace import CLASSIFIER, Task
 
-LENGTH = 2.2
-"""Length of the kernel, in standard deviations of a feature."""
-
-LANDMARKS = 300
-"""Pairs of the training set between which the model interpolates."""
-
-_RIDGE, _LOGISTIC = 0.3, 3.0
-"""Regularisation: ``alpha`` of scikit-learn's Ridge, and ``C`` of its LogisticRegression."""
-
-_BLOCK = 4096
-"""Pairs predicted at a time: their distances from all landmarks take 10 MB."""
-
-SOFTENING = 1e-3
-"""ε; smaller energy differences are all alike."""
-
+LENGTH = 2.2  # length of the kernel, in standard deviations of a feature
+LANDMARKS = 300  # pairs of the training set between which the model interpolates
+_RIDGE, _LOGISTIC = 0.3, 3.0  # regularisation: ``alpha`` of scikit-learn's Ridge, and ``C`` of its LogisticRegression
+_BLOCK = 4096  # pairs predicted at a time: their distances from all landmarks take 10 MB
+SOFTENING = 1e-3  # ε; smaller energy differences are all alike
 _SHAPE = r"Delta_E|total_displacement|PR|displacement_\d+|0to\d+"
-
-_SMALLEST = 1e-12
-"""Smallest size whose logarithm is taken: tables that are not ours may hold a zero."""
+_SMALLEST = 1e-12  # smallest size whose logarithm is taken: tables that are not ours may hold a zero
 
 
 def shape_features(pairs: pd.DataFrame, softening: float = SOFTENING) -> Array:
@@ -57,18 +45,12 @@ class Smooth(NamedTuple):
     """
 
     mean: Array
-    scale: Array
-    """Mean and standard deviation of each feature, shape (n_features,)."""
-    landmarks: Array
-    """Shape (n_landmarks, n_features)."""
-    coefficients: Array
-    """Shape (n_landmarks,)."""
-    intercept: Array
-    """Shape ()."""
-    is_probability: Array
-    """Shape (), 0 or 1."""
-    softening: Array
-    """Shape (), of :func:`shape_features`."""
+    scale: Array  # mean and standard deviation of each feature, shape (n_features,)
+    landmarks: Array  # shape (n_landmarks, n_features)
+    coefficients: Array  # shape (n_landmarks,)
+    intercept: Array  # shape ()
+    is_probability: Array  # shape (), 0 or 1
+    softening: Array  # shape (), of shape_features
 
     def predict(self, pairs: pd.DataFrame) -> Array:
         """Probability of a double well, or the quantity that was learnt; shape (n_pairs,)."""

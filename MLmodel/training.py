@@ -34,8 +34,7 @@ from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 FEWEST, FEWEST_TO_TRAIN = 10, 5
 """From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
 
-REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining set"
-"""Advice where there are too few labels."""
+REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining set"  # where labels are few
 
 
 def train(

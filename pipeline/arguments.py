@@ -11,8 +11,7 @@ from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.workspace import Share
 
-Options = Callable[[argparse.ArgumentParser], None]
-"""Adds the options of a script."""
+Options = Callable[[argparse.ArgumentParser], None]  # adds the options of a script
 
 
 def whole_number(minimum: int, maximum: int = 10**18) -> Callable[[str], int]:

@@ -20,21 +20,16 @@ class Collected:
     pairs: int
     computed: int
     fates: dict[str, Fate] = field(default_factory=dict)
-    ambiguous: int = 0
-    """Pairs with a displacement within 1 % of half the box, or beyond."""
+    ambiguous: int = 0  # pairs with a displacement within 1 % of half the box, or beyond
 
 
 class GlassJob(NamedTuple):
     """The pair table of one glass, to be brought up to date."""
 
-    table: Path
-    """Where it stands or shall stand."""
-    files: list[Path]
-    """The minima, as :func:`pipeline.workspace.minimum_paths` gives them."""
-    transitions: Path
-    """May be missing; those of trajectories of simulate_glass.py --from-tls count where it is there."""
-    name: str
-    """Name of the glass, for what is printed."""
+    table: Path  # where it stands or shall stand
+    files: list[Path]  # the minima, as pipeline.workspace.minimum_paths gives them
+    transitions: Path  # may be missing; those of simulate_glass.py --from-tls count where it is there
+    name: str  # name of the glass, for what is printed
 
     @property
     def all_transitions(self) -> list[Path]:

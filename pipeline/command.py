@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 Item = TypeVar("Item")
-
 _PROJECT = Path(__file__).resolve().parent.parent
 
 _REMEDIES = {
@@ -57,8 +56,7 @@ _LEAST = (
 )
 """Limits, the smallest with which a step is begun (libraries crash or hang below), its unit, and what it is of."""
 
-CLEAN_UP = 8.0
-"""Seconds allowed for cleaning up after SIGTERM; batch systems kill soon after."""
+CLEAN_UP = 8.0  # seconds allowed for cleaning up after SIGTERM; batch systems kill soon after
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,10 @@ class Command:
 
     workspace: Workspace
     settings: "Settings"
-    asked: list[str]
-    """The temperatures named with -T; empty: all that have input."""
+    asked: list[str]  # the temperatures named with -T; empty: all that have input
     script: str = ""
-    wait: bool = False
-    """Wait for another process that writes the same files."""
-    options: argparse.Namespace = field(default_factory=argparse.Namespace)
-    """Values of the script's own options."""
+    wait: bool = False  # wait for another process that writes the same files
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)  # values of the script's own options
 
     def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
         """Temperatures to work on: those named by the user, else those for which ``has_input`` is true.

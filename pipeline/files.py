@@ -18,9 +18,7 @@ from typing import Any
 from pipeline import messages
 
 _HOST = re.sub(r"\W", "-", platform.node())
-
-_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Errors of file systems that can't be told to write to disk at once."""
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems that can't write to disk at once
 
 
 @contextmanager

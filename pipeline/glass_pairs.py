@@ -36,11 +36,8 @@ from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
 from pipeline.workers.pool import SerialWorkers, Workers
 from pipeline.workspace import glass_of, minimum_name
 
-_FILES_PER_JOB = 8
-"""A worker reads so many minima at a time."""
-
-_MEMORY_A_PAIR = 12
-"""Bytes: its squared distance, in both orders, and what the rest takes."""
+_FILES_PER_JOB = 8  # a worker reads so many minima at a time
+_MEMORY_A_PAIR = 12  # bytes: its squared distance, in both orders, and what the rest takes
 
 
 def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:

@@ -22,45 +22,31 @@ from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
 from pipeline.matching import equal_particles, nearest_order, spacing
 from pipeline.settings import MinimaSettings
 
-SAME_PLACE = 5e-4
-"""Default of minima.same_place, in distances between particles. Of the published double wells none is so short."""
+SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particles; published double wells are longer
 
 DRIFT = 1e-10
 """Mean displacement, in distances between particles, up to which there is no drift; dynamics and quenches that conserve
 momentum leave 1e-13."""
 
 _DEFAULT = MinimaSettings()
-
-_EXCHANGED = 0.25
-"""Distance to it, in distances between particles, below which a particle is at the place of another."""
-
-_SAMPLED = r"from-[^/]+/minima\.extxyz"
-"""Names of files of simulate_glass.py --from-tls, which tells transitions in files of their own."""
-
-_PROBES = 4
-"""Number of particles whose places tell which minima may be at the same place."""
+_EXCHANGED = 0.25  # distance to it, in distances between particles, below which a particle is at the place of another
+_SAMPLED = r"from-[^/]+/minima\.extxyz"  # files of simulate_glass.py --from-tls, which tells transitions elsewhere
+_PROBES = 4  # number of particles whose places tell which minima may be at the same place
 
 
 @dataclass(frozen=True)
 class Glass:
     """The usable minima of one glass, lowest energy first."""
 
-    files: list[str]
-    """Names of their places."""
-    energies: Array
-    """Per particle in ε."""
-    keys: Index
-    """Energies in units of 10^-ij_decimals."""
-    positions: Array
-    """In σ, shape (n_minima, 3, N), in one order of particles; wrapped into an orthogonal box."""
-    box: Array
-    """See :mod:`glass.arrays`."""
-    drift: float = 0.0
-    """Largest mean displacement from the lowest minimum in σ; 0 where it is none."""
+    files: list[str]  # names of their places
+    energies: Array  # per particle in ε
+    keys: Index  # energies in units of 10^-ij_decimals
+    positions: Array  # in σ, shape (n_minima, 3, N), in one order of particles; wrapped into an orthogonal box
+    box: Array  # see glass.arrays
+    drift: float = 0.0  # largest mean displacement from the lowest minimum in σ; 0 where it is none
     indices: dict[str, int] = field(default_factory=dict)
     """Index of the minimum at each place, also of those seen again or relaxed to another."""
-    others: dict[int, int] = field(default_factory=dict)
-    """Index of the minimum by the keys of those places."""
+    others: dict[int, int] = field(default_factory=dict)  # index of the minimum by the keys of those places
 
     @property
     def n_particles(self) -> int:

@@ -16,11 +16,8 @@ from pipeline.messages import note, note_once
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Errors of a file system that has no locks."""
-
-_LOOK_EVERY = 0.5
-"""Seconds between looks whether a lock is free."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system that has no locks
+_LOOK_EVERY = 0.5  # seconds between looks whether a lock is free
 
 
 @contextmanager

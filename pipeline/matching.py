@@ -15,8 +15,7 @@ from pipeline.formats.keys import find_keys, minimum_keys
 from pipeline.formats.minima import named_minimum, places_by_key, read_minima
 from pipeline.workspace import StatePoint
 
-_MOVED = 0.4
-"""Displacement, in distances between particles, from which a particle may have the place of another."""
+_MOVED = 0.4  # displacement, in distances between particles, from which a particle may have the place of another
 
 
 def nearest_order(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Index:
@@ -85,11 +84,9 @@ def equal_particles(system: System) -> Index:
 class Known(NamedTuple):
     """Those of some pairs of a glass whose two minima are there."""
 
-    rows: Index
-    """Their rows."""
+    rows: Index  # their rows
     displacements: Displacements
-    system: System
-    """Box and particles."""
+    system: System  # box and particles
 
 
 def rows_with_minima(at: StatePoint, conf: Index) -> Index:

@@ -16,13 +16,10 @@ class _Said:
     verbose: bool = False
     as_json: bool = False
     messages: list[str] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
-    """Shown together at the end, on a terminal."""
-    unchanged: dict[str, list[str]] = field(default_factory=dict)
-    """Temperatures without anything new, by what is said of them."""
+    results: list[str] = field(default_factory=list)  # shown together at the end, on a terminal
+    unchanged: dict[str, list[str]] = field(default_factory=dict)  # temperatures by what is said of them
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    files: dict[Path, None] = field(default_factory=dict)
-    """Files written, in their order."""
+    files: dict[Path, None] = field(default_factory=dict)  # files written, in their order
     shown: bool = False
     came_out: bool = False
     following: str | None = None

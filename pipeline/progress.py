@@ -10,11 +10,8 @@ from pipeline.messages import note, plural, shows_progress
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-_BAR_AFTER, _DRAW_EVERY = 2.0, 0.2
-"""Seconds: work that takes less has no bar; a bar is drawn again so often."""
-
-LOG_EVERY = 60.0
-"""Seconds between lines where there is no terminal."""
+_BAR_AFTER, _DRAW_EVERY = 2.0, 0.2  # seconds: work that takes less has no bar; a bar is drawn again so often
+LOG_EVERY = 60.0  # seconds between lines where there is no terminal
 
 
 class Progress:

@@ -39,10 +39,8 @@ def status(path: Path) -> list[int]:
 class Inputs(NamedTuple):
     """All that an output depends on, as it was when the work began."""
 
-    files: dict[Path, list[int] | None]
-    """Size and time of change of each file; None where it is missing."""
-    other: dict[str, Any]
-    """Anything JSON can hold, such as the settings that matter."""
+    files: dict[Path, list[int] | None]  # size and time of change of each file; None where it is missing
+    other: dict[str, Any]  # anything JSON can hold, such as the settings that matter
 
 
 def made_from(files: Iterable[Path], **other: Any) -> Inputs:

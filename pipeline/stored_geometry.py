@@ -17,8 +17,7 @@ from pipeline.glasses import Glass
 from pipeline.stamps import Inputs, stamp_of_unchanged, unchanged_inputs
 from pipeline.workspace import minimum_name
 
-TILE = 8
-"""The pairs of so many minima with one other are computed together: their coordinates stay in the processor's cache."""
+TILE = 8  # minima whose pairs with another are computed together: their coordinates stay in the cache
 
 
 def cut_into_blocks(partners: Index) -> Iterator[tuple[int, int]]:

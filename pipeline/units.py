@@ -21,11 +21,9 @@ class Units(NamedTuple):
     length: str
     energy: str
     mass: str
-    length_name: str
-    """For names of columns, which have no symbols."""
+    length_name: str  # for names of columns, which have no symbols
     energy_name: str
-    sigma: float = 1.0
-    """σ in the unit of length; so with the others."""
+    sigma: float = 1.0  # σ in the unit of length; so with the others
     epsilon: float = 1.0
     m: float = 1.0
 
@@ -56,11 +54,8 @@ REDUCED = Units("reduced", "σ", "ε", "m", "sigma", "epsilon")
 METAL = Units("metal", "Å", "eV", "u", "angstrom", "eV", 2.21, 662.0 * _SI["kB"], 1.02e-25 / _SI["_amu"])
 """The paper: σ = 2.21 Å, ε = 662 K · k_B, m = 1.02·10⁻²⁵ kg."""
 
-UNITS = {units.name: units for units in (REDUCED, METAL)}
-"""Units by their name in ``config.yaml``."""
-
-KELVIN = float(_SI["kB"])
-"""k_B · 1 K in eV."""
+UNITS = {units.name: units for units in (REDUCED, METAL)}  # units by their name in ``config.yaml``
+KELVIN = float(_SI["kB"])  # k_B · 1 K in eV
 
 SI_OF_METAL = {"sigma": 1.0e-10, "mass": float(_SI["_amu"]), "epsilon": 1.0 / KELVIN}
 """Å in m, u in kg, and eV over k_B in K: what ``neb`` of ``config.yaml`` says of reduced units."""

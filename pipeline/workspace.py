@@ -8,28 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-DW = "is_dw"
-"""Column of labels: 1 for a double well, 0 for a non-DW."""
-
-QS = "quantum_splitting"
-"""Column of labels: E₁ − E₀ of a double well in ε."""
-
-RELAXED = "relaxed.csv"
-"""Name of the file in which relax_minima.py says what it found of the minima beside it."""
-
-ENERGIES = "energies.csv"
-"""Name of the file that gives energies of the minima beside it."""
+DW = "is_dw"  # column of labels: 1 for a double well, 0 for a non-DW
+QS = "quantum_splitting"  # column of labels: E₁ − E₀ of a double well in ε
+RELAXED = "relaxed.csv"  # name of the file in which relax_minima.py says what it found of the minima beside it
+ENERGIES = "energies.csv"  # name of the file that gives energies of the minima beside it
 
 
 class Reading(NamedTuple):
     """How frames of a workspace are read."""
 
-    energy_key: str = ""
-    """Name of the energy, from config.yaml; empty: the usual one."""
-    units: str = ""
-    """Units of the workspace, for formats that name theirs; empty: any."""
-    match_atoms: bool = False
-    """Whether equal particles of two minima are exchanged to lie near each other."""
+    energy_key: str = ""  # name of the energy, from config.yaml; empty: the usual one
+    units: str = ""  # units of the workspace, for formats that name theirs; empty: any
+    match_atoms: bool = False  # whether equal particles of two minima are exchanged to lie near each other
 
 
 AS_USUAL = Reading()
@@ -38,14 +28,10 @@ AS_USUAL = Reading()
 class Task(NamedTuple):
     """The task of one model."""
 
-    name: str
-    """Its section in config.yaml and the word in the name of its pretraining set."""
-    folder: str
-    """Beginning of the name of its model's folder."""
-    target: str
-    """Column to learn."""
-    script: str
-    """The step that trains it."""
+    name: str  # its section in config.yaml and the word in the name of its pretraining set
+    folder: str  # beginning of the name of its model's folder
+    target: str  # column to learn
+    script: str  # the step that trains it
 
 
 CLASSIFIER = Task("classifier", "dw-classification", DW, "step1_train_dw.py")
@@ -89,8 +75,7 @@ class Workspace:
     """The data folders below one root."""
 
     root: Path
-    ij_decimals: int = 10
-    """Names of minima in files are equal if they are equal to so many decimals."""
+    ij_decimals: int = 10  # names of minima in files are equal if they are equal to so many decimals
     reading: Reading = AS_USUAL
 
     settings = Below("config.yaml")
@@ -131,10 +116,8 @@ class StatePoint:
     """The files of one temperature."""
 
     workspace: Workspace
-    temperature: str
-    """As in the folders' names."""
-    share: str = ""
-    """``1-of-4``: exact results go to the files of this share; all else stands where it does without."""
+    temperature: str  # as in the folders' names
+    share: str = ""  # ``1-of-4``: exact results go to the files of this share; all else stands where it does without
 
     minima = Below("Configurations/minima/T{T}")
     glass = Named("Configurations/minima/T{T}/Cnf-{0}")

@@ -25,8 +25,7 @@ from reporting.style import (
     whole_numbers,
 )
 
-_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
-"""Colours of the rearrangements with most double wells."""
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)  # colours of the rearrangements with most double wells
 
 
 def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:

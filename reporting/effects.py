@@ -17,15 +17,9 @@ from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.workspace import CLASSIFIER
 from reporting.style import DOTS, Picture
 
-BACKGROUND, FIRST = 200, 10_000
-"""A feature that is left out takes its values from this number of pairs, chosen among that many of the training set."""
-
-PERMUTATIONS = 5
-"""Orders, each gone through forwards and backwards, in which the features of a pair are put in."""
-
-SHOWN = 15
-"""Features in a picture, the strongest first; its numbers hold all."""
-
+BACKGROUND, FIRST = 200, 10_000  # pairs that give a feature that is left out its values, of so many of the training set
+PERMUTATIONS = 5  # orders, each gone through forwards and backwards, in which the features of a pair are put in
+SHOWN = 15  # features in a picture, the strongest first; its numbers hold all
 _SEED = 0
 
 
@@ -36,13 +30,10 @@ def predicted_quantity(model: Model, pairs: pd.DataFrame) -> Array:
 
 
 def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """SHAP values of the pipeline's own prediction for each pair, from the background of a training set.
+    """SHAP values of the pipeline's own prediction, from the background of a training set: a row a pair and feature.
 
-    Returns
-    -------
-    DataFrame of shape (n_pairs * n_features, 8)
-        Columns conf, i, j; prediction, that of :func:`predicted_quantity`; base_value, its mean over the background;
-        feature; value, NaN where unknown; shap, the effect. In each pair the effects add up to prediction − base_value.
+    Columns conf, i, j; prediction, that of :func:`predicted_quantity`; base_value, its mean over the background;
+    feature; value, NaN where unknown; shap, the effect. In each pair the effects add up to prediction − base_value.
     """
     features = model.card.features
     drawn = train.sample(min(FIRST, len(train)), random_state=_SEED)

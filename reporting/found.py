@@ -40,14 +40,12 @@ DISTRIBUTIONS = {
 SMALLEST, SMALLEST_COMPARED = 1e-8, 1e-6
 """Smaller values, in ε, are counted and not drawn; where temperatures are compared, over the threshold, drawn there."""
 
-BINS = 2
-"""Bins to a decade."""
+BINS = 2  # bins to a decade
 
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), ("black", (0, (5, 1, 1, 1, 1, 1))), (GREY, "-"))
 """Colour and line of the temperatures in turn, the coldest first."""
 
-_ALL, _TLS = (BLUE, 0.35), (ORANGE, 0.9)
-"""Colour and opacity of double wells, and of the TLS among them."""
+_ALL, _TLS = (BLUE, 0.35), (ORANGE, 0.9)  # colour and opacity of double wells, and of the TLS among them
 
 
 def draw_statistics(double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:

@@ -24,19 +24,15 @@ from search.rearrangements import REARRANGEMENT
 from search.rounds import read_rounds
 from search.stopping import RULES, better_than_chance, chances_are_off, enough_found
 
-ROWS, PICTURES, PLAYED = 1000, 24, 50
-"""Double wells in the table, pictures of TLS, and TLS that are played, over all temperatures of a page."""
+ROWS, PICTURES, PLAYED = 1000, 24, 50  # double wells in the table, pictures of TLS, TLS played; over all temperatures
 
 CANDIDATES = (
     "The zero-point energies of two minima differ by tens of kelvin, which a splitting along a path does not know: the "
     "density of TLS is a result, the name of a pair is a candidate."
 )
 
-SMALLEST = 1e-8
-"""Smaller Δ and Δ₀ stand at the edge of the plane, in ε."""
-
-WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44
-"""Of the plane, in its own unit."""
+SMALLEST = 1e-8  # smaller Δ and Δ₀ stand at the edge of the plane, in ε
+WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44  # of the plane, in its own unit
 
 
 def result(command: Command, at: StatePoint) -> list[Block]:

@@ -10,11 +10,8 @@ from pipeline.matching import read_pair
 from search.exact import PairJob, check_one_glass
 from search.rearrangements import species_names
 
-FRACTION, ARROWS = 0.25, 15
-"""Arrows are drawn for particles that move at least this fraction of the longest way, at most this many."""
-
-SHELL, NEIGHBOURS = 1.2, 25
-"""Others are drawn within this many mean spacings of one with an arrow, at most this many, the nearest."""
+FRACTION, ARROWS = 0.25, 15  # arrows: particles that move at least this fraction of the longest way, at most this many
+SHELL, NEIGHBOURS = 1.2, 25  # others: those within this many mean spacings of one with an arrow, at most so many
 
 
 class Motion(NamedTuple):
@@ -48,12 +45,9 @@ class Cluster(NamedTuple):
 
     particles: Index
     moving: int
-    places: Array
-    """In the first minimum, from the one that moves most, the nearest image; shape (n, 3)."""
-    diameters: Array
-    """Shape (n,); the mean spacing where all are of one size."""
-    axes: Array
-    """:func:`main_axes` of those that move."""
+    places: Array  # in the first minimum, from the one that moves most, the nearest image; shape (n, 3)
+    diameters: Array  # shape (n,); the mean spacing where all are of one size
+    axes: Array  # main_axes of those that move
 
 
 def cluster_of_motion(motion: Motion) -> Cluster:

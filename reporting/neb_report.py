@@ -20,8 +20,7 @@ from search.density import glass_volumes, update_density
 from search.rearrangements import count_rearrangements, rearrangements_in_words, summary_of
 from search.stopping import round_summary
 
-DRAWN = 6
-"""Number of profiles in the picture."""
+DRAWN = 6  # number of profiles in the picture
 
 
 def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.DataFrame | None) -> None:

@@ -20,11 +20,8 @@ from PIL import Image
 from pipeline.errors import UserError
 from reporting.style import DOTS
 
-LARGEST = 2_000_000
-"""Bytes of a page."""
-
-DOTS_ON_PAGE = (110, 80, 55, 40, 25)
-"""Dots per inch of its pictures: the first with which the page is not larger."""
+LARGEST = 2_000_000  # bytes of a page
+DOTS_ON_PAGE = (110, 80, 55, 40, 25)  # dots per inch of its pictures: the first with which the page is not larger
 
 
 class Table(NamedTuple):

@@ -10,8 +10,7 @@ from pipeline.workspace import QS
 from reporting.style import BLUE, GREY, ORANGE, Picture, name_energy, styled_figure, write_in_panel
 from search.calculated import RESOLVED
 
-SHEAR = np.sqrt(0.75)
-"""γ_t/γ_l of a strain without change of volume: γ_l² = 2 tr γ²/15 and γ_t² = 3 tr γ²/30."""
+SHEAR = np.sqrt(0.75)  # γ_t/γ_l of a strain without change of volume: γ_l² = 2 tr γ²/15 and γ_t² = 3 tr γ²/30
 
 
 def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, title: str) -> Picture:

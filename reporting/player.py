@@ -20,14 +20,9 @@ from reporting.style import SPECIES
 from search.calculated import records_of
 from search.rearrangements import species_names
 
-IMAGES = 21
-"""Largest number of images of a path that the page holds; between two the particles go straight."""
-
-STEP = 1e-3
-"""Places are rounded to this fraction of the unit of length."""
-
-NARROW, WIDE = 100, 1000
-"""Points of the curve, and parts into which the axes are cut."""
+IMAGES = 21  # largest number of images of a path that the page holds; between two the particles go straight
+STEP = 1e-3  # places are rounded to this fraction of the unit of length
+NARROW, WIDE = 100, 1000  # points of the curve, and parts into which the axes are cut
 
 
 def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:

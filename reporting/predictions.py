@@ -30,12 +30,8 @@ from reporting.style import (
     write_in_panel,
 )
 
-MANY = 500
-"""From this number of pairs on their density is drawn."""
-
-BINS_OF_TREND, FEWEST_IN_TREND = 4, 5
-"""Bins to a decade of exact splittings in which the median prediction is taken, and the fewest pairs in one."""
-
+MANY = 500  # from this number of pairs on their density is drawn
+BINS_OF_TREND, FEWEST_IN_TREND = 4, 5  # median prediction: bins to a decade of exact splittings, fewest pairs in one
 _BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", BLUE, "#00253d"])
 
 
@@ -162,8 +158,7 @@ def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings:
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
 
 
-BINS, FEWEST_IN_BIN = 10, 3
-"""A reliability plot has this number of bins, or fewer where fewer cases than that would be expected in each."""
+BINS, FEWEST_IN_BIN = 10, 3  # of a reliability plot: most bins, and fewest cases expected in each
 
 
 def draw_reliability(

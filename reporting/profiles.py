@@ -39,8 +39,7 @@ class Wells(NamedTuple):
     barrier: float
     asymmetry: float
     tunnelling_amplitude: float
-    one_well: bool
-    """Whether both levels lie in the same well."""
+    one_well: bool  # whether both levels lie in the same well
     fidelity: str
 
     @property

@@ -20,9 +20,7 @@ from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
 from reporting.page import Block, More, Table, missing, text
 
-LISTED = 100
-"""Largest number of rows of a table of reasons."""
-
+LISTED = 100  # largest number of rows of a table of reasons
 LIBRARIES = ("autogluon.tabular", "catboost", "scikit-learn", "numpy", "scipy", "pandas", "numba", "ase", "matplotlib")
 
 

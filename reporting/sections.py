@@ -23,9 +23,7 @@ from reporting.page import Block, More, Table, code, figure, missing, text, with
 from search.rounds import NEXT, read_rounds
 from search.stopping import expected, first_step_missing, round_summary
 
-SHOWN = 10
-"""Pairs of the list that are shown."""
-
+SHOWN = 10  # pairs of the list that are shown
 MODELS = {CLASSIFIER: "Classifier of double wells", PREDICTOR: "Predictor of the splitting"}
 
 

@@ -17,11 +17,8 @@ from pipeline.settings import Settings
 # Okabe and Ito's palette, told apart by every common kind of colour vision.
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
 PURPLE, SKY, AMBER = "#CC79A7", "#56B4E9", "#E69F00"
-SPECIES = (BLUE, GREEN, PURPLE, SKY, AMBER)
-"""Colours of particles."""
-
-DOTS = 200
-"""Per inch, of a PNG."""
+SPECIES = (BLUE, GREEN, PURPLE, SKY, AMBER)  # colours of particles
+DOTS = 200  # per inch, of a PNG
 
 STYLE: Any = {
     "font.size": 11,

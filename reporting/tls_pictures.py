@@ -26,19 +26,11 @@ from reporting.style import GREEN, GREY, ORANGE, SPECIES, Picture, styled_figure
 from search.calculated import read_double_wells, records_of
 from search.exact import jobs_of
 
-DRAWN = 50
-"""Largest number of TLS that get a picture, those with the smallest splittings."""
-
-SIZE = 0.6
-"""Circles have this fraction of the particles' diameters, or they would hide each other."""
-
-VISIBLE = 0.3
-"""Arrows are magnified where the longest is shorter than this many mean spacings."""
-
+DRAWN = 50  # largest number of TLS that get a picture, those with the smallest splittings
+SIZE = 0.6  # circles have this fraction of the particles' diameters, or they would hide each other
+VISIBLE = 0.3  # arrows are magnified where the longest is shorter than this many mean spacings
 FACTORS = (1, 2, 5, 10, 20, 50, 100)
-
-NARROWEST = 2.0
-"""The picture reaches at least this many mean spacings to each side."""
+NARROWEST = 2.0  # the picture reaches at least this many mean spacings to each side
 
 
 def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:

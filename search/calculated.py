@@ -23,11 +23,8 @@ _FRACTIONS = ["level_0_in_i", "level_1_in_i"]
 FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force"]
 """Columns that come from the record of a calculation; empty for results of others."""
 
-RESOLVED = 1e-12
-"""ε; smaller energies are rounding errors of the levels: written as zero, Δ₀, which is never zero, as this."""
-
-SAME = 1e-5
-"""Relative difference of splittings up to which a record belongs to a result; a list has six digits."""
+RESOLVED = 1e-12  # ε; smaller energies are rounding errors of levels: written as zero, Δ₀, which is never zero, as this
+SAME = 1e-5  # relative difference of splittings up to which a record belongs to a result; a list has six digits
 
 
 def update_double_wells(at: StatePoint, settings: Settings) -> pd.DataFrame:
@@ -38,7 +35,8 @@ def update_double_wells(at: StatePoint, settings: Settings) -> pd.DataFrame:
         **{name: minimum_names(neb.index.get_level_values(k), at.decimals) for k, name in ((1, "i"), (2, "j"))}
     )
     numbers, motion = number_rearrangements(at, neb, settings), describe_motion(at, neb, settings.particles)
-    columns = _from_records(at, neb).assign(
+    rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
+    columns = pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float).assign(
         **{QS: neb[QS], "splitting_K": neb[QS] * settings.neb.epsilon},
         is_tls=(neb[QS] < settings.tls_threshold).astype(int),
         PR=motion.participation,
@@ -73,12 +71,6 @@ def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
     columns = last.reindex(neb.index, columns=["fidelity", "images", "steps"])
     counts = columns[["images", "steps"]].astype(float).astype("Int64")
     return columns.assign(fidelity=columns["fidelity"].fillna(""), **counts)
-
-
-def _from_records(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
-    """The columns FROM_PROFILE and STORED of each double well, from its last record."""
-    rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
-    return pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
 
 
 def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any] | None]:

@@ -23,11 +23,8 @@ SLOWEST = 1e-3
 CONVOLVED = "with zero point"
 """Kind of density: distinct double wells whose asymmetries are spread by the differences of zero-point energies."""
 
-FEWEST_DIFFERENCES = 10
-"""Number of double wells whose zero-point energies must be known for that."""
-
-ENERGIES = np.geomspace(1e-2, 10, 31)
-"""Energies at which TLS are counted, over the threshold, which is one of them."""
+FEWEST_DIFFERENCES = 10  # number of double wells whose zero-point energies must be known for that
+ENERGIES = np.geomspace(1e-2, 10, 31)  # energies at which TLS are counted, over the threshold, which is one of them
 
 
 def si_density(settings: NebSettings) -> float:

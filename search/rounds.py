@@ -21,8 +21,7 @@ from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT, count_rearrangements, summary_of
 from search.stopping import confidence_found, expected, p_value
 
-NEXT = 30
-"""Number of NEBs from the top of the list that are looked ahead."""
+NEXT = 30  # number of NEBs from the top of the list that are looked ahead
 
 _COLUMNS: dict[str, Any] = {
     **{"round": "Int64", "list": object},
@@ -64,11 +63,7 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     All is counted anew from the files: the NEBs of a round are the pairs of its list that have a result or are
     unfinished, for the list leaves out what was known when it was made. While ``closing``, models may have been trained
     since the list was made: a new row does not tell which, and nothing is written if none of the list was calculated.
-
-    Returns
-    -------
-    DataFrame or None
-        All rounds, the present one last; None where there are no models, or no lists with chances.
+    Returns all rounds, the present one last; None where there are no models, or no lists with chances.
     """
     inputs = made_from(at.neb_files)
     classifier, predictor = (read_card(at, task) for task in (CLASSIFIER, PREDICTOR))

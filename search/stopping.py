@@ -25,17 +25,10 @@ from search.rearrangements import rearrangements_in_words
 RECALL = Fraction(95, 100)
 """Fraction of the TLS on a list that must be found to stop; ``chance_95_…`` in rounds.csv is named after it."""
 
-CONFIDENCE = 0.95
-"""Confidence with which RECALL must be reached."""
-
-SIGNIFICANCE = 0.05
-"""p-value below which the numbers of TLS found and expected disagree."""
-
-COMPARABLE = 3
-"""Fewest TLS, found or expected, to compare: where fewer are expected, finding none has a probability above e⁻³."""
-
-_BLOCK = 1 << 16
-"""Pairs multiplied out at a time, in 5 MB; a million pairs take half a second."""
+CONFIDENCE = 0.95  # confidence with which RECALL must be reached
+SIGNIFICANCE = 0.05  # p-value below which the numbers of TLS found and expected disagree
+COMPARABLE = 3  # fewest TLS, found or expected, to compare: of fewer expected, none is found more often than e⁻³
+_BLOCK = 1 << 16  # pairs multiplied out at a time, in 5 MB; a million pairs take half a second
 
 
 def enough_found(last: pd.Series) -> str | None:
@@ -157,18 +150,10 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
     Draws that are richer in TLS than random ones make P larger: with a ranking better than random, the test errs to
     the safe side. It works on rounds, where the paper takes single draws: fewer values to take the smallest of.
 
-    Parameters
-    ----------
-    nebs, tls : ndarray of shape (n_rounds,)
-        NEBs with a verdict, and TLS among them.
-    left : int
-        Pairs of the list that are not calculated.
-    recall : Fraction
-        The share; not a float, whose 19 / 0.95 need not be 20.
+    ``nebs``, ``tls``, shape (n_rounds,): NEBs with a verdict, and TLS among them; ``left``: pairs of the list that are
+    not calculated; ``recall``: no float, whose 19 / 0.95 need not be 20.
 
-    References
-    ----------
-    M. W. Callaghan, F. Müller-Hansen, Systematic Reviews 9, 273 (2020), doi:10.1186/s13643-020-01521-4.
+    Source: M. W. Callaghan, F. Müller-Hansen, Systematic Reviews 9, 273 (2020), doi:10.1186/s13643-020-01521-4.
     """
     drawn, among_them = np.cumsum(nebs[::-1]), np.cumsum(tls[::-1])
     found = int(tls.sum())

@@ -34,23 +34,12 @@ from search.calculated import read_double_wells
 from search.density import glass_volumes
 from search.rearrangements import REARRANGEMENT
 
-SOUNDED = 5
-"""Number of glasses whose lowest minima give the sound velocities."""
-
-CURVES_END = 5.0
-"""Splittings over kT that a list must reach: a heat capacity has nine tenths of its weight below E = 5 kT."""
-
-POINTS = 30
-"""Temperatures of a curve, from a fiftieth of the highest on."""
-
-REPLICAS = 400
-"""Glasses drawn with replacement, and with each of them a Poisson number of each of its double wells."""
-
-BAND = (0.16, 0.84)
-"""Quantiles of the replicas that a band shows."""
-
-TOO_LARGE = 0.05
-"""Q⁻¹ above which a sum over TLS is no loss any more: a wave would not ring."""
+SOUNDED = 5  # number of glasses whose lowest minima give the sound velocities
+CURVES_END = 5.0  # splittings over kT that a list must reach: nine tenths of a heat capacity are below E = 5 kT
+POINTS = 30  # temperatures of a curve, from a fiftieth of the highest on
+REPLICAS = 400  # glasses drawn with replacement, and with each of them a Poisson number of each of its double wells
+BAND = (0.16, 0.84)  # quantiles of the replicas that a band shows
+TOO_LARGE = 0.05  # Q⁻¹ above which a sum over TLS is no loss any more: a wave would not ring
 
 EDGES = {"tunnelling amplitude": np.arange(-12.0, 0.25, 0.5), "action": np.arange(0.0, 30.5, 1.0)}
 """Edges of the bins of the distributions of log₁₀ Δ₀ (in ε) and of λ."""
@@ -60,16 +49,13 @@ EDGES = {"tunnelling amplitude": np.arange(-12.0, 0.25, 0.5), "action": np.arang
 class Tls:
     """Distinct double wells of one temperature, in SI units: arrays of shape (n,)."""
 
-    glass: Array
-    """Number of the glass among those searched."""
+    glass: Array  # number of the glass among those searched
     splitting: Array
-    amplitude: Array
-    """NaN where it is not known."""
+    amplitude: Array  # NaN where it is not known
     longitudinal: Array
     transverse: Array
     barriers: tuple[Array, Array]
-    attempts: tuple[Array, Array]
-    """Hz, 0 where they are not known."""
+    attempts: tuple[Array, Array]  # Hz, 0 where they are not known
     action: Array
 
     @property

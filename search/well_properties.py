@@ -28,11 +28,8 @@ from glass.two_level import tunnelling_action
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import KELVIN
 
-GAMMA = ["gamma_xx", "gamma_yy", "gamma_zz", "gamma_yz", "gamma_xz", "gamma_xy"]
-"""½ ∂(E_j − E_i)/∂ε, in the unit of energy."""
-
-DIPOLE = ["dipole_x", "dipole_y", "dipole_z"]
-"""½ Σ q Δr from i to j, in e times the unit of length."""
+GAMMA = ["gamma_xx", "gamma_yy", "gamma_zz", "gamma_yz", "gamma_xz", "gamma_xy"]  # ½ ∂(E_j − E_i)/∂ε
+DIPOLE = ["dipole_x", "dipole_y", "dipole_z"]  # ½ Σ q Δr from i to j, in e times the unit of length
 
 VIBRATIONS = [
     "zero_point_difference",
@@ -43,8 +40,7 @@ VIBRATIONS = [
 ]
 """½ ħ (Σ ω_j − Σ ω_i) in the unit of energy; 1 where it is from single particles; S_j − S_i in k_B; Vineyard's ν."""
 
-ACTION = "wkb_action"
-"""∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well."""
+ACTION = "wkb_action"  # ∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well
 
 SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"
 """Columns of V + Z, see :mod:`search.zero_point`; in the unit of energy."""
@@ -52,14 +48,9 @@ SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"
 STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION, SPLITTING_ZP, AMPLITUDE_ZP]
 """Entries of a record's ``properties``, and columns of ``double_wells.csv``."""
 
-WHOLE = 500
-"""Number of particles up to which the whole spectrum is calculated where the Hessian is known: 0.4 s for 500."""
-
-SMALL = 100
-"""Number of particles up to which it is made of differences, 12 N force calls for two minima."""
-
-DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]
-"""Columns that follow from them."""
+WHOLE = 500  # number of particles up to which the whole spectrum is taken where the Hessian is known: 0.4 s
+SMALL = 100  # number of particles up to which it is made of differences, 12 N force calls for two minima
+DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]  # columns that follow from them
 
 
 def properties_of(

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from glass.arrays import ROUNDED, Array, box_of, difference_of_cells, vectors_of
 from pipeline.workspace import AS_USUAL, Reading, minimum_name
 
-FARTHEST = 1e6
-"""Box lengths; a position further out has lost the decimals that tell where in the box it is."""
+FARTHEST = 1e6  # box lengths; a position further out has lost the decimals that tell where in the box it is
 
 
 class MinimumError(Exception):
@@ -35,26 +34,14 @@ class Place(NamedTuple):
 class System(NamedTuple):
     """Cell and particles, in order of id: common to all minima of a glass."""
 
-    cell: Array
-    """Vectors as rows in σ; shape (3, 3)."""
-    pbc: NDArray[np.bool_]
-    """True where they repeat; shape (3,)."""
-    diameters: Array
-    """In σ; shape (N,), as all that follow."""
-    types: NDArray[np.int32]
-    """As in the file; 1 where nothing tells one particle from another."""
-    numbers: NDArray[np.int32]
-    """Atomic numbers; 0 where no element is known."""
-    masses: Array
-    """In units of m; 1 where none are known."""
-    charges: Array
-    """For the calculator; 0 where none are known."""
-    ids: NDArray[np.int64]
-    """From the file; 0 where it has none."""
-
-    def is_exactly(self, other: "System") -> bool:
-        """Whether two systems are the same to the last bit."""
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self._fields)
+    cell: Array  # vectors as rows in σ; shape (3, 3)
+    pbc: NDArray[np.bool_]  # true where they repeat; shape (3,)
+    diameters: Array  # in σ; shape (N,), as all that follow
+    types: NDArray[np.int32]  # as in the file; 1 where nothing tells one particle from another
+    numbers: NDArray[np.int32]  # atomic numbers; 0 where no element is known
+    masses: Array  # in units of m; 1 where none are known
+    charges: Array  # for the calculator; 0 where none are known
+    ids: NDArray[np.int64]  # from the file; 0 where it has none
 
     def difference(self, other: "System") -> str:
         """In what two systems differ, in words, apart from what formats round; empty where they are the same."""
@@ -85,10 +72,8 @@ def _alike(one: Array, other: Array) -> bool:
 class Minimum(NamedTuple):
     """One inherent structure, positions in order of id."""
 
-    energy: float
-    """Per particle, in ε."""
-    positions: Array
-    """In σ; shape (N, 3)."""
+    energy: float  # per particle, in ε
+    positions: Array  # in σ; shape (N, 3)
     system: System
     place: Place
 
@@ -113,8 +98,7 @@ class Unusable(NamedTuple):
 
     name: str
     reason: str
-    try_again: bool = False
-    """Whether the system failed to read it, which may pass, or be mended, with no trace on the file."""
+    try_again: bool = False  # whether the system failed to read it, which may pass, or be mended, without a trace on it
 
 
 def make_minimum(
@@ -167,7 +151,7 @@ def share_systems(minima: Iterable[Minimum | Unusable]) -> list[Minimum | Unusab
     last: System | None = None
     for one in minima:
         if isinstance(one, Minimum):
-            if last is not None and last.is_exactly(one.system):
+            if last is not None and all(np.array_equal(*both) for both in zip(last, one.system, strict=True)):
                 one = one._replace(system=last)
             last = one.system
         shared.append(one)

@@ -13,8 +13,7 @@ import pandas as pd
 from pipeline.errors import UserError, short
 from pipeline.files import content_of
 
-NUMBER = r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eEdD][+-]?\d{1,3})?"
-"""A number as programs write it, Fortran's too."""
+NUMBER = r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eEdD][+-]?\d{1,3})?"  # as programs write it, Fortran's too
 
 
 def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":

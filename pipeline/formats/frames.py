@@ -46,8 +46,7 @@ _CALCULATIONS = [
 ENERGY_NAME = re.compile(r"(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*", re.ASCII)
 """Names of files that are energies; a whole number may count files."""
 
-_BEHIND = 100
-"""No reader asks so often for a line behind the end of a whole file."""
+_BEHIND = 100  # no reader asks so often for a line behind the end of a whole file
 
 
 def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:

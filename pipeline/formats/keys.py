@@ -8,11 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UserError
 
-PAIR_COLUMNS = ["conf", "i", "j"]
-"""Columns that name a pair in every file: the glass and its two minima."""
-
-KEYS = ["glass", "low", "high"]
-"""Levels of :func:`pair_index`: the glass and the keys of its two minima, the smaller first."""
+PAIR_COLUMNS = ["conf", "i", "j"]  # columns that name a pair in every file: the glass and its two minima
+KEYS = ["glass", "low", "high"]  # levels of pair_index: the glass and the keys of its two minima, the smaller first
 
 
 _TYPES = {"conf": np.int64, "i": np.float64, "j": np.float64}

@@ -19,11 +19,8 @@ from pipeline.formats.relaxed import is_superseded, superseded
 from pipeline.stamps import status
 from pipeline.workspace import AS_USUAL, ENERGIES, Reading, glass_of, minimum_name, minimum_paths
 
-LARGEST_NAMED = 50.0
-"""Energy per particle, in eV or ε, above which no material is: a name that holds more holds a total."""
-
-_SAME_ENERGY = 1e-6
-"""Relative difference up to which the energies that two places tell of a minimum are the same."""
+LARGEST_NAMED = 50.0  # energy per particle, in eV or ε, above which no material is: a larger one in a name is a total
+_SAME_ENERGY = 1e-6  # relative difference up to which the energies that two places tell of a minimum are the same
 
 
 def file_of(name: str) -> str:

@@ -17,40 +17,24 @@ from pipeline.formats.keys import PAIR_COLUMNS, Pair, pair_index, rows_in
 from pipeline.settings import ClassifySettings
 from pipeline.workspace import DW, QS, StatePoint
 
-BATCH = 262_144
-"""Pairs that are read, computed and written at a time: the memory of a step follows from it, not from the table."""
-
-MADE = b"step0_collect"
-"""Key in the metadata of a table that step 0 made, beside its units; a ready-made one has none."""
-
-UNITS = "units"
-"""Column of text that names the units of a ready-made table."""
-
-OUT_OF_FOLD = "out_of_fold"
-"""Column of the pairs used for training: what a model says of them that saw no pair of their glass."""
-
-PROBABILITY = "dw_probability"
-"""Column of the probability of a double well."""
-
-TLS_PROBABILITY = "tls_probability"
-"""Column of the probability of a TLS."""
+BATCH = 262_144  # pairs read, computed and written at a time: a step's memory follows from it, not from the table
+MADE = b"step0_collect"  # key in the metadata of a table that step 0 made, beside its units; a ready-made one has none
+UNITS = "units"  # column of text that names the units of a ready-made table
+OUT_OF_FOLD = "out_of_fold"  # column of pairs used for training: prediction by models that saw no pair of their glass
+PROBABILITY = "dw_probability"  # column of the probability of a double well
+TLS_PROBABILITY = "tls_probability"  # column of the probability of a TLS
 
 NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "nearest_j"]
 """Columns that :func:`glass.neighbourhood.pair_neighbourhood` gives, in order; only in tables made from minima."""
 
-MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)
-"""Features that may be missing (NaN) for a pair."""
+MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)  # features that may be missing (NaN) for a pair
 
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
 """Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
 
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
-
-_PANDAS_INDEX = "__index_level_"
-"""How pyarrow names an index that pandas had."""
-
-FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)
-"""Exceptions of pyarrow over damaged files."""
+_PANDAS_INDEX = "__index_level_"  # how pyarrow names an index that pandas had
+FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)  # over damaged files
 
 
 def open_table(path: Path, columns: Sequence[str] | None = None, mapped: bool = False) -> pa.ipc.RecordBatchFileReader:

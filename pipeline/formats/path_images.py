@@ -17,8 +17,7 @@ from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair
 from pipeline.workspace import StatePoint
 
-ROUNDED = 1e-6
-"""σ; the format rounds positions to eight decimals."""
+ROUNDED = 1e-6  # σ; the format rounds positions to eight decimals
 
 
 def path_file(at: StatePoint, pair: Pair) -> Path:

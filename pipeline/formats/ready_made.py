@@ -27,18 +27,10 @@ from pipeline.formats.pair_tables import (
 )
 from pipeline.units import Units, check_same_units
 
-LARGEST = 1e9
-"""No box is so long, in any unit, nor does any glass have so many particles."""
-
-_GEOMETRY = re.compile(r"displacement_\d+|0to\d+|total_displacement|PR")
-"""Features that are a length or a count: from 0 to LARGEST."""
-
-_NO_NAME = re.compile(r'.*[,"\[\]{}:\x00-\x1f\x7f].*|\s*', re.DOTALL)
-"""Names of features that a CSV or LightGBM can't hold."""
-
-_EXACT = 2.0**53
-"""Whole numbers from here on are not exact in a column of floats."""
-
+LARGEST = 1e9  # no box is so long, in any unit, nor does any glass have so many particles
+_GEOMETRY = re.compile(r"displacement_\d+|0to\d+|total_displacement|PR")  # lengths or counts: 0 to LARGEST
+_NO_NAME = re.compile(r'.*[,"\[\]{}:\x00-\x1f\x7f].*|\s*', re.DOTALL)  # names that a CSV or LightGBM can't hold
+_EXACT = 2.0**53  # whole numbers from here on are not exact in a column of floats
 _FINITE = float(np.finfo(np.float64).max)
 
 

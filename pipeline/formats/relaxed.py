@@ -14,8 +14,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.workspace import RELAXED
 
-FRAMES = "relaxed.extxyz"
-"""A frame for each minimum found: read like every other file of minima."""
+FRAMES = "relaxed.extxyz"  # a frame for each minimum found: read like every other file of minima
 
 COLUMNS = ["name", "energy", "max_force", "became", "displacement"]
 """Columns: place; energy per particle by which it is known; largest force on a particle; where the minimum is to
@@ -31,8 +30,7 @@ class Superseded(NamedTuple):
     """Why a place is passed over."""
 
     energy: float
-    became: str
-    """Name of the place of the minimum to which it relaxes."""
+    became: str  # name of the place of the minimum to which it relaxes
     reason: str
 
 

@@ -23,11 +23,8 @@ from pipeline.workspace import DW, QS, StatePoint
 _COUNTED = {name: Range(0, 1e15, name != "cpu_seconds", True) for name in ("images", "steps", "cpu_seconds")}
 """Columns of calculations.csv with what a calculation took."""
 
-_PAIR = {"conf": Range(0, 1e18, True), "i": Range(-1e18, 1e18), "j": Range(-1e18, 1e18)}
-"""Columns of every CSV of pairs."""
-
-_ALL_DECIMALS = 12
-"""No ij_decimals is larger."""
+_PAIR = {"conf": Range(0, 1e18, True), "i": Range(-1e18, 1e18), "j": Range(-1e18, 1e18)}  # of every CSV of pairs
+_ALL_DECIMALS = 12  # no ij_decimals is larger
 
 SMALLEST = 1e-16
 """ε, or eV: no splitting is smaller. It is the difference of two levels, which stand as doubles at about one ε or eV
@@ -35,11 +32,8 @@ and differ by 2⁻⁵² of that or not at all. Δ₀ ~ ħω exp(−L √(2V) / �
 the example; over a longer path or a higher barrier the asymmetry is left, which no two minima have so small."""
 
 _NON_DW = r"Cnf-(\d{1,18})\s+([^\s_]+)_([^\s_]+)"
-_SPLITTING = _NON_DW + r"\s+(\S+)"
-"""Lines of results."""
-
-ORIGIN = "origin of the label"
-"""Column that names the file and line of a result; no feature of a user is called like it."""
+_SPLITTING = _NON_DW + r"\s+(\S+)"  # lines of results
+ORIGIN = "origin of the label"  # column: file and line of a result; no feature of a user is called like it
 
 
 def read_neb_results(at: StatePoint) -> pd.DataFrame:

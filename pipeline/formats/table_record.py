@@ -11,22 +11,16 @@ from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint
 
 STEP = "step0_collect.py"
-
-FORMAT = 4
-"""Raised whenever the meaning of a stored column changes, so that tables are computed anew."""
-
+FORMAT = 4  # raised whenever the meaning of a stored column changes, so that tables are computed anew
 USED, AGAIN, LEFT_OUT = "used", "seen again", "left out"
 
 
 class Fate(NamedTuple):
     """Use of a file or frame by step 0."""
 
-    status: str
-    """USED, AGAIN or LEFT_OUT."""
-    minimum: float | None = None
-    """Label of the minimum that it is."""
-    reason: str = ""
-    """Why it was left out; of a minimum seen again, the place that is used."""
+    status: str  # USED, AGAIN or LEFT_OUT
+    minimum: float | None = None  # label of the minimum that it is
+    reason: str = ""  # why it was left out; of a minimum seen again, the place that is used
 
 
 def made_of_minima(files: Sequence[Path], settings: Settings) -> Inputs:

@@ -6,14 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 from pipeline.errors import UserError
 
-TRIES = 3
-"""Number of workers that may die of a job before it is given up."""
-
-AHEAD = 4
-"""Maximum number of results, per worker, that wait for an earlier one."""
-
-LOOK_EVERY = 0.5
-"""Maximum seconds without a call of ``while_waiting``."""
+TRIES = 3  # number of workers that may die of a job before it is given up
+AHEAD = 4  # maximum number of results, per worker, that wait for an earlier one
+LOOK_EVERY = 0.5  # maximum seconds without a call of ``while_waiting``
 
 
 class Task(NamedTuple):
@@ -28,10 +23,8 @@ class End(NamedTuple):
     """A job that has ended."""
 
     task: Task
-    kind: Literal["result", "raised", "died", "lost"]
-    """``died``: its worker has, and it may be tried again; ``lost``: it is given up."""
-    content: Any
-    """The result, what was raised, or the reason."""
+    kind: Literal["result", "raised", "died", "lost"]  # died: may be tried again; lost: is given up
+    content: Any  # the result, what was raised, or the reason
 
 
 class Workers(ABC):

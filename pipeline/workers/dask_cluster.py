@@ -28,19 +28,15 @@ from pipeline.settings import ClusterSettings
 from pipeline.workers.base import LOOK_EVERY, TRIES, End, Task, Workers
 from pipeline.workers.local import Processes
 
-SAY_AFTER = 10.0
-"""Seconds without any worker, after which that is said."""
+SAY_AFTER = 10.0  # seconds without any worker, after which that is said
 
 _CONFIG = {
     "distributed.scheduler.allowed-failures": TRIES - 1,  # of a scheduler that is ours
     "distributed.admin.large-graph-warning-threshold": "1GB",
 }
 
-VERSION = f"tls-finder {__version__} on Python {sys.version_info.major}.{sys.version_info.minor}"
-"""Must be the same everywhere."""
-
-_own = threading.local()
-"""Child process of each thread of a Dask worker; it lives as long, so that what a job loads is there for the next."""
+VERSION = f"tls-finder {__version__} on Python {sys.version_info.major}.{sys.version_info.minor}"  # the same everywhere
+_own = threading.local()  # child process of each thread of a Dask worker: what a job loads is there for the next
 
 
 @contextmanager

@@ -1,10 +1,8 @@
 """Worker processes of this machine: they get functions and jobs, return results as they come, end with their parent.
 
-Each has a pipe of its own and shares no lock, so that one that dies or hangs takes nothing with it but its job.
-
-Workers of a ``pebble.ProcessPool`` share both. In trials with two of them, SIGKILL at random, also of idle ones, broke
-the pool within half a second (3 of 3); SIGKILL within jobs that return 8 MB left it 15 s without a result, where the
-trial ended, after 0, 11 and 19 results (here: 243 in 20 s).
+Each has a pipe of its own and shares no lock, so that one that dies or hangs takes nothing with it but its job. Workers
+of a ``pebble.ProcessPool`` share both: SIGKILL of idle ones broke it within half a second (3 of 3); within jobs that
+return 8 MB it left the pool without results for 15 s, after 0, 11 and 19 of them (here: 243 in 20 s).
 """
 
 import functools
@@ -29,8 +27,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import UserError
 from pipeline.workers.base import LOOK_EVERY, End, Task, Workers
 
-TO_END = 5.0
-"""Seconds that a process has to end by itself after it has closed its pipe."""
+TO_END = 5.0  # seconds that a process has to end by itself after it has closed its pipe
 
 
 class Processes(Workers):
@@ -156,8 +153,7 @@ def exit_reason(status: int) -> str:
     return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
 
 
-_counter: Any = None
-"""The counter that a worker was handed when it started."""
+_counter: Any = None  # the counter that a worker was handed when it started
 
 
 def count_steps(number: int) -> None:

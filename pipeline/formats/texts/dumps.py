@@ -16,11 +16,8 @@ from pipeline.formats.texts.columns import check_end, numbers, particles, read_c
 from pipeline.messages import counted
 from pipeline.workspace import Reading
 
-NAMED = r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?"
-"""Names of dumps."""
-
+NAMED = r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?"  # names of dumps
 _ITEMS = ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS", "ATOMS", "UNITS", "TIME")
-
 _COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
 
 

@@ -14,9 +14,7 @@ from pipeline.formats.texts.columns import check_end, numbers, particles, read_c
 from pipeline.messages import counted
 from pipeline.workspace import Reading
 
-NAMED = r".+\.(ext)?xyz(\.(gz|bz2|xz))?"
-"""Names of such files."""
-
+NAMED = r".+\.(ext)?xyz(\.(gz|bz2|xz))?"  # names of such files
 _KEY = re.compile(r"""([^\s=]+)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|\S+)""")
 
 
