@@ -44,7 +44,7 @@ def digits(temperature: str) -> str:
 
 
 class Below:
-    """A path below the workspace's root; ``{T}`` stands for the temperature."""
+    """A path below the root; ``{T}`` stands for the temperature, ``{share}`` for what a share puts before its files."""
 
     def __init__(self, template: str) -> None:
         self._template = template
@@ -66,8 +66,8 @@ class Named:
 def _filled(owner: "Workspace | StatePoint", template: str, *names: object) -> Path:
     if isinstance(owner, Workspace):
         return owner.root / template.format(*names)
-    temperature = owner.temperature
-    return owner.workspace.root / template.format(*names, T=temperature, digits=digits(temperature))
+    temperature, share = owner.temperature, f"shares/{owner.share}." if owner.share else ""
+    return owner.workspace.root / template.format(*names, T=temperature, digits=digits(temperature), share=share)
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,10 @@ class StatePoint:
     pairs = Below("Configurations/pairs/T{T}")
     glass_pairs = Named("Configurations/pairs/T{T}/Cnf-{0}.feather")
     neb = Below("NEB_calculations/T{T}")
+    result = Named("NEB_calculations/T{T}/{share}{0}")  # a file of exact results, of this share if it is one
+    non_dw = Below("NEB_calculations/T{T}/{share}NON-DW.txt")
+    unfinished = Below("NEB_calculations/T{T}/{share}unfinished.csv")  # pairs without a verdict
+    calculations = Below("NEB_calculations/T{T}/{share}calculations.csv")  # the verdict and cost of each
     output = Below("output_ML/T{T}")
     seen_minima = Below("output_ML/T{T}/minima.csv")
     classified = Below("output_ML/T{T}/DW_T{T}.csv")
@@ -165,26 +169,6 @@ class StatePoint:
     def of_share(self, share: str) -> "StatePoint":
         """These files as a share of a run sees them."""
         return replace(self, share=share)
-
-    def result(self, name: str) -> Path:
-        """A file of exact results, of this share if it is one."""
-        folder = self.neb
-        return folder / "shares" / f"{self.share}.{name}" if self.share else folder / name
-
-    @property
-    def non_dw(self) -> Path:
-        """Pairs that are no double wells."""
-        return self.result("NON-DW.txt")
-
-    @property
-    def unfinished(self) -> Path:
-        """Pairs whose exact calculation gave no verdict."""
-        return self.result("unfinished.csv")
-
-    @property
-    def calculations(self) -> Path:
-        """The verdict and cost of each exact calculation."""
-        return self.result("calculations.csv")
 
     @property
     def splittings(self) -> list[Path]:

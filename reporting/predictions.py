@@ -43,10 +43,7 @@ def draw_true_against_predicted(panels: Mapping[str, Judged], settings: Settings
             name = f"{one.name},\n{one.how}" if one.name == "all labels" else one.name
             ax.set_title(f"T = {temperature}, {name}: {counted(len(one.exact), 'pair')}")
             ax.set(box_aspect=1)
-            if len(one.exact):
-                _draw_panel(ax, one.exact, one.predicted, settings)
-            else:
-                write_in_panel(ax, "no pairs")
+            _draw_panel(ax, one.exact, one.predicted, settings)
     energy = settings.unit.energy_name
     tables = {
         temperature: pd.DataFrame({f"exact_{energy}": one.exact, f"predicted_{energy}": one.predicted})
@@ -108,18 +105,15 @@ def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Set
     with styled_figure(5.6, 5.2) as figure:
         ax = figure.subplots()
         ax.set(title=title)
-        if len(exact):
-            low, high = _limits(np.concatenate([exact, predicted]), settings.tls_threshold)
-            _shade_tls(ax, low, "splitting", settings)
-            for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
-                ax.ecdf(values, color=color, ls=line, label=name)
-            ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
-            ax.set_ylabel("share of pairs up to this splitting")
-            name_energy(ax, "x", "quantum splitting", settings)
-            label_log_axes(ax)
-            legend_below(ax)
-        else:
-            write_in_panel(ax, "no pairs")
+        low, high = _limits(np.concatenate([exact, predicted]), settings.tls_threshold)
+        _shade_tls(ax, low, "splitting", settings)
+        for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+            ax.ecdf(values, color=color, ls=line, label=name)
+        ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
+        ax.set_ylabel("share of pairs up to this splitting")
+        name_energy(ax, "x", "quantum splitting", settings)
+        label_log_axes(ax)
+        legend_below(ax)
     table = pd.concat([pd.DataFrame({"quantity": name, column: np.sort(values)}) for name, values in both.items()])
     share = table.groupby("quantity")[column].rank(method="max", pct=True)
     return Picture(figure, table.assign(share=share))
@@ -132,15 +126,14 @@ def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings:
     first; both of shape (n_pairs,).
     """
     label, limit = "TLS found, of {}", settings.tls_threshold
-    if len(exact) and not (exact < limit).any():
+    if not (exact < limit).any():
         largest, unit = smallest_tenth(exact), settings.unit.energy
         title += f"\nno TLS (< {limit:g} {unit}): search for the smallest tenth (≤ {largest:.3g} {unit})"
         label, limit = "smallest tenth found, of {}", float(np.nextafter(largest, np.inf))
     found = tls_found(exact, predicted, limit)
-    total = int(found[-1]) if len(found) else 0
-    nebs = np.arange(1, len(found) + 1)
+    total, nebs = int(found[-1]), np.arange(1, len(found) + 1)
     mark = "o" if len(found) < 20 else ""  # a step of one point is not seen
-    ideal, chance = np.minimum(nebs, total), nebs * total / max(len(found), 1)
+    ideal, chance = np.minimum(nebs, total), nebs * total / len(found)
     with styled_figure(5.6, 5.0) as figure:
         ax = figure.subplots()
         ax.set(title=title, xlabel="NEBs run", ylabel=label.format(total))
@@ -154,7 +147,7 @@ def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings:
             legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
-            write_in_panel(ax, "no double well among these pairs" if len(exact) else "no pairs")
+            write_in_panel(ax, "no double well among these pairs")
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
 
 

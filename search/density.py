@@ -10,7 +10,7 @@ from statsmodels.stats.rates import confint_poisson
 
 from glass.arrays import Array
 from pipeline.files import atomic_write
-from pipeline.formats.minima import any_minimum
+from pipeline.formats.minima import glass_volume
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
@@ -97,9 +97,8 @@ def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> p
 
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":
     """Volume of every glass with usable minima, by its number; a film or wire has none."""
-    found = {conf: any_minimum(folder, at.workspace.reading) for conf, folder in sorted(at.glasses.items())}
-    systems = {conf: one.system for conf, one in found.items() if one is not None and one.system.pbc.all()}
-    return pd.Series({conf: float(abs(np.linalg.det(one.cell))) for conf, one in systems.items()}, dtype=float)
+    found = {conf: glass_volume(folder, at.workspace.reading) for conf, folder in sorted(at.glasses.items())}
+    return pd.Series({conf: volume for conf, volume in found.items() if volume}, dtype=float)
 
 
 def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
@@ -72,22 +72,34 @@ def read_minima(paths: Sequence[Path], reading: Reading = AS_USUAL) -> list[Mini
     return share_systems(one for path in paths for one in _try_file(path, reading))
 
 
-def any_minimum(folder: Path, reading: Reading = AS_USUAL) -> Minimum | None:
-    """The first usable minimum of a glass, for what all of them share; None where there is none."""
+def glass_volume(folder: Path, reading: Reading = AS_USUAL) -> float:
+    """Volume of a glass by its first usable minimum; 0 of a film or wire, or where there is none."""
+    first = next(filter(Path.is_file, minimum_paths(folder)), None)
+    return 0.0 if first is None else _volume(folder, reading, _state(first))
+
+
+@cache
+def _volume(folder: Path, reading: Reading, state: object) -> float:
+    """Volume of a glass whose first file is as it is now: read once."""
     read = (one for path in minimum_paths(folder) for one in _try_file(path, reading))
-    return next((one for one in read if isinstance(one, Minimum)), None)
+    system = next((one.system for one in read if isinstance(one, Minimum)), None)
+    return float(abs(np.linalg.det(system.cell))) if system is not None and system.pbc.all() else 0.0
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    """A file, and the files of energies that tell of it, as they are now."""
+    energies = (path.with_name(ENERGIES), glass_of(path) / ENERGIES)
+    return tuple(tuple(status(one)) for one in (path, *energies) if one.exists())
 
 
 def _energies(path: Path, reading: Reading) -> list[tuple[Place, float]]:
     """Places in a file with their energies per particle, from names without reading the file."""
-    beside = path.with_name(ENERGIES)
-    if is_of_one(path) and not beside.exists() and not (glass_of(path) / ENERGIES).exists():
+    if is_of_one(path) and not path.with_name(ENERGIES).exists() and not (glass_of(path) / ENERGIES).exists():
         named = energy_of_name(path)
         return [] if named is None else [(Place(path, None, reading), named)]
     if not path.is_file():
         return []
-    changed = tuple(tuple(status(one)) for one in (path, beside, glass_of(path) / ENERGIES) if one.exists())
-    return [(Place(path, frame, reading), energy) for frame, energy in _frame_energies(path, reading, changed)]
+    return [(Place(path, frame, reading), energy) for frame, energy in _frame_energies(path, reading, _state(path))]
 
 
 @lru_cache
