@@ -49,11 +49,9 @@ def main(command: Command) -> None:
         if not made and not rows:
             raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
         if not sum(one.pairs for one in made):
-            reason = (
-                f"see {at.seen_minima}"
-                if any(row[2] == LEFT_OUT for row in rows)
-                else "give more minima or raise pairs.max_delta_E"
-            )
+            reason = "give more minima or raise pairs.max_delta_E"
+            if any(row[2] == LEFT_OUT for row in rows):
+                reason = f"see {at.seen_minima}"
             raise UserError(f"{at.minima}: no pair could be made; {reason}")
         collected.extend(made)
         left_out.extend(row for row in rows if row[2] == LEFT_OUT)

@@ -50,13 +50,11 @@ def chance_metrics(chance: ArrayLike, happened: ArrayLike, what: str) -> dict[st
     ``what`` says in the plural what happens: ``double wells``.
     """
     predicted, truth = np.asarray(chance, dtype=float), np.asarray(happened, dtype=float)
-    brier = float(np.mean((predicted - truth) ** 2)) if len(truth) else np.nan
-    base = float(truth.var()) if len(truth) else np.nan
     return {
         f"{what} expected": float(predicted.sum()),
         f"{what} found": int(truth.sum()),
-        "Brier score": brier,
-        "Brier score of the mean rate": base,
+        "Brier score": float(np.mean((predicted - truth) ** 2)) if len(truth) else np.nan,
+        "Brier score of the mean rate": float(truth.var()) if len(truth) else np.nan,
     }
 
 

@@ -65,13 +65,8 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
     for number, color in zip(most, _COLORS, strict=False):
         rows = known[known["rearrangement"] == number].sort_values("quantum_splitting")
         difference = rows["asymmetry"].abs().to_numpy()
-        ax.plot(
-            difference,
-            rows["quantum_splitting"],
-            ".",
-            color=color,
-            label=f"{number}: {counted(len(rows), 'double well')}",
-        )
+        label = f"{number}: {counted(len(rows), 'double well')}"
+        ax.plot(difference, rows["quantum_splitting"], ".", color=color, label=label)
         two = rows[rows["level_1_in_i"].notna() & ((rows["level_0_in_i"] > 0.5) != (rows["level_1_in_i"] > 0.5))]
         amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
         if np.isfinite(amplitude):

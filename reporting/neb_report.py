@@ -52,13 +52,9 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
         pictures[at.neb_paths("png")] = profiles
     for path, picture in pictures.items():
         picture.save(path, settings.figures)
-    density, *others = update_density(at, settings, np.nan if rounds is None else rounds["remaining_tls"].iloc[-1]) or [
-        ""
-    ]
-    if density:
-        say(f"{T}: {density}")
-    for line in others:
-        detail(f"{T}: {line}")
+    left = np.nan if rounds is None else rounds["remaining_tls"].iloc[-1]
+    for k, line in enumerate(update_density(at, settings, left)):
+        (detail if k else say)(f"{T}: {line}")
     made, there = update_pictures(at, settings)
     detail(f"{T}: {counted(there, 'picture')} of TLS, {made} of them new: {at.tls_pictures}")
 

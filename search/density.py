@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import constants
 from statsmodels.stats.rates import confint_poisson
 
@@ -39,33 +38,27 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
     """
     there = double_wells[double_wells["conf"].isin(volumes.index)].sort_values(QS, kind="stable")
     how = there.reindex(columns=["tunnelling_amplitude", "level_0_in_i"])
-    tunnelling = how["tunnelling_amplitude"] >= SLOWEST * there[QS]
+    tunnelling = there[how["tunnelling_amplitude"] >= SLOWEST * there[QS]]
+    distinct = there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
+
+    def below(rows: pd.DataFrame) -> Array:
+        return np.asarray(rows[QS].to_numpy()[:, None] < energies, float)
+
     kinds = {  # those that count, and those of which it is not known; levels in one well have no Δ₀, which is known
-        "all": (there, there[:0]),
-        "distinct": (
-            there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT]),
-            there[there[REARRANGEMENT] == 0],
-        ),
-        "tunnelling": (there[tunnelling], there[how.isna().all(axis=1)]),
+        "all": (there, below(there), there[:0]),
+        "distinct": (distinct, below(distinct), there[there[REARRANGEMENT] == 0]),
+        "tunnelling": (tunnelling, below(tunnelling), there[how.isna().all(axis=1)]),
     }
-    found = {
-        kind: _density(rows, _below(rows, energies), volumes).assign(unknown=_below(unknown, energies).sum(axis=0))
-        for kind, (rows, unknown) in kinds.items()
-    }
-    rows, unknown = kinds["distinct"]
     differences = there.reindex(columns=["zero_point_difference"])["zero_point_difference"].dropna().to_numpy(float)
     if len(differences) >= FEWEST_DIFFERENCES:
-        below = below_with_zero_point(rows, energies, differences)
-        found[CONVOLVED] = _density(rows, below, volumes).assign(unknown=_below(unknown, energies).sum(axis=0))
-    found = {kind: table.assign(energy=energies) for kind, table in found.items()}
-    for table in found.values():
+        kinds[CONVOLVED] = (distinct, below_with_zero_point(distinct, energies, differences), kinds["distinct"][2])
+    found = {}
+    for kind, (rows, chances, unknown) in kinds.items():
+        table = _density(rows, chances, volumes).assign(energy=energies, unknown=below(unknown).sum(axis=0))
         for part in ("", "_low", "_high", "_sd_glasses"):
             table[f"density{part}"] = table[f"per_volume{part}"] / energies
+        found[kind] = table
     return pd.concat(found, names=["kind"]).reset_index(0).reset_index(drop=True)
-
-
-def _below(rows: pd.DataFrame, energies: Array) -> NDArray[np.float64]:
-    return np.asarray(rows[QS].to_numpy()[:, None] < energies, float)
 
 
 def below_with_zero_point(rows: pd.DataFrame, energies: Array, differences: Array) -> Array:

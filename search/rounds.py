@@ -177,14 +177,6 @@ def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
 
 def _forecast(left: Array) -> dict[str, object]:
     """TLS expected of the next NEBs, and of all pairs that are left."""
-    following, all_left = expected(left[:NEXT]), expected(left)
-    return {
-        "next_nebs": len(left[:NEXT]),
-        "next_tls": following.mean,
-        "next_tls_low": following.low,
-        "next_tls_high": following.high,
-        "remaining_pairs": len(left),
-        "remaining_tls": all_left.mean,
-        "remaining_low": all_left.low,
-        "remaining_high": all_left.high,
-    }
+    following = zip(("next_tls", "next_tls_low", "next_tls_high"), expected(left[:NEXT]), strict=True)
+    all_left = zip(("remaining_tls", "remaining_low", "remaining_high"), expected(left), strict=True)
+    return {"next_nebs": len(left[:NEXT]), **dict(following), "remaining_pairs": len(left), **dict(all_left)}

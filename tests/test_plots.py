@@ -32,10 +32,6 @@ def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
-
-
 def profile(one_well=False, levels=(0.001, 0.002)):
     lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
     energies, pair = 0.01 * np.sin(np.pi * lengths / 1.2) ** 2, Pair(7, 0.2618182880, 0.2619687696)

@@ -233,12 +233,9 @@ def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) ->
     rows = np.zeros(len(diameters), _PARTICLE)
     rows["head"] = rows["tail"] = 32
     rows["values"] = np.column_stack([diameters, positions])
+    head = _as_record(np.array([len(rows)], "<i4").tobytes()) + _as_record(box.astype("<f8").tobytes())
     with atomic_write(path) as part:
-        part.write_bytes(
-            _as_record(np.array([len(rows)], "<i4").tobytes())
-            + _as_record(box.astype("<f8").tobytes())
-            + rows.tobytes()
-        )
+        part.write_bytes(head + rows.tobytes())
 
 
 def _as_record(content: bytes) -> bytes:

@@ -163,11 +163,9 @@ def _without_energy(place: Place, keys: list[str]) -> str:
         )
     key = place.reading.energy_key
     others = [name for name in keys if name != key]
-    remedy = (
-        f"name it as minima.energy_key in config.yaml: it has {', '.join(map(short, others[:10]))}"
-        if others
-        else f"give it in {ENERGIES}"
-    )
+    remedy = f"give it in {ENERGIES}"
+    if others:
+        remedy = f"name it as minima.energy_key in config.yaml: it has {', '.join(map(short, others[:10]))}"
     return f"the frame has no energy{f' {key}' if key else ''}; {remedy}"
 
 

@@ -75,11 +75,9 @@ def _check_numbers(path: Path, rows: pd.DataFrame, offset: int) -> None:
             bad &= ~np.isnan(values)
         if bad.any():
             row = int(np.argmax(bad))
-            said = (
-                f" = {values[row]} is not from 0 to {LARGEST:g}"
-                if np.isfinite(values[row])
-                else " is not a finite number"
-            )
+            said = " is not a finite number"
+            if np.isfinite(values[row]):
+                said = f" = {values[row]} is not from 0 to {LARGEST:g}"
             raise UserError(f"{path}: row {offset + row}: {short(name)}{said}; fix the row or take it out")
 
 
