@@ -73,10 +73,7 @@ def write_card(path: Path, card: Card) -> None:
 
 
 def digests_of(folder: Path) -> dict[str, str]:
-    """Digest of each file in a model's folder that is read again, by its name; CatBoost's file stands for AutoGluon's.
-
-    Loading AutoGluon's runs what is in it.
-    """
+    """Digests of a model's files that are read again; CatBoost's file stands for AutoGluon's, which run code."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "card.json" not in path.name]
     beside = [path for path in paths if path.parent == folder]
     is_fast = any(path.suffix == ".cbm" for path in beside)
@@ -140,10 +137,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def find_card(at: StatePoint, task: Task, units: Units) -> Card:
-    """The card of a model that can be used here, on pairs in these units.
-
-    Raises UserError where there is none, or it was trained in other units, or with other versions than are installed.
-    """
+    """The card of a model that can be used here; UserError where there is none, or of other units or versions."""
     folder, remedy = (at.model(task), f"run {task.script}")
     card = read_card(at, task)
     if card is None:

@@ -47,11 +47,7 @@ class Labelled:
 
 
 def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
-    """Bring together the pretraining sets and the NEB results of one temperature.
-
-    UserError if there is no pair table, no label, no common feature, the labels contradict each other, or a table is in
-    other units.
-    """
+    """Labels of one temperature; UserError without tables, labels or common features, or if labels contradict."""
     inputs = made_of(at, task, settings)
     in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)

@@ -45,10 +45,7 @@ def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, fl
 
 
 def chance_metrics(chance: ArrayLike, happened: ArrayLike, what: str) -> dict[str, float]:
-    """Whether probabilities are true: how many are expected and found, and the Brier score, their mean square error.
-
-    ``what`` says in the plural what happens: ``double wells``.
-    """
+    """Number of ``what`` (``double wells``) expected and found; the Brier score, mean square error of chances."""
     predicted, truth = np.asarray(chance, dtype=float), np.asarray(happened, dtype=float)
     return {
         f"{what} expected": float(predicted.sum()),
@@ -88,10 +85,7 @@ def tls_found(exact: ArrayLike, predicted: ArrayLike, threshold: float) -> NDArr
 
 
 def smallest_tenth(exact: ArrayLike) -> float:
-    """Largest splitting among the smallest tenth of them, rounded up; NaN where there is none.
-
-    Those of pairs that are no double wells are infinite, and do not count.
-    """
+    """Largest of the smallest tenth of the splittings that are finite, rounded up; NaN where there is none."""
     splittings = np.asarray(exact, dtype=float)
     splittings = np.sort(splittings[np.isfinite(splittings)])
     return float(splittings[(len(splittings) - 1) // 10]) if len(splittings) else np.nan

@@ -27,10 +27,7 @@ rms deviation of n to the fraction 1/√(2n) of it, 0.13 for 30."""
 
 
 class Model:
-    """A trained model in memory; ``card``: which it is, from :func:`MLmodel.card.find_card`.
-
-    Raises UserError where its files are not those of its training, ChangedError where another has just taken its place.
-    """
+    """A trained model in memory; UserError or ChangedError where its files are not those of the card's training."""
 
     def __init__(self, at: StatePoint, card: Card) -> None:
         from MLmodel.learner import Trained  # here, as it imports CatBoost
@@ -64,10 +61,7 @@ def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
 
 
 def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:
-    """The set of pairs a model was trained (``train``) or tested (``test``) on, or all that were used (``used``).
-
-    Raises UserError where the set on disk is of another training, ChangedError where one has just taken its place.
-    """
+    """The pairs of a model: ``train``, ``test`` or all, ``used``; UserError or ChangedError if of another training."""
     path = at.model_set(card.task, subset)
     with _same_training(at, card):
         if not path.exists() or file_digest(path) != card.files.get(path.name):
@@ -82,10 +76,7 @@ def unseen_predictions(at: StatePoint, card: Card) -> tuple[Array, Array]:
 
 
 def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:
-    """Cards of all models that can be used: files about all temperatures stay whole when one temperature is asked for.
-
-    Raises UserError where one that was asked for can't be used.
-    """
+    """Cards of all models that can be used, as files are of all temperatures; UserError if one asked for can't be."""
     trained = [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]
     for temperature in dict.fromkeys([*trained, *asked]):
         try:

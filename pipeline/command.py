@@ -71,10 +71,7 @@ class Command:
     options: argparse.Namespace = field(default_factory=argparse.Namespace)  # values of the script's own options
 
     def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
-        """Temperatures to work on: those named by the user, else those for which ``has_input`` is true.
-
-        Raises UserError if there is none (``otherwise`` says what is missing), one is unknown, or two share a model.
-        """
+        """Temperatures that were asked for, else those with input; UserError if there is none, or one is unknown."""
         known, root = self.workspace.temperatures(), self.workspace.root
         for folder in self.workspace.misnamed_temperatures():
             note(f"{folder}: not read, as it is not named T and a number, such as T0.062; rename it")

@@ -147,10 +147,7 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def spool_folder(path: Path) -> Iterator[Path]:
-    """Folder for what waits on disk until a file is written; it is hidden beside the file, and gone after the block.
-
-    What a killed writer left is removed.
-    """
+    """Hidden folder beside a file, for what waits on disk until that is written; gone after the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     prefix = f".{path.name}.{_HOST}.{os.getpid()}."

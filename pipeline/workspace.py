@@ -248,10 +248,7 @@ class StatePoint:
 
 
 def minimum_paths(folder: Path) -> list[Path]:
-    """All files of a glass but hidden ones, sorted by name, those in folders of single minima too.
-
-    Whether they are minima is told when they are read.
-    """
+    """All files of a glass but hidden ones, sorted by name, those in folders of single minima too."""
     found = []
     for path in filter(_may_be_minimum, sorted(folder.iterdir())):
         readable = path.is_dir() and os.access(path, os.R_OK | os.X_OK)

@@ -112,10 +112,7 @@ def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]"
 
 
 def draw_densities(tables: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
-    """Double wells per volume with a splitting below E, a curve per temperature; and the densities of TLS.
-
-    ``tables`` holds :func:`search.density.tls_density` by temperature, the coldest first; None without a double well.
-    """
+    """Double wells per volume with a splitting below E, and densities of TLS, by T; None without double wells."""
     if not any(table["count"].any() for table in tables.values()):
         return None
     numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
@@ -171,10 +168,7 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
 
 
 def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
-    """Cumulative distributions of barrier, amplitude and asymmetry: of all double wells, and of TLS.
-
-    ``double_wells`` by temperature, the coldest first; None unless two temperatures have these quantities.
-    """
+    """Cumulative distributions of barrier, Δ₀ and asymmetry, of double wells and of TLS; None for fewer than two T."""
     columns = [name for name in DISTRIBUTIONS if all(name in table for table in double_wells.values())]
     known = {T: table for T, table in double_wells.items() if columns and table[columns].notna().any().all()}
     if len(known) < 2:

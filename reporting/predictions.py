@@ -161,10 +161,7 @@ def draw_reliability(
     title: str,
     likes: tuple[Array, NDArray[np.bool_]] | None = None,
 ) -> Picture:
-    """How often a pair is a ``what`` where a probability is predicted; bins of equal expected numbers.
-
-    ``likes`` are the same two arrays of pairs that were told from their likes.
-    """
+    """How often a pair is a ``what`` where a chance is predicted, by models and by ``likes``; bins of equal numbers."""
     tables = {"models": _reliability(chance, happened)} | ({"likes": _reliability(*likes)} if likes else {})
     words = {"models": "bins of equal expected numbers,\nwith the 68 % interval (binomial)", "likes": "told by likes"}
     with styled_figure(5.2, 5.0) as figure:

@@ -114,10 +114,7 @@ def read_rounds(at: StatePoint) -> pd.DataFrame:
 
 
 def _read_new_pairs(at: StatePoint) -> tuple[pd.DataFrame, Array]:
-    """Answers to the list of new pairs, with DW (NaN: unfinished), QS and TLS_PROBABILITY; chances of the other pairs.
-
-    The answers are by pair, the chances in the order of the list.
-    """
+    """Answers to the list of new pairs, by pair, and chances of its other pairs in their order."""
     answers = joined(
         *(read(at).reindex(columns=[DW, QS]).astype(float) for read in (read_unfinished, read_neb_results))
     )

@@ -154,10 +154,7 @@ def band(values: Array) -> Band:
 
 
 def observables(tls: Tls, volumes: Array, medium: Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
-    """All observables of one temperature, columns as in ``observables.csv`` (doc/observables.md).
-
-    Volumes in m³ of all glasses that were searched; without a medium only what needs no coupling to strain.
-    """
+    """All observables of one temperature, volumes in m³; without a medium those that need no coupling to strain."""
     ensemble, joule = Ensemble(tls, volumes, seed), constants.k * settings.neb.epsilon
     complete = joule * complete_below(settings)
     kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END

@@ -114,10 +114,7 @@ def make_minimum(
     ids: ArrayLike | None = None,
     pbc: ArrayLike = True,
 ) -> Minimum:
-    """Minimum of what a file holds, checked and in order of id; arguments as the attributes of its two classes.
-
-    ``cell`` may be the lengths of an orthogonal one. Raises MinimumError where something is impossible.
-    """
+    """Minimum of what a file holds, in order of id; MinimumError where impossible. ``cell`` may be lengths."""
     n = len(positions)
     if n == 0:
         raise MinimumError("no atom in it")

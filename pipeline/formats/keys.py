@@ -33,10 +33,7 @@ class Pair(NamedTuple):
 
 
 def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
-    """Names of minima (energies per particle in ε) as whole numbers of 10^-decimals, free of float noise.
-
-    Raises UserError if a name is too large to have so many decimals.
-    """
+    """Names of minima as whole numbers of 10^-decimals, free of float noise; UserError where one is too large."""
     names = np.asarray(names, dtype=np.float64)
     bad = ~can_be_key(names, decimals)
     if bad.any():

@@ -31,10 +31,7 @@ def write_path(at: StatePoint, pair: Pair, band: Band, minimum: Atoms, units: st
 
 
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
-    """Write frames with their energies, positions to eight decimals; the file appears whole.
-
-    Those with ``diameters`` get an array ``radius``, the size that OVITO draws.
-    """
+    """Write frames with energies, positions to eight decimals; ``diameters`` also as ``radius``, which OVITO draws."""
     for frame in frames:
         if "diameters" in frame.arrays:
             frame.set_array("radius", 0.5 * frame.arrays["diameters"])

@@ -52,10 +52,7 @@ def read_own_results(at: StatePoint) -> pd.DataFrame:
 
 
 def _with_shares(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
-    """A table and behind it those of the shares, less pairs that stand before them already.
-
-    The shares are read first: what is merged meanwhile is found twice rather than never.
-    """
+    """A table and behind it those of shares, read first: what is merged meanwhile is found twice, not never."""
     of_shares = [_unless_merged(read, share) for share in at.shares]
     table = read(at)
     for more in of_shares:
@@ -247,9 +244,6 @@ def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
 
 
 def read_pair_list(path: Path, decimals: int, content: bytes | None = None, others: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV with the columns ``conf``, ``i``, ``j``, ``others`` and perhaps more, by pair.
-
-    ``content`` is what counts of the file, default all.
-    """
+    """Read a CSV with ``conf``, ``i``, ``j``, ``others`` and perhaps more, by pair; ``content``: what counts of it."""
     table = read_user_csv(path, [*PAIR_COLUMNS, *others], content)
     return by_pair(with_numbers(path, table, _PAIR), decimals)

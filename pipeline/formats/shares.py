@@ -15,10 +15,7 @@ from pipeline.workspace import Share, StatePoint
 
 
 def part_of(pairs: pd.DataFrame, share: Share) -> pd.DataFrame:
-    """The pairs that a share has, of a table by :func:`pipeline.formats.keys.pair_index`.
-
-    That follows from a pair's name alone: no other share has it, whatever becomes of the list.
-    """
+    """The pairs of a share, by their names alone: no other share has one of them, whatever becomes of the list."""
     number = [zlib.crc32(f"{conf} {low} {high}".encode()) % share.parts + 1 for conf, low, high in pairs.index]
     return pairs[np.array(number, dtype=int) == share.number]
 

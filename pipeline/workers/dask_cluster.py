@@ -73,10 +73,7 @@ def _client(kind: str, where: Any) -> Iterator[Client]:
 
 
 class DaskWorkers(Workers):
-    """Workers of a cluster. Each has one job at a time: when one is lost, no other job is blamed for it.
-
-    ``mend`` is called now and then: it replaces workers that are gone.
-    """
+    """Workers of a cluster, one job each, so that no job is blamed for another; ``mend`` replaces lost ones."""
 
     def __init__(self, client: Client, name: str, mend: Callable[[], object] = lambda: None) -> None:
         self._client = client

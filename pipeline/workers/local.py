@@ -247,10 +247,7 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def run_apart(function: Callable[[], Any], log: Path, while_waiting: Callable[[], object] = lambda: None) -> Any:
-    """Run one picklable function in a new process, which ends with this one and whose output goes to ``log``.
-
-    Raises UserError and OSError as the function does, or UserError if the process was killed; else RuntimeError.
-    """
+    """Run a picklable function in a new process, its output in ``log``; UserError if it was killed."""
 
     def lost(_: object, reason: str) -> None:
         raise UserError(f"{log}: {reason}")

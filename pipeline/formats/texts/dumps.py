@@ -22,10 +22,7 @@ _COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu",
 
 
 def read_dump(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Snapshots of a dump in their order, each a function as of :data:`pipeline.formats.frames.Frame`.
-
-    Raises MinimumError where what follows can't be told apart into snapshots.
-    """
+    """Snapshots of a dump in order, each a function as of ``Frame``; MinimumError where they can't be told apart."""
     items: dict[str, list[str]] = {}
     line = next(text, "")
     while line:
