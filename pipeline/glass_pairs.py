@@ -28,7 +28,7 @@ from pipeline.formats.relaxed import superseded
 from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
 from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glasses import Glass, count_transitions, load_glass
-from pipeline.messages import counted, note, wrote
+from pipeline.messages import counted, note
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, unchanged_inputs, up_to_date
@@ -92,11 +92,11 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
         told = _read_counts(job.all_transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
         result = write_pairs(glass, made_of, told, fates, table, renamed)
-    _tell(glass, result, settings, f"{name}: ", table)
+    _tell(glass, result, settings, f"{name}: ")
     return result
 
 
-def _tell(glass: Glass, result: Collected, settings: Settings, name: str, table: Path) -> None:
+def _tell(glass: Glass, result: Collected, settings: Settings, name: str) -> None:
     """Print what came out, and what is odd about it."""
     n, length = len(glass.files), settings.unit.length
     again = sum(fate.status == AGAIN for fate in result.fates.values())
@@ -106,7 +106,6 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str, table:
         f"{name}{counted(n, 'minimum')}{seen}, {counted(result.pairs, 'pair')}, {result.computed} computed, {above} "
         "above pairs.max_delta_E left out"
     )
-    wrote(table)
     if glass.drift > ROUNDED * shortest_period(glass.box):
         note(
             f"{name}the sample drifts, by up to {glass.drift:.2g} {length}; each pair's mean displacement is taken out"

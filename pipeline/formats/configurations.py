@@ -148,7 +148,8 @@ def share_systems(minima: Iterable[Minimum | Unusable]) -> list[Minimum | Unusab
     last: System | None = None
     for one in minima:
         if isinstance(one, Minimum):
-            if last is not None and all(np.array_equal(*both) for both in zip(last, one.system, strict=True)):
+            arrays: Any = zip(last or (), one.system, strict=False)
+            if last is not None and all(np.array_equal(before, now) for before, now in arrays):
                 one = one._replace(system=last)
             last = one.system
         shared.append(one)
