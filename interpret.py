@@ -74,10 +74,9 @@ def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:
     settings, row = command.settings, None
     if asked:
         usable_tables(at, settings.unit)
-        found = find_pair(at, asked)
-        if found is None:
+        row = find_pair(at, asked)
+        if row is None:
             raise UserError(f"{at.pairs}: no pair {asked} in the tables; give i and j as in {at.classified}")
-        row = found[1]
     there = [task for task in TASKS if at.card(task).exists()]
     for task in TASKS:
         if task not in there:

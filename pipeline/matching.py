@@ -12,7 +12,7 @@ from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, Place, System
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import find_keys, minimum_keys
-from pipeline.formats.minima import named_minimum, places_by_key, read_minima
+from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.workspace import StatePoint
 
 _MOVED = 0.4  # displacement, in distances between particles, from which a particle may have the place of another
@@ -60,7 +60,7 @@ def order_of(one: Minimum, other: Minimum) -> Index:
 
 def read_pair(places: Sequence[Place]) -> tuple[Atoms, Atoms]:
     """The two minima of a pair as ASE Atoms, their particles in one order; raises MinimumError naming the place."""
-    start, end = (named_minimum(place) for place in places)
+    start, end = (read_place(place) for place in places)
     return to_atoms(start), to_atoms(end)[order_of(start, end)]
 
 

@@ -17,11 +17,11 @@ from reporting.style import (
     GREY,
     ORANGE,
     PURPLE,
-    YELLOW,
     Picture,
     legend_below,
     name_energy,
     powers_of_ten,
+    shade_tls,
     styled_figure,
     whole_numbers,
     write_in_panel,
@@ -136,7 +136,7 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
         lowest.append(low[0])
     left, right = ax.get_xlim()
     left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named
-    ax.axvspan(left, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: splitting < {threshold:g} {unit.energy}")
+    shade_tls(ax, left, "splitting", settings)
     ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
     name_energy(ax, "x", "E", settings)
     powers_of_ten(ax)

@@ -20,11 +20,11 @@ from reporting.style import (
     GREEN,
     GREY,
     ORANGE,
-    YELLOW,
     Picture,
     label_log_axes,
     legend_below,
     name_energy,
+    shade_tls,
     styled_figure,
     whole_numbers,
     write_in_panel,
@@ -64,7 +64,7 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) ->
     ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], title=title)
     name_energy(ax, "x", "exact quantum splitting", settings)
     name_energy(ax, "y", "predicted quantum splitting", settings)
-    _shade_tls(ax, low[0], "exact splitting", settings)
+    shade_tls(ax, low[0], "exact splitting", settings)
     ends = [max(low), min(high)]
     ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
     shown = np.clip([exact, predicted], low[:, None], high[:, None])
@@ -89,11 +89,6 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) ->
     legend_below(ax)
 
 
-def _shade_tls(ax: Axes, low: float, what: str, settings: Settings) -> None:
-    label = f"TLS: {what} < {settings.tls_threshold:g} {settings.unit.energy}"
-    ax.axvspan(low, settings.tls_threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
-
-
 def _limits(values: Array, threshold: float) -> tuple[float, float]:
     """Axis range that leaves at most the largest half percent outside."""
     return 0.5 * min(values.min(), threshold), 2.0 * max(float(np.quantile(values, 0.995, method="higher")), threshold)
@@ -106,7 +101,7 @@ def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Set
         ax = figure.subplots()
         ax.set(title=title)
         low, high = _limits(np.concatenate([exact, predicted]), settings.tls_threshold)
-        _shade_tls(ax, low, "splitting", settings)
+        shade_tls(ax, low, "splitting", settings)
         for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
             ax.ecdf(values, color=color, ls=line, label=name)
         ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))

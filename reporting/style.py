@@ -100,6 +100,12 @@ def legend_below(ax: Axes) -> None:
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
 
 
+def shade_tls(ax: Axes, low: float, what: str, settings: Settings) -> None:
+    """Mark the splittings of TLS on the x axis, from ``low`` on."""
+    label = f"TLS: {what} < {settings.tls_threshold:g} {settings.unit.energy}"
+    ax.axvspan(low, settings.tls_threshold, color=YELLOW, alpha=0.35, lw=0, label=label)
+
+
 def write_in_panel(ax: Axes, text: str) -> None:
     """Text in the middle of a panel that has nothing to show."""
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)

@@ -27,8 +27,8 @@ RESOLVED = 1e-12  # ε; smaller energies are rounding errors of levels: written 
 SAME = 1e-5  # relative difference of splittings up to which a record belongs to a result; a list has six digits
 
 
-def update_double_wells(at: StatePoint, settings: Settings) -> pd.DataFrame:
-    """Write ``double_wells.csv`` anew from NEB files, records and minima, smallest splitting first; its rows."""
+def update_double_wells(at: StatePoint, settings: Settings) -> None:
+    """Write ``double_wells.csv`` anew from NEB files, records and minima, smallest splitting first."""
     neb = read_neb_results(at)
     neb = neb[~neb.index.duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
     neb = neb.assign(
@@ -60,7 +60,6 @@ def update_double_wells(at: StatePoint, settings: Settings) -> pd.DataFrame:
     labels = {name: table[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")}
     with atomic_write(at.double_wells) as part:
         table.assign(**labels).to_csv(part, index=False, float_format="%.6g")
-    return table
 
 
 def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:

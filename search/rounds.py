@@ -79,7 +79,9 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
         "predictor_labels": sum(predictor.sources.values()),
         **_count(at, settings, done),
         **_random_rates(at, settings),
-        **_forecast(left),
+        **{"next_nebs": len(left[:NEXT]), "remaining_pairs": len(left)},
+        **dict(zip(("next_tls", "next_tls_low", "next_tls_high"), expected(left[:NEXT]), strict=True)),
+        **dict(zip(("remaining_tls", "remaining_low", "remaining_high"), expected(left), strict=True)),
         "classifier": classifier.training,
         "predictor": predictor.training,
         **_count_rearrangements(at, settings, done.index),
@@ -170,10 +172,3 @@ def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
         "random_double_well_rate": tls / wells if wells else np.nan,
         "random_pair_rate": tls / pairs if pairs else np.nan,
     }
-
-
-def _forecast(left: Array) -> dict[str, object]:
-    """TLS expected of the next NEBs, and of all pairs that are left."""
-    following = zip(("next_tls", "next_tls_low", "next_tls_high"), expected(left[:NEXT]), strict=True)
-    all_left = zip(("remaining_tls", "remaining_low", "remaining_high"), expected(left), strict=True)
-    return {"next_nebs": len(left[:NEXT]), **dict(following), "remaining_pairs": len(left), **dict(all_left)}

@@ -45,26 +45,20 @@ def places_with_energies(folder: Path, reading: Reading = AS_USUAL) -> list[tupl
 
 
 def read_place(place: Place) -> Minimum:
-    """The minimum at a place, whatever its energy; raises MinimumError where there is none."""
-    frame = next(islice(read_frames(place.path, place.reading), place.frame or 0, None), None)
-    if frame is None:
-        raise MinimumError("there is no such frame")
-    found = frame()
-    found.pop("energies", None)
-    return make_minimum(place, found.pop("energy", 0.0) / len(found["positions"]), **found)
-
-
-def named_minimum(place: Place) -> Minimum:
-    """The minimum at a place; the error names the place."""
+    """The minimum at a place, whatever its energy; raises MinimumError naming the place where there is none."""
     try:
-        return read_place(place)
+        found = next(islice(read_frames(place.path, place.reading), place.frame or 0, None))()
+        found.pop("energies", None)
+        return make_minimum(place, found.pop("energy", 0.0) / len(found["positions"]), **found)
+    except StopIteration:
+        raise MinimumError(f"{place.name}: there is no such frame") from None
     except MinimumError as error:
         raise MinimumError(f"{place.name}: {error}") from None
 
 
 def read_atoms(place: Place) -> Atoms:
     """A minimum as :func:`pipeline.formats.frames.to_atoms` makes it; raises MinimumError naming the place."""
-    return to_atoms(named_minimum(place))
+    return to_atoms(read_place(place))
 
 
 def read_minima(paths: Sequence[Path], reading: Reading = AS_USUAL) -> list[Minimum | Unusable]:

@@ -146,14 +146,14 @@ def record_batches(
         yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
 
 
-def find_pair(at: StatePoint, pair: Pair) -> tuple[Path, pd.DataFrame] | None:
-    """The table that holds a pair and its row with all features, a batch in memory at a time; None if no table does."""
+def find_pair(at: StatePoint, pair: Pair) -> pd.DataFrame | None:
+    """Row of a pair with all features, a batch in memory at a time; None if no table holds it."""
     wanted = pair_index(pd.DataFrame([pair]), at.decimals)
     for path in at.pair_tables:
         for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
             found = rows_in(names, wanted, at.decimals)
             if found.any():
-                return path, next(islice(read_batches(path), k, None))[found]
+                return next(islice(read_batches(path), k, None))[found]
     return None
 
 
