@@ -18,7 +18,6 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from MLmodel.card import check_features, find_card
-from pipeline.errors import UserError
 from pipeline.formats.table_record import usable_tables
 from pipeline.messages import counted, note, nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
@@ -37,9 +36,7 @@ def main(command: Command) -> None:
 def classify_one(command: Command, at: StatePoint) -> None:
     """Bring the double wells of one temperature up to date."""
     settings = command.settings
-    if not at.pair_tables:
-        raise UserError(f"{at.pairs}: no pair table; run step0_collect.py")
-    card, tables = find_card(at, CLASSIFIER, settings.unit), usable_tables(at, settings.unit)
+    tables, card = usable_tables(at, settings.unit), find_card(at, CLASSIFIER, settings.unit)
     ceilings, targets = settings.classify, [at.classified, at.classified_features]
     made_of = made_from(
         tables,
