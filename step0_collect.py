@@ -81,7 +81,7 @@ def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> 
         elif table in ready_made:
             note(f"{name}: the ready-made table is used, its minima are not read")
         else:
-            job = GlassJob(table, files, at.transitions(conf), name)
+            job = GlassJob(table, files, at.transitions(conf), at.rearrangement_numbers, name)
             kept = kept_table(job, command.settings)
             if kept is None:
                 jobs[conf] = job

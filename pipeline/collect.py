@@ -29,6 +29,7 @@ class GlassJob(NamedTuple):
     table: Path  # where it stands or shall stand
     files: list[Path]  # the minima, as pipeline.workspace.minimum_paths gives them
     transitions: Path  # may be missing; those of simulate_glass.py --from-tls count where it is there
+    numbers: Path  # of rearrangements, which are given anew where names of minima come to name others
     name: str  # name of the glass, for what is printed
 
     @property

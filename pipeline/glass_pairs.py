@@ -66,7 +66,7 @@ def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str
 def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
     """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable."""
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
-    table, files, transitions, name = job
+    table, files, transitions, numbers, name = job
     folder, made_of = glass_of(files[0]), job.made_of(settings)
     with spool_folder(table) as spool:
         read, again = _read_files(files, settings, workers, name, spool)
@@ -82,16 +82,15 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
             raise UserError(
                 f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
             )
-        renamed = (old.get("result") or {}).get("renamed", 0)
         if others := _other_minima(old, table, made_of, fates):
-            renamed += 1
+            numbers.unlink(missing_ok=True)
             said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
             note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
         counts = count_transitions(read, glass, settings.minima.time_order)
         _update_transitions(transitions, counts, glass, settings, name)
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
         told = _read_counts(job.all_transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
-        result = write_pairs(glass, made_of, told, fates, table, renamed)
+        result = write_pairs(glass, made_of, told, fates, table)
     _tell(glass, result, settings, f"{name}: ")
     return result
 
@@ -204,13 +203,11 @@ def write_pairs(
     counts: "pd.Series[float] | None",
     fates: dict[str, Fate],
     target: Path,
-    renamed: int = 0,
 ) -> Collected:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 
     Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
-    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji; ``renamed``: how often names of minima
-    came to name others.
+    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji.
     """
     conf, n_minima = int(target.stem.removeprefix("Cnf-")), len(glass.keys)
     ceiling, decimals = made_of.other["max_delta_E"], made_of.other["ij_decimals"]
@@ -253,7 +250,7 @@ def write_pairs(
                 writer.write_batch(pa.record_batch([pa.array(column) for column in values], schema=schema))
                 bar.update(len(first))
     told = {"pairs": total, "glasses": [conf], "fates": fates, "partners": partners.tolist()}
-    told |= {"renamed": renamed, "n_particles": glass.n_particles, "box": glass.box.tolist()}
+    told |= {"n_particles": glass.n_particles, "box": glass.box.tolist()}
     mark_made([target], made_of, told)
     return Collected(total, computed, fates, ambiguous)
 

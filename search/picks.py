@@ -1,4 +1,4 @@
-"""Which pairs are calculated: from the top of the list, whose order is that of MLmodel.ranking, or without a list."""
+"""Choice of the pairs that are calculated: the top of the list, as MLmodel.ranking orders it, or without one."""
 
 import argparse
 from collections.abc import Iterator, Sequence

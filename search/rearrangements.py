@@ -1,4 +1,4 @@
-"""Which pairs are one rearrangement, and which particles move."""
+"""Rearrangements: their numbers, what is known of each, pairs that represent them, and the particles that move."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from pipeline.formats.results import pairs_with_result, read_neb_results
 from pipeline.matching import read_displacements, rows_with_minima
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, up_to_date
+from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
 from search.likes import SOFTENING, Process, covariance
 
@@ -60,23 +60,20 @@ def number_rearrangements(
     one, other = (minimum_keys(pairs[name].to_numpy()[with_minima], at.decimals) for name in ("i", "j"))
     keys = conf[with_minima], np.minimum(one, other), np.maximum(one, other)
     asked = pl.DataFrame(dict(zip(KEYS, keys, strict=True)), schema_overrides=_NUMBERED)
-    path, record = at.rearrangement_numbers, _made_from(at, settings)
     numbered = before = _read_numbers(at, settings)
     for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
         numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
     if keep and len(numbered) > len(before):
-        with atomic_write(path) as part:
+        with atomic_write(at.rearrangement_numbers) as part:
             numbered.write_ipc(part)
-        mark_made([path], record)
+        mark_made([at.rearrangement_numbers], _made_from(at, settings))
     found = asked.join(numbered, KEYS, "left", maintain_order="left")[REARRANGEMENT]
     numbers[with_minima] = found.fill_null(0).to_numpy()
     return numbers
 
 
 def _made_from(at: StatePoint, settings: Settings) -> Inputs:
-    stamps = {conf: read_stamp(at.glass_pairs(conf)).get("result") or {} for conf in at.glasses}
-    renamed = {str(conf): told["renamed"] for conf, told in stamps.items() if told.get("renamed")}
-    return made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals, renamed=renamed)
+    return made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals)
 
 
 def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
@@ -86,7 +83,7 @@ def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
 
 
 def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex | None = None) -> pd.DataFrame:
-    """What is known of each rearrangement that was numbered, largest first.
+    """Known results of each rearrangement that was numbered, largest first.
 
     Parameters
     ----------
@@ -140,7 +137,7 @@ def summary_of(known: pd.DataFrame) -> dict[str, float]:
 
 
 def rearrangements_in_words(summary: Mapping[str, float]) -> str:
-    """How many rearrangements are known, and in how many more a TLS is expected: their largest chances added up."""
+    """Sentence on the rearrangements known, and in how many more a TLS is expected: their largest chances added up."""
     every, calculated, with_tls, pairs = (
         int(summary[name])
         for name in ("rearrangements", "rearrangements_calculated", "rearrangements_tls", "rearrangement_tls_pairs")
@@ -257,7 +254,7 @@ def _most_telling(likeness: Array, weight: Array, known: Index, count: int) -> I
 
 
 class Motion(NamedTuple):
-    """What moves in each of some pairs; nothing is known where the minima are not there."""
+    """Motion in each of some pairs; nothing is known where the minima are not there."""
 
     participation: Array
     """Participation ratio of the displacement, or NaN; shape (n_pairs,)."""
@@ -268,7 +265,7 @@ class Motion(NamedTuple):
 
 
 def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> Motion:
-    """What moves most in each pair of a table by pair, and how many particles take part."""
+    """Particles that move most in each pair of a table by pair, and how many take part."""
     found = Motion(
         np.full(len(pairs), np.nan),
         np.zeros((len(pairs), particles), np.int64),

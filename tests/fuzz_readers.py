@@ -135,7 +135,11 @@ def _collect(work):
         return pd.concat(read_batches(table))
     with redirect_stdout(StringIO()):
         files = minimum_paths(work.at(T).glass(2))
-        update_table(GlassJob(table, files, work.at(T).transitions(2), ""), settings, SerialWorkers())
+        update_table(
+            GlassJob(table, files, work.at(T).transitions(2), work.at(T).rearrangement_numbers, ""),
+            settings,
+            SerialWorkers(),
+        )
     return pd.concat(read_batches(table))
 
 
