@@ -4,17 +4,20 @@ Reads    Configurations/pairs/T{T}/, MLmodel/dw-classification-T{digits}/
 Writes   output_ML/T{T}/DW_T{T}.csv: the pairs that may be double wells, with the probability
          output_ML/T{T}/DW_T{T}.feather: the same with all features, which step 4 reads
 
+Where there are minima, pairs that overlap a double well of which the classifier learnt have a chance, whatever it says.
+
 Stops at once if neither the tables nor the model nor the ceilings changed since.
 
 Example  python step2_classify_dw.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import CLASSIFIER, StatePoint
+from pipeline.workspace import CLASSIFIER, DW, StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+from functools import partial
 from pathlib import Path
 
 from MLmodel.card import check_features, find_card
@@ -52,13 +55,18 @@ def classify_one(command: Command, at: StatePoint) -> None:
     if gone := sorted(Path(name).name for name in before if not (at.classified.parent / name).exists()):
         said = f"{counted(len(gone), 'pair table')} of the last list no longer there, {gone[0]} among them"
         note(f"T = {at.temperature}: {said}; step0_collect.py makes those of glasses with minima again")
+    from MLmodel.model import read_set
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import PROBABILITY, open_table
+    from search.likes import least_chances
 
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
-    looked_at, listed = classify_tables(at, card, settings, tables)
+    labels = read_set(at, card, "used")
+    labels = labels[labels["conf"].isin(list(at.glasses))]  # with minima
+    at_least = partial(least_chances, at, labels) if labels[DW].any() else None
+    looked_at, listed = classify_tables(at, card, settings, tables, at_least)
     write_list(at.classified, listed, settings.ij_decimals)
     mark_made(targets, made_of)
     if not looked_at:

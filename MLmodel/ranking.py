@@ -1,7 +1,7 @@
 """What the models say of pairs: which may be double wells (step 2), and which of them to calculate next (step 4)."""
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from glass.arrays import Array
 from MLmodel.card import Card, read_card
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
@@ -19,7 +20,7 @@ from MLmodel.labels import pairs_in_pretraining
 from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
 from pipeline.errors import ChangedError
-from pipeline.files import atomic_write
+from pipeline.files import atomic_write, file_named, spool_folder
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
 from pipeline.formats.pair_tables import (
@@ -29,6 +30,7 @@ from pipeline.formats.pair_tables import (
     feature_columns,
     open_table,
     read_batches,
+    record_batches,
     under_ceilings,
 )
 from pipeline.formats.results import pairs_with_result, read_neb_results
@@ -39,6 +41,10 @@ from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 PART = 65_536
 """Pairs of a job: what a worker holds in memory follows from it."""
+
+
+DOUBT = 20
+"""Factor by which the classifier's probability may be too small for pairs like those that were calculated."""
 
 
 class Part(NamedTuple):
@@ -76,10 +82,29 @@ def _predict(at: StatePoint, task: Task, name: str, pairs: pd.DataFrame) -> NDAr
     return _model(at, task, name).predict(pairs)
 
 
-def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequence[Path]) -> tuple[int, pl.DataFrame]:
+def classify_tables(
+    at: StatePoint,
+    card: Card,
+    settings: Settings,
+    tables: Sequence[Path],
+    at_least: Callable[[pl.DataFrame], Array] | None = None,
+) -> tuple[int, pl.DataFrame]:
     """Write what may be a double well, with all features, to ``at.classified_features``.
 
-    Number of pairs under the ceilings; and those of them that are kept, with the columns of the list.
+    Parameters
+    ----------
+    at, card, settings, tables
+        Where, the classifier, what is kept, and the pair tables.
+    at_least : function, optional
+        From pairs with the columns of the list to the smallest probabilities that they may have, whatever the
+        classifier says; asked of pairs to which it gives classify.min_probability / DOUBT or more.
+
+    Returns
+    -------
+    looked_at : int
+        Number of pairs under the ceilings.
+    kept : DataFrame
+        The columns of the list.
     """
     columns = [*PAIR_COLUMNS, *common_features(tables)]
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
@@ -87,19 +112,32 @@ def classify_tables(at: StatePoint, card: Card, settings: Settings, tables: Sequ
     shown = [name for name in DOUBLE_WELLS if name in schema.names]
     parts = [part for table in tables for part in parts_of(table)]
     looked_at, listed = 0, []
+    needed = settings.classify.min_probability
+    ceilings = (
+        settings.classify.model_copy(update={"min_probability": needed / DOUBT}) if at_least else settings.classify
+    )
     with (
         worker_pool(settings, len(parts)) as workers,
         Progress(total=sum(part.rows for part in parts), desc="classifying", unit="pair") as bar,
-        atomic_write(at.classified_features) as file,
-        pa.ipc.new_file(str(file), schema) as writer,
+        spool_folder(at.classified_features) as spool,
     ):
-        classify = partial(_classified, at, card.training, settings.classify, columns)
-        for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
-            writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
-            listed.append(as_listed(kept[shown]))
-            looked_at += number
-            bar.update(part.rows)
-    return looked_at, pl.concat(listed)
+        with file_named(spool), pa.ipc.new_file(str(spool / "classified"), schema) as writer:
+            classify = partial(_classified, at, card.training, ceilings, columns)
+            for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
+                writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
+                listed.append(as_listed(kept[shown]))
+                looked_at += number
+                bar.update(part.rows)
+        found, row = pl.concat(listed), 0
+        least = at_least(found) if at_least else np.zeros(len(found))
+        with atomic_write(at.classified_features) as file, pa.ipc.new_file(str(file), schema) as writer:
+            for batch in record_batches(spool / "classified", schema.names):
+                chance = np.maximum(batch[PROBABILITY], least[row : row + len(batch)])
+                batch = batch.set_column(len(PAIR_COLUMNS), PROBABILITY, pa.array(chance))
+                writer.write_batch(batch.filter(pa.array(chance >= needed)))
+                row += len(batch)
+    found = found.with_columns(pl.max_horizontal(PROBABILITY, pl.Series(least)))
+    return looked_at, found.filter(pl.col(PROBABILITY) >= needed)
 
 
 def _classified(

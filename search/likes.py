@@ -1,4 +1,4 @@
-"""What exact results say of the pairs of their glass that are like them: the same motion, at nearly the same ΔE.
+"""Verdicts and splittings told by exact results of pairs that are alike: the same motion, at nearly the same ΔE.
 
 Verdicts and splittings of one glass are taken as Gaussian processes (Rasmussen and Williams, Gaussian Processes for
 Machine Learning, 2006, equations 2.25 and 2.26). Their covariance grows with the overlap of the displacement fields;
@@ -8,7 +8,7 @@ marginal likelihood (equation 2.30). Splittings are blended with those of the mo
 three to one, as far as likes explain them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -23,15 +23,15 @@ from glass.arrays import Array, Index
 from glass.overlap import BLOCK, Displacements
 from MLmodel.chances import tls_chances
 from MLmodel.ranking import known_answers
-from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys, pair_index, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
-from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, read_batches
 from pipeline.matching import read_displacements, rows_with_minima
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 
 MOST = 300
-"""Largest number of results of a glass that are used, the latest."""
+"""Largest number of results of a glass that are used."""
 
 FEWEST = 10
 """With fewer results of a temperature nothing is said."""
@@ -41,6 +41,12 @@ SOFTENING = 0.001
 
 FREEDOM = 4
 """Degrees of freedom of Student's distribution for the errors that are left, as a path now and then goes elsewhere."""
+
+OVERLAP, OF_A_WELL = 0.95, 0.2
+"""Overlap with a calculated double well, and the part of such pairs that are double wells at least (doc/search.md)."""
+
+_COLUMNS = [*PAIR_COLUMNS, "Delta_E", "nearest_between"]
+"""Columns of pairs that are looked at, where there are such."""
 
 SHARE = 0.75
 """Weight of likes in the probability of a double well, where they explain all (doc/search.md)."""
@@ -111,7 +117,7 @@ def most_likely(processes: list[Process], glasses: list[Results]) -> Process:
 
 
 def told_by(process: Process, results: Results, cosines: Array, places: Array) -> Told:
-    """What the results of a glass tell of some of its pairs.
+    """Tell some pairs of a glass by its results.
 
     Parameters
     ----------
@@ -130,7 +136,7 @@ def told_by(process: Process, results: Results, cosines: Array, places: Array) -
 
 
 def told_without(process: Process, results: Results) -> Told:
-    """What all other results of a glass tell of each: Rasmussen and Williams, equations 5.10 to 5.12."""
+    """Each result of a glass told by all others: Rasmussen and Williams, equations 5.10 to 5.12."""
     mean = results.known.mean()
     inverse = cho_solve((_factor(process, results), True), np.eye(len(results.known)))
     variance = 1 / np.diag(inverse)
@@ -180,10 +186,71 @@ def _glasses(
 
 
 def _results(pairs: Displacements, values: Array, places: Array) -> tuple[Index, Results]:
-    """The results of a glass among its pairs: those whose value is finite."""
-    used = np.flatnonzero(np.isfinite(values))[-MOST:]
+    """The results of a glass among its pairs: those whose value is finite, MOST of them drawn at random."""
+    used = np.flatnonzero(np.isfinite(values))
+    used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
     fields = pairs.fields(used).astype(float)
     return used, Results(values[used], places[used], pairs.products(used), fields @ fields.T)
+
+
+def _tell(
+    at: StatePoint, known: pl.DataFrame, pairs: pl.DataFrame, targets: Sequence[str], settings: Settings
+) -> Iterator[tuple[str, Index, Told, int]]:
+    """Target, rows of pairs, what is told of them and by how many results of their glass; a block at a time.
+
+    ``known`` has the same columns, and those of the targets: the verdict, the splitting or NaN.
+    """
+    columns = [name for name in _COLUMNS if name in pairs.columns]
+    first, every = len(known), pl.concat([known.select(columns), pairs.select(columns)])
+    glasses = list(_glasses(at, every, np.arange(first)))
+    for what in targets:
+        values, places = np.full(len(every), np.nan), _places(every, what, settings)
+        values[:first] = known[what].to_numpy() if what == DW else np.log10(known[what].to_numpy())
+        of_glasses = [_results(displacements, values[here], places[here])[1] for here, displacements in glasses]
+        if sum(len(one.known) for one in of_glasses) < FEWEST:
+            continue
+        process = most_likely(PROCESSES[what], [one for one in of_glasses if len(one.known)])
+        for results, (here, displacements) in zip(of_glasses, glasses, strict=True):
+            others = np.flatnonzero(here >= first) if len(results.known) else here[:0]
+            for start in range(0, len(others), BLOCK):
+                some = others[start : start + BLOCK]
+                cosines = displacements.cosines(some, results.products)
+                told = told_by(process, results, cosines, places[here[some]])
+                yield what, here[some] - first, told, len(results.known)
+
+
+def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> Array:
+    """Smallest probability of a double well: OF_A_WELL for pairs that overlap one of their glass by OVERLAP, else 0.
+
+    ``labels``: PAIR_COLUMNS and verdicts of pairs that were calculated, of which non-DW have none; shape (n_pairs,).
+    """
+    least, is_well = np.zeros(len(pairs)), labels[DW] == 1
+    wells, names = pl.from_pandas(labels.loc[is_well, PAIR_COLUMNS]), pairs.select(PAIR_COLUMNS)
+    first = len(wells)
+    for here, displacements in _glasses(at, pl.concat([wells, names]), np.arange(first)):
+        known, others = np.flatnonzero(here < first), np.flatnonzero(here >= first)
+        for k in range(0, len(known), MOST):
+            products = displacements.products(known[k : k + MOST])
+            for start in range(0, len(others), BLOCK):
+                some = others[start : start + BLOCK]
+                alike = (np.abs(displacements.cosines(some, products)) >= OVERLAP).any(axis=1)
+                least[here[some[alike]] - first] = OF_A_WELL
+    least[rows_in(names.to_pandas(), pair_index(labels[~is_well], at.decimals), at.decimals)] = 0
+    return least
+
+
+def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:
+    """Rows of the pair tables for all results of glasses with minima, also of pairs that step 2 leaves out."""
+    answers = known_answers(at).rename(columns={"exact": QS})
+    answers = answers[answers.index.isin(list(at.glasses), level="glass")]
+    tables = {at.glass_pairs(conf) for conf in answers.index.unique("glass")} & set(at.pair_tables)
+    rows = [
+        by_pair(part, at.decimals)
+        for table in sorted(tables)
+        for batch in read_batches(table, columns)
+        if len(part := batch[rows_in(batch, answers.index, at.decimals)])
+    ]
+    return pl.from_pandas(pd.concat(rows or [no_pairs(*columns[3:])]).join(answers[[DW, QS]].astype(float)))
 
 
 def add_likes(
@@ -202,35 +269,20 @@ def add_likes(
     settings : Settings
         ``tls_threshold``, ``neb.epsilon``, ``units``.
     """
-    with_minima = rows_with_minima(at, pairs["conf"].to_numpy())
-    if not len(with_minima):
+    if not len(rows_with_minima(at, pairs["conf"].to_numpy())):
         return pairs
-    names, answers = pairs[with_minima, PAIR_COLUMNS].to_pandas(), known_answers(at)
-    is_known = rows_in(names, answers.index, at.decimals)
-    rows, found = with_minima[is_known], answers.loc[pair_index(names[is_known], at.decimals)]
-    glasses = list(_glasses(at, pairs, rows))
+    known, left = _calculated(at, [name for name in _COLUMNS if name in pairs.columns]), np.flatnonzero(to_calculate)
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
-    for what, exact in ((DW, found[DW].to_numpy(float)), (QS, np.log10(found["exact"].to_numpy(float)))):
-        values, places = np.full(len(pairs), np.nan), _places(pairs, what, settings)
-        values[rows] = exact
-        known = [_results(displacements, values[here], places[here])[1] for here, displacements in glasses]
-        if sum(len(one.known) for one in known) < FEWEST:
-            continue
-        process = most_likely(PROCESSES[what], [one for one in known if len(one.known)])
-        for results, (here, displacements) in zip(known, glasses, strict=True):
-            left = np.flatnonzero(to_calculate[here]) if len(results.known) else here[:0]
-            for start in range(0, len(left), BLOCK):
-                some = left[start : start + BLOCK]
-                row = here[some]
-                told = told_by(process, results, displacements.cosines(some, results.products), places[row])
-                if what == DW:
-                    blended = blended_verdict(wells[row], told, len(results.known))
-                    tls[row] *= blended / np.maximum(wells[row], 1e-12)
-                    wells[row] = blended
-                else:
-                    logarithm, precision, share = blended_splitting(np.log10(splitting[row]), sigma, told)
-                    chance = wells[row] * tls_chance(logarithm, precision, settings.tls_threshold)
-                    splitting[row], tls[row] = 10.0**logarithm, (1 - share) * tls[row] + share * chance
+    for what, some, told, number in _tell(at, known, pairs[left], [DW, QS], settings):
+        row = left[some]
+        if what == DW:
+            blended = blended_verdict(wells[row], told, number)
+            tls[row] *= blended / np.maximum(wells[row], 1e-12)
+            wells[row] = blended
+        else:
+            logarithm, precision, share = blended_splitting(np.log10(splitting[row]), sigma, told)
+            chance = wells[row] * tls_chance(logarithm, precision, settings.tls_threshold)
+            splitting[row], tls[row] = 10.0**logarithm, (1 - share) * tls[row] + share * chance
     columns = {PROBABILITY: wells, QS: splitting, TLS_PROBABILITY: tls, SPLITTING_K: settings.neb.epsilon * splitting}
     return pairs.with_columns(pl.Series(name, column).round_sig_figs(DIGITS) for name, column in columns.items())
 

@@ -1,5 +1,7 @@
 """What results say of the pairs of their glass that are like them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -7,8 +9,10 @@ import pytest
 from scipy.stats import multivariate_normal
 from synthetic import BOX, text_minimum
 
+from MLmodel import ranking
 from pipeline.formats.keys import minimum_names, pair_index
 from pipeline.formats.minima import places_by_key
+from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, Workspace
 from search import likes
@@ -20,6 +24,7 @@ from search.likes import (
     blended_splitting,
     blended_verdict,
     held_out,
+    least_chances,
     most_likely,
     told_by,
     told_without,
@@ -124,8 +129,10 @@ def motions(tmp_path, monkeypatch):
     monkeypatch.setattr(likes, "known_answers", lambda _: answers)
     columns = {"quantum_splitting": 0.006, "splitting_K": 3.972, "tls_probability": 0.05, "dw_probability": 0.5}
     columns |= {"Delta_E": 0.01, "nearest_between": 1.0}
-    listed = pl.from_pandas(table.assign(**columns))
-    return at, listed, kind, exact, known
+    listed = table.assign(**columns)
+    at.pairs.mkdir(parents=True)
+    listed[["conf", "i", "j", "Delta_E", "nearest_between"]].to_feather(at.glass_pairs(1))
+    return at, pl.from_pandas(listed), kind, exact, known
 
 
 def test_pairs_of_a_motion_that_was_calculated_take_its_verdict_and_splitting(motions):
@@ -146,6 +153,54 @@ def test_pairs_of_a_motion_that_was_calculated_take_its_verdict_and_splitting(mo
     again = add_likes(at, listed, ~known, 0.2, low)["tls_probability"].to_numpy()
     assert again[~known & (kind == 1)].min() > 0.7
     assert again[~known & (kind == 2)].max() < 0.05
+
+
+def test_results_tell_as_much_where_their_pairs_are_not_on_the_list(motions):
+    at, listed, _, _, known = motions
+    left = listed.filter(pl.Series(~known))
+    found = add_likes(at, left, np.ones(len(left), bool), 0.2, Settings())
+    assert found.equals(add_likes(at, listed, ~known, 0.2, Settings()).filter(pl.Series(~known)))
+
+
+def test_pairs_that_overlap_a_calculated_double_well_have_a_chance(motions):
+    at, listed, kind, _, known = motions
+    is_well = known & (kind == 1) & (np.arange(len(kind)) % 2 == 0)
+    wells, others = (listed.filter(pl.Series(rows)) for rows in (is_well, ~is_well))
+    every = pair_index(pl.concat([wells, others]).to_pandas(), 10)
+    there = read_displacements(at, 1, *(every.get_level_values(name).to_numpy() for name in ("low", "high")))
+    fields = there.displacements.fields(np.arange(len(every)))
+    overlap = np.abs(fields[len(wells) :] @ fields[: len(wells)].T).max(axis=1)
+    assert 0 < (overlap >= 0.95).sum() < len(others)
+    labels = listed.to_pandas()[known].assign(**{DW: is_well[known].astype(int)})
+    calculated = known[~is_well]
+    assert (overlap[calculated] >= 0.95).any()
+    least = np.where((overlap >= 0.95) & ~calculated, 0.2, 0)
+    np.testing.assert_array_equal(least_chances(at, labels, others), least)
+    assert least_chances(at, labels.assign(conf=2), others).max() == 0
+
+
+def test_step_2_keeps_pairs_whose_least_chance_is_enough(tmp_path, monkeypatch):
+    at, chance = Workspace(tmp_path).at(T), np.array([0.5, 0.004, 0.006, 0.05, 0.1, 0.09])
+    at.pairs.mkdir(parents=True)
+    table = pd.DataFrame({"conf": 1, "i": np.arange(6.0), "j": 9.0, "Delta_E": 0.01, "total_displacement": chance})
+    table.to_feather(at.glass_pairs(1))
+    monkeypatch.setattr(ranking, "_predict", lambda at, task, name, pairs: pairs["total_displacement"].to_numpy())
+
+    def kept(at_least):
+        card = SimpleNamespace(training="")
+        looked_at, listed = ranking.classify_tables(at, card, Settings(processes=1), at.pair_tables, at_least)
+        assert looked_at == 6
+        with_features = pd.read_feather(at.classified_features)
+        pd.testing.assert_frame_equal(with_features[listed.columns], listed.to_pandas())
+        return dict(zip(listed["i"], listed["dw_probability"], strict=True))
+
+    assert kept(None) == {0: 0.5, 4: 0.1}
+    assert kept(lambda pairs: np.where(pairs["i"].is_in([0.0, 1.0, 2.0, 5.0]), 0.2, 0)) == {
+        0: 0.5,
+        2: 0.2,
+        4: 0.1,
+        5: 0.2,
+    }
 
 
 def test_results_that_are_known_are_told_from_the_others_as_well_as_new_ones(motions):
