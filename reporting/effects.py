@@ -59,7 +59,7 @@ def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
 def evenly_spread(pairs: pd.DataFrame, predicted: Array, count: int) -> pd.DataFrame:
     """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all."""
     kept = min(count, len(pairs))
-    places = ((np.arange(kept) + 0.5) * len(pairs) / max(kept, 1)).astype(int)
+    places = ((np.arange(kept) + 0.5) * len(pairs) / kept).astype(int)
     return pairs.iloc[np.sort(np.argsort(predicted, kind="stable")[places])]
 
 
@@ -72,8 +72,6 @@ def shap_values(function: Callable[[Array], Array], rows: Array, background: Arr
     more than two features act together it is exact. The values of a row add up to its function less the mean.
     """
     base = float(function(background).mean())
-    if not len(rows):
-        return base, np.empty_like(rows)
 
     def masked(is_set: Array, row: Array) -> Array:
         """Background with some features set: shap's own masker takes nearly equal values for equal."""

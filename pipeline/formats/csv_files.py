@@ -29,16 +29,10 @@ def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
 
 
 def as_glass_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Exact integers from 0 to 10¹⁸; missing (NA) where it is none, or where a float has lost its last digits."""
-    if column.dtype.kind in "iu":
-        return column.astype("Int64" if column.dtype.kind == "i" else "UInt64").where(column.between(0, 10**18))
-    if column.dtype == object:
-        text = column.astype(str).str.strip()
-        whole = text.str.fullmatch(r"\d{1,18}")
-        exact = text.where(whole).astype("Int64")
-        return exact.fillna(as_glass_numbers(as_numbers(column)))
-    numbers = column.astype(np.float64)
-    return numbers.where((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0)).astype("Int64")
+    """Text as exact integers from 0 to 10¹⁸; missing (NA) where it is none, or a float that has lost digits."""
+    text, numbers = column.astype(str).str.strip(), as_numbers(column)
+    exact = text.where(text.str.fullmatch(r"\d{1,18}")).astype("Int64")
+    return exact.fillna(numbers.where((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0)).astype("Int64"))
 
 
 def _too_many_fields(content: bytes) -> str:
@@ -116,11 +110,11 @@ def with_numbers(path: Path, table: pd.DataFrame, columns: Mapping[str, Range]) 
     return table.assign(**numbers)
 
 
-def read_own_csv(path: Path, types: dict[str, Any], content: bytes | None = None) -> pd.DataFrame:
-    """Read a CSV that a step wrote, with these columns and types, and perhaps more; ``content`` as above."""
+def read_own_csv(path: Path, types: dict[str, Any]) -> pd.DataFrame:
+    """Read a CSV that a step wrote, with these columns and types, and perhaps more."""
     try:
-        source = BytesIO(content_of(path) if content is None else content)
-        table = pd.read_csv(source, dtype=types, float_precision="round_trip", low_memory=False)
+        content = BytesIO(content_of(path))
+        table = pd.read_csv(content, dtype=types, float_precision="round_trip", low_memory=False)
         missing = [name for name in types if name not in table]
         problem = f"no column {', '.join(missing)}" if missing else ""
     except (OSError, ValueError) as error:
