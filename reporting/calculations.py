@@ -9,23 +9,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from reporting.style import (
-    AMBER,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    YELLOW,
-    Picture,
-    legend_below,
-    name_energy,
-    styled_figure,
-    whole_numbers,
-)
-
-_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)  # colours of the rearrangements with most double wells
+from reporting import style
+from reporting.style import Picture, styled_figure
 
 
 def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
@@ -35,22 +20,22 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
     rearrangement says Δ_q and Δ₀: a V in ΔE, rounded at Δ₀. Where both levels are in one well, E stays below it.
     """
     kinds = {
-        "TLS in it": (ORANGE, counted["tls"] > 0),
-        "double wells, no TLS yet": (BLUE, (counted["tls"] == 0) & (counted["double_wells"] > 0)),
-        "no double well yet": (GREY, (counted["calculated"] > 0) & (counted["double_wells"] == 0)),
-        "nothing calculated": (YELLOW, counted["calculated"] == 0),
+        "TLS in it": (style.ORANGE, counted["tls"] > 0),
+        "double wells, no TLS yet": (style.BLUE, (counted["tls"] == 0) & (counted["double_wells"] > 0)),
+        "no double well yet": (style.GREY, (counted["calculated"] > 0) & (counted["double_wells"] == 0)),
+        "nothing calculated": (style.YELLOW, counted["calculated"] == 0),
     }
     rank = np.arange(1, len(counted) + 1)
     with styled_figure(9.2, 6.6) as figure:
         sizes, splittings = figure.subplots(1, 2)
         for name, (color, kind) in kinds.items():
             name = f"{name}: {kind.sum()}"
-            sizes.plot(rank[kind], counted["pairs"][kind], "o", color=color, mec=GREY, label=name)
+            sizes.plot(rank[kind], counted["pairs"][kind], "o", color=color, mec=style.GREY, label=name)
         sizes.set(xscale="log", yscale="log", xlabel="rearrangement, largest first", ylabel="pairs in it")
-        legend_below(sizes)
+        style.legend_below(sizes)
         _draw_forms(splittings, double_wells[double_wells["rearrangement"] > 0], settings)
-        splittings.axhline(settings.tls_threshold, color=GREY, lw=1.0, ls=":", label="threshold of a TLS")
-        legend_below(splittings)
+        splittings.axhline(settings.tls_threshold, color=style.GREY, lw=1.0, ls=":", label="threshold of a TLS")
+        style.legend_below(splittings)
         figure.suptitle(title)
     return Picture(figure, counted.reset_index())
 
@@ -58,11 +43,11 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
 def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> None:
     """Splittings against ΔE; the rearrangements with most double wells in a colour each, with their form."""
     known = double_wells[double_wells["asymmetry"].notna()]
-    most = known["rearrangement"].value_counts().index[: len(_COLORS)]
+    most = known["rearrangement"].value_counts().index[: len(style.COLORS)]
     rest = known[~known["rearrangement"].isin(most)]
     if len(rest):
-        ax.plot(rest["asymmetry"].abs(), rest["quantum_splitting"], ".", color=GREY, label="others")
-    for number, color in zip(most, _COLORS, strict=False):
+        ax.plot(rest["asymmetry"].abs(), rest["quantum_splitting"], ".", color=style.GREY, label="others")
+    for number, color in zip(most, style.COLORS, strict=False):
         rows = known[known["rearrangement"] == number].sort_values("quantum_splitting")
         difference = rows["asymmetry"].abs().to_numpy()
         label = f"{number}: {counted(len(rows), 'double well')}"
@@ -75,8 +60,8 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
             bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
             ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
     ax.set(yscale="log", ylim=(0.5 * known["quantum_splitting"].min() if len(known) else None, None))
-    name_energy(ax, "x", "|ΔE|", settings)
-    name_energy(ax, "y", "splitting E", settings)
+    style.name_energy(ax, "x", "|ΔE|", settings)
+    style.name_energy(ax, "y", "splitting E", settings)
 
 
 def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
@@ -96,27 +81,27 @@ def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
 def _draw_found(ax: Axes, known: pd.DataFrame) -> None:
     nebs, tls = (np.cumsum([0, *known[name]]) for name in ("nebs", "tls"))
     last = known.iloc[-1]
-    ax.plot(nebs, tls, "o-", color=BLUE, zorder=3, label="TLS found")
+    ax.plot(nebs, tls, "o-", color=style.BLUE, zorder=3, label="TLS found")
     promised = known["tls_expected"].notna().to_numpy()
     expected = np.cumsum(known["tls_expected"].fillna(known["tls"]))[promised].to_numpy()
     deviation = np.sqrt(np.cumsum(known["tls_expected_sd"].fillna(0) ** 2))[promised].to_numpy()
     open_marks: Any = {"ms": 5, "mfc": "white", "capsize": 3}
     bars = [np.minimum(deviation, expected), deviation]
     name = "TLS expected, ± one standard deviation"
-    ax.errorbar(nebs[1:][promised], expected, bars, fmt="s", color=ORANGE, label=name, **open_marks)
+    ax.errorbar(nebs[1:][promised], expected, bars, fmt="s", color=style.ORANGE, label=name, **open_marks)
     ahead, forecast = nebs[-1] + last["next_nebs"], tls[-1] + last["next_tls"]
-    ax.plot([nebs[-1], ahead], [tls[-1], forecast], ":", color=BLUE)
+    ax.plot([nebs[-1], ahead], [tls[-1], forecast], ":", color=style.BLUE)
     bars = [[max(0, last["next_tls"] - last["next_tls_low"])], [max(0, last["next_tls_high"] - last["next_tls"])]]
     name = f"forecast: the next {last['next_nebs']:.0f} of the list, 68 % interval"
-    ax.errorbar(ahead, forecast, bars, fmt="D", color=BLUE, label=name, **open_marks)
+    ax.errorbar(ahead, forecast, bars, fmt="D", color=style.BLUE, label=name, **open_marks)
     ends = [tls[-1] + last[name] for name in ("remaining_low", "remaining_high")]
     name = f"forecast: all {last['remaining_pairs']:.0f} left on the list, 68 % interval"
-    ax.axhspan(*ends, color=GREEN, alpha=0.2, lw=0)
-    ax.axhline(tls[-1] + last["remaining_tls"], color=GREEN, ls="--", label=name)
+    ax.axhspan(*ends, color=style.GREEN, alpha=0.2, lw=0)
+    ax.axhline(tls[-1] + last["remaining_tls"], color=style.GREEN, ls="--", label=name)
     top = max(1, *ends, *(expected + deviation), tls[-1] + last["next_tls_high"])
     ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
-    whole_numbers(ax.xaxis, ax.yaxis)
-    legend_below(ax)
+    style.whole_numbers(ax.xaxis, ax.yaxis)
+    style.legend_below(ax)
 
 
 def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
@@ -128,16 +113,16 @@ def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
     bars = (rate - low, high - rate)
     name = "NEBs of the round, with the\n68 % interval (binomial)"
     if run.any():  # without a point its box would be infinite
-        ax.errorbar(number[run], rate, bars, fmt="o-", capsize=3, clip_on=False, color=BLUE, label=name)
+        ax.errorbar(number[run], rate, bars, fmt="o-", capsize=3, clip_on=False, color=style.BLUE, label=name)
     top = [1, *high]
     for column, name, color, line in (
-        ("random_double_well_rate", "double wells, by chance", ORANGE, "s--"),
-        ("random_pair_rate", "pairs under the ceilings, by chance", GREY, "^:"),
+        ("random_double_well_rate", "double wells, by chance", style.ORANGE, "s--"),
+        ("random_pair_rate", "pairs under the ceilings, by chance", style.GREY, "^:"),
     ):
         by_chance = 100 * known[column].to_numpy()
         name = f"{name}: {by_chance[-1]:.2g}"
         ax.plot(number, by_chance, line, ms=5, mfc="white", color=color, clip_on=False, label=name)
         top.append(np.nanmax([0, *by_chance]))
     ax.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * max(top)), xlim=(0.4, max(len(known), 3) + 0.6))
-    whole_numbers(ax.xaxis)
-    legend_below(ax)
+    style.whole_numbers(ax.xaxis)
+    style.legend_below(ax)

@@ -11,21 +11,8 @@ from matplotlib.patches import Patch
 
 from pipeline.settings import Settings
 from pipeline.workspace import QS, Workspace
-from reporting.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    Picture,
-    legend_below,
-    name_energy,
-    powers_of_ten,
-    shade_tls,
-    styled_figure,
-    whole_numbers,
-    write_in_panel,
-)
+from reporting import style
+from reporting.style import Picture, styled_figure
 from search.calculated import read_double_wells
 from search.density import SLOWEST, at_energy, tls_density
 from search.rearrangements import REARRANGEMENT
@@ -42,10 +29,7 @@ SMALLEST, SMALLEST_COMPARED = 1e-8, 1e-6
 
 BINS = 2  # bins to a decade
 
-LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), ("black", (0, (5, 1, 1, 1, 1, 1))), (GREY, "-"))
-"""Colour and line of the temperatures in turn, the coldest first."""
-
-_ALL, _TLS = (BLUE, 0.35), (ORANGE, 0.9)  # colour and opacity of double wells, and of the TLS among them
+_ALL, _TLS = (style.BLUE, 0.35), (style.ORANGE, 0.9)  # colour and opacity of double wells, and of the TLS among them
 
 
 def draw_statistics(double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
@@ -72,8 +56,8 @@ def _draw_distribution(
     smallest, known = SMALLEST * settings.unit.epsilon, values.notna()
     drawn, smaller = values >= smallest, int((values < smallest).sum())
     if not drawn.any():
-        name_energy(ax, "x", label, settings, in_kelvin=False)
-        write_in_panel(ax, "not known of any double well")
+        style.name_energy(ax, "x", label, settings, in_kelvin=False)
+        style.write_in_panel(ax, "not known of any double well")
         return pd.DataFrame()
     low, high = np.floor(np.log10(values[drawn].min())), np.floor(np.log10(values[drawn].max())) + 1
     edges = np.geomspace(10.0**low, 10.0**high, int(high - low) * BINS + 1)
@@ -82,9 +66,9 @@ def _draw_distribution(
     for heights, (color, alpha) in ((count, _ALL), (tls, _TLS)):
         ax.stairs(heights, edges, fill=True, color=color, alpha=alpha)
     ax.set(xscale="log", ylabel="double wells")
-    name_energy(ax, "x", label, settings)
-    powers_of_ten(ax)
-    whole_numbers(ax.yaxis)
+    style.name_energy(ax, "x", label, settings)
+    style.powers_of_ten(ax)
+    style.whole_numbers(ax.yaxis)
     notes = [f"{smaller} below {smallest:.2g} {settings.unit.energy}, not drawn"] if smaller else []
     if not known.all():
         notes.append(f"not known of {(~known).sum()} of {len(known)}, {(is_tls & ~known).sum()} of these TLS")
@@ -98,7 +82,7 @@ def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]"
         "glasses": is_tls.groupby(double_wells["conf"]).sum(),
         "rearrangements": is_tls[known].groupby(double_wells[REARRANGEMENT]).sum(),
     }
-    numbers, styles = [], ((GREEN, -0.2, " with a double well"), (PURPLE, 0.2, ""))
+    numbers, styles = [], ((style.GREEN, -0.2, " with a double well"), (style.PURPLE, 0.2, ""))
     for (name, found), (color, shift, which) in zip(groups.items(), styles, strict=True):
         count = np.bincount(found.astype(int), minlength=1)
         tls = np.arange(len(count))
@@ -106,7 +90,7 @@ def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]"
         ax.bar(tls + shift, count, 0.38, color=color, label=label)
         numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
     ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements")
-    whole_numbers(ax.xaxis, ax.yaxis)
+    style.whole_numbers(ax.xaxis, ax.yaxis)
     ax.legend(loc="upper right")
     return pd.concat(numbers)
 
@@ -125,7 +109,7 @@ def draw_densities(tables: Mapping[str, pd.DataFrame], settings: Settings) -> Pi
 
 def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
     lowest, threshold, unit = [], settings.tls_threshold, settings.unit
-    for (temperature, table), (color, line) in zip(tables.items(), itertools.cycle(LINES), strict=False):
+    for (temperature, table), (color, line) in zip(tables.items(), itertools.cycle(style.LINES), strict=False):
         of_all = table[(table["kind"] == "all") & (table["count"] > 0)]
         if of_all.empty:
             continue
@@ -136,13 +120,13 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
         lowest.append(low[0])
     left, right = ax.get_xlim()
     left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named
-    shade_tls(ax, left, "splitting", settings)
+    style.shade_tls(ax, left, "splitting", settings)
     ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
-    name_energy(ax, "x", "E", settings)
-    powers_of_ten(ax)
+    style.name_energy(ax, "x", "E", settings)
+    style.powers_of_ten(ax)
     ax.set(ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
     ax.set_title("with the 68 % interval (Poisson)")
-    legend_below(ax)
+    style.legend_below(ax)
 
 
 def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
@@ -153,7 +137,7 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
     }
     for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
         unknown = 0
-        for k, (table, (color, _)) in enumerate(zip(tables.values(), itertools.cycle(LINES), strict=False)):
+        for k, (table, (color, _)) in enumerate(zip(tables.values(), itertools.cycle(style.LINES), strict=False)):
             at = at_energy(table, settings.tls_threshold).loc[kind]
             bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
             ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
@@ -164,7 +148,7 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
     ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
     ax.set_xticks(range(len(tables)), list(tables))
     ax.set_ylim(0, None)
-    legend_below(ax)
+    style.legend_below(ax)
 
 
 def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
@@ -184,7 +168,7 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings
         for row, (which, table) in zip(panels, tables.items(), strict=True):
             for ax, name in zip(row, columns, strict=True):
                 ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
-                for T, (color, line) in zip(known, itertools.cycle(LINES), strict=False):
+                for T, (color, line) in zip(known, itertools.cycle(style.LINES), strict=False):
                     drawn = table.loc[(table["temperature"] == T) & (table["quantity"] == name), "value"]
                     if len(drawn):
                         ax.ecdf(drawn.clip(lower=least), color=color, ls=line, label=f"T = {T}")
@@ -193,8 +177,8 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings
         for ax, name in zip(panels[-1], columns, strict=True):
             low, high = values.loc[values["quantity"] == name, "value"].clip(lower=least).agg(["min", "max"])
             ax.set(xlim=(0.7 * low, 1.5 * high))
-            name_energy(ax, "x", DISTRIBUTIONS[name], settings)
-            powers_of_ten(ax)
+            style.name_energy(ax, "x", DISTRIBUTIONS[name], settings)
+            style.powers_of_ten(ax)
         figure.suptitle(title)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
     keys = ["temperature", "of", "quantity"]

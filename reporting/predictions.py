@@ -15,24 +15,12 @@ from MLmodel.metrics import predictor_metrics, smallest_tenth, tls_found
 from MLmodel.model import Judged
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from reporting.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    Picture,
-    label_log_axes,
-    legend_below,
-    name_energy,
-    shade_tls,
-    styled_figure,
-    whole_numbers,
-    write_in_panel,
-)
+from reporting import style
+from reporting.style import Picture, styled_figure
 
 MANY = 500  # from this number of pairs on their density is drawn
 BINS_OF_TREND, FEWEST_IN_TREND = 4, 5  # median prediction: bins to a decade of exact splittings, fewest pairs in one
-_BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", BLUE, "#00253d"])
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", style.BLUE, "#00253d"])
 
 
 def draw_true_against_predicted(panels: Mapping[str, Judged], settings: Settings) -> Picture:
@@ -62,9 +50,9 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) ->
     limits = [_limits(values, threshold) for values in (exact, predicted)]
     low, high = np.transpose(limits)
     ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], title=title)
-    name_energy(ax, "x", "exact quantum splitting", settings)
-    name_energy(ax, "y", "predicted quantum splitting", settings)
-    shade_tls(ax, low[0], "exact splitting", settings)
+    style.name_energy(ax, "x", "exact quantum splitting", settings)
+    style.name_energy(ax, "y", "predicted quantum splitting", settings)
+    style.shade_tls(ax, low[0], "exact splitting", settings)
     ends = [max(low), min(high)]
     ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
     shown = np.clip([exact, predicted], low[:, None], high[:, None])
@@ -75,18 +63,18 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) ->
         hexagons = ax.hexbin(*shown[:, inside], lw=0, rasterized=True, **drawn)
         ax.figure.colorbar(hexagons, ax=ax, label="pairs", shrink=0.7)
     else:
-        ax.plot(*shown[:, inside], ".", ms=7, alpha=0.8, color=BLUE, mew=0, label="a pair")
+        ax.plot(*shown[:, inside], ".", ms=7, alpha=0.8, color=style.BLUE, mew=0, label="a pair")
     bins = np.floor(np.log10(exact) * BINS_OF_TREND)
     trend = pd.DataFrame({"exact": exact, "predicted": predicted}).groupby(bins).agg(["median", "size"])
     trend = trend[trend["exact", "size"] >= FEWEST_IN_TREND]
     label = "median prediction: errors pull it\ntowards the middle of all splittings"
     if len(trend) > 1:
-        ax.plot(trend["exact", "median"], trend["predicted", "median"], "o-", ms=4, color=ORANGE, label=label)
+        ax.plot(trend["exact", "median"], trend["predicted", "median"], "o-", ms=4, color=style.ORANGE, label=label)
     if not inside.all():
         name = f"{(~inside).sum()} outside the frame, drawn at its edge"
-        ax.plot(*shown[:, ~inside], "D", ms=5, mfc="none", mec=BLUE, clip_on=False, label=name)
-    label_log_axes(ax)
-    legend_below(ax)
+        ax.plot(*shown[:, ~inside], "D", ms=5, mfc="none", mec=style.BLUE, clip_on=False, label=name)
+    style.label_log_axes(ax)
+    style.legend_below(ax)
 
 
 def _limits(values: Array, threshold: float) -> tuple[float, float]:
@@ -101,14 +89,14 @@ def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Set
         ax = figure.subplots()
         ax.set(title=title)
         low, high = _limits(np.concatenate([exact, predicted]), settings.tls_threshold)
-        shade_tls(ax, low, "splitting", settings)
-        for (name, values), color, line in zip(both.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+        style.shade_tls(ax, low, "splitting", settings)
+        for (name, values), color, line in zip(both.items(), (style.BLUE, style.ORANGE), ("-", "--"), strict=True):
             ax.ecdf(values, color=color, ls=line, label=name)
         ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
         ax.set_ylabel("share of pairs up to this splitting")
-        name_energy(ax, "x", "quantum splitting", settings)
-        label_log_axes(ax)
-        legend_below(ax)
+        style.name_energy(ax, "x", "quantum splitting", settings)
+        style.label_log_axes(ax)
+        style.legend_below(ax)
     table = pd.concat([pd.DataFrame({"quantity": name, column: np.sort(values)}) for name, values in both.items()])
     share = table.groupby("quantity")[column].rank(method="max", pct=True)
     return Picture(figure, table.assign(share=share))
@@ -133,16 +121,16 @@ def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings:
         ax = figure.subplots()
         ax.set(title=title, xlabel="NEBs run", ylabel=label.format(total))
         if total:
-            ax.step(nebs, ideal, where="post", color=GREEN, lw=4, alpha=0.5, label="ideal: every NEB finds one")
-            ax.step(nebs, found, where="post", color=BLUE, marker=mark, ms=4, label="in the order of the list")
-            ax.plot(nebs, chance, color=GREY, ls=":", label="expected by chance")
+            ax.step(nebs, ideal, where="post", color=style.GREEN, lw=4, alpha=0.5, label="ideal: every NEB finds one")
+            ax.step(nebs, found, where="post", color=style.BLUE, marker=mark, ms=4, label="in the order of the list")
+            ax.plot(nebs, chance, color=style.GREY, ls=":", label="expected by chance")
             ax.set(xscale="log", xlim=(0.95, 1.05 * max(len(found), 2)), ylim=(0, 1.08 * total))
-            label_log_axes(ax)
-            whole_numbers(ax.yaxis)
-            legend_below(ax)
+            style.label_log_axes(ax)
+            style.whole_numbers(ax.yaxis)
+            style.legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
-            write_in_panel(ax, "no double well among these pairs")
+            style.write_in_panel(ax, "no double well among these pairs")
     return Picture(figure, pd.DataFrame({"nebs": nebs, "found": found, "ideal": ideal, "chance": chance}))
 
 
@@ -162,7 +150,7 @@ def draw_reliability(
     with styled_figure(5.2, 5.0) as figure:
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
-        for (by, table), color in zip(tables.items(), (BLUE, ORANGE), strict=False):
+        for (by, table), color in zip(tables.items(), (style.BLUE, style.ORANGE), strict=False):
             bars = np.clip([table["found"] - table["found_low"], table["found_high"] - table["found"]], 0, None)
             label = f"{counted(int(table['pairs'].sum()), 'pair')}, {words[by]}"
             ax.errorbar(table["predicted"], table["found"], bars, fmt="o", ms=5, capsize=3, color=color, label=label)
@@ -170,7 +158,7 @@ def draw_reliability(
         numbers = pd.concat(tables, names=["by"]).reset_index(0).reset_index(drop=True)
         reach = min(1.02, 1.1 * float(numbers[["found_high", "predicted"]].to_numpy().max(initial=0.05)))
         ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
-        legend_below(ax)
+        style.legend_below(ax)
     return Picture(figure, numbers)
 
 

@@ -17,7 +17,11 @@ from pipeline.settings import Settings
 # Okabe and Ito's palette, told apart by every common kind of colour vision.
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#F0E442", "#767676"
 PURPLE, SKY, AMBER = "#CC79A7", "#56B4E9", "#E69F00"
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)  # in turn
 SPECIES = (BLUE, GREEN, PURPLE, SKY, AMBER)  # colours of particles
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), ("black", (0, (5, 1, 1, 1, 1, 1))), (GREY, "-"))
+"""Colour and line of the temperatures in turn, the coldest first."""
+
 DOTS = 200  # per inch, of a PNG
 
 STYLE: Any = {

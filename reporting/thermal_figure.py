@@ -8,17 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from pipeline.settings import Settings
-from reporting.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    Picture,
-    name_energy,
-    powers_of_ten,
-    styled_figure,
-    write_in_panel,
-)
+from reporting import style
+from reporting.style import Picture, styled_figure
 from search.thermal_properties import TOO_LARGE
 
 PANELS = {
@@ -46,7 +37,7 @@ def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Pic
             rows = table[table["quantity"].isin(quantities) & np.isfinite(table["value"])]
             ax.set(title=name, ylabel=label)
             if not (rows["value"] > 0).any():
-                write_in_panel(ax, "not known")
+                style.write_in_panel(ax, "not known")
             elif rows["axis"].iloc[0] == "T (K)":
                 _draw_curves(ax, rows)
             else:
@@ -58,32 +49,32 @@ def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Pic
 
 
 def _draw_curves(ax: Axes, rows: pd.DataFrame) -> None:
-    colours = dict(zip(dict.fromkeys(rows["quantity"]), (BLUE, ORANGE, GREEN), strict=False))
+    colours = dict(zip(dict.fromkeys(rows["quantity"]), (style.BLUE, style.ORANGE, style.GREEN), strict=False))
     styles = dict(zip(dict.fromkeys(rows["frequency_Hz"].dropna()), ("-", "--", ":", "-."), strict=False))
     top, losses = rows["value"].max(), rows["frequency_Hz"].notna().any()
     for (quantity, frequency), curve in rows.groupby(["quantity", "frequency_Hz"], sort=False, dropna=False):
         said = f"{str(quantity).split(', ')[1]}, {frequency:g} Hz" if losses else ""
         wide: Any = {"lw": 4, "alpha": 0.4} if "activation" in said else {}  # often hides the one beneath
-        colour = colours.get(quantity, GREY)
+        colour = colours.get(quantity, style.GREY)
         ax.plot(curve["x"], curve["value"], styles.get(frequency, "-"), color=colour, label=said, **wide)
         ax.fill_between(curve["x"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
     ax.set(xscale="log", yscale="log", xlabel="T (K)")
     ax.set_ylim(max(rows["value"][rows["value"] > 0].min() / 2, 1e-6 * top), 3 * top)
     if losses and top > TOO_LARGE:
         ax.axhspan(
-            TOO_LARGE, 3 * top, color=GREY, alpha=0.2, lw=0, label=f"above {TOO_LARGE:g}: too large to be a loss"
+            TOO_LARGE, 3 * top, color=style.GREY, alpha=0.2, lw=0, label=f"above {TOO_LARGE:g}: too large to be a loss"
         )
 
 
 def _draw_distribution(ax: Axes, rows: pd.DataFrame, settings: Settings) -> None:
     of_energies = "Δ₀" in rows["axis"].iloc[0]
     x = 10.0 ** rows["x"] if of_energies else rows["x"]
-    ax.plot(x, rows["value"], color=BLUE, drawstyle="steps-mid")
+    ax.plot(x, rows["value"], color=style.BLUE, drawstyle="steps-mid")
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.2g}"))
-    ax.vlines(x, rows["low"], rows["high"], color=BLUE, alpha=0.4)
+    ax.vlines(x, rows["low"], rows["high"], color=style.BLUE, alpha=0.4)
     if of_energies:
         ax.set_xscale("log")
-        name_energy(ax, "x", "tunnelling amplitude Δ₀", settings)
-        powers_of_ten(ax)
+        style.name_energy(ax, "x", "tunnelling amplitude Δ₀", settings)
+        style.powers_of_ten(ax)
     else:
         ax.set_xlabel("action λ")
