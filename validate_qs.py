@@ -33,12 +33,7 @@ from pipeline.messages import result
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
-from reporting.predictions import (
-    draw_reliability,
-    draw_search_efficiency,
-    draw_splitting_cdf,
-    draw_true_against_predicted,
-)
+from reporting import predictions
 from search.likes import TOLD, held_out
 
 
@@ -60,7 +55,7 @@ def main(command: Command) -> None:
                 result("\n".join(one.figures(PREDICTOR, settings.tls_threshold) for one in (known, judged)))
                 show(command, at, model, judged)
         for name, by_temperature in panels.items():
-            picture = draw_true_against_predicted(by_temperature, settings)
+            picture = predictions.draw_true_against_predicted(by_temperature, settings)
             picture.save(work.true_against_predicted(name), settings.figures)
 
 
@@ -68,7 +63,9 @@ def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None
     """Print what one predictor says of unseen glasses, and draw its pictures."""
     settings, threshold, title = command.settings, command.settings.tls_threshold, f"T = {at.temperature}"
     whose = f"{title}, {judged.name}: {judged.how}"
-    draw_splitting_cdf(judged.exact, judged.predicted, whose, settings).save(at.splitting_cdf, settings.figures)
+    predictions.draw_splitting_cdf(judged.exact, judged.predicted, whose, settings).save(
+        at.splitting_cdf, settings.figures
+    )
     used = read_set(at, model.card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold
@@ -83,9 +80,9 @@ def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None
         result(format_metrics(figures | chance_metrics(told.chance, told.exact < threshold, "TLS")))
     listed = unseen_list(at, model, settings)
     whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
-    draw_search_efficiency(*listed, whose, settings).save(at.search_efficiency, settings.figures)
+    predictions.draw_search_efficiency(*listed, whose, settings).save(at.search_efficiency, settings.figures)
     likes = told and (told.chance, told.exact < threshold)
-    picture = draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}", likes)
+    picture = predictions.draw_reliability(chance, is_tls, "TLS", f"{title}: double wells,\n{how}", likes)
     picture.save(at.reliability("tls"), settings.figures)
     mark_made([at.reliability("tls").with_suffix(".csv")], made_from([at.card(PREDICTOR)]))
 

@@ -12,17 +12,8 @@ from scipy import constants
 from glass.arrays import Array
 from glass.double_well import CalculatorFailedError, potential_of
 from glass.relaxation import relax
+from glass.response import thermal
 from glass.response.elasticity import Sound, sound
-from glass.response.thermal import (
-    Medium,
-    activated_rate,
-    heat_capacity,
-    one_phonon_rate,
-    relaxation_loss,
-    resonant_loss,
-    thermal_conductivity,
-    tunnelling_weight,
-)
 from pipeline.errors import UserError
 from pipeline.files import file_digest
 from pipeline.formats.configurations import Place
@@ -78,12 +69,12 @@ def lowest_minima(at: StatePoint) -> list[Place]:
     return [min(places, key=lambda one: one[1])[0] for places in found if places]
 
 
-def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> Medium:
+def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> thermal.Medium:
     """Density and sound velocities in SI units: from the settings, else from minima; UserError where neither does."""
     given = settings.observables
     density, longitudinal, transverse = given.density, given.longitudinal, given.transverse
     if density is not None and longitudinal is not None and transverse is not None:
-        return Medium(density, longitudinal, transverse, constants.hbar)
+        return thermal.Medium(density, longitudinal, transverse, constants.hbar)
     if (density, longitudinal, transverse) != (None, None, None) or make_calculator is None:
         raise UserError(
             "config.yaml: observables gives some of density, longitudinal and transverse; give all three, or none"
@@ -109,7 +100,7 @@ def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Ato
     mean = Sound(*np.mean(found, axis=0))
     velocity = np.sqrt(constants.k * neb.epsilon / neb.mass)
     in_si = mean.density * neb.mass / neb.sigma**3
-    return Medium(in_si, mean.longitudinal * velocity, mean.transverse * velocity, constants.hbar)
+    return thermal.Medium(in_si, mean.longitudinal * velocity, mean.transverse * velocity, constants.hbar)
 
 
 def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> Tls:
@@ -153,12 +144,12 @@ def band(values: Array) -> Band:
     return Band(values[..., 0], low, high)
 
 
-def observables(tls: Tls, volumes: Array, medium: Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
+def observables(tls: Tls, volumes: Array, medium: thermal.Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
     """All observables of one temperature, volumes in m³; without a medium those that need no coupling to strain."""
     ensemble, joule = Ensemble(tls, volumes, seed), constants.k * settings.neb.epsilon
     complete = joule * complete_below(settings)
     kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END
-    capacity = band(constants.k * ensemble.per_volume(heat_capacity(tls.splitting, kT)))
+    capacity = band(constants.k * ensemble.per_volume(thermal.heat_capacity(tls.splitting, kT)))
     rows = [_rows("heat capacity", kT / constants.k, "T (K)", capacity, "J K⁻¹ m⁻³")]
     if medium:
         rows += _strength(tls, ensemble, medium, kT, complete, settings)
@@ -192,10 +183,10 @@ def _rows(quantity: str, x: Array, axis: str, found: Band, unit: str, **more: An
 
 
 def _strength(
-    tls: Tls, ensemble: Ensemble, medium: Medium, kT: Array, window: float, settings: Settings
+    tls: Tls, ensemble: Ensemble, medium: thermal.Medium, kT: Array, window: float, settings: Settings
 ) -> Iterator[pd.DataFrame]:
     """P̄, the tunnelling strengths, what they make of resonant loss, and the conductivity."""
-    each = tunnelling_weight(tls.splitting, tls.amplitude, window)
+    each = thermal.tunnelling_weight(tls.splitting, tls.amplitude, window)
     kelvin, axis = np.array([window / constants.k]), "E below (K)"
     yield _rows("P", kelvin, axis, band(ensemble.per_volume(each)[None]), "J⁻¹ m⁻³")
     strengths = {}
@@ -204,24 +195,26 @@ def _strength(
         strength = strengths[name] / (medium.density * velocity**2)
         yield _rows(f"tunnelling strength, {name}", kelvin, axis, band(strength[None]), "")
         for frequency in settings.observables.frequencies:
-            loss = band(resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT))
+            loss = band(thermal.resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT))
             yield _loss_rows(f"internal friction, resonant, {name}", kT, loss, frequency)
     along, across = strengths.values()
     with np.errstate(divide="ignore", invalid="ignore"):
-        conductivity = constants.k * thermal_conductivity(along, across, medium, kT)
+        conductivity = constants.k * thermal.thermal_conductivity(along, across, medium, kT)
     found = band(np.where(np.isfinite(conductivity), conductivity, np.nan))
     yield _rows("thermal conductivity", kT / constants.k, "T (K)", found, "W m⁻¹ K⁻¹")
 
 
-def _waves(tls: Tls, medium: Medium) -> Iterator[tuple[str, Array, float]]:
+def _waves(tls: Tls, medium: thermal.Medium) -> Iterator[tuple[str, Array, float]]:
     yield "longitudinal", tls.longitudinal, medium.longitudinal
     yield "transverse", tls.transverse, medium.transverse
 
 
-def _losses(tls: Tls, ensemble: Ensemble, medium: Medium, kT: Array, settings: Settings) -> Iterator[pd.DataFrame]:
+def _losses(
+    tls: Tls, ensemble: Ensemble, medium: thermal.Medium, kT: Array, settings: Settings
+) -> Iterator[pd.DataFrame]:
     """Internal friction by relaxation, by one phonon alone and over the barrier as well."""
-    phonon = one_phonon_rate(tls.splitting, tls.amplitude, tls.longitudinal, tls.transverse, medium, kT)
-    both = phonon + activated_rate(tls.attempts, tls.barriers, kT)
+    phonon = thermal.one_phonon_rate(tls.splitting, tls.amplitude, tls.longitudinal, tls.transverse, medium, kT)
+    both = phonon + thermal.activated_rate(tls.attempts, tls.barriers, kT)
     known = np.concatenate([nu[nu > 0] for nu in tls.attempts])
     classical = 2 * np.pi * float(np.median(known)) if len(known) else 0.0
     below = kT < medium.hbar * classical
@@ -230,7 +223,7 @@ def _losses(tls: Tls, ensemble: Ensemble, medium: Medium, kT: Array, settings: S
         for frequency in settings.observables.frequencies:
             omega, modulus = 2 * np.pi * frequency, medium.density * velocity**2
             for way, rates, warn in (("one phonon", phonon, ""), ("with activation", both, said)):
-                each = relaxation_loss(tls.splitting, tls.amplitude, gamma, rates, modulus, omega, kT)
+                each = thermal.relaxation_loss(tls.splitting, tls.amplitude, gamma, rates, modulus, omega, kT)
                 loss = _loss_rows(f"internal friction, {way}, {name}", kT, band(ensemble.per_volume(each)), frequency)
                 if warn:
                     loss["warning"] = (loss["warning"] + np.where(below, f"; {warn}", "")).str.removeprefix("; ")
@@ -254,7 +247,7 @@ def _distributions(tls: Tls, ensemble: Ensemble, joule: float, unit: str) -> Ite
         yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³")
 
 
-def observables_in_words(table: pd.DataFrame, medium: Medium | None, tls: Tls, settings: Settings) -> list[str]:
+def observables_in_words(table: pd.DataFrame, medium: thermal.Medium | None, tls: Tls, settings: Settings) -> list[str]:
     """The numbers that are quoted: sound, P̄, tunnelling strengths, and the values at the highest temperature."""
 
     def told(quantity: str, frequency: float | None = None) -> tuple[str, float]:

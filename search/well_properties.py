@@ -12,17 +12,9 @@ from scipy import constants
 from glass.arrays import Array
 from glass.double_well import CalculatorFailedError, Verdict, failures_named, potential_of
 from glass.path import Band
+from glass.response import vibrations
 from glass.response.bonds import bonds_of
 from glass.response.strain import coupling, orientation_averages
-from glass.response.vibrations import (
-    Hessian,
-    attempt_frequency,
-    find_saddle,
-    hessian_by_differences,
-    vibrational_entropy_difference,
-    zero_point_energy,
-    zero_point_of_blocks,
-)
 from glass.tunnelling import reduced_hbar
 from glass.two_level import tunnelling_action
 from pipeline.settings import NebSettings, Settings
@@ -80,20 +72,22 @@ def _vibrations(
     masses, ends = start.get_masses(), band.positions[[0, -1]]
     known = [bonds_of(_at(start, place), make_calculator(start)) for place in ends]
     if known[0] is not None and known[1] is not None and len(start) > WHOLE and settings.zero_point != "always":
-        low, high = (zero_point_of_blocks(bonds.particle_blocks(), masses, hbar) for bonds in known if bonds)
+        low, high = (vibrations.zero_point_of_blocks(bonds.particle_blocks(), masses, hbar) for bonds in known if bonds)
         return {"zero_point_difference": high - low, "zero_point_by_blocks": 1.0}
     if known[0] is None and len(start) > SMALL and settings.zero_point != "always":
         return {}
     hessian, potential = hessian_of(start, make_calculator), potential_of(start, make_calculator)
     first, last = (hessian(place) for place in ends)
-    low, high = (zero_point_energy(one, masses, hbar) for one in (first, last))
-    entropy = vibrational_entropy_difference(first, last, masses)
+    low, high = (vibrations.zero_point_energy(one, masses, hbar) for one in (first, last))
+    entropy = vibrations.vibrational_entropy_difference(first, last, masses)
     found = {"zero_point_difference": high - low, "zero_point_by_blocks": 0.0, "vibrational_entropy": entropy}
-    saddle = find_saddle(potential, hessian, band.positions[int(np.argmax(band.energies))])
+    saddle = vibrations.find_saddle(potential, hessian, band.positions[int(np.argmax(band.energies))])
     if saddle is not None and saddle.energy > max(band.energies[0], band.energies[-1]):
         hertz = float(np.sqrt(constants.k * settings.epsilon / settings.mass) / settings.sigma)
         for name, minimum in (("i", first), ("j", last)):
-            found[f"attempt_frequency_{name}_Hz"] = hertz * attempt_frequency(minimum, saddle.hessian, masses)
+            found[f"attempt_frequency_{name}_Hz"] = hertz * vibrations.attempt_frequency(
+                minimum, saddle.hessian, masses
+            )
     return found
 
 
@@ -103,12 +97,12 @@ def _at(atoms: Atoms, positions: Array) -> Atoms:
     return moved
 
 
-def hessian_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Hessian:
+def hessian_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> vibrations.Hessian:
     """Function from positions to ∂²E/∂r∂r: of soft spheres by formula, else 6N calls for forces."""
     calculator = make_calculator(atoms)
     if bonds_of(atoms, calculator) is None:
         potential = potential_of(atoms, lambda _: calculator)
-        return lambda positions: hessian_by_differences(potential, positions)
+        return lambda positions: vibrations.hessian_by_differences(potential, positions)
 
     def known(positions: Array) -> Array:
         bonds = bonds_of(_at(atoms, positions), calculator)
