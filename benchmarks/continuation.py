@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
-from glass.band import find_path
-from glass.double_well import WayBeyond, profile_of
+from glass.band import stages_of
+from glass.double_well import WayBeyond, examined, profile_of
 from glass.path import Band, dot, image_places
 from glass.relaxation import answered, one_by_one
 from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
@@ -172,8 +172,9 @@ def path_of(model: Model, images: int) -> Band | None:
     """None where there is no path without a third minimum, or it takes too long."""
     start, end = model.minima()
     line = start + image_places(images)[:, None, None] * (end - start)
-    band = find_path([model] * images, line, TOLERANCE, MAX_STEPS)
-    return band if band.converged and band.third_minimum is None else None
+    asking = examined(line, stages_of(images, TOLERANCE), max_steps=MAX_STEPS, hbar=HBAR)
+    band = answered(asking, one_by_one([model])).band
+    return band if band is not None and band.converged and band.third_minimum is None else None
 
 
 def exact_splitting(model: Model) -> float | None:

@@ -21,10 +21,10 @@ from lightgbm import LGBMRegressor
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
 from benchmarks.unseen_glasses import TREES, feature_names
-from glass.band import FEWEST, relaxed_band, settled_force, stages_of
-from glass.double_well import forces_of, verdict_of
-from glass.path import redistributed, straight_line
-from glass.relaxation import LBFGS, answered
+from glass.band import stages_of
+from glass.double_well import Verdict, examined, forces_of
+from glass.path import straight_line
+from glass.relaxation import answered
 from MLmodel.labels import join_to_tables
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
@@ -84,25 +84,23 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
     started = process_time()
     start, end = (read_atoms(place) for place in job.places)
     neb = SETTINGS.neb
-    path = straight_line(start.positions, end.positions, start.cell.lengths(), neb.images)
     forces, _ = forces_of(start, make_calculator, neb.images)
     row: dict[str, object] = dict(job.pair._asdict())
-    k = 0
-    step_of, settled = LBFGS(), settled_force(neb.force_tolerance)
-    for images, tolerance, patience in stages_of(neb.images, neb.force_tolerance):
-        places = redistributed(path, images)
-        band = answered(relaxed_band(places, tolerance, neb.max_steps, settled, step_of, patience), forces)
-        path, ended = band.positions, band.third_minimum is not None or not band.converged
-        if images < FEWEST and band.third_minimum is None:
-            continue
-        full = images == neb.images
-        verdict = answered(verdict_of(band, hbar_of(neb), full=full, masses=start.get_masses()), forces)
+
+    def told(verdict: Verdict) -> None:
+        k = sum(name.startswith("cpu") for name in row)
         row[f"splitting_{k}"] = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
         row[f"cpu_{k}"] = process_time() - started
-        row["kind"] = verdict.kind
-        k += 1
-        if ended:
-            break
+
+    asking = examined(
+        straight_line(start.positions, end.positions, start.cell.lengths(), neb.images),
+        stages_of(neb.images, neb.force_tolerance),
+        max_steps=neb.max_steps,
+        hbar=hbar_of(neb),
+        masses=start.get_masses(),
+        told=told,
+    )
+    row["kind"] = answered(asking, forces).kind
     refine_below = neb.refine_below * SETTINGS.tls_threshold
     quick = neb.model_copy(update={"zero_point": "never"})
     row["screened"] = calculate(job, quick, make_calculator, refine_below).verdict.kind

@@ -5,7 +5,7 @@ Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All imag
 ``benchmarks/neb.py``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numba
@@ -13,8 +13,8 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 from glass.arrays import Array
-from glass.path import END_POINT_DISTANCE, Band, image_places, redistributed, tangents
-from glass.relaxation import LBFGS, RELAXED, Asking, Potential, Precondition, answered, one_by_one
+from glass.path import END_POINT_DISTANCE, Band, image_places, tangents
+from glass.relaxation import LBFGS, RELAXED, Asking, Precondition
 
 SPRING = 10.0
 """Constant of the springs between images, ε/σ². They space the images along the path and do not move the path."""
@@ -42,6 +42,10 @@ PATIENCE = 25
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
 the path is curved, few may have no place to rest."""
 
+PERIOD, STILL, NEARLY = 9, 0.003, 20.0
+"""A band has converged, too, once over two periods of so many steps nothing that is wanted of it has changed by more,
+and no nudged force is above so many tolerances."""
+
 SHOULDER = 0.1
 """Depth of a shoulder in the largest slope above which it is looked at closely, see :func:`shoulders`."""
 
@@ -61,19 +65,6 @@ metal, none had less than 0.32; those that go to a third minimum are told in hal
 
 FOLLOWED = 1000
 """Number of steps after which a relaxing image is given up."""
-
-
-def find_path(potentials: Sequence[Potential], positions: Array, tolerance: float, max_steps: int) -> Band:
-    """Relax a band until it is a minimum-energy path, or an intermediate minimum is detected: coarse bands first."""
-    forces, path, steps, step_of = one_by_one(potentials), positions, 0, LBFGS()
-    settled = settled_force(tolerance)
-    for images, allowed, patience in stages_of(len(positions), tolerance):
-        start = redistributed(path, images)
-        band = answered(relaxed_band(start, allowed, max_steps - steps, settled, step_of, patience), forces)
-        path, steps = band.positions, steps + band.steps
-        if band.third_minimum is not None or not (band.converged or patience < np.inf):
-            break
-    return replace(band, steps=steps)
 
 
 def stages_of(images: int, tolerance: float) -> list[tuple[int, float, float]]:
@@ -101,12 +92,13 @@ def relaxed_band(
     step_of: LBFGS,
     patience: float = np.inf,
     whole: "Band | None" = None,
+    wanted: Callable[[Band], Asking[Array]] | None = None,
 ) -> Asking[Band]:
     """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
 
     It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
     :func:`settled_force`; ``step_of`` moves it; ``patience`` as :data:`PATIENCE`. ``whole`` is the band of both minima
-    where these are part of a path.
+    where these are part of a path; ``wanted`` gives what it is relaxed for (:data:`STILL`).
     """
     band = ElasticBand(positions, step_of.precondition, whole)
     if step_of.images:  # of a band of fewer
@@ -115,11 +107,16 @@ def relaxed_band(
         step_of.carry_over(between[1:-1], positions[1:-1])
     yield from band.evaluate(range(len(positions)))
     smallest, best, fraction, reached = np.inf, band.state(), 1.0, 0
-    third = None
+    third, values = None, list[Array]()
     for steps in range(max_steps + 1):
         nudged, slopes, largest = band.nudged_forces()
         force = float(largest.max())
-        last = force <= tolerance or steps == max_steps or not np.isfinite(force)
+        converged = force <= tolerance
+        if wanted is not None and steps % PERIOD == 0:
+            values = [*values[-2:], (yield from wanted(band.so_far(slopes)))]
+            still = len(values) == 3 and np.ptp(values, axis=0).max() < STILL
+            converged = converged or (still and force <= NEARLY * tolerance)
+        last = converged or steps == max_steps or not np.isfinite(force)
         if last or steps % LOOK_EVERY == LOOK_EVERY - 1:
             third = yield from band.third_minimum(slopes, largest, settled)
         if third is not None or last:
@@ -139,7 +136,7 @@ def relaxed_band(
             fraction = min(1.0, 1.05 * fraction)
         positions[1:-1] += fraction * step_of(positions[1:-1], nudged)
         yield from band.evaluate()
-    return Band(positions, band.energies, band.forces, slopes, third, force <= tolerance, force, steps)
+    return replace(band.so_far(slopes), third_minimum=third, converged=converged, force=force, steps=steps)
 
 
 def hidden_minimum(
@@ -204,6 +201,10 @@ class ElasticBand:
     def restore(self, state: tuple[Array, Array, Array]) -> None:
         """Come back."""
         self.positions[:], self.energies[:], self.forces[:] = state
+
+    def so_far(self, slopes: Array) -> Band:
+        """The band as it is."""
+        return Band(self.positions, self.energies, self.forces, slopes, None, False, np.inf, 0)
 
     def evaluate(self, images: range | None = None) -> Asking[None]:
         """Energies and forces of these images, by default of all but the end points."""

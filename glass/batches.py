@@ -43,6 +43,16 @@ class Batched(Calculator):  # type: ignore[misc]
         self.results = {"energy": float(energies[0]), "forces": forces[0]}
 
 
+def called(function: Many, atoms: Atoms, images: Array) -> tuple[Array, Array]:
+    """Energies and forces of images; ValueError where a function on arrays returns other shapes."""
+    energies, forces = (np.asarray(one, float) for one in function(atoms, images))
+    if energies.shape != images.shape[:1] or forces.shape != images.shape:
+        raise ValueError(
+            f"energies of shape {energies.shape} and forces {forces.shape}, not {images.shape[:1]} and {images.shape}"
+        )
+    return energies, forces
+
+
 def bounded(function: Many, at_most: int) -> Many:
     """The same function, called with ``at_most`` configurations, also of several jobs (:func:`together`)."""
 
@@ -51,7 +61,7 @@ def bounded(function: Many, at_most: int) -> Many:
         return parts(atoms, images) if turns is None else turns.ask(parts, atoms, images)
 
     def parts(atoms: Atoms, images: Array) -> tuple[Array, Array]:
-        found = [function(atoms, images[k : k + at_most]) for k in range(0, len(images), at_most)]
+        found = [called(function, atoms, images[k : k + at_most]) for k in range(0, len(images), at_most)]
         energies, forces = zip(*found, strict=True)
         return np.concatenate(energies), np.concatenate(forces)
 
@@ -142,19 +152,13 @@ def _answer(requests: Sequence[_Request]) -> None:
     try:
         energies, forces = first.function(first.atoms, images)
     except BaseException as error:  # other people's code raises anything, and other threads wait
-        if len(requests) == 1:
-            first.answer = error
-            return
-        energies = forces = np.empty(0)
-    if len(requests) == 1:
-        first.answer = energies, forces
-    elif energies.shape != images.shape[:1] or forces.shape != images.shape:
-        for one in requests:
+        first.answer = error
+        for one in requests if len(requests) > 1 else ():
             _answer([one])
-    else:
-        ends = np.cumsum([len(one.images) for one in requests])[:-1]
-        for one, *found in zip(requests, np.split(energies, ends), np.split(forces, ends), strict=True):
-            one.answer = found[0], found[1]
+        return
+    ends = np.cumsum([len(one.images) for one in requests])[:-1]
+    for one, *found in zip(requests, np.split(energies, ends), np.split(forces, ends), strict=True):
+        one.answer = found[0], found[1]
 
 
 def in_batches(given: Any, at_most: int) -> Any:

@@ -12,15 +12,18 @@ from ase.calculators.calculator import all_changes
 
 from glass.arrays import Array, box_of
 from glass.band import FEWEST, hidden_minimum, relaxed_band, settled_force, stages_of
+from glass.batches import called
 from glass.path import END_POINT_DISTANCE, Band, lengths_and_slopes, mass_weighted, redistributed, straight_line
 from glass.relaxation import LBFGS, Asking, Forces, Potential, answered, bonds_inverse, one_by_one
 from glass.tunnelling import (
+    MARGIN,
     OUTSIDE_POINTS,
     REACH,
     Continuation,
     NotResolvedError,
     Profile,
     Quantity,
+    levels_on_grid,
     lowest_levels,
     oscillator_lengths,
     parabolas,
@@ -28,6 +31,9 @@ from glass.tunnelling import (
 
 WayBeyond = Literal["line", "parabola"]
 """How V goes on beyond the ends of a path: the line through both, or as in published splittings."""
+
+ROUGH_POINTS = 500
+"""Number of points of the grid of a band that is relaxed."""
 
 ENERGY_MISMATCH = 1e-3
 """Largest deviation of the total energy difference from what it should be, ε."""
@@ -64,15 +70,12 @@ def forces_of(
         calculator = make_calculator(atoms)
     cheap = bool(getattr(calculator, "forces_are_cheap", False))
     if getattr(calculator, "calculate_many", None) is None:
-        if shared:
-            return one_by_one([potential_of(atoms, lambda _: calculator)] * images), cheap
-        return one_by_one([potential_of(atoms, make_calculator) for _ in range(images)]), cheap
+        makers = [lambda _: calculator] if shared else [make_calculator] * images
+        return one_by_one([potential_of(atoms, make) for make in makers]), cheap
 
     def forces(positions: Array, _: Sequence[int]) -> tuple[Array, Array]:
         with failures_named():
-            energies, found = (np.asarray(one, float) for one in calculator.calculate_many(atoms, positions))
-        if energies.shape != positions.shape[:1] or found.shape != positions.shape:
-            raise CalculatorFailedError(f"the calculator returned energies {energies.shape} and forces {found.shape}")
+            energies, found = called(calculator.calculate_many, atoms, positions)
         _check_finite(energies, found)
         return energies, found
 
@@ -197,16 +200,19 @@ def examined(
     *,
     max_steps: int,
     hbar: float,
-    refine_below: float,
-    energy_difference: float | None,
-    masses: Array,
+    refine_below: float = np.inf,
+    energy_difference: float | None = None,
+    masses: Array | None = None,
     way: WayBeyond = "line",
     box: Array | None = None,
+    told: Callable[[Verdict], None] = lambda _: None,
 ) -> Asking[Verdict]:
     """The verdict on a path to begin with, shape (n_images, N, 3) in σ, by bands as of :func:`glass.band.stages_of`.
 
-    The other arguments are those of :func:`examine`, and where forces are not cheap the box lengths (3,) in σ.
+    The other arguments are those of :func:`examine`; where forces are not cheap the box in σ; and what is told the
+    verdict of each band.
     """
+    masses = np.ones(path.shape[1]) if masses is None else masses
     tolerance = stages[-1][1]
     wrong = yield from check_end_points(path, tolerance, energy_difference)
     if wrong is not None:
@@ -215,12 +221,14 @@ def examined(
     steps, settled = 0, settled_force(tolerance)
     for images, allowed, patience in stages:
         start, full = redistributed(path, images), images == stages[-1][0]
-        band = yield from relaxed_band(start, allowed, max_steps - steps, settled, step_of, patience)
+        wanted = tunnelling_of(hbar, masses, way) if full else None
+        band = yield from relaxed_band(start, allowed, max_steps - steps, settled, step_of, patience, wanted=wanted)
         path, steps = band.positions, steps + band.steps
         if images < FEWEST and not full and band.third_minimum is None:
             continue
         band = replace(band, steps=steps)
         verdict = yield from verdict_of(band, hbar, full, masses, way)
+        told(verdict)
         if full or band.third_minimum is not None or not band.converged:
             break
         if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
@@ -263,6 +271,30 @@ def verdict_of(
     except NotResolvedError as error:
         return Verdict("unfinished", error.reason, band, quantities=error.quantities)
     return Verdict("double well", "", band, profile, levels, "full" if full else "screened")
+
+
+def tunnelling_of(hbar: float, masses: Array, way: WayBeyond) -> Callable[[Band], Asking[Array]]:
+    """Function of a band that is relaxed: roughly ln E of its splitting E, and its action in ħ under the barrier.
+
+    Arguments as of :func:`profile_of`; energies beyond the ends are asked for once. NaN where there are no levels.
+    """
+    known: list[Profile] = []
+
+    def tunnelling(band: Band) -> Asking[Array]:
+        try:
+            if not known:
+                known.append((yield from profile_of(band, hbar, masses, way)))
+            lengths, slopes = lengths_and_slopes(band, masses)
+            profile = replace(known[0], lengths=lengths, energies=band.energies, slopes=slopes)
+            low, high = levels_on_grid(profile, hbar, ROUGH_POINTS, MARGIN)
+        except NotResolvedError:
+            return np.full(2, np.nan)
+        x = np.linspace(0, lengths[-1], ROUGH_POINTS)
+        above = np.maximum(profile(x) - 0.5 * (low + high), 0)
+        splitting = np.log(high - low) if high > low else np.nan
+        return np.array([splitting, np.sqrt(2 * above).sum() * x[1] / hbar])
+
+    return tunnelling
 
 
 def profile_of(band: Band, hbar: float, masses: Array | None = None, way: WayBeyond = "line") -> Asking[Profile]:

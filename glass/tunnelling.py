@@ -215,24 +215,13 @@ def levels_on_grid(profile: Profile, hbar: float, points: int, margin: float) ->
     return float(levels[0]), float(levels[1])
 
 
-def lowest_states(profile: Profile, hbar: float) -> tuple[Array, Array]:
-    """Grid x in σ, shape (POINTS,), and the two lowest states on it, shape (POINTS, 2); Σ ψ² = 1 for each.
-
-    Arguments and errors as of :func:`lowest_levels`.
-    """
-    x, diagonal, off = _hamiltonian(profile, hbar, POINTS, MARGIN)
-    return x, _lowest(diagonal, off)[1]
-
-
 def tilted_states(profile: Profile, hbar: float) -> Callable[[float], tuple[Array, Array, Array]]:
-    """Function of F in ε/σ: grid of :func:`lowest_levels`, two lowest levels of V − F x, states (as lowest_states)."""
+    """Function of F in ε/σ: grid x of :func:`lowest_levels`, two lowest levels of V − F x, states (2 POINTS, 2).
+
+    Σ ψ² = 1 for each state. Errors as of :func:`lowest_levels` where V does not confine.
+    """
     x, diagonal, off = _hamiltonian(profile, hbar, 2 * POINTS, 2 * MARGIN)
-    return lambda tilt: (x, *_lowest(diagonal - tilt * x, off))
-
-
-def _lowest(diagonal: Array, off: Array) -> tuple[Array, Array]:
-    levels, states = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 1))
-    return np.asarray(levels), np.asarray(states)
+    return lambda tilt: (x, *eigh_tridiagonal(diagonal - tilt * x, off, select="i", select_range=(0, 1)))
 
 
 def _hamiltonian(profile: Profile, hbar: float, points: int, margin: float) -> tuple[Array, Array, Array]:

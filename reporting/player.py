@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from glass.arrays import Array, box_of, minimum_image, without_drift
+from glass.arrays import Array, minimum_image, without_drift
+from glass.path import path_lengths
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.formats.path_images import path_file, read_images
@@ -53,20 +54,20 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
     """Places of the particles that are shown, an image a row; None where the images are not kept."""
     try:
         images = read_images(path_file(at, pair))
-    except (MinimumError, OSError):
+    except MinimumError:
         return None
-    first, last = images[0], images[-1]
+    first, particles = images[0], images[0].system
     positions = np.array([image.positions for image in images])
-    box, names = box_of(first.cell.array, first.pbc), species_names(first.arrays["types"], first.numbers)
-    steps = without_drift(first.positions, last.positions, box)
-    shown = cluster_of_motion(Motion(first.positions, steps, box, first.arrays["diameters"], names.tolist()))
+    box, names = first.box, species_names(particles.types, particles.numbers)
+    steps = without_drift(positions[0], positions[-1], box)
+    shown = cluster_of_motion(Motion(positions[0], steps, box, first.diameters, names.tolist()))
     apart = minimum_image(positions - positions[0], box)
     apart -= apart.mean(axis=1, keepdims=True)
     places = (shown.places + apart[:, shown.particles]) @ shown.axes.T
     places -= places[[0, -1], : shown.moving].mean(axis=(0, 1))
     kinds = sorted(set(names))
     chosen = np.unique(np.linspace(0, len(images) - 1, IMAGES).round().astype(int))
-    lengths = np.array([image.info["path_coordinate"] for image in images])
+    lengths = path_lengths(apart)
     return {
         "places": base64.b64encode((places[chosen] / STEP).round().astype("<i2").tobytes()).decode(),  # 16 bits each
         "step": STEP,

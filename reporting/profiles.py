@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from glass.arrays import Array
-from glass.tunnelling import NotResolvedError, lowest_states
+from glass.tunnelling import NotResolvedError, tilted_states
 from pipeline.formats.keys import Pair
 from pipeline.formats.records import profile_of_record, two_level_of_record
 from pipeline.settings import Settings
@@ -52,7 +52,7 @@ def wells_of_record(record: dict[str, Any]) -> Wells | None:
     """V and levels of a record of :func:`pipeline.formats.records.read_records`; None if V does not confine."""
     profile = profile_of_record(record)
     try:
-        x, states = lowest_states(profile, record["hbar"])
+        x, _, states = tilted_states(profile, record["hbar"])(0.0)
     except NotResolvedError:
         return None
     floor = profile.energies.min()

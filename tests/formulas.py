@@ -3,6 +3,9 @@
 import numpy as np
 from oscillator_basis import HBAR
 
+from glass.band import stages_of
+from glass.double_well import examined
+from glass.relaxation import answered, one_by_one
 from glass.tunnelling import OUTSIDE_POINTS, REACH, Continuation, Profile, oscillator_lengths
 from glass.two_level import two_level
 from pipeline.formats.records import record_of
@@ -49,3 +52,9 @@ def record_settings(profile, levels, hbar, **more):
     how = {"calculator": "a:b", "hbar": hbar, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
     how |= {"fidelity": "full", "units": "reduced", "force": 1e-4, "path_length": float(profile.lengths[-1])}
     return {**how, **record_of(two_level(profile, levels, hbar)), **more}
+
+
+def relaxed_path(potential, positions, tolerance, max_steps):
+    """The band of the exact calculation with all images, from these; the potential is one function for all."""
+    stages = stages_of(len(positions), tolerance)
+    return answered(examined(positions, stages, max_steps=max_steps, hbar=HBAR), one_by_one([potential])).band

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from formulas import relaxed_path
 from scipy.interpolate import CubicSpline
 from soft_sphere_atoms import make_atoms
 
-from glass.band import find_path, hidden_minimum, relaxed_band, shoulders
+from glass.band import hidden_minimum, relaxed_band, shoulders
 from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
 
 
@@ -129,7 +130,7 @@ def test_a_minimum_between_the_images_of_a_coarse_band_is_found(narrow):
         return well(positions, narrow)
 
     ends = np.array([[[-1.0, 0, 0]], [[1.0, 0, 0]]])
-    coarse = find_path([potential] * 5, np.linspace(*ends, 5), 2e-3, 500)
+    coarse = relaxed_path(potential, np.linspace(*ends, 5), 2e-3, 500)
     assert coarse.converged
     third = answered(hidden_minimum(coarse, 2e-3, 1.0), one_by_one([potential] * 41))
     assert (third is not None) == (narrow == 0.3)

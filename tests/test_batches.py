@@ -208,3 +208,21 @@ def test_only_equal_atoms_share_a_call_and_each_job_fails_for_its_own_reason():
     assert far == "the calculator failed: ValueError: out of the box"
     assert calls[0] == (4, 2)
     assert Counter(calls)[3, 1] == 1
+
+
+def test_energies_in_a_column_are_refused_in_one_line_also_where_pairs_share_a_call():
+    def column(atoms, images):
+        energies, forces = lennard_jones(atoms, images)
+        return energies[:, None], forces
+
+    atoms = Atoms("Ar3", np.arange(9.0).reshape(-1, 3), cell=[30] * 3)
+    calculator = Batched(column)
+
+    def job(_):
+        forces, _ = forces_of(atoms, lambda _: calculator, 1)
+        with pytest.raises(CalculatorFailedError) as told:
+            forces(atoms.positions[None], [0])
+        return str(told.value)
+
+    shapes = "energies of shape (1, 1) and forces (1, 3, 3), not (1,) and (1, 3, 3)"
+    assert together(job, [1, 2], 2) == [f"the calculator failed: ValueError: {shapes}"] * 2

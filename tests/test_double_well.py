@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from formulas import relaxed_path
 from oscillator_basis import HBAR, in_oscillator_basis
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from glass.band import find_path
 from glass.double_well import profile_of
 from glass.path import Band, lengths_and_slopes, straight_line
 from glass.relaxation import answered, one_by_one, relax
@@ -29,7 +29,7 @@ def valley(positions):
 def relaxed(images=41, tolerance=2e-4):
     ends = np.array([[[-HALF, BEND * HALF**2, 0]], [[HALF, BEND * HALF**2, 0]]])
     line = ends[0] + np.linspace(0, 1, images)[:, None, None] * (ends[1] - ends[0])
-    path = find_path([valley] * images, line, tolerance, 2000)
+    path = relaxed_path(valley, line, tolerance, 2000)
     assert path.converged
     assert path.third_minimum is None
     return path
@@ -104,7 +104,7 @@ def test_two_particles_tunnel_with_their_reduced_mass(masses):
     """A textbook result: of H = p₁²/2m₁ + p₂²/2m₂ + V(x₂ − x₁) the motion of x is that of one mass m₁m₂/(m₁ + m₂)."""
     start, end = (np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF))
     line = start + np.linspace(0, 1, 41)[:, None, None] * (end - start)
-    path = find_path([dumbbell] * 41, line, 2e-4, 2000)
+    path = relaxed_path(dumbbell, line, 2e-4, 2000)
 
     def quartic(x):
         return HEIGHT * ((x / HALF) ** 2 - 1) ** 2
@@ -116,7 +116,7 @@ def test_two_particles_tunnel_with_their_reduced_mass(masses):
 
 def test_slopes_are_the_derivative_of_the_energies_along_the_mass_weighted_path():
     start, end = (np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF))
-    path = find_path([dumbbell] * 41, start + np.linspace(0, 1, 41)[:, None, None] * (end - start), 2e-4, 2000)
+    path = relaxed_path(dumbbell, start + np.linspace(0, 1, 41)[:, None, None] * (end - start), 2e-4, 2000)
     lengths, slopes = lengths_and_slopes(path, np.array([0.6, 3.0]))
     np.testing.assert_allclose(slopes, CubicSpline(lengths, path.energies)(lengths, 1), atol=2e-3)
 
@@ -155,7 +155,7 @@ def line(start, end, images):
 
 
 def path(start, end, images=41):
-    return find_path([mueller_brown] * images, line(start, end, images), 1e-4, 2000)
+    return relaxed_path(mueller_brown, line(start, end, images), 1e-4, 2000)
 
 
 @pytest.mark.parametrize(("start", "end", "saddle"), [(FIRST, MIDDLE, SADDLES[0]), (MIDDLE, LAST, SADDLES[1])])
@@ -181,13 +181,13 @@ def test_it_is_told_as_soon_where_barriers_and_the_tolerance_are_higher():
         energy, forces = mueller_brown(positions)
         return 20 * energy, 20 * forces
 
-    found = find_path([higher] * 41, line(FIRST, LAST, 41), 20 * 1e-4, 2000)
+    found = relaxed_path(higher, line(FIRST, LAST, 41), 20 * 1e-4, 2000)
     np.testing.assert_allclose(relax(higher, found.third_minimum).positions[0], MIDDLE, atol=1e-4)
     assert found.steps <= 3 * path(FIRST, LAST).steps  # five times as many with the limit of soft spheres
 
 
 def test_a_path_that_does_not_converge_says_so():
-    found = find_path([mueller_brown] * 9, line(FIRST, MIDDLE, 9), 1e-4, 3)
+    found = relaxed_path(mueller_brown, line(FIRST, MIDDLE, 9), 1e-4, 3)
     assert not found.converged
     assert found.third_minimum is None
     assert found.force > 1e-4

@@ -8,13 +8,12 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.neighborlist import neighbor_list
-from formulas import double_well, profile_of_formula
+from formulas import double_well, profile_of_formula, relaxed_path
 from oscillator_basis import HBAR
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 from steps import ROOT
 
 from benchmarks.continuation import cases
-from glass.band import find_path
 from glass.double_well import potential_of, profile_of
 from glass.relaxation import answered, one_by_one, relax
 from glass.response.bonds import VOIGT, bonds_of
@@ -256,7 +255,7 @@ def test_a_zero_point_energy_that_does_not_change_changes_no_splitting():
         return 0.02 * (u**2 - 1) ** 2 + 2 * y**2 + 2 * z**2, -np.array([[0.08 * u * (u**2 - 1) / 0.2, 4 * y, 4 * z]])
 
     line = np.linspace([[-0.2, 0, 0]], [[0.2, 0, 0]], 21)
-    band = find_path([straight] * 21, line, 1e-5, 500)
+    band = relaxed_path(straight, line, 1e-5, 500)
     profile = answered(profile_of(band, HBAR), one_by_one([straight]))
     hessian = partial(hessian_by_differences, straight)
     places, zero_point = zero_point_along(band.positions, band.energies, np.ones(1), profile, hessian, HBAR)

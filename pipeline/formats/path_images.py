@@ -1,6 +1,5 @@
 """Images of a path, and minima, as an extended XYZ file, which ASE and OVITO open."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from glass.arrays import Array, box_of, without_drift
 from glass.path import Band
-from pipeline.errors import short
 from pipeline.files import atomic_write
-from pipeline.formats.configurations import MinimumError
+from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
+from pipeline.formats.frames import read_frames
 from pipeline.formats.keys import Pair
 from pipeline.workspace import StatePoint
 
@@ -39,15 +38,16 @@ def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
         ase.io.write(part, frames, format="extxyz")
 
 
-def read_images(file: Path) -> list[Atoms]:
-    """The images that a file holds; raises MinimumError where it can't be read."""
+def read_images(file: Path) -> list[Minimum]:
+    """The images that a file holds; raises MinimumError naming it where it can't be read."""
     try:
-        wide = re.search(rb"Properties=\S*:\d{4}", file.read_bytes())  # ASE makes as many lists as columns
-        images = [] if wide else list(ase.io.iread(file, format="extxyz"))
-    except Exception as error:  # ASE's readers raise anything
-        raise MinimumError(f"{file}: not readable as extxyz: {short(error)}") from error
-    if wide:
-        raise MinimumError(f"{file}: not readable as extxyz: its Properties name thousands of columns")
+        frames = [frame() for frame in read_frames(file)]
+        kept = [{name: one[name] for name in one if not name.startswith("energ")} for one in frames]
+        images = [make_minimum(Place(file, k), 0.0, **one) for k, one in enumerate(kept)]
+    except MinimumError as error:
+        raise MinimumError(f"{file}: {error}") from error
+    if len({len(one.positions) for one in images}) != 1:
+        raise MinimumError(f"{file}: no images, or not of the same number of particles")
     return images
 
 
@@ -58,9 +58,7 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
     """
     try:
         images = np.array([image.positions for image in read_images(file)])
-    except (MinimumError, ValueError):  # the second: images of different length
-        return None
-    if not np.isfinite(images).all():
+    except MinimumError:
         return None
     box = box_of(start.cell.array, start.pbc)
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
