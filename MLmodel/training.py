@@ -31,9 +31,7 @@ from pipeline.settings import Settings, TrainingSettings
 from pipeline.stamps import mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
-FEWEST, FEWEST_TO_TRAIN = 10, 5
-"""From fewer labelled pairs (of each class for the classifier) nothing is learnt; nor if the test set leaves fewer."""
-
+FEWEST, FEWEST_TO_TRAIN = 10, 5  # labelled pairs (classifier: of each class) to learn from, and without the test set
 REMEDY = "run_neb.py --explore 100 for more, or add NEB results or a pretraining set"  # where labels are few
 
 

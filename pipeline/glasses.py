@@ -23,11 +23,7 @@ from pipeline.matching import equal_particles, nearest_order, spacing
 from pipeline.settings import MinimaSettings
 
 SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particles; published double wells are longer
-
-DRIFT = 1e-10
-"""Mean displacement, in distances between particles, up to which there is no drift; dynamics and quenches that conserve
-momentum leave 1e-13."""
-
+DRIFT = 1e-10  # mean displacement, in distances between particles, that is none; dynamics and quenches leave 1e-13
 _DEFAULT = MinimaSettings()
 _EXCHANGED = 0.25  # distance to it, in distances between particles, below which a particle is at the place of another
 _SAMPLED = r"from-[^/]+/minima\.extxyz"  # files of simulate_glass.py --from-tls, which tells transitions elsewhere
@@ -44,8 +40,7 @@ class Glass:
     positions: Array  # in σ, shape (n_minima, 3, N), in one order of particles; wrapped into an orthogonal box
     box: Array  # see glass.arrays
     drift: float = 0.0  # largest mean displacement from the lowest minimum in σ; 0 where it is none
-    indices: dict[str, int] = field(default_factory=dict)
-    """Index of the minimum at each place, also of those seen again or relaxed to another."""
+    indices: dict[str, int] = field(default_factory=dict)  # of minima by place, also those seen again or relaxed
     others: dict[int, int] = field(default_factory=dict)  # index of the minimum by the keys of those places
 
     @property

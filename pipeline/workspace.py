@@ -212,7 +212,6 @@ class StatePoint:
 
     @property
     def all_pretraining_sets(self) -> list[Path]:
-        """Those of both models."""
         return [path for task in (CLASSIFIER, PREDICTOR) for path in self.pretraining_sets(task)]
 
     def has_labels(self, task: Task) -> bool:
@@ -223,7 +222,6 @@ class StatePoint:
 
     @property
     def pair_tables(self) -> list[Path]:
-        """All that are there."""
         return sorted(path for path in self.pairs.glob("*.feather") if not path.name.startswith("."))
 
     @property
@@ -233,7 +231,6 @@ class StatePoint:
 
     @property
     def has_glasses(self) -> bool:
-        """Whether there is anything where glasses should be."""
         return bool(self._in_minima)
 
     @property

@@ -24,11 +24,8 @@ DISTRIBUTIONS = {
 }
 """Columns of ``double_wells.csv`` that are drawn, and their axes."""
 
-SMALLEST, SMALLEST_COMPARED = 1e-8, 1e-6
-"""Smaller values, in ε, are counted and not drawn; where temperatures are compared, over the threshold, drawn there."""
-
+SMALLEST, SMALLEST_COMPARED = 1e-8, 1e-6  # ε, counted but not drawn below; over the threshold, drawn there
 BINS = 2  # bins to a decade
-
 _ALL, _TLS = (style.BLUE, 0.35), (style.ORANGE, 0.9)  # colour and opacity of double wells, and of the TLS among them
 
 

@@ -19,10 +19,7 @@ from search.well_properties import DERIVED, STORED, add_derived
 _ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
 _LENGTHS = ["path_length", "mass_weighted_length"]
 _FRACTIONS = ["level_0_in_i", "level_1_in_i"]
-
-FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force"]
-"""Columns that come from the record of a calculation; empty for results of others."""
-
+FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force"]  # of records
 RESOLVED = 1e-12  # ε; smaller energies are rounding errors of levels: written as zero, Δ₀, which is never zero, as this
 SAME = 1e-5  # relative difference of splittings up to which a record belongs to a result; a list has six digits
 

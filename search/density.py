@@ -19,9 +19,7 @@ SLOWEST = 1e-3
 """Smallest Δ₀ over the splitting E with which a TLS counts as tunnelling: phonons relax it at a rate
 ∝ Δ₀² E coth(E/2kT) (Phillips, Rep. Prog. Phys. 50, 1657 (1987)), at most 10⁶ times slower than a symmetric one."""
 
-CONVOLVED = "with zero point"
-"""Kind of density: distinct double wells whose asymmetries are spread by the differences of zero-point energies."""
-
+CONVOLVED = "with zero point"  # kind: distinct, asymmetries spread by differences of zero-point energies
 FEWEST_DIFFERENCES = 10  # number of double wells whose zero-point energies must be known for that
 ENERGIES = np.geomspace(1e-2, 10, 31)  # energies at which TLS are counted, over the threshold, which is one of them
 

@@ -38,8 +38,7 @@ _COLUMNS: dict[str, Any] = {
 }
 """Columns of ``rounds.csv``, described in doc/files.md."""
 
-_OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]
-"""Columns that stay as they were when the list was first seen: models may have been trained since."""
+_OF_THE_LIST = ["classifier_labels", "predictor_labels", "classifier", "predictor"]  # as when it was new
 
 
 def close_round(at: StatePoint, settings: Settings) -> str | None:

@@ -22,9 +22,7 @@ from pipeline.messages import counted
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint
 from search.rearrangements import rearrangements_in_words
 
-RECALL = Fraction(95, 100)
-"""Fraction of the TLS on a list that must be found to stop; ``chance_95_…`` in rounds.csv is named after it."""
-
+RECALL = Fraction(95, 100)  # of the TLS on a list, to be found before stopping; in names of rounds.csv
 CONFIDENCE = 0.95  # confidence with which RECALL must be reached
 SIGNIFICANCE = 0.05  # p-value below which the numbers of TLS found and expected disagree
 COMPARABLE = 3  # fewest TLS, found or expected, to compare: of fewer expected, none is found more often than e⁻³
@@ -63,8 +61,7 @@ def better_than_chance(last: pd.Series) -> str | None:
     return f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
 
 
-RULES = (enough_found, chances_are_off, better_than_chance)
-"""Each takes the last row of ``rounds.csv``; the first that has something to say gives the advice."""
+RULES = (enough_found, chances_are_off, better_than_chance)  # the first that says something gives the advice
 
 
 def round_summary(last: pd.Series) -> list[str]:

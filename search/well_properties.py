@@ -33,13 +33,8 @@ VIBRATIONS = [
 """½ ħ (Σ ω_j − Σ ω_i) in the unit of energy; 1 where it is from single particles; S_j − S_i in k_B; Vineyard's ν."""
 
 ACTION = "wkb_action"  # ∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well
-
-SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"
-"""Columns of V + Z, see :mod:`search.zero_point`; in the unit of energy."""
-
-STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION, SPLITTING_ZP, AMPLITUDE_ZP]
-"""Entries of a record's ``properties``, and columns of ``double_wells.csv``."""
-
+SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"  # of V + Z: search.zero_point
+STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION, SPLITTING_ZP, AMPLITUDE_ZP]  # a record's ``properties``
 WHOLE = 500  # number of particles up to which the whole spectrum is taken where the Hessian is known: 0.4 s
 SMALL = 100  # number of particles up to which it is made of differences, 12 N force calls for two minima
 DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]  # columns that follow from them

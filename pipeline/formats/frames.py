@@ -19,11 +19,8 @@ from numpy.typing import NDArray
 from pipeline.errors import short
 from pipeline.formats.configurations import Minimum, MinimumError
 from pipeline.formats.lammps import is_of_one, read_one
+from pipeline.formats.texts import dumps, extxyz
 from pipeline.formats.texts.columns import is_cut, open_text, particles, unpacked
-from pipeline.formats.texts.dumps import NAMED as DUMP
-from pipeline.formats.texts.dumps import read_dump
-from pipeline.formats.texts.extxyz import NAMED as EXTXYZ
-from pipeline.formats.texts.extxyz import read_extxyz
 from pipeline.workspace import AS_USUAL, Reading
 
 Frame = Callable[[], dict[str, Any]]
@@ -56,9 +53,8 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
     if is_of_one(path):
         yield partial(read_one, path)
         return
-    reader = next(
-        (read for names, read in ((DUMP, read_dump), (EXTXYZ, read_extxyz)) if re.fullmatch(names, path.name)), None
-    )
+    readers = ((dumps.NAMED, dumps.read_dump), (extxyz.NAMED, extxyz.read_extxyz))
+    reader = next((read for names, read in readers if re.fullmatch(names, path.name)), None)
     try:
         if reader is not None:
             with open_text(path) as text:

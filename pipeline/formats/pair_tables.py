@@ -28,10 +28,7 @@ NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "
 """Columns that :func:`glass.neighbourhood.pair_neighbourhood` gives, in order; only in tables made from minima."""
 
 MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)  # features that may be missing (NaN) for a pair
-
-NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]
-"""Columns that every pair table must have: the names of the pair, and what step 2 cuts at."""
-
+NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]  # columns of every pair table; step 2 cuts at the last two
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
 _PANDAS_INDEX = "__index_level_"  # how pyarrow names an index that pandas had
 FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)  # over damaged files

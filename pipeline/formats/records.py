@@ -25,9 +25,7 @@ _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
 WAYS = {"line": "straight line", "parabola": "parabola and walls"}  # ``beyond_ends`` by ``neb.continuation``
 _LARGEST = 1e15  # above any number of a record
-
-SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")
-"""Entries of a record that tell how the result was made."""
+SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")  # of a record: how it was made
 
 
 def _is_record(record: Any) -> bool:

@@ -35,8 +35,7 @@ _NAMES = {
 }
 """Names of columns, in small letters but for Z, by what they hold."""
 
-_PACKED, _SMALL = 100, 10**8
-"""A file that unpacks to more bytes than its size times _PACKED, and than _SMALL, holds no minima."""
+_PACKED, _SMALL = 100, 10**8  # what unpacks to more than _PACKED times its size and _SMALL bytes is no minima
 
 
 def unpacked(path: Path) -> IO[bytes]:
