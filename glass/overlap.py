@@ -25,6 +25,9 @@ LEADER = 0.95
 """Overlap with a leader from which a pair follows it, so that it is compared in full with few others. All that is
 found does not depend on it."""
 
+UNRELATED = 0.1
+"""Overlap below which two pairs have no motion in common."""
+
 Floats = NDArray[np.float32]
 
 
@@ -89,6 +92,26 @@ class Displacements:
         """Cosines of the angles between some pairs and those of ``products``; shape (n, n_others)."""
         steps = products[self.second[pairs]] - products[self.first[pairs]]
         return np.asarray(np.clip(steps / self.lengths[pairs, None], -1, 1))
+
+
+def contain_others(cosines: Array, lengths: Array, overlap: float) -> NDArray[np.bool_]:
+    """Tell pairs that contain the whole motion of another one, beside more.
+
+    The product of their displacements is then the square of the other's, x·x′ = |x′|², here to a quarter. A minimum
+    between its two motions, which need not be known, makes such a pair a non-DW more often than others.
+
+    Parameters
+    ----------
+    cosines : ndarray of shape (n_pairs, n_pairs)
+        Of the angles between the fields of all.
+    lengths : ndarray of shape (n_pairs,)
+        Total displacements.
+    overlap : float
+        From which on two are one motion.
+    """
+    alike = np.abs(cosines)
+    other = (alike > UNRELATED) & (alike < overlap)
+    return np.asarray((other & (np.abs(alike * lengths[:, None] / lengths - 1) < 0.25)).any(axis=1))
 
 
 def participation(fields: NDArray[np.floating]) -> Array:

@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
-from glass.overlap import find_rearrangements, most_displaced, participation
+from glass.overlap import contain_others, find_rearrangements, most_displaced, participation
 from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
@@ -175,6 +175,9 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
 ALIKE = Process(1.0, 50, 1.0, 0.2)
 """How much the result of a pair is taken to say of others, in :func:`representatives`."""
 
+OF_TWO = 2.0
+"""How much more than others a pair counts there that is two motions, whose verdict is less certain (doc/search.md)."""
+
 SAMPLE = 2000
 """Largest number of pairs of a glass that are compared with each other there, drawn at random, results first."""
 
@@ -192,7 +195,8 @@ def representatives(
 
     First one of each rearrangement that has no result, of the largest rearrangement first; then those after which the
     variances that a Gaussian process leaves the others have the smallest sum, one after the other (an A-optimal
-    design). Each of the others counts by its chance. Pairs whose minima are not there are left out.
+    design). Each of the others counts by its chance, more if it contains another. Pairs whose minima are not there are
+    left out.
 
     Parameters
     ----------
@@ -211,7 +215,7 @@ def representatives(
     keep : bool
         As of :func:`number_rearrangements`.
     """
-    numbers, chosen = number_rearrangements(at, pairs, settings, keep), []
+    numbers, chosen, overlap = number_rearrangements(at, pairs, settings, keep), [], settings.rearrangements.overlap
     rng, chance = np.random.default_rng(settings.seed), np.where(has_result, 0, chance)
     for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
         known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
@@ -223,7 +227,9 @@ def representatives(
         some = np.argsort(rng.random(len(rows)) - 0.5 * done)[:SAMPLE]
         fields = known.displacements.fields(some).astype(float)
         places = np.log(apart[some] + SOFTENING * settings.unit.epsilon)
-        likeness = covariance(ALIKE, fields @ fields.T, places, places)
+        cosines = fields @ fields.T
+        weight[some] *= 1 + OF_TWO * contain_others(cosines, known.displacements.lengths[some], overlap)
+        likeness = covariance(ALIKE, cosines, places, places)
         gain = np.where(done, np.inf, weight * ALIKE.noise**2)
         gain[some] = np.where(done[some], np.inf, likeness**2 @ weight[some])
         order = np.lexsort((-gain, numbers[rows]))
