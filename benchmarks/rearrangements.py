@@ -1,6 +1,6 @@
-"""What exact results say of other pairs of their glass, and how many rearrangements a glass has.
+"""Verdicts and splittings told by exact results of other pairs of their glass, and number of rearrangements of a glass.
 
-python -m benchmarks.rearrangements DIR ANSWERS [-T 0.062] [--least 0.95] [--picture FILE.png]
+python -m benchmarks.rearrangements DIR ANSWERS [-T 0.062] [--least 0.95] [--deals 6] [--picture FILE.png]
 
 DIR is a workspace with minima and pretraining sets that was taken through step 0; ANSWERS one whose NEB files hold the
 results of pairs of these glasses. Of its pairs with at least this nearest_between some are taken as calculated, and the
@@ -11,6 +11,7 @@ splittings are found. Last, minima are taken away and rearrangements counted. Wr
 
 import argparse
 import tempfile
+from copy import copy
 from pathlib import Path
 from unittest.mock import patch
 
@@ -39,6 +40,8 @@ NUMBERS = (15, 30, 60, 120, 240)
 """Pairs taken as calculated."""
 ROUND = 30
 """Pairs of the list that are calculated before models learn again."""
+PART = 0.85
+"""Part of the minima of each deal, as glasses with known answers are few."""
 
 
 def main() -> None:
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("answers", type=Path)
     parser.add_argument("-T", "--temperature", default="0.062")
     parser.add_argument("--least", type=float, default=0.95)
+    parser.add_argument("--deals", type=int, default=6)
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     at = Workspace(given.workspace).at(given.temperature)
@@ -57,15 +61,23 @@ def main() -> None:
     pairs = pairs.set_index(pair_index(pairs, at.decimals))
     print(f"{len(pairs)} pairs with a verdict, {int((pairs[DW] == 1).sum())} double wells")
     glasses = Glasses(at, pairs)
-    found = pd.concat([replay(glasses, order) for order in ("random", "representatives")])
-    print(found.to_string(index=False, float_format="{:.3f}".format))
+    rng, minima = np.random.default_rng(SETTINGS.seed), np.unique(pairs[["i", "j"]])
+    found = pd.concat(
+        replay(glasses.part(pairs[["i", "j"]].isin(kept).all(axis=1).to_numpy()), order, rng)
+        for kept in (rng.permutation(minima)[: int(PART * len(minima))] for _ in range(given.deals))
+        for order in ("random", "representatives")
+    )
+    mean = found.groupby(["order", "calculated", "by"], sort=False)
+    print(f"{given.deals} deals of {PART:g} of the minima: mean, then standard deviation")
+    for table in (mean.mean(), mean.std()):
+        print(table.to_string(float_format="{:.3f}".format))
     records = read_calculations(Workspace(given.answers).at(given.temperature))
     seconds = records["cpu_seconds"].groupby(level=[0, 1, 2]).sum().reindex(pairs.index, fill_value=0).to_numpy()
     print(search(glasses, seconds).to_string(index=False, float_format="{:.0f}".format))
     counted = growth(at, given.least)
     print(counted.to_string(index=False))
     if given.picture:
-        draw(found[found["order"] == "representatives"], counted).save(given.picture, ["png"])
+        draw(mean.mean().loc["representatives"].reset_index(), counted).save(given.picture, ["png"])
 
 
 def taught(at: StatePoint, features: list[str], results: pd.DataFrame) -> tuple[LGBMRegressor, LGBMClassifier]:
@@ -95,6 +107,12 @@ class Glasses:
         self.chance = chances_of(classifier, pairs[self.features])
         self.errors = np.log10(pairs[QS].to_numpy()) - splittings.predict(pairs[self.features])
 
+    def part(self, kept: NDArray[np.bool_]) -> "Glasses":
+        """Some of the pairs."""
+        part = copy(self)
+        part.pairs, part.chance, part.errors = self.pairs[kept], self.chance[kept], self.errors[kept]
+        return part
+
     def representatives(self, count: int) -> Index:
         """Rows of the pairs that tell most, of each rearrangement and so many more."""
         with tempfile.TemporaryDirectory() as folder:
@@ -117,12 +135,10 @@ class Glasses:
             return {"models": listed, "models and likes": likes.add_likes(self.at, listed, ~known, sigma, settings)}
 
 
-def replay(glasses: Glasses, order: str) -> pd.DataFrame:
+def replay(glasses: Glasses, order: str, rng: np.random.Generator) -> pd.DataFrame:
     """How well verdicts and splittings of the others are told after so many calculations, with likes and without."""
     pairs = glasses.pairs
-    rows = np.random.default_rng(SETTINGS.seed).permutation(len(pairs))
-    if order == "representatives":
-        rows = glasses.representatives(max(NUMBERS))
+    rows = rng.permutation(len(pairs)) if order == "random" else glasses.representatives(max(NUMBERS))
     said = []
     for number in (one for one in NUMBERS if one < len(rows)):
         known = np.zeros(len(pairs), bool)

@@ -250,7 +250,8 @@ def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:
         for batch in read_batches(table, columns)
         if len(part := batch[rows_in(batch, answers.index, at.decimals)])
     ]
-    return pl.from_pandas(pd.concat(rows or [no_pairs(*columns[3:])]).join(answers[[DW, QS]].astype(float)))
+    found = pd.concat(rows or [no_pairs(*columns[3:])]).join(answers[[DW, QS]])
+    return pl.from_pandas(found.astype(dict.fromkeys([*columns[3:], DW, QS], float)))
 
 
 def add_likes(
