@@ -82,7 +82,7 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
             f"{at.neb}: no labels at T = {at.temperature}{example}; put some there, or at {at.pretraining(task)}"
         )
     if task == PREDICTOR:
-        report += [*_impossible(rows, settings.unit), *_unlikely(once)]
+        report += _odd_splittings(rows, once, settings.unit)
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
     return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report, inputs)
@@ -197,32 +197,24 @@ def _different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
     return [f"{pairs} splittings that differ; the last line counts, remove the others: {listed}"][:count]
 
 
-def _impossible(rows: pd.DataFrame, unit: Units) -> list[str]:
-    """A line on splittings that no two levels of a pair have; they stay, for published ones are among such."""
-    if not len(rows):
-        return []
+def _odd_splittings(rows: pd.DataFrame, labels: pd.DataFrame, unit: Units) -> list[str]:
+    """Lines on splittings that no two levels have, as some published ones, and on those far from all others."""
+    lines = []
     largest = _LARGEST_QUANTUM * unit.epsilon
-    bad = rows[rows[QS] > rows["Delta_E"].abs() + largest]
-    if bad.empty:
-        return []
-    said = f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
-    return [f"{counted(len(bad), 'splitting')} {said}: {_places(bad)}"]
-
-
-def _unlikely(labels: pd.DataFrame) -> list[str]:
-    """A line on splittings that are far from all others, as one mistyped by a thousand is."""
-    if len(labels) < _ENOUGH:
-        return []
+    impossible = rows[rows[QS] > rows["Delta_E"].abs() + largest] if len(rows) else rows
+    if len(impossible):
+        said = f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
+        lines.append(f"{counted(len(impossible), 'splitting')} {said}: {_places(impossible)}")
     bad = labels[QS] > _UNLIKELY * labels[QS].median()
     if "Delta_E" in labels:
         ratio = labels[QS] / np.maximum(labels["Delta_E"].abs(), np.finfo(float).tiny)
         bad |= ratio < ratio.median() / _UNLIKELY
     unlikely = labels[bad]
-    if unlikely.empty:
-        return []
-    are = "is" if len(unlikely) == 1 else "are"
-    said = f"{are} unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?"
-    return [f"{counted(len(unlikely), 'splitting')} {said}: {_places(unlikely)}"]
+    if len(unlikely) and len(labels) >= _ENOUGH:
+        are = "is" if len(unlikely) == 1 else "are"
+        said = f"{are} unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?"
+        lines.append(f"{counted(len(unlikely), 'splitting')} {said}: {_places(unlikely)}")
+    return lines
 
 
 def _places(bad: pd.DataFrame) -> str:

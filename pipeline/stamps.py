@@ -97,16 +97,14 @@ def check_unchanged(output: Path, script: str) -> dict[str, Any]:
 
 def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> None:
     """Leave a stamp beside every output that says what it was made from, and ``result``, what the step tells of it."""
-    found = {path: _with_digest(path, before) for path, before in inputs.files.items()}
+    found: dict[Path, Fingerprint | None] = dict(inputs.files)  # of those changed since, the old time: they count so
+    for path, before in inputs.files.items():
+        if before and path.exists() and status(path) == before:
+            found[path] = fingerprint(path)
     for output in outputs:
         files = {_key(path, output): one for path, one in found.items()}
         record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
-
-
-def _with_digest(path: Path, before: list[int] | None) -> Fingerprint | None:
-    """Of a file that was changed since, what it was is not known: it keeps the old time, and so counts as changed."""
-    return fingerprint(path) if before and path.exists() and status(path) == before else before
 
 
 def _stamp(output: Path) -> Path:

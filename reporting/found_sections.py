@@ -104,7 +104,6 @@ def _link(at: StatePoint, row: Any, inside: Markup | str) -> Markup:
 
 
 def _pictures(at: StatePoint, tls: pd.DataFrame) -> list[Figure]:
-    """Those of the smallest splittings that were drawn."""
     blocks = list[Block]()
     for pair in (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)):
         path, title = path_file(at, pair), f"{pair}: the particles that move, and the energy on the path"
@@ -235,7 +234,6 @@ def observables(command: Command, at: StatePoint) -> list[Block]:
 
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Numbers of minima, pairs, double wells and TLS of each glass."""
     volumes, of_tls = glass_volumes(at), wells[wells[QS] < settings.tls_threshold]
     distinct = of_tls[of_tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
     found = [table.groupby("conf").size() for table in (wells, of_tls, distinct)]

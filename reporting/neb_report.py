@@ -60,7 +60,6 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
 
 
 def _say_double_wells(command: Command, at: StatePoint, wells: pd.DataFrame, kinds: Counter[str]) -> None:
-    """Verdicts of this run, double wells and TLS of all."""
     screened, limit = int((wells["fidelity"] == "screened").sum()), command.settings.tls_threshold
     record(at.temperature, verdicts=dict(kinds), double_wells=len(wells), screened=screened)
     record(at.temperature, tls=int((wells[QS] < limit).sum()), table=at.double_wells)

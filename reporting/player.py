@@ -42,7 +42,6 @@ def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict
 
 
 def _facts(row: dict[str, Any], unit: Units) -> list[str]:
-    """Numbers of a TLS from ``double_wells.csv``."""
     facts = [f"splitting {row[QS]:.3g} {unit.energy} = {row['splitting_K']:.3g} K"]
     if np.isfinite(row["tunnelling_amplitude"]):
         facts.append(amplitude_in_words(row["tunnelling_amplitude"], unit))

@@ -55,12 +55,15 @@ def files_and_settings(command: Command, at: StatePoint) -> list[Block]:
     versions = {"tls-finder": __version__, "Python": platform.python_version()}
     versions |= {name: version(name) for name in LIBRARIES}
     installed = pd.DataFrame(versions.items(), columns=["package", "version"])
+    now, default = _flat(command.settings), _flat(Settings.model_validate({"units": command.settings.units}))
+    rows = [(name, value, "" if value == default[name] else default[name]) for name, value in now.items()]
+    title = f"All settings; not the default: {sum(bool(other) for *_, other in rows) or 'none'}"
     return [
         *_left_out(at),
         _inputs(at),
         _calculations(at),
         *_models(at),
-        More("Settings", [_settings(command.settings)]),
+        More("Settings", [Table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))]),
         More("Versions", [Table("Installed where this page was made", installed)]),
     ]
 
@@ -112,14 +115,6 @@ def _models(at: StatePoint) -> list[Block]:
         rows.append((task.name, card.trained, card.training_seconds, labels, card.seconds_per_pair, made_with))
         paths += [at.card(task), at.training_log(task)]
     return [*blocks, Table("Models", pd.DataFrame(rows, columns=columns), paths)] if rows else blocks
-
-
-def _settings(settings: Settings) -> Table:
-    now = _flat(settings)
-    default = _flat(Settings.model_validate({"units": settings.units}))
-    rows = [(name, value, "" if value == default[name] else default[name]) for name, value in now.items()]
-    title = f"All settings; not the default: {sum(bool(other) for *_, other in rows) or 'none'}"
-    return Table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))
 
 
 def _flat(settings: Settings) -> dict[str, str]:

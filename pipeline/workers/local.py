@@ -99,7 +99,6 @@ class Processes(Workers):
         return End(task, "result", outcome) if error is None else End(task, "raised", error)
 
     def _fill(self) -> None:
-        """Start a worker for each that has ended."""
         while len(self._workers) < self._count:
             temporary = None if self._temporary is None else self._temporary.name
             self._workers.append(_Worker(self._context, self._log, temporary))
