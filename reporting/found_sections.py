@@ -22,7 +22,7 @@ from search.calculated import read_double_wells
 from search.density import SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density
 from search.rearrangements import REARRANGEMENT
 from search.rounds import read_rounds
-from search.stopping import RULES, better_than_chance, chances_are_off, enough_found
+from search.stopping import advice
 
 ROWS, PICTURES, PLAYED = 1000, 24, 50  # double wells in the table, pictures of TLS, TLS played; over all temperatures
 
@@ -76,17 +76,9 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
         everything = len(tls) + float(last["remaining_tls"])
         part = f"{100 * len(tls) / everything:.0f} %" if everything else "–"
         rows.append(("part found", part, f"expected on the rest of the list: {last['remaining_tls']:.1f} TLS"))
-        rows.append(("go on?", *_advice(last)))
+        rows.append(("go on?", *(advice(last) or ("open", "too little is expected of the next NEBs to say"))))
     one = Markup("<li><span>{}</span><b>{}</b><span>{}</span></li>")
     return Markup('<ul class="tiles">{}</ul>').format(Markup("").join(one.format(*row) for row in rows))
-
-
-def _advice(last: pd.Series) -> tuple[str, str]:
-    """The advice of the first rule that gives one, in a word and in a sentence."""
-    pays = last["next_tls"] > last["next_nebs"] * last["random_double_well_rate"]
-    words = {enough_found: "stop", chances_are_off: "learn again", better_than_chance: "go on" if pays else "stop"}
-    said = ((words.get(rule, "see below"), advice) for rule in RULES if (advice := rule(last)))
-    return next(said, ("open", "too little is expected of the next NEBs to say"))
 
 
 def _superscript(number: int) -> str:

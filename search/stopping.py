@@ -29,7 +29,7 @@ COMPARABLE = 3  # fewest TLS, found or expected, to compare: of fewer expected, 
 _BLOCK = 1 << 16  # pairs multiplied out at a time, in 5 MB; a million pairs take half a second
 
 
-def enough_found(last: pd.Series) -> str | None:
+def enough_found(last: pd.Series) -> tuple[str, str] | None:
     """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`).
 
     Where rearrangements are known they are counted instead of pairs: those that hold TLS are what there is to find.
@@ -40,35 +40,40 @@ def enough_found(last: pd.Series) -> str | None:
     if not last["remaining_pairs"] or confidence < CONFIDENCE:
         return None
     said = f"with a confidence of {np.floor(100 * confidence):g} %"
-    return f"at least {float(100 * RECALL):g} % of the {what} on the list are found, {said}: you may stop"
+    return "stop", f"at least {float(100 * RECALL):g} % of the {what} on the list are found, {said}: you may stop"
 
 
-def chances_are_off(last: pd.Series) -> str | None:
+def chances_are_off(last: pd.Series) -> tuple[str, str] | None:
     """Learn again: the number of TLS found is not that which the chances of the list promised."""
     found, promised = int(last["tls"]), float(last["tls_expected"])
     if max(found, promised) < COMPARABLE or last["tls_p_value"] >= SIGNIFICANCE:
         return None
     fewer, high = ("fewer", "high") if found < promised else ("more", "low")
-    return f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"
+    said = f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"
+    return "learn again", said
 
 
-def better_than_chance(last: pd.Series) -> str | None:
+def better_than_chance(last: pd.Series) -> tuple[str, str] | None:
     """Go on, or not: the next NEBs promise more TLS than double wells drawn at random, or fewer."""
     following, by_chance = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
     if not max(following, by_chance) >= 1:
         return None
-    pays = "going on pays" if following > by_chance else "going on does not pay"
-    return f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
+    word, pays = ("go on", "going on pays") if following > by_chance else ("stop", "going on does not pay")
+    return word, f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
 
 
-RULES = (enough_found, chances_are_off, better_than_chance)  # the first that says something gives the advice
+RULES = (enough_found, chances_are_off, better_than_chance)
+
+
+def advice(last: pd.Series) -> tuple[str, str] | None:
+    """The advice of the first rule that gives one on the last row of ``rounds.csv``, in a word and in a sentence."""
+    return next((said for rule in RULES if (said := rule(last)) is not None), None)
 
 
 def round_summary(last: pd.Series) -> list[str]:
-    """A row of ``rounds.csv`` in words, with the advice of the first rule that has any."""
-    advice = next((said for rule in RULES if (said := rule(last)) is not None), None)
+    """A row of ``rounds.csv`` in words, with the advice if there is any."""
     known = [rearrangements_in_words(last)] if last.get("rearrangements", 0) else []
-    return [_found(last), *known, _to_come(last), *([advice] if advice else [])]
+    return [_found(last), *known, _to_come(last), *(advice(last) or ())[1:]]
 
 
 def _found(last: pd.Series) -> str:
