@@ -67,13 +67,10 @@ def _line(command: Command, at: StatePoint, script: str) -> Block:
 def search_progress(command: Command, at: StatePoint) -> list[Block]:
     """The rounds, their forecast, what follows from them, and how much faster the list is than chance."""
     said = "TLS found against NEBs run in the order of the list, between chance and the ideal; glasses unseen"
-    return [*_rounds(at), figure(said, at.search_efficiency, "validate_qs.py")]
-
-
-def _rounds(at: StatePoint) -> list[Block]:
-    path = at.rounds("csv")
+    efficiency, path = figure(said, at.search_efficiency, "validate_qs.py"), at.rounds("csv")
     if not path.exists():
-        return [missing(f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py.")]
+        said = f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py."
+        return [missing(said), efficiency]
     rounds = read_rounds(at)
     blocks: list[Block] = [text(f"{said[0].upper()}{said[1:]}.") for said in round_summary(rounds.iloc[-1])]
     new_list = at.predicted("newpairs")
@@ -88,6 +85,7 @@ def _rounds(at: StatePoint) -> list[Block]:
         *blocks,
         figure("TLS found and expected, round after round", at.rounds("png"), "run_neb.py"),
         Table("Rounds", rounds[list(columns)].rename(columns=columns), [path]),
+        efficiency,
     ]
 
 
