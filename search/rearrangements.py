@@ -117,6 +117,8 @@ def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex 
     if at.predicted("newpairs").exists():
         listed = [*PAIR_COLUMNS, REARRANGEMENT, TLS_PROBABILITY]
         left = read_list(at.predicted("newpairs"), listed, "step4_predict_qs.py")
+        if len(numbered) < (left[REARRANGEMENT] > 0).sum():  # numbers that were given anew since lack most of the list
+            return known[:0]
         left = left[~rows_in(left, pairs_with_result(at), at.decimals)]
         largest = left.groupby(REARRANGEMENT)[TLS_PROBABILITY].max()
         known["expected"] = largest.reindex(known.index, fill_value=0.0)

@@ -14,7 +14,7 @@ from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.likes import Process
-from search.rearrangements import number_rearrangements, representatives
+from search.rearrangements import count_rearrangements, number_rearrangements, representatives
 
 T = "0.1"
 BOX = np.array([3.0, 4.0, 5.0])
@@ -119,6 +119,19 @@ def test_numbers_stay_when_pairs_come_and_two_rearrangements_that_are_linked_tak
     assert same_groups(after, linked(cosines, 0.75)[rows])
     for one in np.unique(after[: len(some)]):
         assert one == before[after[: len(some)] == one].min()
+
+
+def test_rearrangements_are_not_counted_where_numbers_given_anew_lack_the_pairs_of_the_list(numbered):
+    table, _, number = numbered
+    at, newpairs = number.at, number.at.predicted("newpairs")
+    at.neb.mkdir(parents=True, exist_ok=True)
+    numbers = number(np.arange(len(table)))
+    newpairs.parent.mkdir(parents=True, exist_ok=True)
+    table.assign(rearrangement=numbers, tls_probability=0.1).to_csv(newpairs, index=False)
+    settings = [Settings(rearrangements={"overlap": overlap}) for overlap in (0.75, 0.5)]
+    assert count_rearrangements(at, settings[0])["pairs"].sum() == len(table)
+    number([0, 1], overlap=0.5)  # as run_neb.py does before step 4
+    assert count_rearrangements(at, settings[1]).empty
 
 
 def test_each_rearrangement_is_represented_once_the_largest_first(numbered):
