@@ -9,7 +9,6 @@ import neb_glass
 import pandas as pd
 import pytest
 import synthetic
-from dask_cluster import Cluster
 from steps import ROOT, done, run_process
 from threadpoolctl import threadpool_limits
 
@@ -124,12 +123,3 @@ def calculated_once(glass_once, once):
 def calculated(calculated_once, tmp_path):
     """The same after one uninterrupted run, and what it said."""
     return shutil.copytree(calculated_once, tmp_path / "calculated")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A Dask cluster of two workers, for the tests of a file that do them no harm."""
-    pytest.importorskip("distributed")
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), 2)
-    yield cluster
-    cluster.end()

@@ -58,31 +58,18 @@ TRAININGS = {
 """Folders of their models."""
 
 CALLS = {
-    "rename": "?rename,?renameat,?renameat2",
-    "unlink": "?unlink,?unlinkat,?rmdir",
-    "write": "?write,?pwrite64,?writev",
-    "fsync": "?fsync,?fdatasync",
-    "truncate": "?truncate,?ftruncate",
-    "mkdir": "?mkdir,?mkdirat",
-    "link": "?link,?linkat,?symlink,?symlinkat",
-    "open": "?open,?openat",
-    "read": "?read,?pread64",
-    "lock": "?flock",
+    "rename": ("?rename,?renameat,?renameat2", "KILL EIO EACCES ENOSPC ESTALE"),
+    "unlink": ("?unlink,?unlinkat,?rmdir", "KILL EIO EACCES"),
+    "write": ("?write,?pwrite64,?writev", "KILL ENOSPC EIO"),
+    "fsync": ("?fsync,?fdatasync", "KILL EIO ENOSPC ENOSYS"),
+    "truncate": ("?truncate,?ftruncate", "KILL EIO"),
+    "mkdir": ("?mkdir,?mkdirat", "KILL EACCES ENOSPC"),
+    "link": ("?link,?linkat,?symlink,?symlinkat", "KILL EACCES ENOSYS"),
+    "open": ("?open,?openat", "EACCES ESTALE EIO"),
+    "read": ("?read,?pread64", "EIO ESTALE"),
+    "lock": ("?flock", "ENOLCK ENOSYS ESTALE"),
 }
-
-FAULTS = {
-    "rename": "KILL EIO EACCES ENOSPC ESTALE",
-    "unlink": "KILL EIO EACCES",
-    "write": "KILL ENOSPC EIO",
-    "fsync": "KILL EIO ENOSPC ENOSYS",
-    "truncate": "KILL EIO",
-    "mkdir": "KILL EACCES ENOSPC",
-    "link": "KILL EACCES ENOSYS",
-    "open": "EACCES ESTALE EIO",
-    "read": "EIO ESTALE",
-    "lock": "ENOLCK ENOSYS ESTALE",
-}
-"""SIGKILL on entering a call, and errors as its result."""
+"""Kinds of calls, with their names and what is tried: SIGKILL on entering, and errors as results."""
 
 
 class Ended(NamedTuple):
@@ -167,7 +154,7 @@ class Trial:
         os.waitpid(child, os.WUNTRACED)
         tracer = None
         if inject is not None:
-            calls = ",".join(CALLS.values())
+            calls = ",".join(names for names, _ in CALLS.values())
             options = [f"--trace={calls}"] if inject == "trace" else inject.split()
             command = ["strace", "-f", "-o", str(log), "-p", str(child), *options]
             tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -185,7 +172,8 @@ class Trial:
         self.restore(step)
         what = f"signal={fault}" if fault == "KILL" else f"error={fault}"
         where = " ".join(f"-P {path}" for path in lock_files(self.root)) if call == "lock" else ""
-        first = self.run(step, f"--trace={CALLS[call]} --inject={CALLS[call]}:{what}:when={number} {where}")
+        names, _ = CALLS[call]
+        first = self.run(step, f"--trace={names} --inject={names}:{what}:when={number} {where}")
         again = self.run(step, None)
         details = f"{step}: {fault} at {call} {number}: status {first.status}, then {again.status}"
         for ended in (first, again):
@@ -249,7 +237,7 @@ def _wait(child):
 
 
 def _count(log):
-    kind_of = {name.strip("?"): kind for kind, names in CALLS.items() for name in names.split(",")}
+    kind_of = {name.strip("?"): kind for kind, (names, _) in CALLS.items() for name in names.split(",")}
     made = re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
     counts = Counter((thread, kind_of[name]) for thread, name in made if name in kind_of)
     return {kind: max((n for (_, one), n in counts.items() if one == kind), default=0) for kind in CALLS}
@@ -325,7 +313,7 @@ def main():
             print(f"{step}: {', '.join(f'{call} {count}' for call, count in counts.items())}")
         for step in given.steps:
             for call in given.only:
-                for fault in FAULTS[call].split():
+                for fault in CALLS[call][1].split():
                     became = Counter()
                     for number in range(1, trial.counts[step][call] + 1, given.every):
                         outcome, details = trial.try_fault(step, call, fault, number)

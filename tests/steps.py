@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 import warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+import multiprocess
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from pipeline.workers.local import Processes
 from pipeline.workers.pool import SerialWorkers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,14 +34,19 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def run(script, workspace, *arguments):
-    """Run a step within this process, its jobs one after the other instead of by workers."""
+def run(script, workspace, *arguments, pictures=False):
+    """Run a step within this process, its jobs one after the other instead of by workers.
+
+    Pictures, which would take most of the time, are blank unless asked for.
+    """
     stdout, stderr, status = io.StringIO(), io.StringIO(), 0
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
         mock.patch.object(sys, "path", [*sys.path]),
         mock.patch("pipeline.workers.pool.Processes", _NoProcesses),
+        mock.patch("pipeline.workers.local.Processes", _Forked),
+        nullcontext() if pictures else mock.patch("matplotlib.figure.Figure.savefig", _save_blank),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
         warnings.catch_warnings(),
@@ -55,6 +64,13 @@ def run(script, workspace, *arguments):
     return Ended(status, stdout.getvalue(), stderr.getvalue())
 
 
+def _save_blank(figure, path, **_):
+    Image.new("L", (2, 2)).save(path, "png")
+
+
+run_drawing = partial(run, pictures=True)
+
+
 class _NoProcesses(SerialWorkers):
     """In place of processes."""
 
@@ -63,6 +79,14 @@ class _NoProcesses(SerialWorkers):
 
     def end(self):
         self._limits.restore_original_limits()
+
+
+class _Forked(Processes):
+    """Trainings in processes that are forked from one that has imported AutoGluon, which takes longer than they do."""
+
+    def __init__(self, count, start=None, log=None):
+        multiprocess.set_forkserver_preload(["autogluon.tabular", "autogluon.tabular.models", "catboost", "sklearn"])
+        super().__init__(count, "forkserver", log)
 
 
 def run_process(script, workspace, *arguments):

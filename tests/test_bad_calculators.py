@@ -1,12 +1,13 @@
 """Calculators that fail, lie, die or hang: the pair pays, not the run; and one cause of many is named early."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
 from neb_glass import SETTINGS, T, minima, results
-from steps import done, refused, run_process
+from steps import done, refused, run, run_process
 
 from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum
@@ -17,6 +18,16 @@ from search.calculator import KnownMinimum
 from search.trust import measure_noise, noise_in_words
 
 pytestmark = pytest.mark.slow
+
+
+def prepared(glass, module, more="", pairs=6):
+    """A glass with a calculator of this module, and the first of its pairs; the arguments that name these."""
+    (glass / "foreign.py").write_text(module)
+    own = f"neb: {{calculator: 'foreign:calculator', {more}"
+    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", own))
+    pd.read_csv(glass / "pairs.csv", dtype=str).head(pairs).to_csv(glass / "some.csv", index=False)
+    return "--pairs", glass / "some.csv"
+
 
 BAD = """
 import json, os, signal, time
@@ -73,10 +84,12 @@ REASONS = {
 
 
 @pytest.mark.parametrize(
-    ("more", "kinds"), [("", [*REASONS]), ("batched: true, ", ["nan", "die"])], ids=["one", "batched"]
+    ("more", "kinds", "run"),
+    [("", ["raise", "nan", "shape"], run), ("", ["hang"], run_process), ("batched: true, ", ["die"], run_process)],
+    ids=["answers", "hangs", "dies in a batch"],
 )
 def test_a_pair_at_which_it_fails_is_unfinished_with_its_reason_the_others_are_calculated_and_it_is_tried_again(
-    glass, calculated, more, kinds
+    glass, calculated, more, kinds, run
 ):
     at, known = Workspace(glass).at(T), read_neb_results(Workspace(calculated).at(T))
     used, faulty, marked = set(), {}, []
@@ -88,165 +101,89 @@ def test_a_pair_at_which_it_fails_is_unfinished_with_its_reason_the_others_are_c
             used |= {pair.i, pair.j}
     assert len(faulty) == len(kinds)
     wells = known[~known["i"].isin(used) & ~known["j"].isin(used)].head(2)
+    prepared(glass, BAD, f"{more}time_limit: 15, ")
     pd.concat([wells, known.loc[[*faulty]]])[["conf", "i", "j"]].to_csv(glass / "some.csv", index=False)
     np.save(glass / "marked.npy", marked)
-    (glass / "bad.py").write_text(BAD)
     (glass / "faults.json").write_text(json.dumps(kinds))
-    (glass / "config.yaml").write_text(
-        SETTINGS.replace("neb: {", f"neb: {{{more}calculator: 'bad:calculator', time_limit: 15, ")
-    )
-    done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
+    done("run_neb", glass, "--pairs", glass / "some.csv", run=run)
     reasons = read_unfinished(at)["reason"]
     assert dict.fromkeys(faulty, True) == {index: REASONS[faulty[index]] in reason for index, reason in reasons.items()}
     assert set(read_neb_results(at).index) == set(wells.index)
     assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "some.csv")
-
-    if more:
-        return
-    (glass / "faults.json").write_text(json.dumps(kinds[:1]))  # the others are mended
-    assert f"{len(kinds)} pairs to calculate" in done("run_neb", glass, "--retry", run=run_process)
-    assert len(read_unfinished(at)) == 1
-    (glass / "faults.json").write_text("[]")
-    assert "1 pair to calculate" in done("run_neb", glass, "--retry")
-    assert read_unfinished(at).empty
+    (glass / "faults.json").write_text(json.dumps(kinds[:-1]))  # the last is mended
+    count = len(kinds)
+    assert f"{count} pair{'s' * (count > 1)} to calculate" in done("run_neb", glass, "--retry")
+    assert len(read_unfinished(at)) == count - 1
     found = read_neb_results(at)
-    assert len(found) == len(wells) + len(faulty)
-    expected = known.loc[found.index, ["is_dw", "quantum_splitting"]]
-    pd.testing.assert_frame_equal(found[[*expected]], expected, check_exact=True)
-    assert "no new pairs" in done("run_neb", glass, "--retry")
-
-
-UNITS = """
-from glass.soft_spheres import SoftSpheres
-
-
-class Scaled(SoftSpheres):
-    def calculate(self, atoms, properties, changes):
-        super().calculate(atoms, properties, changes)
-        for name in ("energy", "forces"):
-            self.results[name] = {factor} * self.results[name]
-
-
-def calculator(atoms):
-    return Scaled()
-"""
-
-
-@pytest.mark.parametrize(
-    ("factor", "tolerance", "says"),
-    [
-        (1 / 27.211386, 1e-3, "energies are 0.036749 times those of the minima (hartree for eV?)"),
-        (1.0, 1e-9, "the energies are right, so run relax_minima.py"),
-    ],
-)
-def test_a_unit_that_is_off_ends_the_run_with_one_diagnosis_and_writes_nothing(glass, factor, tolerance, says):
-    (glass / "scaled.py").write_text(UNITS.format(factor=factor))
-    settings = SETTINGS.replace("neb: {", "neb: {calculator: 'scaled:calculator', ").replace(
-        "1.0e-3", f"{tolerance:.1e}"
-    )
-    (glass / "config.yaml").write_text(settings)
-    said = refused("run_neb", glass, "--pairs", glass / "pairs.csv")
-    assert says in said
-    assert "neb.calculator = scaled:calculator" in said
-    assert said.count("\n") == 1
-    assert not results(glass)
+    assert set(found.index) == {*wells.index, [*faulty][-1]}
+    if not more:
+        expected = known.loc[found.index, ["is_dw", "quantum_splitting"]]
+        pd.testing.assert_frame_equal(found[[*expected]], expected, check_exact=True)
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("raise ValueError", "the calculator failed: ValueError in line 2 of {file}"),
-        ("return None", "the calculator failed: TypeError: never:calculator returned no ASE calculator but None"),
+        ("raise ValueError", "ValueError in line 2 of "),
+        ("return None", "TypeError: foreign:calculator returned no ASE calculator but None; mend it"),
     ],
 )
-def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis(glass, body, says):
-    (glass / "never.py").write_text(f"def calculator(atoms):\n    {body}\n")
-    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'never:calculator', "))
-    said = refused("run_neb", glass, "--pairs", glass / "pairs.csv", run=run_process)
-    assert f"it failed at all 7 minima tried: {says.format(file=glass / 'never.py')}; mend it" in said
+def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis_and_writes_nothing(glass, body, says):
+    said = refused("run_neb", glass, *prepared(glass, f"def calculator(atoms):\n    {body}\n", pairs=12))
+    assert "neb.calculator = foreign:calculator: it failed at all 7 minima tried: " in said
+    assert f"the calculator failed: {says}" in said
     assert not results(glass)
 
 
-SHARED = """
-from pathlib import Path
-from glass.soft_spheres import SoftSpheres
-
-
-def calculator(atoms):
-    with (Path(__file__).parent / "loads.txt").open("a") as file:
-        file.write("loaded\\n")
-    return SoftSpheres()
-"""
-
-
-def test_a_shared_calculator_is_loaded_once_a_worker_and_gives_the_same_results(glass, calculated):
-    pd.read_csv(glass / "pairs.csv", dtype=str).head(6).to_csv(glass / "some.csv", index=False)
-    (glass / "counted.py").write_text(SHARED)
-    own = "neb: {calculator: 'counted:calculator', shared: true, "
-    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", own))
-    done("run_neb", glass, "--pairs", glass / "some.csv", run=run_process)
-    assert len((glass / "loads.txt").read_text().splitlines()) == 2  # workers; else each pair has its own
-    found, expected = (
-        read_neb_results(Workspace(root).at(T)).set_index(["conf", "i", "j"]) for root in (glass, calculated)
-    )
-    expected = expected.loc[found.index]
-    assert (found["is_dw"] == expected["is_dw"]).all()
-    wells = found["is_dw"] == 1
-    ratio = found["quantum_splitting"][wells] / expected["quantum_splitting"][wells]
-    assert ratio.to_numpy() == pytest.approx(1.0, abs=1e-6)
-
-
 BY_FILES = """
-import os, sys, time
+import os
 from pathlib import Path
 
 import numpy as np
 from glass.soft_spheres import SoftSpheres
 
+here = Path(__file__).parent
 print("loaded")
-with (Path(__file__).parent / "imports.txt").open("a") as file:
-    file.write(f"{os.getpid()} {os.path.basename(sys.argv[0])} {'multiprocess' in sys.modules}\\n")
+
+
+def note(name):
+    with (here / name).open("a") as file:
+        file.write(f"{os.getpid()} {os.getcwd()}\\n")
 
 
 class ByFiles(SoftSpheres):
     def calculate(self, atoms, properties, changes):
         np.save("positions.npy", atoms.positions)
-        time.sleep(0.001)
         atoms = atoms.copy()
         atoms.positions = np.load("positions.npy")
         super().calculate(atoms, properties, changes)
-        with (Path(__file__).parent / "folders.txt").open("a") as file:
-            file.write(f"{os.getcwd()}\\n")
+        note("folders.txt")
 
 
 def calculator(atoms):
+    note("made.txt")
     return ByFiles()
+
+
+note("imports.txt")
 """
 
 
-def prepared(glass, module="", tolerance="1.0e-3", more="", pairs=4):
-    """A calculator by a module, and few pairs."""
-    (glass / "foreign.py").write_text(module)
-    name = "calculator: 'foreign:calculator', " if module else ""
-    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", f"neb: {{{name}{more}").replace("1.0e-3", tolerance))
-    pd.read_csv(glass / "pairs.csv", dtype=str).head(pairs).to_csv(glass / "some.csv", index=False)
-    return Workspace(glass).at(T), ["--pairs", glass / "some.csv"]
-
-
-def test_workers_import_it_and_each_has_a_folder_of_its_own_that_is_gone_in_the_end(glass, calculated):
-    _, pairs = prepared(glass, BY_FILES)
-    ended = run_process("run_neb", glass, *pairs)
-    assert ended.returncode == 0
+def test_workers_load_a_shared_one_once_and_each_has_a_folder_of_its_own_that_is_gone_in_the_end(glass, calculated):
+    ended = run_process("run_neb", glass, *prepared(glass, BY_FILES, "shared: true, "))
+    assert ended.returncode == 0, ended.stderr
     assert set(ended.stderr.splitlines()) == {"loaded"}
     assert "loaded" not in ended.stdout
-    processes = (glass / "imports.txt").read_text().splitlines()
-    folders = {*(glass / "folders.txt").read_text().splitlines()}
-    assert len(processes) == len(folders) == 2
-    assert not any(map(pd.io.common.file_exists, folders))
-    known = {line for lines in results(calculated).values() for line in lines}
-    mine = {line for name, lines in results(glass).items() if name.endswith("txt") for line in lines}
-    assert len(mine) == 4
-    assert mine < known
+    imports, made, calls = ((glass / f"{name}.txt").read_text().splitlines() for name in ("imports", "made", "folders"))
+    assert len(imports) == len(made) == len({*calls}) == 2  # workers
+    assert not any(os.path.exists(one.split()[1]) for one in calls)
+    found, known = (read_neb_results(Workspace(root).at(T)) for root in (glass, calculated))
+    assert len(found) == 6
+    pd.testing.assert_frame_equal(
+        found[["is_dw", "quantum_splitting"]],
+        known.loc[found.index, ["is_dw", "quantum_splitting"]],
+        rtol=1e-6,
+    )
 
 
 SINGLE = """

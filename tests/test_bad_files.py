@@ -10,13 +10,12 @@ import pyarrow as pa
 import pytest
 import synthetic
 from pyarrow import feather
-from steps import done, refused, run_process
+from steps import done, run_process
 
 from pipeline.errors import UserError
 from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import read_batches
 from pipeline.formats.transitions import read_transitions
-from pipeline.workspace import Workspace
 
 T = "0.1"
 
@@ -87,15 +86,6 @@ def test_columns_of_every_numeric_type_are_features_in_double_precision(tmp_path
     (rows,) = read_batches(path)
     assert rows["Tij"].dtype == np.float64
     np.testing.assert_array_equal(rows["Tij"], [np.nan if v is None else float(v) for v in column.to_pylist()])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", ["emptied", "cut", "its end overwritten"])
-def test_step_4_does_not_believe_double_wells_that_were_changed(trained_copy, damage):
-    path = Workspace(trained_copy).at(T).classified_features
-    path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    said = refused("step4_predict_qs", trained_copy)
-    assert f"{path}: changed since step2_classify_dw.py wrote it: run that step" in said
 
 
 # Minima and transitions

@@ -40,14 +40,16 @@ OBLIQUE = np.array([[3.0, 0, 0], [1.5, 2.6, 0], [1.5, 2.6, 3.0]])  # of the same
 DOUBLED = np.diag([3.0, 5.2, 3.0])
 
 
-def splitting(workspace, cell, pbc, copies, mass):
-    """By run_neb.py, of the bond that flips in each of the copies at these places, across the edge of the cell."""
+def splitting(workspace, cell, pbc, copies, unit=1.0, mass=1.0):
+    """By run_neb.py, of the bond that flips in each of the copies at these places, across the edge of the cell.
+
+    ``unit`` of mass in the settings, in that of the paper; ``mass`` of each atom in the file, in this unit.
+    """
     folder = workspace / "Configurations" / "minima" / "T0.1" / "Cnf-1"
     folder.mkdir(parents=True)
     (workspace / "bonds.py").write_text(MODEL)
-    (workspace / "config.yaml").write_text(
-        f"neb: {{calculator: 'bonds:calculator', refine_below: .inf, zero_point: never, mass: {mass}}}\nprocesses: 1\n"
-    )
+    neb = f"calculator: 'bonds:calculator', refine_below: .inf, zero_point: never, mass: {unit * 1.02e-25}"
+    (workspace / "config.yaml").write_text(f"neb: {{{neb}}}\nprocesses: 1\n")
     names = []
     for near in (-1, 1):
         u = brentq(lambda u: 4 * HEIGHT * (u**2 - 1) * u + TILT, 0.5 * near, 1.5 * near)
@@ -56,7 +58,7 @@ def splitting(workspace, cell, pbc, copies, mass):
         atoms = Atoms("Ar" * 2 * len(copies), np.concatenate([bond + place for place in copies]), cell=cell, pbc=pbc)
         energy = len(copies) * (HEIGHT * (u**2 - 1) ** 2 + TILT * u)
         atoms.wrap()
-        atoms.set_masses(np.ones(len(atoms)))
+        atoms.set_masses(np.full(len(atoms), mass))
         atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=np.zeros((len(atoms), 3)))
         names.append(energy / len(atoms))
         write(folder / f"{near}.extxyz", atoms)
@@ -66,11 +68,13 @@ def splitting(workspace, cell, pbc, copies, mass):
     return float(line.split()[-1])
 
 
-@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False)], ids=["triclinic", "film"])
-def test_a_double_well_has_the_splitting_of_the_orthogonal_supercell(tmp_path, pbc):
+@pytest.mark.parametrize(
+    ("pbc", "heavy"), [((True, True, True), {"unit": 4}), ((True, True, False), {"mass": 4})], ids=["triclinic", "film"]
+)
+def test_a_double_well_has_the_splitting_of_the_orthogonal_supercell_whatever_holds_its_mass(tmp_path, pbc, heavy):
     """Two bonds that flip together have twice the energy on √2 times the path: E(ħ) = 2 E₁(ħ/2), ħ ∝ mass^(−½)."""
     cell, doubled = (vectors * np.transpose([pbc]) for vectors in (OBLIQUE, DOUBLED))
-    one = splitting(tmp_path / "one", cell, pbc, [np.zeros(3)], 4 * 1.02e-25)
-    both = splitting(tmp_path / "both", doubled, pbc, [np.zeros(3), [1.5, 2.6, 0]], 1.02e-25)
+    one = splitting(tmp_path / "one", cell, pbc, [np.zeros(3)], **heavy)
+    both = splitting(tmp_path / "both", doubled, pbc, [np.zeros(3), [1.5, 2.6, 0]])
     assert both == pytest.approx(2 * one, rel=1e-3)
     assert 1e-4 < one < 0.02

@@ -170,10 +170,6 @@ def test_a_ready_made_table_is_checked_once_and_used_as_it_is(tmp_path):
     assert "ready-made table: 20 pairs" in done("step0_collect", tmp_path)
     assert "20 pairs, nothing new computed" in done("step0_collect", tmp_path)
     assert table.read_bytes() == before
-
-
-def test_temperatures_that_would_share_a_model_are_refused(tmp_path):
-    ready_made(tmp_path)
     shutil.copytree(tmp_path / "Configurations/pairs/T0.1", tmp_path / "Configurations/pairs/T01")
     assert "would share one model" in refused("step0_collect", tmp_path)
 
@@ -193,28 +189,16 @@ def test_a_folder_in_the_place_of_a_list_is_named(trained_copy):
     assert f"{listed.name}: is a directory" in refused("step4_predict_qs", trained_copy)
 
 
-def test_a_table_whose_minima_are_gone_is_kept(workspace):
+def test_a_table_whose_minima_are_gone_is_kept_and_a_glass_in_two_tables_refused(workspace):
     done("step0_collect", workspace)
+    ready_made(workspace, lambda table: table.assign(conf=2))
+    assert "holds the glass 2" in refused("step0_collect", workspace)
+    (workspace / "Configurations/pairs/T0.1/database.feather").unlink()
     shutil.rmtree(workspace / "Configurations/minima")
     assert "1104 pairs, nothing new computed" in (said := done("step0_collect", workspace))
     assert said.count("minima are gone, kept") == 4
     (workspace / "config.yaml").write_text("particles: 2\n")
     assert "made with other ij_decimals or particles" in refused("step0_collect", workspace)
-
-
-def put(row, column, value):
-    def change(table):
-        table = table.astype({column: float})
-        table.loc[row, column] = value
-        return table
-
-    return change
-
-
-def test_a_glass_in_two_tables_is_refused(workspace):
-    done("step0_collect", workspace)
-    ready_made(workspace, lambda table: table.assign(conf=2))
-    assert "holds the glass 2" in refused("step0_collect", workspace)
 
 
 HELD = f"""
@@ -241,7 +225,6 @@ runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
     [
         (signal.SIGINT, True, 130, 0),
         (signal.SIGTERM, False, 143, 0),
-        (signal.SIGTERM, True, 143, 0),
         (signal.SIGKILL, False, -9, 1),
     ],
 )

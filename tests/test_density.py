@@ -109,19 +109,16 @@ def work(tmp_path):
     return work
 
 
-def add_double_wells(work, temperature, **changed):
+def add_double_wells(work, temperature):
     path = work.at(temperature).double_wells
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = some_double_wells().assign(i=0.1, j=0.2, fidelity="full", **changed)
+    table = some_double_wells().assign(i=0.1, j=0.2, fidelity="full")
     columns = dict.fromkeys([*table, *read_double_wells(work.at("9"))])  # all that are there of none
     table.reindex(columns=list(columns)).to_csv(path, index=False)
 
 
-def test_a_glass_counts_as_searched_if_a_minimum_of_it_can_be_read(work):
-    assert glass_volumes(work.at(T)).to_dict() == pytest.approx(VOLUMES.to_dict())
-
-
 def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(work):
+    assert glass_volumes(work.at(T)).to_dict() == pytest.approx(VOLUMES.to_dict())  # of those with a minimum
     said = "\n".join(update_density(work.at(T), Settings(), 1.0))
     table = pd.read_csv(work.at(T).tls_density)
     assert (table["found_part"] == 0.75).all()
@@ -134,16 +131,11 @@ def test_the_table_says_how_much_of_the_list_is_found_and_so_does_the_sentence(w
     assert "about" not in "\n".join(update_density(work.at(T), Settings(), np.nan))
 
 
-# Pictures
-
-
-def test_pictures_come_in_the_formats_of_the_settings(work):
-    settings = Settings(figures=["png", "svg"])
-    names = [path.name for path in draw_temperatures(work, settings)]
-    assert names == ["tls_density.png", "tls_density.svg", "tls_density.csv"]
+def test_temperatures_are_compared_where_there_are_two(work):
+    assert [path.name for path in draw_temperatures(work, Settings())] == ["tls_density.png", "tls_density.csv"]
     assert imread(work.tls_densities).std() > 0.01
-    for path in (work.at("0.12").glass(1), work.at("0.12").glass(2)):
-        write_minimum(path / "0.2.conf", np.ones(4), np.eye(4, 3), np.full(3, 5.0))
+    for conf in (1, 2):
+        write_minimum(work.at("0.12").glass(conf) / "0.2.conf", np.ones(4), np.eye(4, 3), np.full(3, 5.0))
     add_double_wells(work, "0.12")
     names = [path.name for path in draw_temperatures(work, Settings(figures=["svg"]))]
     assert names == ["tls_density.svg", "tls_density.csv", "tls_comparison.svg", "tls_comparison.csv"]

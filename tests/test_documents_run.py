@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from steps import ROOT, done
+from steps import ROOT, done, run_drawing
 
 MINIMA, LABELS, PAIRS = 60, 1200, "2"
 """Minima of the glass, rows of each pretraining set, and exact calculations: a thousandth of the work."""
@@ -52,7 +52,7 @@ def step(script, arguments):
     arguments = [PAIRS if before == "--top" else one for before, one in zip(["", *arguments], arguments, strict=False)]
     workspace = Path(arguments[arguments.index("--workspace") + 1])
     (workspace / "config.yaml").write_text(SETTINGS)
-    return done(script, workspace, *arguments)
+    return done(script, workspace, *arguments, run=run_drawing)
 
 
 def test_the_first_run_of_the_readme(here, monkeypatch):

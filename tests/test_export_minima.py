@@ -37,7 +37,7 @@ def exported(root):
     return Workspace(root).at(EXAMPLE_T).exported_minima(CONF)
 
 
-def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
+def test_ase_and_step_0_read_what_the_binary_files_hold_lowest_energy_first(root, tmp_path):
     assert f"40 minima: {exported(root)}" in done("export_minima", root)
     frames = ase.io.read(exported(root), ":")
     names = [frame.info["name"] for frame in frames]
@@ -52,11 +52,7 @@ def test_ase_reads_what_the_binary_files_hold_lowest_energy_first(root):
         np.testing.assert_array_equal(frame.cell.lengths(), minimum.box)
         assert frame.get_potential_energy() == float(places[key].path.stem) * len(frame)
         assert frame.pbc.all()
-
-
-def test_step_0_makes_the_same_pairs_of_the_exported_file(root, tmp_path):
     done("step0_collect", root)
-    done("export_minima", root)
     again = Workspace(tmp_path / "again").at(EXAMPLE_T).glass(CONF)
     again.mkdir(parents=True)
     shutil.copy(exported(root), again)
@@ -95,12 +91,10 @@ def test_a_glass_is_written_again_only_when_its_minima_or_the_file_changed(root)
         path.write_bytes(b"")
     assert "Cnf-21: no usable minimum" in done("export_minima", root)
     assert not exported(root).exists()
-
-
-def test_where_there_is_no_glass_one_line_says_where_to_put_it(tmp_path):
-    assert "no minima under Configurations/minima" in refused("export_minima", tmp_path)
-    (tmp_path / "Configurations/minima/T0.1/glass-1").mkdir(parents=True)
-    assert "put folders Cnf-{number} there" in refused("export_minima", tmp_path)
+    shutil.rmtree(root / "Configurations")
+    assert "no minima under Configurations/minima" in refused("export_minima", root)
+    (root / "Configurations/minima/T0.1/glass-1").mkdir(parents=True)
+    assert "put folders Cnf-{number} there" in refused("export_minima", root)
 
 
 # Minima that are none

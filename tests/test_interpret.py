@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from steps import done, refused
+from steps import done, refused, run_drawing
 
 from MLmodel.card import find_card
 from MLmodel.model import Model, read_set
@@ -40,9 +40,6 @@ def shapley(function, row, background):
     return values
 
 
-# The values
-
-
 def test_effects_are_shapley_values_where_features_act_in_twos():
     def function(rows):
         return np.sin(rows[:, 0]) * rows[:, 1] + np.abs(rows[:, 2]) - rows[:, 1] * rows[:, 2] ** 2
@@ -51,15 +48,12 @@ def test_effects_are_shapley_values_where_features_act_in_twos():
     np.testing.assert_allclose(effects, [shapley(function, row, BACKGROUND) for row in ROWS], atol=1e-12)
 
 
-# The pictures
-
-
 # The script
 @pytest.fixture(scope="module")
 def interpreted(trained, tmp_path_factory):
     """The trained workspace after one run."""
     root = shutil.copytree(trained, tmp_path_factory.mktemp("interpreted") / "copy")
-    (root / "said.txt").write_text(done("interpret", root))
+    (root / "said.txt").write_text(done("interpret", root, run=run_drawing))
     return root
 
 

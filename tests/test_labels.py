@@ -143,12 +143,6 @@ def test_a_pair_with_two_opposite_labels_is_listed(work):
         gather(work.at(T), CLASSIFIER, Settings())
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(work):
-    table = pair_table()
-    work.at(T).non_dw.write_bytes(b"\xef\xbb\xbf" + line(table, 0).replace("\n", "\r\n").encode())
-    assert len(gather(work.at(T), CLASSIFIER, Settings()).table) == 1
-
-
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -169,23 +163,17 @@ def test_of_labels_that_match_no_pair_the_first_line_is_named_with_what_is_wrong
 
 
 KEYS = pd.DataFrame({"glass": np.arange(500) % 9, "low": np.arange(500), "high": np.arange(500) + 1000})
-
-
 RARE = np.arange(500) % 5 == 0
 
 
-def test_a_pair_stays_on_its_side_as_more_come_in():
+def test_a_pair_stays_on_its_side_as_more_come_in_and_for_the_predictor():
     test = split(KEYS, RARE, Settings(test_fraction=0.3))
     assert test.mean() == pytest.approx(0.3, abs=0.06)
     some = KEYS.sample(300, random_state=0)
     assert (split(some, RARE[some.index], Settings(test_fraction=0.3)) == test[some.index]).all()
     assert (split(KEYS, RARE, Settings(test_fraction=0.3, seed=1)) != test).sum() > 100
-
-
-def test_a_pair_is_on_the_same_side_for_the_classifier_and_the_predictor():
-    of_classifier = split(KEYS, RARE, Settings())
     is_tls = np.arange(RARE.sum()) % 4 == 0
-    assert (split(KEYS[RARE], is_tls, Settings()) == of_classifier[RARE]).all()
+    assert (split(KEYS[RARE], is_tls, Settings(test_fraction=0.3)) == test[RARE]).all()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -206,13 +194,9 @@ def test_whole_glasses_are_kept_out_when_asked():
         split(KEYS.assign(glass=1), RARE, Settings(test_split="glass"))
 
 
-def with_neighbourhood(table):
-    return table.assign(**dict.fromkeys(NEIGHBOURHOOD, 1.5))
-
-
 def test_a_set_that_does_not_know_where_other_minima_lie_does_not_switch_that_off(work):
     table = pair_table()
-    put_table(with_neighbourhood(table), work.at(T).pairs / "all.feather")
+    put_table(table.assign(**dict.fromkeys(NEIGHBOURHOOD, 1.5)), work.at(T).pairs / "all.feather")
     table.assign(is_dw=1).drop(index=0).reset_index(drop=True).to_feather(work.at(T).pretraining(CLASSIFIER))
     work.at(T).non_dw.write_text(line(table, 0))
     known = gather(work.at(T), CLASSIFIER, Settings())

@@ -75,6 +75,14 @@ def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
     assert system.masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
 
 
+def ends_with(last):
+    """A file whose last coordinate is this and without line end; the others have eight decimals."""
+    places = [" ".join(f"{value:.8f}" for value in place) for place in POSITIONS]
+    head = TEXT[: TEXT.index("Atoms #")] + "Atoms # charge\n\n"
+    rows = [f"{k} 1 1.0 {place}" for k, place in enumerate(places, 1)]
+    return head + "\n".join([*rows[:-1], f"12 1 1.0 0.5 0.5 {last}"])
+
+
 LAST = TEXT[: TEXT.index("Velocities")].rstrip().split("\n")[-1]
 BROKEN = {
     "truncated in a line": (TEXT[: TEXT.index(LAST) + 20], "columns"),
@@ -109,6 +117,10 @@ BROKEN = {
     "a count of 5000 digits": (TEXT.replace("12 atoms", "4" * 5000 + " atoms"), "N atoms"),
     "a place far out": (TEXT.replace(LAST, "12 1 1.0 1e17 0.0 0.0 0 0 0"), "box lengths out"),
     "empty": ("", "N atoms"),
+    **{
+        f"ends with {last}": (ends_with(last), "truncated within its last number")
+        for last in ("2.1234567", "2.", "2", "2.12345678e-0", "2.12345678e")
+    },
 }
 
 
@@ -119,21 +131,6 @@ def test_a_broken_text_file_is_told_with_its_reason(tmp_path, name):
     path.write_text(content)
     with pytest.raises(MinimumError, match=reason):
         read_minimum(path)
-
-
-def without_velocities(decimals=8, last="2.12345678"):
-    """A file that ends with its last coordinate, without line end."""
-    places = [" ".join(f"{value:.{decimals}f}" for value in place) for place in POSITIONS]
-    head = TEXT[: TEXT.index("Atoms #")] + "Atoms # charge\n\n"
-    rows = [f"{k} 1 1.0 {place}" for k, place in enumerate(places, 1)]
-    return head + "\n".join([*rows[:-1], f"12 1 1.0 0.5 0.5 {last}"])
-
-
-@pytest.mark.parametrize("last", ["2.1234567", "2.", "2", "2.12345678e-0", "2.12345678e"])
-def test_a_file_that_ends_within_its_last_number_is_told(tmp_path, last):
-    (tmp_path / "0.2.conf.txt").write_text(without_velocities(last=last))
-    with pytest.raises(MinimumError, match="truncated within its last number"):
-        read_minimum(tmp_path / "0.2.conf.txt")
 
 
 @pytest.mark.parametrize("keep", [0, 3, 20, 60, -5])
@@ -224,7 +221,6 @@ def test_a_minimum_that_is_known_keeps_its_name_when_it_is_seen_again_lower(tmp_
 # Frames of formats that ASE reads
 SYMBOLS = "Cu4Zr6XPd"
 N = 12
-GLASS = "Configurations/minima/T0.1/Cnf-1"
 
 
 def frame(seed, energy=None, symbols=SYMBOLS, cell=BOX, pbc=True, **arrays):
@@ -240,11 +236,6 @@ def frame(seed, energy=None, symbols=SYMBOLS, cell=BOX, pbc=True, **arrays):
 def without_energy(atoms):
     atoms.calc = None
     return atoms
-
-
-def loaded(*paths):
-    glass, fates = load_glass(read_minima(paths), 10, max_delta_e=1.0)
-    return glass, synthetic.reasons(fates)
 
 
 def test_elements_masses_types_and_diameters_stand_in_a_frame(tmp_path):
@@ -286,8 +277,8 @@ def test_a_frame_that_is_no_good_is_left_out_with_its_reason_and_the_others_go_o
     for one in (frame(1), frame(2), odd, frame(3)):
         columns = ["symbols", "positions", *sorted(set(one.arrays) - {"numbers", "positions"})]
         ase.io.write(tmp_path / "many.extxyz", one, append=True, columns=columns)
-    glass, rejected = loaded(tmp_path / "many.extxyz")
-    assert list(rejected) == ["many.extxyz#2"]
+    glass, fates = load_glass(read_minima([tmp_path / "many.extxyz"]), 10, max_delta_e=1.0)
+    assert list(rejected := synthetic.reasons(fates)) == ["many.extxyz#2"]
     assert reason in rejected["many.extxyz#2"]
     assert glass.files == ["many.extxyz#0", "many.extxyz#1", "many.extxyz#3"]
 
@@ -296,10 +287,9 @@ def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
     path = tmp_path / "many.extxyz"
     ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
     path.write_text(path.read_text()[:-60])
-    glass, rejected = loaded(path)
+    glass, fates = load_glass(read_minima([path]), 10)
     assert glass.files == ["many.extxyz#0", "many.extxyz#1"]
-    assert list(rejected) == ["many.extxyz#2"]
-    assert "truncated" in rejected["many.extxyz#2"]
+    assert "truncated" in synthetic.reasons(fates)["many.extxyz#2"]
 
 
 def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):
@@ -323,26 +313,17 @@ def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):
 
 
 # Step 0
-@pytest.fixture
-def workspace(tmp_path):
-    """A glass of nine minima in two files, one frame of them without energy."""
-    folder = tmp_path / GLASS
+def test_only_the_frames_of_a_file_that_changed_are_computed_again(tmp_path):
+    folder = tmp_path / "Configurations/minima/T0.1/Cnf-1"
     folder.mkdir(parents=True)
     ase.io.write(folder / "a.extxyz", [*(frame(seed) for seed in range(5)), without_energy(frame(8))])
     ase.io.write(folder / "b.traj", [frame(seed) for seed in (9, 6, 7)])
-    (tmp_path / "config.yaml").write_text(synthetic.QUICK)
-    return tmp_path
-
-
-def test_only_the_frames_of_a_file_that_changed_are_computed_again(workspace):
-    done("step0_collect", workspace)
-    folder = workspace / GLASS
-    assert "28 pairs, nothing new computed" in done("step0_collect", workspace)
+    assert "28 pairs, 28 computed" in done("step0_collect", tmp_path)
     os.utime(folder / "b.traj")
-    assert "28 pairs, nothing new computed" in done("step0_collect", workspace)
+    assert "28 pairs, nothing new computed" in done("step0_collect", tmp_path)
     ase.io.write(folder / "b.traj", [frame(seed) for seed in (9, 6, 7, 5)])
-    assert f"36 pairs, {36 - 10} computed" in done("step0_collect", workspace)  # 10: those within a.extxyz
-    at_once = read_pairs(workspace)
-    (workspace / "Configurations/pairs/T0.1/Cnf-1.feather").unlink()
-    assert "36 pairs, 36 computed" in done("step0_collect", workspace)
-    pd.testing.assert_frame_equal(read_pairs(workspace), at_once, check_exact=True)
+    assert f"36 pairs, {36 - 10} computed" in done("step0_collect", tmp_path)  # 10: those within a.extxyz
+    at_once = read_pairs(tmp_path)
+    (tmp_path / "Configurations/pairs/T0.1/Cnf-1.feather").unlink()
+    assert "36 pairs, 36 computed" in done("step0_collect", tmp_path)
+    pd.testing.assert_frame_equal(read_pairs(tmp_path), at_once, check_exact=True)

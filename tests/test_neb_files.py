@@ -1,14 +1,15 @@
-"""Files that a user or another program writes: read as they are meant, or told in one line."""
+"""Files of results and lists: what users and other programs write is read as meant, what steps write in full."""
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from example.make import write_neb_results
 from glass.tunnelling import Continuation, Profile
 from pipeline import __version__
-from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
+from pipeline.formats.pair_lists import as_listed, read_list, write_list
 from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records
 from pipeline.formats.results import (
     add_calculation,
@@ -21,7 +22,7 @@ from pipeline.formats.results import (
     read_unfinished,
     take_back_splitting,
 )
-from pipeline.workspace import Workspace
+from pipeline.workspace import QS, Workspace
 
 T = "0.1"
 
@@ -34,8 +35,9 @@ def work(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["1.06D-02", "1.06d-2", "1.06E-02", "0.0106", "106.D-4"])
-def test_numbers_as_fortran_writes_them_are_read(work, text):
-    (work.at(T).neb / "Qs_calculations.txt").write_text(f"Cnf-1 2.0D-01_0.3d0 {text}\n")
+def test_numbers_as_fortran_and_lines_as_windows_writes_them_are_read(work, text):
+    line = f"Cnf-1 2.0D-01_0.3d0 {text}\r\n"
+    (work.at(T).neb / "Qs_calculations.txt").write_bytes(b"\xef\xbb\xbf" + line.encode())
     assert read_neb_results(work.at(T))[["i", "j", "quantum_splitting"]].to_numpy().tolist() == [[0.2, 0.3, 0.0106]]
 
 
@@ -85,17 +87,6 @@ def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_wh
     assert other.read_text().endswith("Cnf-1 0.1_0.2 0.03\n")
 
 
-def test_calculations_are_read_back_and_a_damaged_file_is_named(work):
-    row = {"verdict": "double well", "quantum_splitting": 0.01, "fidelity": "full", "images": 41, "steps": 7}
-    add_calculation(work.at(T), Pair(1, 0.1, 0.2), {**row, "cpu_seconds": 0.5})
-    read = read_calculations(work.at(T))
-    assert read[["conf", "j", "cpu_seconds"]].to_numpy().tolist() == [[1, 0.2, 0.5]]
-    path = work.at(T).calculations
-    path.write_text("conf,i,j,verdict\n1,0.1,0.2,non-DW\n")
-    with pytest.raises(UserError, match=r"calculations\.csv: no column fidelity, cpu_seconds"):
-        read_calculations(work.at(T))
-
-
 def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     pair, row = Pair(2, 0.1, 0.2), {"verdict": "non-DW", "fidelity": "", "cpu_seconds": 1.0}
     add_record(work.at(T), pair, (0.01, 0.02), PROFILE, SETTINGS)
@@ -114,6 +105,7 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
         for _ in range(2):  # once it is told
             read = read_neb_results(at), read_calculations(at), read_unfinished(at), list(read_records(at))
             assert [len(one) for one in read] == [1, 1, 1, 1]
+            assert read[1][["conf", "j", "cpu_seconds"]].to_numpy().tolist() == [[2, 0.2, 1.0]]
         assert capsys.readouterr().out.count("cut and left out") == 1
     add_splitting(at, Pair(2, 0.1, 0.4), 0.02)
     add_unfinished(at, Pair(2, 0.1, 0.4), "why")
@@ -126,3 +118,37 @@ def test_numbers_of_glasses_are_read_exactly_from_lists_of_pairs(tmp_path, other
     path = tmp_path / "pairs.csv"
     path.write_text(f"conf,i,j\n{2**53 + 1},0.1,0.2\n{others}")
     assert read_pair_list(path, 10)["conf"].iloc[0] == 2**53 + 1
+
+
+# Lists of pairs
+STEP = "step4_predict_qs.py"
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(1)
+    labels = rng.choice([0.2044810139, 0.2, -4.5000000001, 17.0, 5e-10], (2, 500))
+    numbers = 10.0 ** rng.uniform(-12, 9, 500) * rng.choice([-1, 1], 500)
+    return pd.DataFrame({"conf": 148750000, "i": labels[0], "j": labels[1], QS: numbers, "PR": 3.0})
+
+
+def test_labels_have_all_their_digits_and_other_numbers_six(table, tmp_path):
+    write_list(tmp_path / "list.csv", pl.concat([as_listed(table[:200]), as_listed(table[200:])]), 10)
+    head, *lines = (tmp_path / "list.csv").read_text().splitlines()
+    assert head == "conf,i,j,quantum_splitting,PR"
+    for line, row in zip(lines, table.itertuples(), strict=True):
+        conf, i, j, splitting, _ = line.split(",")
+        assert (conf, i, j) == ("148750000", f"{row.i:.10f}", f"{row.j:.10f}")
+        assert float(splitting) == float(f"{row.quantum_splitting:.6g}")
+        assert len(splitting.partition("e")[0].strip("-0.").replace(".", "")) <= 10  # no tail of rounding
+    read = read_list(tmp_path / "list.csv", ["conf", "i", "j", "PR"], STEP)
+    pd.testing.assert_frame_equal(read, table[["conf", "i", "j", "PR"]], check_exact=True)
+
+
+def test_rows_come_in_the_order_that_is_asked_for_and_what_is_unknown_is_empty(table, tmp_path):
+    table.loc[3, "PR"] = np.nan
+    write_list(tmp_path / "list.csv", as_listed(table), 10, np.array([7, 3]))
+    assert [line.split(",")[-1] for line in (tmp_path / "list.csv").read_text().splitlines()] == ["PR", "3.0", ""]
+    write_list(tmp_path / "list.csv", as_listed(table), 10, np.arange(0))
+    assert (tmp_path / "list.csv").read_text() == "conf,i,j,quantum_splitting,PR\n"
+    assert read_list(tmp_path / "list.csv", ["conf", QS], STEP).empty

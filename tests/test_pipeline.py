@@ -9,7 +9,7 @@ import synthetic
 from matplotlib.image import imread
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score
-from steps import done, refused
+from steps import done, refused, run_drawing
 from synthetic import read_pairs, with_features
 
 from MLmodel.card import SETS, read_card
@@ -41,7 +41,7 @@ def snapshot(root):
     return {path: path.stat().st_mtime_ns for path in files if path.name != "minima.csv"}
 
 
-def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(trained):
+def test_predictions_are_sorted_follow_the_rule_and_new_pairs_are_those_not_in_the_neb_files(trained):
     pairs, wells = read_pairs(trained), pd.read_csv(trained / "output_ML/T0.1/DW_T0.1.csv")
     everything, new = predicted(trained, "allpairs"), predicted(trained, "newpairs")
     of_pair = ["Delta_E", "total_displacement", "PR", "nearest_between"]
@@ -67,11 +67,7 @@ def test_predictions_are_sorted_and_new_pairs_are_those_not_in_the_neb_files(tra
     assert len(done_already) == 400
     assert set(keys(new)) == set(keys(everything)) - done_already
     assert len(new) < len(everything)
-
-
-def test_the_models_learnt_the_rule(trained):
-    """The labels follow a formula; a pipeline that mixes up rows or columns could not find it."""
-    table = with_features(trained, predicted(trained, "newpairs"))
+    table = with_features(trained, new)  # the labels follow a formula; who mixes up rows or columns can't find it
     is_dw, splitting = synthetic.rule(table)
     assert is_dw.mean() > 0.85
     assert np.corrcoef(np.log(splitting), np.log(table["quantum_splitting"]))[0, 1] > 0.9
@@ -105,28 +101,8 @@ def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy
     assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
 
 
-def test_new_results_leave_the_list_and_are_learnt(trained_copy):
-    top = predicted(trained_copy, "newpairs").head(15)
-    synthetic.write_neb(trained_copy, top, splittings="Qs_calcuations.txt")
-    assert "nothing new" in done("step2_classify_dw", trained_copy)
-    done("step4_predict_qs", trained_copy)
-    assert not set(keys(top)) & set(keys(predicted(trained_copy, "newpairs")))
-    assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
-    assert "run_neb.py --top 30" in done("step4_predict_qs", trained_copy).splitlines()[-1]
-    before = card_of(trained_copy)
-    assert "model:" in done("step1_train_dw", trained_copy)
-    after = card_of(trained_copy)
-    assert after.training != before.training
-    assert after.sources == {"neb": 415}
-    lines = [path.read_text() for path in (trained_copy / "NEB_calculations/T0.1").glob("Qs_*.txt")]
-    assert len(lines) == 2
-    assert f"{''.join(lines).count('Cnf-')} splittings" in done("step3_train_qs", trained_copy)
-    for step in STEPS[1::2]:
-        assert "nothing new" not in done(step, trained_copy)
-
-
 def test_the_validators_write_and_print_the_same_figures(trained_copy):
-    said = done("validate_dw", trained_copy)
+    said = done("validate_dw", trained_copy, run=run_drawing)
     written = (trained_copy / "output_ML/dw_classifier_performances.txt").read_text()
     assert written in said
     assert written.index("training set") < written.index("test set")
@@ -135,7 +111,7 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
     assert of_likes
     counted = [int(line.split()[-1]) for line in of_model.splitlines() if "called" in line or "missed" in line]
     assert sum(counted) == len(used)
-    said = done("validate_qs", trained_copy)
+    said = done("validate_qs", trained_copy, run=run_drawing)
     assert "average precision for TLS" in said
     pictures = sorted(path.name for path in trained_copy.rglob("output_ML/**/*.png"))
     assert pictures == [
@@ -151,13 +127,15 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
 
 
 def test_steps_out_of_order_say_which_step_to_run(workspace):
-    assert "run step0_collect.py" in refused("step1_train_dw", workspace)
-    assert "run step0_collect.py" in refused("step2_classify_dw", workspace)
-    assert "run step0_collect.py" in refused("step2_classify_dw", workspace, "-T", "0.1")
-    assert "run step2_classify_dw.py" in refused("step4_predict_qs", workspace)
-    assert "run step2_classify_dw.py" in refused("step4_predict_qs", workspace, "-T", "0.1")
-    assert "run step1_train_dw.py" in refused("validate_dw", workspace)
-    assert "run step3_train_qs.py" in refused("validate_qs", workspace)
+    for step, before in (
+        ("step1_train_dw", "step0_collect"),
+        ("step2_classify_dw", "step0_collect"),
+        ("step4_predict_qs", "step2_classify_dw"),
+        ("validate_dw", "step1_train_dw"),
+        ("validate_qs", "step3_train_qs"),
+    ):
+        for given in ((), ("-T", "0.1")):
+            assert f"run {before}.py" in refused(step, workspace, *given)
     done("step0_collect", workspace)
     assert "no model yet; run step1_train_dw.py" in refused("step2_classify_dw", workspace, "-T", "0.1")
     for step, missing in (("step1_train_dw", "labels"), ("step3_train_qs", "splittings")):
@@ -230,7 +208,12 @@ def test_limits_that_no_model_meets_are_told(trained_copy):
     assert "no model met max_seconds_per_pair = 1e-12: the fastest is kept" in done("step1_train_dw", trained_copy)
 
 
-def test_a_model_that_does_not_fit_the_tables_is_refused(trained_copy):
+def test_a_model_of_another_version_or_that_does_not_fit_the_tables_is_refused(trained_copy):
+    card = trained_copy / "MLmodel/dw-classification-T01/card.json"
+    good = card.read_text()
+    card.write_text(good.replace('"autogluon.tabular": "', '"autogluon.tabular": "0.'))
+    assert "trained with autogluon.tabular 0." in refused("step2_classify_dw", trained_copy)
+    card.write_text(good)
     (trained_copy / "config.yaml").write_text("particles: 2\n")
     done("step0_collect", trained_copy)
     assert "lacks displacement_2, 0to2" in (said := refused("step2_classify_dw", trained_copy))
@@ -238,13 +221,6 @@ def test_a_model_that_does_not_fit_the_tables_is_refused(trained_copy):
     path = trained_copy / "output_ML/T0.1/DW_T0.1.feather"
     pd.read_feather(path).drop(columns="PR").to_feather(path)
     assert "changed since step2_classify_dw.py wrote it: run that step" in refused("step4_predict_qs", trained_copy)
-
-
-def test_a_model_of_another_version_is_refused_and_trained_anew(trained_copy):
-    path = trained_copy / "MLmodel/dw-classification-T01/card.json"
-    path.write_text(path.read_text().replace('"autogluon.tabular": "', '"autogluon.tabular": "0.'))
-    assert "trained with autogluon.tabular 0." in refused("step2_classify_dw", trained_copy)
-    assert "model:" in done("step1_train_dw", trained_copy)
 
 
 def test_a_pretraining_set_alone_and_together_with_neb_results(trained, workspace):

@@ -100,35 +100,31 @@ def every_picture(exact=EXACT, predicted=PREDICTED):
 
 # What is drawn
 def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
-    panels = {
-        "0.062": Judged(EXACT, PREDICTED, "test set"),
-        "0.07": Judged(EXACT[:2], PREDICTED[:2], "train set"),
-    }
+    panels = {"0.062": Judged(EXACT, PREDICTED, "test set"), "0.07": Judged(EXACT[:2], PREDICTED[:2], "train set")}
     figure, numbers = draw_true_against_predicted(panels, Settings())
-    assert len(figure.axes) == 2
     assert [*numbers] == ["temperature", "exact_epsilon", "predicted_epsilon"]
-    for temperature, panel in panels.items():
-        rows = numbers[numbers["temperature"] == temperature]
-        np.testing.assert_array_equal(rows[["exact_epsilon", "predicted_epsilon"]].T, panel[:2])
-    for ax, (temperature, (exact, predicted, name, *_)) in zip(figure.axes, panels.items(), strict=True):
-        assert f"T = {temperature}, {name}: {len(exact)} pairs\nrms deviation" in ax.get_title()
+    for ax, (temperature, panel) in zip(figure.axes, panels.items(), strict=True):
+        assert f"T = {temperature}, {panel.name}: {len(panel.exact)} pairs\nrms deviation" in ax.get_title()
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("exact quantum splitting (ε)", "predicted quantum splitting (ε)")
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-        pairs = lines(ax)["a pair"]
-        np.testing.assert_array_equal(pairs.get_xdata(), exact)
-        np.testing.assert_array_equal(pairs.get_ydata(), predicted)
+        np.testing.assert_array_equal(lines(ax)["a pair"].get_xydata().T, panel[:2])
+        rows = numbers[numbers["temperature"] == temperature]
+        np.testing.assert_array_equal(rows[["exact_epsilon", "predicted_epsilon"]].T, panel[:2])
         assert "TLS: exact splitting < 0.00151 ε" in legend(ax)
 
 
-def test_the_cumulative_distributions_rise_to_one_at_the_largest_splitting():
+def test_distributions_rise_to_one_and_the_search_counts_tls_between_chance_and_the_ideal():
     (ax,) = draw_splitting_cdf(EXACT, PREDICTED, "the pairs", Settings()).figure.axes
     assert (ax.get_title(), ax.get_xlabel()) == ("the pairs", "quantum splitting (ε)")
-    assert ax.get_ylabel() == "share of pairs up to this splitting"
-    assert legend(ax) == ["TLS: splitting < 0.00151 ε", "exact", "predicted"]
     for name, values in (("exact", EXACT), ("predicted", PREDICTED)):
-        curve = lines(ax)[name]
-        np.testing.assert_array_equal(curve.get_xdata()[1:], np.sort(values))
-        np.testing.assert_allclose(curve.get_ydata(), np.arange(7) / 6)
+        np.testing.assert_array_equal(lines(ax)[name].get_xdata()[1:], np.sort(values))
+        np.testing.assert_allclose(lines(ax)[name].get_ydata(), np.arange(7) / 6)
+    figure, numbers = draw_search_efficiency(EXACT, PREDICTED, "the pairs", Settings())
+    (ax,) = figure.axes
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("the pairs", "NEBs run", "TLS found, of 3")
+    expected = {"ideal": [1, 2, 3, 3, 3, 3], "found": [1, 2, 2, 3, 3, 3], "chance": [0.5, 1, 1.5, 2, 2.5, 3]}
+    assert numbers.to_dict("list") == {"nebs": [1, 2, 3, 4, 5, 6], **expected}
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [*expected.values()]
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
@@ -151,31 +147,14 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
     assert legend(picture.figure.axes[3])[0] == "glasses with a double well: 2, with a TLS: 1"
 
 
-def test_the_search_counts_tls_between_chance_and_the_ideal():
-    figure, numbers = draw_search_efficiency(EXACT, PREDICTED, "the pairs", Settings())
-    (ax,) = figure.axes
-    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("the pairs", "NEBs run", "TLS found, of 3")
-    assert numbers["nebs"].tolist() == [1, 2, 3, 4, 5, 6]
-    ideal, found, chance = (line.get_ydata().tolist() for line in ax.get_lines())
-    assert ideal == [1, 2, 3, 3, 3, 3]
-    assert found == [1, 2, 2, 3, 3, 3]
-    assert chance == [0.5, 1, 1.5, 2, 2.5, 3]
-    assert numbers[["ideal", "found", "chance"]].T.to_numpy().tolist() == [ideal, found, chance]
-
-
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
     found, _ = draw_rounds(some_rounds([33, 20], [8, 3]), "T = 0.1").figure.axes
     np.testing.assert_array_equal(lines(found)["TLS found"].get_xydata(), [[0, 0], [33, 8], [53, 11]])
     promised, ahead = found.containers
-    np.testing.assert_array_equal(promised.lines[0].get_xydata(), [[33, 9], [53, 13]])
     ends = [segment[:, 1] for segment in promised.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[7, 11], [13 - 8**0.5, 13 + 8**0.5]])  # two variances of 2²
     np.testing.assert_array_equal(ahead.lines[0].get_xydata(), [[83, 13.5]])
-    np.testing.assert_allclose(ahead.lines[2][0].get_segments()[0][:, 1], [12, 15])
-    (band,) = found.patches
-    assert (band.get_y(), band.get_height()) == (15, 5)
     assert "forecast: all 700 left on the list, 68 % interval" in legend(found)
-    assert found.get_ylim()[1] > 20
 
 
 # The files
@@ -200,9 +179,6 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
             assert suffix != "png" or imread(path).std() > 0.01
 
 
-# The comparison with NEBs of a glass that no model saw
-
-
 def test_a_pair_whose_v_does_not_confine_is_named_and_energies_stand_in_kelvin_too():
     figure = draw_profiles([profile()], "T = 0.1", Settings(), [Pair(7, 0.26, 0.27)]).figure
     assert figure.get_suptitle() == "T = 0.1\nnot drawn, V does not confine outside the ends: Cnf-7 0.26_0.27"
@@ -225,25 +201,15 @@ WELLS = pd.DataFrame(
 )
 
 
-def drawn(wells=WELLS, volume=100.0):
-    return draw_planes(wells, volume, Settings(), "T = 0.1").figure
-
-
-def places(ax):
-    return np.concatenate([points.get_offsets() for points in ax.collections])
-
-
-def test_tls_are_told_apart_and_what_is_below_the_edge_stands_there():
-    figure = drawn()
-    plane, _, barriers, couplings = figure.axes[:4]
-    np.testing.assert_allclose(places(plane), [[3e-4, 4e-4], [1e-3, 1e-12]])
+def test_tls_are_told_apart_and_counted_and_what_is_below_the_edge_stands_there():
+    figure = draw_planes(WELLS, 100.0, Settings(), "T = 0.1").figure
+    plane, counts, barriers, _ = figure.axes[:4]
+    np.testing.assert_allclose(
+        np.concatenate([points.get_offsets() for points in plane.collections]), [[3e-4, 4e-4], [1e-3, 1e-12]]
+    )
     assert plane.get_title() == "1 with Δ or Δ₀ below 1e-12 ε, drawn there"
     assert sorted(len(points.get_offsets()) for points in barriers.collections) == [1, 2]
     assert "2 of 3" in figure.get_suptitle()
-    assert len(places(couplings)) == 3
-
-
-def test_the_number_of_double_wells_steps_at_each_splitting():
-    x, y = drawn().axes[1].get_lines()[0].get_data()
+    x, y = counts.get_lines()[0].get_data()
     np.testing.assert_allclose(x[1:], WELLS["quantum_splitting"])
     np.testing.assert_allclose(y[1:], [0.01, 0.02, 0.03])

@@ -49,12 +49,6 @@ def fill(root, temperature=T, wells=3):
     pd.DataFrame([ROUND]).to_csv(work.at(temperature).rounds("csv"), index=False)
 
 
-@pytest.fixture
-def root(tmp_path):
-    fill(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory):
     """Such a workspace; not to be changed."""
@@ -124,28 +118,17 @@ def test_what_files_say_is_text_on_the_page(text):
     assert re.findall("<script[^>]*>", text) == ['<script type="application/json">', "<script>"]
 
 
-def test_pairs_with_an_answer_are_no_longer_to_be_calculated(text):
+def test_what_was_found_and_is_to_be_calculated_is_told_in_the_words_of_run_neb(text):
     # of chances 0.5, 0.25 and 0.125 the first is unfinished
     assert "TLS expected of the next 2 exact calculations: 0.4 (0 to 1, 68 %)" in text
     assert "1 of the list were calculated" in text
     assert "run_neb.py --top 2" in text
     assert "<td>9</td><td>0.1</td><td>0.5</td><td>0.002</td>" in text
-
-
-def test_the_rounds_are_told_in_the_words_of_run_neb(text):
     assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in text
 
 
-def test_settings_that_are_not_the_default_are_marked(root):
-    (root / "config.yaml").write_text("seed: 21\n")
-    assert "<td>seed</td><td>21</td><td>20</td>" in written(root)
-
-
-def test_an_empty_workspace_is_told_what_to_do(tmp_path):
-    assert "put minima there and run step 0" in refused("report", tmp_path)
-
-
 def test_where_files_are_missing_the_page_says_which_step_makes_them(tmp_path):
+    assert "put minima there and run step 0" in refused("report", tmp_path)
     (tmp_path / "Configurations/minima/T0.1").mkdir(parents=True)
     text = written(tmp_path)
     for script in ("step0_collect", "step1_train_dw", "step3_train_qs", "validate_dw", "validate_qs", "run_neb"):
@@ -153,11 +136,13 @@ def test_where_files_are_missing_the_page_says_which_step_makes_them(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_thousand_double_wells_fit_into_two_megabytes(tmp_path):
+def test_a_thousand_double_wells_fit_into_two_megabytes_and_settings_of_the_user_are_marked(tmp_path):
     fill(tmp_path, wells=1001)
+    (tmp_path / "config.yaml").write_text("seed: 21\n")
     text = written(tmp_path)
     assert Workspace(tmp_path).report.stat().st_size < 2e6
     assert "the first 1000 of 1001 rows" in text
+    assert "<td>seed</td><td>21</td><td>20</td>" in text
 
 
 @pytest.mark.slow

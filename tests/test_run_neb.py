@@ -16,7 +16,6 @@ from steps import done, refused
 from glass import soft_spheres
 from glass.double_well import Verdict, potential_of
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
-from pipeline.formats.path_images import read_path
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
 
@@ -29,35 +28,25 @@ def told(root, temperature=T):
     return pairs_of(pd.concat([read(at) for read in (read_neb_results, read_unfinished)]))
 
 
-def test_every_pair_gets_one_verdict(calculated):
+def test_every_pair_gets_one_verdict_and_what_was_found_is_told_drawn_and_not_done_again(calculated):
     asked = pairs_of(pd.read_csv(calculated / "pairs.csv", float_precision="round_trip"))
     assert sorted(told(calculated)) == sorted(asked)
-    neb = read_neb_results(Workspace(calculated).at(T))
+    neb, said = read_neb_results(Workspace(calculated).at(T)), (calculated / "said.txt").read_text()
     assert (neb["is_dw"] == 1).sum() >= 5
     assert (neb["is_dw"] == 0).sum() >= 3
-    said = (calculated / "said.txt").read_text()
     assert f"double well: {(neb['is_dw'] == 1).sum()}" in said
-    enough = neb["is_dw"].value_counts().min() >= 10  # else step 1 would refuse to learn from them
-    assert ("steps 1 to 4 learn from these results" if enough else "run_neb.py --explore 100 for more, or ") in said
-    script = "step1_train_dw.py" if enough else "run_neb.py --explore 100"
-    assert f"{script} --workspace " in said.splitlines()[-1]
-    assert imread(calculated / f"output_ML/T{T}/neb_paths.png").std() > 0.01
-
-
-def test_what_was_found_is_told_as_a_density_and_each_tls_has_a_picture(calculated):
+    assert "run_neb.py --explore 100 for more, or " in said  # step 1 needs ten of both
+    assert "run_neb.py --explore 100 --workspace " in said.splitlines()[-1]
     output = calculated / f"output_ML/T{T}"
-    table, wells = pd.read_csv(output / "tls_density.csv"), pd.read_csv(output / "double_wells.csv")
+    assert imread(output / "neb_paths.png").std() > 0.01
+    table, wells = pd.read_csv(output / "tls_density.csv"), double_wells(calculated)
     tls = int((wells["quantum_splitting"] < 0.00151).sum())  # config.yaml
     of_all = table[(table["kind"] == "all") & np.isclose(table["energy"], 0.00151)].iloc[0]
     assert of_all["count"] == tls
     assert of_all["volume"] == pytest.approx(80)  # 80 particles at number density 1
-    said = (calculated / "said.txt").read_text()
     assert f"of all pairs {tls / 80 / 0.00151:.3g} ({tls})" in said
     assert f": {wells['rearrangement'].nunique()} rearrangement" in said
     assert len([*(output / "pictures").glob("Cnf-*.png")]) == tls
-
-
-def test_a_second_run_finds_nothing_to_do(calculated):
     before = results(calculated)
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     assert said.count("\n") == 1
@@ -150,7 +139,9 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     assert (costs["cpu_seconds"] > 0).all()
 
 
-def test_the_images_of_what_could_be_a_tls_are_kept_and_ase_finds_the_same_forces_and_barrier(calculated):
+def test_the_images_of_what_could_be_a_tls_are_kept_as_ase_has_them_and_more_images_begin_with_them(
+    calculated, tmp_path
+):
     folder = calculated / f"output_ML/T{T}/paths"
     done("run_neb", calculated, "--refine", 1)
     wells = double_wells(calculated)
@@ -167,10 +158,6 @@ def test_the_images_of_what_could_be_a_tls_are_kept_and_ase_finds_the_same_force
     assert asymmetry == pytest.approx(float(row["asymmetry"]), abs=1e-6)
     assert barrier <= float(row["barrier"]) <= 1.2 * barrier
     assert float(row["force"]) <= 1e-3
-
-
-def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(calculated, tmp_path):
-    done("run_neb", calculated, "--refine", 1)
     assert "no new pairs" in done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     config = (calculated / "config.yaml").read_text().replace("images: 15", "images: 25")
     (calculated / "config.yaml").write_text(config)
@@ -184,21 +171,6 @@ def test_more_images_begin_with_the_stored_path_and_end_at_the_same_splitting(ca
     assert continued["images"] == from_line["images"] == 25
     assert continued["steps"] < from_line["steps"] / 2
     assert continued["quantum_splitting"] == pytest.approx(from_line["quantum_splitting"], rel=0.01)
-
-
-def test_a_stored_path_of_other_minima_is_not_begun_with(calculated):
-    done("run_neb", calculated, "--refine", 1)
-    path = next((calculated / f"output_ML/T{T}/paths").iterdir())
-    images = ase.io.read(path, ":")
-    minimum, end = images[0], images[-1]
-    assert read_path(path, minimum, end).shape == (15, 80, 3)
-    other = end.copy()
-    other.positions[0] += 0.01
-    assert read_path(path, minimum, other) is None
-    good = path.read_text()
-    for damaged in (good[:-2000], good.replace("forces:R:3", f"forces:R:{'9' * 25}", 1)):  # and no room taken for them
-        path.write_text(damaged)
-        assert read_path(path, minimum, end) is None
 
 
 def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calculated):
@@ -228,10 +200,10 @@ def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_for
     assert "no new pairs" in done("run_neb", glass, "--all", repr(float(least)))
 
 
+@pytest.mark.usefixtures("every_pair_is_non_dw")
 def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
     path = Workspace(calculated).at(T).non_dw
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[1:]))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     (calculated / "config.yaml").write_text("neb: {images: 13, force_tolerance: 1.0e-3}\n")
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     assert f"T = {T}: note: earlier results were made with neb images = 15, these with 13" in said
@@ -249,7 +221,6 @@ def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them
     assert "run_neb.py --retry --workspace" in said.splitlines()[-1]
     output = trained_copy / "output_ML/T0.1"
     assert all(f"wrote {output / name}\n" in said for name in ("rounds.csv", "rounds.png"))
-    assert imread(output / "rounds.png").std() > 0.01
     first = pd.read_csv(output / "rounds.csv").iloc[0]
     assert first[["round", "nebs", "unfinished", "double_wells", "tls"]].tolist() == [1, 3, 3, 0, 0]
     done("run_neb", trained_copy, "--top", 2)
@@ -258,42 +229,30 @@ def test_a_round_counts_unfinished_pairs_and_does_not_send_on_to_learn_from_them
 
 
 # What stops a pair, and what stops the run
-def test_an_end_point_that_is_no_minimum_stops_that_pair_only(glass):
-    spoilt = minima(glass)[0]
-    minimum = read_minimum(spoilt)
-    shifted = minimum.positions + np.random.default_rng(0).normal(0, 0.01, minimum.positions.shape)
-    write_minimum(spoilt, minimum.diameters, shifted, minimum.box)
+def test_a_minimum_that_is_none_or_gone_or_another_stops_its_pairs_only(glass):
     pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip")
-    with_it = pairs["i"] == energy_in_name(spoilt)
-    assert with_it.any()
-    pd.concat([pairs[with_it], pairs[~with_it].head(3)]).to_csv(glass / "pairs.csv", index=False)
-    said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    assert said.count("the first is no minimum") == with_it.sum()
-    assert set(read_unfinished(Workspace(glass).at(T))["i"]) == {energy_in_name(spoilt)}
-    assert len(read_neb_results(Workspace(glass).at(T))) == 3
+    named = {energy_in_name(path): path for path in minima(glass)}
+    shaken, gone, other = np.unique(pairs[["i", "j"]])[:3]
 
+    def of(name, table):
+        return (table["i"] == name) | (table["j"] == name)
 
-def test_a_missing_minimum_is_named_and_the_others_are_calculated(glass):
-    pairs = pd.read_csv(glass / "pairs.csv", float_precision="round_trip").head(3)
-    gone = next(path for path in minima(glass) if energy_in_name(path) == pairs["j"][0])
-    gone.unlink()
-    pairs.to_csv(glass / "pairs.csv", index=False)
+    minimum = read_minimum(named[shaken])
+    shifted = minimum.positions + np.random.default_rng(0).normal(0, 0.01, minimum.positions.shape)
+    write_minimum(named[shaken], minimum.diameters, shifted, minimum.box)
+    named[gone].unlink()
+    shutil.copy(named[pairs["j"].max()], named[other])
+    touched = of(shaken, pairs) | of(gone, pairs) | of(other, pairs)
+    asked = pd.concat([pairs[touched & ~of(gone, pairs)], pairs[of(gone, pairs)], pairs[~touched].head(2)])
+    asked.to_csv(glass / "pairs.csv", index=False)
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    missing = ((pairs["i"] == float(gone.stem)) | (pairs["j"] == float(gone.stem))).sum()
-    assert said.count(f"no minimum {float(gone.stem)!r}") == missing
-    assert len(told(glass)) == 3 - missing
+    assert said.count(f"no minimum {float(gone)!r}") == of(gone, pairs).sum() > 0
+    unfinished = read_unfinished(Workspace(glass).at(T))
+    assert sorted(pairs_of(unfinished)) == sorted(pairs_of(pairs[touched & ~of(gone, pairs)]))
+    for name, reason in ((shaken, "the first is no minimum"), (other, "by the minima's names")):
+        assert unfinished["reason"][of(name, unfinished)].str.contains(reason).any()
+    assert len(read_neb_results(Workspace(glass).at(T))) == 2
     pairs.assign(conf=99).to_csv(glass / "pairs.csv", index=False)
     assert "holds the minima of none of the pairs" in refused("run_neb", glass, "--pairs", glass / "pairs.csv")
-
-
-def test_a_file_under_the_name_of_another_minimum_is_unfinished(glass):
-    i, j, other = minima(glass)[:3]
-    shutil.copy(other, j)
-    (glass / "pairs.csv").write_text(f"conf,i,j\n1,{i.stem},{j.stem}\n")
-    assert "by the minima's names" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
-
-
-def test_a_pair_of_one_minimum_is_named(glass, tmp_path):
-    (tmp_path / "pairs.csv").write_text("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n")
-    said = refused("run_neb", glass, "--pairs", tmp_path / "pairs.csv")
-    assert "pairs.csv: line 3: i and j are the same minimum" in said
+    (glass / "pairs.csv").write_text("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n")
+    assert "line 3: i and j are the same minimum" in refused("run_neb", glass, "--pairs", glass / "pairs.csv")

@@ -11,7 +11,7 @@ import pandas as pd
 import psutil
 import pytest
 from neb_glass import DECIMALS, SETTINGS, T, results
-from steps import LONGEST, done, refused, run, run_process, started, started_python, stop, wait_until
+from steps import LONGEST, done, refused, run, started, started_python, stop, wait_until
 from synthetic import make_workspace
 
 import run_neb
@@ -53,7 +53,8 @@ Those of calculations.csv do not count."""
 @pytest.fixture
 def patient(glass):
     (glass / "patient.py").write_text(PATIENT)
-    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'patient:calculator', "))
+    settings = SETTINGS.replace("neb: {", "neb: {calculator: 'patient:calculator', ")
+    (glass / "config.yaml").write_text(settings.replace("processes: 2", "processes: 1"))
     return glass
 
 
@@ -62,18 +63,30 @@ def lines(root):
 
 
 @pytest.mark.slow
-def test_killed_at_any_result_it_ends_with_the_same_files(patient, calculated):
-    for at_most in (0, 5):
+def test_ended_by_any_signal_at_any_result_and_its_workers_killed_it_ends_with_the_same_files(patient, calculated):
+    known = results(calculated)
+    for at_most, sent, group, status in (
+        (0, signal.SIGKILL, False, -signal.SIGKILL),  # the workers must find out by themselves
+        (2, signal.SIGINT, True, 130),
+        (4, signal.SIGTERM, False, 143),
+    ):
         (patient / "at_most").write_text(str(at_most))
         with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
             assert any("pairs to calculate" in line for line in process.stdout)
             wait_until(lambda: lines(patient) >= at_most, process)  # noqa: B023
-            ended = stop(process, signal.SIGKILL, group=False)  # the workers must find out by themselves
-        assert ended.returncode == -signal.SIGKILL
+            ended = stop(process, sent, group)
+        assert ended.returncode == status
+        assert ended.stderr.count("\n") == (1 if sent == signal.SIGINT else 0)
         assert at_most <= lines(patient) < lines(calculated)
-    (patient / "at_most").unlink()
-    done("run_neb", patient, "--pairs", patient / "pairs.csv")
-    assert results(patient) == results(calculated)
+        assert all(set(kept) <= set(known[name]) for name, kept in results(patient).items())
+    (patient / "at_most").write_text("6")
+    with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
+        wait_until(lambda: lines(patient) >= 6, process)
+        for worker in psutil.Process(process.pid).children():
+            worker.kill()
+        (patient / "at_most").unlink()
+        assert process.wait(LONGEST) == 0
+    assert results(patient) == known
 
 
 @pytest.mark.slow
@@ -84,32 +97,6 @@ def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(gl
     assert "Qs_calculations.txt" not in results(glass)
     done("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert results(glass) == results(calculated)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("sent", "group", "status"), [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143)])
-def test_a_run_that_is_ended_while_workers_calculate_keeps_what_it_has(patient, calculated, sent, group, status):
-    (patient / "at_most").write_text("3")
-    with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
-        wait_until(lambda: lines(patient) >= 3, process)
-        ended = stop(process, sent, group)
-    assert ended.returncode == status
-    assert ended.stderr.count("\n") == (1 if sent == signal.SIGINT else 0)
-    kept = results(patient)
-    assert sum(map(len, kept.values())) >= 3
-    assert all(set(kept[name]) <= set(results(calculated)[name]) for name in kept)
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_takes_nothing_with_it(patient, calculated):
-    (patient / "at_most").write_text("2")
-    with started("run_neb", patient, "--pairs", patient / "pairs.csv") as process:
-        wait_until(lambda: lines(patient) >= 2, process)
-        for worker in psutil.Process(process.pid).children():
-            worker.kill()
-        (patient / "at_most").unlink()
-        assert process.wait(LONGEST) == 0
-    assert results(patient) == results(calculated)
 
 
 # Shares
@@ -246,31 +233,29 @@ def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_no
 
 
 @pytest.mark.slow
-def test_shares_at_once_some_killed_come_to_the_files_of_one_run(glass, calculated):
+def test_shares_at_once_one_of_them_killed_come_to_the_files_of_one_run(patient, calculated):
+    glass = patient
     of_shares = "NEB_calculations/T*/shares/[1-9]*.[!c]*"
     (glass / "patient.py").write_text(PATIENT.replace("NEB_calculations/T*/[!.c]*", of_shares))
-    (glass / "config.yaml").write_text(SETTINGS.replace("neb: {", "neb: {calculator: 'patient:calculator', "))
-    (glass / "at_most").write_text("2")  # of the four that each share has
-    arguments = [["--pairs", glass / "pairs.csv", "--share", f"{k}/3"] for k in (1, 2, 3)]
+    (glass / "at_most").write_text("2")
+    arguments = [["--pairs", glass / "pairs.csv", "--share", f"{k}/2"] for k in (1, 2)]
     with ExitStack() as stack:
-        running = [stack.enter_context(started("run_neb", glass, *given)) for given in arguments]
-        wait_until(lambda: sum(len(path.read_text().splitlines()) for path in glass.glob(of_shares)) >= 2, running[0])
-        assert "writes the same files" in refused("run_neb", glass, *arguments[1], run=run_process)
-        for process in running[:2]:
-            assert stop(process, signal.SIGKILL).returncode == -signal.SIGKILL
+        one, other = (stack.enter_context(started("run_neb", glass, *given)) for given in arguments)
+        wait_until(lambda: sum(len(path.read_text().splitlines()) for path in glass.glob(of_shares)) >= 2, one)
+        assert "writes the same files" in refused("run_neb", glass, *arguments[0])
+        assert stop(one, signal.SIGKILL).returncode == -signal.SIGKILL
         (glass / "at_most").unlink()
-        assert running[2].wait(LONGEST) == 0
+        assert other.wait(LONGEST) == 0
     assert not results(glass)
-    for given in arguments[:2]:
-        assert "once all shares have ended" in done("run_neb", glass, *given)
+    assert "once all shares have ended" in done("run_neb", glass, *arguments[0])
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    assert "results of the share 1-of-3 merged" in said
+    assert "results of the share 1-of-2 merged" in said
     assert "no new pairs to calculate" in said
     assert results(glass) == results(calculated)
-    for file in ("double_wells.csv", "neb_paths.jsonl"):
-        mine, whole = (
-            sorted((root / f"output_ML/T{T}" / file).read_text().splitlines()) for root in (glass, calculated)
-        )
-        assert len(mine) == len(whole)
-    assert len(read_calculations(Workspace(glass).at(T))) == len(read_calculations(Workspace(calculated).at(T)))
+    for read in (
+        lambda root: (root / f"output_ML/T{T}/double_wells.csv").read_text().splitlines(),
+        lambda root: (root / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines(),
+        lambda root: read_calculations(Workspace(root).at(T)),
+    ):
+        assert len(read(glass)) == len(read(calculated))
     assert not (glass / f"NEB_calculations/T{T}/shares").exists()

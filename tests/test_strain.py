@@ -166,12 +166,6 @@ def test_sound_in_a_cubic_crystal_has_the_voigt_average_of_its_three_moduli():
 
 
 # Vibrations
-@pytest.fixture(scope="module")
-def both_minima():
-    found = [read_minimum(ROOT / f"tests/checked_pair/{name}.conf") for name in ("0.2589721001", "0.2589756530")]
-    return [make_atoms(one.positions, one.diameters, one.box) for one in found]
-
-
 def spring(positions, stiffness=(1.0, 4.0, 9.0)):
     """One particle in three springs."""
     return 0.5 * (stiffness * positions**2).sum(), -np.asarray(stiffness) * positions
@@ -187,8 +181,8 @@ def test_the_zero_point_energy_of_a_particle_in_springs_is_half_a_quantum_each()
     assert zero_point_of_blocks(blocks, np.array([0.25]), 0.1) == pytest.approx(0.05 * (2 + 4 + 6))
 
 
-def test_the_hessian_of_soft_spheres_is_that_of_differences_and_blocks_are_its_own(both_minima):
-    atoms = both_minima[0][:]
+def test_the_hessian_of_soft_spheres_is_that_of_differences_and_blocks_are_its_own(pair):
+    atoms = pair[0][:]
     bonds = bonds_of(atoms, calculator(atoms))
     by_formula = bonds.hessian().toarray()
     np.testing.assert_allclose(
@@ -226,9 +220,9 @@ def test_the_stiffer_well_has_the_smaller_entropy():
     assert vibrational_entropy_difference(one, other, np.ones(1)) == pytest.approx(-np.log(2))
 
 
-def test_vibrations_of_a_glass_have_three_translations_and_blocks_come_near_the_whole(both_minima):
+def test_vibrations_of_a_glass_have_three_translations_and_blocks_come_near_the_whole(pair):
     """The pair's ΔZPE; single particles give it to 0.013 ε rms in the example."""
-    known = [bonds_of(atoms, calculator(atoms)) for atoms in both_minima]
+    known = [bonds_of(atoms, calculator(atoms)) for atoms in pair]
     squared = squared_frequencies(known[0].hessian().toarray(), np.ones(150))
     assert (np.abs(squared[:3]) < 1e-7 * squared[-1]).all()
     assert squared[3] > 1e-4 * squared[-1]

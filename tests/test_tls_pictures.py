@@ -55,26 +55,6 @@ def update(work, settings=SETTINGS):
     return update_pictures(work.at(T), settings)
 
 
-def files(work):
-    return sorted(path.name for path in work.at(T).tls_pictures.glob("[!.]*"))
-
-
-# Geometry
-def test_the_plane_holds_the_largest_displacement_whatever_its_direction():
-    rng = np.random.default_rng(2)
-    for _ in range(20):
-        steps = rng.normal(size=(1, 3)) * 0.5 + rng.normal(size=(15, 3)) * 0.02
-        axes = main_axes(steps)
-        np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
-        assert np.linalg.det(axes) == pytest.approx(1)
-        across = np.abs(steps @ axes.T).sum(axis=0)
-        assert across[0] > across[1]
-        assert ((steps @ axes.T) ** 2).sum(axis=0).argsort().tolist() == [2, 1, 0]
-        np.testing.assert_allclose(main_axes(-steps)[2], axes[2], atol=1e-9)
-    in_plane = np.array([[0.3, 0.4, 0.0], [0.1, -0.2, 0.0]])
-    np.testing.assert_allclose(np.linalg.norm((in_plane @ main_axes(in_plane).T)[:, :2], axis=1), [0.5, 0.05**0.5])
-
-
 # What is drawn
 def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
     figure, numbers = draw_two_level_system(motion(), wells(work), "the pair", SETTINGS)
@@ -100,27 +80,20 @@ def _in_plane(vector):
 
 
 # Files
-def test_each_tls_has_a_picture_in_the_formats_of_the_settings_and_an_svg_is_small(work):
+def test_a_tls_has_a_small_picture_in_each_format_made_anew_where_the_calculation_is_until_it_is_none(work):
     settings = SETTINGS.model_copy(update={"figures": ["png", "svg"]})
     assert update(work, settings) == (1, 1)
-    assert files(work) == [f"{NAME}.csv", f"{NAME}.png", f"{NAME}.svg"]
-    assert imread(work.at(T).tls_pictures / f"{NAME}.png").std() > 0.01
-    assert (work.at(T).tls_pictures / f"{NAME}.svg").stat().st_size < 60_000
-
-
-def test_pictures_are_made_anew_only_where_the_calculation_is(work):
-    update(work)
-    assert update(work) == (0, 1)
+    folder = work.at(T).tls_pictures
+    assert sorted(path.name for path in folder.glob("[!.]*")) == [f"{NAME}.csv", f"{NAME}.png", f"{NAME}.svg"]
+    assert imread(folder / f"{NAME}.png").std() > 0.01
+    assert (folder / f"{NAME}.svg").stat().st_size < 60_000
+    assert update(work, settings) == (0, 1)
     add_record(work.at(T), PAIR, (LEVELS[0], LEVELS[1] * (1 + 1e-9)), PROFILE, HOW)
-    assert update(work) == (1, 1)
-
-
-def test_the_picture_of_what_is_no_tls_any_more_goes(work):
-    update(work)
+    assert update(work, settings) == (1, 1)
     take_back_splitting(work.at(T), PAIR)
     add_non_dw(work.at(T), PAIR)
-    assert update(work) == (0, 0)
-    assert [*work.at(T).tls_pictures.iterdir()] == []
+    assert update(work, settings) == (0, 0)
+    assert [*folder.iterdir()] == []
 
 
 @pytest.mark.parametrize("broken", ["missing", "damaged", "another count"])

@@ -1,21 +1,39 @@
-"""Workers here and on a Dask cluster: results as they come, and what becomes of a job whose worker dies or hangs."""
+"""Workers here and on a cluster: results as they come, the same files, and jobs whose worker is lost."""
 
 import errno
+import json
 import os
+import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from functools import partial
 
+import pandas as pd
 import pytest
-from steps import ROOT
+from dask_cluster import Cluster, wait_for
+from neb_glass import SETTINGS, results
+from ruamel.yaml import YAML
+from steps import ROOT, done, started, stop, wait_until
 
 from pipeline.errors import UserError
-from pipeline.settings import Settings
+from pipeline.locks import only_writer
+from pipeline.settings import Settings, read_settings
 from pipeline.workers.local import Processes, run_apart
 from pipeline.workers.pool import count_steps, worker_pool
 
 TWO = Settings(processes=2)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A Dask cluster of two workers, for the tests that do them no harm."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), 2)
+    yield cluster
+    cluster.end()
 
 
 @pytest.fixture(params=["here", "dask"])
@@ -145,3 +163,189 @@ def test_what_runs_apart_returns_a_tuple_and_writes_its_output_to_a_file(tmp_pat
 def test_what_goes_wrong_apart_is_raised_here(tmp_path, kind, error, words):
     with pytest.raises(error, match=words):
         run_apart(partial(learn, kind), tmp_path / "log.txt")
+
+
+# Files of a cluster, and clusters that are lost
+
+DOC = (ROOT / "doc" / "cluster.md").read_text()
+
+
+@pytest.fixture
+def slurm(base, tmp_path, monkeypatch):
+    """A Slurm of one node, where it is installed and we are root; one at a time, as all have the same ports."""
+    if os.getuid() != 0 or not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "munged"))):
+        pytest.skip("there is no Slurm")
+    folder = tmp_path / "slurm"
+    with only_writer(base / "slurm.lock", "slurm", wait=True):
+        monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        said_by(ROOT / "tests" / "slurm_node.sh", "start", folder)
+        wait_for(lambda: "idle" in subprocess.run(["sinfo", "-h"], capture_output=True, text=True).stdout)
+        yield folder
+        said_by(ROOT / "tests" / "slurm_node.sh", "stop", folder)
+        wait_for(lambda: not list(folder.glob("*.pid")))
+
+
+def said_by(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def block(kind, word):
+    """The first block of doc/cluster.md that holds a word."""
+    return next(text for text in re.findall(rf"```{kind}\n(.*?)```", DOC, re.DOTALL) if word in text)
+
+
+def of_dask(request):
+    """Settings of a cluster that is there."""
+    return {"scheduler_file": str(request.getfixturevalue("cluster").file)}
+
+
+def of_slurm(request):
+    """Settings of jobs that a run starts itself, as in the doc."""
+    folder = request.getfixturevalue("slurm")
+    settings = YAML(typ="safe").load(block("yaml", "slurm:"))["cluster"]
+    assert {"queue", "interface"} <= set(settings["slurm"])
+    del settings["slurm"]["interface"]
+    own = {"n_workers": 2, "cores": 1, "memory": "500MB", "queue": "all", "log_directory": str(folder / "jobs")}
+    return {"slurm": settings["slurm"] | own}
+
+
+def written(root):
+    paths = [path for path in root.rglob("[!.]*.*") if path.is_file() and path.suffix != ".lock"]
+    return {str(path.relative_to(root)): path for path in paths if path.name not in ("config.yaml", "said.txt")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings_of", [of_dask, of_slurm])
+def test_files_are_the_same_as_here_byte_by_byte(request, settings_of, trained, trained_copy, glass, calculated):
+    settings = json.dumps(settings_of(request))
+    for root in (trained_copy, glass):
+        with (root / "config.yaml").open("a") as file:
+            file.write(f"cluster: {settings}\n")
+    for name in ("Configurations/pairs", "output_ML"):
+        shutil.rmtree(trained_copy / name)
+    for step in ("step0_collect", "step2_classify_dw", "step4_predict_qs"):
+        done(step, trained_copy)
+    here, elsewhere = written(trained), written(trained_copy)
+    assert here.keys() == elsewhere.keys()
+    for name, path in here.items():
+        if "pairs/T" in name:  # these say when their minima were made
+            pd.testing.assert_frame_equal(*map(pd.read_feather, (path, elsewhere[name])), check_exact=True)
+        else:
+            assert path.read_bytes() == elsewhere[name].read_bytes(), name
+    done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert results(glass) == results(calculated)
+
+
+@pytest.mark.slow
+def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(slurm, glass, calculated):
+    script = block("bash", "--array")
+    for old, new in {
+        "/home/me/tls-finder": str(ROOT),
+        "/scratch/me/glass": str(glass),
+        "--top 400": f"--pairs {glass}/pairs.csv",
+        "--cpus-per-task=8": "--cpus-per-task=1",
+        "--mem=16G": "--mem=500M",
+    }.items():
+        assert old in script
+        script = script.replace(old, new)
+    (glass / "job.sh").write_text(script)
+    said_by("sbatch", f"--output={glass}/job-%a.out", str(glass / "job.sh"))
+    wait_for(lambda: not said_by("squeue", "-h"))
+    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert results(glass) == results(calculated)
+
+
+def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_named(cluster, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def work(job):\n    return job\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    with worker_pool(cluster.settings) as workers:
+        with pytest.raises(UserError, match=r"can't load the work .*only_here"):
+            list(workers.results(only_here.work, [1]))
+        monkeypatch.setattr("pipeline.workers.dask_cluster.VERSION", "tls-finder 9.9 on Python 3.11")
+        with pytest.raises(UserError, match=r"this is tls-finder 9\.9 on Python 3\.11; have the same"):
+            list(workers.results(square, [1]))
+    del sys.modules["only_here"]
+
+
+def end_dask_worker(folder, job):
+    """Kill the Dask worker that runs this; but only of job 0."""
+    if job == 0:
+        (folder / str(os.getppid())).touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
+    return job
+
+
+def touch_and_wait(folder, job):
+    """The first job waits for good, the first time; told is the process of the Dask worker."""
+    if job == 0 and not (folder / "frozen").exists():
+        (folder / "frozen").write_text(str(os.getppid()))
+        signal.pause()
+    return job
+
+
+@pytest.mark.slow
+def test_workers_that_are_lost_cost_their_job_a_try_of_three_and_a_lost_scheduler_ends_the_run(
+    tmp_path, glass, calculated
+):
+    """One job ends three workers; then one worker is frozen and others are killed; then the scheduler."""
+    dead, frozen, rng, found = tmp_path / "dead", tmp_path / "frozen", random.Random(20), []
+    dead.mkdir()
+    with ExitStack() as stack:
+        fragile = Cluster(tmp_path, 4)
+        stack.callback(fragile.end)
+        with worker_pool(fragile.settings) as workers:
+            jobs = workers.results(partial(end_dask_worker, dead), range(12), lost=lambda *given: given)
+            first, *others = sorted(jobs, key=str)
+        assert len(list(dead.iterdir())) == 3
+        assert others == sorted(range(1, 12), key=str)
+        assert first == (0, "3 workers of the cluster were lost with it")
+        fragile.workers = [one for one in fragile.workers if one.poll() is None]
+        fragile.add_worker()
+        with worker_pool(fragile.settings) as workers:
+            for result in workers.results(partial(touch_and_wait, tmp_path), range(60)):
+                found.append(result)
+                if len(found) == 5:
+                    wait_for(lambda: frozen.exists() and frozen.read_text())
+                    os.kill(int(frozen.read_text()), signal.SIGSTOP)
+                if len(found) == 10:
+                    fragile.add_worker()
+                    fragile.kill(rng.choice([one for one in fragile.workers if str(one.pid) != frozen.read_text()]))
+        assert sorted(found) == list(range(60))
+        (glass / "config.yaml").write_text(f"{SETTINGS}cluster: {{scheduler_file: {fragile.file}}}\n")
+        with started("run_neb", glass, "--pairs", glass / "pairs.csv") as process:
+            wait_until(lambda: results(glass), process)
+            fragile.scheduler.kill()
+            ended = stop(process, 0)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "the Dask scheduler is lost; what was done is on disk" in ended.stderr
+    (glass / "config.yaml").write_text(SETTINGS)
+    done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert results(glass) == results(calculated)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what was not started
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        ("{scheduler: 'tcp://127.0.0.1:9'}", "cluster.scheduler = tcp://127.0.0.1:9: no Dask scheduler answers"),
+        ("{scheduler_file: none.json}", "cluster.scheduler_file = none.json: no such file"),
+        ("{slurm: {coers: 2}}", "config.yaml: cluster.slurm: Got unexpected keyword argument 'coers'"),
+        ("{slurm: {n_workers: 3, cores: 1, memory: 1GB}}", "cluster.slurm: no job was taken: sbatch: error: nope"),
+        ("{sge: {cores: 1, memory: 1GB}}", "cluster.sge: no job was taken: "),
+    ],
+)
+def test_a_cluster_that_does_not_answer_knows_a_key_or_takes_jobs_is_named(tmp_path, monkeypatch, cluster, words):
+    sbatch = tmp_path / "bin/sbatch"  # in place of Slurm's
+    sbatch.parent.mkdir()
+    sbatch.write_text('#!/bin/sh\necho "sbatch: error: nope" >&2\nexit 1\n')
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
+    (tmp_path / "config.yaml").write_text(f"cluster: {cluster}\n")
+    settings = read_settings(tmp_path / "config.yaml")
+    with pytest.raises(UserError, match=re.escape(words)), worker_pool(settings) as workers:
+        list(workers.results(square, [1]))
