@@ -183,11 +183,9 @@ def _update_transitions(
 def _read_counts(paths: list[Path], glass: Glass, decimals: int, name: str) -> "pd.Series[float]":
     """Counts by i · n_minima + j, the indices of the two minima, under whichever energy these were seen."""
     transitions = pd.concat(map(read_transitions, paths), ignore_index=True)
-    others = glass.others | {int(key): at for at, key in enumerate(glass.keys)}
-    one, other = (
-        np.array([others.get(int(key), -1) for key in minimum_keys(transitions[column], decimals)], np.int64)
-        for column in ("i", "j")
-    )
+    places = pd.Series(glass.others | {int(key): at for at, key in enumerate(glass.keys)})
+    keys = (minimum_keys(transitions[name], decimals) for name in ("i", "j"))
+    one, other = (places.reindex(some, fill_value=-1).to_numpy() for some in keys)
     known = (one >= 0) & (other >= 0)
     if not known.all():
         lost = transitions["count"][~known].sum()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
@@ -11,7 +12,7 @@ from glass.arrays import Array, Index, common_shift, minimum_image
 from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, Place, System
 from pipeline.formats.frames import to_atoms
-from pipeline.formats.keys import find_keys, minimum_keys
+from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.workspace import StatePoint
 
@@ -98,17 +99,12 @@ def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Kn
     """Read the minima of some pairs of one glass, by the keys of their two minima; None where no pair has both."""
     reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
     places = places_by_key(at.glass(conf), at.decimals, reading)
-    if not places:
-        return None
     there = {places[key] for key in needed.tolist() if key in places}
     read = [one for one in read_minima(sorted({place.path for place in there}), reading) if isinstance(one, Minimum)]
     found: dict[int, Minimum] = {int(minimum_keys(one.energy, at.decimals)): one for one in read if one.place in there}
     size = max((one.positions.size for one in found.values()), default=0)
     minima = {key: one for key, one in sorted(found.items()) if one.positions.size == size}
-    if not minima:
-        return None
-    keys = np.array(list(minima))
-    first, second = find_keys(keys, low), find_keys(keys, high)
+    first, second = (pd.Index(list(minima)).get_indexer(keys) for keys in (low, high))
     rows = np.flatnonzero((first >= 0) & (second >= 0))
     if not len(rows):
         return None

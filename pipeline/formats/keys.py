@@ -51,12 +51,6 @@ def minimum_names(keys: ArrayLike, decimals: int) -> NDArray[np.float64]:
     return np.asarray(keys) / 10.0**decimals
 
 
-def find_keys(among: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index of each key in a sorted array that is not empty; −1 where it is not there."""
-    place = np.minimum(np.searchsorted(among, keys), len(among) - 1)
-    return np.where(among[place] == keys, place, -1)
-
-
 def pair_index(pairs: pd.DataFrame, decimals: int) -> pd.MultiIndex:
     """Index that tells pairs apart, whichever minimum comes first: ``KEYS``, from the columns ``conf``, ``i``, ``j``.
 
