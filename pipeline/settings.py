@@ -204,9 +204,7 @@ class Settings(_Section):
         """Processes to run: as set, else all cores this process may use."""
         if self.processes is not None:
             return self.processes
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_settings(path: Path | None) -> Settings:
