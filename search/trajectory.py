@@ -30,6 +30,9 @@ from search.relaxing import WELL_BELOW
 WRITE_EVERY = 30.0
 """Seconds of a job: as much is lost at most when a run is ended."""
 
+FRAMES = "minima.extxyz"
+"""Name of the file of the minima of a trajectory."""
+
 SETTLE = 1000
 """Time steps at the temperature of the dynamics before the first quench; none from a minimum of the glass."""
 
@@ -84,8 +87,10 @@ class Job(NamedTuple):
         return self.at.transitions_from(self.conf, self.origin) if self.origin else self.at.transitions(self.conf)
 
     def is_done(self) -> bool:
-        """Whether it has all its quenches; UserError if what is there is of another structure."""
+        """Whether it has all its quenches; UserError if what is there is of another structure, or made otherwise."""
         if not self.state.exists():
+            if others := [path for path in self.folder.glob("[!.]*") if path.name != FRAMES and not self.origin]:
+                raise UserError(f"{others[0]}: a minimum that --start did not make; take another -T, or --from-tls")
             return False
         with np.load(self.state) as kept:
             if str(kept["particles"]) != self.particles:
@@ -201,7 +206,7 @@ class _State:
             frame.positions = positions
             frame.calc = SinglePointCalculator(frame, energy=self.energies[name])
         if frames:
-            with atomic_write(job.folder / "minima.extxyz") as part:
+            with atomic_write(job.folder / FRAMES) as part:
                 ase.io.write(part, frames, format="extxyz")
             write_transitions(job.transitions, self.minima.transitions)
         with atomic_write(job.state) as part, part.open("wb") as file:

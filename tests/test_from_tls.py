@@ -140,3 +140,14 @@ def test_a_trajectory_of_another_structure_is_not_gone_on_with(tmp_path):
     how = ("--dynamics", T, "--interval", 1, "--quenches")
     done("simulate_glass", tmp_path, "--start", tmp_path / "one.extxyz", *how, 1)
     assert "another structure" in refused("simulate_glass", tmp_path, "--start", tmp_path / "two.extxyz", *how, 2)
+
+
+def test_minima_that_others_made_are_not_mixed_with_those_of_a_structure(copied):
+    work, _ = copied
+    work.at(T).glass(CONF).rename(work.at(T).glass(1))
+    counts = work.at(T).transitions(CONF).rename(work.at(T).transitions(1))
+    before = counts.read_text()
+    ase.io.write(work.root / "start.extxyz", make_atoms(LATTICE, SIZES, BOX))
+    said = refused("simulate_glass", work.root, "--start", work.root / "start.extxyz", "--dynamics", T)
+    assert "did not make" in said
+    assert counts.read_text() == before
