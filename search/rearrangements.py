@@ -177,8 +177,8 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
 ALIKE = Process(1.0, 50, 1.0, 0.2)
 """How much the result of a pair is taken to say of others, in :func:`representatives`."""
 
-OF_TWO = 2.0
-"""How much more than others a pair counts there that is two motions, whose verdict is less certain (doc/search.md)."""
+OF_TWO = 3.0
+"""Weight there of a pair that is two motions, as its verdict is less certain than those of others (doc/search.md)."""
 
 SAMPLE = 2000
 """Largest number of pairs of a glass that are compared with each other there, drawn at random, results first."""
@@ -197,15 +197,15 @@ def representatives(
 
     First one of each rearrangement that has no result, of the largest rearrangement first; then those after which the
     variances that a Gaussian process leaves the others have the smallest sum, one after the other (an A-optimal
-    design). Each of the others counts by its chance, more if it contains another. Pairs whose minima are not there are
-    left out.
+    design). Each of the others counts by its chance, near ones that contain another OF_TWO times. Pairs whose minima
+    are not there are left out.
 
     Parameters
     ----------
     at : StatePoint
         Where the minima are.
     pairs : DataFrame
-        ``conf``, ``i``, ``j``, by pair.
+        ``conf``, ``i``, ``j``, and perhaps ``near``, by pair.
     has_result : ndarray of bool, shape (n_pairs,)
         Which were calculated.
     chance : ndarray of shape (n_pairs,)
@@ -219,6 +219,7 @@ def representatives(
     """
     numbers, chosen, overlap = number_rearrangements(at, pairs, settings, keep), [], settings.rearrangements.overlap
     rng, chance = np.random.default_rng(settings.seed), np.where(has_result, 0, chance)
+    near = pairs["near"].to_numpy() if "near" in pairs else np.ones(len(pairs), bool)
     for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
         known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
         if known is None:
@@ -230,7 +231,8 @@ def representatives(
         fields = known.displacements.fields(some).astype(float)
         places = np.log(apart[some] + SOFTENING * settings.unit.epsilon)
         cosines = fields @ fields.T
-        weight[some] *= 1 + OF_TWO * contain_others(cosines, known.displacements.lengths[some], overlap)
+        two = contain_others(cosines, known.displacements.lengths[some], overlap) & near[rows[some]]
+        weight[some] *= np.where(two, OF_TWO, 1)
         likeness = covariance(ALIKE, cosines, places, places)
         gain = np.where(done, np.inf, weight * ALIKE.noise**2)
         gain[some] = np.where(done[some], np.inf, likeness**2 @ weight[some])
