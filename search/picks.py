@@ -74,7 +74,7 @@ def all_candidates(
 ) -> pd.DataFrame:
     """Every pair that could be a double well, by pair: those ``listed``, by pair, in their order, then the nearest.
 
-    No pair with a smaller nearest_between than ``least``, which a column ``near`` tells, unless it is listed; the rest as
+    No pair with a smaller nearest_between than ``least``, which ``near`` tells, unless it is listed; the rest as
     in :func:`by_neighbourhood`.
     """
     near = [
