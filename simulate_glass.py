@@ -1,7 +1,7 @@
 """Minima of a glass, for those who have none: of structures with neb.calculator, or of a model.
 
 Writes   Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}/Cnf-{conf}.csv
-         --from-tls: Cnf-{conf}/from-{energy}/ and Cnf-{conf}.from-{energy}.csv there
+         --from-tls: Cnf-{conf}/from-{energy}.extxyz and Cnf-{conf}.from-{energy}.csv there
 
 With --start, Langevin dynamics from each structure, perhaps molten and cooled before, is quenched at intervals to
 neb.force_tolerance; with --from-tls from both minima of TLS, pairs at the top of the list, or other double wells: what

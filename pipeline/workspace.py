@@ -122,7 +122,9 @@ class StatePoint:
     minima = Below("Configurations/minima/T{T}")
     glass = Named("Configurations/minima/T{T}/Cnf-{0}")
     unfinished_glass = Named("Configurations/minima/T{T}/.Cnf-{0}.part")  # step 0 passes over hidden folders
-    sampled_from = Named("Configurations/minima/T{T}/Cnf-{0}/from-{1}")  # a trajectory from the minimum of this name
+    sampled_from = Named(
+        "Configurations/minima/T{T}/Cnf-{0}/from-{1}.extxyz"
+    )  # by dynamics from the minimum of that name
     transitions = Named("Configurations/transitions/T{T}/Cnf-{0}.csv")
     transitions_from = Named("Configurations/transitions/T{T}/Cnf-{0}.from-{1}.csv")
     pairs = Below("Configurations/pairs/T{T}")

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from glass.arrays import box_of
+from glass.arrays import Array, box_of
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.relaxation import Potential, relax
 from glass.sampling.langevin import langevin, time_step
@@ -72,14 +72,14 @@ class Job(NamedTuple):
         return f"Cnf-{self.conf}" + f" from {self.origin}" * bool(self.origin)
 
     @property
-    def folder(self) -> Path:
-        """Where its minima go."""
-        return self.at.sampled_from(self.conf, self.origin) if self.origin else self.at.glass(self.conf)
+    def frames(self) -> Path:
+        """File of the minima that it found."""
+        return self.at.sampled_from(self.conf, self.origin) if self.origin else self.at.glass(self.conf) / FRAMES
 
     @property
     def state(self) -> Path:
         """File with what it has so far."""
-        return self.folder / ".dynamics.npz"
+        return self.frames.with_name(f".from-{self.origin}.npz" if self.origin else ".dynamics.npz")
 
     @property
     def transitions(self) -> Path:
@@ -89,12 +89,15 @@ class Job(NamedTuple):
     def is_done(self) -> bool:
         """Whether it has all its quenches; UserError if what is there is of another structure, or made otherwise."""
         if not self.state.exists():
-            if others := [path for path in self.folder.glob("[!.]*") if path.name != FRAMES and not self.origin]:
+            others = [path for path in self.frames.parent.glob("[!.]*") if path.name != FRAMES]
+            if others and not self.origin:
                 raise UserError(f"{others[0]}: a minimum that --start did not make; take another -T, or --from-tls")
             return False
         with np.load(self.state) as kept:
             if str(kept["particles"]) != self.particles:
-                said = f"a trajectory of another structure; take the order of --start that was, or remove {self.folder}"
+                said = (
+                    f"a trajectory of another structure; take the order of --start that was, or remove it and {FRAMES}"
+                )
                 raise UserError(f"{self.state}: {said}")
             return len(kept["visits"]) >= self.dynamics.quenches
 
@@ -194,6 +197,12 @@ class _State:
         if name is not None:
             self.energies.setdefault(name, found.energy)
 
+    def visit(self, name: str, energy: float, positions: Array) -> None:
+        """Begin at a minimum that the glass has."""
+        self.minima.positions[name], self.energies[name] = positions, energy
+        self.minima.follow(name)
+        self.visits.append(name)
+
     def write(self) -> None:
         """Minima, transitions, and last the state."""
         import ase.io
@@ -202,11 +211,13 @@ class _State:
         if "id" not in start.arrays:
             start.set_array("id", np.arange(1, len(start) + 1))  # atoms that change places are known to
         for name, positions in self.minima.positions.items():
+            if name == job.origin:  # which the glass has
+                continue
             frames.append(frame := start.copy())
             frame.positions = positions
             frame.calc = SinglePointCalculator(frame, energy=self.energies[name])
         if frames:
-            with atomic_write(job.folder / FRAMES) as part:
+            with atomic_write(job.frames) as part:
                 ase.io.write(part, frames, format="extxyz")
             write_transitions(job.transitions, self.minima.transitions)
         with atomic_write(job.state) as part, part.open("wb") as file:
@@ -246,7 +257,7 @@ def _advance(job: Job) -> Progress:
             if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH:
                 said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
                 raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
-            state.quench(potential)
+            state.visit(job.origin, energy, start.positions)
     move = langevin(state.atoms, potential, state.time_step, state.rng)
     warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
     before, had, quenching = len(state.visits), len(state.minima.positions), time.monotonic()

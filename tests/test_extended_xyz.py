@@ -18,6 +18,11 @@ XYZ = {
     "permuted axes": frames(lambda p, e: xyz(p, e, cell=CELL[[1, 2, 0]])),
     "left-handed axes": frames(lambda p, e: xyz(p, e, cell=CELL * [[1], [-1], [1]])),
     "a sheared cell": frames(lambda p, e: xyz(p, e, cell=OBLIQUE)),
+    "exponents of Fortran": frames(
+        lambda p, e: xyz(
+            p, e, row=lambda k: f"{NAMES[KINDS[k]]} " + " ".join(f"{x:.15E}".replace("E", "D") for x in p[k])
+        )
+    ),
     "a film": frames(lambda p, e: xyz(p, e, pbc="T T F")),
     "a wire in the open": frames(lambda p, e: xyz(p, e, pbc="F T F", cell=CELL * [[0], [1], [0]])),
     "boxes that differ by rounding": xyz(LOW, E_LOW) + xyz(HIGH, E_HIGH, cell=CELL * (1 + 2e-7)),

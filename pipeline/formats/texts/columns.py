@@ -35,6 +35,9 @@ _NAMES = {
 }
 """Names of columns, in small letters but for Z, by what they hold."""
 
+_FORTRAN = r"(?<=[\d.])[dD](?=[+-]?\d+$)"
+"""What stands before an exponent, as Fortran writes it."""
+
 _PACKED, _SMALL = 100, 10**8  # what unpacks to more than _PACKED times its size and _SMALL bytes is no minima
 
 
@@ -88,6 +91,9 @@ def read_columns(
             pa.csv.ConvertOptions(column_types=kinds, null_values=[]),
         )
     except pa.ArrowInvalid:
+        plain = [[one if k in text else re.sub(_FORTRAN, "e", one) for k, one in enumerate(row)] for row in rows]
+        if plain != [*map(list, rows)]:
+            return read_columns(plain, wide, text, line)
         raise MinimumError(_odd_row(rows, wide, text, line)) from None
     return [column.to_numpy() for column in table.columns]
 
