@@ -35,9 +35,7 @@ _NAMES = {
 }
 """Names of columns, in small letters but for Z, by what they hold."""
 
-_FORTRAN = r"(?<=[\d.])[dD](?=[+-]?\d+$)"
-"""What stands before an exponent, as Fortran writes it."""
-
+_FORTRAN = r"(?<=[\d.])[dD](?=[+-]?\d+$)"  # what stands before an exponent, as Fortran writes it
 _PACKED, _SMALL = 100, 10**8  # what unpacks to more than _PACKED times its size and _SMALL bytes is no minima
 
 
