@@ -55,6 +55,10 @@ class Tls:
         return int(np.isfinite(self.amplitude * self.longitudinal).sum())
 
 
+Sums = Callable[[Array], Array]
+"""Σ over TLS of what each adds (…, n), over the volume, shape (…, 1 + REPLICAS); NaN adds nothing."""
+
+
 class Band(NamedTuple):
     """A value and the quantiles BAND of its replicas, of the same shape."""
 
@@ -123,19 +127,14 @@ def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> T
     )
 
 
-class Ensemble:
+def sums_of_replicas(tls: Tls, volumes: Array, seed: int) -> Sums:
     """Sums over TLS per volume (m³), of the glasses as they are and of replicas."""
-
-    def __init__(self, tls: Tls, volumes: Array, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        times = rng.multinomial(len(volumes), np.full(len(volumes), 1 / len(volumes)), REPLICAS).T
-        drawn = rng.poisson(times[tls.glass.astype(int)])
-        self._weights = np.concatenate([np.ones((len(tls.glass), 1)), drawn], axis=1)
-        self._volumes = np.concatenate([[volumes.sum()], volumes @ times])
-
-    def per_volume(self, each: Array) -> Array:
-        """Σ over TLS of what each adds (…, n), over the volume, shape (…, 1 + REPLICAS); NaN adds nothing."""
-        return np.asarray(np.nan_to_num(each) @ self._weights / self._volumes)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(volumes), np.full(len(volumes), 1 / len(volumes)), REPLICAS).T
+    drawn = rng.poisson(times[tls.glass.astype(int)])
+    weights = np.concatenate([np.ones((len(tls.glass), 1)), drawn], axis=1)
+    total = np.concatenate([[volumes.sum()], volumes @ times])
+    return lambda each: np.asarray(np.nan_to_num(each) @ weights / total)
 
 
 def band(values: Array) -> Band:
@@ -146,14 +145,14 @@ def band(values: Array) -> Band:
 
 def observables(tls: Tls, volumes: Array, medium: thermal.Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
     """All observables of one temperature, volumes in m³; without a medium those that need no coupling to strain."""
-    ensemble, joule = Ensemble(tls, volumes, seed), constants.k * settings.neb.epsilon
+    per_volume, joule = sums_of_replicas(tls, volumes, seed), constants.k * settings.neb.epsilon
     complete = joule * complete_below(settings)
     kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END
-    capacity = band(constants.k * ensemble.per_volume(thermal.heat_capacity(tls.splitting, kT)))
+    capacity = band(constants.k * per_volume(thermal.heat_capacity(tls.splitting, kT)))
     rows = [_rows("heat capacity", kT / constants.k, "T (K)", capacity, "J K⁻¹ m⁻³")]
     if medium:
-        rows += _strength(tls, ensemble, medium, kT, complete, settings)
-        rows += _losses(tls, ensemble, medium, kT, settings)
+        rows += _strength(tls, per_volume, medium, kT, complete, settings)
+        rows += _losses(tls, per_volume, medium, kT, settings)
     neb, length = settings.neb, settings.neb.sigma
     time = length * np.sqrt(neb.mass / joule)
     sizes = {
@@ -163,7 +162,7 @@ def observables(tls: Tls, volumes: Array, medium: thermal.Medium | None, setting
         "m⁻³": ("{length}⁻³", 1 / length**3),
         "": ("", 1.0),
     }
-    table = pd.concat([*rows, *_distributions(tls, ensemble, joule, settings.unit.energy)], ignore_index=True)
+    table = pd.concat([*rows, *_distributions(tls, per_volume, joule, settings.unit.energy)], ignore_index=True)
     size = table["unit"].map({unit: value for unit, (_, value) in sizes.items()})
     unit = settings.unit
     names = {key: name.format(length=unit.length, energy=unit.energy) for key, (name, _) in sizes.items()}
@@ -183,15 +182,15 @@ def _rows(quantity: str, x: Array, axis: str, found: Band, unit: str, **more: An
 
 
 def _strength(
-    tls: Tls, ensemble: Ensemble, medium: thermal.Medium, kT: Array, window: float, settings: Settings
+    tls: Tls, per_volume: Sums, medium: thermal.Medium, kT: Array, window: float, settings: Settings
 ) -> Iterator[pd.DataFrame]:
     """P̄, the tunnelling strengths, what they make of resonant loss, and the conductivity."""
     each = thermal.tunnelling_weight(tls.splitting, tls.amplitude, window)
     kelvin, axis = np.array([window / constants.k]), "E below (K)"
-    yield _rows("P", kelvin, axis, band(ensemble.per_volume(each)[None]), "J⁻¹ m⁻³")
+    yield _rows("P", kelvin, axis, band(per_volume(each)[None]), "J⁻¹ m⁻³")
     strengths = {}
     for name, gamma, velocity in _waves(tls, medium):
-        strengths[name] = ensemble.per_volume(each * gamma**2)
+        strengths[name] = per_volume(each * gamma**2)
         strength = strengths[name] / (medium.density * velocity**2)
         yield _rows(f"tunnelling strength, {name}", kelvin, axis, band(strength[None]), "")
         for frequency in settings.observables.frequencies:
@@ -210,7 +209,7 @@ def _waves(tls: Tls, medium: thermal.Medium) -> Iterator[tuple[str, Array, float
 
 
 def _losses(
-    tls: Tls, ensemble: Ensemble, medium: thermal.Medium, kT: Array, settings: Settings
+    tls: Tls, per_volume: Sums, medium: thermal.Medium, kT: Array, settings: Settings
 ) -> Iterator[pd.DataFrame]:
     """Internal friction by relaxation, by one phonon alone and over the barrier as well."""
     phonon = thermal.one_phonon_rate(tls.splitting, tls.amplitude, tls.longitudinal, tls.transverse, medium, kT)
@@ -224,7 +223,7 @@ def _losses(
             omega, modulus = 2 * np.pi * frequency, medium.density * velocity**2
             for way, rates, warn in (("one phonon", phonon, ""), ("with activation", both, said)):
                 each = thermal.relaxation_loss(tls.splitting, tls.amplitude, gamma, rates, modulus, omega, kT)
-                loss = _loss_rows(f"internal friction, {way}, {name}", kT, band(ensemble.per_volume(each)), frequency)
+                loss = _loss_rows(f"internal friction, {way}, {name}", kT, band(per_volume(each)), frequency)
                 if warn:
                     loss["warning"] = (loss["warning"] + np.where(below, f"; {warn}", "")).str.removeprefix("; ")
                 yield loss
@@ -236,14 +235,14 @@ def _loss_rows(quantity: str, kT: Array, loss: Band, frequency: float) -> pd.Dat
     return _rows(quantity, kT / constants.k, "T (K)", loss, "", **more)
 
 
-def _distributions(tls: Tls, ensemble: Ensemble, joule: float, unit: str) -> Iterator[pd.DataFrame]:
+def _distributions(tls: Tls, per_volume: Sums, joule: float, unit: str) -> Iterator[pd.DataFrame]:
     """Numbers per volume and decade of Δ₀, and per volume and unit of λ."""
     with np.errstate(divide="ignore"):
         decades = np.log10(tls.amplitude / joule).round(6)  # 1e-12 ε means at most that, and lies in no bin
     for name, axis, values in (("tunnelling amplitude", f"log₁₀ Δ₀ ({unit})", decades), ("action", "λ", tls.action)):
         edges = EDGES[name]
         inside = (values > edges[:-1, None]) & (values <= edges[1:, None])
-        found = band(ensemble.per_volume(inside / np.diff(edges)[:, None]))
+        found = band(per_volume(inside / np.diff(edges)[:, None]))
         yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³")
 
 
