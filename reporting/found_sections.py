@@ -52,7 +52,8 @@ def result(command: Command, at: StatePoint) -> list[Block]:
 
 
 def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, settings: Settings) -> Markup:
-    unit, unfinished = settings.unit, len(read_unfinished(at))
+    unit, done = settings.unit, read_neb_results(at).index.unique()  # of a refined pair there are two results
+    unfinished = len(read_unfinished(at).index.difference(done))
     distinct = tls[tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
     kelvin = settings.tls_threshold * settings.neb.epsilon
     screened = int((wells["fidelity"] == "screened").sum())
@@ -60,7 +61,7 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
         ("TLS", len(tls), f"splitting below {settings.tls_threshold:g} {unit.energy} = {kelvin:.3g} K"),
         ("distinct TLS", len(distinct), "rearrangements with a TLS"),
         ("double wells", len(wells), f"{screened} of them only screened" if screened else "calculated"),
-        ("NEBs", len(read_neb_results(at)) + unfinished, f"{unfinished} of them unfinished"),
+        ("NEBs", len(done) + unfinished, f"{unfinished} of them unfinished"),
     ]
     density = tls_density(at, settings)
     if density is not None:

@@ -38,6 +38,8 @@ def fill(root, temperature=T, wells=3):
     work = Workspace(root)
     for k in range(wells):
         add_tls(work.at(temperature), Pair(3 + k, 0.1, 0.2), path=False)
+    refined = work.at(temperature).new_splittings
+    refined.write_text(refined.read_text() + refined.read_text().splitlines(keepends=True)[0])
     add_unfinished(work.at(temperature), Pair(9, 0.1, 0.3), f"force 0.5 {SCRIPT}")
     add_unfinished(work.at(temperature), Pair(9, 0.1, 0.4), f"force 0.25 {SCRIPT}")
     update_double_wells(work.at(temperature), Settings())
@@ -125,6 +127,7 @@ def test_what_was_found_and_is_to_be_calculated_is_told_in_the_words_of_run_neb(
     assert "run_neb.py --top 2" in text
     assert "<td>9</td><td>0.1</td><td>0.5</td><td>0.002</td>" in text
     assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in text
+    assert "<span>NEBs</span><b>5</b><span>2 of them unfinished</span>" in text  # a refined pair counts once
 
 
 def test_where_files_are_missing_the_page_says_which_step_makes_them(tmp_path):
