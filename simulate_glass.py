@@ -133,15 +133,18 @@ def sample_structures(command: Command) -> None:
     given, settings = command.options, command.settings
     if given.dynamics is None or len(command.asked) > 1:
         raise UserError("simulate_glass.py: --start and --from-tls take --dynamics T, and one -T at most")
+    if given.from_tls and (given.melt or not command.asked):
+        raise UserError("simulate_glass.py: --from-tls takes -T, whose glasses go on, and no --melt")
+    at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
     k = kB if settings.unit != REDUCED else 1.0
     melt = None if given.melt is None else k * given.melt
     dynamics = trajectory.Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
     make_calculator = find_calculator(settings.neb, command.workspace.root)
-    if given.from_tls:
-        at, starts = best_minima(command)
-    else:
-        at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
-        starts = [(conf, "", trajectory.read_start(path)) for conf, path in enumerate(given.start, 1)]
+    starts = (
+        best_minima(at, settings.tls_threshold, given.from_tls)
+        if given.from_tls
+        else [(conf, "", trajectory.read_start(path)) for conf, path in enumerate(given.start, 1)]
+    )
     jobs = [trajectory.Job(at, *start, dynamics, given.seed, settings.neb, make_calculator) for start in starts]
     jobs = [job for job in jobs if not job.is_done()]
     ended: list[trajectory.Progress] = []
@@ -149,7 +152,7 @@ def sample_structures(command: Command) -> None:
         while jobs:
             going = list(workers.results(trajectory.advance, jobs, in_order=True))
             for one in going:
-                note(f"T = {at.temperature}: {one.job.name}: {one.in_words()}")
+                note(f"T = {at.temperature}: {one.job.name}: {one.in_words}")
             ended += [one for one in going if one.quenches >= given.quenches]
             jobs = [one.job for one in going if one.quenches < given.quenches]
     for one in ended:
@@ -163,31 +166,21 @@ def sample_structures(command: Command) -> None:
     command.say_next("step0_collect.py")
 
 
-def best_minima(command: Command) -> tuple[StatePoint, list[tuple[int, str, Atoms]]]:
-    """The minima of the N best pairs of the only temperature that has any: glass, name and structure of each."""
+def best_minima(at: StatePoint, threshold: float, count: int) -> list[tuple[int, str, Atoms]]:
+    """The minima of the best pairs known: glass, name and structure of each."""
     from search.exact import jobs_of
     from search.picks import best_known
 
-    n, settings = command.options.from_tls, command.settings
-    if command.options.melt is not None:
-        raise UserError("simulate_glass.py: --melt goes with --start: --from-tls begins at minima of a glass")
-    temperatures = command.temperatures(
-        lambda at: at.has_glasses and any(path.exists() for path in (at.predicted("newpairs"), *at.neb_files)),
-        "no list and no exact result of a glass with minima; run step4_predict_qs.py, or run_neb.py --explore 100",
-    )
-    if len(temperatures) > 1:
-        raise UserError(f"simulate_glass.py: name one temperature with -T: {', '.join(temperatures)}")
-    at = command.workspace.at(temperatures[0])
-    best = best_known(at, settings.tls_threshold, n)
-    pairs, missing = jobs_of(at, best)
+    pairs, missing = jobs_of(at, best_known(at, threshold, count))
     for line in missing:
         note(f"T = {at.temperature}: passed over: {line}")
     if not pairs:
-        raise UserError(f"{at.minima}: holds the minima of no TLS, pair of a list or double well; run run_neb.py")
+        said = "holds the minima of no TLS, pair of a list or double well"
+        raise UserError(f"{at.minima}: {said}; run step4_predict_qs.py, or run_neb.py --explore 100")
     ends = [(job.pair.conf, end) for job in pairs for end in zip(job.pair[1:], job.places, strict=True)]
     minima = {(conf, f"{name:.{at.decimals}f}"): place for conf, (name, place) in ends}
     try:
-        return at, [(*which, read_atoms(place)) for which, place in minima.items()]
+        return [(*which, read_atoms(place)) for which, place in minima.items()]
     except MinimumError as error:
         raise UserError(f"{at.minima}: {error}; run step0_collect.py") from None
 

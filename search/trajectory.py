@@ -113,31 +113,12 @@ class Progress(NamedTuple):
     """How far a trajectory has come."""
 
     job: Job
-    steps: int
-    """Time steps so far, and those before the first quench."""
-    warm: int
     quenches: int
     minima: int
-    seen_again: int
-    unrelaxed: int
-    new_a_minute: float
-    """New minima a minute since the last one of these."""
-    left: float
-    """Seconds of work; NaN before the first quench."""
+    in_words: str
+    """One line."""
     odd: str
     """See :func:`glass.sampling.minima.oddity`."""
-
-    def in_words(self) -> str:
-        """One line."""
-        asked = self.job.dynamics.quenches
-        if not self.quenches:
-            return f"{self.steps} of the {self.warm} time steps before the first quench"
-        said = f"{self.quenches} of {asked} quenches: {self.minima} minima, {self.seen_again} seen again"
-        if self.unrelaxed:
-            said += f", {self.unrelaxed} left out, not relaxed or of an energy that another minimum has"
-        if self.quenches < asked:
-            said += f"; {self.new_a_minute:.2g} new a minute, {self.left / 60:.2g} min left"
-        return said
 
 
 def read_start(path: Path) -> Atoms:
@@ -270,18 +251,16 @@ def _advance(job: Job) -> Progress:
         state.steps += asked.interval
         state.quench(potential)
     state.write()
-    energies = state.energies
-    seconds, done = time.monotonic() - quenching, len(state.visits)
+    energies, seconds, done = state.energies, time.monotonic() - quenching, len(state.visits)
+    said = f"{done} of {asked.quenches} quenches: {len(energies)} minima, "
+    said += f"{done - (lost := state.visits.count('')) - len(energies)} seen again"
+    if lost:
+        said += f", {lost} left out, not relaxed or of an energy that another minimum has"
+    if not done:
+        said = f"{state.steps} of the {warm} time steps before the first quench"
+    elif before < done < asked.quenches:
+        left = (asked.quenches - done) / (done - before) * seconds / 60
+        said += f"; {60 * (len(energies) - had) / seconds:.2g} new a minute, {left:.2g} min left"
     numbers = {name: number for number, name in enumerate(energies)}
-    return Progress(
-        job,
-        state.steps,
-        warm,
-        done,
-        len(energies),
-        sum(name != "" for name in state.visits) - len(energies),
-        state.visits.count(""),
-        60 * (len(energies) - had) / max(seconds, 1e-9),
-        (asked.quenches - done) * seconds / (done - before) if done > before else np.nan,
-        oddity([numbers.get(name, -1) for name in state.visits], np.array([*energies.values()]) / len(start)),
-    )
+    visits = [numbers.get(name, -1) for name in state.visits]
+    return Progress(job, done, len(energies), said, oddity(visits, np.array([*energies.values()]) / len(start)))

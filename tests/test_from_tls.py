@@ -20,7 +20,7 @@ from search.picks import best_known
 T, CONF, SIDE = "0.1", 7, 5
 BOX, SIZES = np.full(3, float(SIDE)), np.random.default_rng(2).permutation(diameters(SIDE**3))
 LATTICE = np.stack(np.meshgrid(*[np.arange(SIDE)] * 3), -1).reshape(-1, 3) + 0.5
-HOW = ("--from-tls", 2, "--dynamics", 0.3, "--interval", 50)
+HOW = ("-T", T, "--from-tls", 2, "--dynamics", 0.3, "--interval", 50)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_without_transitions_of_the_glass_those_from_a_tls_do_not_count_as_all_t
 def test_it_goes_on_where_it_was_and_does_nothing_twice(copied, tmp_path):
     work, (i, *_) = copied
     other = Workspace(shutil.copytree(work.root, tmp_path / "other"))
-    one = ("--from-tls", 1, *HOW[2:], "--quenches")
+    one = (*HOW, "--from-tls", 1, "--quenches")
     for quenches in (2, 4):
         done("simulate_glass", work.root, *one, quenches)
     path = work.at(T).glass(CONF) / f".from-{i:.10f}.npz"
@@ -123,14 +123,12 @@ def test_what_can_not_be_is_told_in_one_line(copied):
     (work.root / "config.yaml").write_text("neb: {calculator: 'glass.potentials.kob_andersen:calculator'}\n")
     assert "not allowed with" in refused("simulate_glass", work.root, *both)
     assert "--dynamics T" in refused("simulate_glass", work.root, "--from-tls", 2)
-    assert "--melt goes with --start" in refused("simulate_glass", work.root, *HOW, "--melt", 1)
+    assert "no --melt" in refused("simulate_glass", work.root, *HOW, "--melt", 1)
+    assert "takes -T" in refused("simulate_glass", work.root, *HOW[2:])
     assert "another one made the minima" in refused("simulate_glass", work.root, *HOW)
     shutil.rmtree(work.at(T).neb)
-    assert "no list and no exact result" in refused("simulate_glass", work.root, *HOW)
-    at = work.at(T)
-    add_non_dw(at, Pair(CONF, i, 9.0))
     assert "the minima of no TLS" in refused("simulate_glass", work.root, *HOW)
-    add_splitting(at, Pair(CONF, i, 9.0), 0.001)
+    add_splitting(work.at(T), Pair(CONF, i, 9.0), 0.001)
     assert "the minima of no TLS" in refused("simulate_glass", work.root, *HOW)
 
 
