@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from glass.band import stages_of
 from glass.double_well import WayBeyond, examined, profile_of
-from glass.path import Band, dot, image_places
+from glass.path import Band, image_places
 from glass.relaxation import answered, one_by_one
 from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
 from glass.tunnelling import NotResolvedError, Profile, lowest_levels
@@ -212,9 +212,8 @@ def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[floa
             band.positions[[0, -1]], axis=0
         )
         energies, pulls = forces(places, range(len(places)))
-        slopes = -dot(pulls, np.broadcast_to(places[-1] - places[0], places.shape)) / np.linalg.norm(
-            places[-1] - places[0]
-        )
+        line_step = places[-1] - places[0]
+        slopes = -(pulls * line_step).sum((1, 2)) / np.linalg.norm(line_step)
         straight = answered(profile_of(replace(band, positions=places, energies=energies, slopes=slopes), HBAR), forces)
         along = zero_point_along(
             band.positions, band.energies, np.ones(1), line, partial(hessian_by_differences, model), HBAR

@@ -82,24 +82,14 @@ def tangents(positions, energies):  # type: ignore[no-untyped-def]
     return found
 
 
-def dot(one: Array, other: Array) -> Array:
-    """Scalar product of the vectors of each image, shape (n_images,)."""
-    return np.asarray(np.einsum("kia,kia->k", one, other))
-
-
-def norms(vectors: Array) -> Array:
-    """Length of the vectors of each image, shape (n_images,)."""
-    return np.sqrt(dot(vectors, vectors))
-
-
-def distances(positions: Array) -> Array:
-    """Distance of each image from the next, shape (n_images − 1,)."""
-    return norms(np.diff(positions, axis=0))
-
-
 def path_lengths(positions: Array) -> Array:
     """Path length x in σ from the first image to each, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
-    return np.concatenate([[0.0], np.cumsum(distances(positions))])
+    return _summed(np.diff(positions, axis=0))
+
+
+def _summed(steps: Array) -> Array:
+    """Lengths of steps (n_images − 1, N, 3), summed from zero."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(steps, axis=(1, 2)))])
 
 
 def mass_weighted(steps: Array, masses: Array) -> Array:
@@ -111,10 +101,7 @@ def mass_weighted(steps: Array, masses: Array) -> Array:
 
 def lengths_and_slopes(band: Band, masses: Array) -> tuple[Array, Array]:
     """Mass-weighted path length s and dV/ds at the images of a band."""
-    steps = norms(mass_weighted(np.diff(band.positions, axis=0), masses))
-    directions = tangents(band.positions, band.energies)
-    stretched = norms(mass_weighted(directions, masses)) / norms(directions)
-    lengths = np.concatenate([[0.0], np.cumsum(steps)])
-    slopes = band.slopes.copy()
-    slopes[1:-1] /= stretched
-    return lengths, slopes
+    slopes, directions = band.slopes.copy(), tangents(band.positions, band.energies)
+    stretched, plain = (np.linalg.norm(one, axis=(1, 2)) for one in (mass_weighted(directions, masses), directions))
+    slopes[1:-1] /= stretched / plain
+    return _summed(mass_weighted(np.diff(band.positions, axis=0), masses)), slopes
