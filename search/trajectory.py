@@ -22,6 +22,7 @@ from glass.sampling.minima import Minima, oddity
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.formats.transitions import write_transitions
+from pipeline.messages import counted
 from pipeline.settings import NebSettings
 from pipeline.workspace import StatePoint
 from search.calculator import load
@@ -252,7 +253,7 @@ def _advance(job: Job) -> Progress:
         state.quench(potential)
     state.write()
     energies, seconds, done = state.energies, time.monotonic() - quenching, len(state.visits)
-    said = f"{done} of {asked.quenches} quenches: {len(energies)} minima, "
+    said = f"{done} of {asked.quenches} quenches: {counted(len(energies), 'minimum')}, "
     said += f"{done - (lost := state.visits.count('')) - len(energies)} seen again"
     if lost:
         said += f", {lost} left out, not relaxed or of an energy that another minimum has"

@@ -19,6 +19,7 @@ HIGH[9] -= [0.2, 0.4, 0.1]
 E_LOW, E_HIGH = -72.0, -71.976
 """In eV; two atoms change places by √0.21 each, the others stay: d = √0.42, PR = 2."""
 
+MINIMA = (LOW, E_LOW), (HIGH, E_HIGH)
 GLASS = "Configurations/minima/T0.1/Cnf-1"
 
 
@@ -60,7 +61,7 @@ def is_refused(work, *words):
 
 
 def both(folder, text, name="{}.conf.txt", write=Path.write_text):
-    for places, energy in ((LOW, E_LOW), (HIGH, E_HIGH)):
+    for places, energy in MINIMA:
         write(folder / name.format(f"{energy / N:.10f}"), text(places))
 
 

@@ -5,7 +5,7 @@ import lzma
 
 import numpy as np
 import pytest
-from small_metal import E_HIGH, E_LOW, HIGH, KINDS, LOW, NAMES, ROWS, N, both, data, is_refused, is_right, of
+from small_metal import E_HIGH, E_LOW, HIGH, KINDS, LOW, MINIMA, NAMES, ROWS, N, both, data, is_refused, is_right, of
 
 
 @pytest.mark.parametrize("flags", ["", " 0 -1 2"])
@@ -70,6 +70,6 @@ def test_a_packed_file_that_is_damaged_is_left_out_and_said_so(tmp_path, ending,
 
 
 def test_totals_in_names_are_noticed(tmp_path):
-    for places, energy in ((LOW, E_LOW), (HIGH, E_HIGH)):
+    for places, energy in MINIMA:
         (of(tmp_path) / f"{energy}.data").write_text(data(places, ROWS["atomic"], " # atomic"))
     is_refused(tmp_path, "total", "24")

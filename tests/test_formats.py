@@ -16,6 +16,7 @@ from small_metal import (
     HIGH,
     KINDS,
     LOW,
+    MINIMA,
     NAMES,
     ROWS,
     SIDES,
@@ -37,7 +38,7 @@ usage = namedtuple("usage", "free")
 
 def test_a_folder_for_each_minimum_and_formats_of_ase(tmp_path):
     folder = of(tmp_path)
-    for k, (places, energy) in enumerate(((LOW, E_LOW), (HIGH, E_HIGH))):
+    for k, (places, energy) in enumerate(MINIMA):
         atoms = Atoms([NAMES[kind] for kind in KINDS], positions=places, cell=CELL, pbc=True)
         atoms.calc = SinglePointCalculator(atoms, energy=energy)
         (folder / f"min_{k}").mkdir()
@@ -96,7 +97,7 @@ def vasprun(places, energy):
 
 @pytest.mark.parametrize(("name", "write"), [("OUTCAR", outcar), ("vasprun.xml", vasprun)])
 def test_of_a_calculation_with_vasp_in_a_folder_of_its_own_the_last_step_is_the_minimum(tmp_path, name, write):
-    for k, (places, energy) in enumerate(((LOW, E_LOW), (HIGH, E_HIGH))):
+    for k, (places, energy) in enumerate(MINIMA):
         (of(tmp_path) / f"min_{k}").mkdir()
         (of(tmp_path) / f"min_{k}" / name).write_text(write(places, energy))
     is_right(tmp_path)
@@ -104,7 +105,7 @@ def test_of_a_calculation_with_vasp_in_a_folder_of_its_own_the_last_step_is_the_
 
 @pytest.mark.parametrize("top", [True, False])
 def test_energies_of_files_without_any_stand_beside_them_or_beside_their_folders(tmp_path, top):
-    for k, (places, energy) in enumerate(((LOW, E_LOW), (HIGH, E_HIGH))):
+    for k, (places, energy) in enumerate(MINIMA):
         folder = of(tmp_path) / f"min_{k}"
         folder.mkdir()
         ase.io.write(folder / "POSCAR", Atoms([NAMES[kind] for kind in KINDS], places, cell=CELL, pbc=True))
