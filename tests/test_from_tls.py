@@ -6,9 +6,13 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 from soft_sphere_atoms import make_atoms
 from steps import done, refused
 
+from glass.double_well import potential_of
+from glass.potentials import kob_andersen
+from glass.relaxation import relax
 from glass.sampling.liquid import diameters
 from glass.sampling.soft_sphere_dynamics import quench
 from pipeline.formats.keys import Pair
@@ -151,3 +155,28 @@ def test_minima_that_others_made_are_not_mixed_with_those_of_a_structure(copied)
     said = refused("simulate_glass", work.root, "--start", work.root / "start.extxyz", "--dynamics", T)
     assert "did not make" in said
     assert counts.read_text() == before
+
+
+def test_types_masses_charges_ids_and_a_triclinic_cell_stay_those_of_the_glass(tmp_path):
+    at, rng, n = Workspace(tmp_path).at(T), np.random.default_rng(3), 4
+    cell, types = 3.8 * np.array([[1.0, 0, 0], [0.3, 1, 0], [0, -0.2, 1]]), rng.permutation([2] * 12 + [1] * 52)
+    place = np.stack(np.meshgrid(*[np.arange(n)] * 3), -1).reshape(-1, 3) @ cell / n
+    atoms = Atoms(numbers=np.zeros(n**3, int), positions=place, cell=cell, pbc=True)
+    atoms.set_array("types", types)
+    at.glass(CONF).mkdir(parents=True)
+    at.workspace.settings.write_text("neb: {calculator: 'glass.potentials.kob_andersen:calculator'}\n")
+    box = "0 3.8 xlo xhi\n0 3.8 ylo yhi\n0 3.8 zlo zhi\n1.14 0 -0.76 xy xz yz"
+    head = f"\n\n64 atoms\n{box}\n\nMasses\n\n1 1\n2 1.5\n\nAtoms # charge\n\n"
+    energies = []
+    for _ in range(2):
+        found = relax(potential_of(atoms, kob_andersen.calculator), place + rng.normal(0, 0.2, place.shape), 1e-5)
+        energies.append(round(found.energy / n**3, 10))
+        charges = 0.3 - 0.1 * np.arange(n**3)  # one of them is 6e-17
+        rows = [f"{3 * k + 2} {types[k]} {charges[k]} {' '.join(map(str, found.positions[k]))}" for k in range(n**3)]
+        path = at.glass(CONF) / f"{energies[-1]:.10f}.data"
+        path.write_text(head + "\n".join(map(str, rng.permutation(rows))) + "\n")
+    at.neb.mkdir(parents=True)
+    add_splitting(at, Pair(CONF, *sorted(energies)), 0.001)
+    done("simulate_glass", tmp_path, *HOW, "--quenches", 4)
+    assert list(at.glass(CONF).glob("from-*"))
+    assert "0 left out" in done("step0_collect", tmp_path)

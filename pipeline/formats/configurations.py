@@ -66,7 +66,8 @@ class System(NamedTuple):
 
 
 def _alike(one: Array, other: Array) -> bool:
-    return bool((np.abs(one - other) <= ROUNDED * np.maximum(np.abs(one), np.abs(other))).all())
+    """Whether two columns differ by what formats round of the largest number in them."""
+    return bool(np.abs(one - other).max() <= ROUNDED * max(np.abs(one).max(), np.abs(other).max()))
 
 
 class Minimum(NamedTuple):
