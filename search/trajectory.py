@@ -149,7 +149,7 @@ class _State:
         self.rng = np.random.default_rng([job.seed, job.conf, *job.origin.encode()])
         self.atoms = start.copy()
         self.steps, self.time_step = 0, 0.0
-        self.minima = Minima(box_of(start.cell.array, start.pbc), job.neb.force_tolerance)
+        self.minima = Minima(box_of(start.cell.array, start.pbc), job.neb.force_tolerance, max(10, job.at.decimals))
         self.visits: list[str] = []
         self.energies: dict[str, float] = {}
         """Total energies of the minima, in the order in which they were found."""

@@ -42,7 +42,7 @@ def glass(tmp_path_factory):
     at.transitions(CONF).parent.mkdir(parents=True)
     at.transitions(CONF).write_text(f"i,j,count\n{i},{k},5\n")
     at.neb.mkdir(parents=True)
-    at.workspace.settings.write_text("pairs: {max_delta_E: 100.0}\n")
+    at.workspace.settings.write_text("ij_decimals: 12\npairs: {max_delta_E: 100.0}\n")
     add_splitting(at, Pair(CONF, i, j), 0.001)
     add_splitting(at, Pair(CONF, i, k), 0.01)
     add_non_dw(at, Pair(CONF, i, h))
@@ -55,7 +55,7 @@ def copied(glass, tmp_path):
 
 
 def found_from(at, name):
-    path = at.sampled_from(CONF, f"{name:.10f}")
+    path = at.sampled_from(CONF, f"{name:.12f}")
     return ase.io.read(path, ":") if path.exists() else []
 
 
@@ -73,7 +73,7 @@ def test_minima_near_a_tls_come_into_the_same_glass_with_their_transitions(copie
             assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 1e-3
             new.add(round(frame.get_potential_energy() / SIDE**3, 8))
         if found_from(at, name):
-            counts += pd.read_csv(at.transitions_from(CONF, f"{name:.10f}"))["count"].sum()
+            counts += pd.read_csv(at.transitions_from(CONF, f"{name:.12f}"))["count"].sum()
     assert new - {round(name, 8) for name in starts}
     said = done("step0_collect", work.root)
     assert "0 left out" in said
@@ -99,7 +99,7 @@ def test_it_goes_on_where_it_was_and_does_nothing_twice(copied, tmp_path):
     one = (*HOW, "--from-tls", 1, "--quenches")
     for quenches in (2, 4):
         done("simulate_glass", work.root, *one, quenches)
-    path = work.at(T).glass(CONF) / f".from-{i:.10f}.npz"
+    path = work.at(T).glass(CONF) / f".from-{i:.12f}.npz"
     before = path.read_bytes(), path.stat().st_mtime_ns
     assert "no new quenches" in done("simulate_glass", work.root, *one, 4)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before

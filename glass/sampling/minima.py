@@ -21,12 +21,13 @@ class Minima:
 
     SAME_ENERGY, SAME_POSITION = 1e-9, 1e-3
 
-    def __init__(self, box: Array, relaxed: float = RELAXED) -> None:
+    def __init__(self, box: Array, relaxed: float = RELAXED, decimals: int = 10) -> None:
         self.box = box
         self.relaxed = relaxed
         """Norm of the gradient up to which a quench has reached a minimum."""
+        self.decimals = decimals
         self.positions: dict[str, Array] = {}
-        """Keys are names: the energy per particle with ten decimals, by which alone a minimum is known in files."""
+        """Keys are names: the energy per particle with so many decimals, by which alone a minimum is known in files."""
         self.transitions: dict[tuple[str, str], int] = {}
         self.unrelaxed = 0
         """Quenches that did not reach a minimum; left out."""
@@ -58,7 +59,7 @@ class Minima:
             step = minimum_image(found.positions - other, self.box)
             if np.linalg.norm(step, axis=1).max() < self.SAME_POSITION:
                 return name
-        name = f"{energy:.10f}"
+        name = f"{energy:.{self.decimals}f}"
         if name in self.positions:
             self.alike += 1
             return None
