@@ -25,7 +25,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Below, StatePoint, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Below, Named, StatePoint, Workspace
 from reporting.predictions import draw_search_efficiency
 from search.calculated import count_tls, read_double_wells
 from search.rearrangements import REARRANGEMENT
@@ -89,6 +89,10 @@ class Answers(StatePoint):
     """The same, of one temperature."""
 
     neb = Below("NEB_calculations/answers/T{T}")
+    result = Named("NEB_calculations/answers/T{T}/{0}")
+    non_dw = Below("NEB_calculations/answers/T{T}/NON-DW.txt")
+    unfinished = Below("NEB_calculations/answers/T{T}/unfinished.csv")
+    calculations = Below("NEB_calculations/answers/T{T}/calculations.csv")
 
 
 def glasses_of(work: Workspace) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from search.well_properties import DERIVED, STORED, add_derived
 _ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
 _LENGTHS = ["path_length", "mass_weighted_length"]
 _FRACTIONS = ["level_0_in_i", "level_1_in_i"]
-FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force"]  # of records
+FROM_PROFILE = [*_ENERGIES, *_LENGTHS, "level_asymmetry", *_FRACTIONS, "force", "force_tolerance"]  # of records
 RESOLVED = 1e-12  # ε; smaller energies are rounding errors of levels: written as zero, Δ₀, which is never zero, as this
 SAME = 1e-5  # relative difference of splittings up to which a record belongs to a result; a list has six digits
 
@@ -53,7 +53,9 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
     particles = [f"{name}_{k}" for name in ("particle", "species") for k in range(settings.particles)]
     first = [QS, "splitting_K", "is_tls", *_ENERGIES, *_LENGTHS, "PR", REARRANGEMENT, "level_asymmetry", *_FRACTIONS]
     first += [*STORED, *DERIVED]
-    table = neb[PAIR_COLUMNS].join(columns[[*first, *particles, "fidelity", "images", "steps", "force", "units"]])
+    table = neb[PAIR_COLUMNS].join(
+        columns[[*first, *particles, "fidelity", "images", "steps", "force", "force_tolerance", "units"]]
+    )
     labels = {name: table[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")}
     with atomic_write(at.double_wells) as part:
         table.assign(**labels).to_csv(part, index=False, float_format="%.6g")
@@ -101,6 +103,7 @@ def describe(record: dict[str, Any]) -> dict[str, float]:
         "level_0_in_i": system.in_first[0],
         "level_1_in_i": system.in_first[1],
         "force": record["force"],
+        "force_tolerance": record.get("force_tolerance", record["force"]),
         **record.get("properties", {}),
     }
 

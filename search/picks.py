@@ -162,11 +162,11 @@ def _not_known(
 
 
 def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
-    """The smallest splittings without a record, with fewer images or larger forces left than the settings ask for."""
+    """The smallest splittings without a record, with fewer images or a larger force tolerance than in the settings."""
     update_double_wells(at, settings)  # what was typed since, or all where the file is gone
     found = read_double_wells(at)
-    how = found.reindex(columns=["images", "force"])
-    coarse = (how["images"] < settings.neb.images) | (how["force"] > settings.neb.force_tolerance)
+    how = found.reindex(columns=["images", "force_tolerance"])
+    coarse = (how["images"] < settings.neb.images) | (how["force_tolerance"] > settings.neb.force_tolerance)
     lost = found["level_0"].isna() & (found[REARRANGEMENT] > 0)  # their minima are there
     rough = found[(found["fidelity"] == "screened") | coarse | lost]
     source = f"{at.double_wells}, screened, coarser or without levels until now"

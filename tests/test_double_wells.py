@@ -1,5 +1,7 @@
 """double_wells.csv: what stands in each row, also of older workspaces and of results of others; files of paths."""
 
+import argparse
+
 import ase.io
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
 from search.exact import Calculation, PairJob, write_verdict
+from search.picks import pairs_to_calculate
 
 T, HEIGHT = "0.1", 0.05
 PAIR = Pair(3, 0.1, 0.2)
@@ -180,3 +183,12 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
         refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
         write_verdict(work.at(T), refuted, settings, refining=True, retrying=False)
         assert not path_file(work.at(T), PAIR).exists()
+
+
+def test_a_path_whose_splitting_has_settled_is_taken_up_again_only_for_a_smaller_tolerance(work):
+    calculated(work, force=2e-3, force_tolerance=2e-4)
+    given = argparse.Namespace(refine=1, retry=False)
+    for tolerance, count in ((2e-4, 0), (1e-4, 1)):
+        settings = Settings.model_validate({"neb": {"force_tolerance": tolerance}})
+        pairs, _ = pairs_to_calculate(work.at(T), settings, given)
+        assert len(pairs) == count

@@ -33,7 +33,7 @@ def _is_record(record: Any) -> bool:
     before, after = record["before"], record["after"]
     curves = [[record[name] for name in _PROFILE], *([one[name] for name in _BEYOND] for one in (before, after) if one)]
     numbers = [record[name] for name in ("i", "j", "hbar", "path_length", "force")]
-    numbers += [*record["levels"], *(record.get("properties") or {}).values()]
+    numbers += [record.get("force_tolerance", 0), *record["levels"], *(record.get("properties") or {}).values()]
     return (
         type(record["conf"]) is int
         and 0 <= record["conf"] < 10**18
