@@ -18,15 +18,10 @@ from numpy.typing import NDArray
 from glass.arrays import Array, Index, brought_near, minimum_image, shortest_period
 from glass.kernels import FAST
 
-BLOCK = 2048
-"""Number of pairs whose fields, or overlaps, are in memory at a time."""
-
+BLOCK = 2048  # pairs whose fields, or overlaps, are in memory at a time
 LEADER = 0.95
 """Overlap with a leader from which a pair follows it, so that it is compared in full with few others. All that is
 found does not depend on it."""
-
-UNRELATED = 0.1
-"""Overlap below which two pairs have no motion in common."""
 
 Floats = NDArray[np.float32]
 
@@ -74,7 +69,7 @@ class Displacements:
         if own:
             self.coordinates = np.vstack([self.coordinates, np.array(own, np.float32)])
         self.lengths = np.concatenate(
-            [np.linalg.norm(self._steps(block), axis=1) for block in _blocks(np.arange(len(first)))]
+            [np.linalg.norm(self._steps(block), axis=1) for block in blocks(np.arange(len(first)))]
         )
 
     def _steps(self, pairs: Index) -> Floats:
@@ -92,26 +87,6 @@ class Displacements:
         """Cosines of the angles between some pairs and those of ``products``; shape (n, n_others)."""
         steps = products[self.second[pairs]] - products[self.first[pairs]]
         return np.asarray(np.clip(steps / self.lengths[pairs, None], -1, 1))
-
-
-def contain_others(cosines: Array, lengths: Array, overlap: float) -> NDArray[np.bool_]:
-    """Tell pairs that contain the whole motion of another one, beside more.
-
-    The product of their displacements is then the square of the other's, x·x′ = |x′|², here to a quarter. A minimum
-    between its two motions, which need not be known, makes such a pair a non-DW more often than others.
-
-    Parameters
-    ----------
-    cosines : ndarray of shape (n_pairs, n_pairs)
-        Of the angles between the fields of all.
-    lengths : ndarray of shape (n_pairs,)
-        Total displacements.
-    overlap : float
-        From which on two are one motion.
-    """
-    alike = np.abs(cosines)
-    other = (alike > UNRELATED) & (alike < overlap)
-    return np.asarray((other & (np.abs(alike * lengths[:, None] / lengths - 1) < 0.25)).any(axis=1))
 
 
 def participation(fields: NDArray[np.floating]) -> Array:
@@ -162,11 +137,11 @@ def find_rearrangements(pairs: Displacements, overlap: float, labels: Index | No
         is_leader[some] = True
     follows = np.flatnonzero(is_new & ~is_leader)
     labels, nearest = _roots(parent), np.zeros(count, np.float32)
-    for some in _blocks(np.unique(leader[follows])):
+    for some in blocks(np.unique(leader[follows])):
         nearest[some] = _nearest(pairs.first, pairs.second, pairs.lengths, pairs.products(some), some, labels)
     near, own = (np.arccos(np.minimum(one, 1)) for one in (nearest[leader[follows]], nearness[follows]))
     follows = follows[near <= reach + own]
-    for some in _blocks(follows[np.argsort(labels[follows], kind="stable")]):
+    for some in blocks(follows[np.argsort(labels[follows], kind="stable")]):
         label = labels[some[0]] if labels[some[0]] == labels[some[-1]] else -1
         link(pairs.products(some), some, is_leader | (labels == label))
     _, first, inverse = np.unique(_roots(parent), return_index=True, return_inverse=True)
@@ -229,5 +204,7 @@ def _nearest(first, second, lengths, products, columns, labels):  # type: ignore
     return nearest
 
 
-def _blocks(pairs: Index) -> list[Index]:
-    return [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
+def blocks(pairs: Index, size: int | None = None) -> list[Index]:
+    """Pairs in blocks of this size, by default BLOCK."""
+    size = size or BLOCK
+    return [pairs[start : start + size] for start in range(0, len(pairs), size)]

@@ -20,7 +20,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import stdtr
 
 from glass.arrays import Array, Index
-from glass.overlap import BLOCK, Displacements
+from glass.overlap import Displacements, blocks
 from MLmodel.chances import tls_chances
 from MLmodel.ranking import known_answers
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
@@ -30,26 +30,13 @@ from pipeline.matching import read_displacements, rows_with_minima
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 
-MOST = 300
-"""Largest number of results of a glass that are used."""
-
-FEWEST = 10
-"""With fewer results of a temperature nothing is said."""
-
-SOFTENING = 0.001
-"""ε; differences in ΔE count by ln(|ΔE| + SOFTENING)."""
-
-FREEDOM = 4
-"""Degrees of freedom of Student's distribution for the errors that are left, as a path now and then goes elsewhere."""
-
-OVERLAP, OF_A_WELL = 0.95, 0.2
-"""Overlap with a calculated double well, and the part of such pairs that are double wells at least (doc/search.md)."""
-
-_COLUMNS = [*PAIR_COLUMNS, "Delta_E", "nearest_between"]
-"""Columns of pairs that are looked at, where there are such."""
-
-SHARE = 0.75
-"""Weight of likes in the probability of a double well, where they explain all (doc/search.md)."""
+MOST = 300  # largest number of results of a glass that are used
+FEWEST = 10  # with fewer results of a temperature nothing is said
+SOFTENING = 0.001  # ε; differences in ΔE count by ln(|ΔE| + SOFTENING)
+FREEDOM = 4  # of Student's distribution, for the errors that are left, as a path now and then goes elsewhere
+SHARE = 0.75  # weight of likes in the probability of a double well, where they explain all (doc/search.md)
+OVERLAP, OF_A_WELL = 0.95, 0.2  # with a calculated double well; part of such pairs that are some too (doc/search.md)
+_COLUMNS = [*PAIR_COLUMNS, "Delta_E", "nearest_between"]  # of pairs that are looked at, where there are such
 
 
 class Process(NamedTuple):
@@ -80,14 +67,10 @@ class Told(NamedTuple):
 class Results(NamedTuple):
     """Results of one glass."""
 
-    known: Array
-    """Verdict, or log₁₀ of the splitting."""
-    places: Array
-    """ln ΔE, or nearest_between for verdicts."""
-    products: NDArray[np.float32]
-    """As :meth:`Displacements.products` gives them."""
-    cosines: Array
-    """Among themselves."""
+    known: Array  # verdict, or log₁₀ of the splitting
+    places: Array  # ln ΔE, or nearest_between for verdicts
+    products: NDArray[np.float32]  # as Displacements.products gives them
+    cosines: Array  # among themselves
 
 
 def covariance(process: Process, cosines: Array, one: Array, other: Array) -> Array:
@@ -211,9 +194,7 @@ def _tell(
             continue
         process = most_likely(PROCESSES[what], [one for one in of_glasses if len(one.known)])
         for results, (here, displacements) in zip(of_glasses, glasses, strict=True):
-            others = np.flatnonzero(here >= first) if len(results.known) else here[:0]
-            for start in range(0, len(others), BLOCK):
-                some = others[start : start + BLOCK]
+            for some in blocks(np.flatnonzero(here >= first)) if len(results.known) else ():
                 cosines = displacements.cosines(some, results.products)
                 told = told_by(process, results, cosines, places[here[some]])
                 yield what, here[some] - first, told, len(results.known)
@@ -228,11 +209,9 @@ def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> 
     wells, names = pl.from_pandas(labels.loc[is_well, PAIR_COLUMNS]), pairs.select(PAIR_COLUMNS)
     first = len(wells)
     for here, displacements in _glasses(at, pl.concat([wells, names]), np.arange(first)):
-        known, others = np.flatnonzero(here < first), np.flatnonzero(here >= first)
-        for k in range(0, len(known), MOST):
-            products = displacements.products(known[k : k + MOST])
-            for start in range(0, len(others), BLOCK):
-                some = others[start : start + BLOCK]
+        for known in blocks(np.flatnonzero(here < first), MOST):
+            products = displacements.products(known)
+            for some in blocks(np.flatnonzero(here >= first)):
                 alike = (np.abs(displacements.cosines(some, products)) >= OVERLAP).any(axis=1)
                 least[here[some[alike]] - first] = OF_A_WELL
     least[rows_in(names.to_pandas(), pair_index(labels[~is_well], at.decimals), at.decimals)] = 0
@@ -295,12 +274,9 @@ TOLD = "results of glasses with minima, each told from the others of its glass a
 class HeldOut(NamedTuple):
     """Labelled pairs that have likes, each told from all other results of its glass; arrays of shape (n_pairs,)."""
 
-    exact: Array
-    """Whether a pair is a double well, or its splitting."""
-    predicted: Array
-    """Probability of a double well, or splitting: the model's without the glass, blended with what likes tell."""
-    chance: Array
-    """Probability of a double well, or of a TLS."""
+    exact: Array  # whether a pair is a double well, or its splitting
+    predicted: Array  # probability or splitting: the model's without the glass, blended with what likes tell
+    chance: Array  # probability of a double well, or of a TLS
 
 
 def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, settings: Settings) -> HeldOut | None:

@@ -74,8 +74,7 @@ def all_candidates(
 ) -> pd.DataFrame:
     """Every pair that could be a double well, by pair: those ``listed``, by pair, in their order, then the nearest.
 
-    No pair with a smaller nearest_between than ``least``, which ``near`` tells, unless it is listed; the rest as
-    in :func:`by_neighbourhood`.
+    No pair with a smaller nearest_between than ``least``, unless it is listed; the rest as in :func:`by_neighbourhood`.
     """
     near = [
         rows.loc[rows["nearest_between"] >= least, [*PAIR_COLUMNS, "nearest_between"]]
@@ -84,8 +83,7 @@ def all_candidates(
     nearest = pd.concat(near).sort_values("nearest_between", ascending=False, kind="stable")[PAIR_COLUMNS]
     nearest = by_pair(nearest, at.decimals)
     both = joined(listed.loc[~listed.index.isin(known), PAIR_COLUMNS], nearest)
-    both = both[~both.index.duplicated()]
-    return both.assign(near=both.index.isin(nearest.index))
+    return both[~both.index.duplicated()]
 
 
 def _first_of_each_glass(kept: pd.DataFrame, more: pd.DataFrame, count: int) -> pd.DataFrame:

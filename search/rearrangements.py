@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
-from glass.overlap import contain_others, find_rearrangements, most_displaced, participation
+from glass.overlap import find_rearrangements, most_displaced, participation
 from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
@@ -23,9 +23,7 @@ from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
 from search.likes import SOFTENING, Process, covariance
 
-REARRANGEMENT = "rearrangement"
-"""Column that numbers the rearrangements of a temperature from 1; 0 where the minima are not there."""
-
+REARRANGEMENT = "rearrangement"  # column of their numbers at a temperature, from 1; 0 where the minima are not there
 _NUMBERED = pl.Schema({**dict.fromkeys(KEYS, pl.Int64), REARRANGEMENT: pl.Int64})
 
 
@@ -174,14 +172,8 @@ def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFra
     return pl.concat([numbered.filter(pl.col("glass") != conf), every])
 
 
-ALIKE = Process(1.0, 50, 1.0, 0.2)
-"""How much the result of a pair is taken to say of others, in :func:`representatives`."""
-
-OF_TWO = 3.0
-"""Weight there of a pair that is two motions, as its verdict is less certain than those of others (doc/search.md)."""
-
-SAMPLE = 2000
-"""Largest number of pairs of a glass that are compared with each other there, drawn at random, results first."""
+ALIKE = Process(1.0, 50, 1.0, 0.2)  # how much a result is taken to say of others, in representatives
+SAMPLE = 2000  # largest number of pairs of a glass that are compared there, drawn at random, results first
 
 
 def representatives(
@@ -197,15 +189,14 @@ def representatives(
 
     First one of each rearrangement that has no result, of the largest rearrangement first; then those after which the
     variances that a Gaussian process leaves the others have the smallest sum, one after the other (an A-optimal
-    design). Each of the others counts by its chance, near ones that contain another OF_TWO times. Pairs whose minima
-    are not there are left out.
+    design). Each of the others counts by its chance. Pairs whose minima are not there are left out.
 
     Parameters
     ----------
     at : StatePoint
         Where the minima are.
     pairs : DataFrame
-        ``conf``, ``i``, ``j``, and perhaps ``near``, by pair.
+        ``conf``, ``i``, ``j``, by pair.
     has_result : ndarray of bool, shape (n_pairs,)
         Which were calculated.
     chance : ndarray of shape (n_pairs,)
@@ -217,9 +208,8 @@ def representatives(
     keep : bool
         As of :func:`number_rearrangements`.
     """
-    numbers, chosen, overlap = number_rearrangements(at, pairs, settings, keep), [], settings.rearrangements.overlap
+    numbers, chosen = number_rearrangements(at, pairs, settings, keep), []
     rng, chance = np.random.default_rng(settings.seed), np.where(has_result, 0, chance)
-    near = pairs["near"].to_numpy() if "near" in pairs else np.ones(len(pairs), bool)
     for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
         known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
         if known is None:
@@ -230,10 +220,7 @@ def representatives(
         some = np.argsort(rng.random(len(rows)) - 0.5 * done)[:SAMPLE]
         fields = known.displacements.fields(some).astype(float)
         places = np.log(apart[some] + SOFTENING * settings.unit.epsilon)
-        cosines = fields @ fields.T
-        two = contain_others(cosines, known.displacements.lengths[some], overlap) & near[rows[some]]
-        weight[some] *= np.where(two, OF_TWO, 1)
-        likeness = covariance(ALIKE, cosines, places, places)
+        likeness = covariance(ALIKE, fields @ fields.T, places, places)
         gain = np.where(done, np.inf, weight * ALIKE.noise**2)
         gain[some] = np.where(done[some], np.inf, likeness**2 @ weight[some])
         order = np.lexsort((-gain, numbers[rows]))
@@ -266,12 +253,9 @@ def _most_telling(likeness: Array, weight: Array, known: Index, count: int) -> I
 class Motion(NamedTuple):
     """Motion in each of some pairs; nothing is known where the minima are not there."""
 
-    participation: Array
-    """Participation ratio of the displacement, or NaN; shape (n_pairs,)."""
-    most_displaced: Index
-    """Ids of the ``particles`` that move most, from 1, or 0; shape (n_pairs, particles)."""
-    species: NDArray[np.object_]
-    """What they are, as :func:`species_names` says, or empty; shape (n_pairs, particles)."""
+    participation: Array  # participation ratio of the displacement, or NaN; shape (n_pairs,)
+    most_displaced: Index  # ids of those that move most, from 1, or 0; shape (n_pairs, particles)
+    species: NDArray[np.object_]  # what they are, as species_names says, or empty; shape (n_pairs, particles)
 
 
 def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> Motion:

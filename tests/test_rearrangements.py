@@ -7,7 +7,7 @@ from steps import done
 from synthetic import make_workspace, read_pairs, text_minimum
 
 from glass import overlap as rearrangements
-from glass.overlap import Displacements, contain_others, find_rearrangements
+from glass.overlap import Displacements, find_rearrangements
 from pipeline.formats.keys import by_pair, minimum_names
 from pipeline.formats.minima import places_by_key
 from pipeline.matching import read_displacements
@@ -41,14 +41,6 @@ def linked(cosines, overlap):
         labels = np.array([labels[row >= overlap].min() for row in cosines])
         if (labels == before).all():
             return labels
-
-
-def test_a_pair_of_two_motions_contains_each():
-    steps = np.array([[0.4, 0, 0], [0, 0.3, 0], [-0.4, 0.3, 0], [0.4, 0, 0.05], [0.4, 0.1, 0], [0.42, -0.33, 0.02]])
-    lengths = np.linalg.norm(steps, axis=1)
-    cosines = steps @ steps.T / np.outer(lengths, lengths)
-    assert contain_others(cosines, lengths, 0.75).tolist() == [False, False, True, False, False, True]
-    assert not contain_others(cosines, lengths, 0.5).any()
 
 
 def same_groups(one, other):
@@ -167,15 +159,11 @@ def test_the_next_representative_leaves_the_others_the_least_variance(numbered, 
     chosen = representatives(at, pairs, done, chance, Settings(), 2)
     first = len(representatives(at, pairs, done, chance, Settings()))
     known = [*np.flatnonzero(done), *chosen[:first]]
-    keys = (pairs.index.get_level_values(name).to_numpy() for name in ("low", "high"))
-    lengths = read_displacements(at, 1, *keys).displacements.lengths
-    weight = 1 + 2 * contain_others(cosines[np.ix_(here, here)], lengths, 0.75)
-    assert 0 < (weight > 1).sum() < len(weight)
     for one in chosen[first:]:
         left = {}
         for new in np.setdiff1d(np.arange(len(here)), known):
             some = [*known, new]
-            left[new] = variance_left(cosines[np.ix_(here, here)], pairs, some) @ np.where(done, 0, chance * weight)
+            left[new] = variance_left(cosines[np.ix_(here, here)], pairs, some) @ np.where(done, 0, chance)
         assert left[one] == pytest.approx(min(left.values()), rel=1e-6)
         known.append(one)
 
