@@ -17,12 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightgbm
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.unseen_glasses import feature_names, labelled
+from benchmarks.unseen_glasses import Models, feature_names, labelled, published
 from example.make import EXAMPLE, ROOT, T, answers_of, copy_with_tables
 from glass.arrays import Array
 from MLmodel.chances import Chances, tls_chances
@@ -32,7 +31,7 @@ from MLmodel.learner import quick_trees, target_of
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.smooth import learn_smooth
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.pair_tables import NEIGHBOURHOOD, PROBABILITY
+from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
@@ -44,9 +43,6 @@ SETTINGS = Settings()
 ROUND, ROUNDS = 30, 8
 NON_DW_COST = 0.1
 """Of the NEB of a non-DW, in those of a double well (run_neb.py screens)."""
-
-Models = tuple[Array, Array]
-"""Probability of a double well and splitting in ε, each of shape (n_pairs,)."""
 
 
 class Variant(NamedTuple):
@@ -60,20 +56,6 @@ class Variant(NamedTuple):
     """Order of the probability of a TLS, else of the splitting among double wells."""
     corrected: bool = False
     per_cost: bool = False
-
-
-def published(train: pd.DataFrame, test: pd.DataFrame, features: list[str], neighbourhood: bool = False) -> Models:
-    """Trees with classes weighed alike and splittings weighed by 1/splitting."""
-    columns = [name for name in features if neighbourhood or name not in NEIGHBOURHOOD]
-    settings = {"learning_rate": 0.05, "num_leaves": 31, "seed": 0, "verbosity": -1, "num_threads": 1}
-    wells = train[train[DW] == 1]
-    share = len(wells) / len(train)
-    weights = np.where(train[DW] == 1, 0.5 / share, 0.5 / (1 - share))
-    classes = lightgbm.Dataset(train[columns], train[DW], weight=weights)
-    splittings = lightgbm.Dataset(wells[columns], np.log10(wells[QS]), weight=1 / wells[QS])
-    chance = lightgbm.train({**settings, "objective": "binary"}, classes, 200).predict(test[columns])
-    logarithm = lightgbm.train(settings, splittings, 200).predict(test[columns])
-    return np.asarray(chance), 10 ** np.asarray(logarithm)
 
 
 def trees(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:

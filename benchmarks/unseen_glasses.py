@@ -33,6 +33,9 @@ SETTINGS = Settings()
 TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
 """Plain boosted trees, for comparisons."""
 
+Models = tuple[Array, Array]
+"""Probability of a double well and splitting in ε, each of shape (n_pairs,)."""
+
 LONGEST = 200
 """NEBs in the picture."""
 
@@ -113,15 +116,19 @@ def trained(pairs: pd.DataFrame, task: Task, features: list[str], asked: pd.Data
         return Trained(Path(folder), task).predict(asked[features].astype(np.float64)), unseen.predicted
 
 
-def published_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:
-    """One model of each kind, without the neighbourhood: pairs called double wells, smallest splitting first."""
-    columns = [name for name in features if name not in NEIGHBOURHOOD]
+def published(train: pd.DataFrame, test: pd.DataFrame, features: list[str], neighbourhood: bool = False) -> Models:
+    """Trees with classes weighed alike and splittings weighed by 1/splitting."""
+    columns = [name for name in features if neighbourhood or name not in NEIGHBOURHOOD]
     wells = train[train[DW] == 1]
     classifier = LGBMClassifier(**TREES, class_weight="balanced").fit(train[columns], train[DW])
-    predictor = LGBMRegressor(**TREES)
-    predictor.fit(wells[columns], np.log10(wells[QS]), sample_weight=1 / wells[QS])
-    chance = np.asarray(classifier.predict_proba(test[columns]))[:, 1]
-    order = np.argsort(np.asarray(predictor.predict(test[columns])), kind="stable")
+    predictor = LGBMRegressor(**TREES).fit(wells[columns], np.log10(wells[QS]), sample_weight=1 / wells[QS])
+    return np.asarray(classifier.predict_proba(test[columns]))[:, 1], 10 ** np.asarray(predictor.predict(test[columns]))
+
+
+def published_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Array:
+    """One model of each kind, without the neighbourhood: pairs called double wells, smallest splitting first."""
+    chance, splitting = published(train, test, features)
+    order = np.argsort(splitting, kind="stable")
     return np.asarray(order[chance[order] > 0.5])
 
 
