@@ -208,6 +208,7 @@ def test_the_interval_leaves_at_most_16_percent_on_either_side():
     assert mean == pytest.approx(chances.sum())
     assert numbers[:low].sum() < 0.16 <= numbers[: low + 1].sum()
     assert numbers[high + 1 :].sum() <= 0.16 < numbers[high:].sum()
+    assert [expected(np.array([chance]))[1:] for chance in (0.15, 0.17)] == [(0, 0), (0, 1)]
 
 
 def test_a_number_far_from_what_is_expected_has_a_small_p_value():
