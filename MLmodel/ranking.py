@@ -43,8 +43,7 @@ PART = 65_536
 """Pairs of a job: what a worker holds in memory follows from it."""
 
 
-DOUBT = 20
-"""Factor by which the classifier's probability may be too small for pairs like those that were calculated."""
+FAR = 0.9  # a pair is far if nearest_between is below this: a third minimum lies between its two
 
 
 class Part(NamedTuple):
@@ -97,7 +96,7 @@ def classify_tables(
         Where, the classifier, what is kept, and the pair tables.
     at_least : function, optional
         From pairs with the columns of the list to the smallest probabilities that they may have, whatever the
-        classifier says; asked of pairs to which it gives classify.min_probability / DOUBT or more.
+        classifier says; asked of those that it keeps and of all that are not far.
 
     Returns
     -------
@@ -112,17 +111,14 @@ def classify_tables(
     shown = [name for name in DOUBLE_WELLS if name in schema.names]
     parts = [part for table in tables for part in parts_of(table)]
     looked_at, listed = 0, []
-    needed = settings.classify.min_probability
-    ceilings = (
-        settings.classify.model_copy(update={"min_probability": needed / DOUBT}) if at_least else settings.classify
-    )
+    needed, far = settings.classify.min_probability, FAR if at_least and "nearest_between" in columns else np.inf
     with (
         worker_pool(settings, len(parts)) as workers,
         Progress(total=sum(part.rows for part in parts), desc="classifying", unit="pair") as bar,
         spool_folder(at.classified_features) as spool,
     ):
         with file_named(spool), pa.ipc.new_file(str(spool / "classified"), schema) as writer:
-            classify = partial(_classified, at, card.training, ceilings, columns)
+            classify = partial(_classified, at, card.training, settings.classify, columns, far)
             for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
                 writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
                 listed.append(as_listed(kept[shown]))
@@ -141,15 +137,16 @@ def classify_tables(
 
 
 def _classified(
-    at: StatePoint, name: str, ceilings: ClassifySettings, columns: list[str], part: Part
+    at: StatePoint, name: str, ceilings: ClassifySettings, columns: list[str], far: float, part: Part
 ) -> tuple[int, pd.DataFrame]:
-    """Number of pairs of a part under the ceilings, and those kept; a job for a worker."""
+    """Number of pairs of a part under the ceilings, and those kept or not far; a job for a worker."""
     looked_at, kept = 0, []
     for rows in read_batches(part.table, columns, part.batches):
         rows = rows[under_ceilings(rows, ceilings)]
         rows.insert(len(PAIR_COLUMNS), PROBABILITY, _predict(at, CLASSIFIER, name, rows))
         looked_at += len(rows)
-        kept.append(rows[rows[PROBABILITY] >= ceilings.min_probability])
+        likely = rows[PROBABILITY] >= ceilings.min_probability
+        kept.append(rows[likely | (rows["nearest_between"] >= far) if far < np.inf else likely])
     return looked_at, pd.concat(kept)
 
 

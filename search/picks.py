@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from MLmodel.ranking import FAR
 from pipeline.errors import UserError
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
@@ -22,9 +23,6 @@ CONTRAST = 0.25
 
 NEAR = 1.0
 """A pair is near if nearest_between reaches this: no third minimum lies between its two."""
-
-FAR = 0.9
-"""A pair is far if nearest_between is below this."""
 
 _DRAW = "order of the draw"
 

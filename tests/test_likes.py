@@ -190,6 +190,7 @@ def test_step_2_keeps_pairs_whose_least_chance_is_enough(tmp_path, monkeypatch):
     at, chance = Workspace(tmp_path).at(T), np.array([0.5, 0.004, 0.006, 0.05, 0.1, 0.09])
     at.pairs.mkdir(parents=True)
     table = pd.DataFrame({"conf": 1, "i": np.arange(6.0), "j": 9.0, "Delta_E": 0.01, "total_displacement": chance})
+    table["nearest_between"] = [1, 0.8, 0.95, 1, 0.7, 0.9]
     table.to_feather(at.glass_pairs(1))
     monkeypatch.setattr(ranking, "_predict", lambda at, task, name, pairs: pairs["total_displacement"].to_numpy())
 
