@@ -63,9 +63,11 @@ def classify_one(command: Command, at: StatePoint) -> None:
 
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
-    labels = read_set(at, card, "used")
-    labels = labels[labels["conf"].isin(list(at.glasses))]  # with minima
-    at_least = partial(least_chances, at, labels) if labels[DW].any() else None
+    at_least = None
+    if with_minima := list(at.glasses):
+        labels = read_set(at, card, "used")
+        labels = labels[labels["conf"].isin(with_minima)]
+        at_least = partial(least_chances, at, labels) if labels[DW].any() else None
     looked_at, listed = classify_tables(at, card, settings, tables, at_least)
     write_list(at.classified, listed, settings.ij_decimals)
     mark_made(targets, made_of)
