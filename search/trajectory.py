@@ -28,14 +28,9 @@ from pipeline.workspace import StatePoint
 from search.calculator import load
 from search.relaxing import WELL_BELOW
 
-WRITE_EVERY = 30.0
-"""Seconds of a job: as much is lost at most when a run is ended."""
-
-FRAMES = "minima.extxyz"
-"""Name of the file of the minima of a trajectory."""
-
-SETTLE = 1000
-"""Time steps at the temperature of the dynamics before the first quench; none from a minimum of the glass."""
+WRITE_EVERY = 30.0  # seconds of a job: as much is lost at most when a run is ended
+FRAMES = "minima.extxyz"  # name of the file of the minima of a trajectory
+SETTLE = 1000  # time steps at the temperature of the dynamics before the first quench; none from a minimum of the glass
 
 
 class Dynamics(NamedTuple):
@@ -59,8 +54,7 @@ class Job(NamedTuple):
 
     at: StatePoint
     conf: int
-    origin: str
-    """Name of the minimum of the glass from which it starts; empty: a structure of its own."""
+    origin: str  # name of the minimum of the glass from which it starts; empty: a structure of its own
     start: Atoms
     dynamics: Dynamics
     seed: int
@@ -116,10 +110,8 @@ class Progress(NamedTuple):
     job: Job
     quenches: int
     minima: int
-    in_words: str
-    """One line."""
-    odd: str
-    """See :func:`glass.sampling.minima.oddity`."""
+    in_words: str  # one line
+    odd: str  # see glass.sampling.minima.oddity
 
 
 def read_start(path: Path) -> Atoms:
