@@ -177,7 +177,7 @@ def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
     (root / "config.yaml").write_text(reduced)
     for script in ("step1_train_dw", "step3_train_qs"):
         assert "Cnf-1.feather: made with units: metal, but config.yaml says units: reduced" in refused(script, root)
-    for script in ("step2_classify_dw", "step4_predict_qs", "validate_dw", "validate_qs", "interpret"):
+    for script in ("step4_predict_qs", "validate_dw", "validate_qs", "interpret"):
         assert re.search(r"(dw|qs)-\w+-T01: made with units: metal, .* run step[13]", refused(script, root))
     done("step0_collect", root)
     assert "made with units: metal" in refused("step2_classify_dw", root)
