@@ -1,7 +1,7 @@
 """Evaluations and CPU time of the exact calculation, beside other programs and versions on the same pairs.
 
 python -m benchmarks.neb [--pairs 12] [--workspace DIR [-T 0.12] --listed FILE.csv] [--images 41] [--ase]
-                         [--against DIR]
+                         [--against DIR] [--batched cupy|numpy]
 
 Pairs are drawn at random from FILE (columns conf,i,j) of a workspace with minima; by default from those of one real
 glass of 1500 particles (TLS_DATA/Configurations/minima/T0.062) under step 2's ceiling for the energy, 0.1 to 0.6 σ
@@ -9,7 +9,7 @@ apart.
 One line each: all images for every double well, whose verdicts count as right; this version as it is; the same through
 ASE's calls, as any calculator has it; ``--ase``: ASE's NEB with improved tangent and FIRE, stopped when as converged as
 ours or after 1000 steps; ``--against DIR``: a checkout of another version. (BFGS, which ASE's examples use, would keep
-a matrix of (3N · images)² numbers, 200 GB at N = 1500.)
+a matrix of (3N · images)² numbers, 200 GB at N = 1500.) ``--batched``: only ``neb.batched``, on a GPU or by NumPy.
 """
 
 import argparse
@@ -173,6 +173,37 @@ def listed_pairs(workspace: Path, temperature: str, listed: Path, count: int) ->
     return [(read_atoms(job.places[0]), read_atoms(job.places[1])) for job in jobs]
 
 
+def batched(pairs: list[tuple[Atoms, Atoms]], library: str) -> None:
+    """Soft spheres as a function on arrays: singly, the images of a band in one call, those of twelve bands in one."""
+    import importlib
+    from itertools import repeat
+
+    from glass.batches import Batched, together
+    from glass.soft_spheres import C0, C2, C4, CUTOFF, pair_diameter
+
+    xp, calls, first = importlib.import_module(library), list[int](), list[tuple[str, float]]()
+
+    def soft_spheres(atoms: Atoms, images: Any) -> Any:
+        calls.append(len(images))
+        box, sizes, places = (xp.asarray(one) for one in (atoms.cell.lengths(), atoms.arrays["diameters"], images))
+        steps = places[:, :, None] - places[:, None]  # all pairs by the nearest image
+        steps -= box * xp.rint(steps / box)
+        r2 = (steps**2).sum(-1) + 1e9 * xp.eye(len(sizes))
+        x = pair_diameter.py_func(sizes[:, None], sizes) ** 2 / r2
+        near, x3 = x > CUTOFF**-2, x * x * x
+        found = [(near * (x3 * x3 + C0 + (C2 + C4 / x) / x)).sum((1, 2)) / 2]
+        found += [((near * 2 * (6 * x3 * x3 - (C2 + 2 * C4 / x) / x) / r2)[..., None] * steps).sum(2)]
+        return [one.get() for one in found] if library == "cupy" else found
+
+    for at_most, width in ((1, 1), (64, 1), (64, 12)):
+        way = verdict_by(repeat(Batched(soft_spheres, at_most)).__next__)
+        calls[:], started = [], time.perf_counter()
+        found = together(lambda pair, way=way: way(*pair, 41), pairs, width)  # type: ignore[misc]
+        seconds, first = time.perf_counter() - started, first or found
+        same = sum(a[0] == b[0] and not abs(a[1] / b[1] - 1) > 0.01 for a, b in zip(found, first, strict=True))
+        print(f"{len(calls)} calls of {sum(calls) / len(calls):.1f}: {seconds:.1f} s; {same} of {len(pairs)} as singly")
+
+
 def main() -> None:
     """Measure and print."""
     if sys.argv[1:2] == ["--measure"]:
@@ -188,12 +219,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=41)
     parser.add_argument("--ase", action="store_true")
     parser.add_argument("--against", type=Path)
+    parser.add_argument("--batched", choices=["cupy", "numpy"])
     given = parser.parse_args()
     if given.listed:
         pairs = listed_pairs(given.workspace, given.temperature, given.listed, given.pairs)
     else:
         pairs = real_pairs(given.pairs)
     if not pairs:
+        return
+    if given.batched:
+        batched(pairs, given.batched)
         return
     here, other = Path(__file__).resolve().parents[1], given.against and given.against.resolve()
     ways = [(here, way) for way in list(WAYS)[: 4 if given.ase else 3]] + ([(other, "calls of ASE")] if other else [])
