@@ -25,14 +25,9 @@ from pipeline.settings import Settings
 from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
 from pipeline.units import check_same_units
 
-NEXT = 10
-"""Pairs that are printed."""
-
-SHOWN = ["conf", "i", "j", "splitting_K", "tls_probability", "dw_probability"]
-"""Their columns."""
-
-LISTED_ONCE = 1000
-"""Rows at the top of the list in which rearrangements.list_once counts."""
+NEXT = 10  # pairs that are printed
+SHOWN = ["conf", "i", "j", "splitting_K", "tls_probability", "dw_probability"]  # their columns
+LISTED_ONCE = 1000  # rows at the top of the list in which rearrangements.list_once counts
 
 
 def main(command: Command) -> None:

@@ -21,8 +21,7 @@ from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.workspace import DW, QS
 
-LENGTH = 0.3
-"""Length of the kernel, in standard deviations of the features of :func:`MLmodel.smooth.shape_features`."""
+LENGTH = 0.3  # length of the kernel, in standard deviations of the features of MLmodel.smooth.shape_features
 
 AMPLITUDE, NOISE = 0.12, 0.05
 """Errors of log₁₀ of the splitting: the part that like pairs share, and the rest. Likelihood prefers these on the
@@ -35,14 +34,9 @@ TLS later (doc/validation.md)."""
 DW_AMPLITUDE = 0.25
 """Errors that like pairs share of the probability p of a double well; the rest is binomial, of variance p (1 − p)."""
 
-MOST = 1000
-"""Results of a glass that are used at most: those of the smallest predicted splittings."""
-
-_REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))
-"""Known pairs farther away than this say nothing."""
-
-_LARGEST_ERROR = 0.5
-"""Largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours."""
+MOST = 1000  # results of a glass that are used at most: those of the smallest predicted splittings
+_REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))  # known pairs farther away than this say nothing
+_LARGEST_ERROR = 0.5  # largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours
 
 
 class Corrected(NamedTuple):
@@ -50,19 +44,15 @@ class Corrected(NamedTuple):
 
     splitting: Array
     dw_probability: Array
-    spread: Array
-    """Size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results."""
+    spread: Array  # size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results
 
 
 class _Glass(NamedTuple):
     """Results of one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²)."""
 
-    tree: KDTree
-    """Places of all its results."""
-    verdicts: GaussianProcessRegressor | None
-    """Errors of the probability of a double well."""
-    splittings: GaussianProcessRegressor | None
-    """Errors of log₁₀ of the splitting."""
+    tree: KDTree  # places of all its results
+    verdicts: GaussianProcessRegressor | None  # errors of the probability of a double well
+    splittings: GaussianProcessRegressor | None  # errors of log₁₀ of the splitting
     learnt: GaussianProcessRegressor | None
     """Errors that are left, from all double wells, also those that the models learnt from."""
 

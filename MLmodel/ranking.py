@@ -39,8 +39,7 @@ from pipeline.settings import ClassifySettings, Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
-PART = 65_536
-"""Pairs of a job: what a worker holds in memory follows from it."""
+PART = 65_536  # pairs of a job: what a worker holds in memory follows from it
 
 
 FAR = 0.9  # a pair is far if nearest_between is below this: a third minimum lies between its two
@@ -153,10 +152,8 @@ def _classified(
 class Predicted(NamedTuple):
     """All pairs that may be double wells, as predicted."""
 
-    pairs: pl.DataFrame
-    """Pairs with the columns of the lists."""
-    to_calculate: NDArray[np.bool_]
-    """Which have no answer yet; shape (n_pairs,)."""
+    pairs: pl.DataFrame  # pairs with the columns of the lists
+    to_calculate: NDArray[np.bool_]  # which have no answer yet; shape (n_pairs,)
     correcting: int
     """Number of results that the models did not learn from and that corrected the predictions for like pairs."""
 
@@ -233,12 +230,9 @@ def _read_part(part: Part) -> pd.DataFrame:
 class _Known(NamedTuple):
     """What is known of the pairs that step 2 kept."""
 
-    pairs: pd.DataFrame
-    """Those with an exact result, with all features and the columns of :func:`known_answers`."""
-    to_calculate: NDArray[np.bool_]
-    """Which need a calculation; shape (n_pairs,)."""
-    glasses: list[list[int]]
-    """In each part."""
+    pairs: pd.DataFrame  # those with an exact result, with all features and the columns of known_answers
+    to_calculate: NDArray[np.bool_]  # which need a calculation; shape (n_pairs,)
+    glasses: list[list[int]]  # in each part
 
 
 def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:

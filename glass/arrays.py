@@ -10,13 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-
-OPEN = 1e9
-"""Length of the vector along a direction that is not periodic, in the longest of the others."""
-
-ROUNDED = 1e-6
-"""Relative differences of cells that formats make by rounding."""
-
+OPEN = 1e9  # length of the vector along a direction that is not periodic, in the longest of the others
+ROUNDED = 1e-6  # relative differences of cells that formats make by rounding
 _AROUND = np.array(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1).T
 
 

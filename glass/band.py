@@ -22,11 +22,8 @@ SPRING = 10.0
 STAGES = ((7, 100.0), (11, 20.0), (21, 5.0))
 """Bands that are relaxed before the full one, if it has more images: number of images, and of force tolerances."""
 
-FEWEST = 11
-"""Number of images from which on a double well may be told."""
-
-SETTLED = 1.0
-"""Nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, ε/σ."""
+FEWEST = 11  # number of images from which on a double well may be told
+SETTLED = 1.0  # nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, ε/σ
 
 TOLERANCES_SETTLED = 5000.0
 """SETTLED in force tolerances, as the default has it; the larger of the two counts. Where barriers are higher than
@@ -35,8 +32,7 @@ those of soft spheres, so are forces on a path that has nearly settled, and tole
 LOOK_EVERY = 3
 """Number of steps between two searches for an intermediate minimum, and between two looks at an image that relaxes."""
 
-DIVERGED = 30.0
-"""Growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps."""
+DIVERGED = 30.0  # growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps
 
 PATIENCE = 25
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
@@ -46,8 +42,7 @@ PERIOD, STILL, NEARLY = 9, 0.003, 20.0
 """A band has converged, too, once over two periods of so many steps nothing that is wanted of it has changed by more,
 and no nudged force is above so many tolerances."""
 
-SHOULDER = 0.1
-"""Depth of a shoulder in the largest slope above which it is looked at closely, see :func:`shoulders`."""
+SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
 INTERPOLATION = 0.05
 """Error of the cubic halfway between images, in the height of the profile, above which that place is looked at."""
@@ -63,8 +58,7 @@ FALL = 0.05
 way down there: its height above it through its distance from it. Of 196 that did reach one, of soft spheres and of a
 metal, none had less than 0.32; those that go to a third minimum are told in half the steps that they take to rest."""
 
-FOLLOWED = 1000
-"""Number of steps after which a relaxing image is given up."""
+FOLLOWED = 1000  # number of steps after which a relaxing image is given up
 
 
 def stages_of(images: int, tolerance: float) -> list[tuple[int, float, float]]:

@@ -23,7 +23,6 @@ Many = Callable[[Atoms, Array], tuple[Any, Any]]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
 _THREAD = threading.local()
 
 

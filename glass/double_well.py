@@ -32,11 +32,8 @@ from glass.tunnelling import (
 WayBeyond = Literal["line", "parabola"]
 """How V goes on beyond the ends of a path: the line through both, or as in published splittings."""
 
-ROUGH_POINTS = 500
-"""Number of points of the grid of a band that is relaxed."""
-
-ENERGY_MISMATCH = 1e-3
-"""Largest deviation of the total energy difference from what it should be, ε."""
+ROUGH_POINTS = 500  # number of points of the grid of a band that is relaxed
+ENERGY_MISMATCH = 1e-3  # largest deviation of the total energy difference from what it should be, ε
 
 
 class CalculatorFailedError(Exception):

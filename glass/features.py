@@ -7,8 +7,7 @@ from glass.arrays import Array, Index, shortest_period, vectors_of
 from glass.features_rounded import Fractions, rounded_geometry
 from glass.kernels import FAST
 
-LANES = 64
-"""Number of groups of particles of which the most displaced is found first; M can't be larger."""
+LANES = 64  # number of groups of particles of which the most displaced is found first; M can't be larger
 
 
 def geometry_columns(particles: int) -> list[str]:

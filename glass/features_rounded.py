@@ -23,11 +23,8 @@ _RUN = 4 * GROUP
 """Number of particles summed in single precision, before double: few, as a processor with short vectors adds more of
 them one after the other."""
 
-_STEP = 2.0**-32
-"""Unit to which coordinates are rounded, in box lengths."""
-
-_ERROR = 4e-7
-"""Relative error that the rounding of coordinates may leave."""
+_STEP = 2.0**-32  # unit to which coordinates are rounded, in box lengths
+_ERROR = 4e-7  # relative error that the rounding of coordinates may leave
 
 _SHORTEST = (np.sqrt(3) * _STEP / _ERROR) ** 2
 """Square distance above which the error is small enough: it is below √3 _STEP."""

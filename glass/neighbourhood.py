@@ -19,15 +19,9 @@ from glass.arrays import Array, Index
 from glass.kernels import FAST
 
 Array32 = NDArray[np.float32]
-
-FAR = 10.0
-"""Largest ratio: no other minimum is near, or there is none."""
-
-_ROWS = 8
-"""Number of minima whose pairs are looked at together, so that the distances of a third serve all of them."""
-
-_COLUMNS = 256
-"""Length of a run of their partners, which stays in the processor's first cache."""
+FAR = 10.0  # largest ratio: no other minimum is near, or there is none
+_ROWS = 8  # number of minima whose pairs are looked at together, so that the distances of a third serve all of them
+_COLUMNS = 256  # length of a run of their partners, which stays in the processor's first cache
 
 
 class Squares(NamedTuple):
@@ -36,14 +30,10 @@ class Squares(NamedTuple):
     Memory follows from the number of pairs, not from that of all minima squared.
     """
 
-    values: Array32
-    """Row after row; symmetric, infinite on the diagonal."""
-    begin: Index
-    """Where the row of each minimum begins."""
-    low: Index
-    """First minimum of the row."""
-    high: Index
-    """One beyond its last."""
+    values: Array32  # row after row; symmetric, infinite on the diagonal
+    begin: Index  # where the row of each minimum begins
+    low: Index  # first minimum of the row
+    high: Index  # one beyond its last
 
     @classmethod
     def unknown(cls, last: Index) -> "Squares":

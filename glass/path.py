@@ -13,8 +13,7 @@ from scipy.interpolate import CubicSpline
 
 from glass.arrays import Array, without_drift
 
-END_POINT_DISTANCE = 0.02
-"""Distance over all 3N coordinates below which a relaxed image is an end point, σ."""
+END_POINT_DISTANCE = 0.02  # distance over all 3N coordinates below which a relaxed image is an end point, σ
 
 GRADING = 0.8
 """Spacing of the images: 0 for equal distances, 1 for Chebyshev points. A path turns into the softest mode close to its

@@ -27,38 +27,26 @@ Asking = Generator[tuple[Array, Sequence[int]], tuple[Array, Array], Result]
 """A calculation that asks for energies and forces: it yields what :data:`Forces` takes, and is sent what they return.
 Who answers is not its concern: one calculator, one for all images, or one for the images of several pairs."""
 
-RELAX_FIRST_STEP = 0.1
-"""Length of the first step over all 3N coordinates, σ: nothing is known of the curvature yet."""
+RELAX_FIRST_STEP = 0.1  # length of the first step over all 3N coordinates, σ: nothing is known of the curvature yet
 
 _BLAS = ThreadpoolController()
 """L-BFGS works on small matrices; the threads of several processes at once make it ten times slower."""
 
-RELAXED = 1e-4
-"""Norm of the total gradient below which a place is a minimum, ε/σ, as those of the public data are."""
-
-RESTARTS = 5
-"""Number of runs of L-BFGS: a line search that fails for rounding ends one early."""
+RELAXED = 1e-4  # norm of the total gradient below which a place is a minimum, ε/σ, as those of the public data are
+RESTARTS = 5  # number of runs of L-BFGS: a line search that fails for rounding ends one early
 
 
-LONGEST_STEP = 0.1
-"""Largest displacement of a particle in one step, σ."""
-
-FIRST_STEP = 0.01
-"""Longest first step, when the curvature is not known yet, σ."""
-
-MEMORY = 20
-"""Number of the last steps from which L-BFGS takes the curvature."""
+LONGEST_STEP = 0.1  # largest displacement of a particle in one step, σ
+FIRST_STEP = 0.01  # longest first step, when the curvature is not known yet, σ
+MEMORY = 20  # number of the last steps from which L-BFGS takes the curvature
 
 
 class Relaxed(NamedTuple):
     """Result of a relaxation."""
 
-    energy: float
-    """Total energy in ε."""
-    positions: Array
-    """Shape (N, 3), in σ; unwrapped if they were so."""
-    gradient_norm: float
-    """ε/σ; norm over all 3N coordinates. Above what was asked for, it did not converge."""
+    energy: float  # total energy in ε
+    positions: Array  # shape (N, 3), in σ; unwrapped if they were so
+    gradient_norm: float  # ε/σ; norm over all 3N coordinates. Above what was asked for, it did not converge
 
 
 def relax(potential: Potential, positions: Array, gradient_norm: float = 1e-5, max_steps: int = 10000) -> Relaxed:

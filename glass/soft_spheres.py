@@ -17,9 +17,7 @@ from glass.arrays import Array, box_of
 from glass.kernels import nearest_image
 from glass.potentials.pairs import PairPotential
 
-CUTOFF = 1.25
-"""Range of the potential in σ_ij."""
-
+CUTOFF = 1.25  # range of the potential in σ_ij
 C0, C2, C4 = -28.0 / CUTOFF**12, 48.0 / CUTOFF**14, -21.0 / CUTOFF**16
 _CUTOFF2 = CUTOFF**2
 

@@ -19,8 +19,7 @@ from scipy.optimize import brentq
 
 from glass.arrays import Array
 
-POINTS = 2000
-"""Number of points of the grid."""
+POINTS = 2000  # number of points of the grid
 
 MARGIN = 8.0
 """The grid ends where ∫ √(2 (V − highest image)) dx / ħ̃ has reached this: a state has
@@ -29,14 +28,9 @@ fallen to e^−8 or less there."""
 REACH = 4.0
 """Distance beyond each end up to which energies are calculated, in oscillator lengths: eight harmonic quanta."""
 
-OUTSIDE_POINTS = 8
-"""Number of points beyond each end, at even distances."""
-
-FARTHEST = 10.0
-"""Distance up to which a state is followed outside, in the last of these distances."""
-
-ACCURACY = 0.01
-"""Largest relative change of a splitting on a finer and wider grid."""
+OUTSIDE_POINTS = 8  # number of points beyond each end, at even distances
+FARTHEST = 10.0  # distance up to which a state is followed outside, in the last of these distances
+ACCURACY = 0.01  # largest relative change of a splitting on a finer and wider grid
 
 
 class Quantity(NamedTuple):

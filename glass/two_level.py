@@ -12,20 +12,14 @@ from scipy.interpolate import CubicHermiteSpline
 from glass.arrays import Array
 from glass.tunnelling import NotResolvedError, Profile, oscillator_lengths, tilted_states
 
-ONE_WELL = 0.9
-"""Probability above which a state lies in a well."""
+ONE_WELL = 0.9  # probability above which a state lies in a well
 
 SHARED = 0.2
 """Tolerance of the sum of both levels' probabilities in the first well, which is 1 for one state in each well."""
 
-STEPS = 20
-"""Largest number of steps of Newton's method; three are the rule."""
-
-ALIKE = 1e-3
-"""Fraction of Δ₀ below which |Δ| counts as zero: E is Δ₀ to half its square."""
-
-ROUNDING = 1e-14
-"""Fraction of the largest kinetic energy on the grid below which E is rounding."""
+STEPS = 20  # largest number of steps of Newton's method; three are the rule
+ALIKE = 1e-3  # fraction of Δ₀ below which |Δ| counts as zero: E is Δ₀ to half its square
+ROUNDING = 1e-14  # fraction of the largest kinetic energy on the grid below which E is rounding
 
 
 class TwoLevel(NamedTuple):
@@ -69,12 +63,9 @@ def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> Two
 class Symmetrised(NamedTuple):
     """V − F x with the smallest splitting; all NaN where that is not reached, or has not one state in each well."""
 
-    amplitude: float
-    """That splitting, Δ₀, in ε."""
-    tilt: float
-    """F in ε/σ."""
-    distance: float
-    """d in σ, of the two states; the well as it is has Δ = F d where no other level is near."""
+    amplitude: float  # that splitting, Δ₀, in ε
+    tilt: float  # F in ε/σ
+    distance: float  # d in σ, of the two states; the well as it is has Δ = F d where no other level is near
 
 
 def symmetrised(profile: Profile, hbar: float) -> Symmetrised:

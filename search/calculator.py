@@ -23,14 +23,12 @@ from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import read_atoms
 from pipeline.settings import NebSettings, Settings
 
-_FEWEST = 3
-"""Minimum number of minima that must all fail, or all be unrelaxed, before the calculator is blamed."""
+_FEWEST = 3  # minimum number of minima that must all fail, or all be unrelaxed, before the calculator is blamed
 
 _ALIKE = 0.01
 """Relative residual, over all minima, below which calculated energies count as a multiple of the known ones."""
 
-_OFF = 0.05
-"""Deviation of that factor from 1 above which the energies are in another unit."""
+_OFF = 0.05  # deviation of that factor from 1 above which the energies are in another unit
 
 _FACTORS = {
     ase.units.Hartree: "hartree for eV",

@@ -44,11 +44,8 @@ from search.conversion import calculator_for_glass, to_glass, verdict_in
 from search.trust import measure_noise, noise_in_words, settled
 from search.well_properties import properties_of
 
-CHECKED = 4
-"""Number of pairs at whose minima the calculator is checked before a run."""
-
-SAMPLE = 24
-"""Number of pairs, from all over the order, whose time forecasts that of the others of a long run."""
+CHECKED = 4  # number of pairs at whose minima the calculator is checked before a run
+SAMPLE = 24  # number of pairs, from all over the order, whose time forecasts that of the others of a long run
 
 
 QUEUED = 3

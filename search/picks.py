@@ -21,9 +21,7 @@ from search.rearrangements import REARRANGEMENT, representatives
 CONTRAST = 0.25
 """Fraction of the pairs picked without a model that are far ones, which are no double wells, for contrast."""
 
-NEAR = 1.0
-"""A pair is near if nearest_between reaches this: no third minimum lies between its two."""
-
+NEAR = 1.0  # a pair is near if nearest_between reaches this: no third minimum lies between its two
 _DRAW = "order of the draw"
 
 

@@ -21,8 +21,7 @@ from pipeline.units import Units
 from search.calculator import load
 from search.conversion import calculator_for_glass, to_glass
 
-WELL_BELOW = 0.05
-"""Norm of the gradient at which a relaxation ends, over the force tolerance."""
+WELL_BELOW = 0.05  # norm of the gradient at which a relaxation ends, over the force tolerance
 
 
 class Relaxation(NamedTuple):

@@ -15,8 +15,7 @@ from scipy.spatial import KDTree
 
 from glass.arrays import Array, Index
 
-SKIN = 0.3
-"""Reach of the neighbour list beyond the cutoff, σ. It holds until a particle has moved by half of it."""
+SKIN = 0.3  # reach of the neighbour list beyond the cutoff, σ. It holds until a particle has moved by half of it
 
 Listed = tuple[Array, Array, Callable[..., None]]
 """Where particles were listed, how far each may go from there, and what evaluates images until then."""
@@ -87,10 +86,8 @@ class PairPotential(Calculator):  # type: ignore[misc]
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
     forces_are_cheap = True
     """An evaluation takes less time than to apply a preconditioner (:func:`glass.relaxation.bonds_inverse`)."""
-    terms: ClassVar[tuple[float, ...]]
-    """As of :func:`energies_and_forces_by_shifts`."""
-    kinds: ClassVar[str]
-    """Name of the array of the Atoms that says which particles they are."""
+    terms: ClassVar[tuple[float, ...]]  # as of energies_and_forces_by_shifts
+    kinds: ClassVar[str]  # name of the array of the Atoms that says which particles they are
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,19 +16,15 @@ from glass.arrays import Array
 from glass.response.bonds import VOIGT, Bonds, bonds_of
 from glass.response.strain import virial
 
-STRAIN = 1e-3
-"""Strain of the strained relaxations."""
+STRAIN = 1e-3  # strain of the strained relaxations
 
 
 class Sound(NamedTuple):
     """Elastic response of an isotropic glass, in the units of its minimum and calculator."""
 
-    density: float
-    """Mass over volume."""
-    longitudinal: float
-    """v_l, in √(energy/mass)."""
-    transverse: float
-    """v_t."""
+    density: float  # mass over volume
+    longitudinal: float  # v_l, in √(energy/mass)
+    transverse: float  # v_t
 
 
 def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Sound:

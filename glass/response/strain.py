@@ -14,8 +14,7 @@ from ase.calculators.calculator import CalculatorError
 from glass.arrays import Array
 from glass.response.bonds import VOIGT, bonds_of
 
-STRAIN = 5e-4
-"""Strain of the finite differences."""
+STRAIN = 5e-4  # strain of the finite differences
 
 
 def virial(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:

@@ -15,20 +15,11 @@ from glass.path import mass_weighted, tangents
 from glass.relaxation import Potential
 from glass.tunnelling import Profile
 
-Hessian = Callable[[Array], Array]
-"""A function that takes positions (N, 3) and returns ∂²E/∂r∂r, shape (3N, 3N)."""
-
-DISPLACEMENT = 2e-3
-"""Step of the differences of forces, in the unit of length."""
-
-RIGID = 1e-7
-"""Fraction of the largest eigenvalue below which a mode is a translation of all particles."""
-
-NEWTON_STEPS = 12
-"""Largest number of Newton's steps to a saddle; two to four are the rule."""
-
-STILL = 1e-6
-"""Fraction of the first force that is left at a saddle."""
+Hessian = Callable[[Array], Array]  # a function that takes positions (N, 3) and returns ∂²E/∂r∂r, shape (3N, 3N)
+DISPLACEMENT = 2e-3  # step of the differences of forces, in the unit of length
+RIGID = 1e-7  # fraction of the largest eigenvalue below which a mode is a translation of all particles
+NEWTON_STEPS = 12  # largest number of Newton's steps to a saddle; two to four are the rule
+STILL = 1e-6  # fraction of the first force that is left at a saddle
 
 
 def hessian_by_differences(potential: Potential, positions: Array) -> Array:
@@ -67,11 +58,9 @@ def zero_point_of_blocks(blocks: Array, masses: Array, hbar: float) -> float:
 class Saddle(NamedTuple):
     """A place where the force vanishes and one curvature is negative."""
 
-    positions: Array
-    """Shape (N, 3)."""
+    positions: Array  # shape (N, 3)
     energy: float
-    hessian: Array
-    """Shape (3N, 3N)."""
+    hessian: Array  # shape (3N, 3N)
 
 
 def find_saddle(potential: Potential, hessian: Hessian, start: Array) -> Saddle | None:

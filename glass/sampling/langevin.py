@@ -12,11 +12,8 @@ from ase.units import kB
 from glass.arrays import Array
 from glass.relaxation import Potential
 
-STEPS_A_PERIOD = 30
-"""Time steps in the period of the stiffest vibration."""
-
-COUPLING = 100
-"""Time constant of the thermostat, in time steps."""
+STEPS_A_PERIOD = 30  # time steps in the period of the stiffest vibration
+COUPLING = 100  # time constant of the thermostat, in time steps
 
 _ITERATIONS, _APART = 30, 0.01
 """Iterations of the power method; distance over all 3N coordinates of its differences, Å or σ."""

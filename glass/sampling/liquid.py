@@ -19,40 +19,25 @@ from glass.potentials.pairs import SKIN, have_moved
 from glass.sampling.soft_sphere_dynamics import soft_spheres
 from glass.soft_spheres import CUTOFF, pair_diameter, pair_energy
 
-SMALLEST, LARGEST = 0.73, 1.62
-"""Range of the diameters in σ, as in the public minima of Ciarella et al. (2023)."""
-
-MC_STEP = 0.12
-"""Side of the cube within which a particle is displaced, σ."""
+SMALLEST, LARGEST = 0.73, 1.62  # range of the diameters in σ, as in the public minima of Ciarella et al. (2023)
+MC_STEP = 0.12  # side of the cube within which a particle is displaced, σ
 
 _LIST_HOLDS = 0.5 * (SKIN - MC_STEP * 3**0.5 / 2)
 """Distance of a particle from where it was listed, σ, up to which the next trial still meets all its neighbours."""
 
-SWAPS = 0.2
-"""Fraction of the attempted moves that swap two diameters."""
-
-HOT = 0.3
-"""Temperature from which a glass is cooled, ε."""
-
-WAVE_NUMBER = 7.0
-"""First peak of the structure factor, 1/σ: relaxation times are measured there, as is usual."""
-
-FRAMES = 1000
-"""Number of configurations kept while the liquid equilibrates; a multiple of 4 · BLOCKS."""
-
-BLOCKS = 5
-"""Number of parts of a quarter from which the standard error of its energy is taken."""
+SWAPS = 0.2  # fraction of the attempted moves that swap two diameters
+HOT = 0.3  # temperature from which a glass is cooled, ε
+WAVE_NUMBER = 7.0  # first peak of the structure factor, 1/σ: relaxation times are measured there, as is usual
+FRAMES = 1000  # number of configurations kept while the liquid equilibrates; a multiple of 4 · BLOCKS
+BLOCKS = 5  # number of parts of a quarter from which the standard error of its energy is taken
 
 
 class Equilibrium(NamedTuple):
     """Energies and relaxation times in the third and fourth quarter of a run, as signs of equilibrium."""
 
-    energies: tuple[float, float]
-    """Potential energy per particle in ε."""
-    errors: tuple[float, float]
-    """Their standard errors."""
-    times: tuple[float, float]
-    """Relaxation times in sweeps; infinite where longer than the quarter."""
+    energies: tuple[float, float]  # potential energy per particle in ε
+    errors: tuple[float, float]  # their standard errors
+    times: tuple[float, float]  # relaxation times in sweeps; infinite where longer than the quarter
     sweeps: int
 
     @property

@@ -7,8 +7,7 @@ import numpy as np
 from glass.arrays import Array, minimum_image
 from glass.relaxation import RELAXED, Relaxed
 
-_ODD = 0.02
-"""Fraction of quenches that come back below which a sample is not one glass."""
+_ODD = 0.02  # fraction of quenches that come back below which a sample is not one glass
 
 
 class Minima:

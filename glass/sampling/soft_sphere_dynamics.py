@@ -15,11 +15,8 @@ from glass.potentials.pairs import SKIN, have_moved
 from glass.relaxation import Potential, Relaxed, relax
 from glass.soft_spheres import energy_and_forces, neighbours
 
-TIME_STEP = 0.005
-"""Time step of the dynamics, σ √(m/ε)."""
-
-COUPLING = 100
-"""Time constant of the thermostat, in time steps."""
+TIME_STEP = 0.005  # time step of the dynamics, σ √(m/ε)
+COUPLING = 100  # time constant of the thermostat, in time steps
 
 
 @numba.njit(cache=True, nogil=True)

@@ -19,12 +19,8 @@ from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import FROM_ARROW, PROBABILITY, TLS_PROBABILITY
 from pipeline.workspace import QS
 
-DIGITS = 6
-"""Significant digits of all columns but those that name the pair."""
-
-SPLITTING_K = "splitting_K"
-"""Column of the splitting in kelvin."""
-
+DIGITS = 6  # significant digits of all columns but those that name the pair
+SPLITTING_K = "splitting_K"  # column of the splitting in kelvin
 _OF_THE_PAIR = ["Delta_E", "total_displacement", "PR", "nearest_between"]
 
 DOUBLE_WELLS = [*PAIR_COLUMNS, PROBABILITY, *_OF_THE_PAIR]
@@ -33,8 +29,7 @@ DOUBLE_WELLS = [*PAIR_COLUMNS, PROBABILITY, *_OF_THE_PAIR]
 PREDICTED = [*PAIR_COLUMNS, QS, SPLITTING_K, TLS_PROBABILITY, PROBABILITY, *_OF_THE_PAIR]
 """Columns of the lists of step 4, likewise."""
 
-_ROWS = 1 << 18
-"""Rows that are ordered and written at a time."""
+_ROWS = 1 << 18  # rows that are ordered and written at a time
 
 
 def as_listed(pairs: pd.DataFrame) -> pl.DataFrame:
