@@ -125,14 +125,15 @@ def classify_tables(
                 bar.update(part.rows)
         found, row = pl.concat(listed), 0
         least = at_least(found) if at_least else np.zeros(len(found))
+        is_kept = np.ones(len(found), bool)  # by all digits: the list has them rounded
         with atomic_write(at.classified_features) as file, pa.ipc.new_file(str(file), schema) as writer:
             for batch in record_batches(spool / "classified", schema.names):
-                chance = np.maximum(batch[PROBABILITY], least[row : row + len(batch)])
+                here = slice(row, row := row + len(batch))
+                chance = np.maximum(batch[PROBABILITY], least[here])
+                is_kept[here] = chance >= needed
                 batch = batch.set_column(len(PAIR_COLUMNS), PROBABILITY, pa.array(chance))
-                writer.write_batch(batch.filter(pa.array(chance >= needed)))
-                row += len(batch)
-    found = found.with_columns(pl.max_horizontal(PROBABILITY, pl.Series(least)))
-    return looked_at, found.filter(pl.col(PROBABILITY) >= needed)
+                writer.write_batch(batch.filter(pa.array(is_kept[here])))
+    return looked_at, found.with_columns(pl.max_horizontal(PROBABILITY, pl.Series(least))).filter(is_kept)
 
 
 def _classified(

@@ -26,7 +26,7 @@ SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particle
 DRIFT = 1e-10  # mean displacement, in distances between particles, that is none; dynamics and quenches leave 1e-13
 _DEFAULT = MinimaSettings()
 _EXCHANGED = 0.25  # distance to it, in distances between particles, below which a particle is at the place of another
-_SAMPLED = r"from-[^/]+\.extxyz"  # files of simulate_glass.py --from-tls, which tells transitions elsewhere
+_SAMPLED = r"from--?\d+\.\d+\.extxyz"  # files of simulate_glass.py --from-tls, which tells transitions elsewhere
 _PROBES = 4  # number of particles whose places tell which minima may be at the same place
 
 

@@ -204,7 +204,7 @@ def test_a_trajectory_gives_transitions_and_a_file_of_the_user_stays(tmp_path):
     text = "".join(
         xyz((LOW, HIGH)[k] + 1e-8 * rng.normal(size=(N, 3)), (E_LOW, E_HIGH)[k] + 1e-9 * rng.random()) for k in visits
     )
-    (of(tmp_path) / "run.extxyz").write_text(text)
+    (of(tmp_path) / "from-melt.extxyz").write_text(text)
     is_right(tmp_path, Tij=2.0, Tji=2.0)
     path = tmp_path / "Configurations/transitions/T0.1/Cnf-1.csv"
     assert pd.read_csv(path)["count"].tolist() == [2, 2]

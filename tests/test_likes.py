@@ -187,17 +187,17 @@ def test_pairs_that_overlap_a_calculated_double_well_have_a_chance(motions):
 
 
 def test_step_2_keeps_pairs_whose_least_chance_is_enough(tmp_path, monkeypatch):
-    at, chance = Workspace(tmp_path).at(T), np.array([0.5, 0.004, 0.006, 0.05, 0.1, 0.09])
+    at, chance = Workspace(tmp_path).at(T), np.array([0.5, 0.004, 0.006, 0.05, 0.1, 0.09, 0.09999999])
     at.pairs.mkdir(parents=True)
-    table = pd.DataFrame({"conf": 1, "i": np.arange(6.0), "j": 9.0, "Delta_E": 0.01, "total_displacement": chance})
-    table["nearest_between"] = [1, 0.8, 0.95, 1, 0.7, 0.9]
+    table = pd.DataFrame({"conf": 1, "i": np.arange(7.0), "j": 9.0, "Delta_E": 0.01, "total_displacement": chance})
+    table["nearest_between"] = [1, 0.8, 0.95, 1, 0.7, 0.9, 1]
     table.to_feather(at.glass_pairs(1))
     monkeypatch.setattr(ranking, "_predict", lambda at, task, name, pairs: pairs["total_displacement"].to_numpy())
 
     def kept(at_least):
         card = SimpleNamespace(training="")
         looked_at, listed = ranking.classify_tables(at, card, Settings(processes=1), at.pair_tables, at_least)
-        assert looked_at == 6
+        assert looked_at == 7
         with_features = pd.read_feather(at.classified_features)
         pd.testing.assert_frame_equal(with_features[listed.columns], listed.to_pandas())
         return dict(zip(listed["i"], listed["dw_probability"], strict=True))
