@@ -39,9 +39,9 @@ PATIENCE = 25
 the path is curved, few may have no place to rest."""
 
 PERIOD, PERIODS, STILL, NEARLY = 9, 3, 0.003, 10.0
-"""A band has converged, too, once over three periods of nine steps nothing that is wanted of it has changed by more than
-0.003, and no nudged force is above ten tolerances. Two periods and twenty ended one band of 342 on its way past a
-saddle, which changed its splitting by 20 %."""
+"""A band has converged, too, once over three periods of nine steps nothing that is wanted of it has changed by more
+than 0.003, and no nudged force is above ten tolerances. Two periods and twenty tolerances ended one band of 856 on its
+way past a saddle, with a splitting 20 % off."""
 
 SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
