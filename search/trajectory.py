@@ -94,7 +94,7 @@ class Job(NamedTuple):
                     f"a trajectory of another structure; take the order of --start that was, or remove it and {FRAMES}"
                 )
                 raise UserError(f"{self.state}: {said}")
-            return len(kept["visits"]) >= self.dynamics.quenches
+            return len(kept["visits"]) - bool(self.origin) >= self.dynamics.quenches
 
     @property
     def particles(self) -> str:
@@ -218,7 +218,7 @@ def advance(job: Job) -> Progress:
 
 
 def _advance(job: Job) -> Progress:
-    began, start, asked = time.monotonic(), job.start, job.dynamics
+    start, asked, given = job.start, job.dynamics, bool(job.origin)  # the first visit is then no quench
     potential = potential_of(start, load(job.neb, job.make_calculator, start))
     state = _State(job)
     if not state.time_step:
@@ -234,8 +234,9 @@ def _advance(job: Job) -> Progress:
             state.visit(job.origin, energy, start.positions)
     move = langevin(state.atoms, potential, state.time_step, state.rng)
     warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
-    before, had, quenching = len(state.visits), len(state.minima.positions), time.monotonic()
-    while len(state.visits) < asked.quenches and time.monotonic() - began < WRITE_EVERY:
+    before, had = len(state.visits) - given, len(state.energies) - given
+    began = quenching = time.monotonic()
+    while len(state.visits) - given < asked.quenches and time.monotonic() - began < WRITE_EVERY:
         if state.steps < warm:
             move(asked.warm_up(state.steps), 10)
             state.steps, quenching = state.steps + 10, time.monotonic()
@@ -244,16 +245,17 @@ def _advance(job: Job) -> Progress:
         state.steps += asked.interval
         state.quench(potential)
     state.write()
-    energies, seconds, done = state.energies, time.monotonic() - quenching, len(state.visits)
-    said = f"{done} of {asked.quenches} quenches: {counted(len(energies), 'minimum')}, "
-    said += f"{done - (lost := state.visits.count('')) - len(energies)} seen again"
+    energies, seconds, done = state.energies, time.monotonic() - quenching, len(state.visits) - given
+    new = len(energies) - given
+    said = f"{done} of {asked.quenches} quenches: {counted(new, 'minimum')}, "
+    said += f"{done - (lost := state.visits.count('')) - new} seen again"
     if lost:
         said += f", {lost} left out, not relaxed or of an energy that another minimum has"
     if not done:
         said = f"{state.steps} of the {warm} time steps before the first quench"
     elif before < done < asked.quenches:
         left = (asked.quenches - done) / (done - before) * seconds / 60
-        said += f"; {60 * (len(energies) - had) / seconds:.2g} new a minute, {left:.2g} min left"
+        said += f"; {60 * (new - had) / seconds:.2g} new a minute, {left:.2g} min left"
     numbers = {name: number for number, name in enumerate(energies)}
     visits = [numbers.get(name, -1) for name in state.visits]
-    return Progress(job, done, len(energies), said, oddity(visits, np.array([*energies.values()]) / len(start)))
+    return Progress(job, done, new, said, oddity(visits, np.array([*energies.values()]) / len(start)))

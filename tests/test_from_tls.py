@@ -75,6 +75,7 @@ def test_minima_near_a_tls_come_into_the_same_glass_with_their_transitions(copie
         if found_from(at, name):
             counts += pd.read_csv(at.transitions_from(CONF, f"{name:.12f}"))["count"].sum()
     assert new - {round(name, 8) for name in starts}
+    assert f"\n{sum(len(found_from(at, name)) for name in starts[:3])} minim" in said  # those of the glass do not count
     said = done("step0_collect", work.root)
     assert "0 left out" in said
     assert "unknown" not in said
