@@ -219,17 +219,22 @@ def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> 
 
 
 def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:
-    """Rows of the pair tables for all results of glasses with minima, also of pairs that step 2 leaves out."""
+    """Rows of the pair tables for all results of glasses with minima, also of pairs that step 2 leaves out.
+
+    Of a table that was taken away those that step 2 kept.
+    """
     answers = known_answers(at).rename(columns={"exact": QS})
     answers = answers[answers.index.isin(list(at.glasses), level="glass")]
-    tables = {at.glass_pairs(conf) for conf in answers.index.unique("glass")} & set(at.pair_tables)
+    of_glasses = map(at.glass_pairs, answers.index.unique("glass"))
+    tables = {table if table.exists() else at.classified_features for table in of_glasses}
     rows = [
         by_pair(part, at.decimals)
         for table in sorted(tables)
         for batch in read_batches(table, columns)
         if len(part := batch[rows_in(batch, answers.index, at.decimals)])
     ]
-    found = pd.concat(rows or [no_pairs(*columns[3:])]).join(answers[[DW, QS]])
+    found = pd.concat(rows or [no_pairs(*columns[3:])])
+    found = found[~found.index.duplicated()].join(answers[[DW, QS]])
     return pl.from_pandas(found.astype(dict.fromkeys([*columns[3:], DW, QS], float)))
 
 
