@@ -38,10 +38,10 @@ PATIENCE = 25
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
 the path is curved, few may have no place to rest."""
 
-PERIOD, PERIODS, STILL, NEARLY = 9, 3, 0.003, 10.0
-"""A band has converged, too, once over three periods of nine steps nothing that is wanted of it has changed by more
-than 0.003, and no nudged force is above ten tolerances. Two periods and twenty tolerances ended one band of 856 on its
-way past a saddle, with a splitting 20 % off."""
+PERIOD, PERIODS, STILL, NEARLY = 9, 3, 0.003, 20.0
+"""A band has converged, too, once over three periods of nine steps, with no nudged force above twenty tolerances at the
+four looks, nothing that is wanted of it has changed by more than 0.003. Two periods, and forces at the last look alone,
+ended one band of 1013 on its way past a saddle, with a splitting 20 % off."""
 
 SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
@@ -108,9 +108,9 @@ def relaxed_band(
         force = float(largest.max())
         converged = force <= tolerance
         if wanted is not None and steps % PERIOD == 0:
-            values = [*values[-PERIODS:], (yield from wanted(band.so_far(slopes)))]
-            still = len(values) > PERIODS and np.ptp(values, axis=0).max() < STILL
-            converged = converged or (still and force <= NEARLY * tolerance)
+            near = force <= NEARLY * tolerance
+            values = [*values[-PERIODS:], (yield from wanted(band.so_far(slopes)))] if near else []
+            converged = converged or (len(values) > PERIODS and bool(np.ptp(values, axis=0).max() < STILL))
         last = converged or steps == max_steps or not np.isfinite(force)
         if last or steps % LOOK_EVERY == LOOK_EVERY - 1:
             third = yield from band.third_minimum(slopes, largest, settled)
