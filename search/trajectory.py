@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from ase import Atoms
@@ -88,13 +89,15 @@ class Job(NamedTuple):
             if others and not self.origin:
                 raise UserError(f"{others[0]}: a minimum that --start did not make; take another -T, or --from-tls")
             return False
-        with np.load(self.state) as kept:
-            if str(kept["particles"]) != self.particles:
-                said = (
-                    f"a trajectory of another structure; take the order of --start that was, or remove it and {FRAMES}"
-                )
-                raise UserError(f"{self.state}: {said}")
-            return len(kept["visits"]) - bool(self.origin) >= self.dynamics.quenches
+        try:
+            with self.state.open("rb") as file, np.load(file) as kept:
+                particles, visits = str(kept["particles"]), len(kept["visits"])
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise UserError(f"{self.state}: damaged, or of an earlier version ({short(error)}); remove it") from None
+        if particles != self.particles:
+            said = f"a trajectory of another structure; take the order of --start that was, or remove it and {FRAMES}"
+            raise UserError(f"{self.state}: {said}")
+        return visits - bool(self.origin) >= self.dynamics.quenches
 
     @property
     def particles(self) -> str:

@@ -104,6 +104,9 @@ def test_it_goes_on_where_it_was_and_does_nothing_twice(copied, tmp_path):
     before = path.read_bytes(), path.stat().st_mtime_ns
     assert "no new quenches" in done("simulate_glass", work.root, *one, 4)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    for damaged in (before[0][:100], b"", b"no archive"):
+        path.write_bytes(damaged)
+        assert f"{path}: damaged" in refused("simulate_glass", work.root, *one, 4)
     done("simulate_glass", other.root, *one, 4)
     energies = [[frame.get_potential_energy() for frame in found_from(where.at(T), i)] for where in (work, other)]
     assert energies[0] == pytest.approx(energies[1], abs=1e-7)
