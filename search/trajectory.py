@@ -230,8 +230,8 @@ def _advance(job: Job) -> Progress:
         heat = asked.warm_up(0) * start.get_masses()[:, None]
         state.atoms.set_momenta(state.rng.normal(size=start.positions.shape) * heat**0.5)
         if job.origin:
-            energy = potential(start.positions)[0]
-            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH:
+            energy, rounded = potential(start.positions)[0], 0.5 * len(start) * 10.0**-job.at.decimals
+            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH + rounded:
                 said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
                 raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
             state.visit(job.origin, energy, start.positions)

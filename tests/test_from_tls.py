@@ -94,6 +94,13 @@ def test_without_transitions_of_the_glass_those_from_a_tls_do_not_count_as_all_t
     assert "Tij" not in pd.read_feather(work.at(T).glass_pairs(CONF))
 
 
+def test_names_of_minima_may_have_few_digits(copied):
+    """125 particles, of which each has a name within 5e-5 ε: 6e-3 ε."""
+    work, _ = copied
+    work.settings.write_text("ij_decimals: 4\n")
+    assert "1 of 1 quenches" in done("simulate_glass", work.root, *HOW, "--from-tls", 1, "--quenches", 1)
+
+
 def test_it_goes_on_where_it_was_and_does_nothing_twice(copied, tmp_path):
     work, (i, *_) = copied
     other = Workspace(shutil.copytree(work.root, tmp_path / "other"))
