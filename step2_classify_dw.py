@@ -12,7 +12,7 @@ Example  python step2_classify_dw.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import CLASSIFIER, DW, StatePoint
+from pipeline.workspace import CLASSIFIER, StatePoint
 
 if __name__ == "__main__":
     check_command_line(__doc__)
@@ -59,7 +59,7 @@ def classify_one(command: Command, at: StatePoint) -> None:
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import PROBABILITY, open_table
-    from search.likes import least_chances
+    from search.likes import least_chances, wells_with_minima
 
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
@@ -67,7 +67,7 @@ def classify_one(command: Command, at: StatePoint) -> None:
     if with_minima := list(at.glasses):
         labels = read_set(at, card, "used")
         labels = labels[labels["conf"].isin(with_minima)]
-        at_least = partial(least_chances, at, labels) if labels[DW].any() else None
+        at_least = partial(least_chances, at, labels) if wells_with_minima(at, labels) else None
     looked_at, listed = classify_tables(at, card, settings, tables, at_least)
     write_list(at.classified, listed, settings.ij_decimals)
     mark_made(targets, made_of)

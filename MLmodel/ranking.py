@@ -20,7 +20,7 @@ from MLmodel.labels import pairs_in_pretraining
 from MLmodel.model import Model, read_set, unseen_predictions
 from MLmodel.smooth import SOFTENING
 from pipeline.errors import ChangedError
-from pipeline.files import atomic_write, file_named, spool_folder
+from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_lists import DOUBLE_WELLS, PREDICTED, SPLITTING_K, as_listed
 from pipeline.formats.pair_tables import (
@@ -30,7 +30,6 @@ from pipeline.formats.pair_tables import (
     feature_columns,
     open_table,
     read_batches,
-    record_batches,
     under_ceilings,
 )
 from pipeline.formats.results import pairs_with_result, read_neb_results
@@ -40,8 +39,7 @@ from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 PART = 65_536  # pairs of a job: what a worker holds in memory follows from it
-
-
+AT_ONCE = 1 << 19  # pairs that are asked for their likes together, as each time the minima are read
 FAR = 0.9  # a pair is far if nearest_between is below this: a third minimum lies between its two
 
 
@@ -109,31 +107,37 @@ def classify_tables(
     schema = schema.insert(len(PAIR_COLUMNS), pa.field(PROBABILITY, pa.float64()))
     shown = [name for name in DOUBLE_WELLS if name in schema.names]
     parts = [part for table in tables for part in parts_of(table)]
-    looked_at, listed = 0, []
+    looked_at, listed = 0, list[pl.DataFrame]()
     needed, far = settings.classify.min_probability, FAR if at_least and "nearest_between" in columns else np.inf
+    waiting: list[pd.DataFrame] = []
+
+    def keep() -> None:
+        """Write those of the pairs that wait which are kept."""
+        rows = pd.concat(waiting, ignore_index=True)
+        waiting.clear()
+        if at_least:
+            rows[PROBABILITY] = np.maximum(rows[PROBABILITY], at_least(as_listed(rows[shown])))
+            rows = rows[rows[PROBABILITY] >= needed]
+        for start in range(0, max(len(rows), 1), PART):
+            writer.write_batch(pa.RecordBatch.from_pandas(rows[start : start + PART], schema, preserve_index=False))
+        listed.append(as_listed(rows[shown]))
+
     with (
         worker_pool(settings, len(parts)) as workers,
         Progress(total=sum(part.rows for part in parts), desc="classifying", unit="pair") as bar,
-        spool_folder(at.classified_features) as spool,
+        atomic_write(at.classified_features) as file,
+        pa.ipc.new_file(str(file), schema) as writer,
     ):
-        with file_named(spool), pa.ipc.new_file(str(spool / "classified"), schema) as writer:
-            classify = partial(_classified, at, card.training, settings.classify, columns, far)
-            for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
-                writer.write_batch(pa.RecordBatch.from_pandas(kept, schema, preserve_index=False))
-                listed.append(as_listed(kept[shown]))
-                looked_at += number
-                bar.update(part.rows)
-        found, row = pl.concat(listed), 0
-        least = at_least(found) if at_least else np.zeros(len(found))
-        is_kept = np.ones(len(found), bool)  # by all digits: the list has them rounded
-        with atomic_write(at.classified_features) as file, pa.ipc.new_file(str(file), schema) as writer:
-            for batch in record_batches(spool / "classified", schema.names):
-                here = slice(row, row := row + len(batch))
-                chance = np.maximum(batch[PROBABILITY], least[here])
-                is_kept[here] = chance >= needed
-                batch = batch.set_column(len(PAIR_COLUMNS), PROBABILITY, pa.array(chance))
-                writer.write_batch(batch.filter(pa.array(is_kept[here])))
-    return looked_at, found.with_columns(pl.max_horizontal(PROBABILITY, pl.Series(least))).filter(is_kept)
+        classify = partial(_classified, at, card.training, settings.classify, columns, far)
+        for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
+            waiting.append(kept)
+            looked_at += number
+            bar.update(part.rows)
+            if not at_least or sum(map(len, waiting)) >= AT_ONCE:
+                keep()
+        if waiting:
+            keep()
+    return looked_at, pl.concat(listed)
 
 
 def _classified(

@@ -200,6 +200,12 @@ def _tell(
                 yield what, here[some] - first, told, len(results.known)
 
 
+def wells_with_minima(at: StatePoint, labels: pd.DataFrame) -> bool:
+    """Whether the minima of a double well among some labels are there; others may have the number of a glass."""
+    wells = labels[labels[DW] == 1]
+    return any(True for _ in _glasses(at, wells, np.arange(len(wells))))
+
+
 def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> Array:
     """Smallest probability of a double well: OF_A_WELL for pairs that overlap one of their glass by OVERLAP, else 0.
 

@@ -28,6 +28,7 @@ from search.likes import (
     most_likely,
     told_by,
     told_without,
+    wells_with_minima,
 )
 
 T = "0.1"
@@ -187,6 +188,8 @@ def test_pairs_that_overlap_a_calculated_double_well_have_a_chance(motions):
     least = np.where((overlap >= 0.95) & ~calculated, 0.2, 0)
     np.testing.assert_array_equal(least_chances(at, labels, others), least)
     assert least_chances(at, labels.assign(conf=2), others).max() == 0
+    assert wells_with_minima(at, labels)
+    assert not wells_with_minima(at, labels.assign(i=labels["i"] + 1))  # the same number, another glass
 
 
 def test_step_2_keeps_pairs_whose_least_chance_is_enough(tmp_path, monkeypatch):
@@ -194,7 +197,9 @@ def test_step_2_keeps_pairs_whose_least_chance_is_enough(tmp_path, monkeypatch):
     at.pairs.mkdir(parents=True)
     table = pd.DataFrame({"conf": 1, "i": np.arange(7.0), "j": 9.0, "Delta_E": 0.01, "total_displacement": chance})
     table["nearest_between"] = [1, 0.8, 0.95, 1, 0.7, 0.9, 1]
-    table.to_feather(at.glass_pairs(1))
+    for conf, rows in (1, table[:4]), (2, table[4:].reset_index(drop=True)):
+        rows.to_feather(at.glass_pairs(conf))
+    monkeypatch.setattr(ranking, "AT_ONCE", 1)
     monkeypatch.setattr(ranking, "_predict", lambda at, task, name, pairs: pairs["total_displacement"].to_numpy())
 
     def kept(at_least):

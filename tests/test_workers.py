@@ -344,8 +344,8 @@ def test_a_cluster_that_does_not_answer_knows_a_key_or_takes_jobs_is_named(tmp_p
     sbatch.write_text('#!/bin/sh\necho "sbatch: error: nope" >&2\nexit 1\n')
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{sbatch.parent}:/usr/bin:/bin")
-    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
     (tmp_path / "config.yaml").write_text(f"cluster: {cluster}\n")
     settings = read_settings(tmp_path / "config.yaml")
-    with pytest.raises(UserError, match=re.escape(words)), worker_pool(settings) as workers:
+    impatient = pytest.importorskip("dask").config.set({"distributed.comm.timeouts.connect": "2s"})
+    with impatient, pytest.raises(UserError, match=re.escape(words)), worker_pool(settings) as workers:
         list(workers.results(square, [1]))
