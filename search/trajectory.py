@@ -61,6 +61,7 @@ class Job(NamedTuple):
     seed: int
     neb: NebSettings
     make_calculator: Callable[[Atoms], Any]
+    epsilon: float  # ε in the calculator's unit of energy
 
     @property
     def name(self) -> str:
@@ -231,7 +232,7 @@ def _advance(job: Job) -> Progress:
         state.atoms.set_momenta(state.rng.normal(size=start.positions.shape) * heat**0.5)
         if job.origin:
             energy, rounded = potential(start.positions)[0], 0.5 * len(start) * 10.0**-job.at.decimals
-            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH + rounded:
+            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH * job.epsilon + rounded:
                 said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
                 raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
             state.visit(job.origin, energy, start.positions)
