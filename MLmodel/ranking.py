@@ -32,7 +32,7 @@ from pipeline.formats.pair_tables import (
     read_batches,
     under_ceilings,
 )
-from pipeline.formats.results import pairs_with_result, read_neb_results
+from pipeline.formats.results import last_results, pairs_with_result
 from pipeline.progress import Progress
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.workers.pool import worker_pool
@@ -233,7 +233,7 @@ def _read_part(part: Part) -> pd.DataFrame:
 
 
 class _Known(NamedTuple):
-    """What is known of the pairs that step 2 kept."""
+    """Exact results of the pairs that step 2 kept."""
 
     pairs: pd.DataFrame  # those with an exact result, with all features and the columns of known_answers
     to_calculate: NDArray[np.bool_]  # which need a calculation; shape (n_pairs,)
@@ -262,8 +262,7 @@ def known_answers(at: StatePoint) -> pd.DataFrame:
 
     By pair: ``DW``; ``exact``, the splitting; ``is_new``, whether neither model was trained on it.
     """
-    neb = read_neb_results(at)
-    neb = neb[~neb.index.duplicated(keep="last")]
+    neb = last_results(at)
     learnt = {
         task: by_pair(pd.concat(read_batches(path, [*PAIR_COLUMNS, task.target])), at.decimals)
         for task in (CLASSIFIER, PREDICTOR)

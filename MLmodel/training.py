@@ -23,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.files import file_named, sync
 from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
-from pipeline.formats.results import read_neb_results
+from pipeline.formats.results import last_results
 from pipeline.locks import only_writer
 from pipeline.messages import counted, note, nothing_new, record, result, wrote
 from pipeline.progress import Progress
@@ -164,8 +164,7 @@ def too_few(at: StatePoint, settings: Settings) -> str:
     without = [
         task for task in (CLASSIFIER, PREDICTOR) if not any(at.workspace.at(T).pretraining_sets(task) for T in of)
     ]
-    neb = read_neb_results(at)
-    is_dw = neb.loc[~neb.index.duplicated(keep="last"), DW]
+    is_dw = last_results(at)[DW]
     counts = {"double wells": int((is_dw == 1).sum())} if without else {}
     if CLASSIFIER in without:
         counts["non-DW pairs"] = int((is_dw == 0).sum())

@@ -23,7 +23,7 @@ from MLmodel.metrics import tls_found
 from pipeline.files import atomic_write, write_text
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
-from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
+from pipeline.formats.results import last_results, read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Below, Named, StatePoint, Workspace
 from reporting.predictions import draw_search_efficiency
@@ -124,9 +124,7 @@ def rows_to_calculate(work: Workspace) -> pd.DataFrame:
 def ship(work: Workspace, example: Workspace) -> None:
     """Write the example: rows of most glasses, minima and answers of the others."""
     shutil.rmtree(example.root, ignore_errors=True)
-    neb = read_neb_results(work.at(T))
-    neb = neb[~neb.index.duplicated(keep="last")]  # of a refined pair the later one counts
-    neb = neb.sort_values(PAIR_COLUMNS)
+    neb = last_results(work.at(T)).sort_values(PAIR_COLUMNS)
     in_loop = neb["conf"].isin(LOOP)
     rows = join_to_tables(work.at(T), neb.loc[~in_loop, [*PAIR_COLUMNS, DW, QS]])
     rows = rows.sort_values(PAIR_COLUMNS, ignore_index=True)

@@ -10,7 +10,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_names, no_pairs, pair_index
 from pipeline.formats.records import read_records, two_level_of_record
-from pipeline.formats.results import read_calculations, read_neb_results
+from pipeline.formats.results import last_results, read_calculations
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
 from search.rearrangements import REARRANGEMENT, describe_motion, number_rearrangements
@@ -26,8 +26,8 @@ SAME = 1e-5  # relative difference of splittings up to which a record belongs to
 
 def update_double_wells(at: StatePoint, settings: Settings) -> None:
     """Write ``double_wells.csv`` anew from NEB files, records and minima, smallest splitting first."""
-    neb = read_neb_results(at)
-    neb = neb[~neb.index.duplicated(keep="last") & (neb[DW] == 1)].sort_values(QS, kind="stable")
+    neb = last_results(at)
+    neb = neb[neb[DW] == 1].sort_values(QS, kind="stable")
     neb = neb.assign(
         **{name: minimum_names(neb.index.get_level_values(k), at.decimals) for k, name in ((1, "i"), (2, "j"))}
     )

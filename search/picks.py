@@ -10,7 +10,7 @@ from MLmodel.ranking import FAR
 from pipeline.errors import UserError
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
-from pipeline.formats.results import joined, pairs_with_result, read_neb_results, read_pair_list, read_unfinished
+from pipeline.formats.results import joined, last_results, pairs_with_result, read_pair_list, read_unfinished
 from pipeline.formats.shares import part_of
 from pipeline.formats.table_record import usable_tables
 from pipeline.settings import ClassifySettings, Settings
@@ -96,8 +96,7 @@ def _in_turn(drawn: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def best_known(at: StatePoint, threshold: float, count: int) -> pd.DataFrame:
     """The best pairs known, by pair: TLS by exact results, then the top of the list, then other double wells."""
-    results = read_neb_results(at)
-    results = results[~results.index.duplicated(keep="last")]
+    results = last_results(at)
     wells, listed = results[results[DW] == 1].sort_values(QS, kind="stable"), at.predicted("newpairs")
     new = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
     best = joined(wells[wells[QS] < threshold], new[~new.index.isin(results.index)], wells)
@@ -120,7 +119,7 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
         return _to_refine(at, settings, given.refine)
     if given.retry:
         unfinished = read_unfinished(at)
-        has_result = unfinished.index.isin(read_neb_results(at).index)
+        has_result = unfinished.index.isin(last_results(at).index)
         return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
     known = pairs_with_result(at)
     if not given.share:

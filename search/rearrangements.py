@@ -15,7 +15,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, minimum_keys, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import TLS_PROBABILITY
-from pipeline.formats.results import pairs_with_result, read_neb_results
+from pipeline.formats.results import last_results, pairs_with_result
 from pipeline.matching import read_displacements, rows_with_minima
 from pipeline.messages import counted
 from pipeline.settings import Settings
@@ -97,8 +97,8 @@ def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex 
         ``tls_before``, without the new results; ``expected``, the largest probability of a TLS among its pairs on the
         list that have no result.
     """
-    numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), read_neb_results(at)
-    results = results[~results.index.duplicated(keep="last")].reindex(numbered.index)
+    numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), last_results(at)
+    results = results.reindex(numbered.index)
     calculated, tls = results[DW].notna(), results[QS] < settings.tls_threshold
     before = ~numbered.index.isin([] if new is None else new)
     columns = {

@@ -35,7 +35,7 @@ SETTLE = 1000  # time steps at the temperature of the dynamics before the first 
 
 
 class Dynamics(NamedTuple):
-    """What is asked for: temperatures in the unit of energy, time steps, quenches."""
+    """Options of a trajectory: temperatures in the unit of energy, time steps, quenches."""
 
     temperature: float
     interval: int

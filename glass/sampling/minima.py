@@ -67,7 +67,7 @@ class Minima:
 
 
 def oddity(visits: Sequence[int], energies: Array) -> str:
-    """What is odd about a sample, by the minima that a trajectory at one temperature visits; empty if nothing."""
+    """Oddity of a sample in words, by the minima that a trajectory at one temperature visits; empty if nothing."""
     seen = np.array([one for one in visits if one >= 0])
     if len(seen) < 40:
         return ""

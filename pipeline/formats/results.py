@@ -45,6 +45,12 @@ def read_neb_results(at: StatePoint) -> pd.DataFrame:
     return _with_shares(read_own_results, at)
 
 
+def last_results(at: StatePoint) -> pd.DataFrame:
+    """Results of :func:`read_neb_results`, each pair once: of one that was calculated again, the last."""
+    results = read_neb_results(at)
+    return results[~results.index.duplicated(keep="last")]
+
+
 def read_own_results(at: StatePoint) -> pd.DataFrame:
     """Results without those of shares; of a share, its own."""
     parts = [results_in(path, at.decimals) for path in (at.non_dw, *at.splittings) if path.exists()]
