@@ -19,7 +19,7 @@ from glass.arrays import Array, box_of
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.relaxation import Potential, relax
 from glass.sampling.langevin import langevin, time_step
-from glass.sampling.minima import Minima, oddity
+from glass.sampling.visited import Minima, oddity
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.formats.transitions import write_transitions
@@ -115,7 +115,7 @@ class Progress(NamedTuple):
     quenches: int
     minima: int
     in_words: str  # one line
-    odd: str  # see glass.sampling.minima.oddity
+    odd: str  # see glass.sampling.visited.oddity
 
 
 def read_start(path: Path) -> Atoms:
