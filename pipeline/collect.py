@@ -10,7 +10,7 @@ from pipeline.messages import counted, note
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
 from pipeline.units import check_same_units
-from pipeline.workspace import StatePoint, inputs_of, minimum_paths
+from pipeline.workspace import StatePoint, all_transitions, inputs_of, minimum_paths
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,9 @@ class GlassJob(NamedTuple):
     numbers: Path  # of rearrangements, which are given anew where names of minima come to name others
     name: str  # name of the glass, for what is printed
 
-    @property
-    def all_transitions(self) -> list[Path]:
-        """With these."""
-        return [self.transitions, *sorted(self.transitions.parent.glob(f"{self.transitions.stem}.from-*.csv"))]
-
     def made_of(self, settings: Settings) -> Inputs:
         """Inputs of the table as they are now."""
-        return made_of_minima([*inputs_of(self.files), *self.all_transitions], settings)
+        return made_of_minima([*inputs_of(self.files), *all_transitions(self.transitions)], settings)
 
 
 def kept_table(job: GlassJob, settings: Settings) -> Collected | None:

@@ -34,7 +34,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, unchanged_inputs, up_to_date
 from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
 from pipeline.workers.pool import SerialWorkers, Workers
-from pipeline.workspace import glass_of, minimum_name
+from pipeline.workspace import all_transitions, glass_of, minimum_name
 
 _FILES_PER_JOB = 8  # a worker reads so many minima at a time
 _MEMORY_A_PAIR = 12  # bytes: its squared distance, in both orders, and what the rest takes
@@ -89,7 +89,8 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
         counts = count_transitions(read, glass, settings.minima.time_order)
         _update_transitions(transitions, counts, glass, settings, name)
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
-        told = _read_counts(job.all_transitions, glass, settings.ij_decimals, name) if transitions.exists() else None
+        counted_in = all_transitions(transitions)
+        told = _read_counts(counted_in, glass, settings.ij_decimals, name) if transitions.exists() else None
         result = write_pairs(glass, made_of, told, fates, table)
     _tell(glass, result, settings, f"{name}: ")
     return result

@@ -21,12 +21,12 @@ from pipeline.formats.relaxed import FRAMES, Superseded, as_written, is_supersed
 from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
 from pipeline.matching import equal_particles, nearest_order, spacing
 from pipeline.settings import MinimaSettings
+from pipeline.workspace import SAMPLED
 
 SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particles; published double wells are longer
 DRIFT = 1e-10  # mean displacement, in distances between particles, that is none; dynamics and quenches leave 1e-13
 _DEFAULT = MinimaSettings()
 _EXCHANGED = 0.25  # distance to it, in distances between particles, below which a particle is at the place of another
-_SAMPLED = r"from--?\d+\.\d+\.extxyz"  # files of simulate_glass.py --from-tls, which tells transitions elsewhere
 _PROBES = 4  # number of particles whose places tell which minima may be at the same place
 
 
@@ -278,8 +278,8 @@ def count_transitions(
     trajectories: list[list[str]] = []
     for file, some in groupby(found, lambda one: file_of(one.name)):
         frames = list(some)
-        if file == FRAMES or re.fullmatch(_SAMPLED, file):
-            continue  # each minimum once, in no order of time
+        if file == FRAMES or re.fullmatch(SAMPLED, file):
+            continue  # each minimum once, in no order of time; transitions of the latter stand elsewhere
         if len(frames) > 1:
             trajectories.append([one.name for one in frames])
         elif time_order:

@@ -14,6 +14,9 @@ RELAXED = "relaxed.csv"  # name of the file in which relax_minima.py says what i
 ENERGIES = "energies.csv"  # name of the file that gives energies of the minima beside it
 
 
+SAMPLED = r"from--?\d+\.\d+\.extxyz"  # names of the files of simulate_glass.py --from-tls
+
+
 class Reading(NamedTuple):
     """How frames of a workspace are read."""
 
@@ -122,9 +125,7 @@ class StatePoint:
     minima = Below("Configurations/minima/T{T}")
     glass = Named("Configurations/minima/T{T}/Cnf-{0}")
     unfinished_glass = Named("Configurations/minima/T{T}/.Cnf-{0}.part")  # step 0 passes over hidden folders
-    sampled_from = Named(
-        "Configurations/minima/T{T}/Cnf-{0}/from-{1}.extxyz"
-    )  # by dynamics from the minimum of that name
+    sampled_from = Named("Configurations/minima/T{T}/Cnf-{0}/from-{1}.extxyz")  # by dynamics from that minimum: SAMPLED
     transitions = Named("Configurations/transitions/T{T}/Cnf-{0}.csv")
     transitions_from = Named("Configurations/transitions/T{T}/Cnf-{0}.from-{1}.csv")
     pairs = Below("Configurations/pairs/T{T}")
@@ -244,6 +245,11 @@ class StatePoint:
     def _in_minima(self) -> list[Path]:
         folder = self.minima
         return sorted(path for path in folder.glob("[!.]*")) if folder.is_dir() else []
+
+
+def all_transitions(counted: Path) -> list[Path]:
+    """The file of a glass's transitions, and those of the trajectories of simulate_glass.py --from-tls beside it."""
+    return [counted, *sorted(counted.parent.glob(f"{counted.stem}.from-*.csv"))]
 
 
 def minimum_paths(folder: Path) -> list[Path]:
