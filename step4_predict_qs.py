@@ -78,6 +78,8 @@ def predict_one(command: Command, at: StatePoint) -> int:
 
 def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
     """Write both lists; numbers of pairs on them, and of TLS to be expected among these."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     from MLmodel.model import unseen_predictions
@@ -99,13 +101,15 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     if found.correcting:
         said = "results not learnt from, which correct the predictions for like pairs"
         note(f"T = {at.temperature}: {said}: {found.correcting}")
-    numbers, next_ones = number_rearrangements(at, found.pairs, settings), found.best_first
+    numbers = number_rearrangements(at, found.pairs, settings)
+    smallest_first, next_ones = found.orders()
     if settings.rearrangements.list_once:
         top = next_ones[:LISTED_ONCE]
         next_ones[:LISTED_ONCE] = top[each_once(numbers[top], numbers[~found.to_calculate])]
     pairs = found.pairs.with_columns(**{REARRANGEMENT: numbers})
-    write_list(at.predicted("allpairs"), pairs, settings.ij_decimals, found.smallest_first)
-    write_list(at.predicted("newpairs"), pairs, settings.ij_decimals, next_ones)
+    orders = {at.predicted("allpairs"): smallest_first, at.predicted("newpairs"): next_ones}
+    with ThreadPoolExecutor() as threads:  # polars leaves Python's lock, so that both are written at once
+        list(threads.map(lambda path: write_list(path, pairs, settings.ij_decimals, orders[path]), orders))
     chances = pairs[TLS_PROBABILITY].to_numpy()
     return {
         "pairs": len(chances),

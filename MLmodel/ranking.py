@@ -162,17 +162,15 @@ class Predicted(NamedTuple):
     correcting: int
     """Number of results that the models did not learn from and that corrected the predictions for like pairs."""
 
-    @property
-    def smallest_first(self) -> NDArray[np.int64]:
-        """Rows of all pairs by the predicted splitting; equal ones as in the pair tables."""
-        return np.argsort(self.pairs[QS].to_numpy(), kind="stable")
+    def orders(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of all pairs, smallest splitting first; and of those to calculate, best chance of a TLS first.
 
-    @property
-    def best_first(self) -> NDArray[np.int64]:
-        """Rows of the pairs to calculate by the chance of a TLS; equal ones by splitting, then as in the tables."""
-        rows = np.flatnonzero(self.to_calculate)
-        splitting, chance = (self.pairs[name].to_numpy()[rows] for name in (QS, TLS_PROBABILITY))
-        return rows[np.lexsort((splitting, -chance))]
+        Equal splittings are in the order of the pair tables, equal chances by splitting.
+        """
+        splittings, chances = (self.pairs[name].to_numpy() for name in (QS, TLS_PROBABILITY))
+        smallest_first = np.argsort(splittings, kind="stable")
+        rows = smallest_first[self.to_calculate[smallest_first]]
+        return smallest_first, rows[np.argsort(-chances[rows], kind="stable")]
 
 
 def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
