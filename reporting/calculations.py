@@ -17,7 +17,7 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
     """The map of rearrangements: how large each is and what is known of it; splittings against the energy difference.
 
     Two levels in two wells have the splitting E, E² = (Δ_q ΔE / ΔE_q)² + Δ₀², of which the smallest of each
-    rearrangement says Δ_q and Δ₀: a V in ΔE, rounded at Δ₀. Where both levels are in one well, E stays below it.
+    rearrangement says Δ_q and Δ₀: level at Δ₀, then in proportion to ΔE. Where both levels are in one well, E is less.
     """
     kinds = {
         "TLS in it": (style.ORANGE, counted["tls"] > 0),
@@ -42,7 +42,7 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
 
 def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> None:
     """Splittings against ΔE; the rearrangements with most double wells in a colour each, with their form."""
-    known = double_wells[double_wells["asymmetry"].notna()]
+    known = double_wells[double_wells["asymmetry"].abs() > 0]
     most = known["rearrangement"].value_counts().index[: len(style.COLORS)]
     rest = known[~known["rearrangement"].isin(most)]
     if len(rest):
@@ -56,10 +56,10 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
         amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
         if np.isfinite(amplitude):
             splitting, at = two["quantum_splitting"].iloc[0], abs(two["asymmetry"].iloc[0])
-            x = np.linspace(0, difference.max(), 200)
+            x = np.geomspace(known["asymmetry"].abs().min(), difference.max(), 200)
             bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
             ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
-    ax.set(yscale="log", ylim=(0.5 * known["quantum_splitting"].min() if len(known) else None, None))
+    ax.set(xscale="log", yscale="log", ylim=(0.5 * known["quantum_splitting"].min() if len(known) else None, None))
     style.name_energy(ax, "x", "|ΔE|", settings)
     style.name_energy(ax, "y", "splitting E", settings)
 
