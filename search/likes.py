@@ -5,7 +5,7 @@ of the largest marginal likelihood (equation 2.30) of all glasses of a temperatu
 overlap of the displacements and falls with the distance in ΔE, of verdicts in nearest_between.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -131,13 +131,17 @@ def blended_splitting(logarithm: Array, sigma: float, told: Told) -> tuple[Array
     return (logarithm * sigma**-2 + weighted) / precision, precision, gain / precision
 
 
+def tls_chance(logarithm: Array, precision: Array, threshold: float) -> Array:
+    """Probability of a splitting below the threshold, whose log₁₀ is known to this precision."""
+    return np.asarray(stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision)))
+
+
 def _blended_tls(
     splitting: Array, tls: Array, sigma: float, told: Told, threshold: float, wells: Array | float = 1.0
 ) -> tuple[Array, Array]:
     """Splittings and chances to be a TLS blended with likes; ``wells`` are the chances to be a double well at all."""
     logarithm, precision, share = blended_splitting(np.log10(splitting), sigma, told)
-    below = stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision))
-    return 10.0**logarithm, (1 - share) * tls + share * (wells * below)
+    return 10.0**logarithm, (1 - share) * tls + share * (wells * tls_chance(logarithm, precision, threshold))
 
 
 def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
@@ -160,18 +164,18 @@ def _glasses(
 
 
 def _learn(
-    what: str, values: Array, places: Array, glasses: Sequence[tuple[Index, Displacements]]
-) -> tuple[Process | None, list[tuple[Index, Results]]]:
-    """The process that fits best, None for too few results; rows and results, those with a value, of each glass."""
+    what: str, values: Array, places: Array, glasses: Iterable[tuple[Index, Displacements]]
+) -> tuple[Process, list[tuple[Index, Displacements, Index, Results]]]:
+    """The process that fits best; of each glass all rows, and rows and results that have a value: none if too few."""
     found = []
     for here, displacements in glasses:
         used = np.flatnonzero(np.isfinite(values[here]))
         used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
         rows, fields = here[used], displacements.fields(used).astype(float)
-        found.append((rows, Results(values[rows], places[rows], displacements.products(used), fields @ fields.T)))
-    there = [results for rows, results in found if len(rows)]
-    enough = sum(len(results.known) for results in there) >= FEWEST
-    return (most_likely(PROCESSES[what], there) if enough else None), found
+        results = Results(values[rows], places[rows], displacements.products(used), fields @ fields.T)
+        found += [(here, displacements, rows, results)] * bool(len(rows))
+    found *= sum(len(rows) for _, _, rows, _ in found) >= FEWEST
+    return most_likely(PROCESSES[what], [results for *_, results in found]), found
 
 
 def wells_with_minima(at: StatePoint, labels: pd.DataFrame) -> bool:
@@ -236,8 +240,8 @@ def add_likes(
         values, places = np.full(len(every), np.nan), _places(every, what, settings)
         values[:first] = known[what].to_numpy() if what == DW else np.log10(known[what].to_numpy())
         process, found = _learn(what, values, places, glasses)
-        for (rows, results), (here, displacements) in zip(found, glasses, strict=True):
-            for some in blocks(np.flatnonzero(here >= first)) if process and len(rows) else ():
+        for here, displacements, rows, results in found:
+            for some in blocks(np.flatnonzero(here >= first)):
                 told = told_by(process, results, displacements.cosines(some, results.products), places[here[some]])
                 row = left[here[some] - first]
                 if what == DW:
@@ -245,8 +249,9 @@ def add_likes(
                     tls[row] *= blended / np.maximum(wells[row], 1e-12)
                     wells[row] = blended
                 else:
-                    blended = _blended_tls(splitting[row], tls[row], sigma, told, settings.tls_threshold, wells[row])
-                    splitting[row], tls[row] = blended
+                    splitting[row], tls[row] = _blended_tls(
+                        splitting[row], tls[row], sigma, told, settings.tls_threshold, wells[row]
+                    )
     new = {PROBABILITY: wells, QS: splitting, TLS_PROBABILITY: tls, SPLITTING_K: settings.neb.epsilon * splitting}
     return pairs.with_columns(pl.Series(name, column).round_sig_figs(DIGITS) for name, column in new.items())
 
@@ -270,19 +275,20 @@ def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, sett
     """
     what, truth = (DW if task == CLASSIFIER else QS), used[task.target].to_numpy(float)
     values, places = truth if what == DW else np.log10(truth), _places(pl.from_pandas(used), what, settings)
-    process, glasses = _learn(what, values, places, list(_glasses(at, used, np.arange(len(used)))))
-    if process is None:
+    process, glasses = _learn(what, values, places, _glasses(at, used, np.arange(len(used))))
+    if not glasses:
         return None
     predicted, chance, sigma = unseen.copy(), unseen.copy(), 0.0
     if what == QS:
         sigma = float(np.std(np.log10(unseen) - values))
         chance = tls_chances(truth, unseen, settings.tls_threshold)(unseen)
-    for rows, results in glasses:
+    for _, _, rows, results in glasses:
         told = told_without(process, results)
         if what == DW:
             predicted[rows] = chance[rows] = blended_verdict(unseen[rows], told, len(rows) - 1)
         else:
-            blended = _blended_tls(unseen[rows], chance[rows], sigma, told, settings.tls_threshold)
-            predicted[rows], chance[rows] = blended
-    there = np.concatenate([rows for rows, _ in glasses])
+            predicted[rows], chance[rows] = _blended_tls(
+                unseen[rows], chance[rows], sigma, told, settings.tls_threshold
+            )
+    there = np.concatenate([rows for _, _, rows, _ in glasses])
     return HeldOut(truth[there], predicted[there], chance[there])
