@@ -21,7 +21,7 @@ def make_glass(root):
     options = "--glasses 1 --n-particles 80 --sweeps 500 --quenches 150 --interval 200 --sampling-temperature 0.1"
     done("simulate_glass", root, "-T", T, *options.split())
     (root / "config.yaml").write_text(SETTINGS)
-    done("step0_collect", root)
+    assert "0 left out" in done("step0_collect", root)
     pairs = synthetic.read_pairs(root, T)
     pairs = pairs[pairs["Delta_E"] < 0.15].sort_values("total_displacement")[["conf", "i", "j"]]
     pairs = by_pair(pairs, DECIMALS)

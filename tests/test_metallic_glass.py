@@ -1,61 +1,21 @@
-"""A metal of two species in eV, Å and u, from frames to splittings: nickel in silver, by ASE's EMT.
-
-A nickel atom too small for its interstitial place sits beside the middle of its cage of silver, on one side or the
-other; a second one further off makes the two sides differ.
-"""
+"""Glasses of doc/metallic-glass.md: their potentials, and trajectories of minima from a structure to verdicts."""
 
 import ase.io
 import numpy as np
 import pandas as pd
 import pytest
-from ase import Atom, Atoms
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from steps import done, refused
 from synthetic import read_pairs
 
 from doc import flat_emt, kob_andersen, metallic_glass
 from glass.double_well import potential_of
 from glass.potentials.kob_andersen import calculator as ka_calculator
-from glass.relaxation import relax
-from pipeline.formats.configurations import Place
-from pipeline.formats.minima import read_atoms
 from pipeline.formats.results import read_calculations
 from pipeline.workspace import Workspace
 
-A0 = 4.06
-"""Å; where EMT's silver is at rest."""
-
-
-def relaxed(cell, side):
-    """A minimum with the interstitial nickel on one side of the cage in that cell of the crystal."""
-    atoms = bulk("Ag", "fcc", a=A0, cubic=True) * (2, 2, 4)
-    atoms.symbols[0] = "Ni"
-    atoms.append(Atom("Ni", A0 * np.array([0.5, 0.5, 0.5 + cell]) + [0, 0, 0.6 * side]))
-    found = relax(potential_of(atoms, flat_emt.calculator), atoms.positions)
-    atoms.positions = found.positions
-    atoms.calc = SinglePointCalculator(atoms, energy=found.energy)
-    return atoms
-
-
-@pytest.mark.slow
-def test_the_calculator_gets_the_metal_as_it_stands_in_the_file(tmp_path):
-    frame = relaxed(1, -1)
-    isotopes = frame.copy()
-    isotopes.set_masses(0.5 * frame.get_masses())
-    isotopes.calc = SinglePointCalculator(isotopes, **frame.calc.results)
-    ase.io.write(tmp_path / "minima.extxyz", isotopes, columns=["symbols", "positions", "masses"])
-    atoms = read_atoms(Place(tmp_path / "minima.extxyz", 0))
-    assert atoms.get_chemical_formula() == "Ag63Ni2"
-    assert atoms.pbc.all()
-    np.testing.assert_allclose(atoms.cell.lengths(), [2 * A0, 2 * A0, 4 * A0])
-    np.testing.assert_allclose(atoms.get_masses(), isotopes.get_masses())
-    atoms.calc = EMT()
-    assert atoms.get_potential_energy() == pytest.approx(frame.get_potential_energy(), abs=1e-9)
-
-
-# The glasses of doc/metallic-glass.md
 T = "600"
 
 

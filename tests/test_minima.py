@@ -60,15 +60,14 @@ def test_real_minima_are_read_whole(real_minima):
 TYPES = [1, 2, 2, 1, 3, 3, 1, 1, 1, 2, 2, 2]
 
 
-def with_masses(*masses, types=TYPES):
-    return synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, types=types, masses=masses)
+def with_masses(*masses):
+    return synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, types=TYPES, masses=masses)
 
 
-@pytest.mark.parametrize("order", [None, range(11, -1, -1)])
-def test_types_masses_and_elements_stand_in_a_text_file(tmp_path, order):
+def test_types_masses_and_elements_stand_in_a_text_file(tmp_path):
     path = tmp_path / "0.2.conf.txt"
     masses = ("1 28.0855 # Si", "2  1.59994e1 # O", "3 2.5 # big")
-    path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, order, types=TYPES, masses=masses))
+    path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS, BOX, range(11, -1, -1), types=TYPES, masses=masses))
     system = read_minimum(path).system
     assert system.types.tolist() == TYPES
     assert system.numbers.tolist() == [{1: 14, 2: 8, 3: 0}[kind] for kind in TYPES]
@@ -105,14 +104,8 @@ BROKEN = {
     "a mass that is none": (with_masses("1 1", "2 x", "3 2"), "is not a number"),
     "a type that is none": (TEXT.replace(LAST, LAST.replace("12 1", "12 1.5", 1)), "types are no whole numbers"),
     "a type without an end": (TEXT.replace(LAST, LAST.replace("12 1", "12 1e300", 1)), "types are no whole numbers"),
-    "a box with an underscore": (
-        TEXT.replace("-2.5 2.5 ylo", "-2.5 2_5 ylo"),
-        "'2_5' in the header or the masses is not a number",
-    ),
-    "a box of 400 digits": (
-        TEXT.replace("-2.5 2.5 ylo", f"-2.5 {'3' * 400} ylo"),
-        "in the header or the masses is not a number",
-    ),
+    "a box with an underscore": (TEXT.replace("-2.5 2.5 ylo", "-2.5 2_5 ylo"), "'2_5' in the header or the masses"),
+    "a box of 400 digits": (TEXT.replace("-2.5 2.5 ylo", f"-2.5 {'3' * 400} ylo"), "is not a number"),
     "an infinite mass": (with_masses("1 infinity"), "'infinity' in the header or the masses is not a number"),
     "a count of 5000 digits": (TEXT.replace("12 atoms", "4" * 5000 + " atoms"), "N atoms"),
     "a place far out": (TEXT.replace(LAST, "12 1 1.0 1e17 0.0 0.0 0 0 0"), "box lengths out"),
@@ -175,29 +168,21 @@ def minima(folder, **texts):
     return paths
 
 
-def other_minimum(seed, box=BOX, diameters=DIAMETERS):
-    rng = np.random.default_rng(seed)
-    return synthetic.text_minimum(diameters, rng.random((len(diameters), 3)) * box - box / 2, box)
+def other_minimum(seed, box=BOX):
+    places = np.random.default_rng(seed).random((len(DIAMETERS), 3)) * box - box / 2
+    return synthetic.text_minimum(DIAMETERS, places, box)
 
 
-@pytest.mark.parametrize(
-    ("odd", "reason"),
-    [
-        (other_minimum(9, box=BOX * 1.01), "another box"),
-        (other_minimum(9, diameters=DIAMETERS[:-1]), "another count of particles"),
-        (other_minimum(9, diameters=DIAMETERS + 1e-3), "another diameters"),
-        (with_masses("1 1", "2 1", "3 1"), "another species"),
-    ],
-)
-def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd, reason):
+def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path):
     for name in ("e100", "e205", "e300"):
         folder = tmp_path / name
         folder.mkdir()
-        paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **{name: odd})
+        odd = {name: other_minimum(9, BOX * 1.01)}
+        paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **odd)
         glass, fates = load_glass(read_minima(paths), 10)
         rejected = synthetic.reasons(fates)
         assert list(rejected) == [paths[-1].name]
-        assert reason in rejected[paths[-1].name]
+        assert "another box" in rejected[paths[-1].name]
         assert len(glass.files) == 3
 
 
@@ -226,6 +211,7 @@ N = 12
 def frame(seed, energy=None, symbols=SYMBOLS, cell=BOX, pbc=True, **arrays):
     """A made-up minimum; its energy per particle is 0.2 and a little more for each seed, unless given as a total."""
     places = np.random.default_rng(0).random((N, 3)) + 0.02 * np.random.default_rng(seed).normal(size=(N, 3))
+    places = places[: len(Atoms(symbols))]
     atoms = Atoms(symbols, scaled_positions=places, cell=cell, pbc=pbc)
     for name, values in arrays.items():
         atoms.set_array(name, np.asarray(values))
@@ -264,7 +250,8 @@ ODD = {
     "species in another order": (frame(9, symbols="Zr6Cu4XPd"), "another species"),
     "other masses": (frame(9, masses=np.full(N, 2.0)), "another masses"),
     "a mass of zero": (frame(9, masses=np.arange(N)), "mass is not above zero"),
-    "another box": (frame(9, cell=BOX + 0.1), "another box"),
+    "other diameters": (frame(9, diameters=DIAMETERS), "another diameters"),
+    "a particle less": (frame(9, symbols="Cu4Zr6X"), "another count of particles"),
     "types that are no whole numbers": (frame(9, types=np.full(N, 0.5)), "types are no whole numbers"),
     "the energy of another": (frame(9, energy=N * 0.2002), "the same energy to 10 decimals as many.extxyz#1"),
     "the place of another": (frame(1, energy=N * 0.25), "the same place as many.extxyz#0, but its energy"),

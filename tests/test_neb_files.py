@@ -5,7 +5,6 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from example.make import write_neb_results
 from glass.tunnelling import Continuation, Profile
 from pipeline import __version__
 from pipeline.formats.keys import Pair
@@ -13,7 +12,6 @@ from pipeline.formats.pair_lists import as_listed, read_list, write_list
 from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records
 from pipeline.formats.results import (
     add_calculation,
-    add_non_dw,
     add_splitting,
     add_unfinished,
     read_calculations,
@@ -39,18 +37,6 @@ def test_numbers_as_fortran_and_lines_as_windows_writes_them_are_read(work, text
     line = f"Cnf-1 2.0D-01_0.3d0 {text}\r\n"
     (work.at(T).neb / "Qs_calculations.txt").write_bytes(b"\xef\xbb\xbf" + line.encode())
     assert read_neb_results(work.at(T))[["i", "j", "quantum_splitting"]].to_numpy().tolist() == [[0.2, 0.3, 0.0106]]
-
-
-def test_results_that_are_written_are_read_back(work):
-    results = pd.DataFrame({"conf": [3, 1, 2], "i": [0.1, 0.2, 0.3], "j": [0.4, 0.5, 0.6], "is_dw": [0, 1, 0]}).assign(
-        quantum_splitting=[np.nan, 0.1 + 0.2, np.nan]
-    )
-    write_neb_results(work.at(T), results)
-    add_non_dw(work.at(T), Pair(4, 0.7, 0.8))
-    add_splitting(work.at(T), Pair(5, 0.7, 0.9), 1e-3)
-    read = read_neb_results(work.at(T))
-    assert read["conf"].tolist() == [3, 2, 4, 1, 5]
-    assert read["quantum_splitting"].dropna().tolist() == [0.1 + 0.2, 1e-3]
 
 
 PROFILE = Profile(

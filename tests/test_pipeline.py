@@ -54,6 +54,7 @@ def test_predictions_are_sorted_follow_the_rule_and_new_pairs_are_those_not_in_t
     answered = everything.loc[~pd.Series(keys(everything)).isin(keys(new)), "rearrangement"]
     once = ~number.duplicated() & ~number.isin(answered) | (number == 0)
     assert once.is_monotonic_decreasing
+    assert once.nunique() == 2
     for some in (once, ~once):
         assert new.loc[some, "tls_probability"].is_monotonic_decreasing
     assert (everything["tls_probability"] <= everything["dw_probability"]).all()

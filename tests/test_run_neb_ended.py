@@ -10,24 +10,16 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from neb_glass import DECIMALS, SETTINGS, T, results
+from neb_glass import SETTINGS, T, results
 from steps import LONGEST, done, refused, run, started, started_python, stop, wait_until
 from synthetic import make_workspace
 
 import run_neb
-from pipeline.formats.keys import Pair, by_pair
-from pipeline.formats.results import (
-    add_calculation,
-    add_non_dw,
-    add_splitting,
-    add_unfinished,
-    read_calculations,
-    read_neb_results,
-    read_unfinished,
-)
-from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running, part_of
+from pipeline.formats import results as neb_files
+from pipeline.formats.keys import Pair
+from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running
 from pipeline.settings import Settings
-from pipeline.workspace import Share, Workspace
+from pipeline.workspace import Workspace
 from search.picks import pairs_to_calculate
 
 PATIENT = """
@@ -99,46 +91,31 @@ def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(gl
 
 
 # Shares
-def pairs(count):
-    energies = np.random.default_rng(20).random((count, 2)).round(DECIMALS)
-    return pd.DataFrame({"conf": np.arange(count) % 7, "i": energies.min(axis=1), "j": energies.max(axis=1)})
-
-
 def fill(at, names):
     """A verdict of each kind in turn, written as run_neb.py writes it."""
     for number, (conf, i, j) in enumerate(names.itertuples(index=False)):
         pair = Pair(conf, i, j)
         kind = ("double well", "non-DW", "unfinished")[number % 3]
         row = {"verdict": kind, "quantum_splitting": "", "fidelity": "", "cpu_seconds": number}
-        add_calculation(at, pair, row)
+        neb_files.add_calculation(at, pair, row)
         if kind == "double well":
-            add_splitting(at, pair, 0.001 + 0.001 * number)
+            neb_files.add_splitting(at, pair, 0.001 + 0.001 * number)
         elif kind == "non-DW":
-            add_non_dw(at, pair)
+            neb_files.add_non_dw(at, pair)
         else:
-            add_unfinished(at, pair, "a reason")
+            neb_files.add_unfinished(at, pair, "a reason")
 
 
 def read(work):
     """All that is known, in an order of its own."""
-    tables = read_neb_results(work.at(T)).iloc[:, :5], read_unfinished(work.at(T)), read_calculations(work.at(T))
+    at = work.at(T)
+    tables = neb_files.read_neb_results(at).iloc[:, :5], neb_files.read_unfinished(at), neb_files.read_calculations(at)
     return [table.sort_values(["conf", "i", "j"]).reset_index(drop=True) for table in tables]
 
 
 def assert_same(found, expected):
     for one, other in zip(found, expected, strict=True):
         pd.testing.assert_frame_equal(one, other)
-
-
-def test_every_pair_is_in_one_share_whatever_the_list_and_the_order_of_its_minima():
-    listed = by_pair(pairs(1000), DECIMALS)
-    of = [part_of(listed, Share(number, 4)) for number in (1, 2, 3, 4)]
-    assert sorted(pd.concat(of).index) == sorted(listed.index)
-    assert min(map(len, of)) > 200
-    later = by_pair(listed.iloc[::-3].rename(columns={"i": "j", "j": "i"}), DECIMALS)
-    for number, part in enumerate(of, 1):
-        assert set(part_of(later, Share(number, 4)).index) == set(part.index) & set(later.index)
-    assert len(part_of(listed.iloc[:0], Share(1, 4))) == 0
 
 
 def test_shares_of_all_pairs_take_each_pair_once_whatever_has_a_result_by_then(tmp_path):
@@ -165,20 +142,13 @@ def test_shares_of_all_pairs_take_each_pair_once_whatever_has_a_result_by_then(t
 def cut(tmp_path):
     """A workspace with results in its files and of two shares, and the same in its files only."""
     work, whole = Workspace(tmp_path / "cut"), Workspace(tmp_path / "whole")
+    energies = np.random.default_rng(20).random((30, 2)).round(10)
+    pairs = pd.DataFrame({"conf": np.arange(30) % 7, "i": energies.min(axis=1), "j": energies.max(axis=1)})
     for number in range(3):
-        names = pairs(30).iloc[number::3]
+        names = pairs[number::3]
         fill(work.at(T).of_share(f"{number}-of-2" if number else ""), names)
         fill(whole.at(T), names)
     return work, whole
-
-
-def test_results_of_shares_are_read_where_they_are_and_merged_into_the_files_of_all(cut):
-    work, whole = cut
-    assert_same(read(work), read(whole))
-    assert len(merge_shares(work.at(T))) == 2
-    assert not work.at(T).shares
-    assert_same(read(work), read(whole))
-    assert merge_unless_running(work.at(T), "step1_train_dw") == []
 
 
 @pytest.mark.parametrize("in_vain", ["pipeline.files.os.replace", "pathlib.Path.unlink"])
@@ -205,7 +175,7 @@ def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_va
     assert calls >= 2
     assert not work.at(T).shares
     assert_same(read(work), read(whole))
-    assert not read_neb_results(work.at(T)).index.duplicated().any()
+    assert not neb_files.read_neb_results(work.at(T)).index.duplicated().any()
 
 
 def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
@@ -227,7 +197,8 @@ def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_no
         assert [one.share for one in work.at(T).shares] == ["1-of-2"]
         assert_same(read(work), read(whole))
         stop(process, signal.SIGKILL)
-    merge_shares(work.at(T))
+    assert len(merge_shares(work.at(T))) == 1
+    assert merge_unless_running(work.at(T), "step1_train_dw") == []
     assert_same(read(work), read(whole))
 
 
@@ -251,10 +222,11 @@ def test_shares_at_once_one_of_them_killed_come_to_the_files_of_one_run(patient,
     assert "results of the share 1-of-2 merged" in said
     assert "no new pairs to calculate" in said
     assert results(glass) == results(calculated)
-    for read in (
-        lambda root: (root / f"output_ML/T{T}/double_wells.csv").read_text().splitlines(),
-        lambda root: (root / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines(),
-        lambda root: read_calculations(Workspace(root).at(T)),
+    for name in (
+        "output_ML/T{}/double_wells.csv",
+        "output_ML/T{}/neb_paths.jsonl",
+        "NEB_calculations/T{}/calculations.csv",
     ):
-        assert len(read(glass)) == len(read(calculated))
+        one, other = ((root / name.format(T)).read_text().splitlines() for root in (glass, calculated))
+        assert len(one) == len(other)
     assert not (glass / f"NEB_calculations/T{T}/shares").exists()

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import EllipseCollection
 from matplotlib.image import imread
 from matplotlib.quiver import Quiver
-from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, add_tls, fill_with_tls, glass_that_moves
+from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, fill_with_tls, glass_that_moves
 
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
@@ -25,7 +25,6 @@ from reporting.tls_pictures import draw_two_level_system, update_pictures
 from search.calculated import read_double_wells, update_double_wells
 
 T = "0.1"
-HEIGHT = 0.05
 SETTINGS = Settings(tls_threshold=2 * SPLITTING)
 PAIR = Pair(3, 0.1, 0.2)
 NAME = "Cnf-3_0.1_0.2"
@@ -39,10 +38,7 @@ def motion():
 def work(tmp_path):
     """A TLS with its record and its minima."""
     work = Workspace(tmp_path)
-    positions, steps, box, diameters = glass_that_moves()
-    for energy, places in ((0.1, positions), (0.2, np.mod(positions + steps, box))):
-        write_minimum(work.at(T).glass(3) / f"{energy!r}.conf", diameters, places, box)
-    add_tls(work.at(T), PAIR, path=False)
+    fill_with_tls(work.at(T), 1)
     return work
 
 
@@ -111,10 +107,8 @@ def test_without_both_minima_there_is_no_picture_and_no_error(work, broken):
 
 # What the page plays
 @pytest.fixture
-def played(tmp_path):
-    at = Workspace(tmp_path).at("0.1")
-    settings = fill_with_tls(at, 1)
-    (one,) = playable(at, read_double_wells(at), settings)
+def played(work):
+    (one,) = playable(work.at(T), read_double_wells(work.at(T)), SETTINGS)
     return one
 
 
@@ -149,16 +143,15 @@ def test_the_levels_stand_on_the_axis_of_v_where_its_ticks_say(played):
 
 
 # What run_neb.py says and draws at its end
-def test_what_was_found_is_told_in_four_lines_and_couplings_that_no_double_well_has_in_one_more(tmp_path, capsys):
-    at = Workspace(tmp_path).at(T)
-    settings = fill_with_tls(at, 1)
-    report(SimpleNamespace(settings=settings), at, Counter({"double well": 1}), None)
+def test_what_was_found_is_told_in_four_lines_and_couplings_that_no_double_well_has_in_one_more(work, capsys):
+    at, step = work.at(T), SimpleNamespace(settings=SETTINGS)
+    report(step, at, Counter({"double well": 1}), None)
     said = capsys.readouterr().out.splitlines()
     assert len(said) <= 5
     assert said[0].startswith(
         "T = 0.1: double well: 1, calculated so far: 1 double well, 0 of them only screened, 1 TLS"
     )
     assert [line for line in said if "no coupling to strain (gamma) of any double well" in line] == said[1:2]
-    report(SimpleNamespace(settings=settings), at, Counter(), None)
+    report(step, at, Counter(), None)
     assert capsys.readouterr().out == ""
     assert at.neb_paths("png").exists()

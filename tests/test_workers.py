@@ -60,6 +60,7 @@ def end(folder, deaths, job):
 def talk(job):
     print("from Python")
     os.write(1, b"from C\n")
+    count_steps(3)
     return job
 
 
@@ -105,33 +106,14 @@ def test_a_failure_within_a_job_is_raised_where_results_are_waited_for(workers):
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_what_work_prints_goes_to_stderr(start, capfd):
-    workers = Processes(1, start)
+def test_what_work_prints_goes_to_stderr_and_its_steps_are_counted(start, capfd):
+    workers = Processes(1, start)  # as on Linux and on macOS
     assert list(workers.results(talk, [1])) == [1]
+    assert workers.steps == 3
     workers.end()
     said = capfd.readouterr()
     assert said.out == ""
     assert sorted(said.err.splitlines()) == ["from C", "from Python"]
-
-
-SPAWNED = """
-import sys, multiprocess
-from tests.test_workers import square
-from pipeline.settings import Settings
-from pipeline.workers.pool import worker_pool
-if __name__ == "__main__":
-    multiprocess.set_start_method("spawn")
-    with worker_pool(Settings(processes=2)) as workers:
-        print(sorted(workers.results(square, [1, 2, 3])), workers.steps)
-"""
-
-
-def test_all_of_it_works_where_processes_are_spawned_as_on_macos(tmp_path):
-    (tmp_path / "script.py").write_text(SPAWNED)
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    command = [sys.executable, str(tmp_path / "script.py")]
-    said = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
-    assert said.stdout == "[1, 4, 9] 6\n"
 
 
 def learn(kind):
@@ -145,24 +127,18 @@ def learn(kind):
     return 0.5, True
 
 
-def test_what_runs_apart_returns_a_tuple_and_writes_its_output_to_a_file(tmp_path, capfd):
+def test_what_runs_apart_writes_its_output_to_a_file_and_what_goes_wrong_is_raised_here(tmp_path, capfd):
     log = tmp_path / "log.txt"
     assert run_apart(partial(learn, "well"), log) == (0.5, True)
     assert sorted(log.read_text().splitlines()) == ["from C", "from Python"]
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "words"),
-    [
+    for kind, error, words in (
         ("user", UserError, "no model was trained"),
         ("bug", RuntimeError, "log.txt: ZeroDivisionError"),
         ("killed", UserError, "log.txt: 1 worker process died of it: SIGKILL"),
-    ],
-)
-def test_what_goes_wrong_apart_is_raised_here(tmp_path, kind, error, words):
-    with pytest.raises(error, match=words):
-        run_apart(partial(learn, kind), tmp_path / "log.txt")
+    ):
+        with pytest.raises(error, match=words):
+            run_apart(partial(learn, kind), log)
+    assert capfd.readouterr() == ("", "")
 
 
 # Files of a cluster, and clusters that are lost
