@@ -40,9 +40,8 @@ from pipeline.formats.table_record import usable_tables
 from pipeline.messages import note, result
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
-from reporting.effects import draw_effects, evenly_spread, explain, mean_effects, predicted_quantity
+from reporting.effects import draw_effects, explain, mean_effects
 
-EXPLAINED = 200  # pairs of a test set that are explained at most, evenly spread over the order of their predictions
 TASKS = (CLASSIFIER, PREDICTOR)
 
 
@@ -93,9 +92,8 @@ def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, 
         quantity = f"log10 of the splitting in {settings.unit.energy}"
     if row is None:
         test = read_set(at, card, "test")
-        pairs = evenly_spread(test, predicted_quantity(model, test), EXPLAINED)
-        explained, path = explain(model, train, pairs), at.shap(task, "")
-        what = f"{len(pairs)} of {len(test)} pairs of the test set"
+        explained, path = explain(model, train, test), at.shap(task, "")
+        what = f"{len(explained) // len(card.features)} of {len(test)} pairs of the test set"
         lines = [f"  mean |effect| of each feature on the {quantity}"]
         lines += [f"    {name:34s} {effect:10.4f}" for name, effect in mean_effects(explained).items()]
     else:

@@ -18,49 +18,39 @@ from pipeline.workspace import CLASSIFIER
 from reporting.style import DOTS, Picture
 
 BACKGROUND, FIRST = 200, 10_000  # pairs that give a feature that is left out its values, of so many of the training set
+EXPLAINED = 200  # largest number of pairs that are explained
 PERMUTATIONS = 5  # orders, each gone through forwards and backwards, in which the features of a pair are put in
 SHOWN = 15  # features in a picture, the strongest first; its numbers hold all
 _SEED = 0
 
 
-def predicted_quantity(model: Model, pairs: pd.DataFrame) -> Array:
-    """The probability of a double well, or log₁₀ of the splitting: what is explained; shape (n_pairs,)."""
-    predicted = model.predict(pairs)
-    return predicted if model.card.task == CLASSIFIER else np.log10(predicted)
-
-
 def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """SHAP values of the pipeline's own prediction, from the background of a training set: a row a pair and feature.
+    """SHAP values of the probability of a double well, or of log₁₀ of the splitting: a row a pair and feature.
 
-    Columns conf, i, j; prediction, that of :func:`predicted_quantity`; base_value, its mean over the background;
-    feature; value, NaN where unknown; shap, the effect. In each pair the effects add up to prediction − base_value.
+    Columns conf, i, j; prediction; base_value, its mean over pairs of the training set; feature; value, NaN where
+    unknown; shap, the effect. In each pair the effects add up to prediction − base_value.
     """
     features = model.card.features
-    drawn = train.sample(min(FIRST, len(train)), random_state=_SEED)
-    background = evenly_spread(drawn, predicted_quantity(model, drawn), BACKGROUND)
-    values = pairs[features].to_numpy(np.float64)
+
+    def predict(rows: pd.DataFrame) -> Array:
+        predicted = model.predict(rows)
+        return predicted if model.card.task == CLASSIFIER else np.log10(predicted)
+
+    def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+        """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all."""
+        kept = min(count, len(rows))
+        places = ((np.arange(kept) + 0.5) * len(rows) / kept).astype(int)
+        return rows.iloc[np.sort(np.argsort(predict(rows), kind="stable")[places])]
+
+    background = spread(train.sample(min(FIRST, len(train)), random_state=_SEED), BACKGROUND)[features]
+    shown = spread(pairs, EXPLAINED)
+    values = shown[features].to_numpy(np.float64)
     base, effects = shap_values(
-        lambda rows: predicted_quantity(model, pd.DataFrame(rows, columns=features)),
-        values,
-        background[features].to_numpy(np.float64),
+        lambda rows: predict(pd.DataFrame(rows, columns=features)), values, background.to_numpy(np.float64)
     )
-    return pd.DataFrame(
-        {
-            **{name: np.repeat(pairs[name].to_numpy(), len(features)) for name in PAIR_COLUMNS},
-            "prediction": np.repeat(predicted_quantity(model, pairs), len(features)),
-            "base_value": base,
-            "feature": np.tile(features, len(pairs)),
-            "value": values.ravel(),
-            "shap": effects.ravel(),
-        }
-    )
-
-
-def evenly_spread(pairs: pd.DataFrame, predicted: Array, count: int) -> pd.DataFrame:
-    """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all."""
-    kept = min(count, len(pairs))
-    places = ((np.arange(kept) + 0.5) * len(pairs) / kept).astype(int)
-    return pairs.iloc[np.sort(np.argsort(predicted, kind="stable")[places])]
+    of_pairs = shown[PAIR_COLUMNS].assign(prediction=predict(shown), base_value=base)
+    table = of_pairs.iloc[np.repeat(np.arange(len(shown)), len(features))].reset_index(drop=True)
+    return table.assign(feature=features * len(shown), value=values.ravel(), shap=effects.ravel())
 
 
 def shap_values(function: Callable[[Array], Array], rows: Array, background: Array) -> tuple[float, Array]:
