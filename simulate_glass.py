@@ -72,7 +72,7 @@ if __name__ == "__main__":
     check_command_line(__doc__, options)
 
 import shutil
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 from ase import Atoms
@@ -95,36 +95,14 @@ from search import trajectory
 from search.calculator import find_calculator
 
 
-class Job(NamedTuple):
-    """One glass to make."""
-
-    at: StatePoint
-    conf: int
-    seed: np.random.SeedSequence
-    options: argparse.Namespace
-
-
 def main(command: Command) -> None:
     """Make the glasses that are not there yet, or go on with the trajectories of --start or --from-tls."""
-    given, jobs = command.options, list[Job]()
+    given = command.options
     given.quenches = given.quenches or (20 if given.from_tls else 1000)
     if given.start or given.from_tls:
         sample_structures(command)
-        return
-    at = command.workspace.at(check(command))
-    with command.only_writer(at.temperature):
-        for conf, seed in enumerate(np.random.SeedSequence(given.seed).spawn(given.glasses), 1):
-            if at.glass(conf).exists():
-                detail(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
-            else:
-                jobs.append(Job(at, conf, seed, given))
-        if jobs:
-            make_glasses(command, at, jobs)
-    if jobs:
-        result(f"{counted(len(jobs), 'glass')} made")
     else:
-        nothing_new(at.temperature, "no new glasses made")
-    record(at.temperature, glasses=[job.conf for job in jobs])
+        make_glasses(command)
     command.say_next("step0_collect.py")
 
 
@@ -161,12 +139,12 @@ def sample_structures(command: Command) -> None:
     for one in ended:
         if one.odd:
             note(f"T = {at.temperature}: {one.job.name}: note: {one.odd}")
+    minima = sum(one.minima for one in ended)
+    record(at.temperature, minima=minima)
     if ended:
-        result(f"{counted(sum(one.minima for one in ended), 'minimum')}: {at.minima}")
+        result(f"{counted(minima, 'minimum')}: {at.minima}")
     else:
         nothing_new(at.temperature, f"no new quenches: each trajectory has {given.quenches}")
-    record(at.temperature, minima=sum(one.minima for one in ended))
-    command.say_next("step0_collect.py")
 
 
 def best_minima(at: StatePoint, threshold: float, count: int) -> list[tuple[int, str, Atoms]]:
@@ -188,23 +166,33 @@ def best_minima(at: StatePoint, threshold: float, count: int) -> list[tuple[int,
         raise UserError(f"{at.minima}: {error}; run step0_collect.py") from None
 
 
-def make_glasses(command: Command, at: StatePoint, jobs: list[Job]) -> None:
-    """Make glasses over all cores and print the lines of each, in their order."""
-    given = command.options
-    note(
-        f"T = {at.temperature}: {counted(len(jobs), 'glass')} of {given.n_particles} particles: {given.sweeps} "
-        f"sweeps, then {given.quenches} quenches at {given.sampling_temperature:g} ε, {given.interval} time steps apart"
-    )
-    steps = len(jobs) * (given.sweeps + given.quenches * given.interval)
-    bar = Progress(desc="sweeps and time steps", total=steps, unit="step")
-    with bar, worker_pool(command.settings, len(jobs)) as workers:
+def make_glasses(command: Command) -> None:
+    """Make glasses of soft spheres over all cores and print the lines of each, in their order."""
+    given, at = command.options, command.workspace.at(check(command))
+    with command.only_writer(at.temperature):
+        seeds = dict(enumerate(np.random.SeedSequence(given.seed).spawn(given.glasses), 1))
+        for conf in [conf for conf in seeds if at.glass(conf).exists()]:
+            detail(f"T = {at.temperature}: Cnf-{conf}: is there, not made again: {at.glass(conf)}")
+            del seeds[conf]
+        record(at.temperature, glasses=list(seeds))
+        if not seeds:
+            nothing_new(at.temperature, "no new glasses made")
+            return
+        how = f"{given.sampling_temperature:g} ε, {given.interval} time steps apart"
+        how = f"{given.n_particles} particles: {given.sweeps} sweeps, then {given.quenches} quenches at {how}"
+        note(f"T = {at.temperature}: {counted(len(seeds), 'glass')} of {how}")
+        steps = len(seeds) * (given.sweeps + given.quenches * given.interval)
+        bar = Progress(desc="sweeps and time steps", total=steps, unit="step")
+        with bar, worker_pool(command.settings, len(seeds)) as workers:
 
-        def show() -> None:
-            bar.update(workers.steps - bar.n)
+            def show() -> None:
+                bar.update(workers.steps - bar.n)
 
-        for said in workers.results(make_glass, jobs, in_order=True, while_waiting=show):
-            show()
-            bar.write(said)
+            make = partial(make_glass, at=at, given=given)
+            for said in workers.results(make, list(seeds.items()), in_order=True, while_waiting=show):
+                show()
+                bar.write(said)
+    result(f"{counted(len(seeds), 'glass')} made")
 
 
 def check(command: Command) -> str:
@@ -226,30 +214,30 @@ def check(command: Command) -> str:
     return command.asked[0]
 
 
-def make_glass(job: Job) -> str:
+def make_glass(job: tuple[int, np.random.SeedSequence], at: StatePoint, given: argparse.Namespace) -> str:
     """Make one glass and write it, whose folder appears last and complete; the lines to print of it."""
-    at, given, rng = job.at, job.options, np.random.default_rng(job.seed)
+    conf, rng = job[0], np.random.default_rng(job[1])
     positions, box, sizes = random_start(given.n_particles, rng)
     equilibrium = equilibrate(positions, box, sizes, float(at.temperature), given.sweeps, rng, count_steps)
     minima = Minima(box)
     for found in sample(positions, box, sizes, given.sampling_temperature, given.quenches, given.interval, rng):
         minima.add(found)
         count_steps(given.interval)
-    part, folder = at.unfinished_glass(job.conf), at.glass(job.conf)
+    part, folder = at.unfinished_glass(conf), at.glass(conf)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was ended
     for energy, places in minima.positions.items():
         write_minimum(part / f"{energy}.conf", sizes, np.mod(places, box), box)
-    write_transitions(at.transitions(job.conf), minima.transitions)
+    write_transitions(at.transitions(conf), minima.transitions)
     part.rename(folder)
-    name = f"T = {at.temperature}: Cnf-{job.conf}"
-    left_out = (
-        (minima.unrelaxed, "that did not reach a minimum"),
-        (minima.alike, "at a minimum whose energy another has to ten decimals"),
-    )
+    name = f"T = {at.temperature}: Cnf-{conf}"
+    left_out = {
+        "that did not reach a minimum": minima.unrelaxed,
+        "at a minimum whose energy another has to ten decimals": minima.alike,
+    }
     transitions = counted(sum(minima.transitions.values()), "transition")
-    counts = f"{counted(len(minima.positions), 'minimum')}, {transitions}"
-    missing = [f"{name}: left out: {number} quenches {reason}" for number, reason in left_out if number]
-    return "\n".join([f"{name}: {in_words(equilibrium)}", f"{name}: {counts}: {folder}", *missing])
+    counts = f"{counted(len(minima.positions), 'minimum')}, {transitions}: {folder}"
+    missing = [f"left out: {number} quenches {reason}" for reason, number in left_out.items() if number]
+    return "\n".join(f"{name}: {line}" for line in (in_words(equilibrium), counts, *missing))
 
 
 def in_words(state: Equilibrium) -> str:
