@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glass.arrays import Array, Index, box_of, minimum_image, vectors_of, without_drift
-from pipeline.formats.configurations import MinimumError
-from pipeline.matching import read_pair
+from glass.arrays import Array, Index, minimum_image, without_drift
+from pipeline.formats.configurations import Minimum, MinimumError
+from pipeline.formats.frames import to_atoms
+from pipeline.formats.minima import read_place
+from pipeline.matching import order_of, spacing
+from reporting.style import SPECIES
 from search.exact import PairJob, check_one_glass
 from search.rearrangements import species_names
 
@@ -15,29 +18,20 @@ SHELL, NEIGHBOURS = 1.2, 25  # others: those within this many mean spacings of o
 
 
 class Motion(NamedTuple):
-    """Positions (N, 3) of a glass in a pair's first minimum, and how far each particle is from there in the second.
+    """A glass in a pair's first minimum, and how far each particle is from there in the second, without drift."""
 
-    Displacements are minimum images, without drift; species has a name for each particle.
-    """
-
-    positions: Array
-    displacements: Array
-    box: Array
-    diameters: Array
-    species: list[str]
+    minimum: Minimum
+    displacements: Array  # minimum images; shape (N, 3)
 
 
 def motion_of_job(job: PairJob) -> Motion | None:
     """Motion between the two minima of a pair; None where one can't be read."""
     try:
-        start, end = read_pair(job.places)
-        check_one_glass(job, start, end)
+        start, end = map(read_place, job.places)
+        check_one_glass(job, to_atoms(start), to_atoms(end))
     except (MinimumError, OSError):
         return None  # step 0 and run_neb.py say what is wrong with it
-    box = box_of(start.cell.array, start.pbc)
-    steps = without_drift(start.positions, end.positions, box)
-    names = species_names(start.arrays["types"], start.numbers).tolist()
-    return Motion(start.positions, steps, box, start.arrays["diameters"], names)
+    return Motion(start, without_drift(start.positions, end.positions[order_of(start, end)], start.box))
 
 
 class Cluster(NamedTuple):
@@ -48,29 +42,26 @@ class Cluster(NamedTuple):
     places: Array  # in the first minimum, from the one that moves most, the nearest image; shape (n, 3)
     diameters: Array  # shape (n,); the mean spacing where all are of one size
     axes: Array  # main_axes of those that move
+    species: list[str]  # names of their kinds
+    colors: dict[str, str]  # of all kinds of the glass
 
 
 def cluster_of_motion(motion: Motion) -> Cluster:
     """The particles that move and their neighbours."""
+    minimum, system = motion.minimum, motion.minimum.system
     lengths = np.linalg.norm(motion.displacements, axis=1)
     order = np.argsort(-lengths, kind="stable")
     moved = order[lengths[order] >= FRACTION * lengths.max()][:ARROWS]
-    places = minimum_image(motion.positions - motion.positions[moved[0]], motion.box)
-    spacing = mean_spacing(motion)
+    places = minimum_image(minimum.positions - minimum.positions[moved[0]], minimum.box)
     nearest = np.min([np.linalg.norm(places - places[one], axis=1) for one in moved], axis=0)
     nearest[moved] = np.inf
     order = np.argsort(nearest, kind="stable")
-    shown = np.concatenate([moved, order[nearest[order] < SHELL * spacing][:NEIGHBOURS]])
-    sizes = motion.diameters if np.ptp(motion.diameters) else np.full(len(places), spacing)
-    return Cluster(shown, len(moved), places[shown], sizes[shown], main_axes(motion.displacements[moved]))
-
-
-def mean_spacing(motion: Motion) -> float:
-    """Edge of the cube that a particle has for itself, in the unit of length."""
-    sides = np.linalg.norm(vectors_of(motion.box), axis=1)
-    if motion.box.ndim == 2:  # whose directions need not repeat
-        sides = np.minimum(sides, np.linalg.norm(np.ptp(motion.positions, axis=0)))
-    return float((sides.prod() / len(motion.positions)) ** (1 / 3))
+    shown = np.concatenate([moved, order[nearest[order] < SHELL * spacing(minimum)][:NEIGHBOURS]])
+    sizes = system.diameters if np.ptp(system.diameters) else np.full(len(places), spacing(minimum))
+    names = species_names(system.types, system.numbers)
+    colors = {name: SPECIES[k % len(SPECIES)] for k, name in enumerate(sorted(set(names)))}
+    axes = main_axes(motion.displacements[moved])
+    return Cluster(shown, len(moved), places[shown], sizes[shown], axes, names[shown].tolist(), colors)
 
 
 def main_axes(displacements: Array) -> Array:

@@ -17,9 +17,7 @@ from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
 from reporting.motion import Motion, cluster_of_motion
 from reporting.profiles import Wells, amplitude_in_words, wells_of_record
-from reporting.style import SPECIES
 from search.calculated import records_of
-from search.rearrangements import species_names
 
 IMAGES = 21  # largest number of images of a path that the page holds; between two the particles go straight
 STEP = 1e-3  # places are rounded to this fraction of the unit of length
@@ -55,16 +53,12 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
         images = read_images(path_file(at, pair))
     except MinimumError:
         return None
-    first, particles = images[0], images[0].system
-    positions = np.array([image.positions for image in images])
-    box, names = first.box, species_names(particles.types, particles.numbers)
-    steps = without_drift(positions[0], positions[-1], box)
-    shown = cluster_of_motion(Motion(positions[0], steps, box, first.diameters, names.tolist()))
+    positions, box = np.array([image.positions for image in images]), images[0].box
+    shown = cluster_of_motion(Motion(images[0], without_drift(positions[0], positions[-1], box)))
     apart = minimum_image(positions - positions[0], box)
     apart -= apart.mean(axis=1, keepdims=True)
     places = (shown.places + apart[:, shown.particles]) @ shown.axes.T
     places -= places[[0, -1], : shown.moving].mean(axis=(0, 1))
-    kinds = sorted(set(names))
     chosen = np.unique(np.linspace(0, len(images) - 1, IMAGES).round().astype(int))
     lengths = path_lengths(apart)
     return {
@@ -73,8 +67,7 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
         "along": [round(float(x), 4) for x in lengths[chosen] / lengths[-1]],
         "moving": shown.moving,
         "radii": [round(float(one) / 2, 3) for one in shown.diameters],
-        "colors": [SPECIES[kinds.index(name) % len(SPECIES)] for name in names[shown.particles]],
-        "species": [[name, SPECIES[k % len(SPECIES)]] for k, name in enumerate(kinds)] if len(kinds) > 1 else [],
+        "colors": [shown.colors[name] for name in shown.species],
     }
 
 

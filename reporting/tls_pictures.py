@@ -14,15 +14,16 @@ from glass.arrays import Array
 from pipeline import __version__
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.path_images import path_file
+from pipeline.matching import spacing
 from pipeline.messages import counted
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
-from reporting.motion import Motion, cluster_of_motion, mean_spacing, motion_of_job
+from reporting.motion import Motion, cluster_of_motion, motion_of_job
 from reporting.profiles import Wells, amplitude_in_words, draw_potential, name_axes, wells_of_record
-from reporting.style import GREEN, GREY, ORANGE, SPECIES, Picture, styled_figure
+from reporting.style import GREEN, GREY, ORANGE, Picture, styled_figure
 from search.calculated import read_double_wells, records_of
 from search.exact import jobs_of
 
@@ -82,7 +83,7 @@ def draw_two_level_system(motion: Motion, wells: Wells, title: str, settings: Se
 
 
 def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
-    shown, spacing = cluster_of_motion(motion), mean_spacing(motion)
+    shown, apart = cluster_of_motion(motion), spacing(motion.minimum)
     drawn, moves = shown.particles, np.arange(len(shown.particles)) < shown.moving
     before, steps = shown.places @ shown.axes.T, motion.displacements[drawn] @ shown.axes.T
     sizes = SIZE * shown.diameters
@@ -90,31 +91,33 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     low = np.minimum(before, before + steps)[:, :2] - reach
     high = np.maximum(before, before + steps)[:, :2] + reach
     middle = (low.min(axis=0) + high.max(axis=0)) / 2
-    half = max(NARROWEST * spacing, *(high.max(axis=0) - low.min(axis=0)) / 2)
+    half = max(NARROWEST * apart, *(high.max(axis=0) - low.min(axis=0)) / 2)
     ax.set(xlim=middle[0] + half * np.array([-1, 1]), ylim=middle[1] + half * np.array([-1, 1]), aspect="equal")
     ax.set_axis_off()
-    names = np.array(motion.species)[drawn]
-    kinds = {name: SPECIES[k % len(SPECIES)] for k, name in enumerate(sorted(set(motion.species)))}
-    depth = before[:, 2]
-    nearness = (depth - depth.min()) / max(float(np.ptp(depth)), 1e-12)  # 0 at the back, 1 in front
+    colors = [shown.colors[name] for name in shown.species]
+    nearness = (before[:, 2] - before[:, 2].min()) / max(float(np.ptp(before[:, 2])), 1e-12)  # 0: back, 1: front
     for places, after in ((before, False), (before + steps, True)):
-        _circles(ax, places, sizes, [*map(kinds.get, names)], moves, nearness, after)
-    factor = _arrows(ax, before[moves], steps[moves], spacing)
-    _scale_bar(ax, 2 * half, unit)
+        _draw_circles(ax, places, sizes, colors, moves, nearness, after)
+    longest = np.linalg.norm(steps[moves, :2], axis=1).max()
+    factor = next((one for one in FACTORS if one * longest >= VISIBLE * apart), FACTORS[-1])
+    arrows = factor * steps[moves, :2]
+    ax.quiver(*before[moves, :2].T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.006, zorder=5)
+    _draw_scale(ax, 2 * half, unit)
     carried = 100 * (steps[moves] ** 2).sum() / (motion.displacements**2).sum()
-    arrows = "arrows: the motion" if factor == 1 else f"arrows: {factor} times the motion"
-    sizes_are = f"circles: {SIZE:g} {'diameters' if np.ptp(motion.diameters) else 'mean spacings'}"
-    ax.set_title(f"{counted(shown.moving, 'particle')} with {carried:.0f} % of Σ|Δr|²\n{arrows}; {sizes_are}")
-    _legend_of_motion(ax, kinds)
-    numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": names, "moves": moves}
-    numbers["diameter"] = motion.diameters[drawn]
+    arrows_are = "the motion" if factor == 1 else f"{factor} times the motion"
+    diameters = motion.minimum.diameters
+    circles_are = f"{SIZE:g} {'diameters' if np.ptp(diameters) else 'mean spacings'}"
+    title = f"{counted(shown.moving, 'particle')} with {carried:.0f} % of Σ|Δr|²"
+    ax.set_title(f"{title}\narrows: {arrows_are}; circles: {circles_are}")
+    _name_circles(ax, shown.colors)
+    numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": shown.species, "moves": moves}
     columns = ["x", "y", "z", "dx", "dy", "dz", "across", "up", "depth"]
     values = np.hstack([shown.places, motion.displacements[drawn], before])
-    return pd.DataFrame({**numbers, **dict(zip(columns, values.T, strict=True))})
+    return pd.DataFrame({**numbers, "diameter": diameters[drawn], **dict(zip(columns, values.T, strict=True))})
 
 
-def _circles(
-    ax: Axes, places: Array, sizes: Array, colors: list[Any], moves: NDArray[np.bool_], nearness: Array, after: bool
+def _draw_circles(
+    ax: Axes, places: Array, sizes: Array, colors: list[str], moves: NDArray[np.bool_], nearness: Array, after: bool
 ) -> None:
     """Circles from the back to the front, the nearer the less transparent; what stays is drawn once, before."""
     order = np.argsort(places[:, 2], kind="stable")
@@ -131,16 +134,7 @@ def _circles(
     ax.add_collection(EllipseCollection(sizes[order], sizes[order], 0 * order, units="xy", **shown), autolim=False)
 
 
-def _arrows(ax: Axes, starts: Array, steps: Array, spacing: float) -> int:
-    """Arrows from the first minimum; by which factor they are magnified."""
-    longest = float(np.linalg.norm(steps[:, :2], axis=1).max())
-    factor = next((one for one in FACTORS if one * longest >= VISIBLE * spacing), FACTORS[-1])
-    arrows = factor * steps
-    ax.quiver(*starts[:, :2].T, *arrows[:, :2].T, angles="xy", scale_units="xy", scale=1, width=0.006, zorder=5)
-    return factor
-
-
-def _scale_bar(ax: Axes, width: float, unit: Units) -> None:
+def _draw_scale(ax: Axes, width: float, unit: Units) -> None:
     decade = 10 ** np.floor(np.log10(0.3 * width))
     length = decade * max(one for one in (1, 2, 5) if one * decade <= 0.3 * width)
     left, bottom = ax.get_xlim()[0], ax.get_ylim()[0]
@@ -148,7 +142,7 @@ def _scale_bar(ax: Axes, width: float, unit: Units) -> None:
     ax.text(left, bottom + 0.015 * width, f"{length:g} {unit.length}", va="bottom", ha="left")
 
 
-def _legend_of_motion(ax: Axes, kinds: dict[str, str]) -> None:
+def _name_circles(ax: Axes, kinds: dict[str, str]) -> None:
     marks: dict[str, tuple[Any, str]] = {"first minimum": ("none", ORANGE)}
     for name, color in kinds.items():
         marks["second minimum" if len(kinds) == 1 else f"second minimum, {name}"] = (to_rgba(color, 0.6), color)

@@ -2,6 +2,7 @@
 
 import base64
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.image import imread
 from matplotlib.quiver import Quiver
 from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, fill_with_tls, glass_that_moves
 
+from pipeline.formats.configurations import Place, make_minimum
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.records import add_record, read_records
@@ -31,7 +33,8 @@ NAME = "Cnf-3_0.1_0.2"
 
 
 def motion():
-    return Motion(*glass_that_moves(), ["type 1"] * 30)
+    positions, steps, box, diameters = glass_that_moves()
+    return Motion(make_minimum(Place(Path("0.1.conf")), 0.1, positions, box, diameters), steps)
 
 
 @pytest.fixture
