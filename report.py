@@ -17,7 +17,7 @@ from pipeline import __version__, messages
 from pipeline.files import write_text
 from pipeline.progress import Progress
 from reporting.found_sections import found, found_together, observables, result
-from reporting.page import Section, render
+from reporting.page import render
 from reporting.provenance import files_and_settings
 from reporting.sections import model_quality, next_pairs, search_progress, validators_said
 
@@ -40,10 +40,10 @@ def main(command: Command) -> None:
         lambda at: True, "nothing to report on: no minima, pair tables or NEB results; put minima there and run step 0"
     )
     with command.only_writer():
-        sections = []
+        sections = {}
         for title, (of_all, of_each) in Progress(SECTIONS.items(), desc="report", unit="section"):
             together = of_all(command, temperatures) if of_all else []
-            sections.append(Section(title, together, {T: of_each(command, work.at(T)) for T in temperatures}))
+            sections[title] = {"": together, **{f"T = {T}": of_each(command, work.at(T)) for T in temperatures}}
         said = f"tls-finder {__version__}; temperatures: {', '.join(temperatures)}"
         write_text(work.report, render(f"Two-level systems: {work.root.resolve().name}", said, sections, work.report))
     messages.result(f"report: {work.report} ({work.report.stat().st_size / 1e6:.1f} MB); open it in a browser")

@@ -1,6 +1,6 @@
 """The report's sections on the result: numbers at a glance, TLS that can be played, and all that was found."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.path_images import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
-from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
 from reporting.found import found_at
-from reporting.page import Block, Figure, More, Table, Viewer, figure, missing, text, with_labels
+from reporting.page import figure, missing, more, picture_file, table, text, viewer, with_labels
+from reporting.planes import page_plane
 from reporting.player import playable
 from search.calculated import read_double_wells
 from search.density import SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density
@@ -31,24 +31,35 @@ CANDIDATES = (
     "density of TLS is a result, the name of a pair is a candidate."
 )
 
-SMALLEST = 1e-8  # smaller Δ and Δ₀ stand at the edge of the plane, in ε
-WIDTH, HEIGHT, LEFT, BOTTOM = 460, 330, 62, 44  # of the plane, in its own unit
 
-
-def result(command: Command, at: StatePoint) -> list[Block]:
+def result(command: Command, at: StatePoint) -> list[Markup]:
     """The numbers that count, the TLS with the smallest splittings, and all of them in the plane of Δ and Δ₀."""
     settings, wells = command.settings, read_double_wells(at)
     if wells.empty:
         return [missing(f"No double well calculated yet: run_neb.py writes {at.double_wells.name}.")]
     tls = wells[wells[QS] < settings.tls_threshold].sort_values(QS, kind="stable")
     share = len(command.asked or command.workspace.temperatures())
-    stills = _pictures(at, tls.head(max(1, PICTURES // share)))
     played = playable(at, tls.head(max(1, PLAYED // share)), settings)
     said = f"{len(played)} of {len(tls)} TLS to play" if played else "No TLS to play: no images of a path are kept"
-    plane = _plane(at, wells, settings, {one["id"] for one in played} | {one.path.stem for one in stills})
-    viewer = Viewer(at.temperature, said, played, next(iter(stills), None), plane)
-    pictures = [More(f"Pictures of {len(stills)} TLS, smallest splitting first", stills)] if stills else []
-    return [_at_a_glance(at, wells, tls, settings), viewer, *pictures]
+    pictured = {path: at.tls_pictures / f"{path.stem}.png" for path in _paths(at, tls.head(max(1, PICTURES // share)))}
+    pictured = {path: there for path, picture in pictured.items() if (there := picture_file(picture))}
+    opened = {path.stem for path in pictured} | {one["id"] for one in played}
+    links = [f"{at.temperature}/{path.stem}" if path.stem in opened else None for path in _paths(at, wells)]
+    about = "the particles that move, and the energy on the path"
+    blocks = [
+        figure(f"{path.stem}: {about}", one, "run_neb.py", path, id=f"tls/{at.temperature}/{path.stem}")
+        for path, one in pictured.items()
+    ]
+    return [
+        _at_a_glance(at, wells, tls, settings),
+        viewer(at.temperature, said, played, next(iter(pictured.values()), None), page_plane(wells, links, settings)),
+        *([more(f"Pictures of {len(blocks)} TLS, smallest splitting first", *blocks)] if blocks else []),
+    ]
+
+
+def _paths(at: StatePoint, wells: pd.DataFrame) -> list[Path]:
+    """Files of the images of double wells, kept or not."""
+    return [path_file(at, Pair(*row)) for row in wells[PAIR_COLUMNS].itertuples(index=False)]
 
 
 def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, settings: Settings) -> Markup:
@@ -86,78 +97,13 @@ def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _stem(at: StatePoint, row: Any) -> str:
-    return path_file(at, Pair(row.conf, row.i, row.j)).stem
-
-
-def _link(at: StatePoint, row: Any, inside: Markup | str) -> Markup:
-    """Link that opens a TLS: in the player, or its picture."""
-    link = Markup('<a href="#tls/{0}" data-opens="{0}/{1}" aria-label="TLS of Cnf-{2}, {3!r} – {4!r}">{5}</a>')
-    return link.format(at.temperature, _stem(at, row), row.conf, row.i, row.j, inside)
-
-
-def _pictures(at: StatePoint, tls: pd.DataFrame) -> list[Figure]:
-    blocks = list[Block]()
-    for pair in (Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)):
-        path, title = path_file(at, pair), f"{pair}: the particles that move, and the energy on the path"
-        picture, name = at.tls_pictures / f"{path.stem}.png", f"tls/{at.temperature}/{path.stem}"
-        blocks.append(figure(title, picture, "run_neb.py", path, id=name))
-    return [one for one in blocks if isinstance(one, Figure)]
-
-
-def _plane(at: StatePoint, wells: pd.DataFrame, settings: Settings, opened: set[str]) -> Markup:
-    """Double wells by their asymmetry Δ and tunnelling amplitude Δ₀; a TLS opens the player."""
-    unit, threshold = settings.unit, settings.tls_threshold
-    known = wells.dropna(subset=["level_asymmetry", "tunnelling_amplitude"])
-    if known.empty:
-        return text("Δ and Δ₀ are known of no double well yet.")
-    values = np.log10(known[["level_asymmetry", "tunnelling_amplitude"]].clip(lower=SMALLEST * unit.epsilon).to_numpy())
-    low, high = np.floor(values.min(axis=0)), np.ceil(np.maximum(values.max(axis=0), np.log10(2 * threshold)))
-    size = np.array([WIDTH - LEFT - 20, HEIGHT - BOTTOM - 20])
-
-    def place(logarithms: Any) -> Any:
-        return np.round([LEFT, HEIGHT - BOTTOM] + (logarithms - low) / (high - low) * size * [1, -1], 1)
-
-    angles = np.arctan(np.geomspace(1e-9, 1e9, 400))
-    arc = np.log10(threshold * np.column_stack([np.cos(angles), np.sin(angles)]))
-    line = " ".join(f"{x:g},{y:g}" for x, y in place(arc[(arc >= low).all(axis=1)]))
-    is_tls, dots = (known[QS] < threshold).to_numpy(), []
-    for row, (x, y), small in zip(known.itertuples(index=False), place(values), is_tls, strict=True):
-        dot = Markup('<circle cx="{:g}" cy="{:g}" r="{}"/>').format(x, y, 6 if small else 2.5)
-        dots.append(_link(at, row, dot) if small and _stem(at, row) in opened else dot)
-    drawn = Markup("\n").join(dots[k] for k in np.argsort(is_tls, kind="stable"))  # TLS on top
-    title = (
-        f"Asymmetry Δ and tunnelling amplitude Δ₀ of {counted(len(known), 'double well')}; not defined, or without a "
-        f"record, are those of {len(wells) - len(known)} more. {is_tls.sum()} TLS lie below the line: a click opens one"
-    )
-    said = (
-        '<div><svg class="plane" viewBox="0 0 {} {}" role="group" '
-        'aria-label="TLS in the plane of asymmetry and tunnelling amplitude">{}<polyline class="axis" '
-        'stroke-dasharray="6 4" points="{}"/>\n{}</svg><p class="said">{}</p></div>'
-    )
-    return Markup(said).format(WIDTH, HEIGHT, _axes(low, high, place, unit.energy), line, drawn, title)
-
-
-def _axes(low: Any, high: Any, place: Any, energy: str) -> Markup:
-    """Frame, powers of ten and names of the plane's axes."""
-    parts = [Markup('<path class="axis" d="M{0},10V{1}H{2}"/>').format(LEFT, HEIGHT - BOTTOM, WIDTH - 10)]
-    label = Markup('<text transform="translate({:g} {:g}) rotate({})" text-anchor="{}">{}</text>')
-    for axis, (right, down, anchor) in enumerate(((0, 18, "middle"), (-6, 4, "end"))):
-        for power in range(int(low[axis]), int(high[axis]) + 1, 1 + int(high[axis] - low[axis]) // 7):
-            x, y = place(np.where(np.arange(2) == axis, power, low))
-            parts.append(label.format(x + right, y + down, 0, anchor, f"10{_superscript(power)}"))
-    parts.append(label.format((LEFT + WIDTH) / 2, HEIGHT - 10, 0, "middle", f"asymmetry Δ ({energy})"))
-    parts.append(label.format(16, (HEIGHT - BOTTOM) / 2, -90, "middle", f"tunnelling amplitude Δ₀ ({energy})"))
-    return Markup("").join(parts)
-
-
-def found_together(command: Command, temperatures: list[str]) -> list[Block]:
+def found_together(command: Command, temperatures: list[str]) -> list[Markup]:
     """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
     work, settings = command.workspace, command.settings
     unit, rows = settings.unit, list[tuple[object, ...]]()
     double_wells, densities = found_at(work, temperatures, settings)
-    for temperature, table in densities.items():
-        at = at_energy(table, settings.tls_threshold)
+    for temperature, density_table in densities.items():
+        at = at_energy(density_table, settings.tls_threshold)
         every = at.loc["all"]
         density = "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every)
         kinds = (density_of_kind(at.loc[kind]) for kind in ("distinct", "tunnelling"))
@@ -166,10 +112,10 @@ def found_together(command: Command, temperatures: list[str]) -> list[Block]:
     columns = ["T", "glasses searched", f"volume ({unit.length}³)", "TLS", "density (68 %, Poisson)"]
     columns += ["± from glass to glass", "distinct (TLS)", f"Δ₀ ≥ {SLOWEST:g} E (TLS)", "J⁻¹ m⁻³"]
     title = f"Density of TLS in {unit.energy}⁻¹ {unit.length}⁻³, a lower bound: of what the lists were searched for"
-    blocks: list[Block] = []
+    blocks = []
     if rows:
         files = [work.at(temperature).tls_density for temperature in densities]
-        blocks.append(Table(title, pd.DataFrame(rows, columns=columns), files))
+        blocks.append(table(title, pd.DataFrame(rows, columns=columns), *files))
         said = "Double wells per volume with a splitting below E, and the density of TLS"
         blocks.append(figure(said, work.tls_densities, "run_neb.py"))
     if len(double_wells) > 1:
@@ -178,7 +124,7 @@ def found_together(command: Command, temperatures: list[str]) -> list[Block]:
     return blocks
 
 
-def found(command: Command, at: StatePoint) -> list[Block]:
+def found(command: Command, at: StatePoint) -> list[Markup]:
     """Tables of the double wells and of the glasses; barriers, asymmetries, rearrangements."""
     limit, unit = command.settings.tls_threshold, command.settings.unit
     wells = read_double_wells(at).sort_values(QS, kind="stable")
@@ -202,17 +148,18 @@ def found(command: Command, at: StatePoint) -> list[Block]:
     }
     rows = shown[[*PAIR_COLUMNS, *columns]].dropna(axis=1, how="all")
     kinds = np.where(shown[QS] < limit, "TLS", "").astype(object)
-    for k, row in enumerate(shown.head(PLAYED // temperatures).itertuples(index=False)):
-        if kinds[k] and (path_file(at, Pair(row.conf, row.i, row.j)).exists() or at.tls_pictures.is_dir()):
-            kinds[k] = _link(at, row, "TLS")
+    for k, path in enumerate(_paths(at, shown.head(PLAYED // temperatures))):
+        if kinds[k] and (path.exists() or at.tls_pictures.is_dir()):
+            link = Markup('<a href="#tls/{0}" data-opens="{0}/{1}" aria-label="TLS of {1}">TLS</a>')
+            kinds[k] = link.format(at.temperature, path.stem)
     rows.insert(0, "kind", kinds)
     title = f"Double wells calculated, smallest splitting first{cut}"
     statistics = "Double wells, and TLS among them, by barrier, tunnelling amplitude and asymmetry"
     mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
     return [
         text(CANDIDATES),
-        Table(title, with_labels(rows).rename(columns=columns), [at.double_wells]),
-        Table("Glasses", _glasses(at, wells, command.settings)),
+        table(title, with_labels(rows).rename(columns=columns), at.double_wells),
+        table("Glasses", _glasses(at, wells, command.settings)),
         figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
         figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),
         figure(mapped, at.rearrangements, "run_neb.py"),
@@ -220,7 +167,7 @@ def found(command: Command, at: StatePoint) -> list[Block]:
     ]
 
 
-def observables(command: Command, at: StatePoint) -> list[Block]:
+def observables(command: Command, at: StatePoint) -> list[Markup]:
     """Heat capacity, internal friction and conductivity."""
     said = "What a laboratory would measure of these double wells: of independent TLS, with the sound of the minima"
     return [figure(said, at.observables("png"), "observables.py")]

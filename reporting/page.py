@@ -4,12 +4,12 @@ import base64
 import hashlib
 import io
 import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
@@ -24,49 +24,45 @@ LARGEST = 2_000_000  # bytes of a page
 DOTS_ON_PAGE = (110, 80, 55, 40, 25)  # dots per inch of its pictures: the first with which the page is not larger
 
 
-class Table(NamedTuple):
-    """Rows of text and numbers (four significant digits; empty where unknown), with links to their files."""
-
-    title: str
-    rows: pd.DataFrame
-    files: Sequence[Path] = ()
-
-
-class Figure(NamedTuple):
-    """A picture's file, what is said below it, and the files that are linked there."""
-
-    path: Path
-    title: str
-    files: Sequence[Path]
-    id: str = ""
+def _links(paths: tuple[Path, ...]) -> Markup:
+    """Links to those files that are there; where two have one name, their folders are named, too."""
+    there = [path for path in dict.fromkeys(paths) if path.exists()]
+    names = Counter(path.name for path in there)
+    texts = [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in there]
+    one = Markup('<a href="{}">{}</a>')
+    return Markup(" · " if there else "") + Markup(", ").join(map(one.format, map(_address, there), texts))
 
 
-class Viewer(NamedTuple):
-    """TLS that are played, the plane in which they lie, and the first as a still picture."""
-
-    temperature: str
-    said: str
-    data: list[dict[str, Any]]
-    still: Figure | None
-    plane: Markup
+def _address(path: Path) -> str:
+    """Address of a file for ``href`` and ``src``: the whole path, which :func:`render` replaces."""
+    return quote(path.absolute().as_posix())
 
 
-class More(NamedTuple):
-    """Blocks that are opened when wanted."""
-
-    title: str
-    blocks: Sequence["Block"]
-
-
-Block = Markup | Table | Figure | Viewer | More
+def _numbers(rows: pd.DataFrame) -> str:
+    """Classes that align the columns of numbers."""
+    numeric = rows.apply(pd.to_numeric, errors="coerce").notna() == (rows.notna() & (rows != ""))
+    return " ".join(f"r{k}" for k, name in enumerate(rows, 1) if numeric[name].all())
 
 
-class Section(NamedTuple):
-    """A heading, what stands below it of all temperatures, and of each."""
+def _cell(value: object) -> Markup:
+    if isinstance(value, float):
+        return Markup("" if np.isnan(value) else f"{value:.4g}")
+    return escape("" if value is None or value is pd.NA else value)
 
-    title: str
-    together: list[Block]
-    parts: dict[str, list[Block]]
+
+_FILES = PackageLoader("reporting", "")
+_HTML = Environment(loader=_FILES, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_HTML.filters |= {"links": _links, "address": _address, "numbers": _numbers, "cell": _cell}
+
+
+def _block(kind: str, *given: object) -> Markup:
+    """A block of the page, by the macro of this name."""
+    return Markup(getattr(_HTML.get_template("report.html.jinja").module, kind)(*given))
+
+
+table = partial(_block, "table")  # title, rows of text and numbers (four significant digits), files that are linked
+more = partial(_block, "more")  # title, blocks that are opened when wanted
+viewer = partial(_block, "viewer")  # temperature, what is said, TLS that are played, still picture or None, their plane
 
 
 def text(said: str) -> Markup:
@@ -84,11 +80,16 @@ def code(lines: str) -> Markup:
     return Markup("<pre>{}</pre>").format(lines)
 
 
-def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") -> Block:
+def picture_file(picture: Path) -> Path | None:
+    """The file of a picture that a page can show; None where there is none."""
+    return next((path for kind in (".png", ".svg") if (path := picture.with_suffix(kind)).exists()), None)
+
+
+def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") -> Markup:
     """A picture that a script wrote, with links to it, its numbers and others; or which script draws it."""
-    there = [path for suffix in (".png", ".svg") if (path := picture.with_suffix(suffix)).exists()]
-    files = dict.fromkeys([*there, picture.with_suffix(".pdf"), picture.with_suffix(".csv"), *others])
-    return Figure(there[0], title, [*files], id) if there else missing(f"{title}: {script} draws it, as png or svg.")
+    if not (shown := picture_file(picture)):
+        return missing(f"{title}: {script} draws it, as png or svg.")
+    return _block("figure", title, shown, (*map(picture.with_suffix, (".png", ".svg", ".pdf", ".csv")), *others), id)
 
 
 def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -97,49 +98,26 @@ def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(conf=pairs["conf"].map("{:.0f}".format), **names).rename(columns={"conf": "glass"})
 
 
-def render(title: str, said: str, sections: Sequence[Section], path: Path) -> str:
-    """The page as HTML; title and said are its heading and the line below it, path is where it will stand."""
-    loader = PackageLoader("reporting", "")
-    templates = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    style, script = (Markup(loader.get_source(templates, f"report.{kind}")[0]) for kind in ("css", "js"))
+def render(title: str, said: str, sections: Mapping[str, Mapping[str, list[Markup]]], path: Path) -> str:
+    """The page as HTML: title and said are its heading and the line below it, path is where it will stand.
+
+    ``sections``: by their titles, blocks by the headings above them; without a heading where that is empty.
+    """
+    style, script = (Markup(_FILES.get_source(_HTML, f"report.{kind}")[0]) for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    templates.filters |= {"links": partial(_links, folder=path.parent), "cell": _cell, "numbers": _columns_of_numbers}
-    parts = {"style": style, "script": script, "digest": digest, "title": title, "said": said, "sections": sections}
-    page = ""
+    page = str(_block("page", title, said, sections, style, script, digest))
+    folder = path.absolute().parent
+    page = re.sub('(?<=href=")/[^"]*', lambda one: quote(os.path.relpath(unquote(one[0]), folder)), page)
     for dots in DOTS_ON_PAGE:
-        templates.filters["source"] = partial(_source, dots=dots)
-        page = templates.get_template("report.html.jinja").render(**parts) + "\n"
-        if len(page.encode()) < LARGEST:
+        whole = re.sub('(?<=src=")/[^"]*', partial(_source, dots=dots), page)
+        if len(whole.encode()) < LARGEST:
             break
-    return page
+    return whole
 
 
-def _links(paths: Sequence[Path], folder: Path) -> Markup:
-    """Links to those files that are there; where two have one name, their folders are named, too."""
-    there = [path for path in paths if path.exists()]
-    names = Counter(path.name for path in there)
-    texts = [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in there]
-    addresses = [quote(Path(os.path.relpath(path, folder)).as_posix()) for path in there]
-    one = Markup('<a href="{}">{}</a>')
-    return Markup(" · " if there else "") + Markup(", ").join(map(one.format, addresses, texts))
-
-
-def _columns_of_numbers(rows: pd.DataFrame) -> str:
-    """Classes that align the columns of numbers."""
-    numeric = rows.apply(pd.to_numeric, errors="coerce").notna() == (rows.notna() & (rows != ""))
-    return " ".join(f"r{k}" for k, name in enumerate(rows, 1) if numeric[name].all())
-
-
-def _cell(value: object) -> Markup:
-    if isinstance(value, float):
-        return Markup("" if np.isnan(value) else f"{value:.4g}")
-    return escape("" if value is None or value is pd.NA else value)
-
-
-def _source(path: Path, dots: int) -> str:
+def _source(address: re.Match[str], dots: int) -> str:
     """The picture of a file as a data URL, made smaller where it is a PNG."""
+    path = Path(unquote(address[0]))
     if path.suffix == ".svg":
         return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
     content = io.BytesIO()

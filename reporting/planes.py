@@ -1,15 +1,25 @@
 """Double wells as points in the planes that papers print: Δ and Δ₀, barrier and PR, γ_l and γ_t; and n(E)."""
 
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from numpy.typing import NDArray
 
+from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import QS
 from reporting.style import BLUE, GREY, ORANGE, Picture, name_energy, styled_figure, write_in_panel
 from search.calculated import RESOLVED
 
+EDGE = 1e-8  # smaller Δ and Δ₀ stand at the edge of the plane on the page, in ε
 SHEAR = np.sqrt(0.75)  # γ_t/γ_l of a strain without change of volume: γ_l² = 2 tr γ²/15 and γ_t² = 3 tr γ²/30
 
 
@@ -18,7 +28,7 @@ def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, t
     tls, energy = (double_wells[QS] < settings.tls_threshold).to_numpy(), settings.unit.energy
     with styled_figure(10.4, 8.6) as figure:
         plane, steps, barriers, couplings = figure.subplots(2, 2).ravel()
-        _draw_plane(plane, double_wells, tls, settings)
+        _draw_plane(plane, double_wells, tls, settings, RESOLVED * settings.unit.epsilon)
         _draw_steps(steps, double_wells, volume, settings)
         _draw_points(barriers, double_wells, tls, ("PR", "barrier"))
         barriers.set(xlabel="participation ratio")
@@ -35,6 +45,30 @@ def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, t
     return Picture(figure, None)
 
 
+def page_plane(double_wells: pd.DataFrame, links: Sequence[str | None], settings: Settings) -> Markup:
+    """The plane of Δ and Δ₀ for the report's page, where each TLS with a link, ``0.12/Cnf-1_0.1_0.2``, opens."""
+    tls = (double_wells[QS] < settings.tls_threshold).to_numpy()
+    known = double_wells[["level_asymmetry", "tunnelling_amplitude"]].notna().all(axis=1).to_numpy()
+    drawn = io.StringIO()
+    with styled_figure(4.6, 3.7) as figure, matplotlib.rc_context({"svg.hashsalt": f"{links}"}):
+        ax = figure.subplots()
+        _draw_plane(ax, double_wells, tls, settings, EDGE * settings.unit.epsilon)
+        for points in ax.collections[1:]:
+            points.set_urls([link for link, shown in zip(links, known & tls, strict=True) if shown])
+        FigureCanvasSVG(figure).print_svg(drawn)  # type: ignore[no-untyped-call]
+    svg = re.sub(r"<metadata>.*?</metadata>| xmlns\S*=\S*", "", drawn.getvalue().partition("<svg")[2], flags=re.DOTALL)
+    name = hashlib.sha256(f"{links}".encode()).hexdigest()[:8]  # for ids: a page has one of each temperature
+    svg = re.sub(r'( id="|url\(#|<use xlink:href="#)', rf"\g<1>{name}-", svg)
+    link = r'<a href="#tls/\1" data-opens="\1/\2" aria-label="TLS of \2"'
+    svg = re.sub(r'<a xlink:href="([^"/]*)/([^"]*)"', link, svg)
+    said = (
+        f"Asymmetry Δ and tunnelling amplitude Δ₀ of {counted(int(known.sum()), 'double well')}; not defined, or "
+        f"without a record, are those of {(~known).sum()} more. {(known & tls).sum()} TLS lie below the line: a click "
+        "opens one"
+    )
+    return Markup('<div><svg class="plane" role="group"{}<p class="said">{}</p></div>').format(Markup(svg), said)
+
+
 def _draw_points(
     ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], names: tuple[str, str], least: float = 0.0
 ) -> None:
@@ -47,9 +81,9 @@ def _draw_points(
         ax.scatter(np.maximum(x[chosen], least), np.maximum(y[chosen], least), size, color=colour, linewidths=0)
 
 
-def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings: Settings) -> None:
-    """Δ and Δ₀, with the arc on which E is the threshold."""
-    edge, threshold = RESOLVED * settings.unit.epsilon, settings.tls_threshold
+def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings: Settings, edge: float) -> None:
+    """Δ and Δ₀, from ``edge`` on, with the arc on which E is the threshold."""
+    threshold = settings.tls_threshold
     _draw_points(ax, wells, tls, ("level_asymmetry", "tunnelling_amplitude"), edge)
     if not ax.collections:
         return

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
 from MLmodel.card import read_card
 from pipeline import __version__
@@ -18,15 +19,15 @@ from pipeline.formats.table_record import LEFT_OUT
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
-from reporting.page import Block, More, Table, missing, text
+from reporting.page import missing, more, table, text
 
 LISTED = 100  # largest number of rows of a table of reasons
 LIBRARIES = ("autogluon.tabular", "catboost", "scikit-learn", "numpy", "scipy", "pandas", "numba", "ase", "matplotlib")
 
 
-def _left_out(at: StatePoint) -> list[Block]:
+def _left_out(at: StatePoint) -> list[Markup]:
     """Minima that step 0 left out, and pairs whose exact calculation gave no verdict, by reason."""
-    path, blocks = at.seen_minima, list[Block]()
+    path, blocks = at.seen_minima, list[Markup]()
     if path.exists():
         seen = read_own_csv(path, {"conf": "Int64", "file": object, "status": object, "reason": object})
         gone = seen.loc[seen["status"] == LEFT_OUT, ["conf", "file", "reason"]]
@@ -36,7 +37,7 @@ def _left_out(at: StatePoint) -> list[Block]:
     return blocks + _by_reason(read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished)
 
 
-def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Block]:
+def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Markup]:
     """Counts by reason, numbers in it aside; and the rows themselves."""
     if rows.empty:
         return [text(f"{none}.")]
@@ -46,11 +47,11 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Blo
     counts = counts.sort_values(["count", "reason"], ascending=[False, True])
     labels = {name: rows[name].map("{:.12g}".format, na_action="ignore") for name in ("conf", "i", "j") if name in rows}
     listed = rows.assign(**labels).rename(columns={"conf": "glass"}).head(LISTED)
-    every = [Table(f"{len(listed)} of {len(rows)}", listed, [path])]
-    return [Table(f"{len(rows)} {what}, by reason", counts, [path]), More(f"The {what}", every)]
+    every = table(f"{len(listed)} of {len(rows)}", listed, path)
+    return [table(f"{len(rows)} {what}, by reason", counts, path), more(f"The {what}", every)]
 
 
-def files_and_settings(command: Command, at: StatePoint) -> list[Block]:
+def files_and_settings(command: Command, at: StatePoint) -> list[Markup]:
     """Minima and pairs left out, inputs, cost of calculations and trainings, settings and versions."""
     versions = {"tls-finder": __version__, "Python": platform.python_version()}
     versions |= {name: version(name) for name in LIBRARIES}
@@ -63,12 +64,12 @@ def files_and_settings(command: Command, at: StatePoint) -> list[Block]:
         _inputs(at),
         _calculations(at),
         *_models(at),
-        More("Settings", [Table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))]),
-        More("Versions", [Table("Installed where this page was made", installed)]),
+        more("Settings", table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))),
+        more("Versions", table("Installed where this page was made", installed)),
     ]
 
 
-def _inputs(at: StatePoint) -> Block:
+def _inputs(at: StatePoint) -> Markup:
     """Inputs of each kind; dates are those of the newest file."""
     minima = [path for folder in at.glasses.values() for path in minimum_paths(folder)]
     tables = at.pair_tables
@@ -80,7 +81,7 @@ def _inputs(at: StatePoint) -> Block:
         ("NEB results", counted(len(read_neb_results(at)), "result"), *_size_and_date(neb_files)),
         ("pretraining sets", counted(sum(map(stored_pairs, sets)), "pair"), *_size_and_date(sets)),
     ]
-    return Table("Inputs", pd.DataFrame(rows, columns=["input", "how many", "files", "size (MB)", "newest (UTC)"]))
+    return table("Inputs", pd.DataFrame(rows, columns=["input", "how many", "files", "size (MB)", "newest (UTC)"]))
 
 
 def _size_and_date(paths: Sequence[Path]) -> tuple[int, str, str]:
@@ -90,20 +91,20 @@ def _size_and_date(paths: Sequence[Path]) -> tuple[int, str, str]:
     return len(paths), *((size, date) if status else ("", ""))
 
 
-def _calculations(at: StatePoint) -> Block:
-    table = read_calculations(at)
-    if table.empty:
+def _calculations(at: StatePoint) -> Markup:
+    known = read_calculations(at)
+    if known.empty:
         return missing(f"What exact calculations took: run_neb.py writes {at.calculations.name}.")
-    table["cpu_seconds"] = pd.to_numeric(table["cpu_seconds"], errors="coerce")
-    groups = table.fillna({"verdict": "", "fidelity": ""}).groupby(["verdict", "fidelity"])["cpu_seconds"]
+    known["cpu_seconds"] = pd.to_numeric(known["cpu_seconds"], errors="coerce")
+    groups = known.fillna({"verdict": "", "fidelity": ""}).groupby(["verdict", "fidelity"])["cpu_seconds"]
     rows = groups.agg(["size", "sum", "median", "max"]).reset_index()
     rows.columns = ["verdict", "images", "calculations", "CPU in all (s)", "median (s)", "longest (s)"]
-    title = f"Exact calculations: {len(table)}, {table['cpu_seconds'].sum() / 60:.3g} min of CPU time"
-    return Table(title, rows, [at.calculations])
+    title = f"Exact calculations: {len(known)}, {known['cpu_seconds'].sum() / 60:.3g} min of CPU time"
+    return table(title, rows, at.calculations)
 
 
-def _models(at: StatePoint) -> list[Block]:
-    rows, paths, blocks = [], [], list[Block]()
+def _models(at: StatePoint) -> list[Markup]:
+    rows, paths, blocks = [], [], list[Markup]()
     columns = ["model", "trained (UTC)", "training (s)", "labels from", "s a pair", "with"]
     for task in (CLASSIFIER, PREDICTOR):
         card = read_card(at, task)
@@ -114,7 +115,7 @@ def _models(at: StatePoint) -> list[Block]:
         made_with = ", ".join(f"{name} {one}" for name, one in {"tls-finder": card.program, **card.versions}.items())
         rows.append((task.name, card.trained, card.training_seconds, labels, card.seconds_per_pair, made_with))
         paths += [at.card(task), at.training_log(task)]
-    return [*blocks, Table("Models", pd.DataFrame(rows, columns=columns), paths)] if rows else blocks
+    return [*blocks, table("Models", pd.DataFrame(rows, columns=columns), *paths)] if rows else blocks
 
 
 def _flat(settings: Settings) -> dict[str, str]:

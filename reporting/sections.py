@@ -3,6 +3,7 @@
 import shlex
 
 import pandas as pd
+from markupsafe import Markup
 
 from MLmodel.card import read_card
 from MLmodel.metrics import metric_texts
@@ -19,7 +20,7 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, up_to_date
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task
-from reporting.page import Block, More, Table, code, figure, missing, text, with_labels
+from reporting.page import code, figure, missing, more, table, text, with_labels
 from search.rounds import NEXT, read_rounds
 from search.stopping import expected, first_step_missing, round_summary
 
@@ -27,7 +28,7 @@ SHOWN = 10  # pairs of the list that are shown
 MODELS = {CLASSIFIER: "Classifier of double wells", PREDICTOR: "Predictor of the splitting"}
 
 
-def next_pairs(command: Command, at: StatePoint) -> list[Block]:
+def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
     """The top of the list of new pairs, what to expect of it, and the command that calculates it."""
     if step := first_step_missing(at):
         said = f"There is no list of pairs yet; {step} is the next step towards it:"
@@ -53,18 +54,18 @@ def next_pairs(command: Command, at: StatePoint) -> list[Block]:
             f"{everything.mean:.1f} ({everything.low} to {everything.high})."
         ),
         _line(command, at, f"run_neb.py --top {count}"),
-        Table(f"The next {counted(len(rows), 'pair')}; {limit}", rows, [at.predicted("newpairs")]),
+        table(f"The next {counted(len(rows), 'pair')}; {limit}", rows, at.predicted("newpairs")),
     ]
 
 
-def _line(command: Command, at: StatePoint, script: str) -> Block:
+def _line(command: Command, at: StatePoint, script: str) -> Markup:
     """A script as it is typed."""
     several, root = len(command.workspace.temperatures()) > 1, str(command.workspace.root)
     where = f" -T {at.temperature}" * several + f" --workspace {shlex.quote(root)}" * (root != ".")
     return code(f"python {script}{where}")
 
 
-def search_progress(command: Command, at: StatePoint) -> list[Block]:
+def search_progress(command: Command, at: StatePoint) -> list[Markup]:
     """The rounds, their forecast, what follows from them, and how much faster the list is than chance."""
     said = "TLS found against NEBs run in the order of the list, between chance and the ideal; glasses unseen"
     efficiency, path = figure(said, at.search_efficiency, "validate_qs.py"), at.rounds("csv")
@@ -72,7 +73,7 @@ def search_progress(command: Command, at: StatePoint) -> list[Block]:
         said = f"No round yet: {path.name} comes with the first exact calculations from a list, run_neb.py."
         return [missing(said), efficiency]
     rounds = read_rounds(at)
-    blocks: list[Block] = [text(f"{said[0].upper()}{said[1:]}.") for said in round_summary(rounds.iloc[-1])]
+    blocks = [text(f"{said[0].upper()}{said[1:]}.") for said in round_summary(rounds.iloc[-1])]
     new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(rounds["list"].iloc[-1]):
         blocks.append(text("The list was made anew since then; section 3 says what to expect of it."))
@@ -84,24 +85,24 @@ def search_progress(command: Command, at: StatePoint) -> list[Block]:
     return [
         *blocks,
         figure("TLS found and expected, round after round", at.rounds("png"), "run_neb.py"),
-        Table("Rounds", rounds[list(columns)].rename(columns=columns), [path]),
+        table("Rounds", rounds[list(columns)].rename(columns=columns), path),
         efficiency,
     ]
 
 
-def validators_said(command: Command, temperatures: list[str]) -> list[Block]:
+def validators_said(command: Command, temperatures: list[str]) -> list[Markup]:
     """Results of the validators at all temperatures."""
     work = command.workspace
     path = work.classifier_performance
-    blocks: list[Block] = []
+    blocks = []
     if path.exists():
         said = f"Classifier: training set beside test set ({path.name})"
-        blocks.append(More(said, [code(path.read_text(encoding="utf-8", errors="replace").rstrip())]))
+        blocks.append(more(said, code(path.read_text(encoding="utf-8", errors="replace").rstrip())))
     said = "Predicted against exact splittings, on pairs never seen; points on the line are as predicted"
     return [*blocks, figure(said, work.true_against_predicted("testset"), "validate_qs.py")]
 
 
-def model_quality(command: Command, at: StatePoint) -> list[Block]:
+def model_quality(command: Command, at: StatePoint) -> list[Markup]:
     """Figures of both models on glasses they did not see, and the validators' pictures."""
     settings = command.settings
     said = "Cumulative distributions of exact and predicted splittings; they should lie on each other"
@@ -114,7 +115,7 @@ def model_quality(command: Command, at: StatePoint) -> list[Block]:
     ]
 
 
-def _on_glasses_kept_out(at: StatePoint, task: Task, settings: Settings) -> list[Block]:
+def _on_glasses_kept_out(at: StatePoint, task: Task, settings: Settings) -> list[Markup]:
     card = read_card(at, task)
     if card is None:
         return [missing(f"{MODELS[task]}: no model yet; {task.script} trains it.")]
@@ -125,10 +126,10 @@ def _on_glasses_kept_out(at: StatePoint, task: Task, settings: Settings) -> list
         return [missing(f"{MODELS[task]}: {error}.")]
     metrics = metric_texts(figures_of(task, exact, predicted, settings.tls_threshold))
     rows = pd.DataFrame(metrics.items(), columns=["quantity", "value"])
-    return [Table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
+    return [table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
 
 
-def _reliability(at: StatePoint, task: Task, name: str, what: str, script: str) -> list[Block]:
+def _reliability(at: StatePoint, task: Task, name: str, what: str, script: str) -> list[Markup]:
     """Whether chances are true; and a note where the model was trained again since the validator judged it."""
     title = f"Are the chances of a {what} true? Points on the line are as predicted"
     blocks = [figure(title, at.reliability(name), script)]
