@@ -33,24 +33,23 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
     )
     numbers, motion = number_rearrangements(at, neb, settings), describe_motion(at, neb, settings.particles)
     rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
-    columns = pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float).assign(
-        **{QS: neb[QS], "splitting_K": neb[QS] * settings.neb.epsilon},
-        is_tls=(neb[QS] < settings.tls_threshold).astype(int),
-        PR=motion.participation,
-        **{REARRANGEMENT: numbers},
-        **_from_calculations(at, neb),
-        units=settings.units,
+    columns = (
+        pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
+        .assign(
+            **{QS: neb[QS], "splitting_K": neb[QS] * settings.neb.epsilon},
+            is_tls=(neb[QS] < settings.tls_threshold).astype(int),
+            **{REARRANGEMENT: numbers},
+            **_from_calculations(at, neb),
+            units=settings.units,
+        )
+        .join(motion)
     )
     columns = add_derived(columns, neb[QS], settings)
     least, energies = RESOLVED * settings.unit.epsilon, [*_ENERGIES, "level_asymmetry"]
     columns[energies] = columns[energies].mask(lambda values: values.abs() < least, 0.0)
     columns["tunnelling_amplitude"] = columns["tunnelling_amplitude"].clip(lower=least)
     columns[_FRACTIONS] = columns[_FRACTIONS].round(6)
-    known = motion.most_displaced[:, 0] > 0
-    for k in range(settings.particles):
-        columns[f"particle_{k}"] = pd.Series(motion.most_displaced[:, k], neb.index).astype("Int64").where(known)
-        columns[f"species_{k}"] = motion.species[:, k]
-    particles = [f"{name}_{k}" for name in ("particle", "species") for k in range(settings.particles)]
+    particles = list(motion.columns.drop("PR"))
     first = [QS, "splitting_K", "is_tls", *_ENERGIES, *_LENGTHS, "PR", REARRANGEMENT, "level_asymmetry", *_FRACTIONS]
     first += [*STORED, *DERIVED]
     table = neb[PAIR_COLUMNS].join(

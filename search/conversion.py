@@ -12,8 +12,7 @@ from ase import Atoms
 
 from glass.arrays import Array
 from glass.double_well import Verdict
-from glass.path import Band
-from glass.tunnelling import Continuation, Parabola, Profile, parabolas
+from glass.tunnelling import parabolas
 from pipeline.formats.configurations import MinimumError
 from pipeline.units import Units
 
@@ -65,39 +64,28 @@ class _Converted:
 
 def verdict_in(units: Units, verdict: Verdict) -> Verdict:
     """A verdict of ``glass`` in other units, its quantities filled into its reason."""
-    reason = units.message(verdict.reason, verdict.quantities)
-    if units.are_those_of_glass:
-        return replace(verdict, reason=reason, quantities=())
+    sigma, epsilon, x = units.sigma, units.epsilon, units.sigma * units.m**0.5  # lengths of a profile are in σ √m
+    force, band, profile = epsilon / sigma, verdict.band, verdict.profile
+    if band:
+        band = _times(band, positions=sigma, energies=epsilon, forces=force, slopes=force, force=force)
+        band = band if band.third_minimum is None else _times(band, third_minimum=sigma)
+    if profile:
+        curve = _times(profile, lengths=x, energies=epsilon, slopes=epsilon / x)
+        if profile.has_walls:
+            before, after = parabolas(curve.lengths, curve.energies, curve.slopes)
+        else:
+            before, after = (_times(side, distances=x, energies=epsilon) for side in (profile.before, profile.after))
+        profile = replace(curve, before=before, after=after)
     return replace(
         verdict,
-        reason=reason,
+        reason=units.message(verdict.reason, verdict.quantities),
         quantities=(),
-        band=verdict.band and _band_in(units, verdict.band),
-        profile=verdict.profile and _profile_in(units, verdict.profile),
-        levels=verdict.levels and (verdict.levels[0] * units.epsilon, verdict.levels[1] * units.epsilon),
+        band=band,
+        profile=profile,
+        levels=verdict.levels and (verdict.levels[0] * epsilon, verdict.levels[1] * epsilon),
     )
 
 
-def _band_in(units: Units, band: Band) -> Band:
-    sigma, force = units.sigma, units.epsilon / units.sigma
-    return replace(
-        band,
-        positions=band.positions * sigma,
-        energies=band.energies * units.epsilon,
-        forces=band.forces * force,
-        slopes=band.slopes * force,
-        third_minimum=None if band.third_minimum is None else band.third_minimum * sigma,
-        force=band.force * force,
-    )
-
-
-def _profile_in(units: Units, profile: Profile) -> Profile:
-    """Its lengths are in σ √m."""
-    length = units.sigma * units.m**0.5
-    inside = profile.lengths * length, profile.energies * units.epsilon, profile.slopes * (units.epsilon / length)
-    if isinstance(profile.before, Parabola) or isinstance(profile.after, Parabola):
-        return Profile(*inside, *parabolas(*inside))
-    before, after = (
-        Continuation(side.distances * length, side.energies * units.epsilon) for side in (profile.before, profile.after)
-    )
-    return Profile(*inside, before, after)
+def _times(one: Any, **sizes: float) -> Any:
+    """A dataclass whose fields of these names are multiplied."""
+    return replace(one, **{name: getattr(one, name) * size for name, size in sizes.items()})

@@ -1,14 +1,11 @@
 """Verdicts and splittings told by exact results of pairs that are alike: the same motion, at nearly the same ΔE.
 
-Verdicts and splittings of one glass are taken as Gaussian processes (Rasmussen and Williams, Gaussian Processes for
-Machine Learning, 2006, equations 2.25 and 2.26). Their covariance grows with the overlap of the displacement fields;
-that of splittings falls with the distance in ΔE, that of verdicts with that in nearest_between. How much a result says,
-and how often it misleads, is learnt from the results of all glasses of a temperature: the parameters of the largest
-marginal likelihood (equation 2.30). Splittings are blended with those of the model by their inverse variances, verdicts
-three to one, as far as likes explain them.
+Gaussian processes of one glass (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006), with parameters
+of the largest marginal likelihood (equation 2.30) of all glasses of a temperature. Their covariance grows with the
+overlap of the displacements and falls with the distance in ΔE, of verdicts in nearest_between.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -100,17 +97,7 @@ def most_likely(processes: list[Process], glasses: list[Results]) -> Process:
 
 
 def told_by(process: Process, results: Results, cosines: Array, places: Array) -> Told:
-    """Tell some pairs of a glass by its results.
-
-    Parameters
-    ----------
-    process, results
-        What is known.
-    cosines : ndarray of shape (n_pairs, n_results)
-        Of the pairs with the results.
-    places : ndarray of shape (n_pairs,)
-        As those of the results.
-    """
+    """Tell pairs of a glass, at these places, by its results; ``cosines`` with them, shape (n_pairs, n_results)."""
     factor, mean, prior = _factor(process, results), results.known.mean(), process.amplitude**2
     shared = covariance(process, cosines, places, results.places)
     explained = (solve_triangular(factor, shared.T, lower=True) ** 2).sum(axis=0)
@@ -149,6 +136,14 @@ def tls_chance(logarithm: Array, precision: Array, threshold: float) -> Array:
     return np.asarray(stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision)))
 
 
+def _blended_tls(
+    splitting: Array, tls: Array, sigma: float, told: Told, threshold: float, wells: Array | float = 1.0
+) -> tuple[Array, Array]:
+    """Splittings and chances to be a TLS blended with likes; ``wells`` are the chances to be a double well at all."""
+    logarithm, precision, share = blended_splitting(np.log10(splitting), sigma, told)
+    return 10.0**logarithm, (1 - share) * tls + share * (wells * tls_chance(logarithm, precision, threshold))
+
+
 def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
     if what == QS:
         return np.asarray(np.log(np.abs(pairs["Delta_E"].to_numpy()) + SOFTENING * settings.unit.epsilon))
@@ -168,36 +163,19 @@ def _glasses(
             yield here[there.rows], there.displacements
 
 
-def _results(pairs: Displacements, values: Array, places: Array) -> tuple[Index, Results]:
-    """The results of a glass among its pairs: those whose value is finite, MOST of them drawn at random."""
-    used = np.flatnonzero(np.isfinite(values))
-    used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
-    fields = pairs.fields(used).astype(float)
-    return used, Results(values[used], places[used], pairs.products(used), fields @ fields.T)
-
-
-def _tell(
-    at: StatePoint, known: pl.DataFrame, pairs: pl.DataFrame, targets: Sequence[str], settings: Settings
-) -> Iterator[tuple[str, Index, Told, int]]:
-    """Target, rows of pairs, what is told of them and by how many results of their glass; a block at a time.
-
-    ``known`` has the same columns, and those of the targets: the verdict, the splitting or NaN.
-    """
-    columns = [name for name in _COLUMNS if name in pairs.columns]
-    first, every = len(known), pl.concat([known.select(columns), pairs.select(columns)])
-    glasses = list(_glasses(at, every, np.arange(first)))
-    for what in targets:
-        values, places = np.full(len(every), np.nan), _places(every, what, settings)
-        values[:first] = known[what].to_numpy() if what == DW else np.log10(known[what].to_numpy())
-        of_glasses = [_results(displacements, values[here], places[here])[1] for here, displacements in glasses]
-        if sum(len(one.known) for one in of_glasses) < FEWEST:
-            continue
-        process = most_likely(PROCESSES[what], [one for one in of_glasses if len(one.known)])
-        for results, (here, displacements) in zip(of_glasses, glasses, strict=True):
-            for some in blocks(np.flatnonzero(here >= first)) if len(results.known) else ():
-                cosines = displacements.cosines(some, results.products)
-                told = told_by(process, results, cosines, places[here[some]])
-                yield what, here[some] - first, told, len(results.known)
+def _learn(
+    what: str, values: Array, places: Array, glasses: Iterable[tuple[Index, Displacements]]
+) -> tuple[Process, list[tuple[Index, Displacements, Index, Results]]]:
+    """The process that fits best; of each glass all rows, and rows and results that have a value: none if too few."""
+    found = []
+    for here, displacements in glasses:
+        used = np.flatnonzero(np.isfinite(values[here]))
+        used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
+        rows, fields = here[used], displacements.fields(used).astype(float)
+        results = Results(values[rows], places[rows], displacements.products(used), fields @ fields.T)
+        found += [(here, displacements, rows, results)] * bool(len(rows))
+    found *= sum(len(rows) for _, _, rows, _ in found) >= FEWEST
+    return most_likely(PROCESSES[what], [results for *_, results in found]), found
 
 
 def wells_with_minima(at: StatePoint, labels: pd.DataFrame) -> bool:
@@ -247,35 +225,35 @@ def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:
 def add_likes(
     at: StatePoint, pairs: pl.DataFrame, to_calculate: NDArray[np.bool_], sigma: float, settings: Settings
 ) -> pl.DataFrame:
-    """The list of step 4 after what the results of each glass tell of the pairs that are like them.
+    """The list of step 4 after what the results of each glass tell of those ``to_calculate``, shape (n_pairs,).
 
-    Parameters
-    ----------
-    at, pairs
-        Where results and minima are; the columns of the list.
-    to_calculate : ndarray of bool, shape (n_pairs,)
-        Others stay as they are.
-    sigma : float
-        Standard deviation of the predictor's errors of log₁₀ of the splitting, in glasses that it did not see.
-    settings : Settings
-        ``tls_threshold``, ``neb.epsilon``, ``units``.
+    ``sigma`` is the standard deviation of the predictor's errors of log₁₀, in glasses that it did not see.
     """
     if not len(rows_with_minima(at, pairs["conf"].to_numpy())):
         return pairs
-    known, left = _calculated(at, [name for name in _COLUMNS if name in pairs.columns]), np.flatnonzero(to_calculate)
+    columns = [name for name in _COLUMNS if name in pairs.columns]
+    known, left = _calculated(at, columns), np.flatnonzero(to_calculate)
+    first, every = len(known), pl.concat([known.select(columns), pairs[left].select(columns)])
+    glasses = list(_glasses(at, every, np.arange(first)))
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
-    for what, some, told, number in _tell(at, known, pairs[left], [DW, QS], settings):
-        row = left[some]
-        if what == DW:
-            blended = blended_verdict(wells[row], told, number)
-            tls[row] *= blended / np.maximum(wells[row], 1e-12)
-            wells[row] = blended
-        else:
-            logarithm, precision, share = blended_splitting(np.log10(splitting[row]), sigma, told)
-            chance = wells[row] * tls_chance(logarithm, precision, settings.tls_threshold)
-            splitting[row], tls[row] = 10.0**logarithm, (1 - share) * tls[row] + share * chance
-    columns = {PROBABILITY: wells, QS: splitting, TLS_PROBABILITY: tls, SPLITTING_K: settings.neb.epsilon * splitting}
-    return pairs.with_columns(pl.Series(name, column).round_sig_figs(DIGITS) for name, column in columns.items())
+    for what in (DW, QS):
+        values, places = np.full(len(every), np.nan), _places(every, what, settings)
+        values[:first] = known[what].to_numpy() if what == DW else np.log10(known[what].to_numpy())
+        process, found = _learn(what, values, places, glasses)
+        for here, displacements, rows, results in found:
+            for some in blocks(np.flatnonzero(here >= first)):
+                told = told_by(process, results, displacements.cosines(some, results.products), places[here[some]])
+                row = left[here[some] - first]
+                if what == DW:
+                    blended = blended_verdict(wells[row], told, len(rows))
+                    tls[row] *= blended / np.maximum(wells[row], 1e-12)
+                    wells[row] = blended
+                else:
+                    splitting[row], tls[row] = _blended_tls(
+                        splitting[row], tls[row], sigma, told, settings.tls_threshold, wells[row]
+                    )
+    new = {PROBABILITY: wells, QS: splitting, TLS_PROBABILITY: tls, SPLITTING_K: settings.neb.epsilon * splitting}
+    return pairs.with_columns(pl.Series(name, column).round_sig_figs(DIGITS) for name, column in new.items())
 
 
 TOLD = "results of glasses with minima, each told from the others of its glass and what was predicted without it"
@@ -293,40 +271,24 @@ class HeldOut(NamedTuple):
 def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, settings: Settings) -> HeldOut | None:
     """How well likes tell results that are known; None where too few are of glasses with minima.
 
-    Parameters
-    ----------
-    at, task
-        Where the minima are, and which model it is.
-    used : DataFrame
-        The pairs with their labels.
-    unseen : ndarray of shape (n_pairs,)
-        What was predicted for them without their glass.
-    settings : Settings
-        ``tls_threshold`` and ``units``.
+    ``used``: labelled pairs; ``unseen``, shape (n_pairs,): what was predicted for them without their glass.
     """
     what, truth = (DW if task == CLASSIFIER else QS), used[task.target].to_numpy(float)
-    values = truth if task == CLASSIFIER else np.log10(truth)
-    places = _places(pl.from_pandas(used), what, settings)
-    glasses = [
-        (here, *_results(displacements, values[here], places[here]))
-        for here, displacements in _glasses(at, used, np.arange(len(used)))
-    ]
-    rows = np.concatenate([here[some] for here, some, _ in glasses] or [np.empty(0, np.int64)])
-    if len(rows) < FEWEST:
+    values, places = truth if what == DW else np.log10(truth), _places(pl.from_pandas(used), what, settings)
+    process, glasses = _learn(what, values, places, _glasses(at, used, np.arange(len(used))))
+    if not glasses:
         return None
-    process = most_likely(PROCESSES[what], [one for _, _, one in glasses])
-    said = []
-    sigma, by_model = 0.0, unseen
+    predicted, chance, sigma = unseen.copy(), unseen.copy(), 0.0
     if what == QS:
         sigma = float(np.std(np.log10(unseen) - values))
-        by_model = tls_chances(truth, unseen, settings.tls_threshold)(unseen)
-    for here, some, results in glasses:
-        told, model = told_without(process, results), unseen[here[some]]
+        chance = tls_chances(truth, unseen, settings.tls_threshold)(unseen)
+    for _, _, rows, results in glasses:
+        told = told_without(process, results)
         if what == DW:
-            blended = blended_verdict(model, told, len(some) - 1)
-            said.append((blended, blended))
+            predicted[rows] = chance[rows] = blended_verdict(unseen[rows], told, len(rows) - 1)
         else:
-            logarithm, precision, share = blended_splitting(np.log10(model), sigma, told)
-            chance = tls_chance(logarithm, precision, settings.tls_threshold)
-            said.append((10.0**logarithm, (1 - share) * by_model[here[some]] + share * chance))
-    return HeldOut(truth[rows], *(np.concatenate(column) for column in zip(*said, strict=True)))
+            predicted[rows], chance[rows] = _blended_tls(
+                unseen[rows], chance[rows], sigma, told, settings.tls_threshold
+            )
+    there = np.concatenate([rows for _, _, rows, _ in glasses])
+    return HeldOut(truth[there], predicted[there], chance[there])

@@ -22,14 +22,7 @@ CONTRAST = 0.25
 """Fraction of the pairs picked without a model that are far ones, which are no double wells, for contrast."""
 
 NEAR = 1.0  # a pair is near if nearest_between reaches this: no third minimum lies between its two
-_DRAW = "order of the draw"
-
-
-def top_and_random(left: pd.DataFrame, top: int, random: int, seed: Sequence[int]) -> pd.DataFrame:
-    """The first pairs of a list, and some of the others drawn at random, which keep the classifier honest."""
-    rest = left.iloc[top:]
-    drawn = rest.sample(min(random, len(rest)), random_state=np.random.default_rng(list(seed)))
-    return pd.concat([left.head(top), drawn])
+_DRAW, _FAR = "order of the draw", "is far"  # columns
 
 
 def by_neighbourhood(
@@ -40,16 +33,17 @@ def by_neighbourhood(
     None is above the ceilings or among the known ones; there may be fewer than ``count``. UserError if a table has no
     neighbourhood columns, as one that was not made from minima.
     """
-    rng = np.random.default_rng(list(seed))
-    near = far = pd.DataFrame(columns=[*PAIR_COLUMNS, _DRAW])
+    rng, kept = np.random.default_rng(list(seed)), pd.DataFrame(columns=[*PAIR_COLUMNS, _DRAW, _FAR])
     for rows in _left_under_ceilings(at, ceilings, known):
-        rows = rows.assign(**{_DRAW: rng.random(len(rows))})
-        near = _first_of_each_glass(near, rows[rows["nearest_between"] >= NEAR], count)
-        far = _first_of_each_glass(far, rows[rows["nearest_between"] < FAR], count)
-    far = _in_turn(far, int(np.ceil(CONTRAST * count)))
-    near = _in_turn(near, count - len(far))
-    picked = joined(near, far).astype({"conf": np.int64, "i": float, "j": float})
-    return by_pair(picked, at.decimals)
+        rows = rows.assign(**{_DRAW: rng.random(len(rows)), _FAR: rows["nearest_between"] < FAR})
+        rows = rows.loc[rows[_FAR] | (rows["nearest_between"] >= NEAR), kept.columns]
+        kept = joined(kept, rows).sort_values(_DRAW).groupby([_FAR, "conf"]).head(count)  # no more can be picked
+    turn = kept.groupby([_FAR, "conf"]).cumcount()
+    kept = kept.iloc[np.argsort(turn.to_numpy(), kind="stable")]
+    is_far = kept[_FAR].astype(bool)
+    far = kept[is_far].head(int(np.ceil(CONTRAST * count)))
+    picked = joined(kept[~is_far].head(count - len(far)), far)[PAIR_COLUMNS]
+    return by_pair(picked.astype({"conf": np.int64, "i": float, "j": float}), at.decimals)
 
 
 def _left_under_ceilings(at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex) -> Iterator[pd.DataFrame]:
@@ -82,18 +76,6 @@ def all_candidates(
     return both[~both.index.duplicated()]
 
 
-def _first_of_each_glass(kept: pd.DataFrame, more: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The pairs of each glass that come first in a draw: no more are kept than can be picked."""
-    both = joined(kept, more[kept.columns])
-    return both.sort_values(_DRAW).groupby("conf").head(count)
-
-
-def _in_turn(drawn: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Pairs in the order of their draw, one of each glass in turn."""
-    turn = drawn.groupby("conf").cumcount()
-    return drawn.iloc[np.argsort(turn.to_numpy(), kind="stable")].head(count)[PAIR_COLUMNS]
-
-
 def best_known(at: StatePoint, threshold: float, count: int) -> pd.DataFrame:
     """The best pairs known, by pair: TLS by exact results, then the top of the list, then other double wells."""
     results = last_results(at)
@@ -106,14 +88,8 @@ def best_known(at: StatePoint, threshold: float, count: int) -> pd.DataFrame:
 def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Namespace) -> tuple[pd.DataFrame, str]:
     """Choose the pairs that the options of run_neb.py ask for, each once.
 
-    All shares choose from the same list, whatever has a result by now; each leaves out what is not its own.
-
-    Returns
-    -------
-    pairs : DataFrame
-        By pair, in the order in which they are to be calculated.
-    source : str
-        In words, where they come from.
+    All shares choose from the same list, whatever has a result by now; each leaves out what is not its own. By pair, in
+    the order in which they are to be calculated; and in words, where they come from.
     """
     if given.refine:
         return _to_refine(at, settings, given.refine)
@@ -147,9 +123,10 @@ def _not_known(
     if given.pairs:
         has_result = int((once & is_known).sum())
         return pairs[left], str(path) + f", {has_result} of them have a result (--refine, --retry)" * bool(has_result)
-    random = given.top // 10 if given.random is None else given.random
-    round_ = len(pairs) if given.share else len(known)  # another draw each round
-    picked = top_and_random(pairs[left], given.top, random, (settings.seed, round_))
+    first, rest = pairs[left].iloc[: given.top], pairs[left].iloc[given.top :]
+    random = min(given.top // 10 if given.random is None else given.random, len(rest))  # keep the classifier honest
+    rng = np.random.default_rng([settings.seed, len(pairs) if given.share else len(known)])  # another draw each round
+    picked = pd.concat([first, rest.sample(random, random_state=rng)])
     drawn = len(picked) - given.top
     return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
 

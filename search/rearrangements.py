@@ -1,7 +1,6 @@
 """Rearrangements: their numbers, what is known of each, pairs that represent them, and the particles that move."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,21 +34,8 @@ def number_rearrangements(
     The numbers are kept, of all pairs that were ever asked for. New pairs of a glass are compared with all: a
     rearrangement keeps its number, two that a new pair links take the lower one, a new one takes the next that is free.
 
-    Parameters
-    ----------
-    at : StatePoint
-        Where the minima are.
-    pairs : DataFrame of shape (n_pairs, n_columns)
-        ``conf``, ``i``, ``j``.
-    settings : Settings
-        ``ij_decimals`` and ``rearrangements.overlap``.
-    keep : bool
-        Whether the numbers of new pairs are kept; one process at a time may do so.
-
-    Returns
-    -------
-    ndarray of int, shape (n_pairs,)
-        0 where a minimum is not there.
+    ``keep``: whether the numbers of new pairs are kept; one process at a time may do so. Returns shape (n_pairs,), 0
+    where a minimum is not there.
     """
     conf, numbers = pairs["conf"].to_numpy(), np.zeros(len(pairs), np.int64)
     with_minima = rows_with_minima(at, conf)
@@ -81,21 +67,11 @@ def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
 
 
 def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex | None = None) -> pd.DataFrame:
-    """Known results of each rearrangement that was numbered, largest first.
+    """Known results of each rearrangement that was numbered, largest first; ``new``: pairs whose results are new.
 
-    Parameters
-    ----------
-    at, settings
-        Where, and what counts as a TLS.
-    new : MultiIndex, optional
-        Pairs whose results are new.
-
-    Returns
-    -------
-    DataFrame
-        By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``; ``calculated_before`` and
-        ``tls_before``, without the new results; ``expected``, the largest probability of a TLS among its pairs on the
-        list that have no result.
+    By number: ``pairs``, and of these ``calculated``, ``double_wells`` and ``tls``; ``calculated_before`` and
+    ``tls_before``, without the new results; ``expected``, the largest probability of a TLS among its pairs on the list
+    that have no result.
     """
     numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), last_results(at)
     results = results.reindex(numbered.index)
@@ -127,6 +103,8 @@ def summary_of(known: pd.DataFrame) -> dict[str, float]:
     """Numbers of ``rounds.csv`` (doc/files.md), from what :func:`count_rearrangements` gives."""
     has_result, has_tls = known["calculated"] > 0, known["tls"] > 0
     return {
+        "new_rearrangements": int((has_result & (known["calculated_before"] == 0)).sum()),
+        "new_rearrangements_tls": int((has_tls & (known["tls_before"] == 0)).sum()),
         "rearrangements": len(known),
         "rearrangements_calculated": int(has_result.sum()),
         "rearrangements_tls": int(has_tls.sum()),
@@ -189,24 +167,9 @@ def representatives(
 
     First one of each rearrangement that has no result, of the largest rearrangement first; then those after which the
     variances that a Gaussian process leaves the others have the smallest sum, one after the other (an A-optimal
-    design). Each of the others counts by its chance. Pairs whose minima are not there are left out.
-
-    Parameters
-    ----------
-    at : StatePoint
-        Where the minima are.
-    pairs : DataFrame
-        ``conf``, ``i``, ``j``, by pair.
-    has_result : ndarray of bool, shape (n_pairs,)
-        Which were calculated.
-    chance : ndarray of shape (n_pairs,)
-        Probability of a double well.
-    settings : Settings
-        ``ij_decimals`` and ``rearrangements.overlap``.
-    count : int
-        Largest number of pairs beyond one of each rearrangement.
-    keep : bool
-        As of :func:`number_rearrangements`.
+    design). Each of the others counts by its chance. Pairs whose minima are not there are left out. ``pairs``, by pair;
+    ``has_result`` and ``chance`` of a double well, shape (n_pairs,); ``count``: largest number of pairs beyond one of
+    each rearrangement; ``keep`` as of :func:`number_rearrangements`.
     """
     numbers, chosen = number_rearrangements(at, pairs, settings, keep), []
     rng, chance = np.random.default_rng(settings.seed), np.where(has_result, 0, chance)
@@ -250,32 +213,21 @@ def _most_telling(likeness: Array, weight: Array, known: Index, count: int) -> I
         left -= np.outer(left[one], left[one] / (left[one, one] + noise))
 
 
-class Motion(NamedTuple):
-    """Motion in each of some pairs; nothing is known where the minima are not there."""
-
-    participation: Array  # participation ratio of the displacement, or NaN; shape (n_pairs,)
-    most_displaced: Index  # ids of those that move most, from 1, or 0; shape (n_pairs, particles)
-    species: NDArray[np.object_]  # what they are, as species_names says, or empty; shape (n_pairs, particles)
-
-
-def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> Motion:
-    """Particles that move most in each pair of a table by pair, and how many take part."""
-    found = Motion(
-        np.full(len(pairs), np.nan),
-        np.zeros((len(pairs), particles), np.int64),
-        np.full((len(pairs), particles), "", object),
-    )
+def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> pd.DataFrame:
+    """PR of each pair of a table by pair, and who moves most, ``particle_k``, an id from 1, and ``species_k``."""
+    ids, names = ([f"{name}_{k}" for k in range(particles)] for name in ("particle", "species"))
+    found = [pd.DataFrame(columns=["PR", *ids, *names], dtype=object)]
     for conf, rows in pairs.index.to_frame(index=False).groupby("glass"):
         known = read_displacements(at, int(conf), *(rows[name].to_numpy() for name in KEYS[1:]))
         if known is not None:
-            there = rows.index[known.rows]
-            fields = known.displacements.fields(np.arange(len(there)))
+            fields = known.displacements.fields(np.arange(len(known.rows)))
             first = most_displaced(fields, particles)
-            found.participation[there] = participation(fields)
-            found.most_displaced[there, : first.shape[1]] = first + 1
-            names = species_names(known.system.types, known.system.numbers)
-            found.species[there, : first.shape[1]] = names[first]
-    return found
+            species = species_names(known.system.types, known.system.numbers)[first]
+            values = np.column_stack([participation(fields), 1 + first, species])
+            columns = ["PR", *ids[: first.shape[1]], *names[: first.shape[1]]]
+            found.append(pd.DataFrame(values, rows.index[known.rows], columns))
+    every = pd.concat(found).reindex(range(len(pairs))).set_index(pairs.index)
+    return every.astype({"PR": float, **dict.fromkeys(ids, "Int64")})
 
 
 def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.object_]:

@@ -83,7 +83,7 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
         **dict(zip(("remaining_tls", "remaining_low", "remaining_high"), expected(left), strict=True)),
         "classifier": classifier.training,
         "predictor": predictor.training,
-        **_count_rearrangements(at, settings, done.index),
+        **summary_of(count_rearrangements(at, settings, done.index)),
     }
     before = read_rounds(at)
     is_this = before["list"] == row["list"]
@@ -146,16 +146,6 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
         "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
         "tls_p_value": p_value(chances, tls),
     }
-
-
-def _count_rearrangements(at: StatePoint, settings: Settings, done: pd.MultiIndex) -> dict[str, float]:
-    """Numbers of rearrangements, and of those whose first pair was calculated, or first TLS found, in this round."""
-    known = count_rearrangements(at, settings, done)
-    first = {
-        name: int(((known[column] > 0) & (known[f"{column}_before"] == 0)).sum())
-        for name, column in (("new_rearrangements", "calculated"), ("new_rearrangements_tls", "tls"))
-    }
-    return {**summary_of(known), **first}
 
 
 def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
