@@ -1,8 +1,4 @@
-"""Gaussian-process correction of predictions by exact results of the same glass.
-
-Pairs of one glass repeat each other, so that the errors of a model are alike for like pairs of one glass: a Gaussian
-process on the errors says at once what another training would say later, or not at all.
-"""
+"""Correction of predictions by results of the same glass: pairs repeat each other, and so do the errors of a model."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -14,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.preprocessing import StandardScaler
 
 from glass.arrays import Array
 from MLmodel.chances import Chances
@@ -53,8 +50,7 @@ class _Glass(NamedTuple):
     tree: KDTree  # places of all its results
     verdicts: GaussianProcessRegressor | None  # errors of the probability of a double well
     splittings: GaussianProcessRegressor | None  # errors of log₁₀ of the splitting
-    learnt: GaussianProcessRegressor | None
-    """Errors that are left, from all double wells, also those that the models learnt from."""
+    learnt: GaussianProcessRegressor | None  # errors left by all double wells, also those that the models learnt from
 
 
 class LocalCorrection:
@@ -64,19 +60,9 @@ class LocalCorrection:
     known (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, equations 2.25 and 2.26). What the
     models learnt from is no longer an error, but makes the others smaller.
 
-    Parameters
-    ----------
-    known : DataFrame of shape (n_known, n_columns)
-        Pairs with an answer: ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted, ``DW`` and ``exact``, the
-        splitting, NaN where there is none.
-    is_new : ndarray of bool, shape (n_known,)
-        Whether the models did not learn from it.
-    scale : DataFrame of shape (n_pairs, n_columns)
-        Pairs whose features give mean and standard deviation.
-    chances : Chances
-        Says what exact splittings are to be expected where one is predicted.
-    softening : float
-        See :func:`MLmodel.smooth.shape_features`.
+    ``known``: pairs with ``conf``, features, ``QS`` and ``PROBABILITY`` as predicted, ``DW`` and ``exact``, the
+    splitting or NaN; ``is_new``, shape (n_known,): which the models did not learn from; ``scale``: pairs whose features
+    give mean and standard deviation; ``chances`` say what splitting to expect where one is predicted.
     """
 
     def __init__(
@@ -88,9 +74,7 @@ class LocalCorrection:
         softening: float = SOFTENING,
     ) -> None:
         self._softening = softening
-        features = shape_features(scale, softening)
-        self._mean, spread = features.mean(axis=0), features.std(axis=0)
-        self._spread = np.where(spread > 0, spread, 1.0)
+        self._scaler = StandardScaler().fit(shape_features(scale, softening))
         self._glasses = {
             int(conf): self._glass(rows, chances) for conf, rows in known.assign(new=is_new).groupby("conf")
         }
@@ -126,7 +110,7 @@ class LocalCorrection:
         return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(self._standardised(pairs), errors)
 
     def _standardised(self, pairs: pd.DataFrame) -> Array:
-        return np.asarray((shape_features(pairs, self._softening) - self._mean) / self._spread)
+        return np.asarray(self._scaler.transform(shape_features(pairs, self._softening)))
 
     def correct(self, pairs: pd.DataFrame) -> Corrected:
         """Correct predictions: pairs with ``conf``, features, and ``QS`` and ``PROBABILITY`` as predicted."""

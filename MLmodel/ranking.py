@@ -87,20 +87,9 @@ def classify_tables(
 ) -> tuple[int, pl.DataFrame]:
     """Write what may be a double well, with all features, to ``at.classified_features``.
 
-    Parameters
-    ----------
-    at, card, settings, tables
-        Where, the classifier, what is kept, and the pair tables.
-    at_least : function, optional
-        From pairs with the columns of the list to the smallest probabilities that they may have, whatever the
-        classifier says; asked of those that it keeps and of all that are not far.
-
-    Returns
-    -------
-    looked_at : int
-        Number of pairs under the ceilings.
-    kept : DataFrame
-        The columns of the list.
+    ``at_least``: from pairs with the columns of the list to the smallest probabilities that they may have, whatever the
+    classifier says; asked of those that it keeps and of all that are not far. Returns the number of pairs under the
+    ceilings, and the columns of the list of those that are kept.
     """
     columns = [*PAIR_COLUMNS, *common_features(tables)]
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])

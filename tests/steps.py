@@ -82,10 +82,10 @@ class _NoProcesses(SerialWorkers):
 
 
 class _Forked(Processes):
-    """Trainings in processes that are forked from one that has imported AutoGluon, which takes longer than they do."""
+    """Trainings in processes that are forked from one that has imported CatBoost."""
 
     def __init__(self, count, start=None, log=None):
-        multiprocess.set_forkserver_preload(["autogluon.tabular", "autogluon.tabular.models", "catboost", "sklearn"])
+        multiprocess.set_forkserver_preload(["catboost", "sklearn"])
         super().__init__(count, "forkserver", log)
 
 
