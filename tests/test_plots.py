@@ -11,11 +11,7 @@ from pipeline.settings import Settings
 from reporting.calculations import draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
 from reporting.planes import draw_planes
-from reporting.predictions import (
-    draw_search_efficiency,
-    draw_splitting_cdf,
-    draw_true_against_predicted,
-)
+from reporting.predictions import draw_search_efficiency, draw_splitting_cdf, draw_true_against_predicted
 from reporting.profiles import Wells, draw_profiles
 
 TLS = 0.00151
@@ -49,55 +45,6 @@ def some_rounds(nebs, tls, **others):
     return pd.DataFrame({**rows, **ahead, **by_chance, **names, **others})
 
 
-def some_double_wells():
-    """Five double wells of two glasses, three of them TLS in two rearrangements."""
-    return pd.DataFrame(
-        {
-            "conf": [1, 1, 1, 2, 2],
-            "quantum_splitting": [1e-4, 2e-4, 1e-3, 0.01, 0.02],
-            "barrier": [0.02, 0.03, 0.2, 0.01, np.nan],
-            "tunnelling_amplitude": [1e-30, 1e-4, 1e-3, np.nan, np.nan],
-            "asymmetry": [1e-3, 1e-4, 1e-2, 0.05, np.nan],
-            "rearrangement": [1, 1, 2, 3, 0],
-        }
-    )
-
-
-def some_rearrangements():
-    """Four rearrangements, and the double wells of two of them: E² = (0.7 ΔE)² + Δ₀², Δ₀ 0.003 and 0.002."""
-    counted = pd.DataFrame(
-        {"pairs": [40, 9, 2, 1], "calculated": [6, 3, 1, 0], "double_wells": [6, 2, 0, 0], "tls": [0, 1, 0, 0]},
-        pd.Index([2, 1, 3, 4], name="rearrangement"),
-    )
-    difference = np.array([0.001, 0.002, 0.004, 0.01, 0.02, 0.03, 0.0015, 0.005])
-    amplitude = np.repeat([0.003, 0.001], [6, 2])
-    wells = pd.DataFrame(
-        {
-            "rearrangement": np.repeat([2, 1], [6, 2]),
-            "asymmetry": difference,
-            "tunnelling_amplitude": amplitude,
-            "quantum_splitting": np.hypot(0.7 * difference, amplitude),
-            "level_0_in_i": 0.9,
-            "level_1_in_i": 0.1,
-        }
-    )
-    return counted, wells
-
-
-def every_picture(exact=EXACT, predicted=PREDICTED):
-    return {
-        "true_against_predicted": draw_true_against_predicted(
-            {"0.1": Judged(exact, predicted, "test set")}, Settings()
-        ),
-        "splitting_cdf": draw_splitting_cdf(exact, predicted, "the pairs", Settings()),
-        "search_efficiency": draw_search_efficiency(exact, predicted, "the pairs", Settings()),
-        "neb_profiles": draw_profiles([profile()], "the pairs", Settings()),
-        "rounds": draw_rounds(some_rounds([30], [5]), "the rounds"),
-        "tls_statistics": draw_statistics(some_double_wells(), "the pairs", Settings()),
-        "rearrangements": draw_rearrangements(*some_rearrangements(), "the pairs", Settings()),
-    }
-
-
 # What is drawn
 def test_predictions_stand_against_exact_values_in_a_panel_per_temperature():
     panels = {"0.062": Judged(EXACT, PREDICTED, "test set"), "0.07": Judged(EXACT[:2], PREDICTED[:2], "train set")}
@@ -128,23 +75,40 @@ def test_distributions_rise_to_one_and_the_search_counts_tls_between_chance_and_
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
-    picture = draw_statistics(some_double_wells(), "T = 0.1", Settings())
+    wells = pd.DataFrame(
+        {
+            "conf": [1, 1, 1, 2, 2],
+            "quantum_splitting": [1e-4, 2e-4, 1e-3, 0.01, 0.02],
+            "barrier": [0.02, 0.03, 0.2, 0.01, np.nan],
+            "tunnelling_amplitude": [1e-30, 1e-4, 1e-3, np.nan, np.nan],
+            "asymmetry": [1e-3, 1e-4, 1e-2, 0.05, np.nan],
+            "rearrangement": [1, 1, 2, 3, 0],
+        }
+    )
+    picture = draw_statistics(wells, "T = 0.1", Settings())
     numbers = picture.numbers.set_index("quantity")
     for name, count, tls in (("barrier", 4, 3), ("tunnelling_amplitude", 2, 2), ("asymmetry", 4, 3)):
         assert numbers.loc[name, ["count", "tls"]].sum().tolist() == [count, tls]
-        values = some_double_wells()[name]
-        inside = [
-            ((values >= low) & (values < high)).sum() for low, high in numbers.loc[name, ["from", "to"]].to_numpy()
-        ]
-        assert numbers.loc[name, "count"].tolist() == inside
+        edges = numbers.loc[name, ["from", "to"]].to_numpy()
+        assert numbers.loc[name, "count"].tolist() == [wells[name].between(*one, "left").sum() for one in edges]
     assert numbers.loc["tls_of_glasses", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 0], [2, 0], [3, 1]]
     assert numbers.loc["tls_of_rearrangements", ["from", "count"]].to_numpy().tolist() == [[0, 1], [1, 1], [2, 1]]
     lost = "not known of {} of 5, {} of these TLS"
     titles = [lost.format(1, 0), "1 below 1e-08 ε, not drawn\n" + lost.format(2, 0), lost.format(1, 0)]
     assert [ax.get_title() for ax in picture.figure.axes[:3]] == titles
-    said = [text.get_text() for text in picture.figure.legends[0].get_texts()]
-    assert said == ["double wells: 5", "TLS (splitting < 0.00151 ε): 3"]
-    assert legend(picture.figure.axes[3])[0] == "glasses with a double well: 2, with a TLS: 1"
+
+
+def test_splittings_of_a_rearrangement_lie_on_the_form_of_its_smallest_one():
+    """E² = (0.7 ΔE)² + Δ₀²."""
+    numbers = {"pairs": [40, 9, 2, 1], "calculated": [6, 3, 1, 0], "double_wells": [6, 2, 0, 0], "tls": [0, 1, 0, 0]}
+    difference = np.array([0.001, 0.002, 0.004, 0.01, 0.02, 0.03])
+    wells = pd.DataFrame({"rearrangement": 2, "asymmetry": difference, "level_0_in_i": 0.9, "level_1_in_i": 0.1})
+    wells = wells.assign(tunnelling_amplitude=0.003, quantum_splitting=np.hypot(0.7 * difference, 0.003))
+    counted = pd.DataFrame(numbers, pd.Index([2, 1, 3, 4], name="rearrangement"))
+    sizes, splittings = draw_rearrangements(counted, wells, "the pairs", Settings()).figure.axes
+    assert {text.rpartition(": ")[2] for text in legend(sizes)} == {"1"}
+    form = next(line for line in splittings.get_lines() if line.get_linestyle() == "-")
+    np.testing.assert_allclose(form.get_ydata(), np.hypot(0.7 * form.get_xdata(), 0.003))
 
 
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
@@ -167,13 +131,18 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
     exact, formats, tmp_path
 ):
     starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
-    for name, picture in every_picture(exact, PREDICTED[: len(exact)]).items():
-        if exact is not EXACT and name in ("rounds", "tls_statistics", "rearrangements", "neb_profiles"):
-            continue  # as above
-        written = picture.save(tmp_path / name / "splitting_T0.062.png", formats)
-        suffixes = [*formats, *(["csv"] if picture.numbers is not None else [])]
-        assert [path.name for path in written] == [f"splitting_T0.062.{suffix}" for suffix in suffixes]
-        assert sorted((tmp_path / name).iterdir()) == sorted(written)
+    predicted = PREDICTED[: len(exact)]
+    panels = {"0.1": Judged(exact, predicted, "test set")}
+    for number, picture in enumerate(
+        (
+            draw_true_against_predicted(panels, Settings()),
+            draw_splitting_cdf(exact, predicted, "the pairs", Settings()),
+            draw_search_efficiency(exact, predicted, "the pairs", Settings()),
+        )
+    ):
+        written = picture.save(tmp_path / str(number) / "splitting_T0.062.png", formats)
+        assert [path.name for path in written] == [f"splitting_T0.062.{suffix}" for suffix in (*formats, "csv")]
+        assert sorted((tmp_path / str(number)).iterdir()) == sorted(written)
         for path, suffix in zip(written, formats, strict=False):
             assert path.read_bytes().startswith(starts[suffix])
             assert suffix != "png" or imread(path).std() > 0.01

@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from contextlib import ExitStack
 from functools import partial
@@ -20,7 +19,6 @@ from ruamel.yaml import YAML
 from steps import ROOT, done, started, stop, wait_until
 
 from pipeline.errors import UserError
-from pipeline.locks import only_writer
 from pipeline.settings import Settings, read_settings
 from pipeline.workers.local import Processes, run_apart
 from pipeline.workers.pool import count_steps, worker_pool
@@ -146,23 +144,12 @@ def test_what_runs_apart_writes_its_output_to_a_file_and_what_goes_wrong_is_rais
 DOC = (ROOT / "doc" / "cluster.md").read_text()
 
 
-@pytest.fixture
-def slurm(base, tmp_path, monkeypatch):
-    """A Slurm of one node, where it is installed and we are root; one at a time, as all have the same ports."""
-    if os.getuid() != 0 or not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "munged"))):
-        pytest.skip("there is no Slurm")
-    folder = tmp_path / "slurm"
-    with only_writer(base / "slurm.lock", "slurm", wait=True):
-        monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-        said_by(ROOT / "tests" / "slurm_node.sh", "start", folder)
-        wait_for(lambda: "idle" in subprocess.run(["sinfo", "-h"], capture_output=True, text=True).stdout)
-        yield folder
-        said_by(ROOT / "tests" / "slurm_node.sh", "stop", folder)
-        wait_for(lambda: not list(folder.glob("*.pid")))
-
-
-def said_by(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def put_commands(folder, monkeypatch, **commands):
+    """Shell commands in place of those of a batch system."""
+    for name, text in commands.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
 def block(kind, word):
@@ -170,33 +157,20 @@ def block(kind, word):
     return next(text for text in re.findall(rf"```{kind}\n(.*?)```", DOC, re.DOTALL) if word in text)
 
 
-def of_dask(request):
-    """Settings of a cluster that is there."""
-    return {"scheduler_file": str(request.getfixturevalue("cluster").file)}
-
-
-def of_slurm(request):
-    """Settings of jobs that a run starts itself, as in the doc."""
-    folder = request.getfixturevalue("slurm")
-    settings = YAML(typ="safe").load(block("yaml", "slurm:"))["cluster"]
-    assert {"queue", "interface"} <= set(settings["slurm"])
-    del settings["slurm"]["interface"]
-    own = {"n_workers": 2, "cores": 1, "memory": "500MB", "queue": "all", "log_directory": str(folder / "jobs")}
-    return {"slurm": settings["slurm"] | own}
-
-
 def written(root):
     paths = [path for path in root.rglob("[!.]*.*") if path.is_file() and path.suffix != ".lock"]
     return {str(path.relative_to(root)): path for path in paths if path.name not in ("config.yaml", "said.txt")}
 
 
+def use_cluster(root, settings):
+    with (root / "config.yaml").open("a") as file:
+        file.write(f"cluster: {json.dumps(settings)}\n")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("settings_of", [of_dask, of_slurm])
-def test_files_are_the_same_as_here_byte_by_byte(request, settings_of, trained, trained_copy, glass, calculated):
-    settings = json.dumps(settings_of(request))
+def test_files_are_the_same_as_here_byte_by_byte(cluster, trained, trained_copy, glass, calculated):
     for root in (trained_copy, glass):
-        with (root / "config.yaml").open("a") as file:
-            file.write(f"cluster: {settings}\n")
+        use_cluster(root, {"scheduler_file": str(cluster.file)})
     for name in ("Configurations/pairs", "output_ML"):
         shutil.rmtree(trained_copy / name)
     for step in ("step0_collect", "step2_classify_dw", "step4_predict_qs"):
@@ -213,20 +187,29 @@ def test_files_are_the_same_as_here_byte_by_byte(request, settings_of, trained, 
 
 
 @pytest.mark.slow
-def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(slurm, glass, calculated):
-    script = block("bash", "--array")
-    for old, new in {
-        "/home/me/tls-finder": str(ROOT),
-        "/scratch/me/glass": str(glass),
-        "--top 400": f"--pairs {glass}/pairs.csv",
-        "--cpus-per-task=8": "--cpus-per-task=1",
-        "--mem=16G": "--mem=500M",
-    }.items():
-        assert old in script
-        script = script.replace(old, new)
-    (glass / "job.sh").write_text(script)
-    said_by("sbatch", f"--output={glass}/job-%a.out", str(glass / "job.sh"))
-    wait_for(lambda: not said_by("squeue", "-h"))
+def test_jobs_of_a_batch_system_come_to_the_results_of_one_run_and_end_with_it(
+    tmp_path, monkeypatch, glass, calculated
+):
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    submit = f'set -m\nbash "$1" >/dev/null 2>&1 &\necho "Submitted batch job $!"\ntouch {jobs}/$!'
+    put_commands(tmp_path, monkeypatch, sbatch=submit, scancel=f'kill -- "-$1"; rm {jobs}/"$1"')
+    settings = YAML(typ="safe").load(block("yaml", "slurm:"))["cluster"]
+    assert settings["slurm"].pop("interface") == "ib0"
+    settings["slurm"] |= {"n_workers": 2, "cores": 1, "memory": "500MB", "log_directory": str(jobs)}
+    use_cluster(glass, settings)
+    done("run_neb", glass, "--pairs", glass / "pairs.csv")
+    assert results(glass) == results(calculated)
+    assert [*jobs.iterdir()] == []
+
+
+@pytest.mark.slow
+def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(glass, calculated):
+    command = block("bash", "--array").partition("run_neb.py ")[2].replace("\\\n", "")
+    for number in range(1, 5):
+        given = command.replace("$SLURM_ARRAY_TASK_ID", str(number)).replace("$SLURM_ARRAY_TASK_COUNT", "4")
+        assert "--workspace /scratch/me/glass --top 400" in given
+        done("run_neb", glass, *given.replace("--top 400", f"--pairs {glass}/pairs.csv").split()[2:])
     assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert results(glass) == results(calculated)
 
@@ -315,11 +298,7 @@ def test_workers_that_are_lost_cost_their_job_a_try_of_three_and_a_lost_schedule
     ],
 )
 def test_a_cluster_that_does_not_answer_knows_a_key_or_takes_jobs_is_named(tmp_path, monkeypatch, cluster, words):
-    sbatch = tmp_path / "bin/sbatch"  # in place of Slurm's
-    sbatch.parent.mkdir()
-    sbatch.write_text('#!/bin/sh\necho "sbatch: error: nope" >&2\nexit 1\n')
-    sbatch.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{sbatch.parent}:/usr/bin:/bin")
+    put_commands(tmp_path, monkeypatch, sbatch='echo "sbatch: error: nope" >&2\nexit 1')
     (tmp_path / "config.yaml").write_text(f"cluster: {cluster}\n")
     settings = read_settings(tmp_path / "config.yaml")
     impatient = pytest.importorskip("dask").config.set({"distributed.comm.timeouts.connect": "2s"})
