@@ -31,7 +31,7 @@ from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
-from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
+from reporting.style import BLUE, GREY, ORANGE, Picture, panels
 from search import likes
 from search.rearrangements import representatives
 
@@ -209,17 +209,14 @@ def growth(at: StatePoint, least: float) -> pd.DataFrame:
 
 def draw(found: pd.DataFrame, counted: pd.DataFrame) -> Picture:
     """Error of the splittings against calculations; pairs and rearrangements against minima."""
-    with styled_figure(9.2, 4.2) as figure:
-        errors, sizes = figure.subplots(1, 2)
+    with panels(9.2, 4.2, 1, 2) as (figure, (errors, sizes)):
         for (name, rows), color in zip(found.groupby("by"), (GREY, BLUE), strict=True):
             errors.plot(rows["calculated"], rows["splitting, median error in %"], "o-", color=color, label=name)
         errors.set(yscale="log", xlabel="pairs calculated", ylabel="median error of the other splittings (%)")
-        legend_below(errors)
         mean = counted.groupby("part")[["minima", "pairs", "rearrangements"]].mean()
         sizes.plot(mean["minima"], mean["pairs"], "s-", color=GREY, label="pairs that may be double wells")
         sizes.plot(mean["minima"], mean["rearrangements"], "o-", color=ORANGE, label="rearrangements")
         sizes.set(yscale="log", xlabel="minima of the glass", ylabel="number")
-        legend_below(sizes)
     return Picture(figure, found)
 
 

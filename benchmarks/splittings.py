@@ -21,7 +21,7 @@ from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import QS, StatePoint, Workspace
-from reporting.style import BLUE, GREY, ORANGE, YELLOW, Picture, label_log_axes, styled_figure
+from reporting.style import BLUE, GREY, ORANGE, YELLOW, Picture, panels
 from search.calculator import find_calculator
 from search.exact import calculate, jobs_of
 
@@ -91,8 +91,7 @@ def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
     wells, others = results.dropna(), results[results["kind"] == "non-DW"]
     predicted, calculated = (wells[name].to_numpy(float) for name in ("predicted_epsilon", "calculated_epsilon"))
     no_wells = others["predicted_epsilon"].to_numpy(float)
-    with styled_figure(5.6, 7.2) as figure:
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    with panels(5.6, 7.2, 2, 1, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
         low, high = limits(np.concatenate([predicted, calculated, no_wells]))
         if low < threshold:
             above.axhspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: calculated < {threshold:g} ε")
@@ -119,7 +118,6 @@ def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
         below.set(
             xlabel="predicted quantum splitting (ε)", ylabel="log₁₀(predicted /\ncalculated)", ylim=(-reach, reach)
         )
-        label_log_axes(above)
         figure.align_ylabels()
         figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=1)
     return Picture(figure, results)

@@ -27,7 +27,7 @@ from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, feature_columns
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
-from reporting.style import BLUE, GREY, ORANGE, Picture, legend_below, styled_figure
+from reporting.style import BLUE, GREY, ORANGE, Picture, panels
 
 SETTINGS = Settings()
 TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_state": 0, "n_jobs": 1, "verbose": -1}
@@ -145,8 +145,7 @@ def drawn(curves: dict[str, list[Array]], tls: list[int]) -> Picture:
     """Part of the TLS found against NEBs: median, and the band from 10 to 90 % of the folds."""
     nebs = np.arange(LONGEST + 1)
     numbers = {"nebs": nebs}
-    with styled_figure(6.4, 4.6) as figure:
-        ax = figure.subplots()
+    with panels(6.4, 4.6) as (figure, [ax]):
         for name, color, line in (
             ("ideal", "black", "-"),
             ("this project", BLUE, "-"),
@@ -167,7 +166,6 @@ def drawn(curves: dict[str, list[Array]], tls: list[int]) -> Picture:
             numbers |= {f"{name}: {what} percent": one for what, one in (("10", low), ("50", middle), ("90", high))}
         ax.set(xlabel="exact calculations (NEBs) run", ylabel="TLS found (% of all)", xlim=(0, LONGEST), ylim=(0, 102))
         ax.set_title(f"glasses no model saw: median and 10–90 % of {len(tls)} folds")
-        legend_below(ax)
     return Picture(figure, pd.DataFrame(numbers))
 
 

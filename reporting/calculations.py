@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from reporting import style
-from reporting.style import Picture, styled_figure
+from reporting.style import Picture, panels
 
 
 def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
@@ -26,17 +26,13 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
         "nothing calculated": (style.YELLOW, counted["calculated"] == 0),
     }
     rank = np.arange(1, len(counted) + 1)
-    with styled_figure(9.2, 6.6) as figure:
-        sizes, splittings = figure.subplots(1, 2)
+    with panels(9.2, 6.6, 1, 2, title) as (figure, (sizes, splittings)):
         for name, (color, kind) in kinds.items():
             name = f"{name}: {kind.sum()}"
             sizes.plot(rank[kind], counted["pairs"][kind], "o", color=color, mec=style.GREY, label=name)
         sizes.set(xscale="log", yscale="log", xlabel="rearrangement, largest first", ylabel="pairs in it")
-        style.legend_below(sizes)
         _draw_forms(splittings, double_wells[double_wells["rearrangement"] > 0], settings)
         splittings.axhline(settings.tls_threshold, color=style.GREY, lw=1.0, ls=":", label="threshold of a TLS")
-        style.legend_below(splittings)
-        figure.suptitle(title)
     return Picture(figure, counted.reset_index())
 
 
@@ -70,11 +66,9 @@ def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
     The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %. ``table``: rows of ``rounds.csv``.
     """
     known = table.drop(columns=["list", "classifier", "predictor"]).astype(float)
-    with styled_figure(9.2, 5.0) as figure:
-        found, rates = figure.subplots(1, 2)
+    with panels(9.2, 5.0, 1, 2, title) as (figure, (found, rates)):
         _draw_found(found, known)
         _draw_rates(rates, known)
-        figure.suptitle(title)
     return Picture(figure, None)
 
 
@@ -101,7 +95,6 @@ def _draw_found(ax: Axes, known: pd.DataFrame) -> None:
     top = max(1, *ends, *(expected + deviation), tls[-1] + last["next_tls_high"])
     ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
     style.whole_numbers(ax.xaxis, ax.yaxis)
-    style.legend_below(ax)
 
 
 def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
@@ -125,4 +118,3 @@ def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
         top.append(np.nanmax([0, *by_chance]))
     ax.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * max(top)), xlim=(0.4, max(len(known), 3) + 0.6))
     style.whole_numbers(ax.xaxis)
-    style.legend_below(ax)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from pipeline.settings import Settings
 from pipeline.workspace import QS, Workspace
 from reporting import style
-from reporting.style import Picture, styled_figure
+from reporting.style import Picture, panels
 from search.calculated import read_double_wells
 from search.density import SLOWEST, at_energy, tls_density
 from search.rearrangements import REARRANGEMENT
@@ -32,17 +32,15 @@ _ALL, _TLS = (style.BLUE, 0.35), (style.ORANGE, 0.9)  # colour and opacity of do
 def draw_statistics(double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
     """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement."""
     is_tls = double_wells[QS] < settings.tls_threshold
-    with styled_figure(9.6, 8.2) as figure:
-        panels = figure.subplots(2, 2).ravel()
+    with panels(9.6, 8.2, 2, 2, title) as (figure, axes):
         numbers = [
             _draw_distribution(ax, double_wells[name].astype(float), is_tls, label, settings).assign(quantity=name)
-            for ax, (name, label) in zip(panels, DISTRIBUTIONS.items(), strict=False)
+            for ax, (name, label) in zip(axes, DISTRIBUTIONS.items(), strict=False)
         ]
-        numbers.append(_draw_spread(panels[-1], double_wells, is_tls))
+        numbers.append(_draw_spread(axes[-1], double_wells, is_tls))
         below = f"TLS (splitting < {settings.tls_threshold:g} {settings.unit.energy}): {is_tls.sum()}"
         marks = [Patch(color=color, alpha=alpha) for color, alpha in (_ALL, _TLS)]
         figure.legend(marks, [f"double wells: {len(double_wells)}", below], loc="outside lower center", ncols=2)
-        figure.suptitle(title)
     table = pd.concat(numbers, ignore_index=True)
     return Picture(figure, table.reindex(columns=["quantity", "from", "to", "count", "tls"]).astype({"tls": "Int64"}))
 
@@ -64,7 +62,6 @@ def _draw_distribution(
         ax.stairs(heights, edges, fill=True, color=color, alpha=alpha)
     ax.set(xscale="log", ylabel="double wells")
     style.name_energy(ax, "x", label, settings)
-    style.powers_of_ten(ax)
     style.whole_numbers(ax.yaxis)
     notes = [f"{smaller} below {smallest:.2g} {settings.unit.energy}, not drawn"] if smaller else []
     if not known.all():
@@ -97,8 +94,7 @@ def draw_densities(tables: Mapping[str, pd.DataFrame], settings: Settings) -> Pi
     if not any(table["count"].any() for table in tables.values()):
         return None
     numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
-    with styled_figure(9.8, 5.6) as figure:
-        curves, densities = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    with panels(9.8, 5.6, 1, 2, width_ratios=(1.25, 1)) as (figure, (curves, densities)):
         _draw_curves(curves, tables, settings)
         _draw_points(densities, tables, settings)
     return Picture(figure, numbers)
@@ -120,10 +116,8 @@ def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
     style.shade_tls(ax, left, "splitting", settings)
     ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
     style.name_energy(ax, "x", "E", settings)
-    style.powers_of_ten(ax)
     ax.set(ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
     ax.set_title("with the 68 % interval (Poisson)")
-    style.legend_below(ax)
 
 
 def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
@@ -145,7 +139,6 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
     ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
     ax.set_xticks(range(len(tables)), list(tables))
     ax.set_ylim(0, None)
-    style.legend_below(ax)
 
 
 def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
@@ -160,10 +153,9 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings
     every = pd.concat(known, names=["temperature"]).reset_index(0)
     values = every.melt(["temperature", QS], columns, "quantity", "value").dropna()
     tables = {"double wells": values, "TLS": values[values[QS] < settings.tls_threshold]}
-    with styled_figure(10.4, 7.2) as figure:
-        panels = figure.subplots(2, len(columns), squeeze=False, sharex="col")
-        for row, (which, table) in zip(panels, tables.items(), strict=True):
-            for ax, name in zip(row, columns, strict=True):
+    with panels(10.4, 7.2, 2, len(columns), title, sharex="col") as (figure, axes):
+        for k, (which, table) in enumerate(tables.items()):
+            for ax, name in zip(axes[k * len(columns) :], columns, strict=False):
                 ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
                 for T, (color, line) in zip(known, itertools.cycle(style.LINES), strict=False):
                     drawn = table.loc[(table["temperature"] == T) & (table["quantity"] == name), "value"]
@@ -171,13 +163,11 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings
                         ax.ecdf(drawn.clip(lower=least), color=color, ls=line, label=f"T = {T}")
                 if not ax.lines:
                     ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
-        for ax, name in zip(panels[-1], columns, strict=True):
+        for ax, name in zip(axes[-len(columns) :], columns, strict=True):
             low, high = values.loc[values["quantity"] == name, "value"].clip(lower=least).agg(["min", "max"])
             ax.set(xlim=(0.7 * low, 1.5 * high))
             style.name_energy(ax, "x", DISTRIBUTIONS[name], settings)
-            style.powers_of_ten(ax)
-        figure.suptitle(title)
-        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
     keys = ["temperature", "of", "quantity"]
     table = pd.concat(tables, names=["of"]).reset_index("of").sort_values([*keys, "value"], ignore_index=True)
     share = table.groupby(keys)["value"].rank(method="first", pct=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import QS
-from reporting.style import BLUE, GREY, ORANGE, Picture, name_energy, styled_figure, write_in_panel
+from reporting.style import BLUE, GREY, ORANGE, Picture, name_energy, panels, write_in_panel
 from search.calculated import RESOLVED
 
 EDGE = 1e-8  # smaller Δ and Δ₀ stand at the edge of the plane on the page, in ε
@@ -26,8 +26,8 @@ SHEAR = np.sqrt(0.75)  # γ_t/γ_l of a strain without change of volume: γ_l² 
 def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, title: str) -> Picture:
     """The double wells of one temperature, TLS in colour; volume, of the glasses searched, is 0 where not known."""
     tls, energy = (double_wells[QS] < settings.tls_threshold).to_numpy(), settings.unit.energy
-    with styled_figure(10.4, 8.6) as figure:
-        plane, steps, barriers, couplings = figure.subplots(2, 2).ravel()
+    title += f"; TLS in orange: {tls.sum()} of {len(tls)}"
+    with panels(10.4, 8.6, 2, 2, title) as (figure, (plane, steps, barriers, couplings)):
         _draw_plane(plane, double_wells, tls, settings, RESOLVED * settings.unit.epsilon)
         _draw_steps(steps, double_wells, volume, settings)
         _draw_points(barriers, double_wells, tls, ("PR", "barrier"))
@@ -41,7 +41,6 @@ def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, t
             couplings.axline((0, 0), slope=SHEAR, color=GREY, lw=1, ls="--", label="shear alone: γ_t = (3/4)^½ γ_l")
             couplings.set(xlim=(0, None), ylim=(0, None))
             couplings.legend(loc="upper left")
-        figure.suptitle(f"{title}; TLS in orange: {tls.sum()} of {len(tls)}")
     return Picture(figure, None)
 
 
@@ -50,8 +49,7 @@ def page_plane(double_wells: pd.DataFrame, links: Sequence[str | None], settings
     tls = (double_wells[QS] < settings.tls_threshold).to_numpy()
     known = double_wells[["level_asymmetry", "tunnelling_amplitude"]].notna().all(axis=1).to_numpy()
     drawn = io.StringIO()
-    with styled_figure(4.6, 3.7) as figure, matplotlib.rc_context({"svg.hashsalt": f"{links}"}):
-        ax = figure.subplots()
+    with panels(4.6, 3.7) as (figure, [ax]), matplotlib.rc_context({"svg.hashsalt": f"{links}"}):
         _draw_plane(ax, double_wells, tls, settings, EDGE * settings.unit.epsilon)
         for points in ax.collections[1:]:
             points.set_urls([link for link, shown in zip(links, known & tls, strict=True) if shown])

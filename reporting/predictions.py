@@ -16,18 +16,17 @@ from MLmodel.model import Judged
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from reporting import style
-from reporting.style import Picture, styled_figure
+from reporting.style import Picture, panels
 
 MANY = 500  # from this number of pairs on their density is drawn
 BINS_OF_TREND, FEWEST_IN_TREND = 4, 5  # median prediction: bins to a decade of exact splittings, fewest pairs in one
 _BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", style.BLUE, "#00253d"])
 
 
-def draw_true_against_predicted(panels: Mapping[str, Judged], settings: Settings) -> Picture:
+def draw_true_against_predicted(judged: Mapping[str, Judged], settings: Settings) -> Picture:
     """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked."""
-    with styled_figure(5.4 * len(panels) + 0.4, 6.1) as figure:
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for ax, (temperature, one) in zip(axes, panels.items(), strict=True):
+    with panels(5.4 * len(judged) + 0.4, 6.1, 1, len(judged)) as (figure, axes):
+        for ax, (temperature, one) in zip(axes, judged.items(), strict=True):
             name = f"{one.name},\n{one.how}" if one.name == "all labels" else one.name
             ax.set_title(f"T = {temperature}, {name}: {counted(len(one.exact), 'pair')}")
             ax.set(box_aspect=1)
@@ -35,7 +34,7 @@ def draw_true_against_predicted(panels: Mapping[str, Judged], settings: Settings
     energy = settings.unit.energy_name
     tables = {
         temperature: pd.DataFrame({f"exact_{energy}": one.exact, f"predicted_{energy}": one.predicted})
-        for temperature, one in panels.items()
+        for temperature, one in judged.items()
     }
     return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True))
 
@@ -73,8 +72,6 @@ def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) ->
     if not inside.all():
         name = f"{(~inside).sum()} outside the frame, drawn at its edge"
         ax.plot(*shown[:, ~inside], "D", ms=5, mfc="none", mec=style.BLUE, clip_on=False, label=name)
-    style.label_log_axes(ax)
-    style.legend_below(ax)
 
 
 def _limits(values: Array, threshold: float) -> tuple[float, float]:
@@ -85,8 +82,7 @@ def _limits(values: Array, threshold: float) -> tuple[float, float]:
 def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Settings) -> Picture:
     """Cumulative distributions of exact and predicted splitting over the same pairs."""
     both, column = {"exact": exact, "predicted": predicted}, f"splitting_{settings.unit.energy_name}"
-    with styled_figure(5.6, 5.2) as figure:
-        ax = figure.subplots()
+    with panels(5.6, 5.2) as (figure, [ax]):
         ax.set(title=title)
         low, high = _limits(np.concatenate([exact, predicted]), settings.tls_threshold)
         style.shade_tls(ax, low, "splitting", settings)
@@ -95,8 +91,6 @@ def draw_splitting_cdf(exact: Array, predicted: Array, title: str, settings: Set
         ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(0.5 / len(exact), 1.5))
         ax.set_ylabel("share of pairs up to this splitting")
         style.name_energy(ax, "x", "quantum splitting", settings)
-        style.label_log_axes(ax)
-        style.legend_below(ax)
     table = pd.concat([pd.DataFrame({"quantity": name, column: np.sort(values)}) for name, values in both.items()])
     share = table.groupby("quantity")[column].rank(method="max", pct=True)
     return Picture(figure, table.assign(share=share))
@@ -117,17 +111,14 @@ def draw_search_efficiency(exact: Array, predicted: Array, title: str, settings:
     total, nebs = int(found[-1]), np.arange(1, len(found) + 1)
     mark = "o" if len(found) < 20 else ""  # a step of one point is not seen
     ideal, chance = np.minimum(nebs, total), nebs * total / len(found)
-    with styled_figure(5.6, 5.0) as figure:
-        ax = figure.subplots()
+    with panels(5.6, 5.0) as (figure, [ax]):
         ax.set(title=title, xlabel="NEBs run", ylabel=label.format(total))
         if total:
             ax.step(nebs, ideal, where="post", color=style.GREEN, lw=4, alpha=0.5, label="ideal: every NEB finds one")
             ax.step(nebs, found, where="post", color=style.BLUE, marker=mark, ms=4, label="in the order of the list")
             ax.plot(nebs, chance, color=style.GREY, ls=":", label="expected by chance")
             ax.set(xscale="log", xlim=(0.95, 1.05 * max(len(found), 2)), ylim=(0, 1.08 * total))
-            style.label_log_axes(ax)
             style.whole_numbers(ax.yaxis)
-            style.legend_below(ax)
         else:
             ax.set(title=title.splitlines()[0], ylabel="TLS found")
             style.write_in_panel(ax, "no double well among these pairs")
@@ -147,8 +138,7 @@ def draw_reliability(
     """How often a pair is a ``what`` where a chance is predicted, by models and by ``likes``; bins of equal numbers."""
     tables = {"models": _reliability(chance, happened)} | ({"likes": _reliability(*likes)} if likes else {})
     words = {"models": "bins of equal expected numbers,\nwith the 68 % interval (binomial)", "likes": "told by likes"}
-    with styled_figure(5.2, 5.0) as figure:
-        ax = figure.subplots()
+    with panels(5.2, 5.0) as (figure, [ax]):
         ax.plot([0, 1], [0, 1], color="black", lw=1, label="as predicted")
         for (by, table), color in zip(tables.items(), (style.BLUE, style.ORANGE), strict=False):
             bars = np.clip([table["found"] - table["found_low"], table["found_high"] - table["found"]], 0, None)
@@ -158,7 +148,6 @@ def draw_reliability(
         numbers = pd.concat(tables, names=["by"]).reset_index(0).reset_index(drop=True)
         reach = min(1.02, 1.1 * float(numbers[["found_high", "predicted"]].to_numpy().max(initial=0.05)))
         ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
-        style.legend_below(ax)
     return Picture(figure, numbers)
 
 

@@ -13,7 +13,7 @@ from pipeline.formats.keys import Pair
 from pipeline.formats.records import profile_of_record, two_level_of_record
 from pipeline.settings import Settings
 from pipeline.units import Units
-from reporting.style import BLUE, GREEN, ORANGE, Picture, name_energy, styled_figure
+from reporting.style import BLUE, GREEN, ORANGE, Picture, name_energy, panels
 from search.calculated import RESOLVED, describe
 
 HEIGHT, SMALL, POINTS = 1.35, 0.02, 200
@@ -76,9 +76,12 @@ def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconf
     unit = settings.unit
     columns = min(3, len(wells))
     rows = -(-len(wells) // columns)
-    with styled_figure(3.6 * columns + 0.3, 2.8 * rows + 0.9) as figure:
-        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        for ax, one in zip(panels, wells, strict=False):
+    if unconfined:
+        named = ", ".join(map(str, unconfined[:3])) + ", …" * (len(unconfined) > 3)
+        title += f"\nnot drawn, V does not confine outside the ends: {named}"
+    size = 3.6 * columns + 0.3, 2.8 * rows + 0.9
+    with panels(*size, rows, columns, title, sharex=True, sharey=True) as (figure, axes):
+        for ax, one in zip(axes, wells, strict=False):
             notes = ["TLS"] * int(one.splitting < settings.tls_threshold) + ["screened"] * (one.fidelity != "full")
             note = f" ({', '.join(notes)})" if notes else ""
             conf, i, j = one.pair
@@ -91,18 +94,14 @@ def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconf
             if one.one_well:
                 said = "both levels in one well:\na vibration, no tunnelling"
                 ax.text(0.5, 0.97, said, ha="center", va="top", fontsize=8, transform=ax.transAxes)
-        for ax in panels[len(wells) :]:
+        for ax in axes[len(wells) :]:
             ax.set_visible(False)
         top = max(max(one.energies.max(), one.levels[1]) for one in wells)
-        panels[0].set_ylim(-0.06 * top, HEIGHT * top)
-        for k, ax in enumerate(panels):
+        axes[0].set_ylim(-0.06 * top, HEIGHT * top)
+        for k, ax in enumerate(axes):
             name_axes(ax, settings, in_kelvin=k % columns == columns - 1 or k == len(wells) - 1)
             ax.label_outer()
-        if unconfined:
-            named = ", ".join(map(str, unconfined[:3])) + ", …" * (len(unconfined) > 3)
-            title += f"\nnot drawn, V does not confine outside the ends: {named}"
-        figure.suptitle(title)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
     return Picture(figure, pd.concat([profile_numbers(one, unit) for one in wells], ignore_index=True))
 
 

@@ -58,10 +58,23 @@ class Picture(NamedTuple):
 
 
 @contextmanager
-def styled_figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure, to be drawn into within the block; width and height in inches."""
+def panels(
+    width: float, height: float, rows: int = 1, columns: int = 1, title: str = "", **how: Any
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of so many inches and its panels, row by row, to be drawn into within the block.
+
+    After it, legends stand below the panels that have names and none yet, and logarithmic axes get their ticks.
+    """
     with matplotlib.rc_context(STYLE):
-        yield Figure(figsize=(width, height), layout="constrained", dpi=DOTS)
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS)
+        axes = figure.subplots(rows, columns, squeeze=False, **how).ravel().tolist()
+        if title:
+            figure.suptitle(title)
+        yield figure, axes
+        for ax in axes:
+            _label_log_axes(ax)
+            if not figure.legends and not ax.get_legend() and ax.get_legend_handles_labels()[0]:
+                ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))  # below the axis's label, on no data
 
 
 def name_energy(ax: Axes, axis: str, quantity: str, settings: Settings, in_kelvin: bool = True) -> None:
@@ -76,32 +89,22 @@ def name_energy(ax: Axes, axis: str, quantity: str, settings: Settings, in_kelvi
         second.set(**{f"{axis}label": "K"})
 
 
-def label_log_axes(ax: Axes) -> None:
-    """Label 1, 2 and 5 in plain numbers on logarithmic axes so short that matplotlib crowds them with powers of ten."""
+def _label_log_axes(ax: Axes) -> None:
+    """Label powers of ten alone on logarithmic axes; 1, 2 and 5 in plain numbers where an axis is short."""
     for one in (ax, *ax.child_axes):
         for axis, shown in ((one.xaxis, ax.xaxis), (one.yaxis, ax.yaxis)):
             low, high = shown.get_view_interval()
-            if axis.get_scale().endswith("log") and high < 40 * low:
-                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            if axis.get_scale().endswith("log"):
                 axis.set_minor_formatter(NullFormatter())
-
-
-def powers_of_ten(ax: Axes) -> None:
-    """Label a logarithmic x axis at powers of ten alone."""
-    for one in (ax, *ax.child_axes):
-        one.xaxis.set_minor_formatter(NullFormatter())
+                if high < 40 * low:
+                    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def whole_numbers(*axes: Any) -> None:
     """Ticks at whole numbers only."""
     for axis in axes:
         axis.set_major_locator(MaxNLocator(integer=True))
-
-
-def legend_below(ax: Axes) -> None:
-    """Legend below the x axis's label, where it lies on no data."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
 
 
 def shade_tls(ax: Axes, low: float, what: str, settings: Settings) -> None:

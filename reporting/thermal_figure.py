@@ -9,7 +9,7 @@ from matplotlib.ticker import StrMethodFormatter
 
 from pipeline.settings import Settings
 from reporting import style
-from reporting.style import Picture, styled_figure
+from reporting.style import Picture, panels
 from search.thermal_properties import TOO_LARGE
 
 PANELS = {
@@ -31,9 +31,9 @@ PANELS = {
 
 def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Picture:
     """The observables of one temperature; their numbers are ``observables.csv``."""
-    with styled_figure(12.0, 7.4) as figure:
-        panels = figure.subplots(2, 3).ravel()
-        for ax, (name, (label, quantities)) in zip(panels, PANELS.items(), strict=False):
+    title += ": sums over independent TLS; bands: 68 %, glasses drawn anew × Poisson"
+    with panels(12.0, 7.4, 2, 3, title) as (figure, axes):
+        for ax, (name, (label, quantities)) in zip(axes, PANELS.items(), strict=False):
             rows = table[table["quantity"].isin(quantities) & np.isfinite(table["value"])]
             ax.set(title=name, ylabel=label)
             if not (rows["value"] > 0).any():
@@ -42,9 +42,9 @@ def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Pic
                 _draw_curves(ax, rows)
             else:
                 _draw_distribution(ax, rows, settings)
-        panels[-1].axis("off")
-        panels[-1].legend(*panels[1].get_legend_handles_labels(), loc="center", title="internal friction")
-        figure.suptitle(f"{title}: sums over independent TLS; bands: 68 %, glasses drawn anew × Poisson")
+        axes[-1].axis("off")
+        named = axes[1].get_legend_handles_labels()
+        figure.legend(*named, loc="center", bbox_to_anchor=(0.84, 0.28), title="internal friction")
     return Picture(figure, None)
 
 
@@ -75,6 +75,5 @@ def _draw_distribution(ax: Axes, rows: pd.DataFrame, settings: Settings) -> None
     if of_energies:
         ax.set_xscale("log")
         style.name_energy(ax, "x", "tunnelling amplitude Δ₀", settings)
-        style.powers_of_ten(ax)
     else:
         ax.set_xlabel("action λ")

@@ -23,7 +23,7 @@ from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
 from reporting.motion import Motion, cluster_of_motion, motion_of_job
 from reporting.profiles import Wells, amplitude_in_words, draw_potential, name_axes, wells_of_record
-from reporting.style import GREEN, GREY, ORANGE, Picture, styled_figure
+from reporting.style import GREEN, GREY, ORANGE, Picture, panels
 from search.calculated import read_double_wells, records_of
 from search.exact import jobs_of
 
@@ -74,11 +74,9 @@ def _picture_of_record(at: StatePoint, record: dict[str, Any], settings: Setting
 
 def draw_two_level_system(motion: Motion, wells: Wells, title: str, settings: Settings) -> Picture:
     """The particles that move, on the plane in which they move most, beside V with levels and wavefunctions."""
-    with styled_figure(10.4, 5.2) as figure:
-        atoms, profile = figure.subplots(1, 2, width_ratios=(1, 1.05))
+    with panels(10.4, 5.2, 1, 2, title, width_ratios=(1, 1.05)) as (figure, (atoms, profile)):
         particles = _draw_motion(atoms, motion, settings.unit)
         curve = _draw_wells(profile, wells, settings)
-        figure.suptitle(title)
     return Picture(figure, pd.concat([particles, curve], ignore_index=True))
 
 
