@@ -18,7 +18,7 @@ if __name__ == "__main__":
 from pipeline.files import atomic_write
 from pipeline.messages import nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
-from reporting.thermal_figure import draw_observables
+from reporting.found import draw_observables
 from search.calculator import find_calculator
 from search.thermal_properties import minima_used, update_observables
 

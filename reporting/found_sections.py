@@ -14,9 +14,9 @@ from pipeline.formats.path_images import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
+from reporting.calculations import page_plane
 from reporting.found import found_at
 from reporting.page import figure, missing, more, picture_file, table, text, viewer, with_labels
-from reporting.planes import page_plane
 from reporting.player import playable
 from search.calculated import read_double_wells
 from search.density import SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density

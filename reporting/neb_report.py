@@ -11,7 +11,6 @@ from pipeline.formats.keys import Pair
 from pipeline.messages import counted, detail, note, record, result
 from pipeline.workspace import QS, StatePoint
 from reporting import calculations, found
-from reporting.planes import draw_planes
 from reporting.profiles import Wells, draw_profiles, wells_of_record
 from reporting.style import Picture
 from reporting.tls_pictures import update_pictures
@@ -36,7 +35,7 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
     title = f"{T}: double wells calculated"
     if len(wells):
         pictures[at.tls_statistics] = found.draw_statistics(wells, title, settings)
-        pictures[at.tls_planes] = draw_planes(wells, float(glass_volumes(at).sum()), settings, title)
+        pictures[at.tls_planes] = calculations.draw_planes(wells, float(glass_volumes(at).sum()), settings, title)
     rearrangements = count_rearrangements(at, settings)
     if len(rearrangements):
         if rounds is None:

@@ -8,9 +8,8 @@ from matplotlib.image import imread
 from MLmodel.model import Judged
 from pipeline.formats.keys import Pair
 from pipeline.settings import Settings
-from reporting.calculations import draw_rearrangements, draw_rounds
+from reporting.calculations import draw_planes, draw_rearrangements, draw_rounds
 from reporting.found import draw_statistics
-from reporting.planes import draw_planes
 from reporting.predictions import draw_search_efficiency, draw_splitting_cdf, draw_true_against_predicted
 from reporting.profiles import Wells, draw_profiles
 
