@@ -1,6 +1,5 @@
 """Pictures of what run_neb.py calculated: the map of rearrangements, the rounds, and the planes that papers print."""
 
-import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -157,21 +156,23 @@ def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, t
     return Picture(figure, None)
 
 
-def page_plane(double_wells: pd.DataFrame, links: Sequence[str | None], settings: Settings) -> Markup:
-    """The plane of Δ and Δ₀ for the report's page, where each TLS with a link, ``0.12/Cnf-1_0.1_0.2``, opens."""
+def page_plane(double_wells: pd.DataFrame, T: str, opened: Sequence[str | None], settings: Settings) -> Markup:
+    """The plane of Δ and Δ₀ for the report's page, a link from each TLS with a name of those that can be opened."""
     tls = (double_wells[QS] < settings.tls_threshold).to_numpy()
     known = double_wells[["level_asymmetry", "tunnelling_amplitude"]].notna().all(axis=1).to_numpy()
     drawn = io.StringIO()
-    with panels(4.6, 3.7) as (figure, [ax]), matplotlib.rc_context({"svg.hashsalt": f"{links}"}):
+    with panels(4.6, 3.7) as (figure, [ax]), matplotlib.rc_context({"svg.hashsalt": T}):
         _draw_plane(ax, double_wells, tls, settings, EDGE * settings.unit.epsilon)
         for points in ax.collections[1:]:
-            points.set_urls([link for link, shown in zip(links, known & tls, strict=True) if shown])
+            points.set_urls([name for name, shown in zip(opened, known & tls, strict=True) if shown])
         FigureCanvasSVG(figure).print_svg(drawn)  # type: ignore[no-untyped-call]
-    svg = re.sub(r"<metadata>.*?</metadata>| xmlns\S*=\S*", "", drawn.getvalue().partition("<svg")[2], flags=re.DOTALL)
-    name = hashlib.sha256(f"{links}".encode()).hexdigest()[:8]  # for ids: a page has one of each temperature
-    svg = re.sub(r'( id="|url\(#|<use xlink:href="#)', rf"\g<1>{name}-", svg)
-    link = r'<a href="#tls/\1" data-opens="\1/\2" aria-label="TLS of \2"'
-    svg = re.sub(r'<a xlink:href="([^"/]*)/([^"]*)"', link, svg)
+    svg = drawn.getvalue().partition("<svg")[2]
+    for pattern, instead in (
+        (r"(?s)<metadata>.*?</metadata>| xmlns\S*=\S*", ""),
+        (r'( id="|url\(#|<use xlink:href="#)', rf"\g<1>{T}-"),  # a page has one of each temperature
+        (r'<a xlink:href="([^"]*)"', rf'<a href="#tls/{T}" data-opens="{T}/\1" aria-label="TLS of \1"'),
+    ):
+        svg = re.sub(pattern, instead, svg)
     said = (
         f"Asymmetry Δ and tunnelling amplitude Δ₀ of {counted(int(known.sum()), 'double well')}; not defined, or "
         f"without a record, are those of {(~known).sum()} more. {(known & tls).sum()} TLS lie below the line: a click "

@@ -44,7 +44,8 @@ def result(command: Command, at: StatePoint) -> list[Markup]:
     pictured = {path: at.tls_pictures / f"{path.stem}.png" for path in _paths(at, tls.head(max(1, PICTURES // share)))}
     pictured = {path: there for path, picture in pictured.items() if (there := picture_file(picture))}
     opened = {path.stem for path in pictured} | {one["id"] for one in played}
-    links = [f"{at.temperature}/{path.stem}" if path.stem in opened else None for path in _paths(at, wells)]
+    names = [path.stem if path.stem in opened else None for path in _paths(at, wells)]
+    plane = page_plane(wells, at.temperature, names, settings)
     about = "the particles that move, and the energy on the path"
     blocks = [
         figure(f"{path.stem}: {about}", one, "run_neb.py", path, id=f"tls/{at.temperature}/{path.stem}")
@@ -52,7 +53,7 @@ def result(command: Command, at: StatePoint) -> list[Markup]:
     ]
     return [
         _at_a_glance(at, wells, tls, settings),
-        viewer(at.temperature, said, played, next(iter(pictured.values()), None), page_plane(wells, links, settings)),
+        viewer(at.temperature, said, played, next(iter(pictured.values()), None), plane),
         *([more(f"Pictures of {len(blocks)} TLS, smallest splitting first", *blocks)] if blocks else []),
     ]
 
