@@ -14,6 +14,8 @@ TOP ?= 30
 INPUTS ?= 100000
 SEED ?= 0
 RUN = .venv/bin/python
+# Tests at a time: one more than cores, as some wait
+TESTERS = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 STEPS = step1_train_dw.py step2_classify_dw.py step3_train_qs.py step4_predict_qs.py
 OWN = $(wildcard Configurations/minima/* Configurations/pairs/*)
 WORKSPACE ?= $(if $(OWN),.,example-run)
@@ -44,10 +46,10 @@ example: .venv/installed
 	$(RUN) -m example.make make "$(WORKSPACE)"
 
 quick: check
-	$(RUN) -m pytest -n auto --dist worksteal -m "not slow"
+	$(RUN) -m pytest -n $(TESTERS) --dist worksteal -m "not slow"
 
 test: .venv/installed
-	$(RUN) -m pytest -n auto --dist worksteal --durations 10
+	$(RUN) -m pytest -n $(TESTERS) --dist worksteal --durations 10
 
 soak: .venv/installed
 	$(RUN) tests/fuzz.py --inputs $(INPUTS) --seed $(SEED)

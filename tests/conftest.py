@@ -27,6 +27,14 @@ def one_thread():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def first_of_all(request):
+    """What many tests begin with, made at once by two processes of pytest-xdist; nearly all is compiled by that."""
+    made = {"gw0": "calculated_once", "gw1": "trained"}.get(os.environ.get("PYTEST_XDIST_WORKER"))
+    if made is not None:
+        request.getfixturevalue(made)
+
+
 @pytest.fixture(scope="session")
 def data():
     """Real minima and labels, read in place: a part of https://github.com/SCiarella/TLS_ML_exploration."""
@@ -114,7 +122,10 @@ def glass(glass_once, tmp_path):
 def calculated_once(glass_once, once):
     def make(root):
         shutil.copytree(glass_once, root, dirs_exist_ok=True)
+        alone = neb_glass.SETTINGS.replace("processes: 2", "processes: 1")  # not each compiles what all need
+        (root / "config.yaml").write_text(alone)
         (root / "said.txt").write_text(done("run_neb", root, "-v", "--pairs", root / "pairs.csv", run=run_process))
+        (root / "config.yaml").write_text(neb_glass.SETTINGS)
 
     return once("calculated", make)
 

@@ -28,12 +28,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
+import synthetic
 
 from MLmodel.learner import Fitted
-from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.formats.results import add_non_dw, add_splitting
 from pipeline.workers import local
 from pipeline.workspace import Workspace
 
@@ -118,15 +116,7 @@ class Trial:
         (self.root / "config.yaml").write_text(_SETTINGS)
         self.run("simulate_glass", None, "-T", T, *_GLASS.split())
         self.run("step0_collect", None)
-        tables = sorted((self.root / f"Configurations/pairs/T{T}").glob("*.feather"))
-        pairs = pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
-        pairs = pairs.sample(frac=0.5, random_state=0)
-        is_dw = (pairs["total_displacement"] < pairs["total_displacement"].median()).astype(int)
-        splitting = np.hypot(0.2 * pairs["Delta_E"], 0.02 * np.exp(-4 * pairs["total_displacement"]))
-        at = Workspace(self.root).at(T)
-        for (conf, i, j), double_well, one in zip(pairs[PAIR_COLUMNS].to_numpy(), is_dw, splitting, strict=True):
-            pair = Pair(int(conf), i, j)
-            add_splitting(at, pair, one) if double_well else add_non_dw(at, pair)
+        synthetic.write_neb(self.root, synthetic.read_pairs(self.root, T).sample(frac=0.5, random_state=0), T)
         for path in ("Configurations/pairs", "output_ML"):
             shutil.rmtree(self.root / path)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from synthetic import text_minimum
 
 from glass.path import Band
 from glass.tunnelling import Continuation, Profile
@@ -76,7 +77,8 @@ def make_workspace(root):
         for folder in (folders["binary"], work.at(T).glass(1), work.at(T).glass(2)):
             write_minimum(folder / f"{energy:.10f}.conf", diameters, place, BOX)
         folders["text"].mkdir(exist_ok=True)
-        (folders["text"] / f"{energy:.9E}.conf.txt").write_text(_text(diameters, place))
+        text = text_minimum(diameters, place, BOX, types=[1 + k % 2 for k in range(N)], masses=("1 1 # Cu", "2 4 # Zr"))
+        (folders["text"] / f"{energy:.9E}.conf.txt").write_text(text)
         atoms = Atoms("Cu8Zr4", place, cell=BOX, pbc=True)
         atoms.calc = SinglePointCalculator(atoms, energy=N * energy)
         frames.append(atoms)
@@ -105,14 +107,6 @@ def make_workspace(root):
 
 def _rising(rng):
     return np.cumsum(rng.random((2, 4)), axis=1)
-
-
-def _text(diameters, positions):
-    edges = [f"0.0 {side} {axis}lo {axis}hi" for side, axis in zip(BOX, "xyz", strict=True)]
-    numbers = np.column_stack([diameters, positions]).tolist()
-    lines = [f"{k} {1 + k % 2} {d!r} {x!r} {y!r} {z!r} 0 0 0" for k, (d, x, y, z) in enumerate(numbers, 1)]
-    head = ["LAMMPS data file", "", f"{N} atoms", "2 atom types", "", *edges, "", "Masses", "", "1 1 # Cu", "2 4 # Zr"]
-    return "\n".join([*head, "", "Atoms # charge", "", *lines, "", "Velocities", "", "1 0 0 0", ""])
 
 
 def _write_tables(work, rng):
@@ -185,14 +179,6 @@ def _ready_made(work):
     return _table(pd.concat(read_batches(path)))
 
 
-def _pretraining_file(work, task):
-    return work.at(T).pretraining(task)
-
-
-def _pretraining(work, task):
-    return _table(read_pretraining(_pretraining_file(work, task), task, 10).drop(columns=ORIGIN))
-
-
 def _calculations(work):
     table = _pairs(neb_files.read_calculations(work.at(T)))
     numbers = table.reindex(columns=["images", "steps", "cpu_seconds"]).astype(float)
@@ -243,7 +229,13 @@ READERS = [
     Reader("pair table, ready-made", lambda work: work.at(T).pairs / "database.feather", _ready_made),
     Reader("pair table of step 0", lambda work: work.at(T).glass_pairs(2), lambda work: _table(_collect(work))),
     *(
-        Reader(f"pretraining, {task.name}", partial(_pretraining_file, task=task), partial(_pretraining, task=task))
+        Reader(
+            f"pretraining, {task.name}",
+            lambda work, task=task: work.at(T).pretraining(task),
+            lambda work, task=task: _table(
+                read_pretraining(work.at(T).pretraining(task), task, 10).drop(columns=ORIGIN)
+            ),
+        )
         for task in (CLASSIFIER, PREDICTOR)
     ),
     Reader("NON-DW.txt", lambda work: work.at(T).non_dw, _results),

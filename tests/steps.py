@@ -34,8 +34,8 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def run(script, workspace, *arguments, pictures=False):
-    """Run a step within this process, its jobs one after the other instead of by workers.
+def run(script, workspace, *arguments, pictures=False, workers=False):
+    """Run a step within this process, its jobs one after the other unless workers are asked for.
 
     Pictures, which would take most of the time, are blank unless asked for.
     """
@@ -44,7 +44,7 @@ def run(script, workspace, *arguments, pictures=False):
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
         mock.patch.object(sys, "path", [*sys.path]),
-        mock.patch("pipeline.workers.pool.Processes", _NoProcesses),
+        mock.patch("pipeline.workers.pool.Processes", _Forked if workers else _NoProcesses),
         mock.patch("pipeline.workers.local.Processes", _Forked),
         nullcontext() if pictures else mock.patch("matplotlib.figure.Figure.savefig", _save_blank),
         redirect_stdout(stdout),
@@ -69,6 +69,7 @@ def _save_blank(figure, path, **_):
 
 
 run_drawing = partial(run, pictures=True)
+run_workers = partial(run, workers=True)
 
 
 class _NoProcesses(SerialWorkers):
@@ -82,11 +83,12 @@ class _NoProcesses(SerialWorkers):
 
 
 class _Forked(Processes):
-    """Trainings in processes that are forked from one that has imported CatBoost."""
+    """Workers that are forked from a process that has imported what they need, which takes longer than their jobs."""
 
     def __init__(self, count, start=None, log=None):
-        multiprocess.set_forkserver_preload(["catboost", "sklearn"])
-        super().__init__(count, "forkserver", log)
+        multiprocess.set_forkserver_preload(["catboost", "sklearn", "search.exact"])
+        with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+            super().__init__(count, "forkserver", log)
 
 
 def run_process(script, workspace, *arguments):

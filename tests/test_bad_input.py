@@ -87,9 +87,7 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("config.yaml", "particels: 3", ["unknown key particels", "particles", "test_split"]),
     ("config.yaml", "classify: {max_delta: 3}", ["unknown key classify.max_delta", "max_delta_E", "max_distance"]),
     ("config.yaml", "particles: three", ["particles = 'three'", "integer"]),
-    ("config.yaml", "particles: 2.5", ["particles = 2.5", "integer"]),
     ("config.yaml", "particles: 0", ["particles = 0", "greater than or equal to 1"]),
-    ("config.yaml", "pairs: {max_delta_E: -1}", ["pairs.max_delta_E = -1", "greater than 0"]),
     ("config.yaml", "predictor: {train_hours: soon}", ["predictor.train_hours = 'soon'", "number"]),
     ("config.yaml", "predictor: {fast: yes}", ["predictor.fast = 'yes'", "true or false"]),
     ("config.yaml", "test_fraction: 1.0", ["test_fraction = 1.0", "less than 1"]),
@@ -98,19 +96,14 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("config.yaml", "classify: 3", ["classify = 3", "section"]),
     ("config.yaml", "figures: pdf", ["figures = 'pdf'", 'a list, such as ["pdf"]']),
     ("config.yaml", "figures: [pdf, jpg]", ["figures.1 = 'jpg'", "'png', 'pdf' or 'svg'"]),
-    ("config.yaml", "pretraining: 0.12", ["pretraining = 0.12", 'a list, such as ["0.12"]']),
     ("config.yaml", "pretraining: '0.12'", ["pretraining = '0.12'", 'a list, such as ["0.12"]']),
     ("config.yaml", "pretraining: [0.12]", ["pretraining.0 = 0.12", 'in quotes, such as "0.12"']),
-    ("config.yaml", "pretraining: [T0.5]", ["pretraining.0 = 'T0.5'", 'in quotes, such as "0.12"']),
     ("config.yaml", "pretraining:", ["pretraining = None", "a list, such as []"]),
     ("config.yaml", "pretraining: '" + "x" * 100_000 + "'", ["pretraining", "…"]),
-    ("config.yaml", "processes: 0", ["processes = 0", "greater than or equal to 1"]),
     ("config.yaml", "cluster: {}", ["cluster names nothing", "scheduler_file, slurm"]),
     ("config.yaml", "cluster: {scheduler: a, slurm: {cores: 1}}", ["cluster names scheduler and slurm", "give one"]),
     ("config.yaml", "cluster: {slrum: {cores: 1}}", ["unknown key cluster.slrum", "slurm", "htcondor"]),
-    ("config.yaml", "cluster: {slurm: 3}", ["cluster.slurm = 3", "section"]),
     ("config.yaml", "cluster: {slurm: {n_workers: 0}}", ["cluster.slurm.n_workers = 0", "above zero"]),
-    ("config.yaml", "cluster: local", ["cluster = 'local'", "section"]),
     ("config.yaml", "classifier: {train_hours: 1e306}", ["classifier.train_hours = 1e+306", "10000"]),
     ("config.yaml", "neb: {time_limit: 1e300}", ["neb.time_limit = 1e+300"]),
     ("config.yaml", "neb: {images: 1000000000}", ["neb.images = 1000000000"]),
@@ -119,19 +112,15 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("config.yaml", "seed: 1\nseed: 2", ["line 2: found duplicate key", "seed"]),
     *(
         ("config.yaml", f"seed: {value}", ["not readable as YAML"])
-        for value in ("2001-99-99", "9" * 5000, "!!bool maybe")
+        for value in ("2001-99-99", "9" * 5000, "!!bool maybe", "!!timestamp today", "!!int ''", "[")
     ),
-    *(("config.yaml", f"seed: {value}", ["not readable as YAML"]) for value in ("!!timestamp today", "!!int ''")),
     ("config.yaml", "a: &a [x, x]\nb: &b [*a, *a]\nseed: [*b, *b]", ["seed", "unknown key"]),
     ("config.yaml", "[" * 5000, ["too deeply nested"]),
     ("config.yaml", "- 1", ["must hold lines 'key: value'"]),
-    ("config.yaml", "a: [", ["not readable as YAML"]),
     *(
         ("config.yaml", f"{METAL}neb: {{{name}: 1.0}}", [f"neb.{name} is not allowed", "units: metal"])
         for name in ("sigma", "mass", "epsilon")
     ),
-    ("config.yaml", f"{METAL}neb: 3", ["neb = 3", "section"]),
-    ("config.yaml", f"{METAL}tls_threshold: 0", ["tls_threshold = 0", "greater than 0"]),
     *(("NON-DW.txt", f"Cnf-1 0.2_0.3\nCnf-1 {one}_0.26\n", ["line 2: "]) for one in NO_NUMBERS),
     *(
         ("NON-DW.txt", f"# by hand\nCnf-1 0.2_0.3\n\n{line}\n", ["line 4: '"])

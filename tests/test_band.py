@@ -6,7 +6,7 @@ from formulas import relaxed_path
 from scipy.interpolate import CubicSpline
 from soft_sphere_atoms import make_atoms
 
-from glass.band import hidden_minimum, relaxed_band, shoulders
+from glass.band import hidden_minimum, relaxed_band
 from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
 
 
@@ -158,12 +158,3 @@ def test_a_minimum_between_the_images_of_a_coarse_band_is_found(narrow):
     assert (third is not None) == (narrow == 0.3)
     if third is not None:
         assert third[0, 0] == pytest.approx(0.35, abs=0.1)
-
-
-def test_a_shoulder_is_where_the_slope_falls_and_rises_again():
-    slopes = np.array([0, 1, 3, 1, 2, 0, -2, -1, -4, 0.0])
-    energies = np.array([0, 1, 3, 5, 6.5, 7, 6, 4.5, 2, 0])
-    assert shoulders(slopes, energies) == [3, 7]
-    assert shoulders(-slopes[::-1], energies[::-1]) == [2, 6]
-    slopes[[3, 7]] = 1.9, -2
-    assert shoulders(slopes, energies) == []

@@ -26,10 +26,9 @@ def valley(positions):
     return energy, -np.array([[slope, STIFF * off, STIFF * z]])
 
 
-def relaxed(images=41, tolerance=2e-4):
+def relaxed():
     ends = np.array([[[-HALF, BEND * HALF**2, 0]], [[HALF, BEND * HALF**2, 0]]])
-    line = ends[0] + np.linspace(0, 1, images)[:, None, None] * (ends[1] - ends[0])
-    path = relaxed_path(valley, line, tolerance, 2000)
+    path = relaxed_path(valley, np.linspace(*ends, 41), 2e-4, 2000)
     assert path.converged
     assert path.third_minimum is None
     return path
@@ -38,10 +37,6 @@ def relaxed(images=41, tolerance=2e-4):
 def splitting_of(path, potential, hbar, masses=None):
     low, high = lowest_levels(answered(profile_of(path, hbar, masses), one_by_one([potential])), hbar)
     return high - low
-
-
-def splitting(**finer):
-    return splitting_of(relaxed(**finer), valley, HBAR)
 
 
 def exact_splitting():
@@ -61,33 +56,17 @@ def exact_splitting():
 
 
 def test_the_splitting_is_that_of_the_quartic_along_the_valley():
-    assert splitting() == pytest.approx(exact_splitting(), rel=0.005)
-
-
-@pytest.mark.parametrize(
-    "finer", [{"images": 81}, {"tolerance": 5e-5}], ids=["twice the images", "a quarter of the tolerance"]
-)
-def test_finer_settings_leave_it_as_it_is(finer):
-    assert splitting(**finer) == pytest.approx(splitting(), rel=0.02)
+    assert splitting_of(relaxed(), valley, HBAR) == pytest.approx(exact_splitting(), rel=0.005)
 
 
 # Masses
-def test_masses_of_one_change_no_bit():
-    path = relaxed()
-    lengths, slopes = lengths_and_slopes(path, np.ones(1))
-    np.testing.assert_array_equal(lengths, path.lengths)
-    np.testing.assert_array_equal(slopes, path.slopes)
-    assert splitting_of(path, valley, HBAR, np.ones(1)) == splitting_of(path, valley, HBAR)
-
-
-@pytest.mark.parametrize("mass", [0.25, 0.3, 4.0])
+@pytest.mark.parametrize("mass", [0.3, 4.0])
 def test_a_mass_that_all_have_is_another_unit_of_mass(mass):
     """ħ̃ = ħ/(σ √(m ε)): m times larger is ħ̃ √m times smaller, on the same path."""
     path = relaxed()
     scaled = splitting_of(path, valley, HBAR / np.sqrt(mass))
-    assert splitting_of(path, valley, HBAR, np.array([mass])) == pytest.approx(
-        scaled, rel=1e-9
-    )  # rounding of the oscillator lengths
+    found = splitting_of(path, valley, HBAR, np.array([mass]))
+    assert found == pytest.approx(scaled, rel=1e-9)  # rounding of the oscillator lengths
 
 
 def dumbbell(positions):
@@ -99,12 +78,15 @@ def dumbbell(positions):
     return energy, np.array([slope, -slope])
 
 
+def path_of_dumbbell():
+    ends = [np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF)]
+    return relaxed_path(dumbbell, np.linspace(*ends, 41), 2e-4, 2000)
+
+
 @pytest.mark.parametrize("masses", [(1.0, 1.0), (0.6, 3.0), (1.5, 0.2)])
 def test_two_particles_tunnel_with_their_reduced_mass(masses):
     """A textbook result: of H = p₁²/2m₁ + p₂²/2m₂ + V(x₂ − x₁) the motion of x is that of one mass m₁m₂/(m₁ + m₂)."""
-    start, end = (np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF))
-    line = start + np.linspace(0, 1, 41)[:, None, None] * (end - start)
-    path = relaxed_path(dumbbell, line, 2e-4, 2000)
+    path = path_of_dumbbell()
 
     def quartic(x):
         return HEIGHT * ((x / HALF) ** 2 - 1) ** 2
@@ -115,8 +97,7 @@ def test_two_particles_tunnel_with_their_reduced_mass(masses):
 
 
 def test_slopes_are_the_derivative_of_the_energies_along_the_mass_weighted_path():
-    start, end = (np.array([[-x / 2, 0, 0], [1 + x / 2, 0, 0]]) for x in (-HALF, HALF))
-    path = relaxed_path(dumbbell, start + np.linspace(0, 1, 41)[:, None, None] * (end - start), 2e-4, 2000)
+    path = path_of_dumbbell()
     lengths, slopes = lengths_and_slopes(path, np.array([0.6, 3.0]))
     np.testing.assert_allclose(slopes, CubicSpline(lengths, path.energies)(lengths, 1), atol=2e-3)
 
@@ -192,13 +173,6 @@ def test_a_path_that_does_not_converge_says_so():
     assert found.third_minimum is None
     assert found.force > 1e-4
     assert found.steps == 3
-
-
-def test_images_are_closer_near_the_ends_and_stay_so():
-    found = path(FIRST, MIDDLE)
-    steps = np.diff(found.lengths)
-    assert steps[0] < 0.5 * steps[20]
-    assert steps[-1] < 0.5 * steps[20]
 
 
 def test_the_straight_line_takes_the_minimum_image_and_no_drift():

@@ -55,16 +55,6 @@ def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(glasses):
             assert np.linalg.norm(atoms.get_forces()) < 1e-4
 
 
-def test_it_is_large_enough_to_prove_something_and_small_enough_to_ship(glasses):
-    loop = glasses["use"] == "loop"
-    assert loop.sum() >= 4
-    assert glasses["tls"].sum() >= 40
-    assert glasses["distinct_tls"].sum() >= 10
-    assert glasses.loc[loop, "tls"].sum() >= 12
-    assert (glasses.loc[loop, "tls"] > 0).sum() >= 3
-    assert sum(path.stat().st_size for path in EXAMPLE.rglob("*") if path.is_file()) <= 15e6
-
-
 def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, classifier_set, predictor_set, tmp_path):
     tls = [part[part[QS] < SETTINGS.tls_threshold] for part in (answers, predictor_set)]
     for column, rows in (

@@ -317,15 +317,3 @@ def test_every_pair_agrees_with_brute_force(n, ceiling):
         some = np.random.default_rng(1).permutation(len(pairs))[:200]
         expected = np.array([looked_between(d, *pairs[p]) for p in some]).reshape(-1, 5)
         np.testing.assert_allclose(found[some], expected, rtol=1e-6)
-
-
-def test_unknown_distances_count_as_far():
-    d = distances(12)
-    d[3, 7] = d[7, 3] = np.inf
-    found = pair_neighbourhood(squares_of(d, np.full(12, 12)), 0, 1)
-    np.testing.assert_allclose(found, [looked_between(d, 0, j) for j in range(1, 12)], rtol=1e-6)
-
-
-def test_a_pair_with_no_other_minimum_is_far_from_all():
-    found = pair_neighbourhood(squares_of(distances(2), np.array([2, 2])), 0, 2)
-    np.testing.assert_array_equal(found, [[FAR, FAR**2, 0, 1, 1]])

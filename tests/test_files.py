@@ -173,16 +173,12 @@ def test_who_is_at_work_is_named_until_it_ends_however_it_ends(tmp_path, missing
             pass
 
 
-def test_a_holder_on_another_machine_is_not_taken_for_dead(tmp_path, monkeypatch):
+@pytest.mark.parametrize("missing", [errno.ENOLCK], indirect=True)
+def test_a_holder_on_another_machine_is_not_taken_for_dead(tmp_path, missing):
     path = tmp_path / "output_ML" / ".locks" / "step2.lock"
     path.parent.mkdir(parents=True)
     path.write_text("step2_classify_dw (process 7 on elsewhere, since yesterday)\n")
     path.with_suffix(".held").write_text("4194399\nelsewhere\n")
-
-    def fail(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", fail)
     words = rf"process 7 on elsewhere.*remove {path.with_suffix('.held')}"
     with pytest.raises(UserError, match=words), only_writer(path, "me"):
         pass

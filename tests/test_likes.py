@@ -19,10 +19,8 @@ from search import likes
 from search.likes import (
     Process,
     Results,
-    Told,
     add_likes,
     blended_splitting,
-    blended_verdict,
     held_out,
     least_chances,
     most_likely,
@@ -92,17 +90,6 @@ def test_each_result_is_told_from_all_others_as_if_it_were_not_known():
         np.testing.assert_allclose(
             told.variance[k], told_by(PROCESS, fewer, cosines[[k]][:, rest], places[[k]]).variance
         )
-
-
-def test_what_likes_do_not_explain_stays_as_the_model_says():
-    nothing, everything = (
-        Told(np.array([0.3]), np.array([0.5]), 0.3, 0.5),
-        Told(np.array([1.0]), np.array([0.0]), 0.3, 0.5),
-    )
-    model = np.array([0.2])
-    np.testing.assert_allclose(blended_verdict(model, nothing, 8), model)
-    np.testing.assert_allclose(blended_verdict(model, everything, 8), (0.2 + 3 * 0.9) / 4)
-    np.testing.assert_allclose(blended_splitting(model, 0.1, nothing)[0], model)
 
 
 @pytest.fixture
