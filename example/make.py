@@ -6,7 +6,7 @@ python -m example.make judge DIR [--picture FILE.png]
                                           after steps 0 to 4: how many TLS the top of the list holds
 
 Of most glasses only labelled rows ship, as pretraining sets. LOOP glasses ship with their minima; no row comes from
-them, and the exact results of all their pairs under step 2's ceilings are the answers, NEB_calculations/answers/.
+them, and the exact results of all their pairs under step 2's ceilings are the answers, in a workspace of their own, answers/.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import last_results, read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
-from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Below, Named, StatePoint, Workspace
+from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Workspace
 from reporting.predictions import draw_search_efficiency
 from search.calculated import count_tls, read_double_wells
 from search.rearrangements import REARRANGEMENT
@@ -73,26 +73,8 @@ def calculate(work: Workspace, name: str, pairs: pd.DataFrame) -> None:
 
 
 def answers_of(work: Workspace) -> Workspace:
-    """Where the exact results are kept that no model sees."""
-    return AnswersWorkspace(work.root)
-
-
-class AnswersWorkspace(Workspace):
-    """The NEB files below ``NEB_calculations/answers``."""
-
-    def at(self, temperature: str) -> StatePoint:
-        """The files of one temperature."""
-        return Answers(self, temperature)
-
-
-class Answers(StatePoint):
-    """The same, of one temperature."""
-
-    neb = Below("NEB_calculations/answers/T{T}")
-    result = Named("NEB_calculations/answers/T{T}/{0}")
-    non_dw = Below("NEB_calculations/answers/T{T}/NON-DW.txt")
-    unfinished = Below("NEB_calculations/answers/T{T}/unfinished.csv")
-    calculations = Below("NEB_calculations/answers/T{T}/calculations.csv")
+    """A workspace of the exact results that no model sees."""
+    return Workspace(work.root / "answers")
 
 
 def glasses_of(work: Workspace) -> pd.DataFrame:
