@@ -18,7 +18,6 @@ if __name__ == "__main__":
 
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.formats.configurations import Place
@@ -40,14 +39,12 @@ def main(command: Command) -> None:
     )
     make_calculator = find_calculator(settings.neb, work.root)
     function = partial(relax_minimum, settings=settings.neb, make_calculator=make_calculator, units=settings.unit)
-    counts: Counter[str] = Counter()
-
-    def relax_one(at: StatePoint) -> None:
-        for conf, folder in at.glasses.items():
-            counts.update(relax_glass(command, f"T = {at.temperature}: Cnf-{conf}", folder, function, workers))
-
     with worker_pool(settings, calculator=True) as workers:
-        command.for_each_temperature(temperatures, relax_one)
+        found = command.for_each_temperature(
+            temperatures,
+            lambda at: sum((relax_glass(command, at, conf, function, workers) for conf in at.glasses), Counter[str]()),
+        )
+    counts = sum(found, Counter[str]())
     if counts:
         result(", ".join(f"{kind}: {count}" for kind, count in counts.items()))
     else:
@@ -59,23 +56,21 @@ def main(command: Command) -> None:
 
 
 def relax_glass(
-    command: Command, name: str, folder: Path, function: "partial[Relaxation]", workers: Workers
+    command: Command, at: StatePoint, conf: int, function: "partial[Relaxation]", workers: Workers
 ) -> Counter[str]:
     """Look at what is new in one glass, write what was found, and say so; how many there were of each kind."""
+    name, folder = f"T = {at.temperature}: Cnf-{conf}", at.glass(conf)
     known = read_relaxed(folder)
     places = places_with_energies(folder, command.settings.reading)
     seen = set(zip(known["name"], known["energy"], strict=True))
     jobs = [(place, energy) for place, energy in places if (as_written(place.name), energy) not in seen]
-    relaxations = []
-    with Progress(total=len(jobs), desc=name, unit="minimum") as bar:
-        limit = command.settings.neb.time_limit
+    limit = command.settings.neb.time_limit
 
-        def lost(job: tuple[Place, float], reason: str) -> Relaxation:
-            return Relaxation(*job, problem=reason)
+    def lost(job: tuple[Place, float], reason: str) -> Relaxation:
+        return Relaxation(*job, problem=reason)
 
-        for one in workers.results(function, jobs, in_order=True, time_limit=limit, lost=lost):
-            relaxations.append(one)
-            bar.update()
+    done = workers.results(function, jobs, in_order=True, time_limit=limit, lost=lost)
+    relaxations = [*Progress(done, desc=name, total=len(jobs), unit="minimum")]
     problems = [one for one in relaxations if one.problem]
     for one in problems:
         note(f"{name}: {one.place.name}: {one.problem}")

@@ -109,15 +109,15 @@ def main(command: Command) -> None:
     if given.pairs and len(temperatures) > 1:
         raise UserError(f"{given.pairs}: name the temperature of these pairs with -T")
     make_calculator = find_calculator(command.settings.neb, work.root)
-    kinds: Counter[str] = Counter()
     if given.share:
         command = replace(command, script=f"{command.script}-{given.share.name}")
-    command.for_each_temperature(temperatures, lambda at: kinds.update(calculate_one(command, at, make_calculator)))
+    found = command.for_each_temperature(temperatures, lambda at: calculate_one(command, at, make_calculator))
     if given.share:
         result("once all shares have ended, run_neb.py --top 0 or step1_train_dw.py brings them together")
         command.say_next("run_neb.py", "--top", "0")
         return
     draw_temperatures(work, command.settings)
+    kinds = sum(found, Counter[str]())
     lacking = [too_few(work.at(T), command.settings) for T in temperatures]
     why, script, *arguments = next_step(kinds, lacking)
     (result if kinds and (arguments or not kinds["double well"]) else detail)(why)

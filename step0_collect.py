@@ -38,33 +38,37 @@ def main(command: Command) -> None:
         lambda at: at.has_glasses or bool(at.pair_tables),
         "no minima under Configurations/minima/T…/Cnf-…, no pair table under Configurations/pairs/T…; put either there",
     )
-    collected: list[Collected] = []
-    left_out: list[Row] = []
-
-    def collect_one(at: StatePoint) -> None:
-        ready_made = [table for table in at.pair_tables if is_ready_made(table)]
-        made, rows = collect_minima(command, at, ready_made)
-        made += check_other_tables(at, command.settings, ready_made)
-        write_fates(at.seen_minima, rows)
-        if not made and not rows:
-            raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
-        if not sum(one.pairs for one in made):
-            reason = "give more minima or raise pairs.max_delta_E"
-            if any(row[2] == LEFT_OUT for row in rows):
-                reason = f"see {at.seen_minima}"
-            raise UserError(f"{at.minima}: no pair could be made; {reason}")
-        collected.extend(made)
-        left_out.extend(row for row in rows if row[2] == LEFT_OUT)
-
-    command.for_each_temperature(temperatures, collect_one)
-    pairs, computed = (sum(getattr(one, name) for one in collected) for name in ("pairs", "computed"))
-    counts = f"{counted(pairs, 'pair')}, {computed or 'nothing new'} computed, {len(left_out)} left out"
-    record(", ".join(temperatures), pairs=pairs, computed=computed, left_out=len(left_out))
+    numbers = command.for_each_temperature(temperatures, lambda at: collect(command, at))
+    pairs, computed, left_out = (sum(one) for one in zip(*numbers, strict=True))
+    counts = f"{counted(pairs, 'pair')}, {computed or 'nothing new'} computed, {left_out} left out"
+    record(", ".join(temperatures), pairs=pairs, computed=computed, left_out=left_out)
     if computed or left_out:
         result(counts)
     else:
         nothing_new(", ".join(temperatures), counts)
     command.say_next("step1_train_dw.py")
+
+
+def collect(command: Command, at: StatePoint) -> tuple[int, int, int]:
+    """Collect the pairs of one temperature; numbers of pairs, of those computed, and of minima left out."""
+    ready_made = [table for table in at.pair_tables if is_ready_made(table)]
+    made, rows = collect_minima(command, at, ready_made)
+    made += check_other_tables(at, command.settings, ready_made)
+    left_out = [row for row in rows if row[2] == LEFT_OUT]
+    with atomic_write(at.seen_minima) as part, part.open("w", newline="", encoding="utf-8", errors="replace") as file:
+        csv.writer(file, lineterminator="\n").writerows([("conf", "file", "status", "minimum", "reason"), *rows])
+    for conf, name, *_, reason in left_out[:SHOWN]:
+        note(f"left out: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
+    if left_out:
+        more = f"and {len(left_out) - SHOWN} more; " if len(left_out) > SHOWN else ""
+        note(f"{more}what became of each file and frame: {at.seen_minima}")
+    if not made and not rows:
+        raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
+    pairs, computed = (sum(getattr(one, name) for one in made) for name in ("pairs", "computed"))
+    if not pairs:
+        reason = f"see {at.seen_minima}" if left_out else "give more minima or raise pairs.max_delta_E"
+        raise UserError(f"{at.minima}: no pair could be made; {reason}")
+    return pairs, computed, len(left_out)
 
 
 def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Row]]:
@@ -98,18 +102,6 @@ def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> 
     for folder in at.misnamed_glasses:
         rows.append((None, folder.name, LEFT_OUT, None, "not a folder named Cnf-{number}, or not readable"))
     return list(found.values()), rows
-
-
-def write_fates(path: Path, rows: list[Row]) -> None:
-    """Write what became of each file and frame, and print what was left out."""
-    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8", errors="replace") as file:
-        csv.writer(file, lineterminator="\n").writerows([("conf", "file", "status", "minimum", "reason"), *rows])
-    left_out = [row for row in rows if row[2] == LEFT_OUT]
-    for conf, name, *_, reason in left_out[:SHOWN]:
-        note(f"left out: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
-    if left_out:
-        more = f"and {len(left_out) - SHOWN} more; " if len(left_out) > SHOWN else ""
-        note(f"{more}what became of each file and frame: {path}")
 
 
 if __name__ == "__main__":

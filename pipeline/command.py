@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 _PROJECT = Path(__file__).resolve().parent.parent
 
 _REMEDIES = {
@@ -91,17 +92,17 @@ class Command:
             note(f"T = {skipped}: no input for this step, skipped")
         return found
 
-    def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], None]) -> None:
+    def for_each_temperature(self, temperatures: Iterable[str], work: Callable[[StatePoint], Result]) -> list[Result]:
         """Work on every temperature as its only writer; what must be fixed for one does not keep the others waiting."""
 
-        def work_alone(temperature: str) -> None:
+        def work_alone(temperature: str) -> Result:
             with self.only_writer(temperature):
                 for _ in range(2):  # a model may be replaced meanwhile, twice at most in a row
                     with suppress(ChangedError):
                         return work(self.workspace.at(temperature))
                 return work(self.workspace.at(temperature))
 
-        for_each(temperatures, work_alone)
+        return for_each(temperatures, work_alone)
 
     def say_next(self, script: str, *arguments: str) -> None:
         """Say at the end which script to run next, as a command that can be pasted."""
@@ -119,16 +120,17 @@ class Command:
         return only_writer(self.workspace.lock(self.script, temperature), self.script, self.wait)
 
 
-def for_each(items: Iterable[Item], work: Callable[[Item], None]) -> None:
+def for_each(items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
     """Work on all; what the user must fix for one is raised when the others are done."""
-    errors = []
+    errors, results = [], []
     for item in items:
         try:
-            work(item)
+            results.append(work(item))
         except UserError as error:
             errors.append(str(error))
     if errors:
         raise UserError("; ".join(errors))
+    return results
 
 
 def check_command_line(description: str | None, options: Options | None = None) -> None:
