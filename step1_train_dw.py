@@ -1,7 +1,7 @@
 """Step 1: train the classifier that tells double wells from other pairs.
 
 Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-classifier-T{digits}.feather, NEB_calculations/T{T}/
-Writes   MLmodel/dw-classification-T{digits}/: the model and its sets; beside it the log of the training
+Writes   MLmodel/dw-classification-T{digits}/: the model and its sets; beside it AutoGluon's log
 
 Stops at once if nothing is new since the last training.
 

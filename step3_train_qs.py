@@ -1,7 +1,7 @@
 """Step 3: train the predictor of the quantum splitting of double wells.
 
 Reads    Configurations/pairs/T{T}/, MLmodel/pretraining-predictor-T{digits}.feather, NEB_calculations/T{T}/
-Writes   MLmodel/qs-regression-T{digits}/: the model and its sets; beside it the log of the training
+Writes   MLmodel/qs-regression-T{digits}/: the model and its sets; beside it AutoGluon's log
 
 Stops at once if nothing is new since the last training.
 

@@ -22,7 +22,7 @@ from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task
 TREES: dict[str, Any] = {"iterations": 300, "learning_rate": 0.05, "border_count": 64, "random_seed": 0}
 """CatBoost of ``fast: true``: on glasses kept out as good as the ensemble; 1500 trees are worse (doc/validation.md)."""
 
-OF_TASK: dict[Task, dict[str, Any]] = {
+_OF_TASK: dict[Task, dict[str, Any]] = {
     CLASSIFIER: {
         # Log loss at .05, .08, .1: example by glass .2305 .2312 .2323; public T = 0.062, cut at random, .0239 - .0183
         "learning_rate": 0.08,
@@ -150,12 +150,19 @@ def fit(
 ) -> Fitted:
     """Train a model and save it: the same from the same table, whatever the machine does and on any cores.
 
-    All learners have their seeds and the number of their trees is bounded, so that no clock ends a training but that of
-    :func:`_time_guard`. CatBoost alone needs no pairs to tell when to stop: it learns from all of them.
+    AutoGluon seeds all its learners and the number of their trees is bounded, so that no clock ends a training but that
+    of :func:`_time_guard`. CatBoost alone needs no pairs to tell when to stop: it learns from all of them.
     ``with_smooth``: the mean with :mod:`MLmodel.smooth` is predicted, of this ``softening``. Raises UserError if there
     was no time for a single model, OSError if files can't be written, where AutoGluon itself goes on without the model.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    predictor, was_cut = _train(table, task, limits, cores, folder)
+    failures = predictor.model_failures()
+    for said in failures.get("exc_str", ()):
+        if number := re.match(r"\[Errno (\d+)\]", str(said)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder))
+    if not predictor.model_names():
+        hours = f"{task.name}.train_hours = {limits.train_hours:g}"
+        raise UserError(f"config.yaml: no model was trained in {hours}; raise it, or make room in memory")
     features = table.drop(columns=[task.target, _WEIGHT], errors="ignore")
     sample = features.sample(_TIMED_PAIRS, replace=True, random_state=0)
     seconds = 0.0
@@ -165,40 +172,18 @@ def fit(
         smooth.save(folder / _SMOOTH)
         seconds = _seconds_per_pair(smooth.predict, sample)
     if limits.fast:
-        trees = _train_trees(table, task)
+        trees = predictor._trainer.load_model(predictor.model_best).model
         for name in ("train_finish_time", "model_guid"):  # the same bytes for the same trees
             trees.get_metadata()[name] = ""
         trees.save_model(str(folder / _TREES))
-        return Fitted(seconds + _seconds_per_pair(catboost_prediction(trees, task), sample), False, False)
-    predictor, was_cut = _train_ensemble(table, task, limits, cores, folder)
-    failures = predictor.model_failures()
-    for said in failures.get("exc_str", ()):
-        if number := re.match(r"\[Errno (\d+)\]", str(said)):
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder))
-    if not predictor.model_names():
-        hours = f"{task.name}.train_hours = {limits.train_hours:g}"
-        raise UserError(f"config.yaml: no model was trained in {hours}; raise it, or make room in memory")
-    seconds += _keep_best_that_is_fast(predictor, task, sample, limits.max_seconds_per_pair - seconds)
+        seconds += _seconds_per_pair(catboost_prediction(trees, task), sample)
+    else:
+        seconds += _keep_best_that_is_fast(predictor, task, sample, limits.max_seconds_per_pair - seconds)
     short = failures.get("exc_type", pd.Series(dtype=str)).isin(["MemoryError", "NotEnoughMemoryError"])
     return Fitted(seconds, was_cut, bool(short.any()))
 
 
-def _train_trees(table: pd.DataFrame, task: Task) -> CatBoost:
-    """Trees of ``fast: true``."""
-    kind = catboost.CatBoostClassifier if task == CLASSIFIER else catboost.CatBoostRegressor
-    trees = kind(**{**TREES, **OF_TASK[task]}, thread_count=1, verbose=False, allow_writing_files=False)
-    features = table.drop(columns=[task.target, _WEIGHT], errors="ignore")
-    return trees.fit(features, table[task.target], sample_weight=table.get(_WEIGHT))
-
-
-def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
-    """Trees of ``fast: true``, learnt without saving, as a function that predicts pairs."""
-    return catboost_prediction(_train_trees(to_learn(pairs, task, features), task), task)
-
-
-def _train_ensemble(
-    table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: Path
-) -> tuple[Any, bool]:
+def _train(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: Path) -> tuple[Any, bool]:
     """AutoGluon's predictor, and whether time left models out."""
     from autogluon.features.generators import IdentityFeatureGenerator  # here, as they take seconds and print
     from autogluon.tabular import TabularPredictor
@@ -212,13 +197,15 @@ def _train_ensemble(
         weight_evaluation=_WEIGHT in table,
     )
     guard = _time_guard(limits.train_hours)
+    catboost_alone = {**TREES, **_OF_TASK[task], "ag.early_stop": None, **_ONE_THREAD}
     predictor.fit(
         table,
+        tuning_data=table if limits.fast else None,
         num_cpus=cores,
         feature_generator=IdentityFeatureGenerator(),
         raise_on_no_models_fitted=False,
         callbacks=[guard],
-        **ENSEMBLE,
+        **({"hyperparameters": {"CAT": [catboost_alone]}, "fit_weighted_ensemble": False} if limits.fast else ENSEMBLE),
     )
     return predictor, guard.was_cut
 
@@ -274,3 +261,11 @@ def _keep_best_that_is_fast(predictor: Any, task: Task, sample: pd.DataFrame, li
     kept = name if seconds[name] <= limit else min(names, key=seconds.__getitem__)
     predictor.set_model_best(kept, save_trainer=True)
     return seconds[kept]
+
+
+def quick_trees(pairs: pd.DataFrame, features: list[str], task: Task) -> Callable[[pd.DataFrame], Array]:
+    """Trees of ``fast: true``, learnt without AutoGluon and without saving, as a function that predicts pairs."""
+    kind = catboost.CatBoostClassifier if task == CLASSIFIER else catboost.CatBoostRegressor
+    trees = kind(**{**TREES, **_OF_TASK[task]}, thread_count=1, verbose=False, allow_writing_files=False)
+    trees.fit(pairs[features].astype(np.float64), target_of(pairs, task))
+    return catboost_prediction(trees, task)

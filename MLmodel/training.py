@@ -104,6 +104,7 @@ def _trained(
     limits: TrainingSettings = getattr(settings, task.name)
     folder, log = at.new_model(task), at.training_log(task)
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     pairs, softening, started = labelled.table, SOFTENING * settings.unit.epsilon, time.monotonic()
     unseen = out_of_fold(pairs, labelled.features, task, softening, settings.cores)
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})

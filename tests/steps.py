@@ -82,11 +82,14 @@ class _NoProcesses(SerialWorkers):
         self._limits.restore_original_limits()
 
 
+_PRELOADED = ["autogluon.tabular", "autogluon.tabular.models", "catboost", "sklearn", "search.exact"]
+
+
 class _Forked(Processes):
     """Workers that are forked from a process that has imported what they need, which takes longer than their jobs."""
 
     def __init__(self, count, start=None, log=None):
-        multiprocess.set_forkserver_preload(["catboost", "sklearn", "search.exact"])
+        multiprocess.set_forkserver_preload(_PRELOADED)
         with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
             super().__init__(count, "forkserver", log)
 
