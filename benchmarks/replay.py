@@ -1,17 +1,15 @@
 """The loop played on pairs whose answers are known, on glasses that no model saw: what each part is worth.
 
-python -m benchmarks.replay [--data example|public|loop] [--splits 9]
+python -m benchmarks.replay [--data example|public] [--splits 9]
 
 example  rows of the example's glasses, of which 14 are kept out, with 12 TLS or more
 public   the published pairs of T = 0.07 (../shared/data or TLS_DATA); ten glasses kept out, with 19 to 139 TLS
-loop     the example's glasses with minima, of which distinct TLS are counted
 
-A round is 30 NEBs from the top of the list; an NEB of a non-DW costs a tenth of that of a double well.
+A round is 30 NEBs from the top of the list.
 """
 
 import argparse
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,27 +20,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.unseen_glasses import Models, feature_names, labelled, published
-from example.make import EXAMPLE, ROOT, T, answers_of, copy_with_tables
+from example.make import EXAMPLE, ROOT
 from glass.arrays import Array
 from MLmodel.chances import Chances, tls_chances
 from MLmodel.correction import LocalCorrection
-from MLmodel.labels import join_to_tables
 from MLmodel.learner import quick_trees, target_of
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.smooth import learn_smooth
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import PROBABILITY
-from pipeline.formats.results import read_neb_results
 from pipeline.settings import Settings
 from pipeline.workers.pool import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
-from search.rearrangements import REARRANGEMENT, number_rearrangements
 from search.stopping import confidence_found, expected
 
 SETTINGS = Settings()
 ROUND, ROUNDS = 30, 8
-NON_DW_COST = 0.1
-"""Of the NEB of a non-DW, in those of a double well (run_neb.py screens)."""
 
 
 class Variant(NamedTuple):
@@ -55,7 +48,6 @@ class Variant(NamedTuple):
     by_chance: bool
     """Order of the probability of a TLS, else of the splitting among double wells."""
     corrected: bool = False
-    per_cost: bool = False
 
 
 def trees(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Models:
@@ -80,7 +72,6 @@ VARIANTS = (
     Variant("+ smooth model", both, True, True),
     Variant("  the same, never trained again", both, False, True),
     Variant("+ local correction, never again", both, False, True, corrected=True),
-    Variant("  the same, order: chance per cost", both, False, True, corrected=True, per_cost=True),
     Variant("+ local correction and again", both, True, True, corrected=True),
 )
 
@@ -89,7 +80,6 @@ class Played(NamedTuple):
     """What one variant found on one split; arrays of shape (n_rounds,)."""
 
     tls: NDArray[np.int64]
-    cost: Array
     promised: Array
     """TLS expected in each round."""
     inside: NDArray[np.bool_]
@@ -100,17 +90,16 @@ class Played(NamedTuple):
     """NEBs to 90 % of the TLS; infinite where the list ends before."""
     listed: float
     """Part of the TLS that are listed at first."""
-    distinct: NDArray[np.int64]
 
 
 def main() -> None:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", choices=("example", "public", "loop"), default="example")
+    parser.add_argument("--data", choices=("example", "public"), default="example")
     parser.add_argument("--splits", type=int, default=9)
     given = parser.parse_args()
     table, kept_out = READ[given.data](given.splits)
-    features = feature_names(table, REARRANGEMENT)
+    features = feature_names(table)
     with worker_pool(SETTINGS) as workers:
         splits = list(workers.results(partial(play, table, features), kept_out, in_order=True))
     tls = [count_tls(table[table["conf"].isin(split)]) for split in kept_out]
@@ -123,17 +112,6 @@ def main() -> None:
         most = np.median([one.to_most / np.ceil(0.9 * count) for one, count in zip(played, tls, strict=True)])
         row = "".join(f"{part:6.2f}" for part in parts)
         print(f"{variant.name:36s}{row}{most:11.1f} {np.mean([one.listed for one in played]):8.0%}")
-    print(f"\n{'the same after the cost of double wells':36s}")
-    for k, variant in enumerate(VARIANTS):
-        at = [
-            np.interp(nebs, np.append(0, split[k].cost), np.append(0, split[k].tls / count))
-            for split, count in zip(splits, tls, strict=True)
-        ]
-        print(f"{variant.name:36s}" + "".join(f"{part:6.2f}" for part in np.mean(at, axis=0)))
-    if REARRANGEMENT in table:
-        print("\ndistinct TLS")
-        for k, variant in enumerate(VARIANTS):
-            print(f"{variant.name:36s}" + "".join(f"{n:6d}" for n in splits[0][k].distinct))
     forecasts(splits, tls)
 
 
@@ -179,20 +157,7 @@ def public_rows(splits: int) -> tuple[pd.DataFrame, list[list[int]]]:
     return table, list(drawn_glasses(table, 10, 19, 139, splits))
 
 
-def loop_glasses(_: int) -> tuple[pd.DataFrame, list[list[int]]]:
-    """The rows that ship with the glasses that have minima, which are kept out, and their rearrangements."""
-    table, _splits = rows_of_example(1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = copy_with_tables(EXAMPLE, Path(folder) / "example")
-        answers = read_neb_results(answers_of(work).at(T))[[*PAIR_COLUMNS, DW, QS]]
-        pairs = join_to_tables(work.at(T), answers)
-        is_tls = pairs[QS] < SETTINGS.tls_threshold
-        pairs.loc[is_tls, REARRANGEMENT] = number_rearrangements(work.at(T), pairs[is_tls], SETTINGS)
-    together = pd.concat([table, pairs[[*table, REARRANGEMENT]]], ignore_index=True)
-    return together, [pairs["conf"].unique().tolist()]
-
-
-READ = {"example": rows_of_example, "public": public_rows, "loop": loop_glasses}
+READ = {"example": rows_of_example, "public": public_rows}
 
 
 def drawn_glasses(table: pd.DataFrame, size: int, fewest: int, most: int, splits: int) -> Iterator[list[int]]:
@@ -226,14 +191,13 @@ def play_variant(
 ) -> Played:
     """Rounds of NEBs from the top of the list, until all of it is calculated."""
     is_tls = (test[QS] < SETTINGS.tls_threshold).to_numpy()
-    is_dw = (test[DW] == 1).to_numpy()
     learnt = (
         np.random.default_rng(0).random(len(test)) > SETTINGS.test_fraction
         if variant.again
         else np.zeros(len(test), bool)
     )
     done = np.zeros(len(test), dtype=bool)
-    rounds: list[tuple[int, float, float, bool, float, int]] = []
+    rounds: list[tuple[int, float, bool, float]] = []
     nebs, found = [], []
     order_of_all: list[int] = []
     listed = 0.0
@@ -248,8 +212,7 @@ def play_variant(
             splitting, chance, spread = correction.correct(rows)
         tls = chance * chances(splitting, spread)
         keep = chance >= (SETTINGS.classify.min_probability if variant.by_chance else 0.5)
-        value = tls / (NON_DW_COST + (1 - NON_DW_COST) * chance) if variant.per_cost else tls
-        order = np.lexsort((splitting, -value)) if variant.by_chance else np.argsort(splitting, kind="stable")
+        order = np.lexsort((splitting, -tls)) if variant.by_chance else np.argsort(splitting, kind="stable")
         order = order[(keep & ~done)[order]]
         if not listed:
             listed = is_tls[order].sum() / is_tls.sum()
@@ -261,31 +224,16 @@ def play_variant(
         promised = expected(tls[top])
         nebs.append(len(top))
         found.append(int(is_tls[top].sum()))
-        rounds.append(
-            (
-                sum(found),
-                NON_DW_COST * len(top) + (1 - NON_DW_COST) * float(is_dw[top].sum()),
-                promised.mean,
-                promised.low <= found[-1] <= promised.high,
-                confidence_found(np.array(nebs), np.array(found), len(order) - len(top)),
-                len(test[done & is_tls].drop_duplicates(["conf", REARRANGEMENT])) if REARRANGEMENT in test else 0,
-            )
-        )
+        confidence = confidence_found(np.array(nebs), np.array(found), len(order) - len(top))
+        inside = promised.low <= found[-1] <= promised.high
+        rounds.append((sum(found), promised.mean, inside, confidence))
         if len(rounds) >= ROUNDS and variant.again:  # what follows is slow, and only to_most asks for it
             break
-    tls_found, cost, means, inside, sure, distinct = (np.array(column) for column in zip(*rounds, strict=True))
+    tls_found, means, insides, sure = (np.array(column) for column in zip(*rounds, strict=True))
     reached = np.flatnonzero(np.cumsum(is_tls[order_of_all]) >= np.ceil(0.9 * is_tls.sum()))
     last = slice(0, ROUNDS)
-    return Played(
-        _padded(tls_found[last]),
-        _padded(np.cumsum(cost)[last]),
-        means[last],
-        inside[last],
-        sure[last],
-        float(reached[0] + 1) if len(reached) else np.inf,
-        float(listed),
-        _padded(distinct[last]),
-    )
+    to_most = float(reached[0] + 1) if len(reached) else np.inf
+    return Played(_padded(tls_found[last]), means[last], insides[last], sure[last], to_most, float(listed))
 
 
 def _padded(values: NDArray[Any]) -> NDArray[Any]:

@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from benchmarks.collect import BOX, N_PARTICLES, write_binary
+from benchmarks.collect import N_PARTICLES, made_up_minima, write_binary
 from example.make import EXAMPLE, write_neb_results
 from glass.arrays import Array, Index
 from glass.overlap import Displacements, find_rearrangements
@@ -131,13 +131,10 @@ def write_glass(folder: Path, minima: int, rng: np.random.Generator) -> None:
     part = folder.with_name(f"part-{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    base = rng.random((N_PARTICLES, 3)) * BOX
     energies = rng.choice(10**10 // N_PARTICLES, minima, replace=False) * 1e-10
     diameters = np.ones((N_PARTICLES, 1))
-    for energy in energies:
-        places = base + rng.normal(0, 0.01, base.shape)
-        places[rng.choice(N_PARTICLES, 5)] += rng.normal(0, 0.2, (5, 3))
-        write_binary(part / f"{energy:.10f}.conf", np.hstack([diameters, np.mod(places, BOX)]))
+    for energy, places in zip(energies, made_up_minima(rng, minima), strict=True):
+        write_binary(part / f"{energy:.10f}.conf", np.hstack([diameters, places.T]))
     part.rename(folder)
 
 

@@ -17,15 +17,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lightgbm import LGBMRegressor
-from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
-from benchmarks.unseen_glasses import TREES, feature_names
 from glass.band import stages_of
 from glass.double_well import Verdict, examined, forces_of
 from glass.path import straight_line
 from glass.relaxation import answered
-from MLmodel.labels import join_to_tables
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.minima import read_atoms
@@ -68,7 +64,6 @@ def main() -> None:
     )
     report_errors(stages)
     report_ways(stages)
-    report_teaching(work.at(T), stages)
 
 
 def calculated(at: StatePoint, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -156,21 +151,6 @@ def report_ways(stages: pd.DataFrame) -> None:
         at = [np.searchsorted(found, np.ceil(part * wanted.sum())) for part in (0.5, 0.9, 1.0)]
         times = [f"{spent[k]:8.1f}" if k < len(spent) else "   never" for k in at]
         print(f"  {name:50s}", *times, f"{len(spent):8d} {spent[-1]:8.1f}")
-
-
-def report_teaching(at: StatePoint, stages: pd.DataFrame) -> None:
-    """Print how well a predictor that learnt coarse splittings predicts the full ones, beside one that learnt these."""
-    wells = stages[(stages["kind"] == "double well") & stages["splitting_0"].notna()]
-    table = join_to_tables(at, wells[[*PAIR_COLUMNS, "splitting_0", "splitting_2"]])
-    features = feature_names(table, "splitting_0", "splitting_2")
-    several = table["conf"].nunique() >= 5
-    folds = GroupKFold(5) if several else KFold(5, shuffle=True, random_state=0)
-    exact = np.log10(table["splitting_2"].to_numpy())
-    cut = "by glass" if several else "at random"
-    print(f"a predictor's rms error in log10 for {len(table)} double wells, five folds {cut}:")
-    for name, learnt in (("full", exact), ("11 images", np.log10(table["splitting_0"].to_numpy()))):
-        predicted = cross_val_predict(LGBMRegressor(**TREES), table[features], learnt, groups=table["conf"], cv=folds)
-        print(f"  taught splittings of {name}: {np.sqrt(np.mean((predicted - exact) ** 2)):.4f}")
 
 
 if __name__ == "__main__":
