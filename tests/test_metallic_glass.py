@@ -54,17 +54,6 @@ def test_energy_and_forces_of_the_kob_andersen_mixture_are_sums_over_all_pairs()
     np.testing.assert_allclose(forces, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
 
 
-def test_images_of_the_mixture_in_one_call_have_the_energies_and_forces_of_single_calls():
-    rng = np.random.default_rng(4)
-    atoms = mixture(rng)
-    images = atoms.positions + np.linspace(0, 0.3, 5)[:, None, None] * rng.normal(size=(150, 3))
-    energies, forces = ka_calculator(atoms).calculate_many(atoms, images)
-    for positions, energy, force in zip(images, energies, forces, strict=True):
-        alone = potential_of(atoms, ka_calculator)(positions)
-        assert energy == pytest.approx(alone[0], rel=1e-12)
-        np.testing.assert_allclose(force, alone[1], rtol=1e-9, atol=1e-12 * np.abs(force).max())
-
-
 @pytest.mark.slow
 def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
     kob_andersen.write(tmp_path, glasses=1)

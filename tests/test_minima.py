@@ -74,14 +74,6 @@ def test_types_masses_and_elements_stand_in_a_text_file(tmp_path):
     assert system.masses.tolist() == [{1: 28.0855, 2: 15.9994, 3: 2.5}[kind] for kind in TYPES]
 
 
-def ends_with(last):
-    """A file whose last coordinate is this and without line end; the others have eight decimals."""
-    places = [" ".join(f"{value:.8f}" for value in place) for place in POSITIONS]
-    head = TEXT[: TEXT.index("Atoms #")] + "Atoms # charge\n\n"
-    rows = [f"{k} 1 1.0 {place}" for k, place in enumerate(places, 1)]
-    return head + "\n".join([*rows[:-1], f"12 1 1.0 0.5 0.5 {last}"])
-
-
 LAST = TEXT[: TEXT.index("Velocities")].rstrip().split("\n")[-1]
 BROKEN = {
     "truncated in a line": (TEXT[: TEXT.index(LAST) + 20], "columns"),
@@ -103,17 +95,12 @@ BROKEN = {
     "a mass of zero": (with_masses("1 1", "2 0", "3 2"), "mass is not above zero"),
     "a mass that is none": (with_masses("1 1", "2 x", "3 2"), "is not a number"),
     "a type that is none": (TEXT.replace(LAST, LAST.replace("12 1", "12 1.5", 1)), "types are no whole numbers"),
-    "a type without an end": (TEXT.replace(LAST, LAST.replace("12 1", "12 1e300", 1)), "types are no whole numbers"),
     "a box with an underscore": (TEXT.replace("-2.5 2.5 ylo", "-2.5 2_5 ylo"), "'2_5' in the header or the masses"),
     "a box of 400 digits": (TEXT.replace("-2.5 2.5 ylo", f"-2.5 {'3' * 400} ylo"), "is not a number"),
     "an infinite mass": (with_masses("1 infinity"), "'infinity' in the header or the masses is not a number"),
     "a count of 5000 digits": (TEXT.replace("12 atoms", "4" * 5000 + " atoms"), "N atoms"),
     "a place far out": (TEXT.replace(LAST, "12 1 1.0 1e17 0.0 0.0 0 0 0"), "box lengths out"),
     "empty": ("", "N atoms"),
-    **{
-        f"ends with {last}": (ends_with(last), "truncated within its last number")
-        for last in ("2.1234567", "2.", "2", "2.12345678e-0", "2.12345678e")
-    },
 }
 
 

@@ -117,14 +117,6 @@ def smooth_rule(pairs):
     return np.log10(pairs["total_displacement"]) - 8 * np.abs(pairs["Delta_E"]) - 2
 
 
-def test_features_are_logarithms_and_ratios():
-    pair = pd.DataFrame(
-        {"Delta_E": [-0.049], "displacement_0": [0.5], "displacement_1": [0.4], "displacement_2": [0.1]}
-    ).assign(**{"0to1": 1.2, "0to2": 2.0, "total_displacement": 0.8, "PR": 3.0, "Tij": np.nan, "own": 7.0})
-    expected = [np.log(0.05), np.log(0.8), np.log(0.5), np.log(3.0), 0.8, 0.2, 1.2, 2.0]
-    np.testing.assert_allclose(shape_features(pair), [expected])
-
-
 def test_a_table_may_lack_columns_and_hold_zeros():
     few = pd.DataFrame({"Delta_E": [0.0, 0.1], "total_displacement": [0.0, 1.0]})
     features = shape_features(few)

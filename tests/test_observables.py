@@ -135,17 +135,6 @@ def test_conductivity_is_that_of_phonons_with_their_mean_free_path():
     assert formula[0] == pytest.approx(brute, rel=1e-4)
 
 
-def test_the_units_of_the_paper_are_those_in_si():
-    """σ/T₀ = √(ε/m) = 299.3 m/s, m/σ³ = 9450 kg/m³, ε/σ³ = 0.847 GPa and ε = 0.0570467 eV, from σ, m and ε/k_B."""
-    neb = Settings().neb
-    energy = constants.k * neb.epsilon
-    assert np.sqrt(energy / neb.mass) == pytest.approx(299.3, rel=2e-4)
-    assert neb.sigma / np.sqrt(energy / neb.mass) == pytest.approx(T0, rel=2e-4)
-    assert neb.mass / neb.sigma**3 == pytest.approx(9450, rel=2e-4)
-    assert energy / neb.sigma**3 / 1e9 == pytest.approx(0.847, rel=1e-3)
-    assert energy / constants.e == pytest.approx(0.0570467, rel=1e-6)
-
-
 # From double wells to curves, in both units, with bands, warnings and ends
 MEDIUM = Medium(2200.0, 5800.0, 3800.0, constants.hbar)
 K_B = constants.k

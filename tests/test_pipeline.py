@@ -74,15 +74,12 @@ def test_predictions_are_sorted_follow_the_rule_and_new_pairs_are_those_not_in_t
     assert np.corrcoef(np.log(splitting), np.log(table["quantum_splitting"]))[0, 1] > 0.9
 
 
-def test_run_again_nothing_is_done(trained_copy):
+def test_run_again_nothing_is_done_and_a_table_that_is_gone_is_told_once(trained_copy):
     before = snapshot(trained_copy)
     assert "nothing new computed" in done("step0_collect", trained_copy)
     for step in STEPS:
         assert "nothing new" in done(step, trained_copy)
     assert snapshot(trained_copy) == before
-
-
-def test_a_table_that_is_gone_is_told_once(trained_copy):
     table = Workspace(trained_copy).at("0.1").pair_tables[0]
     table.unlink()
     said = f"1 pair table of the last list no longer there, {table.name} among them; step0_collect.py makes"
@@ -127,7 +124,7 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
         assert imread(path).std() > 0.01
 
 
-def test_steps_out_of_order_say_which_step_to_run(workspace):
+def test_steps_out_of_order_say_which_step_to_run_and_too_few_labels_are_refused(workspace):
     for step, before in (
         ("step1_train_dw", "step0_collect"),
         ("step2_classify_dw", "step0_collect"),
@@ -142,6 +139,15 @@ def test_steps_out_of_order_say_which_step_to_run(workspace):
     for step, missing in (("step1_train_dw", "labels"), ("step3_train_qs", "splittings")):
         assert f"no temperature has both pair tables and {missing}" in refused(step, workspace)
         assert "no labels at T = 0.1" in refused(step, workspace, "-T", "0.1")
+    pairs = read_pairs(workspace)
+    is_dw, _ = synthetic.rule(pairs)
+    synthetic.write_neb(workspace, pairs[is_dw].head(60))
+    assert "0 non-DW pairs to train on, 10 needed" in refused("step1_train_dw", workspace)
+    synthetic.write_neb(workspace, pairs[~is_dw].head(5))
+    assert "non-DW pairs to train on, 10 needed" in refused("step1_train_dw", workspace)
+    (workspace / "NEB_calculations/T0.1/Qs_calculations.txt").write_text("")
+    assert "no labels" in refused("step3_train_qs", workspace)
+    assert not list(workspace.glob("MLmodel/*"))
 
 
 def test_a_temperature_without_labels_does_not_block_the_others(trained_copy):
@@ -155,19 +161,6 @@ def test_a_temperature_without_labels_does_not_block_the_others(trained_copy):
     synthetic.write_neb(trained_copy, predicted(trained_copy, "newpairs").head(2))
     assert "no labels at T = 0.05" in refused("step1_train_dw", trained_copy)
     assert card_of(trained_copy).sources == {"neb": 402}
-
-
-def test_one_class_and_too_few_labels_are_refused(workspace):
-    done("step0_collect", workspace)
-    pairs = read_pairs(workspace)
-    is_dw, _ = synthetic.rule(pairs)
-    synthetic.write_neb(workspace, pairs[is_dw].head(60))
-    assert "0 non-DW pairs to train on, 10 needed" in refused("step1_train_dw", workspace)
-    synthetic.write_neb(workspace, pairs[~is_dw].head(5))
-    assert "non-DW pairs to train on, 10 needed" in refused("step1_train_dw", workspace)
-    (workspace / "NEB_calculations/T0.1/Qs_calculations.txt").write_text("")
-    assert "no labels" in refused("step3_train_qs", workspace)
-    assert not list(workspace.glob("MLmodel/*"))
 
 
 def test_with_few_labels_figures_and_pictures_are_of_all_of_them_out_of_fold(workspace):

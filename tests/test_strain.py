@@ -62,11 +62,10 @@ def relaxed(atoms, make_calculator=any_cell):
     return found
 
 
-def strained(atoms, k, step):
-    strain = np.zeros((3, 3))
-    strain[VOIGT[k]] = strain[VOIGT[k][::-1]] = step
+def sheared(atoms, step):
+    """Strained by this along xy, the last of VOIGT."""
     found = atoms.copy()
-    found.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    found.set_cell(atoms.cell.array @ [[1, step, 0], [step, 1, 0], [0, 0, 1]], scale_atoms=True)
     return found
 
 
@@ -85,13 +84,12 @@ def test_the_coupling_is_that_of_another_program(pair):
     np.testing.assert_allclose(orientation_averages(gamma), (2.353, 2.030), atol=1e-3)
 
 
-@pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 5], ids=["yy", "xy"])
-def test_the_coupling_is_the_change_of_the_energy_difference_under_strain_with_both_minima_relaxed(pair, k):
+def test_the_coupling_is_the_change_of_the_energy_difference_under_strain_with_both_minima_relaxed(pair):
     (low_up, low_down), (high_up, high_down) = (
-        [energy_of(relaxed(strained(one, k, step))) for step in (1e-4, -1e-4)] for one in pair
+        [energy_of(relaxed(sheared(one, step))) for step in (1e-4, -1e-4)] for one in pair
     )
-    change = ((high_up - low_up) - (high_down - low_down)) / 2e-4 / (1 if k < 3 else 2)
-    assert 0.5 * change == pytest.approx(coupling(*pair, calculator)[k], abs=2e-3)
+    change = ((high_up - low_up) - (high_down - low_down)) / 4e-4
+    assert 0.5 * change == pytest.approx(coupling(*pair, calculator)[5], abs=2e-3)
 
 
 def energy_of(atoms):
