@@ -82,15 +82,17 @@ def digests_of(folder: Path) -> dict[str, str]:
 
 def check_digests(folder: Path, card: Card) -> None:
     """Raise UserError unless the files of a model are those of its card."""
-    now = digests_of(folder)
-    for what, names in (
-        ("is missing", card.files.keys() - now.keys()),
-        ("was added", now.keys() - card.files.keys()),
-        ("was changed", {name for name in card.files.keys() & now.keys() if card.files[name] != now[name]}),
-    ):
-        if names:
-            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise UserError(f"{folder / min(names)}: {what} since the training{others}; run {card.task.script}")
+    then, now = card.files, digests_of(folder)
+    others = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if others:
+        what = (
+            "was changed"
+            if others[0] in then.keys() & now.keys()
+            else "was added"
+            if others[0] in now
+            else "is missing"
+        )
+        raise UserError(f"{folder / others[0]}: {what} since the training; run {card.task.script}")
 
 
 def intact_card(at: StatePoint, task: Task) -> Card | None:

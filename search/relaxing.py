@@ -24,6 +24,9 @@ from search.conversion import calculator_for_glass, to_glass
 WELL_BELOW = 0.05  # norm of the gradient at which a relaxation ends, over the force tolerance
 
 
+KINDS = ("are minima", "relaxed to new ones", "fell into another", "could not be relaxed")
+
+
 class Relaxation(NamedTuple):
     """A place, its energy per particle, the largest force there, the minimum to which it relaxed, or why it did not."""
 
@@ -78,31 +81,23 @@ def write_relaxed(
     A relaxed minimum is that of another place if the two are nearer to each other than END_POINT_DISTANCE, below which
     run_neb.py calls them the same.
     """
-    new: list[Atoms] = []
-    became: list[str | int] = []
+    new, found, kinds = list[Atoms](), list[tuple[Relaxation, str | int, float]](), Counter(dict.fromkeys(KINDS, 0))
     for one in relaxations:
-        became.append("" if one.relaxed is None else _same_as(one.relaxed, minima, new, units))
-        if became[-1] == len(new) and one.relaxed is not None:
-            new.append(one.relaxed)
+        if one.problem:
+            kinds["could not be relaxed"] += 1
+        elif one.relaxed is None:
+            kinds["are minima"] += 1
+            found.append((one, "", np.nan))
+        else:
+            where = _same_as(one.relaxed, minima, new, units)
+            kinds["relaxed to new ones" if where == len(new) else "fell into another"] += 1
+            found.append((one, where, _distance(one.relaxed, read_atoms(one.place))))
+            new += [one.relaxed] * (where == len(new))
     names = add_frames(folder, new) if new else []
-    rows = [
-        (
-            one.place.name,
-            one.energy,
-            one.max_force,
-            names[where] if isinstance(where, int) else where,
-            np.nan if one.relaxed is None else _distance(one.relaxed, read_atoms(one.place)),
-        )
-        for one, where in zip(relaxations, became, strict=True)
-        if not one.problem
-    ]
-    if rows:
-        add_rows(folder, rows)
-    fell = sum(where != "" for where in became) - len(new)
-    problems = sum(bool(one.problem) for one in relaxations)
-    minima_there = len(relaxations) - len(new) - fell - problems
-    kinds = ("are minima", "relaxed to new ones", "fell into another", "could not be relaxed")
-    return Counter(dict(zip(kinds, (minima_there, len(new), fell, problems), strict=True)))
+    if found:
+        named = [(one, names[at] if isinstance(at, int) else at, apart) for one, at, apart in found]
+        add_rows(folder, [(one.place.name, one.energy, one.max_force, became, apart) for one, became, apart in named])
+    return kinds
 
 
 def _same_as(atoms: Atoms, minima: Sequence[tuple[Place, float]], new: Sequence[Atoms], units: Units) -> str | int:

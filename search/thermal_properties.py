@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,14 +57,6 @@ class Tls:
 
 Sums = Callable[[Array], Array]
 """Σ over TLS of what each adds (…, n), over the volume, shape (…, 1 + REPLICAS); NaN adds nothing."""
-
-
-class Band(NamedTuple):
-    """A value and the quantiles BAND of its replicas, of the same shape."""
-
-    value: Array
-    low: Array
-    high: Array
 
 
 def lowest_minima(at: StatePoint) -> list[Place]:
@@ -137,36 +129,28 @@ def sums_of_replicas(tls: Tls, volumes: Array, seed: int) -> Sums:
     return lambda each: np.asarray(np.nan_to_num(each) @ weights / total)
 
 
-def band(values: Array) -> Band:
-    """Value and quantiles of an array of shape (…, 1 + REPLICAS)."""
-    low, high = np.nanquantile(values[..., 1:], BAND, axis=-1)
-    return Band(values[..., 0], low, high)
-
-
 def observables(tls: Tls, volumes: Array, medium: thermal.Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
     """All observables of one temperature, volumes in m³; without a medium those that need no coupling to strain."""
     per_volume, joule = sums_of_replicas(tls, volumes, seed), constants.k * settings.neb.epsilon
     complete = joule * complete_below(settings)
     kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END
-    capacity = band(constants.k * per_volume(thermal.heat_capacity(tls.splitting, kT)))
+    capacity = constants.k * per_volume(thermal.heat_capacity(tls.splitting, kT))
     rows = [_rows("heat capacity", kT / constants.k, "T (K)", capacity, "J K⁻¹ m⁻³")]
     if medium:
         rows += _strength(tls, per_volume, medium, kT, complete, settings)
         rows += _losses(tls, per_volume, medium, kT, settings)
-    neb, length = settings.neb, settings.neb.sigma
-    time = length * np.sqrt(neb.mass / joule)
-    sizes = {
-        "J K⁻¹ m⁻³": ("k_B {length}⁻³", constants.k / length**3),
-        "W m⁻¹ K⁻¹": ("k_B {length}⁻¹ t⁻¹", constants.k / (length * time)),
-        "J⁻¹ m⁻³": ("{energy}⁻¹ {length}⁻³", 1 / (joule * length**3)),
-        "m⁻³": ("{length}⁻³", 1 / length**3),
+    length, unit = settings.neb.sigma, settings.unit
+    time = length * np.sqrt(settings.neb.mass / joule)
+    sizes = {  # units of the workspace, in those of SI
+        "J K⁻¹ m⁻³": (f"k_B {unit.length}⁻³", constants.k / length**3),
+        "W m⁻¹ K⁻¹": (f"k_B {unit.length}⁻¹ t⁻¹", constants.k / (length * time)),
+        "J⁻¹ m⁻³": (f"{unit.energy}⁻¹ {unit.length}⁻³", 1 / (joule * length**3)),
+        "m⁻³": (f"{unit.length}⁻³", 1 / length**3),
         "": ("", 1.0),
     }
-    table = pd.concat([*rows, *_distributions(tls, per_volume, joule, settings.unit.energy)], ignore_index=True)
-    size = table["unit"].map({unit: value for unit, (_, value) in sizes.items()})
-    unit = settings.unit
-    names = {key: name.format(length=unit.length, energy=unit.energy) for key, (name, _) in sizes.items()}
-    return table.assign(value_workspace=table["value"] / size, unit_workspace=table["unit"].map(names))
+    table = pd.concat([*rows, *_distributions(tls, per_volume, joule, unit.energy)], ignore_index=True)
+    names, values = (table["unit"].map({si: of[k] for si, of in sizes.items()}) for k in (0, 1))
+    return table.assign(value_workspace=table["value"] / values, unit_workspace=names)
 
 
 def complete_below(settings: Settings) -> float:
@@ -176,9 +160,13 @@ def complete_below(settings: Settings) -> float:
     return min(settings.neb.refine_below * settings.tls_threshold, settings.classify.max_delta_E)
 
 
-def _rows(quantity: str, x: Array, axis: str, found: Band, unit: str, **more: Any) -> pd.DataFrame:
-    columns = {"quantity": quantity, "x": x, "axis": axis, "frequency_Hz": np.nan, "warning": ""}
-    return pd.DataFrame({**columns, **found._asdict(), "unit": unit, **more})
+def _rows(
+    quantity: str, x: Array, axis: str, values: Array, unit: str, frequency: float = np.nan, warning: Any = ""
+) -> pd.DataFrame:
+    """A quantity at the places x, with the quantiles BAND of its replicas; values of shape (n, 1 + REPLICAS)."""
+    low, high = np.nanquantile(values[:, 1:], BAND, axis=1)
+    columns = {"quantity": quantity, "x": x, "axis": axis, "frequency_Hz": frequency, "warning": warning}
+    return pd.DataFrame({**columns, "value": values[:, 0], "low": low, "high": high, "unit": unit})
 
 
 def _strength(
@@ -187,20 +175,20 @@ def _strength(
     """P̄, the tunnelling strengths, what they make of resonant loss, and the conductivity."""
     each = thermal.tunnelling_weight(tls.splitting, tls.amplitude, window)
     kelvin, axis = np.array([window / constants.k]), "E below (K)"
-    yield _rows("P", kelvin, axis, band(per_volume(each)[None]), "J⁻¹ m⁻³")
+    yield _rows("P", kelvin, axis, per_volume(each)[None], "J⁻¹ m⁻³")
     strengths = {}
     for name, gamma, velocity in _waves(tls, medium):
         strengths[name] = per_volume(each * gamma**2)
         strength = strengths[name] / (medium.density * velocity**2)
-        yield _rows(f"tunnelling strength, {name}", kelvin, axis, band(strength[None]), "")
+        yield _rows(f"tunnelling strength, {name}", kelvin, axis, strength[None], "")
         for frequency in settings.observables.frequencies:
-            loss = band(thermal.resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT))
+            loss = thermal.resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT)
             yield _loss_rows(f"internal friction, resonant, {name}", kT, loss, frequency)
     along, across = strengths.values()
     with np.errstate(divide="ignore", invalid="ignore"):
         conductivity = constants.k * thermal.thermal_conductivity(along, across, medium, kT)
-    found = band(np.where(np.isfinite(conductivity), conductivity, np.nan))
-    yield _rows("thermal conductivity", kT / constants.k, "T (K)", found, "W m⁻¹ K⁻¹")
+    conductivity = np.where(np.isfinite(conductivity), conductivity, np.nan)
+    yield _rows("thermal conductivity", kT / constants.k, "T (K)", conductivity, "W m⁻¹ K⁻¹")
 
 
 def _waves(tls: Tls, medium: thermal.Medium) -> Iterator[tuple[str, Array, float]]:
@@ -223,16 +211,15 @@ def _losses(
             omega, modulus = 2 * np.pi * frequency, medium.density * velocity**2
             for way, rates, warn in (("one phonon", phonon, ""), ("with activation", both, said)):
                 each = thermal.relaxation_loss(tls.splitting, tls.amplitude, gamma, rates, modulus, omega, kT)
-                loss = _loss_rows(f"internal friction, {way}, {name}", kT, band(per_volume(each)), frequency)
-                if warn:
-                    loss["warning"] = (loss["warning"] + np.where(below, f"; {warn}", "")).str.removeprefix("; ")
-                yield loss
+                also = np.where(below & bool(warn), f"; {warn}", "")
+                yield _loss_rows(f"internal friction, {way}, {name}", kT, per_volume(each), frequency, also)
 
 
-def _loss_rows(quantity: str, kT: Array, loss: Band, frequency: float) -> pd.DataFrame:
-    warning = np.where(loss.value > TOO_LARGE, f"above {TOO_LARGE:g}: too large to be a loss", "")
-    more = {"frequency_Hz": frequency, "warning": warning}
-    return _rows(quantity, kT / constants.k, "T (K)", loss, "", **more)
+def _loss_rows(quantity: str, kT: Array, loss: Array, frequency: float, also: Any = "") -> pd.DataFrame:
+    """A loss, which can't be large; ``also``: what else to warn of, behind a semicolon."""
+    large = np.where(loss[:, 0] > TOO_LARGE, f"above {TOO_LARGE:g}: too large to be a loss", "")
+    warning = pd.Series(large + also).str.removeprefix("; ")
+    return _rows(quantity, kT / constants.k, "T (K)", loss, "", frequency, warning)
 
 
 def _distributions(tls: Tls, per_volume: Sums, joule: float, unit: str) -> Iterator[pd.DataFrame]:
@@ -242,7 +229,7 @@ def _distributions(tls: Tls, per_volume: Sums, joule: float, unit: str) -> Itera
     for name, axis, values in (("tunnelling amplitude", f"log₁₀ Δ₀ ({unit})", decades), ("action", "λ", tls.action)):
         edges = EDGES[name]
         inside = (values > edges[:-1, None]) & (values <= edges[1:, None])
-        found = band(per_volume(inside / np.diff(edges)[:, None]))
+        found = per_volume(inside / np.diff(edges)[:, None])
         yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³")
 
 

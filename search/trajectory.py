@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from glass.arrays import Array, box_of
+from glass.arrays import box_of
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.relaxation import Potential, relax
 from glass.sampling.langevin import langevin, time_step
@@ -150,21 +150,17 @@ class _State:
         self.energies: dict[str, float] = {}
         """Total energies of the minima, in the order in which they were found."""
         if job.state.exists():
-            self._read(job.state)
-
-    def _read(self, path: Path) -> None:
-        with np.load(path) as kept:
-            self.atoms.positions = kept["positions"]
-            self.atoms.set_momenta(kept["momenta"])
-            self.rng.bit_generator.state = json.loads(str(kept["rng"]))
-            self.steps, self.time_step = int(kept["steps"]), float(kept["time_step"])
-            names = kept["visits"].tolist()
-            found = list(dict.fromkeys(name for name in names if name))
-            self.minima.positions = dict(zip(found, kept["minima"], strict=True))
-            self.energies = dict(zip(found, kept["energies"].tolist(), strict=True))
-        self.visits = names
-        for name in names:
-            self.minima.follow(name or None)
+            with np.load(job.state) as kept:
+                self.atoms.positions = kept["positions"]
+                self.atoms.set_momenta(kept["momenta"])
+                self.rng.bit_generator.state = json.loads(str(kept["rng"]))
+                self.steps, self.time_step = int(kept["steps"]), float(kept["time_step"])
+                self.visits = kept["visits"].tolist()
+                found = list(dict.fromkeys(name for name in self.visits if name))
+                self.minima.positions = dict(zip(found, kept["minima"], strict=True))
+                self.energies = dict(zip(found, kept["energies"].tolist(), strict=True))
+            for name in self.visits:
+                self.minima.follow(name or None)
 
     def quench(self, potential: Potential) -> None:
         """Go to the nearest minimum, and bring its centre where it was."""
@@ -175,9 +171,9 @@ class _State:
         if name is not None:
             self.energies.setdefault(name, found.energy)
 
-    def visit(self, name: str, energy: float, positions: Array) -> None:
+    def begin_at(self, name: str, energy: float) -> None:
         """Begin at a minimum that the glass has."""
-        self.minima.positions[name], self.energies[name] = positions, energy
+        self.minima.positions[name], self.energies[name] = self.job.start.positions, energy
         self.minima.follow(name)
         self.visits.append(name)
 
@@ -235,7 +231,7 @@ def _advance(job: Job) -> Progress:
             if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH * job.epsilon + rounded:
                 said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
                 raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
-            state.visit(job.origin, energy, start.positions)
+            state.begin_at(job.origin, energy)
     move = langevin(state.atoms, potential, state.time_step, state.rng)
     warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
     before, had = len(state.visits) - given, len(state.energies) - given
