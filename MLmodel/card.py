@@ -20,7 +20,7 @@ from pipeline.workspace import StatePoint, Task
 
 SETS = ("train", "test", "used")
 NOTHING_NEW = "nothing new since the last training"
-FORMAT = 4  # version of the layout of card.json
+FORMAT = 5  # version of the layout of card.json
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.interpolate import RegularGridInterpolator
 from scipy.special import ndtr, stdtr
 
 from glass.arrays import Array
@@ -26,13 +27,9 @@ class Chances(NamedTuple):
 
         ``spread`` says how large errors are beside those of the labelled pairs, from SPREADS[0] to 1.
         """
-        places = np.log10(splittings)
-        of_each = np.array([np.interp(places, self.grid, chances) for chances in self.chances])
-        below = np.clip((np.asarray(spread) - SPREADS[0]) / (SPREADS[1] - SPREADS[0]), 0, len(SPREADS) - 1)
-        row = np.broadcast_to(np.minimum(below.astype(int), len(SPREADS) - 2), places.shape)
-        part, pair = below - row, np.arange(len(places))
-        between = (1 - part) * of_each[row, pair] + part * of_each[row + 1, pair]
-        return np.asarray(between.clip(0, 1))  # rounding
+        size, place = np.clip(spread, SPREADS[0], SPREADS[-1]), np.log10(splittings).clip(self.grid[0], self.grid[-1])
+        on_grid = RegularGridInterpolator((SPREADS, self.grid), self.chances)
+        return np.asarray(on_grid(np.column_stack(np.broadcast_arrays(size, place))).clip(0, 1))  # rounding
 
     def expected(self, splittings: Array) -> Array:
         """log₁₀ of the exact splittings to be expected where these, in ε, are predicted."""

@@ -1,6 +1,6 @@
 """Labels: pretraining sets and the results of exact calculations, joined to the features of their pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,17 +129,17 @@ def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
     return by_pair(table, decimals)
 
 
+def rows_of(tables: Iterable[Path], pairs: pd.MultiIndex, decimals: int, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows of pair tables, by pair, with all or some columns, for those of some pairs that are there."""
+    batches = (rows for path in tables for rows in read_batches(path, columns or None))
+    found = [by_pair(some, decimals) for rows in batches if len(some := rows[rows_in(rows, pairs, decimals)])]
+    return pd.concat(found or [no_pairs(*columns[3:])]).astype({"conf": np.int64})
+
+
 def join_to_tables(at: StatePoint, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of the pair tables, by pair, for the pairs of a table by pair, and what stands in that."""
-    found = []
-    for path in Progress(at.pair_tables, desc="joining", unit="table"):
-        for rows in read_batches(path):
-            rows = rows[rows_in(rows, known.index, at.decimals)]
-            if len(rows):
-                found.append(by_pair(rows, at.decimals))
-    if not found:
-        return known.iloc[:0]
-    return pd.concat(found).astype({"conf": np.int64}).join(known.drop(columns=PAIR_COLUMNS))
+    tables = Progress(at.pair_tables, desc="joining", unit="table")
+    return rows_of(tables, known.index, at.decimals).join(known.drop(columns=PAIR_COLUMNS))
 
 
 def join_results(at: StatePoint, neb: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

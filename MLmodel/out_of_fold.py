@@ -35,7 +35,7 @@ def by_glass(pairs: pd.DataFrame, task: Task) -> bool:
     if pairs["conf"].nunique() < 2:
         return False
     labels, kinds = (pairs[DW].to_numpy(), (0, 1)) if task == CLASSIFIER else (np.ones(len(pairs)), (1,))
-    folds = _glass_folds(pairs, task)
+    folds = _folds(pairs, task, whole_glasses=True)
     return all((labels[train] == kind).sum() >= _FEWEST_TO_LEARN for train, _ in folds for kind in kinds)
 
 
@@ -55,12 +55,7 @@ def out_of_fold(
     from MLmodel.learner import quick_trees, target_of  # here, as it imports CatBoost
     from MLmodel.smooth import SOFTENING, learn_smooth
 
-    if by_glass(pairs, task):
-        folds = _glass_folds(pairs, task)
-    elif task == CLASSIFIER:
-        folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(pairs, pairs[DW]))
-    else:
-        folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(pairs))
+    folds = _folds(pairs, task, by_glass(pairs, task))
     target = target_of(pairs, task)
 
     def trees_of(fold: Fold) -> Array:
@@ -75,28 +70,26 @@ def out_of_fold(
         model = learn_smooth(pairs.iloc[train][features], target[train], task, softening=softening or SOFTENING)
         smooth[test] = model.predict(pairs.iloc[test][features])
         there = ~np.isnan(smooth)
-        with_smooth = _helps(trees[there], smooth[there], target[there], task)
+        mean = (trees[there] + smooth[there]) / 2
+        with_smooth = _error(mean, target[there], task) <= _error(trees[there], target[there], task)
         if not with_smooth and there.sum() >= _ENOUGH:
             break
     predicted = (trees + smooth) / 2 if with_smooth else trees
     return OutOfFold(predicted if task == CLASSIFIER else 10.0**predicted, with_smooth)
 
 
-def _helps(trees: Array, smooth: Array, target: Array, task: Task) -> bool:
-    """Whether the mean of both has no larger error than the trees."""
-
-    def error(predicted: Array) -> float:
-        if task == CLASSIFIER:
-            return float(log_loss(target, predicted, labels=[0, 1]))
-        return float(np.mean((predicted - target) ** 2))
-
-    return error((trees + smooth) / 2) <= error(trees)
-
-
-def _glass_folds(pairs: pd.DataFrame, task: Task) -> list[Fold]:
-    number = min(FOLDS, pairs["conf"].nunique())
+def _error(predicted: Array, target: Array, task: Task) -> float:
     if task == CLASSIFIER:
-        folds = StratifiedGroupKFold(number).split(pairs, pairs[DW], pairs["conf"])
+        return float(log_loss(target, predicted, labels=[0, 1]))
+    return float(np.mean((predicted - target) ** 2))
+
+
+def _folds(pairs: pd.DataFrame, task: Task, whole_glasses: bool) -> list[Fold]:
+    classes = pairs[DW] if task == CLASSIFIER else None
+    if whole_glasses:
+        by_group = StratifiedGroupKFold if task == CLASSIFIER else GroupKFold
+        folds = by_group(min(FOLDS, pairs["conf"].nunique())).split(pairs, classes, pairs["conf"])
     else:
-        folds = GroupKFold(number).split(pairs, groups=pairs["conf"])
+        by_pair = StratifiedKFold if task == CLASSIFIER else KFold
+        folds = by_pair(FOLDS, shuffle=True, random_state=0).split(pairs, classes)
     return [(train, test) for train, test in folds if len(test)]

@@ -1,7 +1,7 @@
 """What the models say of pairs: which may be double wells (step 2), and which of them to calculate next (step 4)."""
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -165,7 +165,7 @@ class Predicted(NamedTuple):
 def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
     """Predict the splitting of all pairs that step 2 kept, and correct it by what was calculated of like pairs."""
     parts = parts_of(at.classified_features)
-    known = _known_pairs(at, parts)
+    known, to_calculate, glasses = _known_pairs(at, parts)
     chances = tls_chances(*unseen_predictions(at, card), settings.tls_threshold)
     listed = []
     with (
@@ -173,25 +173,22 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
         Progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
     ):
         predict = partial(_predict, at, PREDICTOR, card.training)
-        (splittings,) = workers.results(predict, [known.pairs])
-        found = known.pairs.assign(**{QS: splittings})
+        (splittings,) = workers.results(predict, [known])
+        found = known.assign(**{QS: splittings})
         is_new = found["is_new"].to_numpy(bool)
         correction = LocalCorrection(
             found, is_new, read_set(at, card, "used"), chances, SOFTENING * settings.unit.epsilon
         )
 
-        def jobs() -> Iterator[tuple[Part, NDArray[np.bool_], bytes]]:
-            row = 0
-            for part, glasses in zip(parts, known.glasses, strict=True):
-                packed = pickle.dumps(correction.of_glasses(glasses))  # what takes workers their jobs is slower at it
-                yield part, known.to_calculate[row : row + part.rows], packed
-                row += part.rows
-
+        jobs = (  # packed, as what takes workers their jobs is slower at it
+            (part, new, pickle.dumps(correction.of_glasses(those)))
+            for part, new, those in zip(parts, to_calculate, glasses, strict=True)
+        )
         predicted = partial(_predicted, at, card.training, chances, settings.neb.epsilon)
-        for part, rows in zip(parts, workers.results(predicted, jobs(), in_order=True), strict=True):
+        for part, rows in zip(parts, workers.results(predicted, jobs, in_order=True), strict=True):
             listed.append(as_listed(rows))
             bar.update(part.rows)
-    return Predicted(pl.concat(listed), known.to_calculate, int(is_new.sum()))
+    return Predicted(pl.concat(listed), np.concatenate(to_calculate), int(is_new.sum()))
 
 
 def _predicted(
@@ -219,15 +216,10 @@ def _read_part(part: Part) -> pd.DataFrame:
     return pd.concat(read_batches(part.table, columns, part.batches), ignore_index=True)
 
 
-class _Known(NamedTuple):
-    """Exact results of the pairs that step 2 kept."""
-
-    pairs: pd.DataFrame  # those with an exact result, with all features and the columns of known_answers
-    to_calculate: NDArray[np.bool_]  # which need a calculation; shape (n_pairs,)
-    glasses: list[list[int]]  # in each part
-
-
-def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:
+def _known_pairs(
+    at: StatePoint, parts: Sequence[Part]
+) -> tuple[pd.DataFrame, list[NDArray[np.bool_]], list[list[int]]]:
+    """Pairs with an exact result, with all features and known_answers; of each part which need one, and its glasses."""
     answers = known_answers(at)
     answered = pairs_with_result(at).union(pairs_in_pretraining(at))
     found, to_calculate, glasses = [], [], []
@@ -241,7 +233,7 @@ def _known_pairs(at: StatePoint, parts: Sequence[Part]) -> _Known:
             rows = by_pair(_read_part(part)[with_answer], at.decimals)
             found.append(rows.join(answers).reset_index(drop=True))
     found = [rows for rows in found if len(rows)] or found  # pandas warns of empty ones
-    return _Known(pd.concat(found, ignore_index=True), np.concatenate(to_calculate), glasses)
+    return pd.concat(found, ignore_index=True), to_calculate, glasses
 
 
 def known_answers(at: StatePoint) -> pd.DataFrame:

@@ -19,11 +19,12 @@ from scipy.special import stdtr
 from glass.arrays import Array, Index
 from glass.overlap import Displacements, blocks
 from MLmodel.chances import tls_chances
+from MLmodel.labels import rows_of
 from MLmodel.ranking import known_answers
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys, pair_index, rows_in
 from pipeline.formats.pair_lists import DIGITS, SPLITTING_K
-from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, read_batches
-from pipeline.matching import read_displacements, rows_with_minima
+from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY
+from pipeline.matching import Known, read_displacements, rows_with_minima
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, QS, StatePoint, Task
 
@@ -33,6 +34,7 @@ SOFTENING = 0.001  # ε; differences in ΔE count by ln(|ΔE| + SOFTENING)
 FREEDOM = 4  # of Student's distribution, for the errors that are left, as a path now and then goes elsewhere
 SHARE = 0.75  # weight of likes in the probability of a double well, where they explain all (doc/search.md)
 OVERLAP, OF_A_WELL = 0.95, 0.2  # with a calculated double well; part of such pairs that are some too (doc/search.md)
+_ALL = slice(None)
 _COLUMNS = [*PAIR_COLUMNS, "Delta_E", "nearest_between"]  # of pairs that are looked at, where there are such
 
 
@@ -150,25 +152,25 @@ def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
     return np.nan_to_num(pairs["nearest_between"].to_numpy()) if "nearest_between" in pairs else np.zeros(len(pairs))
 
 
-def _glasses(
-    at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, has_result: Index
-) -> Iterator[tuple[Index, Displacements]]:
-    """Rows and displacements of the pairs of each glass that has minima and a result."""
+def glasses_of(
+    at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, needed: Index | slice = _ALL
+) -> Iterator[tuple[Index, Known]]:
+    """Rows and displacements of the pairs, with both minima there, of each glass that one of the ``needed`` is of."""
     conf_of_pair = pairs["conf"].to_numpy()
-    for conf in np.intersect1d(conf_of_pair[has_result], list(at.glasses)).tolist():
+    for conf in np.intersect1d(conf_of_pair[needed], list(at.glasses)).tolist():
         here = np.flatnonzero(conf_of_pair == conf)
         one, other = (minimum_keys(pairs[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
         there = read_displacements(at, conf, np.minimum(one, other), np.maximum(one, other))
         if there is not None:
-            yield here[there.rows], there.displacements
+            yield here[there.rows], there
 
 
 def _learn(
-    what: str, values: Array, places: Array, glasses: Iterable[tuple[Index, Displacements]]
+    what: str, values: Array, places: Array, glasses: Iterable[tuple[Index, Known]]
 ) -> tuple[Process, list[tuple[Index, Displacements, Index, Results]]]:
     """The process that fits best; of each glass all rows, and rows and results that have a value: none if too few."""
     found = []
-    for here, displacements in glasses:
+    for here, (_, displacements, _) in glasses:
         used = np.flatnonzero(np.isfinite(values[here]))
         used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
         rows, fields = here[used], displacements.fields(used).astype(float)
@@ -181,7 +183,7 @@ def _learn(
 def wells_with_minima(at: StatePoint, labels: pd.DataFrame) -> bool:
     """Whether the minima of a double well among some labels are there; others may have the number of a glass."""
     wells = labels[labels[DW] == 1]
-    return any(True for _ in _glasses(at, wells, np.arange(len(wells))))
+    return any(True for _ in glasses_of(at, wells))
 
 
 def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> Array:
@@ -192,7 +194,7 @@ def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> 
     least, is_well = np.zeros(len(pairs)), labels[DW] == 1
     wells, names = pl.from_pandas(labels.loc[is_well, PAIR_COLUMNS]), pairs.select(PAIR_COLUMNS)
     first = len(wells)
-    for here, displacements in _glasses(at, pl.concat([wells, names]), np.arange(first)):
+    for here, (_, displacements, _) in glasses_of(at, pl.concat([wells, names]), np.arange(first)):
         for known in blocks(np.flatnonzero(here < first), MOST):
             products = displacements.products(known)
             for some in blocks(np.flatnonzero(here >= first)):
@@ -210,14 +212,8 @@ def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:
     answers = known_answers(at).rename(columns={"exact": QS})
     answers = answers[answers.index.isin(list(at.glasses), level="glass")]
     of_glasses = map(at.glass_pairs, answers.index.unique("glass"))
-    tables = {table if table.exists() else at.classified_features for table in of_glasses}
-    rows = [
-        by_pair(part, at.decimals)
-        for table in sorted(tables)
-        for batch in read_batches(table, columns)
-        if len(part := batch[rows_in(batch, answers.index, at.decimals)])
-    ]
-    found = pd.concat(rows or [no_pairs(*columns[3:])])
+    tables = sorted({table if table.exists() else at.classified_features for table in of_glasses})
+    found = rows_of(tables, answers.index, at.decimals, columns)
     found = found[~found.index.duplicated()].join(answers[[DW, QS]])
     return pl.from_pandas(found.astype(dict.fromkeys([*columns[3:], DW, QS], float)))
 
@@ -234,7 +230,7 @@ def add_likes(
     columns = [name for name in _COLUMNS if name in pairs.columns]
     known, left = _calculated(at, columns), np.flatnonzero(to_calculate)
     first, every = len(known), pl.concat([known.select(columns), pairs[left].select(columns)])
-    glasses = list(_glasses(at, every, np.arange(first)))
+    glasses = list(glasses_of(at, every, np.arange(first)))
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
     for what in (DW, QS):
         values, places = np.full(len(every), np.nan), _places(every, what, settings)
@@ -275,7 +271,7 @@ def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, sett
     """
     what, truth = (DW if task == CLASSIFIER else QS), used[task.target].to_numpy(float)
     values, places = truth if what == DW else np.log10(truth), _places(pl.from_pandas(used), what, settings)
-    process, glasses = _learn(what, values, places, _glasses(at, used, np.arange(len(used))))
+    process, glasses = _learn(what, values, places, glasses_of(at, used))
     if not glasses:
         return None
     predicted, chance, sigma = unseen.copy(), unseen.copy(), 0.0

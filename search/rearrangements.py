@@ -20,7 +20,7 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, up_to_date
 from pipeline.workspace import DW, QS, StatePoint
-from search.likes import SOFTENING, Process, covariance
+from search.likes import SOFTENING, Process, covariance, glasses_of
 
 REARRANGEMENT = "rearrangement"  # column of their numbers at a temperature, from 1; 0 where the minima are not there
 _NUMBERED = pl.Schema({**dict.fromkeys(KEYS, pl.Int64), REARRANGEMENT: pl.Int64})
@@ -173,13 +173,10 @@ def representatives(
     """
     numbers, chosen = number_rearrangements(at, pairs, settings, keep), []
     rng, chance = np.random.default_rng(settings.seed), np.where(has_result, 0, chance)
-    for conf, keys in pairs.index.to_frame(index=False).groupby("glass"):
-        known = read_displacements(at, int(conf), *(keys[name].to_numpy() for name in KEYS[1:]))
-        if known is None:
-            continue
-        rows = keys.index.to_numpy()[known.rows]
+    low, high = (pairs.index.get_level_values(name).to_numpy() for name in KEYS[1:])
+    for rows, known in glasses_of(at, pairs):
         done, weight, particles = has_result[rows], chance[rows], len(known.system.types)
-        apart = particles * (keys["high"] - keys["low"]).to_numpy()[known.rows] / 10**at.decimals
+        apart = particles * (high - low)[rows] / 10**at.decimals
         some = np.argsort(rng.random(len(rows)) - 0.5 * done)[:SAMPLE]
         fields = known.displacements.fields(some).astype(float)
         places = np.log(apart[some] + SOFTENING * settings.unit.epsilon)
@@ -217,15 +214,12 @@ def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> pd.D
     """PR of each pair of a table by pair, and who moves most, ``particle_k``, an id from 1, and ``species_k``."""
     ids, names = ([f"{name}_{k}" for k in range(particles)] for name in ("particle", "species"))
     found = [pd.DataFrame(columns=["PR", *ids, *names], dtype=object)]
-    for conf, rows in pairs.index.to_frame(index=False).groupby("glass"):
-        known = read_displacements(at, int(conf), *(rows[name].to_numpy() for name in KEYS[1:]))
-        if known is not None:
-            fields = known.displacements.fields(np.arange(len(known.rows)))
-            first = most_displaced(fields, particles)
-            species = species_names(known.system.types, known.system.numbers)[first]
-            values = np.column_stack([participation(fields), 1 + first, species])
-            columns = ["PR", *ids[: first.shape[1]], *names[: first.shape[1]]]
-            found.append(pd.DataFrame(values, rows.index[known.rows], columns))
+    for rows, known in glasses_of(at, pairs):
+        fields = known.displacements.fields(np.arange(len(rows)))
+        first = most_displaced(fields, particles)
+        species = species_names(known.system.types, known.system.numbers)[first]
+        values = np.column_stack([participation(fields), 1 + first, species])
+        found.append(pd.DataFrame(values, rows, ["PR", *ids[: first.shape[1]], *names[: first.shape[1]]]))
     every = pd.concat(found).reindex(range(len(pairs))).set_index(pairs.index)
     return every.astype({"PR": float, **dict.fromkeys(ids, "Int64")})
 

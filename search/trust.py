@@ -10,7 +10,6 @@ from ase import Atoms
 from glass.arrays import Array
 from glass.band import STAGES
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, Verdict, potential_of
-from glass.path import Band
 from glass.tunnelling import Quantity
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.minima import read_atoms
@@ -97,16 +96,12 @@ def settled(examined: Callable[..., Verdict], path: Array | None, max_steps: int
             return verdict
         else:
             screened = verdict.fidelity == "screened"
-            if _force_of_barrier(band) > tolerance * (dict(STAGES)[len(band.positions)] if screened else 1):
+            along = np.gradient(band.positions, band.lengths, axis=0)
+            of_barrier = np.abs(band.slopes) * np.linalg.norm(along, axis=2).max(axis=1)  # largest on a particle
+            if of_barrier.max() > tolerance * (dict(STAGES)[len(band.positions)] if screened else 1):
                 return verdict
             if not screened:
                 reason = "converged, but the forces of its barrier are below {} themselves; lower neb.force_tolerance"
                 return Verdict("unfinished", reason, verdict.band, quantities=(Quantity(tolerance, "force"),))
         verdict = examined(known_path=band.positions, max_steps=max(steps, max_steps))
     return verdict
-
-
-def _force_of_barrier(band: Band) -> float:
-    """Largest force on a particle along a path, ε/σ."""
-    along = np.gradient(band.positions, band.lengths, axis=0)
-    return float((np.abs(band.slopes) * np.linalg.norm(along, axis=2).max(axis=1)).max())
