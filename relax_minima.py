@@ -25,7 +25,7 @@ from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import as_written, read_relaxed
 from pipeline.messages import note, nothing_new, result
 from pipeline.progress import Progress
-from pipeline.workers.pool import Workers, worker_pool
+from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
 from search.calculator import find_calculator
 from search.relaxing import Relaxation, relax_minimum, write_relaxed

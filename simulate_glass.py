@@ -89,7 +89,7 @@ from pipeline.formats.transitions import write_transitions
 from pipeline.messages import counted, detail, note, nothing_new, record, result
 from pipeline.progress import Progress
 from pipeline.units import REDUCED
-from pipeline.workers.pool import count_steps, worker_pool
+from pipeline.workers import count_steps, worker_pool
 from pipeline.workspace import StatePoint
 from search import trajectory
 from search.calculator import find_calculator

@@ -93,7 +93,7 @@ def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> 
                 found[conf] = kept
     if jobs:
         from pipeline.glass_pairs import update_tables
-        from pipeline.workers.pool import worker_pool
+        from pipeline.workers import worker_pool
 
         with worker_pool(command.settings) as workers:
             found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)

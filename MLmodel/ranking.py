@@ -35,7 +35,7 @@ from pipeline.formats.pair_tables import (
 from pipeline.formats.results import last_results, pairs_with_result
 from pipeline.progress import Progress
 from pipeline.settings import ClassifySettings, Settings
-from pipeline.workers.pool import worker_pool
+from pipeline.workers import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 
 PART = 65_536  # pairs of a job: what a worker holds in memory follows from it

@@ -30,7 +30,7 @@ from MLmodel.smooth import learn_smooth
 from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.formats.pair_tables import PROBABILITY
 from pipeline.settings import Settings
-from pipeline.workers.pool import worker_pool
+from pipeline.workers import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace
 from search.stopping import confidence_found, expected
 

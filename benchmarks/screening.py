@@ -28,7 +28,7 @@ from pipeline.formats.minima import read_atoms
 from pipeline.formats.results import read_pair_list
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.workers.pool import worker_pool
+from pipeline.workers import worker_pool
 from pipeline.workspace import StatePoint, Workspace
 from search.calculator import find_calculator
 from search.exact import PairJob, calculate, hbar_of, jobs_of

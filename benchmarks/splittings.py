@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from glass.arrays import Array
 from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
-from pipeline.workers.pool import worker_pool
+from pipeline.workers import worker_pool
 from pipeline.workspace import QS, StatePoint, Workspace
 from reporting.style import BLUE, GREY, ORANGE, YELLOW, Picture, panels
 from search.calculator import find_calculator

@@ -33,7 +33,7 @@ from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, unchanged_inputs, up_to_date
 from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
-from pipeline.workers.pool import SerialWorkers, Workers
+from pipeline.workers import SerialWorkers, Workers
 from pipeline.workspace import all_transitions, glass_of, minimum_name
 
 _FILES_PER_JOB = 8  # a worker reads so many minima at a time

@@ -37,7 +37,7 @@ from pipeline.messages import counted
 from pipeline.progress import Progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
-from pipeline.workers.pool import Workers, worker_pool
+from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
 from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load
 from search.conversion import calculator_for_glass, to_glass, verdict_in

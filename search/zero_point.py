@@ -19,7 +19,7 @@ from pipeline.formats.path_images import read_images
 from pipeline.formats.records import add_again, profile_of_record
 from pipeline.progress import Progress
 from pipeline.settings import NebSettings, Settings
-from pipeline.workers.pool import worker_pool
+from pipeline.workers import worker_pool
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells, records_of
 from search.calculator import load

@@ -36,7 +36,7 @@ from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass
 from pipeline.settings import Settings, read_settings
 from pipeline.units import REDUCED
-from pipeline.workers.pool import SerialWorkers
+from pipeline.workers import SerialWorkers
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths
 from search.calculated import describe
 

@@ -19,7 +19,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from pipeline.workers.local import Processes
-from pipeline.workers.pool import SerialWorkers
+from pipeline.workers import SerialWorkers
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 1200
@@ -44,7 +44,7 @@ def run(script, workspace, *arguments, pictures=False, workers=False):
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
         mock.patch.object(sys, "path", [*sys.path]),
-        mock.patch("pipeline.workers.pool.Processes", _Forked if workers else _NoProcesses),
+        mock.patch("pipeline.workers.Processes", _Forked if workers else _NoProcesses),
         mock.patch("pipeline.workers.local.Processes", _Forked),
         nullcontext() if pictures else mock.patch("matplotlib.figure.Figure.savefig", _save_blank),
         redirect_stdout(stdout),

@@ -21,7 +21,7 @@ from steps import ROOT, done, started, stop, wait_until
 from pipeline.errors import UserError
 from pipeline.settings import Settings, read_settings
 from pipeline.workers.local import Processes, run_apart
-from pipeline.workers.pool import count_steps, worker_pool
+from pipeline.workers import count_steps, worker_pool
 
 TWO = Settings(processes=2)
 
