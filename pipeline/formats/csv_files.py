@@ -35,11 +35,8 @@ def as_glass_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return exact.fillna(numbers.where((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0)).astype("Int64"))
 
 
-def _too_many_fields(content: bytes) -> str:
+def _too_many_fields(text: str) -> str:
     """The first line with more fields than the first one names, in words; empty where there is none."""
-    text = content.decode("utf-8-sig", "replace")
-    if _by_semicolons(text.partition("\n")[0]):
-        return _SEMICOLONS
     lines = csv.reader(StringIO(text, newline=""))
     names = len(next(lines, []))
     for fields in lines:
@@ -48,18 +45,15 @@ def _too_many_fields(content: bytes) -> str:
     return ""
 
 
-_SEMICOLONS = "its columns are separated by semicolons; separate them by commas, with decimal points"
-
-
-def _by_semicolons(header: str) -> bool:
-    return ";" in header and "," not in header
-
-
 def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = None) -> pd.DataFrame:
     """Read a CSV that must have some columns and may have more; ``content`` is what counts of the file, default all."""
-    form = f"give a CSV with the columns {','.join(columns)}"
+    form, text = f"give a CSV with the columns {','.join(columns)}", ""
     try:
         content = content_of(path) if content is None else content
+        text = content.decode("utf-8-sig", "replace")
+        if ";" in (header := text.partition("\n")[0]) and "," not in header:
+            said = "its columns are separated by semicolons; separate them by commas, with decimal points"
+            raise UserError(f"{path}: {said}")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more fields than names
             table = pd.read_csv(
@@ -72,12 +66,10 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
                 dtype={"conf": object},  # a float has lost the last digits of a large integer
             )
     except (pd.errors.ParserWarning, pd.errors.ParserError):
-        found = _too_many_fields(content or b"")
-        raise UserError(f"{path}: {found}" if found else f"{path}: not readable as CSV; {form}") from None
+        found = _too_many_fields(text) or f"not readable as CSV; {form}"
+        raise UserError(f"{path}: {found}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({short(error)}); {form}") from None
-    if len(table.columns) == 1 and _by_semicolons(str(table.columns[0])):
-        raise UserError(f"{path}: {_SEMICOLONS}")
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; {form}")

@@ -17,10 +17,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pipeline.errors import short
+from pipeline.formats.columns import is_cut, open_text, particles, unpacked
 from pipeline.formats.configurations import Minimum, MinimumError
 from pipeline.formats.lammps import is_of_one, read_one
-from pipeline.formats.texts import dumps, extxyz
-from pipeline.formats.texts.columns import is_cut, open_text, particles, unpacked
+from pipeline.formats.text_frames import read_dump, read_extxyz
 from pipeline.workspace import AS_USUAL, Reading
 
 Frame = Callable[[], dict[str, Any]]
@@ -43,6 +43,12 @@ _CALCULATIONS = [
 ENERGY_NAME = re.compile(r"(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*", re.ASCII)
 """Names of files that are energies; a whole number may count files."""
 
+_TEXTS = {
+    r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?": read_dump,
+    r".+\.(ext)?xyz(\.(gz|bz2|xz))?": read_extxyz,
+}
+"""Readers of text of our own, by the names of their files; ASE reads all others."""
+
 _BEHIND = 100  # no reader asks so often for a line behind the end of a whole file
 
 
@@ -50,13 +56,12 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
     """Frames of a file in their order; raises MinimumError where the next can't be read, nor what follows."""
     if not path.is_file():
         raise MinimumError("not a file that can be read")
-    if is_of_one(path):
-        yield partial(read_one, path)
-        return
-    readers = ((dumps.NAMED, dumps.read_dump), (extxyz.NAMED, extxyz.read_extxyz))
-    reader = next((read for names, read in readers if re.fullmatch(names, path.name)), None)
+    reader = next((read for names, read in _TEXTS.items() if re.fullmatch(names, path.name)), None)
     try:
-        if reader is not None:
+        if is_of_one(path):
+            found = read_one(path)
+            yield lambda: found
+        elif reader is not None:
             with open_text(path) as text:
                 yield from reader(text, reading)
         else:

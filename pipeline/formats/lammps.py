@@ -10,8 +10,8 @@ from ase.data import atomic_numbers
 from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.files import atomic_write
+from pipeline.formats.columns import check_end, numbers, open_text, particles
 from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
-from pipeline.formats.texts.columns import check_end, numbers, open_text, particles, unpacked
 from pipeline.messages import counted
 
 _NAME = r"(?P<energy>.*)\.(conf(\.txt)?|(conf\.txt|data|lmp)(\.(gz|bz2|xz))?)"
@@ -56,18 +56,10 @@ def read_one(path: Path) -> dict[str, Any]:
     ``*.conf.txt``, ``*.data``, ``*.lmp``: LAMMPS data in an atom_style of points. ``*.conf``: Fortran unformatted
     sequential, little-endian; tells no species. Raises MinimumError where the file is no such, or not whole.
     """
-    try:
-        if path.name.endswith(".conf"):
-            with unpacked(path) as file:
-                return _from_binary(file.read())
-        with open_text(path) as text:
-            return _from_text(text.readlines())
-    except EOFError:
-        raise MinimumError("truncated: the packed file ends too early") from None
-    except OSError as error:
-        raise MinimumError(f"can't be read: {error.strerror or short(error)}") from error
-    except ValueError as error:
-        raise MinimumError(short(error)) from None
+    if path.name.endswith(".conf"):
+        return _from_binary(path.read_bytes())
+    with open_text(path) as text:
+        return _from_text(text.readlines())
 
 
 def _from_text(lines: list[str]) -> dict[str, Any]:

@@ -107,26 +107,19 @@ def two_level_of_record(record: dict[str, Any]) -> TwoLevel:
 
 def read_records(at: StatePoint) -> Iterator[dict[str, Any]]:
     """Records in the order of the calculations, first those of shares; raises UserError where a line is damaged."""
-    for share in at.shares:
-        yield from _read_own_records(share.neb_paths("jsonl"))
-    yield from _read_own_records(at.neb_paths("jsonl"))
-
-
-def _read_own_records(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    if not path.is_file():
-        raise UserError(f"{path}: not a file; remove it")
-    for number, line in enumerate(whole_lines(path).splitlines(), 1):
-        try:
-            record = json.loads(line)
-            good = _is_record(record)
-        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-            good = False
-        if not good:
-            said = "is damaged or of an earlier version; remove it and run run_neb.py --refine"
-            raise UserError(f"{path}: line {number} {said}")
-        yield record
+    for path in filter(Path.exists, [one.neb_paths("jsonl") for one in (*at.shares, at)]):
+        if not path.is_file():
+            raise UserError(f"{path}: not a file; remove it")
+        for number, line in enumerate(whole_lines(path).splitlines(), 1):
+            try:
+                record = json.loads(line)
+                good = _is_record(record)
+            except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+                good = False
+            if not good:
+                said = "is damaged or of an earlier version; remove it and run run_neb.py --refine"
+                raise UserError(f"{path}: line {number} {said}")
+            yield record
 
 
 def check_records(at: StatePoint, units: Units) -> None:

@@ -36,13 +36,18 @@ _SPLITTING = _NON_DW + r"\s+(\S+)"  # lines of results
 ORIGIN = "origin of the label"  # column: file and line of a result; no feature of a user is called like it
 
 
-def read_neb_results(at: StatePoint) -> pd.DataFrame:
+def read_neb_results(at: StatePoint, shares: bool = True) -> pd.DataFrame:
     """Read all results of exact calculations at one temperature, those of shares last; empty where there are none.
 
     Columns ``conf``, ``i``, ``j``, ``is_dw``, ``quantum_splitting`` (ε; NaN for non-DW) and ``ORIGIN``, the file and
     line; in the order of the files, by :func:`pipeline.formats.keys.pair_index` as are all tables of pairs here.
     """
-    return _with_shares(read_own_results, at)
+
+    def own(one: StatePoint) -> pd.DataFrame:
+        parts = [results_in(path, one.decimals) for path in (one.non_dw, *one.splittings) if path.exists()]
+        return joined(no_pairs(DW, QS, ORIGIN), *parts).drop(columns="line", errors="ignore")
+
+    return _with_shares(own, at) if shares else own(at)
 
 
 def last_results(at: StatePoint) -> pd.DataFrame:
@@ -51,16 +56,16 @@ def last_results(at: StatePoint) -> pd.DataFrame:
     return results[~results.index.duplicated(keep="last")]
 
 
-def read_own_results(at: StatePoint) -> pd.DataFrame:
-    """Results without those of shares; of a share, its own."""
-    parts = [results_in(path, at.decimals) for path in (at.non_dw, *at.splittings) if path.exists()]
-    return joined(no_pairs(DW, QS, ORIGIN), *parts).drop(columns="line", errors="ignore")
-
-
-def _with_shares(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
+def _with_shares(own: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
     """A table and behind it those of shares, read first: what is merged meanwhile is found twice, not never."""
-    of_shares = [_unless_merged(read, share) for share in at.shares]
-    table = read(at)
+    of_shares = []
+    for share in at.shares:
+        try:
+            of_shares.append(own(share))
+        except (FileNotFoundError, UserError):
+            if share in at.of_share("").shares:
+                raise  # else merged since its files were listed
+    table = own(at)
     for more in of_shares:
         table = joined(table, more[~more.index.isin(table.index)])
     return table
@@ -69,15 +74,6 @@ def _with_shares(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
     """Rows of all tables that have any; pandas warns of empty ones."""
     return pd.concat([table for table in tables if len(table)] or [*tables[:1]])
-
-
-def _unless_merged(read: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
-    try:
-        return read(at)
-    except (FileNotFoundError, UserError):
-        if at in at.of_share("").shares:
-            raise
-        return no_pairs()  # merged since its files were listed
 
 
 def read_lines(path: Path) -> list[str]:
@@ -188,17 +184,15 @@ def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
     add_line(at.new_splittings, f"{pair} {float(splitting)!r}\n")
 
 
-def read_unfinished(at: StatePoint) -> pd.DataFrame:
+def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
     """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
-    return _with_shares(read_own_unfinished, at)
 
+    def own(one: StatePoint) -> pd.DataFrame:
+        if not one.unfinished.exists() or one.unfinished.stat().st_size == 0:
+            return no_pairs("reason")
+        return read_pair_list(one.unfinished, one.decimals, whole_lines(one.unfinished))
 
-def read_own_unfinished(at: StatePoint) -> pd.DataFrame:
-    """Unfinished pairs without those of shares; of a share, its own."""
-    path = at.unfinished
-    if not path.exists() or path.stat().st_size == 0:
-        return no_pairs("reason")
-    return read_pair_list(path, at.decimals, whole_lines(path))
+    return _with_shares(own, at) if shares else own(at)
 
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
@@ -208,7 +202,7 @@ def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
 
 def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
     """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
-    table = read_own_unfinished(at)
+    table = read_unfinished(at, shares=False)
     is_this = table.index.isin(pair_index(pd.DataFrame([pair]), at.decimals))
     table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
     with atomic_write(at.unfinished) as part:
@@ -231,15 +225,15 @@ def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
-    return _with_shares(_read_own_calculations, at)
 
+    def own(one: StatePoint) -> pd.DataFrame:
+        path, columns = one.calculations, ("verdict", "fidelity", "cpu_seconds")
+        if not path.exists():
+            return no_pairs(*columns).astype({"cpu_seconds": float})
+        table = read_pair_list(path, one.decimals, whole_lines(path), columns)
+        return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
 
-def _read_own_calculations(at: StatePoint) -> pd.DataFrame:
-    path, columns = at.calculations, ("verdict", "fidelity", "cpu_seconds")
-    if not path.exists():
-        return no_pairs(*columns).astype({"cpu_seconds": float})
-    table = read_pair_list(path, at.decimals, whole_lines(path), columns)
-    return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
+    return _with_shares(own, at)
 
 
 def pairs_with_result(at: StatePoint) -> pd.MultiIndex:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
-from pipeline.formats.results import joined, read_lines, read_own_results, read_own_unfinished, results_in, whole_lines
+from pipeline.formats.results import joined, read_lines, read_neb_results, read_unfinished, results_in, whole_lines
 from pipeline.locks import only_writer
 from pipeline.workspace import Share, StatePoint
 
@@ -57,7 +57,7 @@ def lock_of(at: StatePoint, name: str) -> Path:
 
 
 def _merge(at: StatePoint, share: StatePoint) -> None:
-    results, before = read_own_results(at).index, read_own_unfinished(at)
+    results, before = read_neb_results(at, shares=False).index, read_unfinished(at, shares=False)
     for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
         _add_lines(one, whole_lines(other).splitlines(keepends=True) if other.exists() else [])
     for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
@@ -67,7 +67,7 @@ def _merge(at: StatePoint, share: StatePoint) -> None:
             known = {*found["line"][found.index.isin(results)]}
             kept = (line for number, line in enumerate(lines, 1) if line.strip() and number not in known)
             _add_lines(one, [f"{line.rstrip()}\n".encode() for line in kept])
-    unfinished = read_own_unfinished(share)
+    unfinished = read_unfinished(share, shares=False)
     new = unfinished[~unfinished.index.isin(results.append(before.index))]
     if len(new):
         with atomic_write(at.unfinished) as part:

@@ -6,7 +6,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -43,26 +43,23 @@ def unpacked(path: Path) -> IO[bytes]:
     """The bytes of a file, which may be packed (``.gz``, ``.bz2``, ``.xz``): then it is unpacked to a temporary one."""
     if not path.name.endswith((".gz", ".bz2", ".xz")):
         return path.open("rb")
+    from ase.io.formats import open_with_compression
+
+    size = path.stat().st_size
+    most = max(_PACKED * size, _SMALL)
     with ExitStack() as opened:
         file = opened.enter_context(tempfile.TemporaryFile())
         try:
-            _unpack(path, file)
+            with open_with_compression(str(path), "rb") as packed:
+                while part := packed.read(2**20):
+                    file.write(part)
+                    if file.tell() > most:
+                        raise MinimumError(f"its {size / 1e6:.3g} MB unpack to more than {most / 1e6:.0f} MB")
         except (zlib.error, lzma.LZMAError):
             raise MinimumError("the packed file is damaged") from None
         file.seek(0)
         opened.pop_all()  # its reader closes it
     return file
-
-
-def _unpack(path: Path, file: IO[bytes]) -> None:
-    from ase.io.formats import open_with_compression
-
-    most = max(_PACKED * path.stat().st_size, _SMALL)
-    with open_with_compression(str(path), "rb") as packed:
-        while part := packed.read(2**20):
-            file.write(part)
-            if file.tell() > most:
-                raise ValueError(f"its {path.stat().st_size / 1e6:.3g} MB unpack to more than {most / 1e6:.0f} MB")
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
@@ -183,21 +180,15 @@ def _kinds(names: list[str], found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _are_numbers(values: Any) -> bool:
-    try:
-        np.asarray(values, float)
-    except (TypeError, ValueError):
-        return False
-    return True
+    with suppress(TypeError, ValueError):
+        return np.asarray(values, float) is not None
+    return False
 
 
 def _floats(values: Any, n: int, kind: str) -> Array:
-    try:
-        found = np.asarray(values, float)
-    except (TypeError, ValueError):
-        found = np.empty(0)
-    if found.shape != (n,):
+    if not _are_numbers(values) or np.shape(values) != (n,):
         raise MinimumError(f"the {kind} are no numbers, one for each particle")
-    return found
+    return np.asarray(values, float)
 
 
 def _whole(values: Any, n: int, kind: str, largest: int = 2**31) -> NDArray[np.int64]:
