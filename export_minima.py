@@ -26,12 +26,12 @@ from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import read_minima
 from pipeline.formats.path_images import write_frames
 from pipeline.formats.relaxed import superseded
-from pipeline.formats.table_record import LEFT_OUT
 from pipeline.glasses import load_glass
 from pipeline.messages import counted, detail, note, nothing_new
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.table_stamps import LEFT_OUT
 
 
 def main(command: Command) -> None:

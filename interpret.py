@@ -36,9 +36,9 @@ from pipeline.command import for_each
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_tables import find_pair
-from pipeline.formats.table_record import usable_tables
 from pipeline.messages import note, result
 from pipeline.settings import Settings
+from pipeline.table_stamps import usable_tables
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, explain, mean_effects
 

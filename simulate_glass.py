@@ -85,9 +85,9 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.transitions import write_transitions
 from pipeline.messages import counted, detail, note, nothing_new, record, result
 from pipeline.progress import Progress
+from pipeline.transitions import write_transitions
 from pipeline.units import REDUCED
 from pipeline.workers import count_steps, worker_pool
 from pipeline.workspace import StatePoint

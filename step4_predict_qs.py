@@ -19,10 +19,10 @@ if __name__ == "__main__":
 
 from MLmodel.card import Card, check_features, find_card
 from pipeline.errors import UserError
-from pipeline.formats.table_record import check_same_decimals
 from pipeline.messages import counted, note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
 from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
+from pipeline.table_stamps import check_same_decimals
 from pipeline.units import check_same_units
 
 NEXT = 10  # pairs that are printed

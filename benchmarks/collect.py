@@ -21,11 +21,10 @@ from glass.features_rounded import box_fractions
 from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.table_record import made_of_minima
-from pipeline.glass_pairs import write_pairs
 from pipeline.glasses import Glass
+from pipeline.pair_writer import TILE, write_pairs
 from pipeline.settings import Settings
-from pipeline.stored_geometry import TILE
+from pipeline.table_stamps import made_of_minima
 
 N_PARTICLES = 1500
 N_MINIMA = 600

@@ -1,7 +1,6 @@
 """From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import partial
@@ -10,34 +9,26 @@ from typing import Any
 
 import numba
 import numpy as np
-import pandas as pd
-import psutil
-import pyarrow as pa
 
-from glass.arrays import ROUNDED, Index, shortest_period
-from glass.features import geometry_columns
-from glass.neighbourhood import Squares, pair_neighbourhood
-from pipeline.collect import Collected, GlassJob
+from glass.arrays import ROUNDED, shortest_period
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, file_named, spool_folder
+from pipeline.files import file_named, spool_folder
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
-from pipeline.formats.keys import minimum_keys, minimum_names
+from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
-from pipeline.formats.pair_tables import MADE, NEIGHBOURHOOD
 from pipeline.formats.relaxed import superseded
-from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
-from pipeline.formats.transitions import read_transitions, write_transitions
-from pipeline.glasses import Glass, count_transitions, load_glass
+from pipeline.glasses import Glass, load_glass
 from pipeline.messages import counted, note
+from pipeline.pair_writer import write_pairs
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, mark_made, stamp_of_unchanged, unchanged_inputs, up_to_date
-from pipeline.stored_geometry import StoredGeometry, cut_into_blocks, pairs_of
+from pipeline.stamps import Inputs, made_from, stamp_of_unchanged, unchanged_inputs
+from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, GlassJob
+from pipeline.transitions import read_counts, update_transitions
 from pipeline.workers import SerialWorkers, Workers
-from pipeline.workspace import all_transitions, glass_of, minimum_name
+from pipeline.workspace import glass_of, minimum_name
 
 _FILES_PER_JOB = 8  # a worker reads so many minima at a time
-_MEMORY_A_PAIR = 12  # bytes: its squared distance, in both orders, and what the rest takes
 
 
 def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
@@ -86,12 +77,10 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
             numbers.unlink(missing_ok=True)
             said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
             note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
-        counts = count_transitions(read, glass, settings.minima.time_order)
-        _update_transitions(transitions, counts, glass, settings, name)
+        update_transitions(transitions, read, glass, settings, name)
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
-        counted_in = all_transitions(transitions)
-        told = _read_counts(counted_in, glass, settings.ij_decimals, name) if transitions.exists() else None
-        result = write_pairs(glass, made_of, told, fates, table)
+        counts = read_counts(transitions, glass, settings.ij_decimals, name)
+        result = write_pairs(glass, made_of, counts, fates, table)
     _tell(glass, result, settings, f"{name}: ")
     return result
 
@@ -164,114 +153,3 @@ def _other_minima(stamp: dict[str, Any], table: Path, made_of: Inputs, fates: di
     same = {minimum_name(path) for path in unchanged_inputs(stamp, table, made_of)}
     pairs = ((name, place, now[name]) for place, name in was.items() if now.get(name, place) != place)
     return [name for name, *places in pairs if set(places) <= set(fates) and {*map(file_of, places)} <= same]
-
-
-def _update_transitions(
-    path: Path, counts: dict[tuple[int, int], int] | None, glass: Glass, settings: Settings, name: str
-) -> None:
-    """Write transitions that were counted, unless the user wrote the file; take away those that are told no more."""
-    if path.exists() and not up_to_date([path], made_from([])):
-        return
-    if counts is None:
-        path.unlink(missing_ok=True)
-        return
-    names = [f"{label:.{settings.ij_decimals}f}" for label in minimum_names(glass.keys, settings.ij_decimals)]
-    write_transitions(path, {(names[i], names[j]): count for (i, j), count in sorted(counts.items())})
-    mark_made([path], made_from([]))
-    note(f"{name}: {sum(counts.values())} transitions in time order: {path}")
-
-
-def _read_counts(paths: list[Path], glass: Glass, decimals: int, name: str) -> "pd.Series[float]":
-    """Counts by i · n_minima + j, the indices of the two minima, under whichever energy these were seen."""
-    transitions = pd.concat(map(read_transitions, paths), ignore_index=True)
-    places = pd.Series(glass.others | {int(key): at for at, key in enumerate(glass.keys)})
-    keys = (minimum_keys(transitions[name], decimals) for name in ("i", "j"))
-    one, other = (places.reindex(some, fill_value=-1).to_numpy() for some in keys)
-    known = (one >= 0) & (other >= 0)
-    if not known.all():
-        lost = transitions["count"][~known].sum()
-        said = f"{lost:g} transitions from or to unknown minima, in {(~known).sum()} rows, are left out"
-        note(f"{name}: {said}: {', '.join(map(str, paths[:2]))}{', …' * (len(paths) > 2)}")
-    known &= one != other
-    return transitions["count"].astype(float)[known].groupby((one * len(glass.keys) + other)[known]).sum()
-
-
-def write_pairs(
-    glass: Glass,
-    made_of: Inputs,
-    counts: "pd.Series[float] | None",
-    fates: dict[str, Fate],
-    target: Path,
-) -> Collected:
-    """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
-
-    Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
-    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji.
-    """
-    conf, n_minima = int(target.stem.removeprefix("Cnf-")), len(glass.keys)
-    ceiling, decimals = made_of.other["max_delta_E"], made_of.other["ij_decimals"]
-    features = geometry_columns(made_of.other["particles"])
-    columns = ["conf", "i", "j", "Delta_E", *features, *["Tij", "Tji"] * (counts is not None), *NEIGHBOURHOOD]
-    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    schema = schema.with_metadata({MADE: made_of.other["units"]})
-    partners = _partners(glass, ceiling)
-    blocks, total = list(cut_into_blocks(partners)), int(partners.sum())
-    names = minimum_names(glass.keys, decimals)
-    computed = ambiguous = 0
-    half = 0.5 * shortest_period(glass.box)
-    with (
-        atomic_write(target) as part,
-        spool_folder(target) as spool,
-        Progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
-    ):
-        _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
-        stored, squares = StoredGeometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)
-        with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
-            for block in blocks:
-                pairs = pairs_of(partners, *block)
-                geometry, missing = stored.of_pairs(*pairs)
-                squares.put(*pairs, geometry[:, -2] ** 2)
-                kept.write_batch(pa.record_batch([pa.array(values) for values in geometry.T], names=features))
-                computed += missing
-                ambiguous += int((geometry[:, 0] > 0.99 * half).sum())
-                bar.update(len(geometry))
-        geometry_of = pa.ipc.open_file(str(spool / "geometry"))
-        with pa.ipc.new_file(str(part), schema) as writer:
-            for k, block in enumerate(blocks):
-                first, second = pairs_of(partners, *block)
-                delta_e = glass.n_particles * (glass.energies[second] - glass.energies[first])
-                values = [np.full(len(first), conf), names[first], names[second], delta_e]
-                values += geometry_of.get_batch(k).columns
-                if counts is not None:
-                    for one, other in ((first, second), (second, first)):
-                        values.append(counts.reindex(one * n_minima + other, fill_value=0.0).to_numpy())
-                values += [*pair_neighbourhood(squares, *block).T]
-                writer.write_batch(pa.record_batch([pa.array(column) for column in values], schema=schema))
-                bar.update(len(first))
-    told = {"pairs": total, "glasses": [conf], "fates": fates, "partners": partners.tolist()}
-    told |= {"n_particles": glass.n_particles, "box": glass.box.tolist()}
-    mark_made([target], made_of, told)
-    return Collected(total, computed, fates, ambiguous)
-
-
-def _partners(glass: Glass, max_delta_e: float) -> Index:
-    """Number of pairs of each minimum with those above it."""
-    last = np.searchsorted(glass.energies, glass.energies + max_delta_e / glass.n_particles, side="right")
-    return np.asarray(last - np.arange(len(last)) - 1)
-
-
-def _check_room(glass: Glass, pairs: int, max_delta_e: float, bytes_a_pair: int, target: Path) -> None:
-    """Raise UserError where the pairs of a glass are more than memory or disk have room for."""
-    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(target.parent).free
-    room = min(memory // _MEMORY_A_PAIR, disk // bytes_a_pair)
-    if pairs <= room:
-        return
-    lower = min(max_delta_e, float(np.ptp(glass.energies)) * glass.n_particles)
-    while _partners(glass, lower).sum() > room / 2:
-        lower /= 2
-    need = f"{_MEMORY_A_PAIR * pairs / 1e6:.3g} MB of memory ({memory / 1e6:.3g} are free)"
-    raise UserError(
-        f"{target}: its {counted(pairs, 'pair')} need {need} and {bytes_a_pair * pairs / 1e6:.3g} MB on disk "
-        f"({disk / 1e6:.3g}); make room, or lower pairs.max_delta_E in config.yaml: {lower:.2g} gives "
-        f"{counted(_partners(glass, lower).sum(), 'pair')}"
-    )

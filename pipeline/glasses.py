@@ -1,11 +1,9 @@
 """The minima of one glass brought together: one system, one order, no drift, and each minimum once."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +14,10 @@ from glass.features import any_geometry
 from pipeline.files import file_named
 from pipeline.formats.configurations import Minimum, System, Unusable
 from pipeline.formats.keys import can_be_key, minimum_keys, minimum_names
-from pipeline.formats.minima import energy_of_name, file_of
-from pipeline.formats.relaxed import FRAMES, Superseded, as_written, is_superseded
-from pipeline.formats.table_record import AGAIN, LEFT_OUT, USED, Fate
+from pipeline.formats.relaxed import Superseded, as_written, is_superseded
 from pipeline.matching import equal_particles, nearest_order, spacing
 from pipeline.settings import MinimaSettings
-from pipeline.workspace import SAMPLED
+from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Fate
 
 SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particles; published double wells are longer
 DRIFT = 1e-10  # mean displacement, in distances between particles, that is none; dynamics and quenches leave 1e-13
@@ -263,36 +259,3 @@ def _same_places(placed: _Placed, same_place: float) -> Iterator[tuple[int, list
         members = [leader, *near.tolist()]
         free[members] = False
         yield leader, members
-
-
-def count_transitions(
-    found: Sequence[Minimum | Unusable], glass: Glass, time_order: bool | None
-) -> dict[tuple[int, int], int] | None:
-    """How often a trajectory went from one minimum straight to another, by their indices; None where none is told.
-
-    Frames of a file are in time order where ``time_order`` says so, or it says nothing and the file comes back to a
-    minimum after another. Where it says so, files of one frame are too, by the numbers in their names unless these are
-    energies. A frame that is none cuts the trajectory in two.
-    """
-    single: list[str] = []
-    trajectories: list[list[str]] = []
-    for file, some in groupby(found, lambda one: file_of(one.name)):
-        frames = list(some)
-        if file == FRAMES or re.fullmatch(SAMPLED, file):
-            continue  # each minimum once, in no order of time; transitions of the latter stand elsewhere
-        if len(frames) > 1:
-            trajectories.append([one.name for one in frames])
-        elif time_order:
-            one = frames[0]
-            if not (isinstance(one, Minimum) and energy_of_name(one.place.path) == one.energy):
-                single.append(one.name)
-    single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
-    counts: Counter[tuple[int, int]] = Counter()
-    ordered = False
-    for names in [*trajectories, *([single] if len(single) > 1 else [])]:
-        visited = [glass.indices.get(name, -1) for name in names]
-        came = [one for one, before in zip(visited, [None, *visited], strict=False) if one != before and one >= 0]
-        if time_order or (time_order is None and len(set(came)) < len(came)):
-            ordered = True
-            counts.update((i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j)
-    return dict(counts) if ordered else None

@@ -15,9 +15,9 @@ from pipeline.command import Command
 from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.results import read_calculations, read_neb_results, read_unfinished
-from pipeline.formats.table_record import LEFT_OUT
 from pipeline.messages import counted
 from pipeline.settings import Settings
+from pipeline.table_stamps import LEFT_OUT
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, minimum_paths
 from reporting.page import missing, more, table, text
 

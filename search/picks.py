@@ -12,8 +12,8 @@ from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
 from pipeline.formats.results import joined, last_results, pairs_with_result, read_pair_list, read_unfinished
 from pipeline.formats.shares import part_of
-from pipeline.formats.table_record import usable_tables
 from pipeline.settings import ClassifySettings, Settings
+from pipeline.table_stamps import usable_tables
 from pipeline.workspace import DW, QS, StatePoint
 from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT, representatives

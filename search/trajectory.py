@@ -22,9 +22,9 @@ from glass.sampling.langevin import langevin, time_step
 from glass.sampling.visited import Minima, oddity
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
-from pipeline.formats.transitions import write_transitions
 from pipeline.messages import counted
 from pipeline.settings import NebSettings
+from pipeline.transitions import write_transitions
 from pipeline.workspace import StatePoint
 from search.calculator import load
 from search.relaxing import WELL_BELOW

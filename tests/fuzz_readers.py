@@ -17,7 +17,6 @@ from synthetic import text_minimum
 from glass.path import Band
 from glass.tunnelling import Continuation, Profile
 from MLmodel.labels import read_pretraining
-from pipeline.collect import GlassJob, is_ready_made
 from pipeline.errors import UserError
 from pipeline.formats import records
 from pipeline.formats import results as neb_files
@@ -31,10 +30,11 @@ from pipeline.formats.ready_made import check_ready_made, check_units
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.relaxed import add_rows, superseded
 from pipeline.formats.results import ORIGIN
-from pipeline.formats.transitions import read_transitions, write_transitions
 from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass
 from pipeline.settings import Settings, read_settings
+from pipeline.table_stamps import GlassJob, is_ready_made
+from pipeline.transitions import read_transitions, write_transitions
 from pipeline.units import REDUCED
 from pipeline.workers import SerialWorkers
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace, minimum_paths

@@ -15,7 +15,7 @@ from steps import done, run_process
 from pipeline.errors import UserError
 from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import read_batches
-from pipeline.formats.transitions import read_transitions
+from pipeline.transitions import read_transitions
 
 T = "0.1"
 

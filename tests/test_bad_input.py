@@ -24,8 +24,8 @@ from pipeline.formats.ready_made import check_ready_made
 from pipeline.formats.records import read_records
 from pipeline.formats.relaxed import superseded
 from pipeline.formats.results import read_calculations, read_neb_results, read_pair_list
-from pipeline.formats.transitions import read_transitions
 from pipeline.settings import NebSettings, read_settings
+from pipeline.transitions import read_transitions
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Workspace
 from search.calculated import read_double_wells
 from search.calculator import find_calculator

@@ -203,17 +203,16 @@ def test_a_table_whose_minima_are_gone_is_kept_and_a_glass_in_two_tables_refused
 
 HELD = f"""
 import runpy, sys
-from pipeline import glass_pairs
-from pipeline import stored_geometry
-stored_geometry.BATCH = 1000
-pair_neighbourhood, calls = glass_pairs.pair_neighbourhood, []
+from pipeline import pair_writer
+pair_writer.BATCH = 1000
+pair_neighbourhood, calls = pair_writer.pair_neighbourhood, []
 def held(*arguments):
     calls.append(arguments)
     if len(calls) == 4:
         print("held", flush=True)
         sys.stdin.read()
     return pair_neighbourhood(*arguments)
-glass_pairs.pair_neighbourhood = held
+pair_writer.pair_neighbourhood = held
 runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
 """
 """Step 0, which writes a glass of 60 minima in two pieces, and waits before the last of the second glass."""

@@ -91,11 +91,6 @@ def feature_columns(schema: pa.Schema) -> list[str]:
     return [name for name in numeric if name not in _NEVER_FEATURES and not name.startswith(_PANDAS_INDEX)]
 
 
-def table_columns(schema: pa.Schema) -> list[str]:
-    """The names of the pair and all features."""
-    return [*PAIR_COLUMNS, *feature_columns(schema)]
-
-
 def common_features(paths: Sequence[Path]) -> list[str]:
     """Features that all the pair tables have, in the order of the first."""
     columns = [feature_columns(open_table(path).schema) for path in paths]
@@ -110,10 +105,9 @@ def read_batches(
     ``columns``: default the names of the pair and all features. ``chosen``: of the batches in the file. ``conf`` is
     int64, all others float64.
     """
-    columns = table_columns(open_table(path).schema) if columns is None else columns
+    columns = [*PAIR_COLUMNS, *feature_columns(open_table(path).schema)] if columns is None else columns
     for batch in record_batches(path, columns, chosen=chosen):
-        for start in range(0, max(batch.num_rows, 1), BATCH):
-            yield as_frame(batch.slice(start, BATCH), columns)
+        yield as_frame(batch, columns)
 
 
 def as_frame(batch: pa.RecordBatch, columns: Sequence[str]) -> pd.DataFrame:
@@ -132,7 +126,7 @@ def as_frame(batch: pa.RecordBatch, columns: Sequence[str]) -> pd.DataFrame:
 def record_batches(
     path: Path, columns: Sequence[str], mapped: bool = False, chosen: range | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Some columns of a feather file as they are stored there; UserError where that is damaged."""
+    """Some columns of a feather file as they are stored there, BATCH rows at most; UserError where that is damaged."""
     reader = open_table(path, columns, mapped)
     for k in range(reader.num_record_batches) if chosen is None else chosen:
         try:
@@ -140,7 +134,8 @@ def record_batches(
             batch.validate(full=True)  # else a wrong length would be believed, and read beyond
         except FROM_ARROW as error:
             raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
-        yield batch.replace_schema_metadata()  # pandas would read its own, which may be damaged too
+        for start in range(0, max(batch.num_rows, 1), BATCH):
+            yield batch.slice(start, BATCH).replace_schema_metadata()  # pandas would read its own, perhaps damaged too
 
 
 def find_pair(at: StatePoint, pair: Pair) -> pd.DataFrame | None:

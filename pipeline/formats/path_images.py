@@ -25,8 +25,21 @@ def path_file(at: StatePoint, pair: Pair) -> Path:
 
 
 def write_path(at: StatePoint, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> None:
-    """Write all images of a path, a frame each; ``minimum``: the pair's first, with the arrays of every image."""
-    write_frames(path_file(at, pair), images_of(pair, band, minimum, units))
+    """Write all images of a path with energy, forces, displacement from the first image and path length.
+
+    ``minimum``: the pair's first, with the arrays of every image.
+    """
+    images = []
+    for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
+        image = minimum.copy()
+        image.positions = positions
+        image.set_array("displacement", positions - band.positions[0])
+        image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x), "units": units}
+        image.calc = SinglePointCalculator(
+            image, energy=float(band.energies[number]), forces=band.forces[number].copy()
+        )
+        images.append(image)
+    write_frames(path_file(at, pair), images)
 
 
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
@@ -64,18 +77,3 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
     fits = [np.abs(without_drift(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
     return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 else None
-
-
-def images_of(pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> list[Atoms]:
-    """The images as ASE Atoms with energy, forces, displacement from the first image, and path length."""
-    images = []
-    for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
-        image = minimum.copy()
-        image.positions = positions
-        image.set_array("displacement", positions - band.positions[0])
-        image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x), "units": units}
-        image.calc = SinglePointCalculator(
-            image, energy=float(band.energies[number]), forces=band.forces[number].copy()
-        )
-        images.append(image)
-    return images

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError, short
-from pipeline.formats.keys import minimum_keys
+from pipeline.formats.keys import PAIR_COLUMNS, minimum_keys
 from pipeline.formats.pair_tables import (
-    BATCH,
     MADE,
     MAY_BE_UNKNOWN,
     NEEDED,
@@ -23,7 +22,6 @@ from pipeline.formats.pair_tables import (
     feature_columns,
     open_table,
     record_batches,
-    table_columns,
 )
 from pipeline.units import Units, check_same_units
 
@@ -37,18 +35,16 @@ _FINITE = float(np.finfo(np.float64).max)
 def checked_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
     """Rows of a table that a user wrote, as :func:`pipeline.formats.pair_tables.read_batches` does, or UserError."""
     schema = open_table(path).schema
-    columns = table_columns(schema) if columns is None else list(columns)
+    columns = [*PAIR_COLUMNS, *feature_columns(schema)] if columns is None else list(columns)
     check_columns(path, schema, columns)
     row = 0
     for batch in record_batches(path, columns):
-        for start in range(0, max(batch.num_rows, 1), BATCH):
-            part = batch.slice(start, BATCH)
-            if "conf" in columns:
-                _check_glass_numbers(path, part["conf"], row)
-            rows = as_frame(part, columns)
-            _check_numbers(path, rows, row)
-            yield rows
-            row += len(rows)
+        if "conf" in columns:
+            _check_glass_numbers(path, batch["conf"], row)
+        rows = as_frame(batch, columns)
+        _check_numbers(path, rows, row)
+        yield rows
+        row += len(rows)
 
 
 def _check_glass_numbers(path: Path, column: pa.Array, offset: int) -> None:

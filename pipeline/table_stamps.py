@@ -1,16 +1,41 @@
-"""Pair tables that step 0 finds when it starts: up to date, ready-made, or without minima."""
+"""Stamps of pair tables: what step 0 made them from, and what became of each file; or that a ready-made one is good."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
-from pipeline.formats.table_record import FORMAT, Fate, made_of_minima
 from pipeline.messages import counted, note
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
-from pipeline.units import check_same_units
+from pipeline.stamps import Inputs, check_unchanged, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
+from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint, all_transitions, inputs_of, minimum_paths
+
+STEP = "step0_collect.py"
+FORMAT = 4  # raised whenever the meaning of a stored column changes, so that tables are computed anew
+USED, AGAIN, LEFT_OUT = "used", "seen again", "left out"
+
+
+class Fate(NamedTuple):
+    """Use of a file or frame by step 0."""
+
+    status: str  # USED, AGAIN or LEFT_OUT
+    minimum: float | None = None  # label of the minimum that it is
+    reason: str = ""  # why it was left out; of a minimum seen again, the place that is used
+
+
+def made_of_minima(files: Sequence[Path], settings: Settings) -> Inputs:
+    """Inputs of a table that step 0 makes."""
+    return made_from(
+        files,
+        format=FORMAT,
+        ij_decimals=settings.ij_decimals,
+        particles=settings.particles,
+        max_delta_E=settings.pairs.max_delta_E,
+        units=settings.units,
+        minima=settings.minima.model_dump(),
+    )
 
 
 @dataclass(frozen=True)
@@ -96,3 +121,22 @@ def _kept(table: Path, settings: Settings) -> dict[str, Any]:
         raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
     check_same_units(table, stamp["units"], settings.unit, remedy)
     return dict(stamp["result"])
+
+
+def usable_tables(at: StatePoint, units: Units) -> list[Path]:
+    """The pair tables of one temperature, as step 0 left them, in these units; raises UserError where they are not."""
+    if not at.pair_tables:
+        raise UserError(f"{at.pairs}: no pair table; run {STEP}")
+    for table in at.pair_tables:
+        stamp = check_unchanged(table, STEP)
+        if "units" not in stamp:
+            raise UserError(f"{table}: of an earlier version; run {STEP}")
+        check_same_units(table, stamp["units"], units, f"run {STEP}")
+        check_same_decimals(table, stamp.get("ij_decimals", at.decimals), at, STEP)
+    return at.pair_tables
+
+
+def check_same_decimals(what: Path, then: int, at: StatePoint, script: str) -> None:
+    """Raise UserError unless minima were told apart to the same ``ij_decimals`` when a script wrote a table."""
+    if then != at.decimals:
+        raise UserError(f"{what}: made with ij_decimals: {then}, but config.yaml says {at.decimals}; run {script}")

@@ -1,0 +1,104 @@
+"""Transitions between minima of a glass: how often a trajectory went straight from one to another."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pipeline.files import write_text
+from pipeline.formats.configurations import Minimum, Unusable
+from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
+from pipeline.formats.keys import minimum_keys, minimum_names
+from pipeline.formats.minima import energy_of_name, file_of
+from pipeline.formats.relaxed import FRAMES
+from pipeline.messages import note
+from pipeline.settings import Settings
+from pipeline.stamps import made_from, mark_made, up_to_date
+from pipeline.workspace import SAMPLED, all_transitions
+
+if TYPE_CHECKING:
+    from pipeline.glasses import Glass
+
+_COLUMNS = {"i": Range(), "j": Range(), "count": Range(0)}
+
+
+def read_transitions(path: Path) -> pd.DataFrame:
+    """Transitions of one glass: columns ``i``, ``j`` (names of minima) and ``count``."""
+    return with_numbers(path, read_user_csv(path, [*_COLUMNS])[[*_COLUMNS]], _COLUMNS)
+
+
+def write_transitions(path: Path, counts: Mapping[tuple[str, str], int]) -> None:
+    """Write the transitions of one glass, the minima by their energy per particle as text."""
+    rows = (f"{i},{j},{count}\n" for (i, j), count in counts.items())
+    write_text(path, ",".join(_COLUMNS) + "\n" + "".join(rows))
+
+
+def update_transitions(
+    path: Path, found: Sequence[Minimum | Unusable], glass: "Glass", settings: Settings, name: str
+) -> None:
+    """Write transitions that were counted, unless the user wrote the file; take away those that are told no more."""
+    if path.exists() and not up_to_date([path], made_from([])):
+        return
+    counts = _count(found, glass, settings.minima.time_order)
+    if counts is None:
+        path.unlink(missing_ok=True)
+        return
+    names = [f"{label:.{settings.ij_decimals}f}" for label in minimum_names(glass.keys, settings.ij_decimals)]
+    write_transitions(path, {(names[i], names[j]): count for (i, j), count in sorted(counts.items())})
+    mark_made([path], made_from([]))
+    note(f"{name}: {sum(counts.values())} transitions in time order: {path}")
+
+
+def _count(
+    found: Sequence[Minimum | Unusable], glass: "Glass", time_order: bool | None
+) -> dict[tuple[int, int], int] | None:
+    """How often a trajectory went from one minimum straight to another, by their indices; None where none is told.
+
+    Frames of a file are in time order where ``time_order`` says so, or it says nothing and the file comes back to a
+    minimum after another. Where it says so, files of one frame are too, by the numbers in their names unless these are
+    energies. A frame that is none cuts the trajectory in two.
+    """
+    single: list[str] = []
+    trajectories: list[list[str]] = []
+    for file, some in groupby(found, lambda one: file_of(one.name)):
+        frames = list(some)
+        if file == FRAMES or re.fullmatch(SAMPLED, file):
+            continue  # each minimum once, in no order of time; transitions of the latter stand elsewhere
+        if len(frames) > 1:
+            trajectories.append([one.name for one in frames])
+        elif time_order:
+            one = frames[0]
+            if not (isinstance(one, Minimum) and energy_of_name(one.place.path) == one.energy):
+                single.append(one.name)
+    single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
+    counts: Counter[tuple[int, int]] = Counter()
+    ordered = False
+    for names in [*trajectories, *([single] if len(single) > 1 else [])]:
+        visited = [glass.indices.get(name, -1) for name in names]
+        came = [one for one, before in zip(visited, [None, *visited], strict=False) if one != before and one >= 0]
+        if time_order or (time_order is None and len(set(came)) < len(came)):
+            ordered = True
+            counts.update((i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j)
+    return dict(counts) if ordered else None
+
+
+def read_counts(path: Path, glass: "Glass", decimals: int, name: str) -> "pd.Series[float] | None":
+    """Counts by i · n_minima + j, the indices of the two minima, under whichever energy these were seen."""
+    if not path.exists():
+        return None
+    paths = all_transitions(path)
+    transitions = pd.concat(map(read_transitions, paths), ignore_index=True)
+    places = pd.Series(glass.others | {int(key): at for at, key in enumerate(glass.keys)})
+    keys = (minimum_keys(transitions[name], decimals) for name in ("i", "j"))
+    one, other = (places.reindex(some, fill_value=-1).to_numpy() for some in keys)
+    known = (one >= 0) & (other >= 0)
+    if not known.all():
+        lost = transitions["count"][~known].sum()
+        said = f"{lost:g} transitions from or to unknown minima, in {(~known).sum()} rows, are left out"
+        note(f"{name}: {said}: {', '.join(map(str, paths[:2]))}{', …' * (len(paths) > 2)}")
+    known &= one != other
+    return transitions["count"].astype(float)[known].groupby((one * len(glass.keys) + other)[known]).sum()
