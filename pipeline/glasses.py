@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,20 +66,13 @@ def load_glass(
     minima = _of_one_system(minima, fates)
     if not minima:
         return None, fates
-    placed = _Placed(minima, settings, spool)
-    fates |= {minima[k].name: Fate(LEFT_OUT, None, reason) for k, reason in placed.odd.items()}
-    same_place = settings.same_place or SAME_PLACE * placed.spacing
-    owner = _find_owners(minima, placed, same_place, max_delta_e, decimals, set(known), fates)
+    placed = _Placed(minima, settings, fates, spool)
+    keys = minimum_keys([one.energy for one in minima], decimals)
+    owner = placed.owners(keys, decimals, max_delta_e, set(known))
     keep = sorted(set(owner.values()))
-    energies = np.array([minima[k].energy for k in keep])
-    keys = minimum_keys(energies, decimals)
     index = {k: at for at, k in enumerate(keep)}
-    names = minimum_names(keys, decimals).tolist()
-    for k, of in owner.items():
-        fate = (USED, "") if k == of else (AGAIN, minima[of].name)
-        fates[minima[k].name] = Fate(fate[0], names[index[of]], fate[1])
     indices = {minima[k].name: index[of] for k, of in owner.items()}
-    others = {int(minimum_keys(minima[k].energy, decimals)): index[of] for k, of in owner.items()}
+    others = {int(keys[k]): index[of] for k, of in owner.items()}
     written = {as_written(name): at for name, at in indices.items()}
     for name, energy in relaxed.items():
         became = as_written(name)
@@ -91,7 +84,12 @@ def load_glass(
     for at, k in enumerate(keep if len(keep) < len(minima) else ()):
         placed.positions[at] = placed.positions[k]
     files, positions = [minima[k].name for k in keep], placed.positions[: len(keep)]
-    return Glass(files, energies, keys, positions, placed.box, placed.drift, indices, others), fates
+    energies = np.array([minima[k].energy for k in keep])
+    return Glass(files, energies, keys[keep], positions, placed.box, placed.drift, indices, others), fates
+
+
+def _left_out(reason: str) -> Fate:
+    return Fate(LEFT_OUT, None, reason)
 
 
 def _usable(
@@ -102,12 +100,13 @@ def _usable(
     relaxed: dict[str, float] = {}
     for one in found:
         if isinstance(one, Unusable):
-            fates[one.name] = Fate(LEFT_OUT, None, one.reason)
+            fates[one.name] = _left_out(one.reason)
         elif not can_be_key(one.energy, decimals):
-            reason = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
-            fates[one.name] = Fate(LEFT_OUT, None, reason)
+            fates[one.name] = _left_out(
+                f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
+            )
         elif is_superseded(gone, one.name, one.energy):
-            fates[one.name] = Fate(LEFT_OUT, None, gone[as_written(one.name)].reason)
+            fates[one.name] = _left_out(gone[as_written(one.name)].reason)
             relaxed[one.name] = one.energy
         else:
             minima.append(one)
@@ -129,8 +128,7 @@ def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimu
     differences = [kinds[most].difference(kind) for kind in kinds]
     for one, kind in zip(minima, which, strict=True):
         if kind != most:
-            reason = f"another {differences[kind]} than most minima of this glass"
-            fates[one.name] = Fate(LEFT_OUT, None, reason)
+            fates[one.name] = _left_out(f"another {differences[kind]} than most minima of this glass")
     return [one for one, kind in zip(minima, which, strict=True) if kind == most]
 
 
@@ -148,14 +146,16 @@ def mapped_array(path: Path, shape: tuple[int, ...]) -> Array:
 class _Placed:
     """Positions of minima of one system, in one order of particles and near each other.
 
-    ``probes``: coordinates of a few particles, near those of the reference, shape (n_minima, 3 _PROBES); ``odd``:
-    minima whose particles stand in another order, and the reason in words.
+    ``probes``: coordinates of a few particles, near those of the reference, shape (n_minima, 3 _PROBES). Minima whose
+    particles stand in another order get their fates.
     """
 
-    def __init__(self, minima: Sequence[Minimum], settings: MinimaSettings, spool: Path | None = None) -> None:
-        self.box = minima[0].box
+    def __init__(
+        self, minima: Sequence[Minimum], settings: MinimaSettings, fates: dict[str, Fate], spool: Path | None
+    ) -> None:
+        self.box, self._minima, self._fates = minima[0].box, minima, fates
         self.spacing = spacing(minima[0])
-        self.odd: dict[int, str] = {}
+        self._same_place = settings.same_place or SAME_PLACE * self.spacing
         system, n = minima[0].system, len(minima[0].positions)
         kinds = equal_particles(system)
         unsure = settings.match_atoms is None and not system.ids.any() and len(np.unique(kinds)) < n
@@ -168,7 +168,7 @@ class _Placed:
         for k, one in enumerate(minima):
             places = one.positions
             if unsure and (changed := self._exchanged(reference, places, orders[k])):
-                self.odd[k] = (
+                fates[one.name] = _left_out(
                     f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or set "
                     "minima.match_atoms: true in config.yaml, or false where they have really changed places"
                 )
@@ -209,53 +209,36 @@ class _Placed:
             first = same.index(False)
         return best
 
-
-def _find_owners(
-    minima: Sequence[Minimum],
-    placed: _Placed,
-    same_place: float,
-    max_delta_e: float,
-    decimals: int,
-    known: set[int],
-    fates: dict[str, Fate],
-) -> dict[int, int]:
-    """For each minimum that is used or seen again, the one that stands for it; the others get their fates."""
-    n = placed.positions.shape[2]
-    keys = minimum_keys([one.energy for one in minima], decimals)
-    owner: dict[int, int] = {}
-    taken: dict[int, int] = {}
-    for leader, members in _same_places(placed, same_place):
-        for k in members:
-            apart = n * (minima[k].energy - minima[leader].energy)
-            if apart > 0.01 * max_delta_e:
-                fates[minima[k].name] = Fate(
-                    LEFT_OUT, None, f"at the same place as {minima[leader].name}, but its energy is {apart:.3g} higher"
-                )
-        members = [k for k in members if minima[k].name not in fates]
-        stands = next((k for k in members if int(keys[k]) in known), leader)
-        first = taken.setdefault(int(keys[stands]), stands)
-        for k in members:
-            if first == stands:
-                owner[k] = stands
-            else:
-                reason = f"the same energy to {decimals} decimals as {minima[first].name}"
-                fates[minima[k].name] = Fate(LEFT_OUT, None, reason)
-    return owner
-
-
-def _same_places(placed: _Placed, same_place: float) -> Iterator[tuple[int, list[int]]]:
-    """Each minimum that is at no other's place, with those at its place, itself the first; by energy."""
-    tree = KDTree(placed.probes)
-    free = np.ones(len(placed.probes), bool)
-    free[list(placed.odd)] = False
-    for leader in range(len(free)):
-        if not free[leader]:
-            continue
-        near = np.array(tree.query_ball_point(placed.probes[leader], 3 * same_place, p=np.inf), np.int64)
-        near = np.sort(near[free[near] & (near > leader)])
-        if len(near):
-            apart = any_geometry(placed.positions, placed.box, np.full(len(near), leader), near, 1)[:, 0]
-            near = near[apart < same_place]
-        members = [leader, *near.tolist()]
-        free[members] = False
-        yield leader, members
+    def owners(self, keys: Index, decimals: int, max_delta_e: float, known: set[int]) -> dict[int, int]:
+        """For each minimum that is used or seen again, the one that stands for it; all get their fates."""
+        tree, free = KDTree(self.probes), np.array([one.name not in self._fates for one in self._minima])
+        owner: dict[int, int] = {}
+        taken: dict[int, int] = {}
+        for leader in range(len(self._minima)):  # the lowest of all that are at its place
+            if not free[leader]:
+                continue
+            near = np.array(tree.query_ball_point(self.probes[leader], 3 * self._same_place, p=np.inf), np.int64)
+            near = np.sort(near[free[near] & (near > leader)])
+            if len(near):
+                apart = any_geometry(self.positions, self.box, np.full(len(near), leader), near, 1)[:, 0]
+                near = near[apart < self._same_place]
+            free[near] = False
+            members = [leader]
+            for k in near.tolist():
+                higher = self.positions.shape[2] * (self._minima[k].energy - self._minima[leader].energy)
+                if higher > 0.01 * max_delta_e:
+                    reason = f"at the same place as {self._minima[leader].name}, but its energy is {higher:.3g} higher"
+                    self._fates[self._minima[k].name] = _left_out(reason)
+                else:
+                    members.append(k)
+            stands = next((k for k in members if int(keys[k]) in known), leader)
+            first = taken.setdefault(int(keys[stands]), stands)
+            label = float(minimum_names(keys[stands], decimals))
+            for k in members:
+                if first != stands:
+                    fate = _left_out(f"the same energy to {decimals} decimals as {self._minima[first].name}")
+                else:
+                    owner[k] = stands
+                    fate = Fate(USED, label) if k == stands else Fate(AGAIN, label, self._minima[stands].name)
+                self._fates[self._minima[k].name] = fate
+        return owner
