@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -45,37 +45,29 @@ def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line, by us
     kind, value = settings.chosen
-    with dask.config.set(_CONFIG):
-        if kind in SYSTEMS:
-            jobs = BatchJobs(kind, value)
-            with jobs.cluster, _client(kind, jobs.cluster) as client:
-                yield DaskWorkers(client, f"cluster.{kind}", jobs.replace)
-        else:
-            if kind == "scheduler_file" and not Path(value).is_file():
-                raise UserError(f"config.yaml: cluster.scheduler_file = {value}: no such file; start the scheduler")
-            with _client(kind, value) as client:
-                yield DaskWorkers(client, f"cluster.{kind}")
-
-
-@contextmanager
-def _client(kind: str, where: Any) -> Iterator[Client]:
-    named = {"scheduler_file": where} if kind == "scheduler_file" else {"address": where}
-    try:
-        client = Client(**named, set_as_default=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"config.yaml: cluster.{kind} = {where}: no Dask scheduler answers there: {reason}") from None
-    try:
-        yield client
-    finally:
-        with suppress(Exception):  # it may be gone
-            client.close(timeout=2)
+    if kind == "scheduler_file" and not Path(value).is_file():
+        raise UserError(f"config.yaml: cluster.scheduler_file = {value}: no such file; start the scheduler")
+    with dask.config.set(_CONFIG), ExitStack() as opened:
+        jobs = BatchJobs(kind, value) if isinstance(value, dict) else None
+        where = value if jobs is None else opened.enter_context(jobs.cluster)
+        try:
+            named = {"scheduler_file" if kind == "scheduler_file" else "address": where}
+            client = Client(**named, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"config.yaml: cluster.{kind} = {where}: no Dask scheduler answers there: {_in_one_line(error)}"
+            ) from None
+        try:
+            yield DaskWorkers(client, f"cluster.{kind}", jobs.replace if jobs else lambda: None)
+        finally:
+            with suppress(Exception):  # it may be gone
+                client.close(timeout=2)
 
 
 class DaskWorkers(Workers):
     """Workers of a cluster, one job each, so that no job is blamed for another; ``mend`` replaces lost ones."""
 
-    def __init__(self, client: Client, name: str, mend: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, client: Client, name: str, mend: Callable[[], object]) -> None:
         self._client = client
         self._name = name
         self._mend = mend
@@ -200,22 +192,11 @@ def _do(work: bytes, folder: str) -> tuple[str, bytes]:
     return "result", cloudpickle.dumps(function(job))
 
 
-SYSTEMS = {
-    "slurm": dask_jobqueue.SLURMCluster,
-    "pbs": dask_jobqueue.PBSCluster,
-    "sge": dask_jobqueue.SGECluster,
-    "lsf": dask_jobqueue.LSFCluster,
-    "htcondor": dask_jobqueue.HTCondorCluster,
-    "oar": dask_jobqueue.OARCluster,
-    "moab": dask_jobqueue.MoabCluster,
-}
-"""Section of config.yaml to class of dask-jobqueue."""
-
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 class BatchJobs:
-    """Jobs of one of SYSTEMS whose workers can import the project; ``section`` of config.yaml: n_workers and its keys.
+    """Jobs of a batch system whose workers can import the project; ``section`` of config.yaml: n_workers and its keys.
 
     dask-jobqueue itself logs a refused job as a traceback and waits for it forever.
     """
@@ -230,7 +211,8 @@ class BatchJobs:
         scheduler = {"dashboard": False, "dashboard_address": ":0", **options.pop("scheduler_options", {})}
         options = {"processes": 1, **options, "job_script_prologue": prologue, "scheduler_options": scheduler}
         try:
-            self.cluster = _telling(SYSTEMS[system])(**options)
+            kind = next(name for name in dir(dask_jobqueue) if name.lower() == f"{system}cluster")
+            self.cluster = _telling(getattr(dask_jobqueue, kind))(**options)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise UserError(f"config.yaml: {self._name}: {_in_one_line(error)}") from None
 
