@@ -27,8 +27,7 @@ from pipeline.formats.minima import read_minima
 from pipeline.formats.path_images import write_frames
 from pipeline.formats.relaxed import superseded
 from pipeline.glasses import load_glass
-from pipeline.messages import counted, detail, note, nothing_new
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted, detail, note, nothing_new
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.table_stamps import LEFT_OUT

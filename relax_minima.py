@@ -23,8 +23,7 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import Place
 from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import as_written, read_relaxed
-from pipeline.messages import note, nothing_new, result
-from pipeline.progress import Progress
+from pipeline.messages import Progress, note, nothing_new, result
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint
 from search.calculator import find_calculator

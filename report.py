@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from pipeline import __version__, messages
 from pipeline.files import write_text
-from pipeline.progress import Progress
+from pipeline.messages import Progress
 from reporting.found_sections import found, found_together, observables, result
 from reporting.page import render
 from reporting.provenance import files_and_settings

@@ -85,8 +85,7 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import read_atoms
-from pipeline.messages import counted, detail, note, nothing_new, record, result
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted, detail, note, nothing_new, record, result
 from pipeline.transitions import write_transitions
 from pipeline.units import REDUCED
 from pipeline.workers import count_steps, worker_pool

@@ -14,8 +14,7 @@ from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, check_columns, feature_columns, open_table, read_batches
 from pipeline.formats.ready_made import check_units, checked_batches
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
-from pipeline.messages import counted
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs
 from pipeline.table_stamps import usable_tables

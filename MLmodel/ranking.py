@@ -33,7 +33,7 @@ from pipeline.formats.pair_tables import (
     under_ceilings,
 )
 from pipeline.formats.results import last_results, pairs_with_result
-from pipeline.progress import Progress
+from pipeline.messages import Progress
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.workers import worker_pool
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task

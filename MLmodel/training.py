@@ -25,8 +25,7 @@ from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import last_results
 from pipeline.locks import only_writer
-from pipeline.messages import counted, note, nothing_new, record, result, wrote
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted, note, nothing_new, record, result, wrote
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.stamps import mark_made
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task

@@ -26,7 +26,7 @@ from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.results import read_pair_list
-from pipeline.progress import Progress
+from pipeline.messages import Progress
 from pipeline.settings import Settings
 from pipeline.workers import worker_pool
 from pipeline.workspace import StatePoint, Workspace

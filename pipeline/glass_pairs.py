@@ -18,9 +18,8 @@ from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
 from pipeline.formats.relaxed import superseded
 from pipeline.glasses import Glass, load_glass
-from pipeline.messages import counted, note
+from pipeline.messages import Progress, counted, note
 from pipeline.pair_writer import write_pairs
-from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, stamp_of_unchanged, unchanged_inputs
 from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, GlassJob

@@ -19,8 +19,7 @@ from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import file_of
 from pipeline.formats.pair_tables import BATCH, MADE, NEIGHBOURHOOD, record_batches
 from pipeline.glasses import Glass
-from pipeline.messages import counted
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted
 from pipeline.stamps import Inputs, mark_made, stamp_of_unchanged, unchanged_inputs
 from pipeline.table_stamps import USED, Collected, Fate
 from pipeline.workspace import minimum_name

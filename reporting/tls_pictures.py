@@ -15,8 +15,7 @@ from pipeline import __version__
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.path_images import path_file
 from pipeline.matching import spacing
-from pipeline.messages import counted
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units

@@ -33,8 +33,7 @@ from pipeline.formats.results import (
     take_back_splitting,
 )
 from pipeline.matching import read_pair
-from pipeline.messages import counted
-from pipeline.progress import Progress
+from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import REDUCED, Units
 from pipeline.workers import Workers, worker_pool

@@ -17,7 +17,7 @@ from pipeline.formats.keys import Pair
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import read_images
 from pipeline.formats.records import add_again, profile_of_record
-from pipeline.progress import Progress
+from pipeline.messages import Progress
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers import worker_pool
 from pipeline.workspace import QS, StatePoint

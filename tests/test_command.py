@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 from steps import ROOT, refused, run
 
-from pipeline import __version__, messages, progress
+from pipeline import __version__, messages
 from pipeline.command import run_script
 from pipeline.errors import UserError
 from pipeline.files import write_text
@@ -240,8 +240,8 @@ def test_help_fits_80_columns_and_has_an_example(script, monkeypatch):
 
 def test_a_log_file_gets_a_line_now_and_then_with_the_time_left(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
-    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
-    assert list(progress.Progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
+    monkeypatch.setattr(messages, "LOG_EVERY", 0.0)
+    assert list(messages.Progress(range(3), desc="joining", unit="table")) == [0, 1, 2]
     said = capsys.readouterr()
     assert said.err == ""
     lines = said.out.splitlines()
