@@ -18,8 +18,8 @@ import multiprocess
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from pipeline.workers.local import Processes
 from pipeline.workers import SerialWorkers
+from pipeline.workers.local import Processes
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 1200
