@@ -216,6 +216,6 @@ def any_geometry(
     Half as fast: all in double precision, in two passes over the particles.
     """
     out = np.empty((len(first), 2 * particles + 1))
-    vectors, sure = vectors_of(box), 0.25 * shortest_period(box) ** 2
+    vectors, sure = np.ascontiguousarray(vectors_of(box)), 0.25 * shortest_period(box) ** 2  # compiled once
     _any_geometry(positions, vectors, np.linalg.inv(vectors), sure, drifts, first, second, particles, out)
     return out

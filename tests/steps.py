@@ -118,8 +118,19 @@ def refused(script, workspace, *arguments, run=run):
 
 
 def started(script, workspace, *arguments):
-    """Start a step as a process of its own; see :func:`started_python`."""
-    return started_python(*_command(script, workspace, *arguments)[1:])
+    """Start a step as a process of its own, its pictures blank; see :func:`started_python`."""
+    return started_python("-c", _UNDRAWN, *_command(script, workspace, *arguments)[1:])
+
+
+_UNDRAWN = f"""
+import runpy, sys
+from matplotlib.figure import Figure
+sys.path[:1] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from steps import _save_blank
+Figure.savefig = _save_blank
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @contextmanager
@@ -147,7 +158,7 @@ def wait_until(true, process):
     while not true():
         assert process.poll() is None, "it ended before that"
         assert time.monotonic() < deadline, "it hangs"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def stop(process, with_signal=signal.SIGINT, group=True):

@@ -35,7 +35,7 @@ def brute_force(one, other, box, particles):
 
 
 def compute(one, other, box, particles=3):
-    positions = np.stack([np.mod(one, box).T, np.mod(other, box).T])
+    positions = np.array([np.mod(one, box).T, np.mod(other, box).T])
     return of_pairs(positions, box, np.array([0]), np.array([1]), particles)[0]
 
 
