@@ -14,6 +14,8 @@ from pipeline.workspace import Workspace
 from reporting.tls_pictures import update_pictures
 
 pytestmark = pytest.mark.slow
+webdriver = pytest.importorskip("selenium.webdriver")
+Keys, Wait = webdriver.Keys, pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,6 @@ def axe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     """Chromium without a network."""
-    webdriver = pytest.importorskip("selenium.webdriver")
     found = shutil.which("chromium"), shutil.which("chromedriver")
     if None in found:
         pytest.skip("there is no chromium and chromedriver to open the page in")
@@ -76,34 +77,22 @@ def all_of(browser, selector):
     return browser.find_elements("css selector", selector)
 
 
-def press(element, key):
-    from selenium.webdriver.common.keys import Keys
-
-    element.send_keys(getattr(Keys, key))
-
-
 def marker(browser):
     return float(all_of(browser, ".stage > svg circle[r='8']")[0].get_attribute("cx"))
-
-
-def wait_until(browser, holds):
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: holds())
 
 
 def test_a_tls_is_played_and_turned_by_keyboard(browser):
     (slider,), (canvas,) = all_of(browser, "input[type=range]"), all_of(browser, "canvas")
     start, pixels = marker(browser), "return document.querySelector('canvas').toDataURL()"
     play = next(one for one in all_of(browser, ".row button"))
-    press(play, "ENTER")
-    wait_until(browser, lambda: marker(browser) > start + 10)
-    press(play, "ENTER")
+    play.send_keys(Keys.ENTER)
+    Wait(browser, 20, 0.05).until(lambda _: marker(browser) > start + 10)
+    play.send_keys(Keys.ENTER)
     place, picture = marker(browser), browser.execute_script(pixels)
-    press(slider, "ARROW_RIGHT")
+    slider.send_keys(Keys.ARROW_RIGHT)
     assert marker(browser) != place
-    press(slider, "ARROW_LEFT")
-    press(canvas, "ARROW_UP")
+    slider.send_keys(Keys.ARROW_LEFT)
+    canvas.send_keys(Keys.ARROW_UP)
     assert browser.execute_script(pixels) != picture
     assert browser.get_log("browser") == []
 
@@ -127,9 +116,9 @@ def test_tables_sort_and_filter_by_keyboard_and_their_header_stays(browser):
     names = [str(conf) for conf in range(3, 15)]
     assert sorted(glasses(browser), key=int) == names
     head = all_of(browser, "table:has(td a[data-opens]) th")[1]
-    press(head.find_element("css selector", "button"), "ENTER")
+    head.find_element("css selector", "button").send_keys(Keys.ENTER)
     assert (head.get_attribute("aria-sort"), glasses(browser)) == ("ascending", names)
-    press(head.find_element("css selector", "button"), "ENTER")
+    head.find_element("css selector", "button").send_keys(Keys.ENTER)
     assert (head.get_attribute("aria-sort"), glasses(browser)) == ("descending", names[::-1])
     field = all_of(browser, "input[type=search]")[0]
     field.send_keys("TLS 14")

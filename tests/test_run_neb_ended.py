@@ -11,13 +11,14 @@ import pandas as pd
 import psutil
 import pytest
 from neb_glass import SETTINGS, T, results
-from steps import LONGEST, done, refused, run, started, started_python, stop, wait_until
+from steps import LONGEST, done, refused, run, started, stop, wait_until
 from synthetic import make_workspace
 
 import run_neb
 from pipeline.formats import results as neb_files
 from pipeline.formats.keys import Pair
 from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running
+from pipeline.locks import only_writer
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.picks import pairs_to_calculate
@@ -180,23 +181,15 @@ def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_va
 
 def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
     work, whole = cut
-    code = (
-        "import sys; from pathlib import Path; from pipeline.locks import only_writer\n"
-        "with only_writer(Path(sys.argv[1]), 'run_neb'): print('held', flush=True); sys.stdin.read()"
-    )
-    with started_python("-c", code, str(work.lock("run_neb", T))) as process:
-        assert process.stdout.readline() == "held\n"
+    with only_writer(work.lock("run_neb", T), "run_neb"):
         assert merge_unless_running(work.at(T), "step1_train_dw") == []
         assert len(work.at(T).shares) == 2
-        stop(process, signal.SIGKILL)
-    with started_python("-c", code, str(lock_of(work.at(T), "1-of-2"))) as process:
-        assert process.stdout.readline() == "held\n"
+    with only_writer(lock_of(work.at(T), "1-of-2"), "run_neb"):
         said = merge_unless_running(work.at(T), "step1_train_dw")
         assert "1-of-2 is running" in said[0]
         assert "2-of-2 merged" in said[1]
         assert [one.share for one in work.at(T).shares] == ["1-of-2"]
         assert_same(read(work), read(whole))
-        stop(process, signal.SIGKILL)
     assert len(merge_shares(work.at(T))) == 1
     assert merge_unless_running(work.at(T), "step1_train_dw") == []
     assert_same(read(work), read(whole))
