@@ -122,15 +122,6 @@ def test_a_truncated_binary_file_is_told(tmp_path, keep):
         read_minimum(path)
 
 
-@given(st.binary(max_size=300))
-def test_noise_is_never_taken_for_a_minimum(tmp_path_factory, content):
-    for name in ("0.2.conf", "0.2.conf.txt"):
-        path = tmp_path_factory.mktemp("noise") / name
-        path.write_bytes(content)
-        with pytest.raises(MinimumError):
-            read_minimum(path)
-
-
 def test_the_energy_stands_in_the_name(tmp_path):
     for name, energy in (("2.044726132E-01.conf.txt", 0.2044726132), ("-7.25.conf", -7.25)):
         assert energy_in_name(tmp_path / name) == energy
