@@ -52,20 +52,16 @@ def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name_and_transitions
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_path):
+def test_the_same_seed_gives_the_same_files_another_others_and_a_glass_that_is_there_is_not_made_again(made, tmp_path):
+    root = shutil.copytree(made, tmp_path / "copy")
+    assert "no new glasses made" in done("simulate_glass", root, "-T", "0.1", "--glasses", 2, *QUICK)
+    assert files(root / "Configurations") == files(made / "Configurations")
     names = {name: content for name, content in files(made).items() if "Cnf-1" in str(name) and ".conf" in str(name)}
     for seed, same in ((20, True), (21, False)):
         root = tmp_path / str(seed)
         done("simulate_glass", root, "-T", "0.1", "--glasses", 1, *QUICK, "--seed", seed)
         again = {name: content for name, content in files(root).items() if name.suffix == ".conf"}
         assert (again == names) is same
-
-
-@pytest.mark.slow
-def test_a_glass_that_is_there_is_not_made_again(made, tmp_path):
-    root = shutil.copytree(made, tmp_path / "copy")
-    assert "no new glasses made" in done("simulate_glass", root, "-T", "0.1", "--glasses", 2, *QUICK)
-    assert files(root / "Configurations") == files(made / "Configurations")
 
 
 def test_a_run_that_is_too_short_is_called_not_equilibrated(tmp_path):
