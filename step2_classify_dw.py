@@ -17,7 +17,6 @@ from pipeline.workspace import CLASSIFIER, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from functools import partial
 from pathlib import Path
 
 from MLmodel.card import check_features, find_card
@@ -59,7 +58,7 @@ def classify_one(command: Command, at: StatePoint) -> None:
     from MLmodel.ranking import classify_tables
     from pipeline.formats.pair_lists import write_list
     from pipeline.formats.pair_tables import PROBABILITY, open_table
-    from search.likes import least_chances, wells_with_minima
+    from search.likes import least_chances
 
     for table in tables:
         check_features(card, open_table(table).schema.names, table)
@@ -67,7 +66,7 @@ def classify_one(command: Command, at: StatePoint) -> None:
     if with_minima := list(at.glasses):
         labels = read_set(at, card, "used")
         labels = labels[labels["conf"].isin(with_minima)]
-        at_least = partial(least_chances, at, labels) if wells_with_minima(at, labels) else None
+        at_least = least_chances(at, labels)
     looked_at, listed = classify_tables(at, card, settings, tables, at_least)
     write_list(at.classified, listed, settings.ij_decimals)
     mark_made(targets, made_of)

@@ -20,7 +20,7 @@ from pipeline.workspace import StatePoint, Task
 
 SETS = ("train", "test", "used")
 NOTHING_NEW = "nothing new since the last training"
-FORMAT = 5  # version of the layout of card.json
+FORMAT = 4  # version of the layout of card.json
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,9 @@ def check_digests(folder: Path, card: Card) -> None:
     then, now = card.files, digests_of(folder)
     others = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     if others:
-        what = (
-            "was changed"
-            if others[0] in then.keys() & now.keys()
-            else "was added"
-            if others[0] in now
-            else "is missing"
-        )
-        raise UserError(f"{folder / others[0]}: {what} since the training; run {card.task.script}")
+        first = others[0]
+        what = "is missing" if first not in now else "was changed" if first in then else "was added"
+        raise UserError(f"{folder / first}: {what} since the training; run {card.task.script}")
 
 
 def intact_card(at: StatePoint, task: Task) -> Card | None:

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+import timeit
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -235,12 +236,7 @@ def _time_guard(hours: float) -> Any:
 
 def _seconds_per_pair(predict: Callable[[pd.DataFrame], Any], sample: pd.DataFrame) -> float:
     """Shortest time of several, by the time for which this thread was at work."""
-    times = []
-    for _ in range(_TIMED):
-        started = time.thread_time()
-        predict(sample)
-        times.append(time.thread_time() - started)
-    return min(times) / len(sample)
+    return min(timeit.repeat(lambda: predict(sample), timer=time.thread_time, number=1, repeat=_TIMED)) / len(sample)
 
 
 def _keep_best_that_is_fast(predictor: Any, task: Task, sample: pd.DataFrame, limit: float) -> float:

@@ -48,16 +48,12 @@ class Model:
 @contextmanager
 def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
     """All that is read in the block is of one training: ChangedError where another took its place meanwhile."""
-    failure: Exception | None = None
     try:
         yield
-    except (UserError, OSError) as error:
-        failure = error
-    there = read_card(at, card.task)
-    if there is not None and there.training != card.training:
-        raise ChangedError(f"{at.model(card.task)}: another training took its place meanwhile; run the step again")
-    if failure is not None:
-        raise failure
+    finally:
+        there = read_card(at, card.task)
+        if there is not None and there.training != card.training:
+            raise ChangedError(f"{at.model(card.task)}: another training took its place meanwhile; run the step again")
 
 
 def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:

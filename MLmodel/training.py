@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Hashable
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -219,10 +218,9 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
 
 
 def _check_enough(pairs: pd.DataFrame, task: Task, name: str, fewest: int, remedy: str) -> None:
-    counts: dict[Hashable, int] = {"labelled pairs": len(pairs)}
-    if task == CLASSIFIER:
-        dw = int(pairs[DW].sum())
-        counts = {"double wells": dw, "non-DW pairs": len(pairs) - dw}
+    dw = int(pairs[DW].sum()) if task == CLASSIFIER else 0
+    of_classes = {"double wells": dw, "non-DW pairs": len(pairs) - dw}
+    counts = of_classes if task == CLASSIFIER else {"labelled pairs": len(pairs)}
     for what, count in counts.items():
         if count < fewest:
             raise UserError(f"{name}: {count} {what} to train on, {fewest} needed; {remedy}")

@@ -5,7 +5,7 @@ of the largest marginal likelihood (equation 2.30) of all glasses of a temperatu
 overlap of the displacements and falls with the distance in ΔE, of verdicts in nearest_between.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -180,28 +180,30 @@ def _learn(
     return most_likely(PROCESSES[what], [results for *_, results in found]), found
 
 
-def wells_with_minima(at: StatePoint, labels: pd.DataFrame) -> bool:
-    """Whether the minima of a double well among some labels are there; others may have the number of a glass."""
-    wells = labels[labels[DW] == 1]
-    return any(True for _ in glasses_of(at, wells))
+def least_chances(at: StatePoint, labels: pd.DataFrame) -> Callable[[pl.DataFrame], Array] | None:
+    """Function to the smallest probabilities of a double well: OF_A_WELL for pairs that overlap one by OVERLAP, else 0.
 
-
-def least_chances(at: StatePoint, labels: pd.DataFrame, pairs: pl.DataFrame) -> Array:
-    """Smallest probability of a double well: OF_A_WELL for pairs that overlap one of their glass by OVERLAP, else 0.
-
-    ``labels``: PAIR_COLUMNS and verdicts of pairs that were calculated, of which non-DW have none; shape (n_pairs,).
+    ``labels``: PAIR_COLUMNS and verdicts of pairs that were calculated; non-DW have none. None where the minima of no
+    double well are there: another glass may have the number of one.
     """
-    least, is_well = np.zeros(len(pairs)), labels[DW] == 1
-    wells, names = pl.from_pandas(labels.loc[is_well, PAIR_COLUMNS]), pairs.select(PAIR_COLUMNS)
+    is_well = labels[DW] == 1
+    wells, non_dw = pl.from_pandas(labels.loc[is_well, PAIR_COLUMNS]), pair_index(labels[~is_well], at.decimals)
+    if not any(True for _ in glasses_of(at, wells)):
+        return None
     first = len(wells)
-    for here, (_, displacements, _) in glasses_of(at, pl.concat([wells, names]), np.arange(first)):
-        for known in blocks(np.flatnonzero(here < first), MOST):
-            products = displacements.products(known)
-            for some in blocks(np.flatnonzero(here >= first)):
-                alike = (np.abs(displacements.cosines(some, products)) >= OVERLAP).any(axis=1)
-                least[here[some[alike]] - first] = OF_A_WELL
-    least[rows_in(names.to_pandas(), pair_index(labels[~is_well], at.decimals), at.decimals)] = 0
-    return least
+
+    def chances(pairs: pl.DataFrame) -> Array:
+        least, names = np.zeros(len(pairs)), pairs.select(PAIR_COLUMNS)
+        for here, (_, displacements, _) in glasses_of(at, pl.concat([wells, names]), np.arange(first)):
+            for known in blocks(np.flatnonzero(here < first), MOST):
+                products = displacements.products(known)
+                for some in blocks(np.flatnonzero(here >= first)):
+                    alike = (np.abs(displacements.cosines(some, products)) >= OVERLAP).any(axis=1)
+                    least[here[some[alike]] - first] = OF_A_WELL
+        least[rows_in(names.to_pandas(), non_dw, at.decimals)] = 0
+        return least
+
+    return chances
 
 
 def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:

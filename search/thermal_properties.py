@@ -71,13 +71,12 @@ def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Ato
     density, longitudinal, transverse = given.density, given.longitudinal, given.transverse
     if density is not None and longitudinal is not None and transverse is not None:
         return thermal.Medium(density, longitudinal, transverse, constants.hbar)
-    if (density, longitudinal, transverse) != (None, None, None) or make_calculator is None:
-        raise UserError(
-            "config.yaml: observables gives some of density, longitudinal and transverse; give all three, or none"
-            if make_calculator
-            else "config.yaml: neither neb.calculator nor observables.density, longitudinal and transverse are set; "
-            "give the three in kg/m³ and m/s"
-        )
+    three = "density, longitudinal and transverse"
+    if make_calculator is None:
+        said = f"neither neb.calculator nor observables.{three} are set; give the three in kg/m³ and m/s"
+        raise UserError(f"config.yaml: {said}")
+    if (density, longitudinal, transverse) != (None, None, None):
+        raise UserError(f"config.yaml: observables gives some of {three}; give all three, or none")
     neb = settings.neb
 
     def relaxed(atoms: Atoms) -> Atoms:

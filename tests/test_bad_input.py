@@ -73,11 +73,11 @@ NO_RECORDS = [
     *({"energies": [0.0, float("nan"), 0.0]}, {"hbar": 0}, {"force": -1}, {"units": 4}, {"symmetrised": {}}),
     *({"slopes": [0.0, 0.1]}, {"before": None}),
 ]
-CARD = {"format": 5, "task": "", "temperature": T, "features": ["PR"], "training": "a", "trained": "", "settings": {}}
+CARD = {"format": 4, "task": "", "temperature": T, "features": ["PR"], "training": "a", "trained": "", "settings": {}}
 CARD |= {"versions": {}, "data": "", "pairs": {}, "sources": {}, "seconds_per_pair": 1.0, "files": {}, "program": "1"}
 CARD |= {"training_seconds": 1.0, "units": "reduced"}
 NO_CARDS = [
-    *({"features": "PR"}, {"files": None}, {"pairs": {"train": "many"}}, {"seconds_per_pair": "long"}, {"format": 4}),
+    *({"features": "PR"}, {"files": None}, {"pairs": {"train": "many"}}, {"seconds_per_pair": "long"}, {"format": 3}),
     *({"sources": {"neb": "many"}}, {"training_seconds": "long"}),
 ]
 CALCULATIONS = "conf,i,j,verdict,fidelity,images,steps,cpu_seconds\n1,0.1,0.2,non-DW,,41,7,1\n1,0.1,0.3,non-DW,,"
