@@ -83,9 +83,9 @@ def digests_of(folder: Path) -> dict[str, str]:
 def check_digests(folder: Path, card: Card) -> None:
     """Raise UserError unless the files of a model are those of its card."""
     then, now = card.files, digests_of(folder)
-    others = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    others = [name for name in then.keys() | now.keys() if then.get(name) != now.get(name)]
     if others:
-        first = others[0]
+        first = min(others, key=lambda name: (name in now, name in then, name))
         what = "is missing" if first not in now else "was changed" if first in then else "was added"
         raise UserError(f"{folder / first}: {what} since the training; run {card.task.script}")
 
