@@ -18,8 +18,7 @@ from pipeline.files import write_text
 from pipeline.messages import Progress
 from reporting.found_sections import found, found_together, observables, result
 from reporting.page import render
-from reporting.provenance import files_and_settings
-from reporting.sections import model_quality, next_pairs, search_progress, validators_said
+from reporting.sections import files_and_settings, model_quality, next_pairs, search_progress, validators_said
 
 SECTIONS = {
     "Result": (None, result),
