@@ -37,7 +37,7 @@ def result(command: Command, at: StatePoint) -> list[Markup]:
     settings, wells = command.settings, read_double_wells(at)
     if wells.empty:
         return [missing(f"No double well calculated yet: run_neb.py writes {at.double_wells.name}.")]
-    tls = wells[wells[QS] < settings.tls_threshold].sort_values(QS, kind="stable")
+    tls = wells[wells[QS] < settings.tls_threshold]
     share = len(command.asked or command.workspace.temperatures())
     played = playable(at, tls.head(max(1, PLAYED // share)), settings)
     said = f"{len(played)} of {len(tls)} TLS to play" if played else "No TLS to play: no images of a path are kept"
@@ -128,7 +128,7 @@ def found_together(command: Command, temperatures: list[str]) -> list[Markup]:
 def found(command: Command, at: StatePoint) -> list[Markup]:
     """Tables of the double wells and of the glasses; barriers, asymmetries, rearrangements."""
     limit, unit = command.settings.tls_threshold, command.settings.unit
-    wells = read_double_wells(at).sort_values(QS, kind="stable")
+    wells = read_double_wells(at)
     if wells.empty:
         return []
     temperatures = len(command.asked or command.workspace.temperatures())

@@ -92,10 +92,11 @@ def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") 
     return _block("figure", title, shown, (*map(picture.with_suffix, (".png", ".svg", ".pdf", ".csv")), *others), id)
 
 
-def with_labels(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs with glass, i and j as text."""
-    names = {name: pairs[name].map("{:.12g}".format) for name in "ij"}
-    return pairs.assign(conf=pairs["conf"].map("{:.0f}".format), **names).rename(columns={"conf": "glass"})
+def with_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with glass, i and j, where they have them, as text."""
+    ways = {"conf": "{:.0f}", "i": "{:.12g}", "j": "{:.12g}"}
+    names = {name: rows[name].map(way.format, na_action="ignore") for name, way in ways.items() if name in rows}
+    return rows.assign(**names).rename(columns={"conf": "glass"})
 
 
 def render(title: str, said: str, sections: Mapping[str, Mapping[str, list[Markup]]], path: Path) -> str:

@@ -87,11 +87,9 @@ def search_progress(command: Command, at: StatePoint) -> list[Markup]:
     new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(rounds["list"].iloc[-1]):
         blocks.append(text("The list was made anew since then; section 3 says what to expect of it."))
-    columns = {
-        **{"round": "round", "nebs": "NEBs", "double_wells": "double wells", "tls": "TLS", "distinct_tls": "distinct"},
-        **{"unfinished": "unfinished", "tls_expected": "TLS expected", "tls_expected_sd": "±"},
-        **{"cpu_seconds": "CPU (s)", "remaining_tls": "TLS left on the list"},
-    }
+    columns = dict(round="round", nebs="NEBs", double_wells="double wells", tls="TLS", distinct_tls="distinct")
+    columns |= dict(unfinished="unfinished", tls_expected="TLS expected", tls_expected_sd="±", cpu_seconds="CPU (s)")
+    columns |= dict(remaining_tls="TLS left on the list")
     return [
         *blocks,
         figure("TLS found and expected, round after round", at.rounds("png"), "run_neb.py"),
@@ -188,8 +186,7 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Mar
     kinds = rows["reason"].astype(str).str.replace(r"\d+(\.\d+)?(e[+-]?\d+)?", "…", regex=True)
     counts = kinds.value_counts().rename_axis("reason").reset_index(name="count")[["count", "reason"]]
     counts = counts.sort_values(["count", "reason"], ascending=[False, True])
-    labels = {name: rows[name].map("{:.12g}".format, na_action="ignore") for name in ("conf", "i", "j") if name in rows}
-    listed = rows.assign(**labels).rename(columns={"conf": "glass"}).head(LISTED)
+    listed = with_labels(rows.head(LISTED))
     every = table(f"{len(listed)} of {len(rows)}", listed, path)
     return [table(f"{len(rows)} {what}, by reason", counts, path), more(f"The {what}", every)]
 
@@ -218,7 +215,6 @@ def _calculations(at: StatePoint) -> Markup:
     known = read_calculations(at)
     if known.empty:
         return missing(f"What exact calculations took: run_neb.py writes {at.calculations.name}.")
-    known["cpu_seconds"] = pd.to_numeric(known["cpu_seconds"], errors="coerce")
     groups = known.fillna({"verdict": "", "fidelity": ""}).groupby(["verdict", "fidelity"])["cpu_seconds"]
     rows = groups.agg(["size", "sum", "median", "max"]).reset_index()
     rows.columns = ["verdict", "images", "calculations", "CPU in all (s)", "median (s)", "longest (s)"]
