@@ -16,14 +16,14 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 
-from MLmodel.card import Card
 from MLmodel.metrics import format_metrics
-from MLmodel.model import Model, cards_to_judge, few_labels, figures_of, judge_on, on_training_set, read_set
+from MLmodel.model import Judged, Model, few_labels, figures_of, judged_models, read_set
 from pipeline.files import write_text
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.messages import result
+from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
-from pipeline.workspace import CLASSIFIER, DW
+from pipeline.workspace import CLASSIFIER, DW, StatePoint
 from reporting.predictions import draw_reliability
 from search.likes import TOLD, held_out
 
@@ -35,26 +35,22 @@ def main(command: Command) -> None:
         lambda at: at.card(CLASSIFIER).exists(), "no classifier under MLmodel; run step1_train_dw.py"
     )
     with command.only_writer():
-        sections: dict[str, str] = {}
-        for card in cards_to_judge(work, CLASSIFIER, asked, command.settings.unit):
-            sections[card.temperature] = section(command, card)
+        sections = {
+            at.temperature: section(at, model, said, judged, command.settings)
+            for at, model, said, _, judged in judged_models(work, CLASSIFIER, asked, command.settings)
+        }
         write_text(work.classifier_performance, "\n".join(sections.values()))
     result("\n".join(sections[temperature] for temperature in asked))
 
 
-def section(command: Command, card: Card) -> str:
+def section(at: StatePoint, model: Model, said: str, judged: Judged, settings: Settings) -> str:
     """Draw the picture of one classifier; its metrics as text."""
-    at, settings = command.workspace.at(card.temperature), command.settings
-    model = Model(at, card)
-    judged, threshold = judge_on(at, model, settings), settings.tls_threshold
-    lines = [f"T = {card.temperature}: double-well classifier, trained {card.trained}, units: {card.units}"]
-    lines += [one.figures(CLASSIFIER, threshold) for one in (on_training_set(at, model), judged)]
-    used = read_set(at, card, "used")
-    lines += few_labels(used[DW], CLASSIFIER, settings)
+    used = read_set(at, model.card, "used")
+    lines = [said, *few_labels(used[DW], CLASSIFIER, settings)]
     told = held_out(at, CLASSIFIER, used, used[OUT_OF_FOLD].to_numpy(), settings)
     if told:
-        lines += [f"  {TOLD}", format_metrics(figures_of(CLASSIFIER, told.exact, told.chance, threshold))]
-    title = f"T = {card.temperature}, {judged.name}: {judged.how}"
+        lines += [f"  {TOLD}", format_metrics(figures_of(CLASSIFIER, told.exact, told.chance, settings.tls_threshold))]
+    title = f"T = {at.temperature}, {judged.name}: {judged.how}"
     likes = told and (told.chance, told.exact == 1)
     picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title, likes)
     picture.save(at.reliability("dw"), settings.figures)

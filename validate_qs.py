@@ -25,7 +25,7 @@ from glass.arrays import Array
 from MLmodel.card import read_card
 from MLmodel.chances import tls_chances
 from MLmodel.metrics import chance_metrics, format_metrics, predictor_metrics
-from MLmodel.model import Judged, Model, cards_to_judge, few_labels, judge_on, on_training_set, read_set
+from MLmodel.model import Judged, Model, few_labels, judged_models, read_set
 from MLmodel.out_of_fold import kept_out
 from pipeline.formats.keys import by_pair
 from pipeline.formats.pair_tables import OUT_OF_FOLD
@@ -45,14 +45,10 @@ def main(command: Command) -> None:
     )
     panels: dict[str, dict[str, Judged]] = {"trainingset": {}, "testset": {}}
     with command.only_writer():
-        for card in cards_to_judge(work, PREDICTOR, asked, settings.unit):
-            at = work.at(card.temperature)
-            model = Model(at, card)
-            known, judged = on_training_set(at, model), judge_on(at, model, settings)
+        for at, model, said, known, judged in judged_models(work, PREDICTOR, asked, settings):
             panels["trainingset"][at.temperature], panels["testset"][at.temperature] = known, judged
             if at.temperature in asked:
-                result(f"T = {at.temperature}: predictor of splittings, trained {card.trained}, units: {card.units}")
-                result("\n".join(one.figures(PREDICTOR, settings.tls_threshold) for one in (known, judged)))
+                result(said)
                 show(command, at, model, judged)
         for name, by_temperature in panels.items():
             picture = predictions.draw_true_against_predicted(by_temperature, settings)
@@ -63,9 +59,8 @@ def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None
     """Print what one predictor says of unseen glasses, and draw its pictures."""
     settings, threshold, title = command.settings, command.settings.tls_threshold, f"T = {at.temperature}"
     whose = f"{title}, {judged.name}: {judged.how}"
-    predictions.draw_splitting_cdf(judged.exact, judged.predicted, whose, settings).save(
-        at.splitting_cdf, settings.figures
-    )
+    picture = predictions.draw_splitting_cdf(judged.exact, judged.predicted, whose, settings)
+    picture.save(at.splitting_cdf, settings.figures)
     used = read_set(at, model.card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold

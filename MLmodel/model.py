@@ -18,12 +18,14 @@ from pipeline.files import file_digest
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.messages import note
 from pipeline.settings import Settings
-from pipeline.units import Units
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, Task, Workspace
 
 ENOUGH = {CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20}, PREDICTOR.name: {"double wells": 30, "TLS": 5}}
 """A test set with fewer is not judged on. A fraction of n is known to 0.5/√n or better, 0.11 for 20 and 0.22 for 5; an
 rms deviation of n to the fraction 1/√(2n) of it, 0.13 for 30."""
+
+
+TITLES = {CLASSIFIER.name: "double-well classifier", PREDICTOR.name: "predictor of splittings"}
 
 
 class Model:
@@ -71,18 +73,6 @@ def unseen_predictions(at: StatePoint, card: Card) -> tuple[Array, Array]:
     return used[card.task.target].to_numpy(), used[OUT_OF_FOLD].to_numpy()
 
 
-def cards_to_judge(workspace: Workspace, task: Task, asked: Sequence[str], units: Units) -> Iterator[Card]:
-    """Cards of all models that can be used, as files are of all temperatures; UserError if one asked for can't be."""
-    trained = [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]
-    for temperature in dict.fromkeys([*trained, *asked]):
-        try:
-            yield find_card(workspace.at(temperature), task, units)
-        except UserError as error:
-            if temperature in asked:
-                raise
-            note(f"T = {temperature}: left out: {error}")
-
-
 class Judged(NamedTuple):
     """Pairs that a model is judged on, and which they are."""
 
@@ -97,11 +87,28 @@ class Judged(NamedTuple):
         return f"  {self.heading}\n{format_metrics(figures_of(task, self.exact, self.predicted, threshold))}"
 
 
-def on_training_set(at: StatePoint, model: Model) -> Judged:
-    """The training set and the model's predictions."""
-    pairs = read_set(at, model.card, "train")
-    exact = pairs[model.card.task.target].to_numpy()
-    return Judged(exact, model.predict(pairs), "train set", heading="training set")
+def judged_models(
+    workspace: Workspace, task: Task, asked: Sequence[str], settings: Settings
+) -> Iterator[tuple[StatePoint, Model, str, Judged, Judged]]:
+    """Each model that can be used, a title, and what it says of its training set and of its test set.
+
+    All temperatures are judged, as files are of all; UserError where a model of one that was asked for can't be used.
+    """
+    trained = [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]
+    for at in map(workspace.at, dict.fromkeys([*trained, *asked])):
+        try:
+            card = find_card(at, task, settings.unit)
+        except UserError as error:
+            if at.temperature in asked:
+                raise
+            note(f"T = {at.temperature}: left out: {error}")
+            continue
+        model, train = Model(at, card), read_set(at, card, "train")
+        known = Judged(train[task.target].to_numpy(), model.predict(train), "train set", heading="training set")
+        judged = judge_on(at, model, settings)
+        title = f"T = {at.temperature}: {TITLES[task.name]}, trained {card.trained}, units: {card.units}"
+        figures = (one.figures(task, settings.tls_threshold) for one in (known, judged))
+        yield at, model, "\n".join([title, *figures]), known, judged
 
 
 def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:

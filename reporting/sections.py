@@ -87,9 +87,11 @@ def search_progress(command: Command, at: StatePoint) -> list[Markup]:
     new_list = at.predicted("newpairs")
     if new_list.exists() and not file_digest(new_list).startswith(rounds["list"].iloc[-1]):
         blocks.append(text("The list was made anew since then; section 3 says what to expect of it."))
-    columns = dict(round="round", nebs="NEBs", double_wells="double wells", tls="TLS", distinct_tls="distinct")
-    columns |= dict(unfinished="unfinished", tls_expected="TLS expected", tls_expected_sd="±", cpu_seconds="CPU (s)")
-    columns |= dict(remaining_tls="TLS left on the list")
+    columns = {
+        **{"round": "round", "nebs": "NEBs", "double_wells": "double wells", "tls": "TLS", "distinct_tls": "distinct"},
+        **{"unfinished": "unfinished", "tls_expected": "TLS expected", "tls_expected_sd": "±"},
+        **{"cpu_seconds": "CPU (s)", "remaining_tls": "TLS left on the list"},
+    }
     return [
         *blocks,
         figure("TLS found and expected, round after round", at.rounds("png"), "run_neb.py"),
