@@ -15,6 +15,24 @@ HUGE = "0.25e3088754526"
 """pandas' own reader of numbers crashes on so many digits in the exponent."""
 
 
+ROUND = {
+    **{"round": 3, "list": "0123456789ab", "classifier": "one", "predictor": "two", "cpu_seconds": 9.5},
+    **{"classifier_labels": 40, "predictor_labels": 20, "nebs": 33, "unfinished": 0, "tls": 8, "distinct_tls": 7},
+    **{"double_wells": 20, "tls_per_neb": 0.24, "chance_95_found": 0.2, "next_nebs": 30, "next_tls": 2.1},
+    **{"tls_expected": 7.1, "tls_expected_sd": 2.0, "tls_p_value": 0.8, "next_tls_low": 1, "next_tls_high": 4},
+    **{"random_double_well_rate": 0.006, "random_pair_rate": 0.0001},
+    **{"remaining_pairs": 1200, "remaining_tls": 5.0, "remaining_low": 3, "remaining_high": 8},
+}
+"""A row of rounds.csv."""
+
+OF_REARRANGEMENTS = {
+    **{"rearrangements": 13, "rearrangements_calculated": 11, "rearrangements_tls": 2, "rearrangement_tls_pairs": 36},
+    **{"expected_calculated": 0.31, "expected_others": 0.12, "chance_95_distinct": 0.2},
+    **{"new_rearrangements": 4, "new_rearrangements_tls": 1},
+}
+"""Further cells of it, where rearrangements are known."""
+
+
 def text_minimum(diameters, positions, box, order=None, images=True, types=None, masses=("1 1",)):
     """LAMMPS ``write_data`` text of one minimum, atoms in the order given; ``masses``: the lines of that section."""
     types = [1] * len(diameters) if types is None else types

@@ -12,8 +12,10 @@ from sklearn.metrics import balanced_accuracy_score
 from steps import done, refused, run_drawing
 from synthetic import read_pairs, with_features
 
+from example.make import write_neb_results
 from MLmodel.card import SETS, read_card
 from MLmodel.labels import SOURCE
+from pipeline.formats.results import read_neb_results
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 from search.likes import TOLD
 
@@ -62,9 +64,7 @@ def test_predictions_are_sorted_follow_the_rule_and_new_pairs_are_those_not_in_t
     low = pairs[(pairs["Delta_E"] <= 0.1) & (pairs["total_displacement"] <= 2.0)]
     assert set(keys(wells)) < set(keys(low))
     assert (wells["dw_probability"] >= 0.1).all()
-    lines = [line for path in (trained / "NEB_calculations/T0.1").iterdir() for line in path.read_text().splitlines()]
-    names = [line.replace("Cnf-", "").replace("_", " ").split()[:3] for line in lines]
-    done_already = {(int(conf), round(float(i) * 1e10), round(float(j) * 1e10)) for conf, i, j in names}
+    done_already = set(keys(read_neb_results(Workspace(trained).at("0.1"))))
     assert len(done_already) == 400
     assert set(keys(new)) == set(keys(everything)) - done_already
     assert len(new) < len(everything)
@@ -288,14 +288,10 @@ def test_a_ready_made_table_of_real_pairs_goes_through_with_some_of_its_labels(d
     folder.mkdir(parents=True)
     labelled.drop(columns="is_dw").to_feather(folder / "database.feather")
     (tmp_path / "config.yaml").write_text(synthetic.QUICK)
-    neb = tmp_path / "NEB_calculations/T0.07"
-    neb.mkdir(parents=True)
-    known = labelled[labelled["is_dw"] == 0].sample(frac=0.6, random_state=0)
-    names = [f"Cnf-{conf:.0f} {i!r}_{j!r}\n" for conf, i, j in known[["conf", "i", "j"]].to_numpy().tolist()]
-    (neb / "NON-DW.txt").write_text("".join(names))
-    known = splittings.sample(frac=0.6, random_state=0)
-    rows = known[["conf", "i", "j", "quantum_splitting"]].to_numpy().tolist()
-    (neb / "Qs_calculations.txt").write_text("".join(f"Cnf-{c:.0f} {j!r}_{i!r} {q!r}\n" for c, i, j, q in rows))
+    no_wells = labelled[labelled["is_dw"] == 0].sample(frac=0.6, random_state=0).astype({"is_dw": int})
+    wells = splittings.sample(frac=0.6, random_state=0)
+    wells = wells.assign(is_dw=1, i=wells["j"], j=wells["i"])
+    write_neb_results(Workspace(tmp_path).at("0.07"), pd.concat([no_wells, wells]))
     said = done("step0_collect", tmp_path)
     assert "ready-made table: 33672 pairs" in said
     for step in STEPS:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from synthetic import ROUND
 
 from MLmodel.model import Judged
 from pipeline.formats.keys import Pair
@@ -25,23 +26,6 @@ def lines(ax):
 
 def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def profile(one_well=False, levels=(0.001, 0.002)):
-    lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
-    energies, pair = 0.01 * np.sin(np.pi * lengths / 1.2) ** 2, Pair(7, 0.2618182880, 0.2619687696)
-    states = np.ones((50, 2))
-    return Wells(pair, lengths, energies, x, 0.01 * x**2, states, levels, 0.01, 0.0, 1e-4, one_well, "full")
-
-
-def some_rounds(nebs, tls, **others):
-    """A table of rounds in which one TLS more was expected in each."""
-    rows = {"nebs": nebs, "tls": tls, "tls_expected": np.add(tls, 1.0), "tls_expected_sd": 2.0}
-    ahead = {"next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4}
-    ahead |= {"remaining_pairs": 700, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9}
-    by_chance = {"random_double_well_rate": 0.06, "random_pair_rate": 0.001}
-    names = dict.fromkeys(["list", "classifier", "predictor"], "a name")
-    return pd.DataFrame({**rows, **ahead, **by_chance, **names, **others})
 
 
 # What is drawn
@@ -111,13 +95,14 @@ def test_splittings_of_a_rearrangement_lie_on_the_form_of_its_smallest_one():
 
 
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
-    found, _ = draw_rounds(some_rounds([33, 20], [8, 3]), "T = 0.1").figure.axes
+    rounds = [{**ROUND, "nebs": nebs, "tls": tls, "tls_expected": tls + 1} for nebs, tls in ((33, 8), (20, 3))]
+    found, _ = draw_rounds(pd.DataFrame(rounds), "T = 0.1").figure.axes
     np.testing.assert_array_equal(lines(found)["TLS found"].get_xydata(), [[0, 0], [33, 8], [53, 11]])
     promised, ahead = found.containers
     ends = [segment[:, 1] for segment in promised.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[7, 11], [13 - 8**0.5, 13 + 8**0.5]])  # two variances of 2²
-    np.testing.assert_array_equal(ahead.lines[0].get_xydata(), [[83, 13.5]])
-    assert "forecast: all 700 left on the list, 68 % interval" in legend(found)
+    np.testing.assert_array_equal(ahead.lines[0].get_xydata(), [[83, 13.1]])
+    assert "forecast: all 1200 left on the list, 68 % interval" in legend(found)
 
 
 # The files
@@ -148,7 +133,11 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
 
 
 def test_a_pair_whose_v_does_not_confine_is_named_and_energies_stand_in_kelvin_too():
-    figure = draw_profiles([profile()], "T = 0.1", Settings(), [Pair(7, 0.26, 0.27)]).figure
+    lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
+    energies, levels = 0.01 * np.sin(np.pi * lengths / 1.2) ** 2, (0.001, 0.002)
+    states, pair = np.ones((50, 2)), Pair(7, 0.2618182880, 0.2619687696)
+    wells = Wells(pair, lengths, energies, x, 0.01 * x**2, states, levels, 0.01, 0.0, 1e-4, False, "full")
+    figure = draw_profiles([wells], "T = 0.1", Settings(), [Pair(7, 0.26, 0.27)]).figure
     assert figure.get_suptitle() == "T = 0.1\nnot drawn, V does not confine outside the ends: Cnf-7 0.26_0.27"
     figure.draw_without_rendering()
     (kelvin,) = figure.axes[0].child_axes

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from moving_glass import add_tls
 from steps import done, refused
+from synthetic import OF_REARRANGEMENTS, ROUND
 
 from MLmodel.card import read_card
 from pipeline.formats.keys import Pair
@@ -19,17 +20,6 @@ T = "0.1"
 HEADINGS = ["1. Result", "2. What was found", "3. What to calculate next", "4. Does going on pay?"]
 HEADINGS += ["5. Can the models be believed?", "6. Observables", "7. Files and settings"]
 SCRIPT = "<script>alert(1)</script>"
-ROUND = {
-    **{"round": 1, "list": "0123456789ab", "classifier_labels": 40, "predictor_labels": 20, "nebs": 30, "tls": 4},
-    **{"double_wells": 20, "distinct_tls": 3, "unfinished": 1, "tls_per_neb": 0.13, "cpu_seconds": 9.5},
-    **{"tls_expected": 3.5, "tls_expected_sd": 1.5, "tls_p_value": 0.8, "random_double_well_rate": 0.01},
-    **{"random_pair_rate": 0.001, "next_nebs": 30, "next_tls": 2.5, "next_tls_low": 1, "next_tls_high": 4},
-    **{"remaining_pairs": 70, "remaining_tls": 6.5, "remaining_low": 4, "remaining_high": 9, "chance_95_found": 0.1},
-    **{"classifier": "one", "predictor": "two"},
-    **{"rearrangements": 13, "rearrangements_calculated": 11, "rearrangements_tls": 2, "rearrangement_tls_pairs": 36},
-    **{"expected_calculated": 0.2, "expected_others": 0.1, "new_rearrangements": 4, "new_rearrangements_tls": 1},
-    **{"chance_95_distinct": 0.2},
-}
 
 
 def fill(root, temperature=T, wells=3):
@@ -47,7 +37,9 @@ def fill(root, temperature=T, wells=3):
     rows = [[9, 0.1, 0.3, 1e-3, 0.5, 0.9], [9, 0.1, 0.5, 2e-3, 0.25, 0.8], [9, 0.1, 0.6, 3e-3, 0.125, 0.7]]
     columns = ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
     pd.DataFrame(rows, columns=columns).to_csv(work.at(temperature).predicted("newpairs"), index=False)
-    pd.DataFrame([ROUND]).to_csv(work.at(temperature).rounds("csv"), index=False)
+    pd.DataFrame([{**ROUND, **OF_REARRANGEMENTS, "unfinished": 1}]).to_csv(
+        work.at(temperature).rounds("csv"), index=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +97,7 @@ def test_what_was_found_and_is_to_be_calculated_is_told_in_the_words_of_run_neb(
     assert "1 of the list were calculated" in text
     assert "run_neb.py --top 2" in text
     assert "<td>9</td><td>0.1</td><td>0.5</td><td>0.002</td>" in text
-    assert "Round 1: 4 TLS (3 distinct) in 30 NEBs (13 %, 1 unfinished), 3.5 expected" in text
+    assert "Round 3: 8 TLS (7 distinct) in 33 NEBs (24 %, 1 unfinished), 7.1 expected" in text
     assert "<span>NEBs</span><b>5</b><span>2 of them unfinished</span>" in text  # a refined pair counts once
 
 

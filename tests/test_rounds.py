@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import synthetic
 from steps import done
-from synthetic import write_neb
+from synthetic import OF_REARRANGEMENTS, write_neb
 
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_unfinished
@@ -88,19 +88,7 @@ def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
 
 
 def last_round(**others):
-    row = {
-        "round": 3,
-        "tls": 8,
-        "distinct_tls": 7,
-        "nebs": 33,
-        "unfinished": 0,
-        "tls_expected": 7.1,
-        "tls_p_value": 0.8,
-    }
-    row |= {"random_double_well_rate": 0.006, "random_pair_rate": 0.0001, "chance_95_found": 0.2}
-    row |= {"next_nebs": 30, "next_tls": 2.1, "next_tls_low": 1, "next_tls_high": 4}
-    row |= {"remaining_pairs": 1200, "remaining_tls": 5.0, "remaining_low": 3, "remaining_high": 8}
-    return pd.Series({**row, **others}, dtype=object)
+    return pd.Series({**synthetic.ROUND, **others}, dtype=object)
 
 
 def test_a_round_says_what_it_found_and_what_is_to_come():
@@ -111,12 +99,6 @@ def test_a_round_says_what_it_found_and_what_is_to_come():
     )
     assert to_come == "next 30 NEBs: 2.1 TLS expected (1 to 4); all 1200 pairs left: 5.0 (3 to 8)"
     assert advice == "going on pays: expected of as many double wells by chance: 0.2"
-
-
-OF_REARRANGEMENTS = {
-    **{"rearrangements": 13, "rearrangements_calculated": 11, "rearrangements_tls": 2, "rearrangement_tls_pairs": 36},
-    **{"expected_calculated": 0.31, "expected_others": 0.12, "chance_95_distinct": 0.2},
-}
 
 
 def test_where_rearrangements_are_known_they_are_counted_and_decide_when_to_stop():
