@@ -21,7 +21,6 @@ import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 from fuzz_readers import READERS, ImpossibleError, make_workspace
 
@@ -110,16 +109,8 @@ def mutated(content, seed):
     return content
 
 
-class Outcome(NamedTuple):
-    """What a reader made of an input."""
-
-    kind: str
-    """One of OUTCOMES."""
-    fault: str = ""
-
-
 def judge(reader, work, good, value, seed):
-    """Let a reader read one mutated file."""
+    """Let a reader read one mutated file; one of OUTCOMES, and what is wrong with a fault."""
     path, content = reader.file(work), mutated(good, seed)
     path.write_bytes(content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -128,21 +119,21 @@ def judge(reader, work, good, value, seed):
         found = reader.read(work)
     except (UserError, MinimumError) as error:
         several = "\n" in str(error) or len(str(error)) > 3000
-        outcome = Outcome("fault", f"no one line: {str(error)[:60]!r}") if several else Outcome("refused")
+        outcome = ("fault", f"no one line: {str(error)[:60]!r}") if several else ("refused", "")
     except ImpossibleError as error:
-        outcome = Outcome("fault", f"taken for good: {error}")
+        outcome = "fault", f"taken for good: {error}"
     except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         line = f"{Path(where.filename).name}:{where.lineno}"
-        outcome = Outcome("fault", f"{type(error).__name__} at {line}: {str(error)[:60]!r}")
+        outcome = "fault", f"{type(error).__name__} at {line}: {str(error)[:60]!r}"
     else:
-        outcome = Outcome("unchanged" if pickle.dumps(found) == value else "plausible")
+        outcome = "unchanged" if pickle.dumps(found) == value else "plausible", ""
     finally:
         signal.alarm(0)
         path.write_bytes(good)
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     if grown > MEMORY + TIMES * len(content):
-        return Outcome("fault", f"{grown / 1e6:.0f} MB for a file of {len(content)} bytes")
+        return "fault", f"{grown / 1e6:.0f} MB for a file of {len(content)} bytes"
     return outcome
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from formulas import relaxed_path
-from scipy.interpolate import CubicSpline
 from soft_sphere_atoms import make_atoms
 
 from glass.band import hidden_minimum, relaxed_band
@@ -47,34 +46,6 @@ def test_steps_are_those_of_the_two_loops_also_once_the_memory_is_full(precondit
         else:
             assert np.linalg.norm(step.reshape(30, 3), axis=1).max() == pytest.approx(FIRST_STEP)
         x = x + step
-
-
-def test_no_image_drifts():
-    rng = np.random.default_rng(1)
-    step = LBFGS()(rng.normal(size=(4, 10, 3)), rng.normal(size=(4, 10, 3)))
-    np.testing.assert_allclose(step.mean(axis=1), 0, atol=1e-15)
-
-
-def test_a_band_of_more_images_begins_with_the_curvature_that_one_of_fewer_has_learnt():
-    rng = np.random.default_rng(6)
-    bonds, field = rng.lognormal(0, 2, (20, 20)), rng.normal(size=(20, 3))
-    hessian = np.diag((bonds + bonds.T).sum(1)) - bonds - bonds.T  # of each image: particles on springs
-
-    def steps_to_rest(step_of, images):
-        places, steps = 0.05 * np.sin(np.pi * at(images))[1:-1, None, None] * field, 0
-        if step_of.images:
-            between = CubicSpline(at(step_of.images), np.eye(step_of.images + 2)[:, 1:-1])(at(images))
-            step_of.carry_over(between[1:-1], places)
-        while np.abs(forces := -hessian @ places).max() > 1e-4:
-            places, steps = places + step_of(places, forces), steps + 1
-        return steps
-
-    def at(images):
-        return np.linspace(0, 1, images + 2)
-
-    learnt = LBFGS()
-    first = steps_to_rest(learnt, 5)
-    assert steps_to_rest(learnt, 9) < 0.8 * min(first, steps_to_rest(LBFGS(), 9))
 
 
 def test_a_first_band_that_finds_no_rest_is_left_where_its_force_was_smallest():

@@ -1,17 +1,24 @@
 """Step 0: what is stored, what is computed anew, what is left out."""
 
+import os
 import shutil
 import signal
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import synthetic
+from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
 from synthetic import left_out, read_pairs
 
+from pipeline.errors import UserError
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.pair_tables import NEIGHBOURHOOD
+from pipeline.formats.minima import places_by_key
+from pipeline.formats.pair_tables import NEIGHBOURHOOD, read_batches
+from pipeline.transitions import read_transitions
 
 COLUMNS = ["conf", "i", "j", "Delta_E", "displacement_0", "displacement_1", "displacement_2"]
 COLUMNS += ["0to1", "0to2", "total_displacement", "PR"]
@@ -104,6 +111,46 @@ def test_energies_that_are_told_anew_are_those_of_other_minima(tmp_path):
     pd.testing.assert_frame_equal(tables[1], tables[2], check_exact=True)
 
 
+DAMAGE = {
+    "emptied": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "its end overwritten": lambda content: content[:-300] + bytes(200) + content[-100:],
+    "its metadata damaged": lambda content: content.replace(b"reduced", b"r?duced"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_ones_own_damaged_table_is_made_again(tmp_path, damage):
+    path = table_of(synthetic.make_workspace(tmp_path, glasses=1, n_minima=6))
+    done("step0_collect", tmp_path)
+    good = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](good))
+    assert path.read_bytes() != good
+    assert "15 pairs, 15 computed" in done("step0_collect", tmp_path)
+    assert path.read_bytes() == good
+
+
+ODD = {
+    "1e300.conf.txt": "a total?",
+    "fifo.conf": "not a file",
+    "0.3.conf": "not a file that can be read",
+    "0.3.conf.txt": "not a file that can be read",
+    "fifo.extxyz": "not a file that can be read",
+}
+
+
+def test_odd_files_among_the_minima_are_one_rejected_entry_each(tmp_path):
+    minima = minima_of(synthetic.make_workspace(tmp_path, glasses=1, n_minima=6))
+    shutil.copy(minima[0], minima[0].with_name("1e300.conf.txt"))
+    for name in [*ODD][1:]:
+        os.mkfifo(minima[0].with_name(name))
+    said = done("step0_collect", tmp_path, run=run_process)  # who reads such a pipe in this process waits for ever
+    assert "15 pairs, 15 computed, 5 left out" in said
+    for name, says in left_out(tmp_path).set_index("file")["reason"].items():
+        assert ODD[name] in says
+    assert len(places_by_key(minima[0].parent, 10)) == 7
+
+
 def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace):
     done("step0_collect", workspace)
     whole = read_pairs(workspace)
@@ -151,6 +198,16 @@ def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
     assert "Cnf-1.csv: no column count" in refused("step0_collect", workspace)
 
 
+def test_numbers_in_files_of_users_are_read_exactly(tmp_path):
+    numbers = np.random.default_rng(0).random((200, 2))
+    path = tmp_path / "a.csv"
+    path.write_text("i,j,count\n" + "".join(f"{i!r},{j!r},1\n" for i, j in numbers.tolist()) + "0.1D-1,nothing,1\n")
+    with pytest.raises(UserError, match="line 202"):
+        read_transitions(path)
+    path.write_text(path.read_text().replace("nothing", "5"))  # and so a column that pandas takes for text
+    assert read_transitions(path)[["i", "j"]].to_numpy().tolist() == [*numbers.tolist(), [0.01, 5.0]]
+
+
 def ready_made(root, change=lambda table: table):
     """A workspace with a ready-made table and no minima."""
     folder = root / "Configurations/pairs/T0.1"
@@ -161,6 +218,28 @@ def ready_made(root, change=lambda table: table):
         table[name] = rng.random(20)
     change(table).to_feather(folder / "database.feather")
     return root
+
+
+NINE = np.arange(9.0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(pa.array(NINE.astype(kind)) for kind in ("f2", "f4", "i1", "u2", "i8", "?")),
+        pa.array([None if k == 3 else k for k in range(9)], pa.int32()),
+        pa.array(NINE).dictionary_encode(),
+        pa.array([Decimal(k) / 4 for k in range(9)]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_columns_of_every_numeric_type_are_features_in_double_precision(tmp_path, column):
+    path = ready_made(tmp_path, lambda table: table[:9]) / "Configurations/pairs/T0.1/database.feather"
+    feather.write_feather(feather.read_table(path).append_column("Tij", column), path, compression="uncompressed")
+    assert "9 pairs, nothing new computed" in done("step0_collect", tmp_path)
+    (rows,) = read_batches(path)
+    assert rows["Tij"].dtype == np.float64
+    np.testing.assert_array_equal(rows["Tij"], [np.nan if v is None else float(v) for v in column.to_pylist()])
 
 
 def test_a_ready_made_table_is_checked_once_and_used_as_it_is(tmp_path):
@@ -221,11 +300,7 @@ runpy.run_path({str(ROOT / "step0_collect.py")!r}, run_name="__main__")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "group", "status", "left"),
-    [
-        (signal.SIGINT, True, 130, 0),
-        (signal.SIGTERM, False, 143, 0),
-        (signal.SIGKILL, False, -9, 1),
-    ],
+    [(signal.SIGTERM, False, 143, 0), (signal.SIGKILL, False, -9, 1)],
 )
 def test_a_run_that_is_ended_in_the_middle_of_a_table_leaves_whole_ones_only(tmp_path, sent, group, status, left):
     root = synthetic.make_workspace(tmp_path, glasses=2, n_minima=60)

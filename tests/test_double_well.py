@@ -1,7 +1,5 @@
 """Path and levels together, on a quartic double well in a bent valley; paths on published surfaces."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from formulas import relaxed_path
@@ -10,7 +8,7 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
 from glass.double_well import profile_of
-from glass.path import Band, lengths_and_slopes, straight_line
+from glass.path import lengths_and_slopes
 from glass.relaxation import answered, one_by_one, relax
 from glass.tunnelling import lowest_levels
 
@@ -102,18 +100,6 @@ def test_slopes_are_the_derivative_of_the_energies_along_the_mass_weighted_path(
     np.testing.assert_allclose(slopes, CubicSpline(lengths, path.energies)(lengths, 1), atol=2e-3)
 
 
-def test_a_path_is_weighted_by_masses_and_without_motion_of_their_centre():
-    positions = np.random.default_rng(1).normal(size=(4, 3, 3))
-    masses = np.array([1.0, 4.0, 9.0])
-    by_hand = [0.0]
-    for one, other in pairwise(positions):
-        moved = other - one
-        moved -= (masses @ moved) / masses.sum()
-        by_hand.append(by_hand[-1] + sum(m * (step @ step) for m, step in zip(masses, moved, strict=True)) ** 0.5)
-    band = Band(positions, np.arange(4.0), np.zeros_like(positions), np.zeros(4), None, True, 0.0, 0)
-    np.testing.assert_allclose(lengths_and_slopes(band, masses)[0], by_hand)
-
-
 # The minimum-energy path
 # Müller and Brown, Theor. Chim. Acta 53, 75 (1979), energies divided by 100; one particle in the plane z = 0
 A = np.array([-200, -100, -170, 15]) / 100
@@ -173,16 +159,3 @@ def test_a_path_that_does_not_converge_says_so():
     assert found.third_minimum is None
     assert found.force > 1e-4
     assert found.steps == 3
-
-
-def test_the_straight_line_takes_the_minimum_image_and_no_drift():
-    rng = np.random.default_rng(0)
-    box = np.array([4.0, 5.0, 6.0])
-    start = rng.random((20, 3)) * box
-    move = rng.normal(0, 0.1, (20, 3))
-    move -= move.mean(0)
-    end = np.mod(start + move + [0.3, 0, -0.2], box)
-    images = straight_line(start, end, box, 7)
-    np.testing.assert_array_equal(images[0], start)
-    np.testing.assert_allclose(images[-1] - start, move, atol=1e-12)
-    np.testing.assert_allclose(images.mean(1), np.tile(start.mean(0), (7, 1)), atol=1e-12)

@@ -249,17 +249,9 @@ def glasses(tmp_path):
     return at
 
 
-def rows_of(at, pairs):
-    return pd.concat([pd.read_feather(path) for path in at.pair_tables]).merge(pairs, on=PAIR_COLUMNS)
-
-
-def no_results():
-    return no_pairs().index
-
-
-def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_ones(glasses):
-    picked = by_neighbourhood(glasses, CEILINGS, no_results(), 40, SEED)
-    rows = rows_of(glasses, picked)
+def test_without_a_label_near_pairs_of_all_glasses_and_a_quarter_far_ones_are_picked_until_all_are_done(glasses):
+    picked = by_neighbourhood(glasses, CEILINGS, no_pairs().index, 40, SEED)
+    rows = pd.concat([pd.read_feather(path) for path in glasses.pair_tables]).merge(picked, on=PAIR_COLUMNS)
     assert len(rows) == 40
     assert (rows["nearest_between"] >= 1).sum() == 30
     assert (rows["nearest_between"] < 0.9).sum() == 10
@@ -267,10 +259,7 @@ def test_without_a_label_near_pairs_of_all_glasses_are_picked_and_a_quarter_far_
     assert (rows["total_displacement"] <= CEILINGS.max_distance).all()
     assert set(rows["conf"]) == {1, 2, 3}
     assert abs((rows["conf"] == 1).sum() - (rows["conf"] == 2).sum()) <= 2
-
-
-def test_pairs_with_a_result_are_not_picked_again_until_all_are_done(glasses):
-    known, counts = no_results(), []
+    known, counts = no_pairs().index, []
     for _ in range(30):
         picked = by_neighbourhood(glasses, CEILINGS, known, 40, SEED)
         assert not picked.index.isin(known).any()

@@ -16,7 +16,6 @@ from glass.soft_spheres import calculator
 from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
 from pipeline.formats.minima import places_by_key, read_atoms, read_place
-from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 
 EXAMPLE_T, CONF = "0.12", 21
@@ -115,24 +114,6 @@ def shaken(path):
 def relaxed_rows(root):
     table = pd.read_csv(folder_of(root) / "relaxed.csv", keep_default_na=False)
     return table[table["became"] != ""].set_index("name")
-
-
-@pytest.mark.slow
-def test_what_falls_into_another_minimum_is_left_out_by_every_step(glass):
-    path = minima(glass)[3]
-    spoilt = shaken(path)
-    assert "relaxed to new ones: 0, fell into another: 1, " in done("relax_minima", glass)
-    row = relaxed_rows(glass).loc[spoilt.name]
-    assert row["became"] == path.name
-    assert row["max_force"] > Settings().neb.force_tolerance
-    assert not (folder_of(glass) / "relaxed.extxyz").exists()
-    assert spoilt.exists()
-    assert f"relaxed to {path.name}" in done("step0_collect", glass)
-    pairs = glass / "two.csv"
-    pairs.write_text(f"conf,i,j\n1,{path.stem},{spoilt.stem}\n")
-    said = refused("run_neb", glass, "--pairs", pairs)
-    assert "no minimum" in said or "the minima of none" in said
-    assert "nothing new to look at" in done("relax_minima", glass)
 
 
 @pytest.mark.slow

@@ -11,14 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from steps import ROOT
 
-from glass.arrays import box_of, brought_near, common_shift, difference_of_cells, minimum_image, without_drift
+from glass.arrays import box_of, minimum_image, without_drift
 from glass.features import any_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions, rounded_geometry
 from glass.neighbourhood import FAR, Squares, pair_neighbourhood
 from pipeline.formats.lammps import read_minimum
-from pipeline.formats.minima import read_minima
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
-from pipeline.glasses import load_glass
 
 
 def brute_force(one, other, box, particles):
@@ -50,20 +48,6 @@ def test_the_published_row_is_reproduced(real_minima, published_row):
     np.testing.assert_allclose(
         compute(one.positions, other.positions, one.box), published, rtol=5e-7
     )  # of float32, as the table's digits are
-
-
-@pytest.mark.slow
-def test_random_pairs_of_real_minima_agree_with_brute_force(real_minima):
-    glass, fates = load_glass(read_minima(real_minima), 10)
-    assert [fate.status for fate in fates.values()].count("used") == len(fates) - 1  # two lie 1e-5 σ apart
-    first, second = np.triu_indices(len(glass.files), 1)
-    assert len(first) == 47_586
-    chosen = np.random.default_rng(3).choice(len(first), 400, replace=False)
-    first, second = first[chosen], second[chosen]
-    features = of_pairs(glass.positions, glass.box, first, second)
-    for row, a, b in zip(features, first, second, strict=True):
-        expected = brute_force(glass.positions[a].T, glass.positions[b].T, glass.box, 3)
-        np.testing.assert_allclose(row, expected, rtol=1e-6)
 
 
 boxes = st.tuples(*[st.floats(2.0, 12.0)] * 3).map(np.array)
@@ -206,27 +190,12 @@ def test_features_in_any_cell_are_those_by_the_minimum_image_of_ase(seed, period
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def test_permuted_reflected_and_equivalent_cells_are_one():
-    tilted = np.array([[4.0, 0, 0], [2.0, 5, 0], [1.0, -0.5, 6]])
-    for same in (tilted[[2, 0, 1]], -tilted, tilted - np.outer([0, 1, 0], [4, 0, 0]), tilted * (1 + 1e-8)):
-        assert difference_of_cells(tilted, same) < 1e-7
-    assert difference_of_cells(tilted, tilted * 1.001) == pytest.approx(1e-3, rel=0.05)
-
-
 def test_a_shift_through_the_boundary_is_taken_out_by_its_median_and_then_the_mean():
     rng, box = np.random.default_rng(1), np.array([5.0, 6.0, 7.0])
     one, step = rng.random((50, 3)) * box, rng.normal(0, 0.02, (50, 3))
     for shift in (np.zeros(3), box / 2, np.array([2.4, -3.0, 9.0])):
         found = without_drift(one, np.mod(one + step + shift, box), box)
         np.testing.assert_allclose(found, step - step.mean(0), atol=1e-12)
-
-
-def test_particles_on_the_other_side_of_the_boundary_are_no_drift():
-    rng, box = np.random.default_rng(2), np.full(3, 5.0)
-    one = rng.random((30, 3)) * box
-    other = one + box * rng.integers(-1, 2, (30, 3))
-    np.testing.assert_allclose(common_shift(other - one, box), 0, atol=1e-12)
-    np.testing.assert_array_equal(brought_near(other, one, box), other)
 
 
 # Where rounded coordinates are too rough, double precision takes over
