@@ -129,6 +129,7 @@ def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
     style.whole_numbers(ax.xaxis)
 
 
+PLANE = ["level_asymmetry", "tunnelling_amplitude"]  # Δ and Δ₀
 EDGE = 1e-8  # smaller Δ and Δ₀ stand at the edge of the plane on the page, in ε
 SHEAR = np.sqrt(0.75)  # γ_t/γ_l of a strain without change of volume: γ_l² = 2 tr γ²/15 and γ_t² = 3 tr γ²/30
 
@@ -140,12 +141,12 @@ def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, t
     with panels(10.4, 8.6, 2, 2, title) as (figure, (plane, steps, barriers, couplings)):
         _draw_plane(plane, double_wells, tls, settings, RESOLVED * settings.unit.epsilon)
         _draw_steps(steps, double_wells, volume, settings)
-        _draw_points(barriers, double_wells, tls, ("PR", "barrier"))
+        _draw_points(barriers, double_wells, tls, ["PR", "barrier"])
         barriers.set(xlabel="participation ratio")
         if barriers.collections:
             barriers.set_yscale("log")
             style.name_energy(barriers, "y", "barrier from the lower minimum", settings)
-        _draw_points(couplings, double_wells, tls, ("gamma_l", "gamma_t"))
+        _draw_points(couplings, double_wells, tls, ["gamma_l", "gamma_t"])
         couplings.set(xlabel=f"γ_l ({energy})", ylabel=f"γ_t ({energy})")
         if couplings.collections:
             couplings.axline(
@@ -159,12 +160,15 @@ def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, t
 def page_plane(double_wells: pd.DataFrame, T: str, opened: Sequence[str | None], settings: Settings) -> Markup:
     """The plane of Δ and Δ₀ for the report's page, a link from each TLS with a name of those that can be opened."""
     tls = (double_wells[QS] < settings.tls_threshold).to_numpy()
-    known = double_wells[["level_asymmetry", "tunnelling_amplitude"]].notna().all(axis=1).to_numpy()
+    known = double_wells[PLANE].notna().all(axis=1).to_numpy()
     drawn = io.StringIO()
     with panels(4.6, 3.7) as (figure, [ax]), matplotlib.rc_context({"svg.hashsalt": T}):
         _draw_plane(ax, double_wells, tls, settings, EDGE * settings.unit.epsilon)
-        for points in ax.collections[1:]:
-            points.set_urls([name for name, shown in zip(opened, known & tls, strict=True) if shown])
+        for points in ax.collections:
+            points.set_rasterized(True)  # many double wells make no large page
+        linked = known & np.array([name is not None for name in opened])
+        x, y = double_wells.loc[linked, PLANE].clip(lower=EDGE * settings.unit.epsilon).to_numpy().T
+        ax.scatter(x, y, 30, color=style.ORANGE, linewidths=0, urls=np.array(opened)[linked])
         FigureCanvasSVG(figure).print_svg(drawn)  # type: ignore[no-untyped-call]
     svg = drawn.getvalue().partition("<svg")[2]
     for pattern, instead in (
@@ -181,9 +185,7 @@ def page_plane(double_wells: pd.DataFrame, T: str, opened: Sequence[str | None],
     return Markup('<div><svg class="plane" role="group"{}<p class="said">{}</p></div>').format(Markup(svg), said)
 
 
-def _draw_points(
-    ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], names: tuple[str, str], least: float = 0.0
-) -> None:
+def _draw_points(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], names: list[str], least: float = 0.0) -> None:
     x, y = (wells[name].to_numpy(float) for name in names)
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
@@ -196,7 +198,7 @@ def _draw_points(
 def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings: Settings, edge: float) -> None:
     """Δ and Δ₀, from ``edge`` on, with the arc on which E is the threshold."""
     threshold = settings.tls_threshold
-    _draw_points(ax, wells, tls, ("level_asymmetry", "tunnelling_amplitude"), edge)
+    _draw_points(ax, wells, tls, PLANE, edge)
     if not ax.collections:
         return
     angle = np.arctan(np.geomspace(1e-12, 1e12, 800))
@@ -205,7 +207,7 @@ def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings:
     ax.set(xscale="log", yscale="log")
     style.name_energy(ax, "x", "asymmetry Δ", settings)
     style.name_energy(ax, "y", "tunnelling amplitude Δ₀", settings)
-    both = wells[["level_asymmetry", "tunnelling_amplitude"]]
+    both = wells[PLANE]
     low, lowest = both.clip(lower=edge).min()
     ax.set(xlim=(0.5 * min(low, threshold), None), ylim=(0.5 * min(lowest, threshold), None))
     if below := int((both <= edge).any(axis=1).sum()):
