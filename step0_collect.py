@@ -25,7 +25,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.messages import counted, note, nothing_new, record, result
-from pipeline.table_stamps import LEFT_OUT, Collected, Fate, GlassJob, check_other_tables, is_ready_made, kept_table
+from pipeline.table_stamps import LEFT_OUT, Collected, Fate, check_other_tables, is_ready_made, kept_table
 
 SHOWN = 5  # files left out that are printed
 Row = tuple[int | None, str, str, float | None, str]  # glass, file or folder, and what became of it
@@ -72,30 +72,25 @@ def collect(command: Command, at: StatePoint) -> tuple[int, int, int]:
 
 def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Row]]:
     """Bring the tables of all glasses with minima up to date; also what became of each file."""
-    jobs: dict[int, GlassJob] = {}
+    to_make: list[int] = []
     found: dict[int, Collected] = {}
     fates: dict[int, dict[str, Fate]] = {}
     glasses = at.glasses
     for conf, folder in glasses.items():
-        files, table = minimum_paths(folder), at.glass_pairs(conf)
-        name = f"T = {at.temperature}: Cnf-{conf}"
-        if not files:
+        if not minimum_paths(folder):
             fates[conf] = {f"Cnf-{conf}": Fate(LEFT_OUT, None, "nothing in it")}
-        elif table in ready_made:
-            note(f"{name}: the ready-made table is used, its minima are not read")
+        elif at.glass_pairs(conf) in ready_made:
+            note(f"T = {at.temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
+        elif (kept := kept_table(at, conf, command.settings)) is not None:
+            found[conf] = kept
         else:
-            job = GlassJob(table, files, at.transitions(conf), at.rearrangement_numbers, name)
-            kept = kept_table(job, command.settings)
-            if kept is None:
-                jobs[conf] = job
-            else:
-                found[conf] = kept
-    if jobs:
+            to_make.append(conf)
+    if to_make:
         from pipeline.glass_pairs import update_tables
         from pipeline.workers import worker_pool
 
         with worker_pool(command.settings) as workers:
-            found |= zip(jobs, update_tables(list(jobs.values()), command.settings, workers), strict=True)
+            found |= zip(to_make, update_tables(at, to_make, command.settings, workers), strict=True)
     fates |= {conf: one.fates for conf, one in found.items()}
     rows: list[Row] = [(conf, name, *fate) for conf in glasses for name, fate in fates.get(conf, {}).items()]
     for folder in at.misnamed_glasses:

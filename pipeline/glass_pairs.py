@@ -22,44 +22,44 @@ from pipeline.messages import Progress, counted, note
 from pipeline.pair_writer import write_pairs
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, stamp_of_unchanged, unchanged_inputs
-from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, GlassJob
+from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, made_of_glass
 from pipeline.transitions import read_counts, update_transitions
 from pipeline.workers import SerialWorkers, Workers
-from pipeline.workspace import glass_of, minimum_name
+from pipeline.workspace import StatePoint, minimum_name, minimum_paths
 
 _FILES_PER_JOB = 8  # a worker reads so many minima at a time
 
 
-def update_tables(jobs: list[GlassJob], settings: Settings, workers: Workers) -> Iterator[Collected]:
+def update_tables(at: StatePoint, glasses: list[int], settings: Settings, workers: Workers) -> Iterator[Collected]:
     """Bring the tables of several glasses up to date, in their order.
 
     On a cluster each is a job. Here the workers read the minima of one glass after the other, of which all cores then
     compute the pairs.
     """
     if settings.cluster is None:
-        yield from (update_table(job, settings, workers) for job in jobs)
+        yield from (update_table(at, conf, settings, workers) for conf in glasses)
         return
-    for collected, said in workers.results(partial(_update_elsewhere, settings=settings), jobs, in_order=True):
+    for collected, said in workers.results(partial(_update_elsewhere, at, settings), glasses, in_order=True):
         if said:
             note(said.removesuffix("\n"))
         yield collected
 
 
-def _update_elsewhere(job: GlassJob, settings: Settings) -> tuple[Collected, str]:
+def _update_elsewhere(at: StatePoint, settings: Settings, conf: int) -> tuple[Collected, str]:
     """A job for a worker of a cluster; also what was printed."""
     said, alone = io.StringIO(), settings.model_copy(update={"processes": 1, "cluster": None})
     with redirect_stdout(said):
-        collected = update_table(job, alone, SerialWorkers())
+        collected = update_table(at, conf, alone, SerialWorkers())
     return collected, said.getvalue()
 
 
-def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collected:
+def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers) -> Collected:
     """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable."""
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
-    table, files, transitions, numbers, name = job
-    folder, made_of = glass_of(files[0]), job.made_of(settings)
+    table, folder, transitions = at.glass_pairs(conf), at.glass(conf), at.transitions(conf)
+    name, made_of = f"T = {at.temperature}: Cnf-{conf}", made_of_glass(at, conf, settings)
     with spool_folder(table) as spool:
-        read, again = _read_files(files, settings, workers, name, spool)
+        read, again = _read_files(folder, settings, workers, name, spool)
         old = stamp_of_unchanged(table)
         ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), _known_keys(old)
         glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, known, gone, spool)
@@ -73,7 +73,7 @@ def update_table(job: GlassJob, settings: Settings, workers: Workers) -> Collect
                 f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
             )
         if others := _other_minima(old, table, made_of, fates):
-            numbers.unlink(missing_ok=True)
+            at.rearrangement_numbers.unlink(missing_ok=True)
             said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
             note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
         update_transitions(transitions, read, glass, settings, name)
@@ -106,9 +106,10 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str) -> Non
 
 
 def _read_files(
-    files: list[Path], settings: Settings, workers: Workers, name: str, spool: Path
+    folder: Path, settings: Settings, workers: Workers, name: str, spool: Path
 ) -> tuple[list[Minimum | Unusable], set[Path]]:
     """All that stands in the files of a glass, positions mapped from disk; and files to read again next time."""
+    files = minimum_paths(folder)
     jobs = [files[start : start + _FILES_PER_JOB] for start in range(0, len(files), _FILES_PER_JOB)]
     read = partial(read_minima, reading=settings.reading)
     found: list[Minimum | Unusable] = []
@@ -131,7 +132,6 @@ def _read_files(
         one._replace(positions=every[end - size : end].reshape(-1, 3)) if isinstance(one, Minimum) else one
         for one, end, size in zip(found, ends, sizes, strict=True)
     ]
-    folder = glass_of(files[0])
     again = {folder / file_of(one.name) for one in found if isinstance(one, Unusable) and one.try_again}
     return share_systems(minima), again
 

@@ -48,25 +48,18 @@ class Collected:
     ambiguous: int = 0  # pairs with a displacement within 1 % of half the box, or beyond
 
 
-class GlassJob(NamedTuple):
-    """The pair table of one glass, to be brought up to date."""
-
-    table: Path  # where it stands or shall stand
-    files: list[Path]  # the minima, as pipeline.workspace.minimum_paths gives them
-    transitions: Path  # may be missing; those of simulate_glass.py --from-tls count where it is there
-    numbers: Path  # of rearrangements, which are given anew where names of minima come to name others
-    name: str  # name of the glass, for what is printed
-
-    def made_of(self, settings: Settings) -> Inputs:
-        """Inputs of the table as they are now."""
-        return made_of_minima([*inputs_of(self.files), *all_transitions(self.transitions)], settings)
+def made_of_glass(at: StatePoint, conf: int, settings: Settings) -> Inputs:
+    """Inputs of the pair table of one glass as they are now."""
+    files = inputs_of(minimum_paths(at.glass(conf)))
+    return made_of_minima([*files, *all_transitions(at.transitions(conf))], settings)
 
 
-def kept_table(job: GlassJob, settings: Settings) -> Collected | None:
-    """Content of a table that is up to date; None if it must be made."""
-    if not up_to_date([job.table], job.made_of(settings)):
+def kept_table(at: StatePoint, conf: int, settings: Settings) -> Collected | None:
+    """Content of the table of one glass where it is up to date; None if it must be made."""
+    table = at.glass_pairs(conf)
+    if not up_to_date([table], made_of_glass(at, conf, settings)):
         return None
-    told = read_stamp(job.table)["result"]
+    told = read_stamp(table)["result"]
     return Collected(told["pairs"], 0, {name: Fate(*fate) for name, fate in told["fates"].items()})
 
 

@@ -33,7 +33,7 @@ from pipeline.formats.results import ORIGIN
 from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass
 from pipeline.settings import Settings, read_settings
-from pipeline.table_stamps import GlassJob, is_ready_made
+from pipeline.table_stamps import is_ready_made
 from pipeline.transitions import read_transitions, write_transitions
 from pipeline.units import REDUCED
 from pipeline.workers import SerialWorkers
@@ -128,12 +128,7 @@ def _collect(work):
         check_ready_made(table, 10)
         return pd.concat(read_batches(table))
     with redirect_stdout(StringIO()):
-        files = minimum_paths(work.at(T).glass(2))
-        update_table(
-            GlassJob(table, files, work.at(T).transitions(2), work.at(T).rearrangement_numbers, ""),
-            settings,
-            SerialWorkers(),
-        )
+        update_table(work.at(T), 2, settings, SerialWorkers())
     return pd.concat(read_batches(table))
 
 

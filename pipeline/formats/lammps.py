@@ -28,7 +28,7 @@ STYLES = {
     "full": ("id", "molecule", "type", "charge"),
     "sphere": ("id", "type", "diameter", "density"),
 }
-"""Columns of each atom_style of points, before x, y and z; those read are named in ``texts.columns``. ``q``, as in the
+"""Columns of each atom_style of points, before x, y and z; those read are named in ``columns.py``. ``q``, as in the
 published data, are diameters where all are above zero; ``charge`` always a charge."""
 
 
