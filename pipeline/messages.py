@@ -143,28 +143,21 @@ def end(script: str, version: str, status: int = 0, error: str | None = None) ->
         show(f"wrote {path}")
     if unchanged and not _said.shown:
         print("; ".join(unchanged + following))  # whole, to paste from
-    elif sys.stdout.isatty():
-        _close(script, _said.results + unchanged, following)
+    elif sys.stdout.isatty() and (_said.results or unchanged or following):
+        from rich.console import Console
+        from rich.rule import Rule
+        from rich.text import Text
+
+        console = Console(highlight=False)
+        console.print(Rule(Text(script), align="left", style="dim"))
+        for line in _said.results + unchanged:  # nothing stands beside them, so that they can be copied
+            console.print(Text(line))
+        for line in following:
+            console.print(Text(line, "bold"), soft_wrap=True)
+        console.print(Rule(style="dim"))
     else:
         for line in unchanged + following:
             show(line)
-
-
-def _close(script: str, results: list[str], following: list[str]) -> None:
-    """Results between two rules; nothing stands beside them, so that they can be copied."""
-    from rich.console import Console
-    from rich.rule import Rule
-    from rich.text import Text
-
-    if not results and not following:
-        return
-    console = Console(highlight=False)
-    console.print(Rule(Text(script), align="left", style="dim"))
-    for line in results:
-        console.print(Text(line))
-    for line in following:
-        console.print(Text(line, "bold"), soft_wrap=True)
-    console.print(Rule(style="dim"))
 
 
 class Progress:

@@ -67,21 +67,17 @@ def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
 class DaskWorkers(Workers):
     """Workers of a cluster, one job each, so that no job is blamed for another; ``mend`` replaces lost ones."""
 
+    steps = 0  # of the jobs that have ended
+
     def __init__(self, client: Client, name: str, mend: Callable[[], object]) -> None:
         self._client = client
         self._name = name
         self._mend = mend
         self._done: SimpleQueue[Future] = SimpleQueue()
         self._running: dict[Future, Task] = {}
-        self._steps = 0
         self._threads = 0
         self._look_at = 0.0
         self._say_at = time.monotonic() + SAY_AFTER
-
-    @property
-    def steps(self) -> int:
-        """Steps of the jobs that have ended."""
-        return self._steps
 
     @property
     def count(self) -> int:
@@ -119,7 +115,7 @@ class DaskWorkers(Workers):
             raise UserError(
                 f"{self._name}: a worker can't do the work ({reason}); install it there, or set PYTHONPATH"
             ) from None
-        self._steps += steps
+        self.steps += steps
         return End(task, kind, cloudpickle.loads(content) if kind == "result" else content)
 
     def _stop(self) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -37,9 +38,11 @@ class Processes(Workers):
     print in place of stderr, they are not kept to one thread, and a job of which one dies is not tried again.
     """
 
+    count = 1
+
     def __init__(self, count: int, start: str | None = None, log: Path | None = None) -> None:
         self._context = multiprocess.get_context(start)
-        self._count = count
+        self.count = count
         self._log = log
         self._steps_of_ended = 0
         self._workers: list[_Worker] = []
@@ -48,11 +51,6 @@ class Processes(Workers):
             self._fill()
         if log is not None:
             self.tries = 1
-
-    @property
-    def count(self) -> int:
-        """Number of processes."""
-        return self._count
 
     @property
     def steps(self) -> int:
@@ -99,7 +97,7 @@ class Processes(Workers):
         return End(task, "result", outcome) if error is None else End(task, "raised", error)
 
     def _fill(self) -> None:
-        while len(self._workers) < self._count:
+        while len(self._workers) < self.count:
             temporary = None if self._temporary is None else self._temporary.name
             self._workers.append(_Worker(self._context, self._log, temporary))
 
@@ -187,8 +185,7 @@ def _outcome(connection: Any, threads: int | None) -> tuple[Any, Exception | Non
     """Result of the next job, or what it raised."""
     try:
         function, job = connection.recv()
-        _say_started(connection)  # what the first job imports is there: now its time begins
-        _limit_threads(threads)  # here, as it reads /proc: if that fails, it is told like a failure of the job
+        _begin(connection, threads)
         return function(job), None
     except KeyboardInterrupt:  # the work's own, as workers do not hear SIGINT
         os._exit(130)
@@ -197,13 +194,10 @@ def _outcome(connection: Any, threads: int | None) -> tuple[Any, Exception | Non
 
 
 @functools.cache
-def _say_started(connection: Any) -> None:
+def _begin(connection: Any, threads: int | None) -> None:
+    """Begin the first job once what it imports is there: now its time begins."""
     connection.send(None)
-
-
-@functools.cache
-def _limit_threads(threads: int | None) -> None:
-    threadpool_limits(threads)
+    threadpool_limits(threads)  # here, as it reads /proc: if that fails, it is told like a failure of the job
 
 
 def end_with_parent() -> None:
@@ -254,7 +248,7 @@ def run_apart(function: Callable[[], Any], log: Path, while_waiting: Callable[[]
     log.touch()
     workers = Processes(1, "spawn", log)
     try:
-        (outcome,) = workers.results(_call, [function], while_waiting=while_waiting, lost=lost)
+        (outcome,) = workers.results(methodcaller("__call__"), [function], while_waiting=while_waiting, lost=lost)
     except (UserError, OSError):
         raise
     except Exception as error:
@@ -262,7 +256,3 @@ def run_apart(function: Callable[[], Any], log: Path, while_waiting: Callable[[]
     finally:
         workers.end()
     return outcome
-
-
-def _call(function: Callable[[], Any]) -> Any:
-    return function()
