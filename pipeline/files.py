@@ -61,17 +61,12 @@ def sync(path: Path) -> None:
     """Have a file or the names in a folder written to disk, where the file system can."""
     file = os.open(path, os.O_RDONLY)
     try:
-        _sync_open(file)
-    finally:
-        os.close(file)
-
-
-def _sync_open(file: int) -> None:
-    try:
         os.fsync(file)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
+    finally:
+        os.close(file)
 
 
 def _sweep(path: Path) -> None:
@@ -105,9 +100,9 @@ def append_line(path: Path, line: str) -> None:
             if os.write(file, content) < len(content):
                 os.ftruncate(file, size)
                 raise OSError(errno.ENOSPC, "No space left on device")
-            _sync_open(file)
         finally:
             os.close(file)
+        sync(path)
         if not size:
             sync(path.parent)
 
