@@ -43,13 +43,6 @@ class Card:
     program: str  # version of this program that trained it
     units: str  # units of the pairs it was trained on
 
-    @property
-    def cut(self) -> str:
-        """How the test set was kept out, in words."""
-        if self.settings.get("test_split") == "glass":
-            return "whole glasses kept out"
-        return "pairs cut at random from the same glasses"
-
 
 def read_card(at: StatePoint, task: Task) -> Card | None:
     """The card of a model; None where there is none. Raises UserError where it is damaged, or of another version."""

@@ -120,8 +120,10 @@ def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:
     of_all = count(everything[0], task, settings)
     short = [what for what, enough in ENOUGH[task.name].items() if held[what] < enough]
     if not any(of_all[what] > held[what] for what in short):
-        heading = f"test set, never seen in training; {card.cut}"
-        return Judged(test[task.target].to_numpy(), model.predict(test), "test set", card.cut, heading)
+        by_glass = card.settings.get("test_split") == "glass"
+        cut = "whole glasses kept out" if by_glass else "pairs cut at random from the same glasses"
+        heading = f"test set, never seen in training; {cut}"
+        return Judged(test[task.target].to_numpy(), model.predict(test), "test set", cut, heading)
     how = kept_out(read_set(at, card, "used"), task)
     heading = f"test set: too few to judge ({_listed(held)}; needed: {_listed(ENOUGH[task.name])}); shown instead:"
     return Judged(*everything, "all labels", how, f"{heading}\n  all labels, {how}")

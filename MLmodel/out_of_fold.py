@@ -4,7 +4,6 @@ The trees are those of ``fast: true``, also where AutoGluon's ensemble, which wo
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,13 +17,6 @@ from pipeline.workspace import CLASSIFIER, DW, Task
 FOLDS = 5
 _FEWEST_TO_LEARN = 5  # whole glasses are kept out where each fold then has so many labels to learn from, of each class
 _ENOUGH = 1000  # predicted pairs after which a smooth model that does not help so far, slower than trees, is given up
-
-
-class OutOfFold(NamedTuple):
-    """Out-of-fold predictions."""
-
-    predicted: Array  # probability of a double well, or quantum splitting; shape (n_pairs,)
-    with_smooth: bool  # whether the mean with the smooth model has no larger error, log loss or of log₁₀, than trees
 
 
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]  # places of the pairs to train on and of those to predict
@@ -46,11 +38,12 @@ def kept_out(pairs: pd.DataFrame, task: Task) -> str:
 
 def out_of_fold(
     pairs: pd.DataFrame, features: list[str], task: Task, softening: float | None = None, cores: int = 1
-) -> OutOfFold:
+) -> tuple[Array, bool]:
     """Predict each labelled pair in folds of whole glasses; where these can't be kept out, in folds of pairs.
 
     There are at least FOLDS of each class; ``softening`` is that of the smooth model, and ``cores`` folds are learnt at
-    a time, on which the result does not depend.
+    a time, on which the result does not depend. Returns probabilities or splittings, shape (n_pairs,), and whether they
+    are the mean with the smooth model, which has no larger error, log loss or of log₁₀, than trees.
     """
     from MLmodel.learner import quick_trees, target_of  # here, as it imports CatBoost
     from MLmodel.smooth import SOFTENING, learn_smooth
@@ -75,7 +68,7 @@ def out_of_fold(
         if not with_smooth and there.sum() >= _ENOUGH:
             break
     predicted = (trees + smooth) / 2 if with_smooth else trees
-    return OutOfFold(predicted if task == CLASSIFIER else 10.0**predicted, with_smooth)
+    return predicted if task == CLASSIFIER else 10.0**predicted, with_smooth
 
 
 def _error(predicted: Array, target: Array, task: Task) -> float:

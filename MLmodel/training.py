@@ -104,10 +104,10 @@ def _trained(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     pairs, softening, started = labelled.table, SOFTENING * settings.unit.epsilon, time.monotonic()
-    unseen = out_of_fold(pairs, labelled.features, task, softening, settings.cores)
-    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen.predicted})
+    unseen, with_smooth = out_of_fold(pairs, labelled.features, task, softening, settings.cores)
+    parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen})
     table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
-    learn = partial(fit, table, task, limits, settings.cores, folder, unseen.with_smooth, softening)
+    learn = partial(fit, table, task, limits, settings.cores, folder, with_smooth, softening)
     note(f"  training on {counted(len(table), 'pair')} for up to {limits.train_hours:g} h")
     wrote(log)
     with file_named(at.model(task), folder), Progress(desc="training", unit="s") as shown:

@@ -175,7 +175,7 @@ def play(table: pd.DataFrame, features: list[str], kept_out: list[int]) -> list[
     is_out = table["conf"].isin(kept_out)
     train, test = table[~is_out].reset_index(drop=True), table[is_out].reset_index(drop=True)
     wells = train[train[DW] == 1].reset_index(drop=True)
-    unseen = out_of_fold(wells, features, PREDICTOR).predicted
+    unseen, _ = out_of_fold(wells, features, PREDICTOR)
     chances = tls_chances(wells[QS].to_numpy(), unseen, SETTINGS.tls_threshold)
     first: dict[Any, Models] = {}
     played = []

@@ -109,11 +109,11 @@ def our_list(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> Ar
 
 def trained(pairs: pd.DataFrame, task: Task, features: list[str], asked: pd.DataFrame) -> tuple[Array, Array]:
     """What a model of steps 1 or 3 predicts, and the out-of-fold predictions for the pairs it was trained on."""
-    unseen = out_of_fold(pairs, features, task)
+    unseen, with_smooth = out_of_fold(pairs, features, task)
     limits = SETTINGS.classifier if task == CLASSIFIER else SETTINGS.predictor
     with tempfile.TemporaryDirectory() as folder:
-        fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, Path(folder), unseen.with_smooth)
-        return Trained(Path(folder), task).predict(asked[features].astype(np.float64)), unseen.predicted
+        fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, Path(folder), with_smooth)
+        return Trained(Path(folder), task).predict(asked[features].astype(np.float64)), unseen
 
 
 def published(train: pd.DataFrame, test: pd.DataFrame, features: list[str], neighbourhood: bool = False) -> Models:

@@ -69,35 +69,30 @@ class Job(NamedTuple):
         return f"Cnf-{self.conf}" + f" from {self.origin}" * bool(self.origin)
 
     @property
-    def frames(self) -> Path:
-        """File of the minima that it found."""
-        return self.at.sampled_from(self.conf, self.origin) if self.origin else self.at.glass(self.conf) / FRAMES
-
-    @property
-    def state(self) -> Path:
-        """File with what it has so far."""
-        return self.frames.with_name(f".from-{self.origin}.npz" if self.origin else ".dynamics.npz")
-
-    @property
-    def transitions(self) -> Path:
-        """File of its transitions."""
-        return self.at.transitions_from(self.conf, self.origin) if self.origin else self.at.transitions(self.conf)
+    def files(self) -> tuple[Path, Path, Path]:
+        """Files of the minima that it found, of its transitions, and of what it has so far."""
+        if not self.origin:
+            folder = self.at.glass(self.conf)
+            return folder / FRAMES, self.at.transitions(self.conf), folder / ".dynamics.npz"
+        frames = self.at.sampled_from(self.conf, self.origin)
+        return frames, self.at.transitions_from(self.conf, self.origin), frames.with_name(f".from-{self.origin}.npz")
 
     def is_done(self) -> bool:
         """Whether it has all its quenches; UserError if what is there is of another structure, or made otherwise."""
-        if not self.state.exists():
-            others = [path for path in self.frames.parent.glob("[!.]*") if path.name != FRAMES]
+        frames, _, state = self.files
+        if not state.exists():
+            others = [path for path in frames.parent.glob("[!.]*") if path.name != FRAMES]
             if others and not self.origin:
                 raise UserError(f"{others[0]}: a minimum that --start did not make; take another -T, or --from-tls")
             return False
         try:
-            with self.state.open("rb") as file, np.load(file) as kept:
+            with state.open("rb") as file, np.load(file) as kept:
                 particles, visits = str(kept["particles"]), len(kept["visits"])
         except (ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise UserError(f"{self.state}: damaged, or of an earlier version ({short(error)}); remove it") from None
+            raise UserError(f"{state}: damaged, or of an earlier version ({short(error)}); remove it") from None
         if particles != self.particles:
             said = f"a trajectory of another structure; take the order of --start that was, or remove it and {FRAMES}"
-            raise UserError(f"{self.state}: {said}")
+            raise UserError(f"{state}: {said}")
         return visits - bool(self.origin) >= self.dynamics.quenches
 
     @property
@@ -149,8 +144,8 @@ class _State:
         self.visits: list[str] = []
         self.energies: dict[str, float] = {}
         """Total energies of the minima, in the order in which they were found."""
-        if job.state.exists():
-            with np.load(job.state) as kept:
+        if (state := job.files[2]).exists():
+            with np.load(state) as kept:
                 self.atoms.positions = kept["positions"]
                 self.atoms.set_momenta(kept["momenta"])
                 self.rng.bit_generator.state = json.loads(str(kept["rng"]))
@@ -181,23 +176,24 @@ class _State:
         """Minima, transitions, and last the state."""
         import ase.io
 
-        job, frames, start = self.job, [], self.job.start.copy()
+        start, frames = self.job.start.copy(), []
+        to_frames, to_transitions, to_state = self.job.files
         if "id" not in start.arrays:
             start.set_array("id", np.arange(1, len(start) + 1))  # atoms that change places are known to
         for name, positions in self.minima.positions.items():
-            if name == job.origin:  # which the glass has
+            if name == self.job.origin:  # which the glass has
                 continue
             frames.append(frame := start.copy())
             frame.positions = positions
             frame.calc = SinglePointCalculator(frame, energy=self.energies[name])
         if frames:
-            with atomic_write(job.frames) as part:
+            with atomic_write(to_frames) as part:
                 ase.io.write(part, frames, format="extxyz")
-            write_transitions(job.transitions, self.minima.transitions)
-        with atomic_write(job.state) as part, part.open("wb") as file:
+            write_transitions(to_transitions, self.minima.transitions)
+        with atomic_write(to_state) as part, part.open("wb") as file:
             np.savez(
                 file,
-                particles=job.particles,
+                particles=self.job.particles,
                 positions=self.atoms.positions,
                 momenta=self.atoms.get_momenta(),
                 rng=json.dumps(self.rng.bit_generator.state),

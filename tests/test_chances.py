@@ -99,7 +99,7 @@ def test_no_prediction_comes_from_a_model_that_saw_the_glass():
         changed = table.copy()
         own = table["conf"] == glass
         changed.loc[own, "quantum_splitting"] *= 1.2  # not so much that whether the smooth model helps would change
-        before, after = (out_of_fold(one, ["a", "b"], PREDICTOR).predicted[own] for one in (table, changed))
+        before, after = (out_of_fold(one, ["a", "b"], PREDICTOR)[0][own] for one in (table, changed))
         np.testing.assert_array_equal(before, after)
 
 
@@ -110,7 +110,7 @@ def test_glasses_are_kept_out_only_where_both_classes_are_left_to_learn_from():
     table["is_dw"] = (table["conf"] == 1).astype(int)
     assert not by_glass(table, CLASSIFIER)
     assert kept_out(table, CLASSIFIER).startswith("pairs kept out")
-    chance = out_of_fold(table, ["b"], CLASSIFIER).predicted
+    chance = out_of_fold(table, ["b"], CLASSIFIER)[0]
     assert chance[table["is_dw"] == 1].min() > 0.5 > chance[table["is_dw"] == 0].max()
     assert by_glass(table, PREDICTOR)
     assert not by_glass(table[table["conf"] == 0], PREDICTOR)
