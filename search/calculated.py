@@ -33,31 +33,23 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
     )
     numbers, motion = number_rearrangements(at, neb, settings), describe_motion(at, neb, settings.particles)
     rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
-    columns = (
-        pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
-        .assign(
-            **{QS: neb[QS], "splitting_K": neb[QS] * settings.neb.epsilon},
-            is_tls=(neb[QS] < settings.tls_threshold).astype(int),
-            **{REARRANGEMENT: numbers},
-            **_from_calculations(at, neb),
-            units=settings.units,
-        )
-        .join(motion)
+    described = pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
+    columns = pd.concat([neb[["conf", QS]], described, motion, _from_calculations(at, neb)], axis=1).assign(
+        splitting_K=neb[QS] * settings.neb.epsilon,
+        is_tls=(neb[QS] < settings.tls_threshold).astype(int),
+        **{REARRANGEMENT: numbers},
+        **{name: neb[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")},
+        units=settings.units,
     )
     columns = add_derived(columns, neb[QS], settings)
     least, energies = RESOLVED * settings.unit.epsilon, [*_ENERGIES, "level_asymmetry"]
     columns[energies] = columns[energies].mask(lambda values: values.abs() < least, 0.0)
     columns["tunnelling_amplitude"] = columns["tunnelling_amplitude"].clip(lower=least)
     columns[_FRACTIONS] = columns[_FRACTIONS].round(6)
-    particles = list(motion.columns.drop("PR"))
     first = [QS, "splitting_K", "is_tls", *_ENERGIES, *_LENGTHS, "PR", REARRANGEMENT, "level_asymmetry", *_FRACTIONS]
-    first += [*STORED, *DERIVED]
-    table = neb[PAIR_COLUMNS].join(
-        columns[[*first, *particles, "fidelity", "images", "steps", "force", "force_tolerance", "units"]]
-    )
-    labels = {name: table[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")}
+    then = [*STORED, *DERIVED, *motion.columns.drop("PR"), "fidelity", "images", "steps", "force", "force_tolerance"]
     with atomic_write(at.double_wells) as part:
-        table.assign(**labels).to_csv(part, index=False, float_format="%.6g")
+        columns[[*PAIR_COLUMNS, *first, *then, "units"]].to_csv(part, index=False, float_format="%.6g")
 
 
 def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,5 @@
 """Density of TLS: number per volume and energy, and per volume below each energy."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from scipy import constants
@@ -121,18 +119,8 @@ def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]
     part = every["count"] / (every["count"] + left) if every["count"] + left > 0 else np.nan
     with atomic_write(path) as file:
         table.assign(found_part=part).to_csv(file, index=False)
-    return _in_words(at_threshold, part, settings, path)
-
-
-def density_of_kind(row: pd.Series) -> str:
-    """The density of one row of the table, how many TLS that are, and of how many it is not known."""
-    unknown = f", not known of {row['unknown']:.0f}" if row["unknown"] else ""
-    return f"{row['density']:.3g} ({row['count']:.0f}{unknown})"
-
-
-def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path: Path) -> list[str]:
-    unit, every = settings.unit, at_threshold.loc["distinct"]
-    spread = f"; ± {every['density_sd_glasses']:.2g} from glass to glass" if every["glasses"] > 1 else ""
+    unit, distinct = settings.unit, at_threshold.loc["distinct"]
+    spread = f"; ± {distinct['density_sd_glasses']:.2g} from glass to glass" if distinct["glasses"] > 1 else ""
     others = ", ".join(
         f"{name} {density_of_kind(at_threshold.loc[kind])}"
         for kind, name in (("all", "of all pairs"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
@@ -141,9 +129,15 @@ def _in_words(at_threshold: pd.DataFrame, part: float, settings: Settings, path:
         others += f", spread by zero-point energies {density_of_kind(at_threshold.loc[CONVOLVED])}"
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
-        f"density of distinct TLS: {every['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
-        f"({every['density_low']:.3g} to {every['density_high']:.3g}: 68 %, Poisson{spread}), "
-        f"{every['density_SI']:.2g} J⁻¹ m⁻³: {every['count']:.0f} in {every['volume']:.4g} {unit.length}³, "
-        f"glasses searched: {every['glasses']:.0f}",
+        f"density of distinct TLS: {distinct['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
+        f"({distinct['density_low']:.3g} to {distinct['density_high']:.3g}: 68 %, Poisson{spread}), "
+        f"{distinct['density_SI']:.2g} J⁻¹ m⁻³: {distinct['count']:.0f} in {distinct['volume']:.4g} {unit.length}³, "
+        f"glasses searched: {distinct['glasses']:.0f}",
         f"density of TLS: {others}; lower bounds{known}: {path}",
     ]
+
+
+def density_of_kind(row: pd.Series) -> str:
+    """The density of one row of the table, how many TLS that are, and of how many it is not known."""
+    unknown = f", not known of {row['unknown']:.0f}" if row["unknown"] else ""
+    return f"{row['density']:.3g} ({row['count']:.0f}{unknown})"
