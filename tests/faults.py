@@ -22,7 +22,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -37,8 +36,7 @@ from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 T = "0.15"
-LONGEST = 1200
-"""s; what takes longer hangs."""
+LONGEST = 1200  # s; what takes longer hangs, and is ended
 
 _GLASS = "--glasses=2 --n-particles=80 --sweeps=300 --quenches=60 --interval=200 --sampling-temperature=0.1"
 _QUICK = "{train_hours: 0.01, fast: true}"
@@ -71,12 +69,11 @@ CALLS = {
 
 
 class Ended(NamedTuple):
-    """How a step ended: exit status, minus the signal if one killed it, None if it hung."""
+    """How a step ended."""
 
-    status: int | None
+    status: int  # minus the signal that killed it
     stderr: str
-    counts: dict[str, int]
-    """How often each kind of call was made, by the process or thread that made most."""
+    counts: dict[str, int]  # how often each kind of call was made, by the process or thread that made most
 
     @property
     def says_why(self):
@@ -152,7 +149,7 @@ class Trial:
                 os.kill(child, signal.SIGKILL)
                 raise RuntimeError(f"strace can't attach to a process: {line}")
         os.kill(child, signal.SIGCONT)
-        status = _wait(child)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if tracer is not None:
             tracer.communicate()
         return Ended(status, said.read_text(), _count(log) if inject == "trace" else {})
@@ -175,14 +172,14 @@ class Trial:
         differing = differences(content(self.root), self.after[step])
         if differing:
             return "failed", f"{details}: other files than undisturbed: {', '.join(differing)}"
-        return {0: "not hindered", 2: "one line"}.get(first.status or 0, "killed"), ""
+        return {0: "not hindered", 2: "one line"}.get(first.status, "killed"), ""
 
 
 def _in_child(step, arguments, said, learnt: Path | None):
     """Be a step, once the parent lets it go on."""
     status = 1
     try:
-        os.setsid()
+        signal.alarm(LONGEST)
         ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1))  # PR_SET_PTRACER: anybody may trace this process
         for number, path in ((0, os.devnull), (1, os.devnull), (2, str(said))):
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -212,18 +209,6 @@ def _taken(learnt, folder):
     for path in learnt.iterdir():
         path.rename(folder / path.name)
     return Fitted(1e-6, was_cut=False, memory_ran_short=False)
-
-
-def _wait(child):
-    deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
 
 
 def _count(log):

@@ -36,6 +36,10 @@ def atoms_of(path):
     return make_atoms(minimum.positions, minimum.diameters, minimum.box)
 
 
+def atoms_at(root, energy):
+    return atoms_of(next(path for path in minima(root) if abs(energy_in_name(path) - energy) < 1e-10))
+
+
 def test_a_band_on_its_way_past_a_saddle_has_not_converged():
     """0.01008 ε with a tenth of the force tolerance as the only sign of convergence; 0.0083 at the saddle."""
     folder = Path(__file__).parents[1] / "example/Configurations/minima/T0.12/Cnf-17"
@@ -47,8 +51,7 @@ def test_a_band_on_its_way_past_a_saddle_has_not_converged():
 @pytest.mark.slow
 def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     neb = read_neb_results(Workspace(calculated).at(T)).query("is_dw == 1").sort_values("quantum_splitting")
-    named = {energy_in_name(path): path for path in minima(calculated)}
-    start, end = (atoms_of(named[neb.iloc[0][name]]) for name in ("i", "j"))
+    start, end = (atoms_at(calculated, neb.iloc[0][name]) for name in ("i", "j"))
     ours = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=500, hbar=0.01563)
     images = []
     for positions in straight_line(start.positions, end.positions, start.cell.lengths(), 9):
@@ -121,12 +124,6 @@ def test_splittings_of_real_double_wells_do_not_depend_on_the_settings(real_pair
 # What double_wells.csv says besides the splitting
 def double_wells(root):
     return pd.read_csv(root / f"output_ML/T{T}/double_wells.csv")
-
-
-def atoms_at(root, energy):
-    named = {round(energy_in_name(path), 10): path for path in minima(root)}
-    minimum = read_minimum(named[round(energy, 10)])
-    return make_atoms(minimum.positions, minimum.diameters, minimum.box)
 
 
 def test_charges_that_move_make_a_dipole_moment():

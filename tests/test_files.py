@@ -41,28 +41,18 @@ with atomic_write(pathlib.Path(sys.argv[1])) as part:
 """
 
 
-def test_of_two_that_write_one_file_each_leaves_it_whole(tmp_path):
-    path = tmp_path / "table.csv"
-    other = begun(WRITER, path)
-    with atomic_write(path) as part:
-        part.write_text("mine, as long as a table")
-    assert path.read_text() == "mine, as long as a table"
-    other.communicate("\n")
-    assert other.returncode == 0
-    assert path.read_text() == "first half, second half"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_writer_left_is_swept_by_the_next_and_a_living_ones_is_not(tmp_path):
+def test_of_two_that_write_one_file_each_leaves_it_whole_and_what_a_killed_one_left_is_swept(tmp_path):
     path = tmp_path / "table [1].csv"
     killed, alive = begun(WRITER, path), begun(WRITER, path)
     killed.kill()
     killed.communicate()
     assert len(list(tmp_path.iterdir())) == 2
     with atomic_write(path) as part:
-        part.write_text("whole")
+        part.write_text("mine, as long as a table")
+    assert path.read_text() == "mine, as long as a table"
     assert len(list(tmp_path.iterdir())) == 2
     alive.communicate("\n")
+    assert path.read_text() == "first half, second half"
     assert list(tmp_path.iterdir()) == [path]
 
 
