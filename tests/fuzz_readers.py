@@ -12,22 +12,20 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from moving_glass import add_tls, glass_that_moves
 from synthetic import text_minimum
 
-from glass.path import Band
-from glass.tunnelling import Continuation, Profile
 from MLmodel.labels import read_pretraining
 from pipeline.errors import UserError
-from pipeline.formats import records
 from pipeline.formats import results as neb_files
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import places_by_key, read_minima
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
-from pipeline.formats.path_images import path_file, read_path, write_path
+from pipeline.formats.path_images import path_file, read_path
 from pipeline.formats.ready_made import check_ready_made, check_units
-from pipeline.formats.records import add_record, read_records
+from pipeline.formats.records import read_records
 from pipeline.formats.relaxed import add_rows, superseded
 from pipeline.formats.results import ORIGIN
 from pipeline.glass_pairs import update_table
@@ -88,25 +86,13 @@ def make_workspace(root):
     write_transitions(work.at(T).transitions(1), {("0.2000000000", "0.2001000000"): 3, ("0.2001", "0.2002"): 1})
     pairs = [Pair(1, 0.2, 0.2001), Pair(1, 0.2, 0.2002), Pair(2, 0.2001, 0.2003), Pair(12, 0.21, 0.2200000001)]
     for k, pair in enumerate(pairs):
+        add_tls(work.at(T), pair, path=k == 0)
         neb_files.add_non_dw(work.at(T), pair)
-        neb_files.add_splitting(work.at(T), pair, 1.25e-3 * (k + 1))
         neb_files.add_unfinished(work.at(T), pair, 'not converged, "force" 0.1')
-        row = {"verdict": "double well", QS: 1e-3, "fidelity": "full", "images": 41, "steps": 70, "cpu_seconds": 1.5}
-        neb_files.add_calculation(work.at(T), pair, row)
-        profile = Profile(*np.cumsum(rng.random((3, 5)), axis=1), *(Continuation(*_rising(rng)) for _ in range(2)))
-        how = dict.fromkeys(records.SETTINGS, 1) | {"hbar": 0.0156, "fidelity": "full", "units": "reduced"}
-        how |= {"force": 1e-4, "path_length": 1.0, "symmetrised": [0.002, 0.001, 0.9, 0.1]}
-        add_record(work.at(T), pair, (0.01, 0.0125), profile, how)
     add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
     _write_tables(work, rng)
     _collect(work)
     work.settings.write_text((Path(__file__).parent.parent / "config.yaml").read_text())
-    band = Band(positions, np.arange(5.0), np.zeros(positions.shape), np.zeros(5), None, True, 1e-3, 7)
-    write_path(work.at(T), pairs[0], band, frames[0])
-
-
-def _rising(rng):
-    return np.cumsum(rng.random((2, 4)), axis=1)
 
 
 def _write_tables(work, rng):
@@ -194,18 +180,13 @@ def _records(work):
 
 
 def _path(work):
-    start, end = (Atoms("Cu8Zr4", place, cell=BOX, pbc=True) for place in _ends())
+    positions, steps, box, _ = glass_that_moves()
+    start, end = (Atoms(["X"] * 30, place, cell=box, pbc=True) for place in (positions, positions + steps))
     images = read_path(path_file(work.at(T), Pair(1, 0.2, 0.2001)), start, end)
     if images is None:
         raise UserError("not used")
     must(np.isfinite(images), "not finite")
     return images
-
-
-def _ends():
-    rng = np.random.default_rng(0)
-    rng.uniform(0.7, 1.6, N)
-    return (rng.random((MINIMA, N, 3)) * BOX)[[0, -1]]
 
 
 def _first(folder):
