@@ -28,7 +28,7 @@ class Chances(NamedTuple):
         ``spread`` says how large errors are beside those of the labelled pairs, from SPREADS[0] to 1.
         """
         size, place = np.clip(spread, SPREADS[0], SPREADS[-1]), np.log10(splittings).clip(self.grid[0], self.grid[-1])
-        on_grid = RegularGridInterpolator((SPREADS, self.grid), self.chances)
+        on_grid = RegularGridInterpolator((SPREADS, self.grid), self.chances, bounds_error=False)
         return np.asarray(on_grid(np.column_stack(np.broadcast_arrays(size, place))).clip(0, 1))  # rounding
 
     def expected(self, splittings: Array) -> Array:

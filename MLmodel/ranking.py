@@ -91,13 +91,13 @@ def classify_tables(
     classifier says; asked of those that it keeps and of all that are not far. Returns the number of pairs under the
     ceilings, and the columns of the list of those that are kept.
     """
-    columns = [*PAIR_COLUMNS, *common_features(tables)]
-    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
-    schema = schema.insert(len(PAIR_COLUMNS), pa.field(PROBABILITY, pa.float64()))
-    shown = [name for name in DOUBLE_WELLS if name in schema.names]
+    features = common_features(tables)
+    names = [*PAIR_COLUMNS, PROBABILITY, *features]
+    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in names])
+    shown = [name for name in DOUBLE_WELLS if name in names]
     parts = [part for table in tables for part in parts_of(table)]
     looked_at, listed = 0, list[pl.DataFrame]()
-    needed, far = settings.classify.min_probability, FAR if at_least and "nearest_between" in columns else np.inf
+    needed, far = settings.classify.min_probability, FAR if at_least and "nearest_between" in features else np.inf
     waiting: list[pd.DataFrame] = []
 
     def keep() -> None:
@@ -117,7 +117,7 @@ def classify_tables(
         atomic_write(at.classified_features) as file,
         pa.ipc.new_file(str(file), schema) as writer,
     ):
-        classify = partial(_classified, at, card.training, settings.classify, columns, far)
+        classify = partial(_classified, at, card.training, settings.classify, [*PAIR_COLUMNS, *features], far)
         for part, (number, kept) in zip(parts, workers.results(classify, parts, in_order=True), strict=True):
             waiting.append(kept)
             looked_at += number

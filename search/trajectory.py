@@ -166,11 +166,21 @@ class _State:
         if name is not None:
             self.energies.setdefault(name, found.energy)
 
-    def begin_at(self, name: str, energy: float) -> None:
-        """Begin at a minimum that the glass has."""
-        self.minima.positions[name], self.energies[name] = self.job.start.positions, energy
-        self.minima.follow(name)
-        self.visits.append(name)
+    def begin(self, potential: Potential) -> None:
+        """Relax the start and heat it; where it is a minimum of the glass, that is the first visit."""
+        job, start, dynamics = self.job, self.job.start, self.job.dynamics
+        self.atoms.positions = relax(potential, start.positions, 20 * job.neb.force_tolerance).positions
+        self.time_step = time_step(potential, self.atoms.positions, start.get_masses(), self.rng)
+        heat = dynamics.warm_up(0) * start.get_masses()[:, None]
+        self.atoms.set_momenta(self.rng.normal(size=start.positions.shape) * heat**0.5)
+        if job.origin:
+            energy, rounded = potential(start.positions)[0], 0.5 * len(start) * 10.0**-job.at.decimals
+            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH * job.epsilon + rounded:
+                said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
+                raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
+            self.minima.positions[job.origin], self.energies[job.origin] = start.positions, energy
+            self.minima.follow(job.origin)
+            self.visits.append(job.origin)
 
     def write(self) -> None:
         """Minima, transitions, and last the state."""
@@ -207,39 +217,26 @@ class _State:
 
 def advance(job: Job) -> Progress:
     """Go on with a trajectory for WRITE_EVERY seconds or until it is done; a job for a worker."""
+    asked, given = job.dynamics, bool(job.origin)  # the first visit is then no quench
     try:
-        return _advance(job)
+        potential = potential_of(job.start, load(job.neb, job.make_calculator, job.start))
+        state = _State(job)
+        if not state.time_step:
+            state.begin(potential)
+        move = langevin(state.atoms, potential, state.time_step, state.rng)
+        warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
+        before, had = len(state.visits) - given, len(state.energies) - given
+        began = quenching = time.monotonic()
+        while len(state.visits) - given < asked.quenches and time.monotonic() - began < WRITE_EVERY:
+            if state.steps < warm:
+                move(asked.warm_up(state.steps), 10)
+                state.steps, quenching = state.steps + 10, time.monotonic()
+                continue
+            move(asked.temperature, asked.interval)
+            state.steps += asked.interval
+            state.quench(potential)
     except CalculatorFailedError as error:
         raise UserError(f"{job.name}: {error}; see neb.calculator") from None
-
-
-def _advance(job: Job) -> Progress:
-    start, asked, given = job.start, job.dynamics, bool(job.origin)  # the first visit is then no quench
-    potential = potential_of(start, load(job.neb, job.make_calculator, start))
-    state = _State(job)
-    if not state.time_step:
-        state.atoms.positions = relax(potential, start.positions, 20 * job.neb.force_tolerance).positions
-        state.time_step = time_step(potential, state.atoms.positions, start.get_masses(), state.rng)
-        heat = asked.warm_up(0) * start.get_masses()[:, None]
-        state.atoms.set_momenta(state.rng.normal(size=start.positions.shape) * heat**0.5)
-        if job.origin:
-            energy, rounded = potential(start.positions)[0], 0.5 * len(start) * 10.0**-job.at.decimals
-            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH * job.epsilon + rounded:
-                said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
-                raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
-            state.begin_at(job.origin, energy)
-    move = langevin(state.atoms, potential, state.time_step, state.rng)
-    warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
-    before, had = len(state.visits) - given, len(state.energies) - given
-    began = quenching = time.monotonic()
-    while len(state.visits) - given < asked.quenches and time.monotonic() - began < WRITE_EVERY:
-        if state.steps < warm:
-            move(asked.warm_up(state.steps), 10)
-            state.steps, quenching = state.steps + 10, time.monotonic()
-            continue
-        move(asked.temperature, asked.interval)
-        state.steps += asked.interval
-        state.quench(potential)
     state.write()
     energies, seconds, done = state.energies, time.monotonic() - quenching, len(state.visits) - given
     new = len(energies) - given
@@ -254,4 +251,4 @@ def _advance(job: Job) -> Progress:
         said += f"; {60 * (new - had) / seconds:.2g} new a minute, {left:.2g} min left"
     numbers = {name: number for number, name in enumerate(energies)}
     visits = [numbers.get(name, -1) for name in state.visits]
-    return Progress(job, done, new, said, oddity(visits, np.array([*energies.values()]) / len(start)))
+    return Progress(job, done, new, said, oddity(visits, np.array([*energies.values()]) / len(job.start)))
