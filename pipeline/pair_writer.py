@@ -1,7 +1,7 @@
 """The pair table of one glass, written block by block: geometry that is there is taken over, the rest computed."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,11 @@ def write_pairs(
         Progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
     ):
         _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
-        stored, squares = StoredGeometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)
+        stored, squares = _stored_geometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)
         with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
             for block in blocks:
                 pairs = pairs_of(partners, *block)
-                geometry, missing = stored.of_pairs(*pairs)
+                geometry, missing = stored(*pairs)
                 squares.put(*pairs, geometry[:, -2] ** 2)
                 kept.write_batch(pa.record_batch([pa.array(values) for values in geometry.T], names=features))
                 computed += missing
@@ -125,54 +125,47 @@ def pairs_of(partners: Index, start: int, stop: int) -> tuple[Index, Index]:
     return first, np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count) + first + 1
 
 
-class StoredGeometry:
-    """Geometry that the table of a glass, if there is one, holds already of the minima as they are now."""
+def _stored_geometry(table: Path, glass: Glass, made_of: Inputs) -> Callable[[Index, Index], tuple[Array, int]]:
+    """Function that gives the geometry of pairs, shape (n_pairs, 2 M + 1), and how many of them had to be computed.
 
-    def __init__(self, table: Path, glass: Glass, made_of: Inputs) -> None:
-        self._glass, self._particles = glass, made_of.other["particles"]
-        self._fractions = box_fractions(glass.positions, glass.box) if glass.box.ndim == 1 else None
-        self._columns = geometry_columns(self._particles)
-        self._batches: list[pa.RecordBatch] = []
-        self._place: Index = np.full(len(glass.files), -1)
-        self._partners: Index = np.zeros(1, np.int64)
-        self._begin = self._partners
-        old = stamp_of_unchanged(table)
-        result, minima = old.get("result") or {}, old.get("minima") or {}
-        alike = all(old.get(name) == made_of.other[name] for name in ("format", "ij_decimals", "particles"))
-        alike &= (result.get("n_particles"), result.get("box")) == (glass.n_particles, glass.box.tolist())
-        # Matched particles are in the order of the lowest minimum, which may be another now.
-        if not alike or minima.get("match_atoms") or made_of.other["minima"]["match_atoms"]:
-            return
+    What the table of the glass, if there is one, holds of the minima as they are now is taken over.
+    """
+    particles, decimals = made_of.other["particles"], made_of.other["ij_decimals"]
+    columns = geometry_columns(particles)
+    fractions = box_fractions(glass.positions, glass.box) if glass.box.ndim == 1 else None
+    place, partners, batches = np.full(len(glass.files), -1), np.zeros(1, np.int64), list[pa.RecordBatch]()
+    old = stamp_of_unchanged(table)
+    result, minima = old.get("result") or {}, old.get("minima") or {}
+    alike = all(old.get(name) == made_of.other[name] for name in ("format", "ij_decimals", "particles"))
+    alike &= (result.get("n_particles"), result.get("box")) == (glass.n_particles, glass.box.tolist())
+    # Matched particles are in the order of the lowest minimum, which may be another now.
+    if alike and not (minima.get("match_atoms") or made_of.other["minima"]["match_atoms"]):
         same = {minimum_name(path) for path in unchanged_inputs(old, table, made_of)}
         was = {name: label for name, (status, label, _) in result["fates"].items() if status == USED}
-        place = {label: k for k, label in enumerate(sorted(was.values()))}
-        for k, label in enumerate(minimum_names(glass.keys, made_of.other["ij_decimals"]).tolist()):
-            name = glass.files[k]
-            if was.get(name) == label and file_of(name) in same:  # energies.csv may tell another
-                self._place[k] = place[label]
-        self._partners = np.array(result["partners"], np.int64)
-        self._begin = np.cumsum(self._partners) - self._partners
-        self._batches = list(record_batches(table, self._columns, mapped=True))
+        at = {label: k for k, label in enumerate(sorted(was.values()))}
+        for k, label in enumerate(minimum_names(glass.keys, decimals).tolist()):
+            if was.get(name := glass.files[k]) == label and file_of(name) in same:  # energies.csv may tell another
+                place[k] = at[label]
+        partners = np.array(result["partners"], np.int64)
+        batches = list(record_batches(table, columns, mapped=True))
+    begin_of = np.cumsum(partners) - partners
 
-    def of_pairs(self, first: Index, second: Index) -> tuple[Array, int]:
-        """Geometry of pairs, shape (n_pairs, 2 M + 1), and how many of them had to be computed."""
-        geometry = np.empty((len(first), len(self._columns)))
-        one, other = self._place[first], self._place[second]
-        known = (one >= 0) & (other - one <= self._partners[one]) & (other > one)
-        rows, place = (self._begin[one] + other - one - 1)[known], np.flatnonzero(known)
+    def of_pairs(first: Index, second: Index) -> tuple[Array, int]:
+        geometry = np.empty((len(first), len(columns)))
+        one, other = place[first], place[second]
+        known = (one >= 0) & (other - one <= partners[one]) & (other > one)
+        rows, target = (begin_of[one] + other - one - 1)[known], np.flatnonzero(known)
         begin = 0
-        for batch in self._batches if len(rows) else ():
+        for batch in batches if len(rows) else ():
             end = begin + batch.num_rows
             part = slice(*np.searchsorted(rows, (begin, end)))
-            geometry[place[part]] = np.column_stack(
-                [batch[name].to_numpy()[rows[part] - begin] for name in self._columns]
-            )
+            geometry[target[part]] = np.column_stack([batch[name].to_numpy()[rows[part] - begin] for name in columns])
             begin = end
         missing = np.flatnonzero(~known)
         if len(missing):
             missing = missing[np.lexsort((second[missing], first[missing] // TILE))]
-            glass, pairs = self._glass, (first[missing], second[missing])
-            geometry[missing] = pair_geometry(
-                glass.positions, self._fractions, glass.box, *pairs, self._particles, glass.drift > 0
-            )
+            pairs, drifts = (first[missing], second[missing]), glass.drift > 0
+            geometry[missing] = pair_geometry(glass.positions, fractions, glass.box, *pairs, particles, drifts)
         return geometry, len(missing)
+
+    return of_pairs

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,24 +46,14 @@ def digits(temperature: str) -> str:
     return temperature.replace(".", "")
 
 
-class Below:
+def below(template: str) -> "cached_property[Path]":
     """A path below the root; ``{T}`` stands for the temperature, ``{share}`` for what a share puts before its files."""
-
-    def __init__(self, template: str) -> None:
-        self._template = template
-
-    def __get__(self, owner: "Workspace | StatePoint", _: type | None = None) -> Path:
-        return _filled(owner, self._template)
+    return cached_property(lambda owner: _filled(owner, template))
 
 
-class Named:
-    """A function that gives such a path; its arguments stand for ``{0}`` and so on."""
-
-    def __init__(self, template: str) -> None:
-        self._template = template
-
-    def __get__(self, owner: "Workspace | StatePoint", _: type | None = None) -> Callable[..., Path]:
-        return partial(_filled, owner, self._template)
+def named(template: str) -> Callable[..., Path]:
+    """A method that gives such a path; its arguments stand for ``{0}`` and so on."""
+    return lambda owner, *names: _filled(owner, template, *names)
 
 
 def _filled(owner: "Workspace | StatePoint", template: str, *names: object) -> Path:
@@ -81,13 +71,13 @@ class Workspace:
     ij_decimals: int = 10  # names of minima in files are equal if they are equal to so many decimals
     reading: Reading = AS_USUAL
 
-    settings = Below("config.yaml")
-    output = Below("output_ML")
-    report = Below("output_ML/report.html")
-    classifier_performance = Below("output_ML/dw_classifier_performances.txt")
-    tls_densities = Below("output_ML/tls_density.png")
-    tls_comparison = Below("output_ML/tls_comparison.png")
-    true_against_predicted = Named("output_ML/qs-true_vs_AI_{0}.png")  # trainingset or testset
+    settings = below("config.yaml")
+    output = below("output_ML")
+    report = below("output_ML/report.html")
+    classifier_performance = below("output_ML/dw_classifier_performances.txt")
+    tls_densities = below("output_ML/tls_density.png")
+    tls_comparison = below("output_ML/tls_comparison.png")
+    true_against_predicted = named("output_ML/qs-true_vs_AI_{0}.png")  # trainingset or testset
 
     def at(self, temperature: str) -> "StatePoint":
         """The files of one temperature, written as in the folders' names."""
@@ -122,47 +112,47 @@ class StatePoint:
     temperature: str  # as in the folders' names
     share: str = ""  # ``1-of-4``: exact results go to the files of this share; all else stands where it does without
 
-    minima = Below("Configurations/minima/T{T}")
-    glass = Named("Configurations/minima/T{T}/Cnf-{0}")
-    unfinished_glass = Named("Configurations/minima/T{T}/.Cnf-{0}.part")  # step 0 passes over hidden folders
-    sampled_from = Named("Configurations/minima/T{T}/Cnf-{0}/from-{1}.extxyz")  # by dynamics from that minimum: SAMPLED
-    transitions = Named("Configurations/transitions/T{T}/Cnf-{0}.csv")
-    transitions_from = Named("Configurations/transitions/T{T}/Cnf-{0}.from-{1}.csv")
-    pairs = Below("Configurations/pairs/T{T}")
-    glass_pairs = Named("Configurations/pairs/T{T}/Cnf-{0}.feather")
-    neb = Below("NEB_calculations/T{T}")
-    result = Named("NEB_calculations/T{T}/{share}{0}")  # a file of exact results, of this share if it is one
-    non_dw = Below("NEB_calculations/T{T}/{share}NON-DW.txt")
-    unfinished = Below("NEB_calculations/T{T}/{share}unfinished.csv")  # pairs without a verdict
-    calculations = Below("NEB_calculations/T{T}/{share}calculations.csv")  # the verdict and cost of each
-    output = Below("output_ML/T{T}")
-    seen_minima = Below("output_ML/T{T}/minima.csv")
-    classified = Below("output_ML/T{T}/DW_T{T}.csv")
-    classified_features = Below("output_ML/T{T}/DW_T{T}.feather")  # the same pairs with all features
-    predicted = Named("output_ML/T{T}/predictedQs_T{T}_{0}.csv")  # allpairs or newpairs
-    splitting_cdf = Below("output_ML/T{T}/splitting_cdf_T{T}.png")
-    search_efficiency = Below("output_ML/T{T}/TLS-search-efficiency.png")
-    reliability = Named("output_ML/T{T}/reliability-{0}.png")  # dw or tls
-    double_wells = Below("output_ML/T{T}/double_wells.csv")
-    path = Named("output_ML/T{T}/paths/Cnf-{0}_{1}_{2}.extxyz")  # conf, i and j as in the lines of NEB files
-    tls_pictures = Below("output_ML/T{T}/pictures")  # folder of the pictures of TLS, named as the paths
-    tls_density = Below("output_ML/T{T}/tls_density.csv")
-    tls_statistics = Below("output_ML/T{T}/tls_statistics.png")
-    tls_planes = Below("output_ML/T{T}/tls_planes.png")
-    rearrangements = Below("output_ML/T{T}/rearrangements.png")
-    rearrangement_numbers = Below("output_ML/T{T}/rearrangements.feather")  # of every pair that was asked for
-    exported_minima = Named("output_ML/T{T}/minima/Cnf-{0}.extxyz")  # of a glass, for other programs
-    observables = Named("output_ML/T{T}/observables.{0}")  # csv, or the format of the picture
-    rounds = Named("output_ML/T{T}/rounds.{0}")  # csv or png
-    shap = Named("output_ML/T{T}/shap-{1}{0.name}.png")  # of a task, as all below; 1: "pair-" of one pair, or nothing
-    pretraining = Named("MLmodel/pretraining-{0.name}-T{digits}.feather")
-    model = Named("MLmodel/{0.folder}-T{digits}")
-    model_set = Named("MLmodel/{0.folder}-T{digits}/{1}.feather")  # train, test or used, the data used so far
-    card = Named("MLmodel/{0.folder}-T{digits}/card.json")
-    new_model = Named("MLmodel/.{0.folder}-T{digits}.new")  # while it is trained
-    old_model = Named("MLmodel/.{0.folder}-T{digits}.old")  # while it is replaced
-    training_lock = Named("MLmodel/.locks/{0.folder}-T{digits}.lock")  # whatever workspaces share the model
-    training_log = Named("MLmodel/{0.folder}-T{digits}.log")
+    minima = below("Configurations/minima/T{T}")
+    glass = named("Configurations/minima/T{T}/Cnf-{0}")
+    unfinished_glass = named("Configurations/minima/T{T}/.Cnf-{0}.part")  # step 0 passes over hidden folders
+    sampled_from = named("Configurations/minima/T{T}/Cnf-{0}/from-{1}.extxyz")  # by dynamics from that minimum: SAMPLED
+    transitions = named("Configurations/transitions/T{T}/Cnf-{0}.csv")
+    transitions_from = named("Configurations/transitions/T{T}/Cnf-{0}.from-{1}.csv")
+    pairs = below("Configurations/pairs/T{T}")
+    glass_pairs = named("Configurations/pairs/T{T}/Cnf-{0}.feather")
+    neb = below("NEB_calculations/T{T}")
+    result = named("NEB_calculations/T{T}/{share}{0}")  # a file of exact results, of this share if it is one
+    non_dw = below("NEB_calculations/T{T}/{share}NON-DW.txt")
+    unfinished = below("NEB_calculations/T{T}/{share}unfinished.csv")  # pairs without a verdict
+    calculations = below("NEB_calculations/T{T}/{share}calculations.csv")  # the verdict and cost of each
+    output = below("output_ML/T{T}")
+    seen_minima = below("output_ML/T{T}/minima.csv")
+    classified = below("output_ML/T{T}/DW_T{T}.csv")
+    classified_features = below("output_ML/T{T}/DW_T{T}.feather")  # the same pairs with all features
+    predicted = named("output_ML/T{T}/predictedQs_T{T}_{0}.csv")  # allpairs or newpairs
+    splitting_cdf = below("output_ML/T{T}/splitting_cdf_T{T}.png")
+    search_efficiency = below("output_ML/T{T}/TLS-search-efficiency.png")
+    reliability = named("output_ML/T{T}/reliability-{0}.png")  # dw or tls
+    double_wells = below("output_ML/T{T}/double_wells.csv")
+    path = named("output_ML/T{T}/paths/Cnf-{0}_{1}_{2}.extxyz")  # conf, i and j as in the lines of NEB files
+    tls_pictures = below("output_ML/T{T}/pictures")  # folder of the pictures of TLS, named as the paths
+    tls_density = below("output_ML/T{T}/tls_density.csv")
+    tls_statistics = below("output_ML/T{T}/tls_statistics.png")
+    tls_planes = below("output_ML/T{T}/tls_planes.png")
+    rearrangements = below("output_ML/T{T}/rearrangements.png")
+    rearrangement_numbers = below("output_ML/T{T}/rearrangements.feather")  # of every pair that was asked for
+    exported_minima = named("output_ML/T{T}/minima/Cnf-{0}.extxyz")  # of a glass, for other programs
+    observables = named("output_ML/T{T}/observables.{0}")  # csv, or the format of the picture
+    rounds = named("output_ML/T{T}/rounds.{0}")  # csv or png
+    shap = named("output_ML/T{T}/shap-{1}{0.name}.png")  # of a task, as all below; 1: "pair-" of one pair, or nothing
+    pretraining = named("MLmodel/pretraining-{0.name}-T{digits}.feather")
+    model = named("MLmodel/{0.folder}-T{digits}")
+    model_set = named("MLmodel/{0.folder}-T{digits}/{1}.feather")  # train, test or used, the data used so far
+    card = named("MLmodel/{0.folder}-T{digits}/card.json")
+    new_model = named("MLmodel/.{0.folder}-T{digits}.new")  # while it is trained
+    old_model = named("MLmodel/.{0.folder}-T{digits}.old")  # while it is replaced
+    training_lock = named("MLmodel/.locks/{0.folder}-T{digits}.lock")  # whatever workspaces share the model
+    training_log = named("MLmodel/{0.folder}-T{digits}.log")
 
     @property
     def decimals(self) -> int:

@@ -149,8 +149,7 @@ def share_systems(minima: Iterable[Minimum | Unusable]) -> list[Minimum | Unusab
     last: System | None = None
     for one in minima:
         if isinstance(one, Minimum):
-            arrays: Any = zip(last or (), one.system, strict=False)
-            if last is not None and all(np.array_equal(before, now) for before, now in arrays):
+            if last is not None and all(map(np.array_equal, last, one.system)):
                 one = one._replace(system=last)
             last = one.system
         shared.append(one)
