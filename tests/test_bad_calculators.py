@@ -9,6 +9,7 @@ import pytest
 from neb_glass import SETTINGS, T, minima, results
 from steps import done, refused, run, run_process, run_workers
 
+from glass.soft_spheres import SoftSpheres
 from pipeline.formats.configurations import Place
 from pipeline.formats.lammps import energy_in_name, read_minimum
 from pipeline.formats.results import read_neb_results, read_unfinished
@@ -187,34 +188,27 @@ def test_workers_load_a_shared_one_once_and_each_has_a_folder_of_its_own_that_is
     )
 
 
-SINGLE = """
-import numpy as np
-from glass.soft_spheres import SoftSpheres
+RNG = np.random.default_rng(0)
 
 
 class Single(SoftSpheres):
+    """In single precision, with noise of this size on the forces."""
+
+    def __init__(self, noise):
+        super().__init__()
+        self.noise = noise
+
     def calculate(self, atoms, properties, changes):
         super().calculate(atoms, properties, changes)
-        energy = np.float32(self.results["energy"] - 3000) + 3000
-        self.results |= {"energy": energy, "forces": self.results["forces"] + noise * np.random.normal(size=(80, 3))}
-
-
-noise = 0.0
-
-
-def calculator(atoms):
-    return Single()
-"""
+        self.results["energy"] = np.float32(self.results["energy"] - 3000) + 3000
+        self.results["forces"] = self.results["forces"] + self.noise * RNG.normal(size=(80, 3))
 
 
 @pytest.mark.parametrize(("noise", "says"), [(0.0, "single precision?"), (1e-3, "two calls at one place differ")])
 def test_noise_is_told_before_anything_is_calculated_and_small_noise_is_not(glass, noise, says):
-    space = {}
-    exec(SINGLE, space)
-    space["noise"] = noise
     path = minima(glass)[0]
     minimum, settings = KnownMinimum(1, Place(path), energy_in_name(path)), Settings(tls_threshold=1e-3)
-    found = measure_noise(minimum, settings.neb, space["calculator"], 1.0)
+    found = measure_noise(minimum, settings.neb, lambda _: Single(noise), 1.0)
     assert found.energy == pytest.approx(2**-12, rel=0.6)  # the step of single precision at -3000 + 20
     sentences = noise_in_words(found, settings)
     assert all(says in one for one in sentences)

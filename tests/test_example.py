@@ -28,16 +28,6 @@ def answers():
 
 
 @pytest.fixture(scope="module")
-def classifier_set():
-    return read_pretraining(WORK.at(T).pretraining(CLASSIFIER), CLASSIFIER, SETTINGS.ij_decimals)
-
-
-@pytest.fixture(scope="module")
-def predictor_set():
-    return read_pretraining(WORK.at(T).pretraining(PREDICTOR), PREDICTOR, SETTINGS.ij_decimals)
-
-
-@pytest.fixture(scope="module")
 def glasses():
     return glasses_of(WORK).set_index("conf")
 
@@ -55,11 +45,18 @@ def test_every_minimum_is_relaxed_and_has_the_energy_in_its_name(glasses):
             assert np.linalg.norm(atoms.get_forces()) < 1e-4
 
 
-def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, classifier_set, predictor_set, tmp_path):
-    tls = [part[part[QS] < SETTINGS.tls_threshold] for part in (answers, predictor_set)]
+def test_what_is_said_of_the_glasses_is_what_the_files_hold_no_row_of_a_set_comes_from_the_loop(
+    glasses, answers, tmp_path
+):
+    classified, predicted = (
+        read_pretraining(WORK.at(T).pretraining(task), task, SETTINGS.ij_decimals) for task in (CLASSIFIER, PREDICTOR)
+    )
+    assert not pd.concat([classified, predicted])["conf"].isin(LOOP).any()
+    assert (classified[DW] == 1).sum() == len(predicted)
+    tls = [part[part[QS] < SETTINGS.tls_threshold] for part in (answers, predicted)]
     for column, rows in (
-        ("pairs", pd.concat([answers, classifier_set])),
-        ("double_wells", pd.concat([answers[answers[DW] == 1], predictor_set])),
+        ("pairs", pd.concat([answers, classified])),
+        ("double_wells", pd.concat([answers[answers[DW] == 1], predicted])),
         ("tls", pd.concat(tls)),
     ):
         counted = rows.groupby("conf").size().reindex(glasses.index, fill_value=0)
@@ -68,12 +65,6 @@ def test_what_is_said_of_the_glasses_is_what_the_files_hold(glasses, answers, cl
     numbers = pd.Series(number_rearrangements(Workspace(tmp_path).at(T), tls[0], SETTINGS), tls[0].index)
     distinct = numbers.groupby(tls[0]["conf"]).nunique()
     assert distinct.tolist() == glasses["distinct_tls"].reindex(distinct.index).tolist()
-
-
-def test_no_row_comes_from_a_glass_of_the_loop(classifier_set, predictor_set):
-    for part in (classifier_set, predictor_set):
-        assert not part["conf"].isin(LOOP).any()
-    assert (classifier_set[DW] == 1).sum() == len(predictor_set)
 
 
 @pytest.mark.parametrize("is_dw", [0, 1])
