@@ -20,7 +20,7 @@ from glass.features import any_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions
 from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline.formats.keys import minimum_keys
-from pipeline.formats.lammps import read_minimum
+from pipeline.formats.minima import read_minima
 from pipeline.glasses import Glass
 from pipeline.pair_writer import TILE, write_pairs
 from pipeline.settings import Settings
@@ -127,7 +127,7 @@ def read_files(folder: Path, positions: Array) -> None:
         write_binary(folder / f"{k}.conf", np.hstack([diameters, places.T]))
     for kind in ("*.conf.txt", "*.conf"):
         paths = list(folder.glob(kind))
-        seconds = best(lambda paths=paths: [read_minimum(path) for path in paths])  # type: ignore[misc]
+        seconds = best(lambda paths=paths: read_minima(paths))  # type: ignore[misc]
         print(f"  reading {kind}, 1 core: {len(paths) / seconds:.0f} files/s")
 
 

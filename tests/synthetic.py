@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.formats.configurations import Place, make_minimum
+from pipeline.formats.frames import read_frames
+from pipeline.formats.lammps import energy_in_name
 from pipeline.stamps import made_from, mark_made
 
 BOX = np.array([6.0, 6.0, 6.0])
@@ -31,6 +34,12 @@ OF_REARRANGEMENTS = {
     **{"new_rearrangements": 4, "new_rearrangements_tls": 1},
 }
 """Further cells of it, where rearrangements are known."""
+
+
+def read_minimum(path):
+    """The minimum in a file that is named by its energy; raises MinimumError where there is none."""
+    (frame,) = read_frames(path)
+    return make_minimum(Place(path), energy_in_name(path), **frame())
 
 
 def text_minimum(diameters, positions, box, order=None, images=True, types=None, masses=("1 1",)):

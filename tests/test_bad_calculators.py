@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from neb_glass import SETTINGS, T, minima, results
 from steps import done, refused, run, run_process, run_workers
+from synthetic import read_minimum
 
 from glass.soft_spheres import SoftSpheres
 from pipeline.formats.configurations import Place
-from pipeline.formats.lammps import energy_in_name, read_minimum
+from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace

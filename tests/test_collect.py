@@ -12,10 +12,9 @@ import pytest
 import synthetic
 from pyarrow import feather
 from steps import ROOT, done, refused, run_process, started_python, stop
-from synthetic import left_out, read_pairs
+from synthetic import left_out, read_minimum, read_pairs
 
 from pipeline.errors import UserError
-from pipeline.formats.lammps import read_minimum
 from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import NEIGHBOURHOOD, read_batches
 from pipeline.transitions import read_transitions

@@ -13,6 +13,7 @@ from ase.optimize import FIRE
 from neb_glass import T, minima
 from soft_sphere_atoms import make_atoms
 from steps import done
+from synthetic import read_minimum
 
 from glass.double_well import Verdict, examine
 from glass.path import Band, straight_line
@@ -21,7 +22,7 @@ from glass.soft_spheres import calculator
 from pipeline.errors import UserError
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, no_pairs
-from pipeline.formats.lammps import energy_in_name, read_minimum
+from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import ClassifySettings, NebSettings, Settings, read_settings
 from pipeline.workspace import Workspace

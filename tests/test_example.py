@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from soft_sphere_atoms import make_atoms
 from steps import ROOT
+from synthetic import read_minimum
 
 from example.make import EXAMPLE, LOOP, T, answers_of, glasses_of
 from glass.soft_spheres import calculator
 from MLmodel.labels import read_pretraining
 from pipeline.formats.keys import PAIR_COLUMNS
-from pipeline.formats.lammps import energy_in_name, read_minimum
+from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.results import read_calculations, read_neb_results
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Workspace

@@ -10,11 +10,12 @@ import synthetic
 from ase.calculators.singlepoint import SinglePointCalculator
 from neb_glass import T, minima
 from steps import ROOT, done, refused
+from synthetic import read_minimum
 
 from glass.double_well import potential_of
 from glass.soft_spheres import calculator
 from pipeline.formats.configurations import Place
-from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_atoms, read_place
 from pipeline.workspace import Workspace
 

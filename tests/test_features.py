@@ -10,12 +10,12 @@ from ase.geometry import complete_cell, find_mic
 from hypothesis import given
 from hypothesis import strategies as st
 from steps import ROOT
+from synthetic import read_minimum
 
 from glass.arrays import box_of, minimum_image, without_drift
 from glass.features import any_geometry, geometry_columns, pair_geometry
 from glass.features_rounded import box_fractions, rounded_geometry
 from glass.neighbourhood import FAR, Squares, pair_neighbourhood
-from pipeline.formats.lammps import read_minimum
 from pipeline.formats.pair_tables import NEIGHBOURHOOD
 
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import FortranFile
 from steps import done
-from synthetic import read_pairs
+from synthetic import read_minimum, read_pairs
 
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.keys import minimum_keys
-from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
 

@@ -12,10 +12,11 @@ from ase.mep import NEBTools
 from matplotlib.image import imread
 from neb_glass import SETTINGS, T, minima, pairs_of, results
 from steps import done, refused
+from synthetic import read_minimum
 
 from glass import soft_spheres
 from glass.double_well import Verdict, potential_of
-from pipeline.formats.lammps import energy_in_name, read_minimum, write_minimum
+from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.workspace import Workspace
 

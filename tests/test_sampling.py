@@ -12,6 +12,7 @@ from ase.calculators.lj import LennardJones
 from ase.cluster import Icosahedron
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 from steps import done, run_process
+from synthetic import read_minimum
 
 from glass.double_well import potential_of
 from glass.relaxation import Relaxed, relax
@@ -19,7 +20,6 @@ from glass.sampling import liquid as liquids
 from glass.sampling.langevin import STEPS_A_PERIOD, langevin, time_step
 from glass.sampling.soft_sphere_dynamics import molecular_dynamics, quench, soft_spheres
 from glass.sampling.visited import Minima, oddity
-from pipeline.formats.lammps import read_minimum
 
 QUICK = ("--n-particles", 100, "--sweeps", 1000, "--quenches", 24, "--interval", 400, "--sampling-temperature", 0.06)
 

@@ -12,6 +12,7 @@ from formulas import double_well, profile_of_formula
 from oscillator_basis import HBAR
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 from steps import ROOT
+from synthetic import read_minimum
 
 from benchmarks.continuation import cases
 from glass.double_well import potential_of, profile_of
@@ -23,7 +24,6 @@ from glass.response.strain import coupling, orientation_averages, virial, virial
 from glass.soft_spheres import calculator
 from glass.tunnelling import lowest_levels
 from glass.two_level import tunnelling_action
-from pipeline.formats.lammps import read_minimum
 
 GLASS = ROOT / "tests/checked_pair"
 CHECKED = (2.6085, 1.0208, -4.2609, -2.0381, 0.8533, 1.6674)

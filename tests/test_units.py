@@ -11,9 +11,9 @@ import synthetic
 from neb_glass import SETTINGS, T, minima
 from scipy import constants
 from steps import done, refused
+from synthetic import read_minimum
 
 from pipeline.formats.configurations import MinimumError
-from pipeline.formats.lammps import read_minimum
 from pipeline.settings import Settings
 from pipeline.units import METAL
 from search.conversion import to_glass

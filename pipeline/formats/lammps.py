@@ -11,7 +11,7 @@ from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.files import atomic_write
 from pipeline.formats.columns import check_end, numbers, open_text, particles
-from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
+from pipeline.formats.configurations import MinimumError
 from pipeline.messages import counted
 
 _NAME = r"(?P<energy>.*)\.(conf(\.txt)?|(conf\.txt|data|lmp)(\.(gz|bz2|xz))?)"
@@ -43,11 +43,6 @@ def energy_in_name(path: Path) -> float:
     if name is None or re.fullmatch(_NUMBER, name["energy"]) is None or not np.isfinite(float(name["energy"])):
         raise MinimumError("the name gives no energy")
     return float(name["energy"])
-
-
-def read_minimum(path: Path) -> Minimum:
-    """Read one minimum, whose name is its energy; see :func:`read_one`."""
-    return make_minimum(Place(path), energy_in_name(path), **read_one(path))
 
 
 def read_one(path: Path) -> dict[str, Any]:

@@ -105,6 +105,10 @@ def _frame_energies(path: Path, reading: Reading, changed: object) -> list[tuple
 def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
     """Each frame, and what ends the file where it can't be read whole; under the file's own name if nothing can."""
     count, of_one = 0, is_of_one(path)
+
+    def unusable(name: str, error: MinimumError) -> Unusable:
+        return Unusable(name, str(error), path.is_file() and getattr(error.__cause__, "errno", None) is not None)
+
     try:
         told = _told_energies(path)
         frames = read_frames(path, reading)
@@ -115,10 +119,10 @@ def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
             try:
                 yield _minimum(frame, place, told, named)
             except MinimumError as error:
-                yield Unusable(place.name, str(error), _system_failed(path, error))
+                yield unusable(place.name, error)
             count += 1
     except MinimumError as error:
-        yield Unusable(Place(path, count or None).name, str(error), _system_failed(path, error))
+        yield unusable(Place(path, count or None).name, error)
     else:
         if count == 0:
             yield Unusable(minimum_name(path), "the file is empty" if not path.stat().st_size else "no minimum in it")
@@ -211,7 +215,3 @@ def unknown_energies(folder: Path, names: Iterable[str]) -> Iterator[str]:
             for frame in frames:
                 if not {name, f"{name}#{frame or 0}"} & there:
                     yield f"{minimum_name(path)}: {file}{'' if frame is None else f', frame {frame},'} is not there"
-
-
-def _system_failed(path: Path, error: MinimumError) -> bool:
-    return path.is_file() and getattr(error.__cause__, "errno", None) is not None
