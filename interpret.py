@@ -31,11 +31,11 @@ from functools import partial
 import pandas as pd
 
 from MLmodel.card import check_features, find_card
+from MLmodel.labels import rows_of
 from MLmodel.model import Model, read_set
 from pipeline.command import for_each
 from pipeline.errors import UserError
-from pipeline.formats.keys import Pair
-from pipeline.formats.pair_tables import find_pair
+from pipeline.formats.keys import Pair, pair_index
 from pipeline.messages import note, result
 from pipeline.settings import Settings
 from pipeline.table_stamps import usable_tables
@@ -73,8 +73,8 @@ def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:
     settings, row = command.settings, None
     if asked:
         usable_tables(at, settings.unit)
-        row = find_pair(at, asked)
-        if row is None:
+        row = rows_of(at.pair_tables, pair_index(pd.DataFrame([asked]), at.decimals), at.decimals)
+        if row.empty:
             raise UserError(f"{at.pairs}: no pair {asked} in the tables; give i and j as in {at.classified}")
     there = [task for task in TASKS if at.card(task).exists()]
     for task in TASKS:

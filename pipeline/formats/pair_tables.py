@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError, short
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, pair_index, rows_in
+from pipeline.formats.keys import PAIR_COLUMNS
 from pipeline.settings import ClassifySettings
-from pipeline.workspace import DW, QS, StatePoint
+from pipeline.workspace import DW, QS
 
 BATCH = 262_144  # pairs read, computed and written at a time: a step's memory follows from it, not from the table
 MADE = b"step0_collect"  # key in the metadata of a table that step 0 made, beside its units; a ready-made one has none
@@ -136,17 +135,6 @@ def record_batches(
             raise UserError(f"{path}: damaged ({short(error)}); write it again") from None
         for start in range(0, max(batch.num_rows, 1), BATCH):
             yield batch.slice(start, BATCH).replace_schema_metadata()  # pandas would read its own, perhaps damaged too
-
-
-def find_pair(at: StatePoint, pair: Pair) -> pd.DataFrame | None:
-    """Row of a pair with all features, a batch in memory at a time; None if no table holds it."""
-    wanted = pair_index(pd.DataFrame([pair]), at.decimals)
-    for path in at.pair_tables:
-        for k, names in enumerate(read_batches(path, PAIR_COLUMNS)):
-            found = rows_in(names, wanted, at.decimals)
-            if found.any():
-                return next(islice(read_batches(path), k, None))[found]
-    return None
 
 
 def stored_pairs(path: Path) -> int:
