@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from formulas import Potential, double_well, profile_of_formula
+from formulas import Potential, beyond, double_well, profile_of_formula
 from oscillator_basis import HBAR, in_oscillator_basis
 from scipy.optimize import brentq, minimize_scalar
 
@@ -158,6 +158,16 @@ def test_a_profile_of_images_is_the_formula_also_outside_and_splits_as_it_does()
     low, high = lowest_levels(profile, HBAR)
     exact = np.diff(in_oscillator_basis(formula, HBAR, np.sqrt(2 * height) / half))[0]
     assert high - low == pytest.approx(exact, rel=0.01)
+
+
+def test_a_grid_ends_where_the_action_is_reached():
+    """V = ½ k s²: above the height 0, ∫ √k s ds = ½ √k s²."""
+    curvature = 1.3
+    outside = beyond(lambda s: 0.5 * curvature * s**2, 0, 1, 0.1)
+    for distance in (0.2, 1.5):  # within the energies given, and far outside
+        action = 0.5 * np.sqrt(curvature) * distance**2
+        assert outside.reaches(0.0, action) == pytest.approx(distance, abs=2e-3)
+        assert outside.reaches(0.01, action) > distance
 
 
 def test_a_grid_too_coarse_for_the_splitting_is_noticed(monkeypatch):

@@ -107,8 +107,8 @@ def test_a_failure_within_a_job_is_raised_where_results_are_waited_for(workers):
 def test_what_work_prints_goes_to_stderr_and_its_steps_are_counted(start, capfd):
     workers = Processes(1, start)  # as on Linux and on macOS
     assert list(workers.results(talk, [1])) == [1]
-    assert workers.steps == 3
     workers.end()
+    assert workers.steps == 3
     said = capfd.readouterr()
     assert said.out == ""
     assert sorted(said.err.splitlines()) == ["from C", "from Python"]
