@@ -5,7 +5,6 @@ Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All imag
 ``benchmarks/neb.py``.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numba
@@ -13,8 +12,14 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 from glass.arrays import Array
-from glass.path import END_POINT_DISTANCE, Band, image_places, tangents
+from glass.path import END_POINT_DISTANCE, Band, halved, image_places
 from glass.relaxation import LBFGS, RELAXED, Asking, Precondition
+
+UPWIND = 0.4
+"""Part of the tangent of a full band that is from the parabola through an image and the two uphill of it; the rest is
+from that through both neighbours. Each is of second order in the spacing, and at 1/3 their errors cancel. Forces carry
+bands downhill like a stream: with nothing from uphill they have kinks and do not converge. At the highest and lowest
+images, and in bands before the full one, the tangent is the improved one, of first order."""
 
 SPRING = 10.0
 """Constant of the springs between images, ε/σ². They space the images along the path and do not move the path."""
@@ -37,11 +42,6 @@ DIVERGED = 30.0  # growth of the force above its smallest at which L-BFGS goes b
 PATIENCE = 25
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
 the path is curved, few may have no place to rest."""
-
-PERIOD, PERIODS, STILL, NEARLY = 9, 3, 0.003, 20.0
-"""A band has converged, too, once over three periods of nine steps, with no nudged force above twenty tolerances at the
-four looks, nothing that is wanted of it has changed by more than 0.003. Two periods, and forces at the last look alone,
-ended one band of 1013 on its way past a saddle, with a splitting 20 % off."""
 
 SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
@@ -87,30 +87,26 @@ def relaxed_band(
     step_of: LBFGS,
     patience: float = np.inf,
     whole: "Band | None" = None,
-    wanted: Callable[[Band], Asking[Array]] | None = None,
+    fine: bool = False,
 ) -> Asking[Band]:
     """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
 
     It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
     :func:`settled_force`; ``step_of`` moves it; ``patience`` as :data:`PATIENCE`. ``whole`` is the band of both minima
-    where these are part of a path; ``wanted`` gives what it is relaxed for (:data:`STILL`).
+    where these are part of a path; ``fine`` as of :data:`UPWIND`.
     """
-    band = ElasticBand(positions, step_of.precondition, whole)
+    band = ElasticBand(positions, step_of.precondition, whole, fine)
     if step_of.images:  # of a band of fewer
         before = step_of.images + 2
         between = CubicSpline(image_places(before), np.eye(before)[:, 1:-1])(image_places(len(positions)))
         step_of.carry_over(between[1:-1], positions[1:-1])
     yield from band.evaluate(range(len(positions)))
     smallest, best, fraction, reached = np.inf, band.state(), 1.0, 0
-    third, values = None, list[Array]()
+    third = None
     for steps in range(max_steps + 1):
         nudged, slopes, largest = band.nudged_forces()
         force = float(largest.max())
         converged = force <= tolerance
-        if wanted is not None and steps % PERIOD == 0:
-            near = force <= NEARLY * tolerance
-            values = [*values[-PERIODS:], (yield from wanted(band.so_far(slopes)))] if near else []
-            converged = converged or (len(values) > PERIODS and bool(np.ptp(values, axis=0).max() < STILL))
         last = converged or steps == max_steps or not np.isfinite(force)
         if last or steps % LOOK_EVERY == LOOK_EVERY - 1:
             third = yield from band.third_minimum(slopes, largest, settled)
@@ -143,7 +139,7 @@ def hidden_minimum(
     is far off. A window there is relaxed as a band of its own. Arguments as of :func:`relaxed_band`.
     """
     spline = CubicSpline(band.lengths, band.positions)
-    lengths = np.interp(np.arange(0, len(band.positions) - 0.5, 0.5), range(len(band.positions)), band.lengths)
+    lengths = halved(band.lengths)
     fine = ElasticBand(spline(lengths), precondition)
     fine.energies[::2], fine.forces[::2] = band.energies, band.forces
     yield from fine.evaluate(range(1, len(lengths), 2))
@@ -181,12 +177,19 @@ def shoulders(slopes: Array, energies: Array) -> list[int]:
 class ElasticBand:
     """A band while it is relaxed; its end points stay."""
 
-    def __init__(self, positions: Array, precondition: Precondition | None = None, whole: "Band | None" = None) -> None:
+    def __init__(
+        self,
+        positions: Array,
+        precondition: Precondition | None = None,
+        whole: "Band | None" = None,
+        fine: bool = False,
+    ) -> None:
         self.positions = positions
         self.precondition = precondition
         self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
         self.energies = np.empty(len(positions))
         self.forces = np.zeros_like(positions)
+        self.fine = fine
         self.whole = self if whole is None else whole
 
     def state(self) -> tuple[Array, Array, Array]:
@@ -209,7 +212,7 @@ class ElasticBand:
 
     def nudged_forces(self) -> tuple[Array, Array, Array]:
         """See :func:`nudged_forces`."""
-        return nudged_forces(self.positions, self.energies, self.forces, self.rest)  # type: ignore[no-any-return]
+        return nudged_forces(self.positions, self.energies, self.forces, self.rest, self.fine)  # type: ignore[no-any-return]
 
     def third_minimum(self, slopes: Array, largest: Array, settled: float) -> Asking[Array | None]:
         """Place on the way to a minimum that is no end point, from the lowest settled images in dips of the profile.
@@ -250,9 +253,38 @@ class ElasticBand:
 
 
 @numba.njit(cache=True)
-def nudged_forces(positions, energies, forces, rest):  # type: ignore[no-untyped-def]
+def tangents(positions, energies, fine):  # type: ignore[no-untyped-def]
+    """Unit vectors along a path at its inner images, shape (n_images − 2, N, 3); ``fine``: as UPWIND says."""
+    steps = positions[1:] - positions[:-1]
+    lengths = np.array([np.sqrt((step * step).sum()) for step in steps])
+    found = np.empty((len(steps) - 1, *positions.shape[1:]))
+    for k in range(len(found)):
+        rise, fall = energies[k + 2] - energies[k + 1], energies[k] - energies[k + 1]
+        ahead, behind = (k + 1, k) if rise > fall else (k, k + 1)  # uphill, and downhill
+        beyond = 2 * ahead - behind
+        if rise * fall >= 0:  # the highest or lowest image of three
+            weights = np.array([max(abs(rise), abs(fall)), min(abs(rise), abs(fall)), 0.0])
+            if not weights[0] > 0:
+                weights[:2] = 1.0
+        elif fine and 0 <= beyond < len(steps):
+            central = (1.0 - UPWIND) / (lengths[ahead] + lengths[behind])
+            upwind = UPWIND / (lengths[ahead] + lengths[beyond])
+            weights = np.array([1.0 / lengths[ahead] - central + upwind, central, -upwind])
+            weights[1] *= lengths[ahead] / lengths[behind]
+            weights[2] *= lengths[ahead] / lengths[beyond]
+        else:
+            weights = np.array([1.0, 0.0, 0.0])
+        tangent = weights[0] * steps[ahead] + weights[1] * steps[behind]
+        if weights[2] < 0:
+            tangent += weights[2] * steps[beyond]
+        found[k] = tangent / np.sqrt((tangent * tangent).sum())
+    return found
+
+
+@numba.njit(cache=True)
+def nudged_forces(positions, energies, forces, rest, fine):  # type: ignore[no-untyped-def]
     """True force across the path and spring force along it."""
-    nudged = tangents(positions, energies)
+    nudged = tangents(positions, energies, fine)
     slopes, largest = np.zeros(len(positions)), np.zeros(len(nudged))
     before = np.sqrt(((positions[1] - positions[0]) ** 2).sum()) / rest[0]
     for k in range(len(nudged)):

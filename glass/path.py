@@ -7,7 +7,6 @@ tunnelling path: its motion is left out. Where all masses are 1, s is the plain 
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -52,43 +51,38 @@ def image_places(images: int) -> Array:
 
 def redistributed(positions: Array, images: int) -> Array:
     """Images on the spline through those given, shape (images, N, 3)."""
-    lengths = path_lengths(positions)
+    lengths = chord_lengths(positions)
     return np.asarray(CubicSpline(lengths, positions)(lengths[-1] * image_places(images)))
 
 
-@numba.njit(cache=True)
-def tangents(positions, energies):  # type: ignore[no-untyped-def]
-    """Unit vectors along a path at its inner images, shape (n_images − 2, N, 3); improved tangent.
-
-    Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000).
-    """
-    found = np.empty((len(positions) - 2, *positions.shape[1:]))
-    for k in range(1, len(positions) - 1):
-        rise, fall = energies[k + 1] - energies[k], energies[k] - energies[k - 1]
-        large, small = max(abs(rise), abs(fall)), min(abs(rise), abs(fall))
-        if rise > 0 and fall > 0:
-            ahead, behind = 1.0, 0.0
-        elif rise < 0 and fall < 0:
-            ahead, behind = 0.0, 1.0
-        elif large == 0:
-            ahead, behind = 1.0, 1.0
-        elif rise + fall > 0:
-            ahead, behind = large, small
-        else:
-            ahead, behind = small, large
-        tangent = ahead * (positions[k + 1] - positions[k]) + behind * (positions[k] - positions[k - 1])
-        found[k - 1] = tangent / np.sqrt((tangent * tangent).sum())
-    return found
-
-
 def path_lengths(positions: Array) -> Array:
-    """Path length x in σ from the first image to each, x = Σ |r_{k+1} − r_k|; shape (n_images,)."""
-    return _summed(np.diff(positions, axis=0))
+    """Path length x in σ from the first image to each along the cubic spline through them; shape (n_images,)."""
+    chords = chord_lengths(positions)
+    halves = np.diff(chord_lengths(CubicSpline(chords, positions)(halved(chords))))
+    return np.append(0.0, np.cumsum((4 * (halves[::2] + halves[1::2]) - np.diff(chords)) / 3))
 
 
-def _summed(steps: Array) -> Array:
-    """Lengths of steps (n_images − 1, N, 3), summed from zero."""
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(steps, axis=(1, 2)))])
+def chord_lengths(positions: Array) -> Array:
+    """Lengths of the straight lines between images, summed from the first to each; shape (n_images,)."""
+    return np.append(0.0, np.cumsum(np.linalg.norm(np.diff(positions, axis=0), axis=(1, 2))))
+
+
+def halved(places: Array) -> Array:
+    """Places along a path, and those halfway between them."""
+    return np.asarray(np.interp(np.arange(0, len(places) - 0.5, 0.5), range(len(places)), places))
+
+
+def directions(positions: Array) -> Array:
+    """Derivative of the cubic spline through images by its parameter, at each of them; shape (n_images, N, 3)."""
+    chords = chord_lengths(positions)
+    return np.asarray(CubicSpline(chords, positions)(chords, 1))
+
+
+def sharpest_bend(positions: Array) -> float:
+    """Largest angle in degrees between the steps to and from an image."""
+    steps = np.diff(positions, axis=0)
+    steps /= np.linalg.norm(steps, axis=(1, 2))[:, None, None]
+    return float(np.degrees(np.arccos(np.clip((steps[1:] * steps[:-1]).sum((1, 2)), -1, 1))).max())
 
 
 def mass_weighted(steps: Array, masses: Array) -> Array:
@@ -100,7 +94,6 @@ def mass_weighted(steps: Array, masses: Array) -> Array:
 
 def lengths_and_slopes(band: Band, masses: Array) -> tuple[Array, Array]:
     """Mass-weighted path length s and dV/ds at the images of a band."""
-    slopes, directions = band.slopes.copy(), tangents(band.positions, band.energies)
-    stretched, plain = (np.linalg.norm(one, axis=(1, 2)) for one in (mass_weighted(directions, masses), directions))
-    slopes[1:-1] /= stretched / plain
-    return _summed(mass_weighted(np.diff(band.positions, axis=0), masses)), slopes
+    along = directions(band.positions)
+    stretched, plain = (np.linalg.norm(one, axis=(1, 2)) for one in (mass_weighted(along, masses), along))
+    return path_lengths(mass_weighted(band.positions, masses)), band.slopes * plain / stretched

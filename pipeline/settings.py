@@ -71,7 +71,7 @@ class NebSettings(_Section):
     calculator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = (
         "glass.soft_spheres:calculator"
     )
-    images: Annotated[int, Field(ge=5, le=10_000)] = 41
+    images: Annotated[int, Field(ge=5, le=10_000)] = 21
     force_tolerance: Positive = 2.0e-4
     max_steps: Annotated[int, Field(ge=1, le=10**9)] = 500
     refine_below: Ceiling = 3.0

@@ -6,6 +6,7 @@ from formulas import relaxed_path
 from soft_sphere_atoms import make_atoms
 
 from glass.band import hidden_minimum, relaxed_band
+from glass.path import redistributed
 from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
 
 
@@ -63,26 +64,39 @@ def test_a_first_band_that_finds_no_rest_is_left_where_its_force_was_smallest():
     assert any((band.forces[1:-1] == one).all() for one in forces[1:-14])
 
 
-@pytest.mark.parametrize(("force", "change", "steps"), [(10.0, 0.0009, 36), (10.0, 0.0011, 60), (30.0, 0.0009, 60)])
-def test_a_band_has_converged_once_what_is_wanted_of_it_rests_and_forces_are_small(force, change, steps):
-    """0.003 in 27 steps at 20 tolerances (doc/exact-calculation.md), after nine in which springs space the images."""
-    rng, asked = np.random.default_rng(7), []
+# The path
+def ring(positions):
+    """A double well along a circle of radius 1, whose arc is the path: V = ((θ/2.4)² − 1)² + 10 (r − 1)² + 10 z²."""
+    x, y, z = positions[0]
+    r, angle = np.hypot(x, y), np.arctan2(y, x)
+    along, across = 4 * ((angle / 2.4) ** 2 - 1) * angle / 2.4**2 / r, 20 * (r - 1)
+    slope = np.array([across * x - along * y, across * y + along * x]) / r
+    energy = ((angle / 2.4) ** 2 - 1) ** 2 + 10 * ((r - 1) ** 2 + z**2)
+    return energy, -np.array([[*slope, 20 * z]])
 
-    def restless(images, _):
-        across = rng.normal(size=images.shape) * [1, 1, 0]  # the path goes along z
-        largest = np.linalg.norm(across, axis=2).max()
-        return np.zeros(len(images)), 1e-3 * force * across / largest
 
-    def wanted(_):
-        asked.append(len(asked))
-        return np.array([1.0, change * len(asked)])
-        yield
+def on_ring(images):
+    angles, radii = np.linspace(-2.4, 2.4, images), np.linspace(0, 1, images)
+    radii = 1 + 0.1 * np.sin(np.pi * radii)
+    return np.stack([radii * np.cos(angles), radii * np.sin(angles), 0 * angles], axis=1)[:, None]
 
-    path = np.linspace(np.zeros((1, 3)), np.array([[0, 0, 1.0]]), 7)
-    band = answered(relaxed_band(path, 1e-3, 60, 1e-9, LBFGS(), wanted=wanted), restless)
-    assert band.converged == (steps == 36)
-    assert bool(asked) == (force < 20)
-    assert band.steps == steps
+
+@pytest.mark.parametrize(("fine", "order"), [(False, 1), (True, 2)])
+def test_a_full_band_is_of_second_order_in_the_spacing_and_others_of_the_first(fine, order):
+    off = []
+    for images in (12, 24, 48):
+        asking = relaxed_band(redistributed(on_ring(99), images), 1e-6, 2000, 1e-9, LBFGS(), fine=fine)
+        band = answered(asking, one_by_one([ring]))
+        assert band.converged
+        off.append(np.abs(np.linalg.norm(band.positions[:, 0], axis=1) - 1).max())
+    assert np.log2(np.divide(off[:-1], off[1:])) == pytest.approx(order, abs=0.5)
+    if fine:
+        assert band.lengths[-1] == pytest.approx(4.8, rel=1e-4)
+
+
+def test_a_path_with_a_sharp_bend_is_relaxed_with_more_images():
+    assert len(relaxed_path(ring, redistributed(on_ring(99), 11), 1e-4, 2000).positions) == 11
+    assert len(relaxed_path(ring, redistributed(on_ring(99), 5), 1e-4, 2000).positions) == 7
 
 
 def test_the_first_hessian_is_the_sum_over_bonds():

@@ -42,11 +42,11 @@ def atoms_at(root, energy):
 
 
 def test_a_band_on_its_way_past_a_saddle_has_not_converged():
-    """0.01008 ε with a tenth of the force tolerance as the only sign of convergence; 0.0083 at the saddle."""
+    """0.01025 ε with 41 images; 0.0083 at the saddle."""
     folder = Path(__file__).parents[1] / "example/Configurations/minima/T0.12/Cnf-17"
     start, end = (atoms_of(folder / f"{name}.conf") for name in ("0.2623378892", "0.2624009718"))
-    found = examine(start, end, calculator, images=41, tolerance=2e-4, max_steps=2000, hbar=hbar_of(NebSettings()))
-    assert found.levels[1] - found.levels[0] == pytest.approx(0.01008, rel=0.01)
+    found = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=2000, hbar=hbar_of(NebSettings()))
+    assert found.levels[1] - found.levels[0] == pytest.approx(0.01025, rel=0.01)
 
 
 @pytest.mark.slow

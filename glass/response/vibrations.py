@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glass.arrays import Array
-from glass.path import mass_weighted, tangents
+from glass.path import directions, mass_weighted
 from glass.relaxation import Potential
 from glass.tunnelling import Profile
 
@@ -116,12 +116,11 @@ def zero_point_along(
     """
     line = mass_weighted(positions[-1] - positions[0], masses)
     outwards = (positions[0] - positions[-1]) / np.linalg.norm(line)
-    inner = mass_weighted(tangents(positions, energies), masses)
-    ends = mass_weighted(np.array([positions[1] - positions[0], positions[-1] - positions[-2]]), masses)
+    along = mass_weighted(directions(positions), masses)
     before, after = (side.distances[1:] for side in (profile.before, profile.after))  # type: ignore[union-attr]
     spots = [
         *((-s, positions[0] + s * outwards, line) for s in before[::-1]),
-        *zip(profile.lengths, positions, [ends[0], *inner, ends[1]], strict=True),
+        *zip(profile.lengths, positions, along, strict=True),
         *((profile.lengths[-1] + s, positions[-1] - s * outwards, line) for s in after),
     ]
     zero_point = [zero_point_energy(hessian(place), masses, hbar, tangent) for _, place, tangent in spots]
