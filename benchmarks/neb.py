@@ -1,7 +1,7 @@
 """Evaluations and CPU time of the exact calculation, beside other programs and versions on the same pairs.
 
-python -m benchmarks.neb [--pairs 12] [--workspace DIR [-T 0.12] --listed FILE.csv] [--images 41] [--ase]
-                         [--against DIR] [--batched cupy|numpy]
+python -m benchmarks.neb [--pairs 12] [--workspace DIR [-T 0.12] --listed FILE.csv] [--images 21] [--ase]
+                         [--against DIR [--their-images 41]] [--batched cupy|numpy]
 
 Pairs are drawn at random from FILE (columns conf,i,j) of a workspace with minima; by default from those of one real
 glass of 1500 particles (TLS_DATA/Configurations/minima/T0.062) under step 2's ceiling for the energy, 0.1 to 0.6 σ
@@ -198,7 +198,7 @@ def batched(pairs: list[tuple[Atoms, Atoms]], library: str) -> None:
     for at_most, width in ((1, 1), (64, 1), (64, 12)):
         way = verdict_by(repeat(Batched(soft_spheres, at_most)).__next__)
         calls[:], started = [], time.perf_counter()
-        found = together(lambda pair, way=way: way(*pair, 41), pairs, width)  # type: ignore[misc]
+        found = together(lambda pair, way=way: way(*pair, 21), pairs, width)  # type: ignore[misc]
         seconds, first = time.perf_counter() - started, first or found
         same = sum(a[0] == b[0] and not abs(a[1] / b[1] - 1) > 0.01 for a, b in zip(found, first, strict=True))
         print(f"{len(calls)} calls of {sum(calls) / len(calls):.1f}: {seconds:.1f} s; {same} of {len(pairs)} as singly")
@@ -216,9 +216,10 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("-T", "--temperature", default="0.12")
     parser.add_argument("--listed", type=Path)
-    parser.add_argument("--images", type=int, default=41)
+    parser.add_argument("--images", type=int, default=21)
     parser.add_argument("--ase", action="store_true")
     parser.add_argument("--against", type=Path)
+    parser.add_argument("--their-images", type=int, default=41)
     parser.add_argument("--batched", choices=["cupy", "numpy"])
     given = parser.parse_args()
     if given.listed:
@@ -231,16 +232,17 @@ def main() -> None:
         batched(pairs, given.batched)
         return
     here, other = Path(__file__).resolve().parents[1], given.against and given.against.resolve()
-    ways = [(here, way) for way in list(WAYS)[: 4 if given.ase else 3]] + ([(other, "calls of ASE")] if other else [])
+    ways = [(here, way, given.images) for way in list(WAYS)[: 4 if given.ase else 3]]
+    ways += [(other, "calls of ASE", given.their_images)] if other else []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.pkl"
         file.write_bytes(pickle.dumps(pairs))
-        measured = [measured_by(checkout, file, way, given.images) for checkout, way in ways]
+        measured = [measured_by(checkout, file, way, images) for checkout, way, images in ways]
     right = [row[0] for row in measured[0]]
     kinds = ("double well", "non-DW")
     print(f"{len(pairs)} pairs, N = {len(pairs[0][0])}, {given.images} images: {Counter(right)}")
     print(f"{'':24s} right; evaluations, ms of CPU of " + " and ".join(f"a {kind}, mean (median)" for kind in kinds))
-    for (checkout, way), rows in zip(ways, measured, strict=True):
+    for (checkout, way, _), rows in zip(ways, measured, strict=True):
         costs = [np.array([row[2:] for row, one in zip(rows, right, strict=True) if one == kind]) for kind in kinds]
         said = [f"{mean[0]:.0f} ({mid[0]:.0f}), {1e3 * mean[1]:.0f} ({1e3 * mid[1]:.0f})"
                 for mean, mid in ((cost.mean(0), np.median(cost, 0)) for cost in costs if len(cost))]  # fmt: skip

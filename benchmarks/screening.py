@@ -106,39 +106,35 @@ def report_errors(stages: pd.DataFrame) -> None:
     """Print how far coarse splittings are off, and which TLS they would have lost."""
     print(pd.crosstab(stages["screened"], stages["kind"]).to_string())
     wells = stages[stages["kind"] == "double well"]
-    exact, threshold = wells["splitting_2"], SETTINGS.tls_threshold
+    exact, threshold = wells["splitting_1"], SETTINGS.tls_threshold
     print("splitting of few images over that of all: median, spread in log10, smallest, largest")
-    for k, images in enumerate((11, 21)):
-        for name, some in (("all double wells", exact > 0), ("below 3 thresholds", exact < 3 * threshold)):
-            ratio = (wells[f"splitting_{k}"] / exact)[some].dropna()
-            numbers = f"{ratio.median():.3f}, {np.log10(ratio).std():.3f}, {ratio.min():.2f}, {ratio.max():.2f}"
-            print(f"  {images} images, {name} ({len(ratio)}): {numbers}")
+    for name, some in (("all double wells", exact > 0), ("below 3 thresholds", exact < 3 * threshold)):
+        ratio = (wells["splitting_0"] / exact)[some].dropna()
+        numbers = f"{ratio.median():.3f}, {np.log10(ratio).std():.3f}, {ratio.min():.2f}, {ratio.max():.2f}"
+        print(f"  11 images, {name} ({len(ratio)}): {numbers}")
     tls = wells[exact < threshold]
     for below in (1.0, 1.5, 2.0, SETTINGS.neb.refine_below):
-        lost = (screened(tls, below)["stage"] < 2).sum()
-        refined = (screened(wells, below)["stage"] == 2).mean()
+        lost = (screened(tls, below)["stage"] < 1).sum()
+        refined = (screened(wells, below)["stage"] == 1).mean()
         print(f"neb.refine_below = {below:g}: {refined:.1%} of double wells refined; TLS lost: {lost} of {len(tls)}")
 
 
 def screened(stages: pd.DataFrame, below: float) -> pd.DataFrame:
     """``stage`` at which screening stops with each pair, and its ``cpu``."""
-    stage = np.full(len(stages), 2)
-    for k in (1, 0):
-        stop = stages[f"splitting_{k}"] > below * SETTINGS.tls_threshold
-        over = stages[f"cpu_{k + 1}"].isna()
-        stage[(stop | over).to_numpy()] = k
-    cpu = stages[[f"cpu_{k}" for k in range(3)]].to_numpy()[np.arange(len(stages)), stage]
+    stops = (stages["splitting_0"] > below * SETTINGS.tls_threshold) | stages["cpu_1"].isna()
+    stage = np.where(stops, 0, 1)
+    cpu = stages[["cpu_0", "cpu_1"]].to_numpy()[np.arange(len(stages)), stage]
     return pd.DataFrame({"stage": stage, "cpu": cpu}, index=stages.index)
 
 
 def report_ways(stages: pd.DataFrame) -> None:
     """Print the CPU time after which half, 90 % and all of what is looked for are found; pairs in the list's order."""
-    splitting = stages["splitting_2"].where(stages["kind"] == "double well")
+    splitting = stages["splitting_1"].where(stages["kind"] == "double well")
     wanted, what = splitting < SETTINGS.tls_threshold, "TLS"
     if wanted.sum() < FEW:
         wanted = splitting <= splitting.quantile(SMALLEST)
         what = f"smallest {SMALLEST:.0%} of the splittings"
-    full = stages[[f"cpu_{k}" for k in range(3)]].max(axis=1)
+    full = stages[["cpu_0", "cpu_1"]].max(axis=1)
     quick = screened(stages, SETTINGS.neb.refine_below)["cpu"]
     listed = stages["listed"].to_numpy()
     print(f"CPU time in s to find half, 90 %, all of {wanted.sum()} ({what}); pairs and s in all")
