@@ -16,18 +16,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
+from glass.arrays import Array
 from glass.band import stages_of
 from glass.double_well import WayBeyond, examined, profile_of
 from glass.path import Band, image_places
 from glass.relaxation import answered, one_by_one
 from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
 from glass.tunnelling import NotResolvedError, Profile, lowest_levels
-
-Array = NDArray[np.float64]
 
 HBAR = 0.01563  # of the soft spheres
 IMAGES, TOLERANCE, MAX_STEPS = (21, 31, 41), 5e-5, 1000  # of the paths; ε/σ
@@ -208,16 +206,13 @@ def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[floa
     forces, found = one_by_one([model] * max(IMAGES)), []
     for band in bands:
         line, published = (answered(profile_of(band, HBAR, way=way), forces) for way in WAYS)
-        places = band.positions[0] + image_places(len(band.positions))[:, None, None] * np.diff(
-            band.positions[[0, -1]], axis=0
-        )
+        step = band.positions[-1] - band.positions[0]
+        places = band.positions[0] + image_places(len(band.positions))[:, None, None] * step
         energies, pulls = forces(places, range(len(places)))
-        line_step = places[-1] - places[0]
-        slopes = -(pulls * line_step).sum((1, 2)) / np.linalg.norm(line_step)
+        slopes = -(pulls * step).sum((1, 2)) / np.linalg.norm(step)
         straight = answered(profile_of(replace(band, positions=places, energies=energies, slopes=slopes), HBAR), forces)
-        along = zero_point_along(
-            band.positions, band.energies, np.ones(1), line, partial(hessian_by_differences, model), HBAR
-        )
+        hessian = partial(hessian_by_differences, model)
+        along = zero_point_along(band.positions, band.energies, np.ones(1), line, hessian, HBAR)
         profiles = (published, line, with_zero_point(line, *along), straight)
         found.append([_splitting(profile) / exact for profile in profiles])
     names = ("parabola, as published", "line through the minima, used", "V + Z on that line", "no path")

@@ -29,8 +29,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -57,19 +57,14 @@ SORTED, SIDE, MOTIONS = 300, np.full(3, 6.7), 13
 """Particles, box and motions of the glasses whose pairs are sorted."""
 
 
-@dataclass
-class Cost:
+class Cost(NamedTuple):
     """What a step took."""
 
     seconds: float
-    processor: float
-    """s, of all its processes."""
-    memory: float
-    """MB at the peak."""
-    own: float
-    """MB at the peak, without mapped files."""
-    said: str
-    """Its last lines but one."""
+    processor: float  # s, of all its processes
+    memory: float  # MB at the peak
+    own: float  # MB at the peak, without mapped files
+    said: str  # Its last lines but one
 
 
 def main() -> None:

@@ -11,12 +11,11 @@ import argparse
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
-from glass.arrays import Array
 from pipeline.formats.keys import by_pair
 from pipeline.settings import Settings
 from pipeline.workers import worker_pool
@@ -91,14 +90,16 @@ def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
     wells, others = results.dropna(), results[results["kind"] == "non-DW"]
     predicted, calculated = (wells[name].to_numpy(float) for name in ("predicted_epsilon", "calculated_epsilon"))
     no_wells = others["predicted_epsilon"].to_numpy(float)
+    marks: Any = {"color": BLUE, "alpha": 0.7, "mec": "white"}  # which show when they lie on each other
     with panels(5.6, 7.2, 2, 1, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
-        low, high = limits(np.concatenate([predicted, calculated, no_wells]))
+        every = np.concatenate([predicted, calculated, no_wells])
+        low, high = 0.8 * float(every.min()), 1.25 * float(every.max())
         if low < threshold:
             above.axhspan(low, threshold, color=YELLOW, alpha=0.35, lw=0, label=f"TLS: calculated < {threshold:g} ε")
             for ax in (above, below):
                 ax.axvline(threshold, color=ORANGE, lw=1, ls="--", label="predicted to be TLS: left of this line")
         above.plot([low, high], [low, high], color="black", lw=1, label="predicted = calculated")
-        draw_pairs(above, predicted, calculated, f"double wells: {len(wells)}")
+        above.plot(predicted, calculated, "o", label=f"double wells: {len(wells)}", **marks)
         above.plot(
             no_wells,
             np.full(len(no_wells), 0.03),
@@ -113,7 +114,7 @@ def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
         above.set(ylabel="calculated quantum splitting (ε)")
         below.axhline(0, color="black", lw=1)
         off = np.log10(predicted / calculated)
-        draw_pairs(below, predicted, off, None)
+        below.plot(predicted, off, "o", **marks)
         reach = 1.15 * max(np.abs(off).max(initial=0), 0.05)
         below.set(
             xlabel="predicted quantum splitting (ε)", ylabel="log₁₀(predicted /\ncalculated)", ylim=(-reach, reach)
@@ -121,16 +122,6 @@ def comparison(results: pd.DataFrame, threshold: float, title: str) -> Picture:
         figure.align_ylabels()
         figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=1)
     return Picture(figure, results)
-
-
-def limits(splittings: Array) -> tuple[float, float]:
-    """Axis range a little wider than the splittings."""
-    return 0.8 * float(splittings.min()), 1.25 * float(splittings.max())
-
-
-def draw_pairs(ax: Axes, x: Array, y: Array, label: str | None) -> None:
-    """Draw marks that show when they lie on each other."""
-    ax.plot(x, y, "o", ms=6.5, color=BLUE, alpha=0.7, mec="white", mew=0.6, label=label)
 
 
 if __name__ == "__main__":
