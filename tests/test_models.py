@@ -52,12 +52,14 @@ def autogluon(folder):
 
 
 @pytest.mark.slow
-def test_catboost_reads_its_file_as_autogluon_would_also_where_features_are_unknown(tmp_path):
+def test_catboost_predicts_as_autogluon_where_features_are_unknown_too_and_is_the_same_on_any_number_of_cores(tmp_path):
     pairs = made_up()
     rows = asked(pairs)
     for task in (CLASSIFIER, PREDICTOR):
         folder = tmp_path / task.name
-        fit(to_learn(pairs, task, FEATURES), task, TrainingSettings(), 1, folder)
+        for cores, target in ((1, folder), (2, tmp_path / "two")):
+            fit(to_learn(pairs, task, FEATURES), task, TrainingSettings(), cores, target)
+        assert (folder / "model.cbm").read_bytes() == (tmp_path / "two/model.cbm").read_bytes()
         found, predictor = Trained(folder, task).predict(rows), autogluon(folder)
         if task == CLASSIFIER:  # AutoGluon gives probabilities in 32 bits
             np.testing.assert_array_equal(found.astype(np.float32), predictor.predict_proba(rows)[1])
@@ -66,15 +68,6 @@ def test_catboost_reads_its_file_as_autogluon_would_also_where_features_are_unkn
             (model,) = predictor.model_names()
             own = predictor._trainer.load_model(model).model.predict(rows)
             np.testing.assert_allclose(np.log10(found), own, rtol=1e-12)
-
-
-@pytest.mark.slow
-def test_the_model_is_the_same_to_the_byte_on_any_number_of_cores(tmp_path):
-    table = to_learn(made_up(), CLASSIFIER, FEATURES)
-    for cores in (1, 2):
-        fit(table, CLASSIFIER, TrainingSettings(), cores, tmp_path / str(cores))
-    one, two = ((tmp_path / f"{cores}/model.cbm").read_bytes() for cores in (1, 2))
-    assert one == two
 
 
 @pytest.mark.slow

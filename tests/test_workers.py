@@ -72,10 +72,14 @@ def gone(job):
     raise OSError(errno.ESTALE, "Stale file handle", str(job))
 
 
-def test_results_come_in_the_order_of_the_jobs_when_asked_and_steps_are_counted(workers):
+def test_results_come_in_the_order_of_the_jobs_when_asked_steps_are_counted_and_no_job_is_taken_long_before(workers):
     assert list(workers.results(square, range(20), in_order=True)) == [k**2 for k in range(20)]
     assert sorted(workers.results(square, range(20))) == [k**2 for k in range(20)]
     assert workers.steps == 2 * sum(range(20))
+    jobs = iter(range(1000))
+    results = workers.results(square, jobs, in_order=True)
+    assert [next(results) for _ in range(10)] == [k**2 for k in range(10)]
+    assert next(jobs) <= 10 + 2 * 7
 
 
 def test_what_takes_too_long_or_kills_its_process_is_given_up_and_the_rest_goes_on(workers, tmp_path):
@@ -88,13 +92,6 @@ def test_what_takes_too_long_or_kills_its_process_is_given_up_and_the_rest_goes_
     assert found[0] == 7
     assert "3 worker processes died of it: SIGKILL" in found[1]
     assert list(workers.results(partial(end, tmp_path, 0), [8])) == [8]
-
-
-def test_jobs_are_taken_no_faster_than_results_are(workers):
-    jobs = iter(range(1000))
-    results = workers.results(square, jobs, in_order=True)
-    assert [next(results) for _ in range(10)] == [k**2 for k in range(10)]
-    assert next(jobs) <= 10 + 2 * 7
 
 
 def test_a_failure_within_a_job_is_raised_where_results_are_waited_for(workers):
