@@ -113,7 +113,7 @@ REAL_DOUBLE_WELLS = [(0.2045373614, 0.2045442096), (0.2046289992, 0.2046388182)]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("pair", "finer"), zip(REAL_DOUBLE_WELLS, [{"images": 81}, {"force_tolerance": 5e-5}], strict=True)
+    ("pair", "finer"), zip(REAL_DOUBLE_WELLS, [{"images": 41}, {"force_tolerance": 5e-5}], strict=True)
 )
 def test_splittings_of_real_double_wells_do_not_depend_on_the_settings(real_pair, pair, finer):
     (low, high), (finer_low, finer_high) = (
