@@ -9,7 +9,7 @@ import pytest
 import synthetic
 from ase.calculators.singlepoint import SinglePointCalculator
 from neb_glass import T, minima
-from steps import ROOT, done, refused
+from steps import ROOT, done, refused, run
 from synthetic import read_minimum
 
 from glass.double_well import potential_of
@@ -136,8 +136,13 @@ def test_a_new_minimum_is_written_beside_and_taken_by_step_0_and_run_neb(glass):
     said = done("step0_collect", glass)
     assert "another" not in said  # it is of the same system as the binary files
     assert f"{len(minima(glass))} minima" in said  # one is left out, one is new
-    (glass / "two.csv").write_text(f"conf,i,j\n1,{energy!r},{second.stem}\n")
-    assert "unfinished" not in done("run_neb", glass, "--pairs", glass / "two.csv")
+    assert "are minima: 1, relaxed to new ones: 0" in done("relax_minima", glass)
+    assert "nothing new to look at" in done("relax_minima", glass)
+    for name, says in ((spoilt.stem, "holds the minima of none"), (repr(energy), "1 pair to calculate")):
+        (glass / "two.csv").write_text(f"conf,i,j\n1,{name},{second.stem}\n")
+        ended = run("run_neb", glass, "--pairs", glass / "two.csv")
+        assert says in ended.stdout + ended.stderr
+        assert "unfinished" not in ended.stdout
 
 
 @pytest.mark.slow
