@@ -41,7 +41,9 @@ DIVERGED = 30.0  # growth of the force above its smallest at which L-BFGS goes b
 
 PATIENCE = 25
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
-the path is curved, few may have no place to rest."""
+the path is curved, few may have no place to rest. A full one goes on with first order after four times as many, or
+once it has diverged: where V is steep and hardly stiff across the path, one of second order never rests, and what it
+passes on its way is no third minimum."""
 
 SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
@@ -102,20 +104,22 @@ def relaxed_band(
         step_of.carry_over(between[1:-1], positions[1:-1])
     yield from band.evaluate(range(len(positions)))
     smallest, best, fraction, reached = np.inf, band.state(), 1.0, 0
+    settled = min(settled, SETTLED) if fine else settled  # it begins near its path
     third = None
     for steps in range(max_steps + 1):
         nudged, slopes, largest = band.nudged_forces()
         force = float(largest.max())
         converged = force <= tolerance
         last = converged or steps == max_steps or not np.isfinite(force)
-        if last or steps % LOOK_EVERY == LOOK_EVERY - 1:
+        if last or (steps % LOOK_EVERY == LOOK_EVERY - 1 and not (band.fine and force > settled)):
             third = yield from band.third_minimum(slopes, largest, settled)
         if third is not None or last:
             break
         if force < smallest:
             smallest, best, reached = force, band.state(), steps
         diverged = force > max(DIVERGED * smallest, settled)
-        if diverged or steps - reached > patience:
+        if diverged or steps - reached > (4 * PATIENCE if band.fine else patience):
+            band.fine = False
             band.restore(best)
             nudged, slopes, largest = band.nudged_forces()
             force = float(largest.max())

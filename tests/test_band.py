@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.calculator import Calculator
 from formulas import relaxed_path
 from soft_sphere_atoms import make_atoms
 
 from glass.band import hidden_minimum, relaxed_band
+from glass.double_well import examine
 from glass.path import redistributed
 from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
 
@@ -143,3 +146,23 @@ def test_a_minimum_between_the_images_of_a_coarse_band_is_found(narrow):
     assert (third is not None) == (narrow == 0.3)
     if third is not None:
         assert third[0, 0] == pytest.approx(0.35, abs=0.1)
+
+
+# second order
+class SteepChannel(Calculator):
+    """Two particles in V = 16 x²(1 − x)² + 5 (y − sin(πx)/2)² + 5 z² of their distance: no third minimum."""
+
+    def calculate(self, atoms, properties, changes):
+        x, y, z = atoms.positions[0] - atoms.positions[1]
+        off, slope = y - 0.5 * np.sin(np.pi * x), 0.5 * np.pi * np.cos(np.pi * x)
+        gradient = np.array([32 * x * (1 - x) * (1 - 2 * x) - 10 * off * slope, 10 * off, 10 * z])
+        energy = 16 * x**2 * (1 - x) ** 2 + 5 * off**2 + 5 * z**2
+        self.results = {"energy": energy, "forces": np.array([-gradient, gradient])}
+
+
+def test_a_steep_path_of_many_images_is_not_taken_for_one_past_a_third_minimum():
+    """A band of second order runs wild there, out to forces of 4 ε/σ."""
+    start = Atoms("X2", np.zeros((2, 3)), cell=[20] * 3, pbc=True)
+    end = Atoms("X2", [[1, 0, 0], [0, 0, 0]], cell=[20] * 3, pbc=True)
+    limits = {"images": 61, "tolerance": 5e-3, "max_steps": 500, "hbar": 0.0646}
+    assert examine(start, end, lambda _: SteepChannel(), **limits).kind == "double well"
