@@ -164,7 +164,8 @@ def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole_for_its_own_min
     other, good = images[-1].copy(), path.read_text()
     other.positions[0] += 0.01
     assert read_path(path, images[0], other) is None
-    for damaged in (good[:-200], good.replace("forces:R:3", f"forces:R:{'9' * 25}", 1)):  # and no room taken for them
+    twice = "".join(good.splitlines(keepends=True)[: len(good.splitlines()) // 5]) + good  # its first image
+    for damaged in (twice, good[:-200], good.replace("forces:R:3", f"forces:R:{'9' * 25}", 1)):  # no room taken for 9…
         path.write_text(damaged)
         assert read_path(path, images[0], images[-1]) is None
 

@@ -67,7 +67,8 @@ def read_images(file: Path) -> list[Minimum]:
 def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
     """Positions (n_images, N, 3) of the images that a file holds, in another unit of length, to begin with.
 
-    None where it can't be read, or does not lead from one of these minima, in the units of the file, to the other.
+    None where it can't be read, an image is there twice in a row, or it does not lead from one of these minima, in the
+    units of the file, to the other.
     """
     try:
         images = np.array([image.positions for image in read_images(file)])
@@ -76,4 +77,5 @@ def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array 
     box = box_of(start.cell.array, start.pbc)
     ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
     fits = [np.abs(without_drift(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
-    return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 else None
+    moves = np.diff(images, axis=0).any(axis=(1, 2))
+    return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 and moves.all() else None
