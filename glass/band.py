@@ -41,9 +41,9 @@ DIVERGED = 30.0  # growth of the force above its smallest at which L-BFGS goes b
 
 PATIENCE = 25
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
-the path is curved, few may have no place to rest. A full one goes on with first order after four times as many, or
-once it has diverged: where V is steep and hardly stiff across the path, one of second order never rests, and what it
-passes on its way is no third minimum."""
+the path is curved, few may have no place to rest. One of second order is given up then, too, while it is not settled,
+else after eight times as many, and when it diverges a third time: where V is steep and hardly stiff across the path it
+never rests, and what it passes on its way is no third minimum."""
 
 SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
@@ -96,6 +96,8 @@ def relaxed_band(
     It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
     :func:`settled_force`; ``step_of`` moves it; ``patience`` as :data:`PATIENCE`. ``whole`` is the band of both minima
     where these are part of a path; ``fine`` as of :data:`UPWIND`.
+
+    A band that is given up has neither converged nor a third minimum, and took fewer than ``max_steps``.
     """
     band = ElasticBand(positions, step_of.precondition, whole, fine)
     if step_of.images:  # of a band of fewer
@@ -111,19 +113,22 @@ def relaxed_band(
         force = float(largest.max())
         converged = force <= tolerance
         last = converged or steps == max_steps or not np.isfinite(force)
-        if last or (steps % LOOK_EVERY == LOOK_EVERY - 1 and not (band.fine and force > settled)):
+        if last or (steps % LOOK_EVERY == LOOK_EVERY - 1 and not (fine and force > settled)):
             third = yield from band.third_minimum(slopes, largest, settled)
         if third is not None or last:
             break
         if force < smallest:
             smallest, best, reached = force, band.state(), steps
         diverged = force > max(DIVERGED * smallest, settled)
-        if diverged or steps - reached > (4 * PATIENCE if band.fine else patience):
-            band.fine = False
+        if fine:
+            patience = PATIENCE if force > settled else 8 * PATIENCE
+            if steps - reached > patience or (diverged and fraction < 0.3):
+                break
+        if diverged or steps - reached > patience:
             band.restore(best)
             nudged, slopes, largest = band.nudged_forces()
             force = float(largest.max())
-            if patience < np.inf:
+            if patience < np.inf and not fine:
                 break
             smallest, fraction, reached = 2 * smallest, 0.5 * fraction, steps
             step_of.forget()
