@@ -39,11 +39,11 @@ LOOK_EVERY = 3
 
 DIVERGED = 30.0  # growth of the force above its smallest at which L-BFGS goes back there and takes shorter steps
 
-PATIENCE = 25
+PATIENCE, OFTEN = 25, 12
 """Number of steps without a smaller force after which a first band is left as it was then to one of more images: where
-the path is curved, few may have no place to rest. One of second order is given up then, too, while it is not settled,
-else after eight times as many, and when it diverges a third time: where V is steep and hardly stiff across the path it
-never rests, and what it passes on its way is no third minimum."""
+the path is curved, few may have no place to rest. One of second order that is not settled then goes back and takes
+shorter steps; it is given up when it has done so OFTEN, and when it finds none for eight times as many: where V is
+steep and hardly stiff across the path it never rests, and what it passes on its way is no third minimum."""
 
 SHOULDER = 0.1  # depth of a shoulder in the largest slope above which it is looked at closely, see shoulders
 
@@ -105,7 +105,7 @@ def relaxed_band(
         between = CubicSpline(image_places(before), np.eye(before)[:, 1:-1])(image_places(len(positions)))
         step_of.carry_over(between[1:-1], positions[1:-1])
     yield from band.evaluate(range(len(positions)))
-    smallest, best, fraction, reached = np.inf, band.state(), 1.0, 0
+    smallest, best, fraction, reached, times = np.inf, band.state(), 1.0, 0, 0
     settled = min(settled, SETTLED) if fine else settled  # it begins near its path
     third = None
     for steps in range(max_steps + 1):
@@ -122,9 +122,11 @@ def relaxed_band(
         diverged = force > max(DIVERGED * smallest, settled)
         if fine:
             patience = PATIENCE if force > settled else 8 * PATIENCE
-            if steps - reached > patience or (diverged and fraction < 0.3):
-                break
-        if diverged or steps - reached > patience:
+        wild = diverged or steps - reached > patience
+        times += wild
+        if fine and wild and (times > OFTEN or force <= settled):
+            break
+        if wild:
             band.restore(best)
             nudged, slopes, largest = band.nudged_forces()
             force = float(largest.max())

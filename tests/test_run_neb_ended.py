@@ -221,5 +221,9 @@ def test_shares_at_once_one_of_them_killed_come_to_the_files_of_one_run(patient,
         "NEB_calculations/T{}/calculations.csv",
     ):
         one, other = ((root / name.format(T)).read_text().splitlines() for root in (glass, calculated))
-        assert len(one) == len(other)
+        if name.endswith(".csv"):  # a share that is killed before a result stands calculates that pair again
+            one, other = ({tuple(line.split(",")[:3]) for line in lines} for lines in (one, other))
+            assert one == other
+        else:
+            assert len(one) >= len(other)
     assert not (glass / f"NEB_calculations/T{T}/shares").exists()
