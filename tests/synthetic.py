@@ -28,6 +28,21 @@ ROUND = {
 }
 """A row of rounds.csv."""
 
+
+def some_double_wells():
+    """Five double wells of two glasses, three of them TLS in two rearrangements."""
+    return pd.DataFrame(
+        {
+            "conf": [1, 1, 1, 2, 2],
+            "quantum_splitting": [1e-4, 2e-4, 1e-3, 0.01, 0.02],
+            "barrier": [0.02, 0.03, 0.2, 0.01, np.nan],
+            "tunnelling_amplitude": [1e-30, 1e-4, 1e-3, np.nan, np.nan],
+            "asymmetry": [1e-3, 1e-4, 1e-2, 0.05, np.nan],
+            "rearrangement": [1, 1, 2, 3, 0],
+        }
+    )
+
+
 OF_REARRANGEMENTS = {
     **{"rearrangements": 13, "rearrangements_calculated": 11, "rearrangements_tls": 2, "rearrangement_tls_pairs": 36},
     **{"expected_calculated": 0.31, "expected_others": 0.12, "chance_95_distinct": 0.2},

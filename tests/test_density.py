@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from scipy import constants, stats
+from synthetic import some_double_wells
 
 from pipeline.formats.lammps import write_minimum
 from pipeline.settings import Settings
@@ -15,20 +16,6 @@ from search.density import ENERGIES, densities, glass_volumes, si_density, updat
 
 TLS = 0.00151
 VOLUMES = pd.Series({1: 100.0, 2: 300.0})
-
-
-def some_double_wells():
-    """Five double wells of two glasses, three of them TLS in two rearrangements."""
-    return pd.DataFrame(
-        {
-            "conf": [1, 1, 1, 2, 2],
-            "quantum_splitting": [1e-4, 2e-4, 1e-3, 0.01, 0.02],
-            "barrier": [0.02, 0.03, 0.2, 0.01, np.nan],
-            "tunnelling_amplitude": [1e-30, 1e-4, 1e-3, np.nan, np.nan],
-            "asymmetry": [1e-3, 1e-4, 1e-2, 0.05, np.nan],
-            "rearrangement": [1, 1, 2, 3, 0],
-        }
-    )
 
 
 def at(table, kind, energy=TLS):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from synthetic import ROUND
+from synthetic import ROUND, some_double_wells
 
 from MLmodel.model import Judged
 from pipeline.formats.keys import Pair
@@ -58,16 +58,7 @@ def test_distributions_rise_to_one_and_the_search_counts_tls_between_chance_and_
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
-    wells = pd.DataFrame(
-        {
-            "conf": [1, 1, 1, 2, 2],
-            "quantum_splitting": [1e-4, 2e-4, 1e-3, 0.01, 0.02],
-            "barrier": [0.02, 0.03, 0.2, 0.01, np.nan],
-            "tunnelling_amplitude": [1e-30, 1e-4, 1e-3, np.nan, np.nan],
-            "asymmetry": [1e-3, 1e-4, 1e-2, 0.05, np.nan],
-            "rearrangement": [1, 1, 2, 3, 0],
-        }
-    )
+    wells = some_double_wells()
     picture = draw_statistics(wells, "T = 0.1", Settings())
     numbers = picture.numbers.set_index("quantity")
     for name, count, tls in (("barrier", 4, 3), ("tunnelling_amplitude", 2, 2), ("asymmetry", 4, 3)):
