@@ -52,10 +52,16 @@ def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
     """All that is read in the block is of one training: ChangedError where another took its place meanwhile."""
     try:
         yield
-    finally:
-        there = read_card(at, card.task)
-        if there is not None and there.training != card.training:
-            raise ChangedError(f"{at.model(card.task)}: another training took its place meanwhile; run the step again")
+    except (UserError, OSError):
+        _check_training(at, card)
+        raise
+    _check_training(at, card)
+
+
+def _check_training(at: StatePoint, card: Card) -> None:
+    there = read_card(at, card.task)
+    if there is not None and there.training != card.training:
+        raise ChangedError(f"{at.model(card.task)}: another training took its place meanwhile; run the step again")
 
 
 def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:

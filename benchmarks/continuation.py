@@ -212,7 +212,7 @@ def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[floa
         slopes = -(pulls * step).sum((1, 2)) / np.linalg.norm(step)
         straight = answered(profile_of(replace(band, positions=places, energies=energies, slopes=slopes), HBAR), forces)
         hessian = partial(hessian_by_differences, model)
-        along = zero_point_along(band.positions, band.energies, np.ones(1), line, hessian, HBAR)
+        along = zero_point_along(band.positions, np.ones(1), line, hessian, HBAR)
         profiles = (published, line, with_zero_point(line, *along), straight)
         found.append([_splitting(profile) / exact for profile in profiles])
     names = ("parabola, as published", "line through the minima, used", "V + Z on that line", "no path")

@@ -6,8 +6,8 @@ python -m example.make judge DIR [--picture FILE.png]
                                           after steps 0 to 4: how many TLS the top of the list holds
 
 Of most glasses only labelled rows ship, as pretraining sets. LOOP glasses ship with their minima; no row comes from
-them, and the exact results of all their pairs under step 2's ceilings are the
-answers, in a workspace of their own, answers/.
+them, and the exact results of all their pairs under step 2's ceilings are the answers, in a workspace of
+their own, answers/.
 """
 
 import argparse

@@ -120,9 +120,8 @@ def relaxed_band(
         if force < smallest:
             smallest, best, reached = force, band.state(), steps
         diverged = force > max(DIVERGED * smallest, settled)
-        if fine:
-            patience = PATIENCE if force > settled else 8 * PATIENCE
-        wild = diverged or steps - reached > patience
+        limit = (PATIENCE if force > settled else 8 * PATIENCE) if fine else patience
+        wild = diverged or steps - reached > limit
         times += wild
         if fine and wild and (times > OFTEN or force <= settled):
             break
@@ -130,7 +129,7 @@ def relaxed_band(
             band.restore(best)
             nudged, slopes, largest = band.nudged_forces()
             force = float(largest.max())
-            if patience < np.inf and not fine:
+            if patience < np.inf:
                 break
             smallest, fraction, reached = 2 * smallest, 0.5 * fraction, steps
             step_of.forget()

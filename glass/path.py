@@ -56,7 +56,11 @@ def redistributed(positions: Array, images: int) -> Array:
 
 
 def path_lengths(positions: Array) -> Array:
-    """Path length x in σ from the first image to each along the cubic spline through them; shape (n_images,)."""
+    """Path length x in σ from the first image to each along the cubic spline through them; shape (n_images,).
+
+    A chord falls short of the curve by the third power of its length, its two halves by a quarter of that: hence their
+    (4 halves − whole) / 3.
+    """
     chords = chord_lengths(positions)
     halves = np.diff(chord_lengths(CubicSpline(chords, positions)(halved(chords))))
     return np.append(0.0, np.cumsum((4 * (halves[::2] + halves[1::2]) - np.diff(chords)) / 3))

@@ -175,8 +175,10 @@ def _learn(
         used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
         rows, fields = here[used], displacements.fields(used).astype(float)
         results = Results(values[rows], places[rows], displacements.products(used), fields @ fields.T)
-        found += [(here, displacements, rows, results)] * bool(len(rows))
-    found *= sum(len(rows) for _, _, rows, _ in found) >= FEWEST
+        if len(rows):
+            found.append((here, displacements, rows, results))
+    if sum(len(rows) for _, _, rows, _ in found) < FEWEST:
+        found = []
     return most_likely(PROCESSES[what], [results for *_, results in found]), found
 
 

@@ -24,7 +24,7 @@ from search.conversion import calculator_for_glass, to_glass
 WELL_BELOW = 0.05  # norm of the gradient at which a relaxation ends, over the force tolerance
 
 
-KINDS = ("are minima", "relaxed to new ones", "fell into another", "could not be relaxed")
+MINIMA, NEW, FELL, FAILED = "are minima", "relaxed to new ones", "fell into another", "could not be relaxed"
 
 
 class Relaxation(NamedTuple):
@@ -81,16 +81,20 @@ def write_relaxed(
     A relaxed minimum is that of another place if the two are nearer to each other than END_POINT_DISTANCE, below which
     run_neb.py calls them the same.
     """
-    new, found, kinds = list[Atoms](), list[tuple[Relaxation, str | int, float]](), Counter(dict.fromkeys(KINDS, 0))
+    new, found, kinds = (
+        list[Atoms](),
+        list[tuple[Relaxation, str | int, float]](),
+        Counter({MINIMA: 0, NEW: 0, FELL: 0, FAILED: 0}),
+    )
     for one in relaxations:
         if one.problem:
-            kinds["could not be relaxed"] += 1
+            kinds[FAILED] += 1
         elif one.relaxed is None:
-            kinds["are minima"] += 1
+            kinds[MINIMA] += 1
             found.append((one, "", np.nan))
         else:
             where = _same_as(one.relaxed, minima, new, units)
-            kinds["relaxed to new ones" if where == len(new) else "fell into another"] += 1
+            kinds[NEW if where == len(new) else FELL] += 1
             found.append((one, where, _distance(one.relaxed, read_atoms(one.place))))
             new += [one.relaxed] * (where == len(new))
     names = add_frames(folder, new) if new else []

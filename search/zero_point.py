@@ -77,7 +77,7 @@ def splitting_with_zero_point(
             return job, f"{path} has not the images of its record"
         with failures_named():
             hessian = hessian_of(minimum, load(settings, make_calculator, minimum))
-            along = zero_point_along(images, profile.energies, minimum.get_masses(), profile, hessian, hbar)
+            along = zero_point_along(images, minimum.get_masses(), profile, hessian, hbar)
         added = with_zero_point(profile, *along)
         low, high = lowest_levels(added, hbar)
     except (MinimumError, CalculatorFailedError) as error:

@@ -222,7 +222,7 @@ def test_with_the_zero_point_energy_the_first_exact_model_splits_as_in_another_p
     band = bands[1]
     profile = answered(profile_of(band, HBAR), one_by_one([model]))
     hessian = partial(vibrations.hessian_by_differences, model)
-    z = vibrations.zero_point_along(band.positions, band.energies, np.ones(1), profile, hessian, HBAR)
+    z = vibrations.zero_point_along(band.positions, np.ones(1), profile, hessian, HBAR)
     added = vibrations.with_zero_point(profile, *z)
     assert exact == pytest.approx(0.00102141, rel=1e-4)
     assert np.diff(lowest_levels(profile, HBAR))[0] == pytest.approx(0.0009398, rel=3e-3)

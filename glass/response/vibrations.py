@@ -108,7 +108,7 @@ def _vibrations(squared: Array) -> Array:
 
 
 def zero_point_along(
-    positions: Array, energies: Array, masses: Array, profile: Profile, hessian: Hessian, hbar: float
+    positions: Array, masses: Array, profile: Profile, hessian: Hessian, hbar: float
 ) -> tuple[Array, Array]:
     """Mass-weighted path lengths and Z, the zero-point energy across the path, at images and places beyond its ends.
 

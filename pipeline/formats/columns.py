@@ -180,15 +180,19 @@ def _kinds(names: list[str], found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _are_numbers(values: Any) -> bool:
-    with suppress(TypeError, ValueError):
-        return np.asarray(values, float) is not None
-    return False
+    try:
+        np.asarray(values, float)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _floats(values: Any, n: int, kind: str) -> Array:
-    if not _are_numbers(values) or np.shape(values) != (n,):
-        raise MinimumError(f"the {kind} are no numbers, one for each particle")
-    return np.asarray(values, float)
+    with suppress(TypeError, ValueError):
+        found = np.asarray(values, float)
+        if found.shape == (n,):
+            return found
+    raise MinimumError(f"the {kind} are no numbers, one for each particle")
 
 
 def _whole(values: Any, n: int, kind: str, largest: int = 2**31) -> NDArray[np.int64]:
