@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from scipy.special import ndtr, stdtr
+from sklearn.isotonic import isotonic_regression
 
 from glass.arrays import Array
 
@@ -41,8 +42,9 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Chances:
 
     P(p) = Σ w(p − p_k) F((log₁₀ threshold − p − t(p) − e_k) / width) / Σ w(p − p_k) over labelled pairs k: p is the
     logarithm of the prediction, t the linear trend of the errors log₁₀ exact − p_k and e_k what is left of them, of
-    standard deviation σ; w is a Gaussian. P does not rise with p. The slope of the trend is at least −1, where
-    predictions tell nothing; a positive one is not continued beyond the p_k.
+    standard deviation σ; w is a Gaussian. An isotonic regression of P, each p weighing as much as labels are near, Σ
+    w(p − p_k), makes it not rise with p. The slope of the trend is at least −1, where predictions tell nothing; a
+    positive one is not continued beyond the p_k.
 
     What few labels leave open, n of them, hardly changes anything where they are many. F is the integral of Student's
     distribution with n − 2 degrees of freedom. The width, SMOOTH or Silverman's 1.06 σ n^(−1/5) if that is larger, is
@@ -63,7 +65,7 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Chances:
     smooth = max(SMOOTH, 1.06 * sigma * len(known) ** -0.2)
     limit, lowest, highest = np.log10(threshold), known.min() - 1.0, known.max() + 1.0
     grid = np.linspace(lowest, highest, _GRID)
-    chances, means = np.empty((len(SPREADS), _GRID)), np.empty(_GRID)
+    chances, means, labels = np.empty((len(SPREADS), _GRID)), np.empty(_GRID), np.empty(_GRID)
     for k, place in enumerate(grid):
         inside, off = np.clip(place, known.min(), known.max()), place - centre
         weights = np.exp(-0.5 * ((inside - known) / NEAR) ** 2)
@@ -72,7 +74,8 @@ def tls_chances(exact: Array, predicted: Array, threshold: float) -> Chances:
         scaled = (limit - means[k] - SPREADS[:, None] * errors) / (SPREADS[:, None] * width)
         below = ndtr(scaled) if freedom > _MANY else stdtr(freedom, scaled)
         chances[:, k] = below @ weights / weights.sum()
-    chances = np.minimum.accumulate(chances, axis=1)
+        labels[k] = np.exp(-0.5 * ((place - known) / NEAR) ** 2).sum()  # beyond them no end counts more than once
+    chances = np.array([isotonic_regression(row, sample_weight=labels, increasing=False) for row in chances])
     if exact.min() >= threshold:
         chances = (len(known) * chances + threshold / exact.min()) / (len(known) + 1)
     return Chances(grid, chances, means)

@@ -26,24 +26,63 @@ from search.stopping import RECALL, confidence_found, expected, p_value, poisson
 THRESHOLD = 0.00151
 
 
+def by_the_formula(exact, predicted, asked):
+    """P before it is made not to rise, from the docstring's sums; errors have their trend taken off by np.polyfit."""
+    errors, known, count = np.log10(exact / predicted), np.log10(predicted), len(exact)
+    slope, offset = np.polyfit(known, errors, 1)
+    errors -= slope * known + offset
+    sigma = np.sqrt((errors**2).sum() / (count - 2))
+    smooth = max(SMOOTH, 1.06 * sigma * count**-0.2)
+    expected = []
+    for place in np.log10(asked):
+        inside = np.clip(place, known.min(), known.max())
+        weights = norm.pdf((inside - known) / NEAR)
+        of_trend = sigma**2 * (1 / count + (place - known.mean()) ** 2 / (count * known.var()))
+        trend = slope * (inside if slope > 0 else place) + offset
+        off = np.log10(THRESHOLD) - place - trend - errors
+        expected.append((weights * t.cdf(off / np.sqrt(smooth**2 + of_trend), count - 2)).sum() / weights.sum())
+    return np.array(expected)
+
+
 def test_the_chance_is_that_of_the_formula():
     exact = np.array([0.001, 0.002, 0.004, 0.01, 0.02])
     predicted = np.array([0.0012, 0.0018, 0.005, 0.009, 0.025])
     asked = np.array([0.0008, 0.0015, 0.003])
-    errors, known = np.log10(exact / predicted), np.log10(predicted)
-    slope, offset = np.polyfit(known, errors, 1)
-    errors -= slope * known + offset
-    sigma = np.sqrt((errors**2).sum() / 3)
-    smooth = max(SMOOTH, 1.06 * sigma * 5**-0.2)
-    expected = []
-    for place in np.log10(asked):
-        weights = norm.pdf((max(place, known.min()) - known) / NEAR)
-        of_trend = sigma**2 * (1 / 5 + (place - known.mean()) ** 2 / (5 * known.var()))
-        trend = slope * (max(place, known.min()) if slope > 0 else place) + offset
-        off = np.log10(THRESHOLD) - place - trend - errors
-        expected.append((weights * t.cdf(off / np.sqrt(smooth**2 + of_trend), 3)).sum() / weights.sum())
-    assert expected == sorted(expected, reverse=True)
+    expected = by_the_formula(exact, predicted, asked)
+    assert (np.diff(expected) < 0).all()
     np.testing.assert_allclose(tls_chances(exact, predicted, THRESHOLD)(asked), expected, atol=5e-3)
+
+
+def with_far_off(count, seed=4):
+    """Pairs with Gaussian errors, and three that are predicted smaller than all of them and are no TLS."""
+    rng = np.random.default_rng(seed)
+    predicted = 10 ** np.append(rng.normal(-2.2, 0.4, count), [-3.7, -3.65, -3.6])
+    exact = predicted * 10 ** rng.normal(0, 0.2, count + 3)
+    exact[-3:] = 0.006
+    return exact, predicted
+
+
+def test_a_chance_that_would_rise_is_the_mean_of_those_beside_it_weighed_by_the_labels_near_them():
+    """By the max-min formula of isotonic regression: over all ranges that hold a place (Robertson et al., 1988)."""
+    exact, predicted = with_far_off(60)
+    found = tls_chances(exact, predicted, THRESHOLD)
+    raw = by_the_formula(exact, predicted, 10**found.grid)
+    assert (np.diff(raw) > 0.01).any()
+    labels = norm.pdf((found.grid[:, None] - np.log10(predicted)) / NEAR).sum(axis=1)
+    of_labels, below = (np.append(0, np.cumsum(each)) for each in (labels, labels * raw))
+    first, last = np.arange(len(raw))[:, None], np.arange(1, len(raw) + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.where(last > first, (below[last] - below[first]) / (of_labels[last] - of_labels[first]), -np.inf)
+    largest = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]  # of ranges that end at a place or beyond it
+    expected = [largest[: k + 1, k].min() for k in range(len(raw))]
+    np.testing.assert_allclose(found.chances[-1], expected, atol=1e-4)
+
+
+def test_a_few_pairs_predicted_far_too_small_leave_the_chances_of_the_others():
+    asked = 10 ** np.linspace(-3.2, -2, 25)
+    truth = norm.cdf((np.log10(THRESHOLD) - np.log10(asked)) / 0.2)
+    found = tls_chances(*with_far_off(6000), THRESHOLD)(asked)
+    np.testing.assert_allclose(found, truth, atol=0.05)
 
 
 def test_chances_are_true_where_errors_are_as_they_were():
