@@ -107,7 +107,8 @@ def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
     title = f"{counted(shown.moving, 'particle')} with {carried:.0f} % of Σ|Δr|²"
     ax.set_title(f"{title}\narrows: {arrows_are}; circles: {circles_are}")
     _name_circles(ax, shown.colors)
-    numbers: dict[str, Any] = {"part": "particle", "particle": drawn + 1, "species": shown.species, "moves": moves}
+    named: dict[str, Any] = {"part": "particle", "particle": motion.minimum.system.particle_ids[drawn]}
+    numbers = {**named, "species": shown.species, "moves": moves}
     columns = ["x", "y", "z", "dx", "dy", "dz", "across", "up", "depth"]
     values = np.hstack([shown.places, motion.displacements[drawn], before])
     return pd.DataFrame({**numbers, "diameter": diameters[drawn], **dict(zip(columns, values.T, strict=True))})

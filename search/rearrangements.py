@@ -211,14 +211,14 @@ def _most_telling(likeness: Array, weight: Array, known: Index, count: int) -> I
 
 
 def describe_motion(at: StatePoint, pairs: pd.DataFrame, particles: int) -> pd.DataFrame:
-    """PR of each pair of a table by pair, and who moves most, ``particle_k``, an id from 1, and ``species_k``."""
+    """PR of each pair of a table by pair, and who moves most, ids ``particle_k`` and ``species_k``."""
     ids, names = ([f"{name}_{k}" for k in range(particles)] for name in ("particle", "species"))
     found = [pd.DataFrame(columns=["PR", *ids, *names], dtype=object)]
     for rows, known in glasses_of(at, pairs):
         fields = known.displacements.fields(np.arange(len(rows)))
         first = most_displaced(fields, particles)
         species = species_names(known.system.types, known.system.numbers)[first]
-        values = np.column_stack([participation(fields), 1 + first, species])
+        values = np.column_stack([participation(fields), known.system.particle_ids[first], species])
         found.append(pd.DataFrame(values, rows, ["PR", *ids[: first.shape[1]], *names[: first.shape[1]]]))
     every = pd.concat(found).reindex(range(len(pairs))).set_index(pairs.index)
     return every.astype({"PR": float, **dict.fromkeys(ids, "Int64")})

@@ -81,7 +81,8 @@ def test_a_result_without_a_record_of_its_own_keeps_empty_cells(work):
     assert row_of(work, Pair(3, 0.3, 0.4))[FROM_PROFILE[:-1]].notna().all()
 
 
-def test_the_particles_that_move_are_those_of_the_minima(work):
+@pytest.mark.parametrize("ids", [None, np.arange(20) * 7 + 3], ids=["in the order of the file", "ids with gaps"])
+def test_the_particles_that_move_are_those_of_the_minima(work, ids):
     rng = np.random.default_rng(5)
     box = np.array([5.0, 6.0, 7.0])
     start = rng.uniform(0, box, (20, 3))
@@ -92,14 +93,18 @@ def test_the_particles_that_move_are_those_of_the_minima(work):
     for name, positions in ((0.1, start), (0.2, np.mod(start + step, box))):
         frame = Atoms(elements, positions, cell=box, pbc=True, info={"energy": 20 * name})
         frame.set_array("types", np.where(elements == "Ni", 1, 2))
+        columns = ["symbols", "positions", "types"]
+        if ids is not None:
+            frame.set_array("id", ids)
+            frame, columns = frame[::-1], [*columns, "id"]
         file = work.at(T).glass(3) / f"{name}.extxyz"
         file.parent.mkdir(parents=True, exist_ok=True)
-        ase.io.write(file, frame, columns=["symbols", "positions", "types"])
+        ase.io.write(file, frame, columns=columns)
     calculated(work)
     row = row_of(work)
     squares = (step**2).sum(axis=1)
     assert row["PR"] == pytest.approx(squares.sum() ** 2 / (squares**2).sum(), rel=1e-5)
-    assert row[["particle_0", "particle_1", "particle_2"]].tolist() == [12, 5, 18]
+    assert row[["particle_0", "particle_1", "particle_2"]].tolist() == ([12, 5, 18] if ids is None else [80, 31, 122])
     assert row[["species_0", "species_1", "species_2"]].tolist() == ["type 2", "Ni", "type 2"]
     assert row["rearrangement"] == 1
 

@@ -47,12 +47,13 @@ def update(work, settings=SETTINGS):
 # What is drawn
 def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
     positions, steps, box, diameters = glass_that_moves()
-    motion = Motion(make_minimum(Place(Path("0.1.conf")), 0.1, positions, box, diameters), steps)
+    ids = np.arange(5, 5 * len(positions) + 1, 5)
+    motion = Motion(make_minimum(Place(Path("0.1.conf")), 0.1, positions, box, diameters, ids=ids), steps)
     wells = wells_of_record(next(read_records(work.at(T))))
     figure, numbers = draw_two_level_system(motion, wells, "the pair", SETTINGS)
     particles = numbers[numbers["part"] == "particle"]
     moved = particles[particles["moves"].astype(bool)]
-    assert moved["particle"].tolist() == [1, 2]
+    assert moved["particle"].tolist() == [5, 10]
     arrows = next(one for one in figure.axes[0].collections if isinstance(one, Quiver))
     # glass_that_moves; twice as long, as 0.5 σ is less than 0.3 mean spacings, (210 / 30)^⅓ σ
     np.testing.assert_allclose(np.hypot(arrows.U, arrows.V), [1.0, 0.4], rtol=1e-9)

@@ -43,6 +43,11 @@ class System(NamedTuple):
     charges: Array  # for the calculator; 0 where none are known
     ids: NDArray[np.int64]  # from the file; 0 where it has none
 
+    @property
+    def particle_ids(self) -> NDArray[np.int64]:
+        """The ids by which results name particles: those of the file, else from 1 in its order; shape (N,)."""
+        return self.ids if self.ids.any() else np.arange(1, len(self.ids) + 1)
+
     def difference(self, other: "System") -> str:
         """In what two systems differ, in words, apart from what formats round; empty where they are the same."""
         if len(self.diameters) != len(other.diameters):
