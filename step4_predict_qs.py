@@ -77,19 +77,20 @@ def predict_one(command: Command, at: StatePoint) -> int:
 
 
 def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
-    """Write both lists; numbers of pairs on them, and of TLS to be expected among these."""
+    """Write both lists; numbers of pairs on them, and of TLS known or to be expected among these."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
     from MLmodel.model import unseen_predictions
     from MLmodel.ranking import predict_pairs
+    from pipeline.formats.keys import PAIR_COLUMNS
     from pipeline.formats.pair_lists import write_list
-    from pipeline.formats.pair_tables import TLS_PROBABILITY, open_table
+    from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, open_table
     from pipeline.formats.records import check_records
     from search.likes import add_likes
     from search.rearrangements import REARRANGEMENT, each_once, number_rearrangements
-    from search.rounds import close_round
+    from search.rounds import close_round, known_or_expected
 
     check_features(card, open_table(at.classified_features).schema.names, at.classified_features)
     check_records(at, settings.unit)
@@ -110,12 +111,13 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     orders = {at.predicted("allpairs"): smallest_first, at.predicted("newpairs"): next_ones}
     with ThreadPoolExecutor() as threads:  # polars leaves Python's lock, so that both are written at once
         list(threads.map(lambda path: write_list(path, pairs, settings.ij_decimals, orders[path]), orders))
-    chances = pairs[TLS_PROBABILITY].to_numpy()
+    answered = pairs.filter(~found.to_calculate).select(*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY).to_pandas()
+    left = float(pairs.filter(found.to_calculate)[TLS_PROBABILITY].sum())
     return {
-        "pairs": len(chances),
-        "tls": float(chances.sum()),
+        "pairs": len(pairs),
+        "tls": left + known_or_expected(at, answered, settings)[0],
         "left": len(next_ones),
-        "tls_left": float(chances[found.to_calculate].sum()),
+        "tls_left": left,
     }
 
 

@@ -13,7 +13,7 @@ from pipeline.formats.csv_files import read_own_csv
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, rows_in
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, read_batches, under_ceilings
-from pipeline.formats.results import joined, read_calculations, read_neb_results, read_unfinished
+from pipeline.formats.results import joined, last_results, read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
@@ -150,8 +150,8 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
 
 def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
     """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
-    chances = read_list(at.predicted("allpairs"), [TLS_PROBABILITY, PROBABILITY], "step4_predict_qs.py")
-    tls, wells = chances.sum().tolist()
+    columns = [*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY]
+    tls, wells = known_or_expected(at, read_list(at.predicted("allpairs"), columns, "step4_predict_qs.py"), settings)
     pairs = sum(
         int(under_ceilings(rows, settings.classify).sum())
         for table in at.pair_tables
@@ -161,3 +161,15 @@ def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
         "random_double_well_rate": tls / wells if wells else np.nan,
         "random_pair_rate": tls / pairs if pairs else np.nan,
     }
+
+
+def known_or_expected(at: StatePoint, listed: pd.DataFrame, settings: Settings) -> tuple[float, float]:
+    """Number of TLS and of double wells among pairs of a list: those calculated as they are, others by their chances.
+
+    ``listed``: PAIR_COLUMNS, TLS_PROBABILITY and PROBABILITY.
+    """
+    results = last_results(at)
+    calculated = rows_in(listed, results.index, at.decimals)
+    found = results.loc[by_pair(listed[calculated], at.decimals).index]
+    tls, wells = listed.loc[~calculated, [TLS_PROBABILITY, PROBABILITY]].sum()
+    return float(tls + (found[QS] < settings.tls_threshold).sum()), float(wells + (found[DW] == 1).sum())
