@@ -195,7 +195,7 @@ def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Pic
             rows = table[table["quantity"].str.fullmatch(of) & np.isfinite(table["value"])]
             ax.set(title=name, ylabel=label)
             if not (rows["value"] > 0).any():
-                style.write_in_panel(ax, "not known")
+                style.write_in_panel(ax, "no TLS of which it is known")
             elif rows["axis"].iloc[0] == "T (K)":
                 _draw_quantities(ax, rows)
             else:

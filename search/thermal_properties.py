@@ -163,7 +163,7 @@ def _rows(
     quantity: str, x: Array, axis: str, values: Array, unit: str, frequency: float = np.nan, warning: Any = ""
 ) -> pd.DataFrame:
     """A quantity at the places x, with the quantiles BAND of its replicas; values of shape (n, 1 + REPLICAS)."""
-    low, high = np.nanquantile(values[:, 1:], BAND, axis=1)
+    low, high = np.quantile(values[:, 1:], BAND, axis=1)
     columns = {"quantity": quantity, "x": x, "axis": axis, "frequency_Hz": frequency, "warning": warning}
     return pd.DataFrame({**columns, "value": values[:, 0], "low": low, "high": high, "unit": unit})
 
@@ -184,10 +184,11 @@ def _strength(
             loss = thermal.resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT)
             yield _loss_rows(f"internal friction, resonant, {name}", kT, loss, frequency)
     along, across = strengths.values()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        conductivity = constants.k * thermal.thermal_conductivity(along, across, medium, kT)
-    conductivity = np.where(np.isfinite(conductivity), conductivity, np.nan)
-    yield _rows("thermal conductivity", kT / constants.k, "T (K)", conductivity, "W m⁻¹ K⁻¹")
+    with np.errstate(divide="ignore"):
+        resistance = 1 / (constants.k * thermal.thermal_conductivity(along, across, medium, kT))
+        rows = _rows("thermal conductivity", kT / constants.k, "T (K)", resistance, "W m⁻¹ K⁻¹")
+        rows[["value", "low", "high"]] = 1 / rows[["value", "high", "low"]].to_numpy()
+    yield rows  # infinite where no TLS scatters
 
 
 def _waves(tls: Tls, medium: thermal.Medium) -> Iterator[tuple[str, Array, float]]:
@@ -248,11 +249,15 @@ def observables_in_words(table: pd.DataFrame, medium: thermal.Medium | None, tls
     (density, below), (strength, _) = told("P"), told("tunnelling strength, transverse")
     frequency = settings.observables.frequencies[0]
     loss, _ = told("internal friction, one phonon, transverse", frequency)
+    conductivity = f"κ = {told('thermal conductivity')[0]}; "
+    strengths = f"P̄ = {density} below {below:.3g} K; tunnelling strength C_t = {strength}"
+    if conductivity.startswith("κ = inf"):
+        conductivity = ""
+        strengths = f"no TLS below {below:.3g} K with known Δ₀ and coupling: P̄ = {density}, no C_t, no κ"
     lines = [
         f"density {medium.density:.0f} kg/m³, sound {medium.longitudinal:.0f} and {medium.transverse:.0f} m/s; {known}",
-        f"P̄ = {density} below {below:.3g} K; tunnelling strength C_t = {strength}",
-        f"at {highest:.2g} K: C/V = {capacity}; κ = {told('thermal conductivity')[0]}; "
-        f"Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {loss}",
+        strengths,
+        f"at {highest:.2g} K: C/V = {capacity}; {conductivity}Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {loss}",
     ]
     warnings = [warning for warning in dict.fromkeys(table["warning"]) if warning]
     return [*lines, *(f"warning: internal friction: {warning}" for warning in warnings if "; " not in warning)]

@@ -14,7 +14,8 @@ from glass.soft_spheres import calculator as soft_spheres
 from pipeline.formats.lammps import write_minimum
 from pipeline.settings import NebSettings, ObservableSettings, Settings
 from pipeline.workspace import Workspace
-from search.thermal_properties import Tls, medium_of, observables
+from reporting.found import draw_observables
+from search.thermal_properties import Tls, medium_of, observables, observables_in_words
 
 KELVIN = 0.00151
 """ε, in the units of the paper."""
@@ -203,6 +204,24 @@ def test_an_amplitude_of_which_only_a_bound_is_known_lies_in_no_bin():
     rows = curve(table_of(two_tls(amplitude=amplitude)), "distribution of the tunnelling amplitude")
     assert (rows["value"] > 0).sum() == 1
     assert rows["x"][rows["value"] > 0].item() == pytest.approx(-6.25)
+
+
+def test_where_no_tls_scatters_it_is_said_that_there_is_no_conductivity(tmp_path):
+    tls = two_tls(splitting=K_B * np.array([20.0, 30.0]))  # all above three thresholds
+    table = table_of(tls)
+    assert np.isinf(curve(table, "thermal conductivity")["value"]).all()
+    said = "\n".join(observables_in_words(table, MEDIUM, tls, Settings()))
+    assert "no TLS below 3 K with known Δ₀ and coupling: P̄ = 0 (0 to 0) J⁻¹ m⁻³, no C_t, no κ" in said
+    assert not {"nan", "inf"} & {*said.replace("(", " ").split()}
+    assert draw_observables(table, "T", Settings()).save(tmp_path / "observables.png", ["png"])
+
+
+def test_a_band_of_the_conductivity_has_no_upper_end_where_many_replicas_have_no_tls():
+    """Of one TLS in one glass a replica has none with the chance 1/e."""
+    one = two_tls(splitting=K_B * np.array([0.2, 20.0]))
+    rows = curve(observables(one, np.full(2, 2e-26), MEDIUM, Settings(), 1), "thermal conductivity")
+    assert np.isfinite(rows[["value", "low"]]).all(axis=None)
+    assert np.isinf(rows["high"]).all()
 
 
 def test_sound_of_the_example_is_that_of_another_program():
