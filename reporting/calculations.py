@@ -47,7 +47,14 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
 
 def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> None:
     """Splittings against ΔE; the rearrangements with most double wells in a colour each, with their form."""
-    known = double_wells[double_wells["asymmetry"].abs() > 0]
+    drawn = double_wells[double_wells["asymmetry"].notna()]
+    level, known = (drawn[which] for which in (drawn["asymmetry"] == 0, drawn["asymmetry"] != 0))
+    if len(level):  # a logarithmic axis has no place for them: x in parts of the panel
+        edge: Any = {"transform": ax.get_yaxis_transform(), "clip_on": False, "color": style.GREY}
+        label = f"ΔE = 0, at the edge: {len(level)}"
+        ax.plot(np.zeros(len(level)), level["quantum_splitting"], "<", label=label, **edge)
+    if len(drawn) < len(double_wells):
+        ax.set_title(f"{len(double_wells) - len(drawn)} more without a record")
     most = known["rearrangement"].value_counts().index[: len(style.COLORS)]
     rest = known[~known["rearrangement"].isin(most)]
     if len(rest):
@@ -64,7 +71,7 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
             x = np.geomspace(known["asymmetry"].abs().min(), difference.max(), 200)
             bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
             ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
-    ax.set(xscale="log", yscale="log", ylim=(0.5 * known["quantum_splitting"].min() if len(known) else None, None))
+    ax.set(xscale="log", yscale="log", ylim=(0.5 * drawn["quantum_splitting"].min() if len(drawn) else None, None))
     style.name_energy(ax, "x", "|ΔE|", settings)
     style.name_energy(ax, "y", "splitting E", settings)
 

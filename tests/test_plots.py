@@ -83,6 +83,13 @@ def test_splittings_of_a_rearrangement_lie_on_the_form_of_its_smallest_one():
     assert {text.rpartition(": ")[2] for text in legend(sizes)} == {"1"}
     form = next(line for line in splittings.get_lines() if line.get_linestyle() == "-")
     np.testing.assert_allclose(form.get_ydata(), np.hypot(0.7 * form.get_xdata(), 0.003))
+    level = wells.assign(asymmetry=[0.0, 0.0, np.nan, *difference[3:]])
+    for some, left_out in ((level, 1), (level[:2], 0)):
+        ax = draw_rearrangements(counted, some, "the pairs", Settings()).figure.axes[1]
+        edge = next(line for line in ax.get_lines() if line.get_marker() == "<")
+        assert edge.get_label() == "ΔE = 0, at the edge: 2"
+        np.testing.assert_array_equal(edge.get_ydata(), some["quantum_splitting"][:2])
+        assert ax.get_title() == (f"{left_out} more without a record" if left_out else "")
 
 
 def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
