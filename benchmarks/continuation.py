@@ -23,7 +23,7 @@ from glass.arrays import Array
 from glass.band import stages_of
 from glass.double_well import WayBeyond, examined, profile_of
 from glass.path import Band, image_places
-from glass.relaxation import answered, one_by_one
+from glass.relaxation import one_by_one
 from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
 from glass.tunnelling import NotResolvedError, Profile, lowest_levels
 
@@ -170,8 +170,7 @@ def path_of(model: Model, images: int) -> Band | None:
     """None where there is no path without a third minimum, or it takes too long."""
     start, end = model.minima()
     line = start + image_places(images)[:, None, None] * (end - start)
-    asking = examined(line, stages_of(images, TOLERANCE), max_steps=MAX_STEPS, hbar=HBAR)
-    band = answered(asking, one_by_one([model])).band
+    band = examined(line, one_by_one([model]), stages_of(images, TOLERANCE), max_steps=MAX_STEPS, hbar=HBAR).band
     return band if band is not None and band.converged and band.third_minimum is None else None
 
 
@@ -205,12 +204,12 @@ def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[floa
     """Splitting over the exact one by each way, for 21, 31 and 41 images."""
     forces, found = one_by_one([model] * max(IMAGES)), []
     for band in bands:
-        line, published = (answered(profile_of(band, HBAR, way=way), forces) for way in WAYS)
+        line, published = (profile_of(band, forces, HBAR, way=way) for way in WAYS)
         step = band.positions[-1] - band.positions[0]
         places = band.positions[0] + image_places(len(band.positions))[:, None, None] * step
         energies, pulls = forces(places, range(len(places)))
         slopes = -(pulls * step).sum((1, 2)) / np.linalg.norm(step)
-        straight = answered(profile_of(replace(band, positions=places, energies=energies, slopes=slopes), HBAR), forces)
+        straight = profile_of(replace(band, positions=places, energies=energies, slopes=slopes), forces, HBAR)
         hessian = partial(hessian_by_differences, model)
         along = zero_point_along(band.positions, np.ones(1), line, hessian, HBAR)
         profiles = (published, line, with_zero_point(line, *along), straight)

@@ -91,7 +91,7 @@ def by_ase(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
     from glass.band import SPRING, relaxed_band, settled_force
     from glass.double_well import forces_of, verdict_of
     from glass.path import image_places, straight_line
-    from glass.relaxation import LBFGS, answered
+    from glass.relaxation import LBFGS
 
     places = []
     for positions in straight_line(start.positions, end.positions, start.cell.lengths(), images):
@@ -104,8 +104,8 @@ def by_ase(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
     forces, _ = forces_of(start, lambda _: Counted(), images)
     path = np.stack([place.positions for place in places])
     tolerance = np.inf if converged else TOLERANCE
-    band = answered(relaxed_band(path, tolerance, 0, settled_force(TOLERANCE), LBFGS()), forces)
-    found = answered(verdict_of(band, HBAR, True), forces)
+    band = relaxed_band(path, forces, tolerance, 0, settled_force(TOLERANCE), LBFGS())
+    found = verdict_of(band, forces, HBAR, True)
     return found.kind, np.nan if found.levels is None else found.levels[1] - found.levels[0]
 
 

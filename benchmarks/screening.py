@@ -21,7 +21,6 @@ import pandas as pd
 from glass.band import stages_of
 from glass.double_well import Verdict, examined, forces_of
 from glass.path import straight_line
-from glass.relaxation import answered
 from pipeline.files import atomic_write
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
 from pipeline.formats.minima import read_atoms
@@ -87,15 +86,16 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
         row[f"splitting_{k}"] = np.nan if verdict.levels is None else verdict.levels[1] - verdict.levels[0]
         row[f"cpu_{k}"] = process_time() - started
 
-    asking = examined(
+    verdict = examined(
         straight_line(start.positions, end.positions, start.cell.lengths(), neb.images),
+        forces,
         stages_of(neb.images, neb.force_tolerance),
         max_steps=neb.max_steps,
         hbar=hbar_of(neb),
         masses=start.get_masses(),
         told=told,
     )
-    row["kind"] = answered(asking, forces).kind
+    row["kind"] = verdict.kind
     refine_below = neb.refine_below * SETTINGS.tls_threshold
     quick = neb.model_copy(update={"zero_point": "never"})
     row["screened"] = calculate(job, quick, make_calculator, refine_below).verdict.kind

@@ -5,15 +5,13 @@ Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All imag
 ``benchmarks/neb.py``.
 """
 
-from dataclasses import replace
-
 import numba
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 from glass.arrays import Array
 from glass.path import END_POINT_DISTANCE, Band, halved, image_places
-from glass.relaxation import LBFGS, RELAXED, Asking, Precondition
+from glass.relaxation import LBFGS, RELAXED, Forces, Precondition
 
 UPWIND = 0.4
 """Part of the tangent of a full band that is from the parabola through an image and the two uphill of it; the rest is
@@ -83,6 +81,7 @@ def settled_force(tolerance: float) -> float:
 
 def relaxed_band(
     positions: Array,
+    forces: Forces,
     tolerance: float,
     max_steps: int,
     settled: float,
@@ -90,7 +89,7 @@ def relaxed_band(
     patience: float = np.inf,
     whole: "Band | None" = None,
     fine: bool = False,
-) -> Asking[Band]:
+) -> Band:
     """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
 
     It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
@@ -99,12 +98,12 @@ def relaxed_band(
 
     A band that is given up has neither converged nor a third minimum, and took fewer than ``max_steps``.
     """
-    band = ElasticBand(positions, step_of.precondition, whole, fine)
+    band = ElasticBand(positions, forces, step_of.precondition, whole, fine)
     if step_of.images:  # of a band of fewer
         before = step_of.images + 2
         between = CubicSpline(image_places(before), np.eye(before)[:, 1:-1])(image_places(len(positions)))
         step_of.carry_over(between[1:-1], positions[1:-1])
-    yield from band.evaluate(range(len(positions)))
+    band.evaluate(range(len(positions)))
     smallest, best, fraction, reached, times = np.inf, band.state(), 1.0, 0, 0
     settled = min(settled, SETTLED) if fine else settled  # it begins near its path
     third = None
@@ -114,7 +113,7 @@ def relaxed_band(
         converged = force <= tolerance
         last = converged or steps == max_steps or not np.isfinite(force)
         if last or (steps % LOOK_EVERY == LOOK_EVERY - 1 and not (fine and force > settled)):
-            third = yield from band.third_minimum(slopes, largest, settled)
+            third = band.third_minimum(slopes, largest, settled)
         if third is not None or last:
             break
         if force < smallest:
@@ -136,13 +135,13 @@ def relaxed_band(
         elif force > smallest:
             fraction = min(1.0, 1.05 * fraction)
         positions[1:-1] += fraction * step_of(positions[1:-1], nudged)
-        yield from band.evaluate()
-    return replace(band.so_far(slopes), third_minimum=third, converged=converged, force=force, steps=steps)
+        band.evaluate()
+    return Band(positions, band.energies, band.forces, slopes, third, converged, force, steps)
 
 
 def hidden_minimum(
-    band: Band, tolerance: float, settled: float, precondition: Precondition | None = None
-) -> Asking[Array | None]:
+    band: Band, forces: Forces, tolerance: float, settled: float, precondition: Precondition | None = None
+) -> Array | None:
     """Place on the way to a third minimum that a converged band of few images has passed by; None if there is none.
 
     Places halfway between images show where another may hide: in a dip, at a shoulder, where the cubic between images
@@ -150,11 +149,11 @@ def hidden_minimum(
     """
     spline = CubicSpline(band.lengths, band.positions)
     lengths = halved(band.lengths)
-    fine = ElasticBand(spline(lengths), precondition)
+    fine = ElasticBand(spline(lengths), forces, precondition)
     fine.energies[::2], fine.forces[::2] = band.energies, band.forces
-    yield from fine.evaluate(range(1, len(lengths), 2))
+    fine.evaluate(range(1, len(lengths), 2))
     _, slopes, largest = fine.nudged_forces()
-    third = yield from fine.third_minimum(slopes, largest, settled)
+    third = fine.third_minimum(slopes, largest, settled)
     off = np.abs(fine.energies - CubicHermiteSpline(band.lengths, band.energies, band.slopes)(lengths))
     doubtful = shoulders(slopes, fine.energies)
     if off.max() > INTERPOLATION * np.ptp(band.energies):
@@ -164,7 +163,7 @@ def hidden_minimum(
             first, last = np.clip(lengths[k] + lengths[-1] * WINDOW * np.array([-1, 1]), 0, lengths[-1])
             images = spline(first + (last - first) * image_places(WINDOW_IMAGES))
             step_of = LBFGS(precondition)
-            part = yield from relaxed_band(images, tolerance, WINDOW_STEPS, settled, step_of, WINDOW_PATIENCE, band)
+            part = relaxed_band(images, forces, tolerance, WINDOW_STEPS, settled, step_of, WINDOW_PATIENCE, band)
             third = part.third_minimum
     return third
 
@@ -190,11 +189,13 @@ class ElasticBand:
     def __init__(
         self,
         positions: Array,
+        forces_at: Forces,
         precondition: Precondition | None = None,
         whole: "Band | None" = None,
         fine: bool = False,
     ) -> None:
         self.positions = positions
+        self.forces_at = forces_at
         self.precondition = precondition
         self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
         self.energies = np.empty(len(positions))
@@ -210,21 +211,17 @@ class ElasticBand:
         """Come back."""
         self.positions[:], self.energies[:], self.forces[:] = state
 
-    def so_far(self, slopes: Array) -> Band:
-        """The band as it is."""
-        return Band(self.positions, self.energies, self.forces, slopes, None, False, np.inf, 0)
-
-    def evaluate(self, images: range | None = None) -> Asking[None]:
+    def evaluate(self, images: range | None = None) -> None:
         """Energies and forces of these images, by default of all but the end points."""
         images = range(1, len(self.positions) - 1) if images is None else images
         some = slice(images.start, images.stop, images.step)
-        self.energies[some], self.forces[some] = yield self.positions[some], images
+        self.energies[some], self.forces[some] = self.forces_at(self.positions[some], images)
 
     def nudged_forces(self) -> tuple[Array, Array, Array]:
         """See :func:`nudged_forces`."""
         return nudged_forces(self.positions, self.energies, self.forces, self.rest, self.fine)  # type: ignore[no-any-return]
 
-    def third_minimum(self, slopes: Array, largest: Array, settled: float) -> Asking[Array | None]:
+    def third_minimum(self, slopes: Array, largest: Array, settled: float) -> Array | None:
         """Place on the way to a minimum that is no end point, from the lowest settled images in dips of the profile.
 
         Hardly any force holds such an image, neither along the path nor across it.
@@ -233,12 +230,12 @@ class ElasticBand:
         images = np.unique([dips, dips + 1])
         for k in images[np.argsort(self.energies[images])]:
             if largest[k - 1] <= settled:
-                found = yield from self.followed(int(k))
+                found = self.followed(int(k))
                 if found is not None:
                     return found
         return None
 
-    def followed(self, image: int) -> Asking[Array | None]:
+    def followed(self, image: int) -> Array | None:
         """Place from which an image that is relaxed will not reach an end point; None if it does, or can't be told.
 
         An end point is at most as high above the bottom of its basin as its own gradient allows.
@@ -258,7 +255,7 @@ class ElasticBand:
                 if gradient <= RELAXED or ((heights <= 0) | (gradient * distances <= FALL * heights)).all():
                     return np.asarray(place[0])
             place = place + step_of(place, force)
-            energy, force = yield place, of_image
+            energy, force = self.forces_at(place, of_image)
         return None
 
 

@@ -22,7 +22,7 @@ from glass.path import (
     sharpest_bend,
     straight_line,
 )
-from glass.relaxation import LBFGS, Asking, Forces, Potential, answered, bonds_inverse, one_by_one
+from glass.relaxation import LBFGS, Forces, Potential, bonds_inverse, one_blas_thread, one_by_one
 from glass.tunnelling import (
     OUTSIDE_POINTS,
     REACH,
@@ -187,24 +187,26 @@ def examine(
         )
     try:
         forces, cheap = forces_of(start, make_calculator, images, shared)
-        asking = examined(
-            line if known_path is None else known_path,
-            stages_of(images, tolerance) if known_path is None else [(images, tolerance, np.inf)],
-            max_steps=max_steps,
-            hbar=hbar,
-            refine_below=refine_below,
-            energy_difference=energy_difference,
-            masses=start.get_masses(),
-            way=way,
-            box=None if cheap else box,
-        )
-        return answered(asking, forces)
+        with one_blas_thread():
+            return examined(
+                line if known_path is None else known_path,
+                forces,
+                stages_of(images, tolerance) if known_path is None else [(images, tolerance, np.inf)],
+                max_steps=max_steps,
+                hbar=hbar,
+                refine_below=refine_below,
+                energy_difference=energy_difference,
+                masses=start.get_masses(),
+                way=way,
+                box=None if cheap else box,
+            )
     except CalculatorFailedError as error:
         return Verdict("unfinished", str(error))
 
 
 def examined(
     path: Array,
+    forces: Forces,
     stages: Sequence[tuple[int, float, float]],
     *,
     max_steps: int,
@@ -215,7 +217,7 @@ def examined(
     way: WayBeyond = "line",
     box: Array | None = None,
     told: Callable[[Verdict], None] = lambda _: None,
-) -> Asking[Verdict]:
+) -> Verdict:
     """The verdict on a path to begin with, shape (n_images, N, 3) in σ, by bands as of :func:`glass.band.stages_of`.
 
     The other arguments are those of :func:`examine`; where forces are not cheap the box in σ; and what is told the
@@ -223,7 +225,7 @@ def examined(
     """
     masses = np.ones(path.shape[1]) if masses is None else masses
     tolerance = stages[-1][1]
-    wrong = yield from check_end_points(path, tolerance, energy_difference)
+    wrong = check_end_points(path, forces, tolerance, energy_difference)
     if wrong is not None:
         return wrong
     step_of = LBFGS(None if box is None else bonds_inverse(path[len(path) // 2], box))
@@ -232,7 +234,7 @@ def examined(
     for images, allowed, patience in stages:
         start, full, left = redistributed(path, images), images >= most, max_steps - steps
         fine = full and second_order
-        band = yield from relaxed_band(start, allowed, left, settled, step_of, patience, fine=fine)
+        band = relaxed_band(start, forces, allowed, left, settled, step_of, patience, fine=fine)
         given_up = not band.converged and band.third_minimum is None and band.steps < left
         if fine and given_up and np.isfinite(band.force):
             stages.append((max(images, FIRST_ORDER), allowed, np.inf))
@@ -246,23 +248,23 @@ def examined(
         if fine and images == most and band.converged and band.third_minimum is None and sharpest_bend(path) > BENT:
             stages.append((3 * images // 2, allowed, np.inf))
             continue
-        verdict = yield from verdict_of(band, hbar, full, masses, way)
+        verdict = verdict_of(band, forces, hbar, full, masses, way)
         told(verdict)
         if full or band.third_minimum is not None or not band.converged:
             break
         if verdict.levels is not None and verdict.levels[1] - verdict.levels[0] > refine_below:
-            third = yield from hidden_minimum(band, allowed, settled, step_of.precondition)
+            third = hidden_minimum(band, forces, allowed, settled, step_of.precondition)
             if third is not None:
-                verdict = yield from verdict_of(replace(band, third_minimum=third), hbar, full, masses, way)
+                verdict = verdict_of(replace(band, third_minimum=third), forces, hbar, full, masses, way)
             break
     return verdict
 
 
-def check_end_points(path: Array, tolerance: float, energy_difference: float | None) -> Asking[Verdict | None]:
+def check_end_points(path: Array, forces: Forces, tolerance: float, energy_difference: float | None) -> Verdict | None:
     """Verdict if an end point is no minimum or their energies differ by what they should not; None if all is right."""
-    (low, high), ends = yield path[[0, -1]], (0, -1)
-    for which, forces in zip(("first", "second"), ends, strict=True):
-        force = float(np.linalg.norm(forces, axis=1).max())
+    (low, high), ends = forces(path[[0, -1]], (0, -1))
+    for which, pulls in zip(("first", "second"), ends, strict=True):
+        force = float(np.linalg.norm(pulls, axis=1).max())
         if not force <= tolerance:
             reason = f"the {which} is no minimum: force {{}} on a particle; relax_minima.py relaxes it"
             return Verdict("unfinished", reason, quantities=(Quantity(force, "force"),))
@@ -274,8 +276,8 @@ def check_end_points(path: Array, tolerance: float, energy_difference: float | N
 
 
 def verdict_of(
-    band: Band, hbar: float, full: bool, masses: Array | None = None, way: WayBeyond = "line"
-) -> Asking[Verdict]:
+    band: Band, forces: Forces, hbar: float, full: bool, masses: Array | None = None, way: WayBeyond = "line"
+) -> Verdict:
     """Verdict on one band; arguments as of :func:`profile_of`, and whether it has all images."""
     if band.third_minimum is not None:
         return Verdict("non-DW", "a third minimum on the way", band)
@@ -285,14 +287,16 @@ def verdict_of(
         reason = f"force {{}} after {band.steps} steps; raise neb.max_steps"
         return Verdict("unfinished", reason, band, quantities=(Quantity(band.force, "force"),))
     try:
-        profile = yield from profile_of(band, hbar, masses, way)
+        profile = profile_of(band, forces, hbar, masses, way)
         levels = lowest_levels(profile, hbar)
     except NotResolvedError as error:
         return Verdict("unfinished", error.reason, band, quantities=error.quantities)
     return Verdict("double well", "", band, profile, levels, "full" if full else "screened")
 
 
-def profile_of(band: Band, hbar: float, masses: Array | None = None, way: WayBeyond = "line") -> Asking[Profile]:
+def profile_of(
+    band: Band, forces: Forces, hbar: float, masses: Array | None = None, way: WayBeyond = "line"
+) -> Profile:
     """V along a path, and on the straight line through its two ends, OUTSIDE_POINTS energies outside each.
 
     With ``way="parabola"`` it goes on as in published splittings (:func:`glass.tunnelling.parabolas`).
@@ -312,7 +316,7 @@ def profile_of(band: Band, hbar: float, masses: Array | None = None, way: WayBey
         for end, outside, far in zip((first, last), (outwards, -outwards), distances, strict=True)
         for s in far[1:]
     ]
-    energies, _ = yield np.array(beyond), [0] * OUTSIDE_POINTS + [-1] * OUTSIDE_POINTS
+    energies, _ = forces(np.array(beyond), [0] * OUTSIDE_POINTS + [-1] * OUTSIDE_POINTS)
     before, after = energies[:OUTSIDE_POINTS], energies[OUTSIDE_POINTS:]
     return Profile(
         lengths,

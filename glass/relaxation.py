@@ -1,7 +1,8 @@
 """Relaxation by L-BFGS from forces: of a place to its nearest minimum, of a band to its path."""
 
-from collections.abc import Callable, Generator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -22,14 +23,9 @@ energies (k,) in ε and the forces (k, N, 3) in ε/σ."""
 Precondition = Callable[[Array], Array]
 """A function that applies the inverse of an approximate Hessian to forces of shape (k, N, 3)."""
 
-Result = TypeVar("Result")
-Asking = Generator[tuple[Array, Sequence[int]], tuple[Array, Array], Result]
-"""A calculation that asks for energies and forces: it yields what :data:`Forces` takes, and is sent what they return.
-Who answers is not its concern: one calculator, one for all images, or one for the images of several pairs."""
-
 RELAX_FIRST_STEP = 0.1  # length of the first step over all 3N coordinates, σ: nothing is known of the curvature yet
 
-_BLAS = ThreadpoolController()
+one_blas_thread = partial(ThreadpoolController().limit, limits=1, user_api="blas")
 """L-BFGS works on small matrices; the threads of several processes at once make it ten times slower."""
 
 RELAXED = 1e-4  # norm of the total gradient below which a place is a minimum, ε/σ, as those of the public data are
@@ -61,25 +57,13 @@ def relax(potential: Potential, positions: Array, gradient_norm: float = 1e-5, m
     tolerance = RELAX_FIRST_STEP * gradient_norm / np.sqrt(flat.size)  # scipy's is on the largest component
     for _ in range(RESTARTS):
         options = {"maxiter": steps_left, "maxfun": 2 * steps_left, "maxcor": 20, "gtol": tolerance, "ftol": 0.0}
-        with _BLAS.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             found = minimize(scaled, flat, jac=True, method="L-BFGS-B", options=options)
         flat, steps_left = found.x, steps_left - found.nit
         norm = float(np.linalg.norm(found.jac)) / RELAX_FIRST_STEP
         if norm <= gradient_norm or steps_left <= 0:
             break
     return Relaxed(float(found.fun), RELAX_FIRST_STEP * flat.reshape(-1, 3), norm)
-
-
-def answered(asking: Asking[Result], forces: Forces) -> Result:
-    """Result of a calculation, all it asks for given by ``forces``; BLAS keeps to one thread."""
-    with _BLAS.limit(limits=1, user_api="blas"):
-        try:
-            request = next(asking)
-            while True:
-                request = asking.send(forces(*request))
-        except StopIteration as ended:
-            found: Result = ended.value
-            return found
 
 
 def one_by_one(potentials: Sequence[Potential]) -> Forces:

@@ -5,7 +5,7 @@ from oscillator_basis import HBAR
 
 from glass.band import stages_of
 from glass.double_well import examined
-from glass.relaxation import answered, one_by_one
+from glass.relaxation import one_by_one
 from glass.tunnelling import OUTSIDE_POINTS, REACH, Continuation, Profile, oscillator_lengths
 from glass.two_level import two_level
 from pipeline.formats.records import record_of
@@ -57,4 +57,4 @@ def record_settings(profile, levels, hbar, **more):
 def relaxed_path(potential, positions, tolerance, max_steps):
     """The band of the exact calculation with all images, from these; the potential is one function for all."""
     stages = stages_of(len(positions), tolerance)
-    return answered(examined(positions, stages, max_steps=max_steps, hbar=HBAR), one_by_one([potential])).band
+    return examined(positions, one_by_one([potential]), stages, max_steps=max_steps, hbar=HBAR).band

@@ -10,7 +10,7 @@ from soft_sphere_atoms import make_atoms
 from glass.band import hidden_minimum, relaxed_band
 from glass.double_well import examine
 from glass.path import redistributed
-from glass.relaxation import FIRST_STEP, LBFGS, answered, bonds_inverse, one_by_one
+from glass.relaxation import FIRST_STEP, LBFGS, bonds_inverse, one_by_one
 
 
 def liquid(rng, n=60, side=5.0):
@@ -60,7 +60,7 @@ def test_a_first_band_that_finds_no_rest_is_left_where_its_force_was_smallest():
         return np.zeros(len(images)), forces[-1]
 
     path = np.linspace(np.zeros((4, 3)), np.ones((4, 3)), 7)
-    band = answered(relaxed_band(path, 1e-3, 500, 1e-9, LBFGS(), patience=15), restless)
+    band = relaxed_band(path, restless, 1e-3, 500, 1e-9, LBFGS(), patience=15)
     assert not band.converged
     assert len(forces) - 1 <= 200
     assert band.steps >= 15
@@ -88,8 +88,8 @@ def on_ring(images):
 def test_a_full_band_is_of_second_order_in_the_spacing_and_others_of_the_first(fine, order):
     off = []
     for images in (12, 24, 48):
-        asking = relaxed_band(redistributed(on_ring(99), images), 1e-6, 2000, 1e-9, LBFGS(), fine=fine)
-        band = answered(asking, one_by_one([ring]))
+        path = redistributed(on_ring(99), images)
+        band = relaxed_band(path, one_by_one([ring]), 1e-6, 2000, 1e-9, LBFGS(), fine=fine)
         assert band.converged
         off.append(np.abs(np.linalg.norm(band.positions[:, 0], axis=1) - 1).max())
     assert np.log2(np.divide(off[:-1], off[1:])) == pytest.approx(order, abs=0.5)
@@ -142,7 +142,7 @@ def test_a_minimum_between_the_images_of_a_coarse_band_is_found(narrow):
     ends = np.array([[[-1.0, 0, 0]], [[1.0, 0, 0]]])
     coarse = relaxed_path(potential, np.linspace(*ends, 5), 2e-3, 500)
     assert coarse.converged
-    third = answered(hidden_minimum(coarse, 2e-3, 1.0), one_by_one([potential] * 41))
+    third = hidden_minimum(coarse, one_by_one([potential] * 41), 2e-3, 1.0)
     assert (third is not None) == (narrow == 0.3)
     if third is not None:
         assert third[0, 0] == pytest.approx(0.35, abs=0.1)

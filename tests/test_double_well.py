@@ -9,7 +9,7 @@ from scipy.interpolate import CubicSpline
 
 from glass.double_well import profile_of
 from glass.path import lengths_and_slopes
-from glass.relaxation import answered, one_by_one, relax
+from glass.relaxation import one_by_one, relax
 from glass.tunnelling import lowest_levels
 
 HEIGHT, HALF, BEND, STIFF = 0.02, 0.2, 2.0, 400.0
@@ -33,7 +33,7 @@ def relaxed():
 
 
 def splitting_of(path, potential, hbar, masses=None):
-    low, high = lowest_levels(answered(profile_of(path, hbar, masses), one_by_one([potential])), hbar)
+    low, high = lowest_levels(profile_of(path, one_by_one([potential]), hbar, masses), hbar)
     return high - low
 
 

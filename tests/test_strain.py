@@ -16,7 +16,7 @@ from synthetic import read_minimum
 
 from benchmarks.continuation import cases
 from glass.double_well import potential_of, profile_of
-from glass.relaxation import answered, one_by_one, relax
+from glass.relaxation import one_by_one, relax
 from glass.response import vibrations
 from glass.response.bonds import VOIGT, bonds_of
 from glass.response.elasticity import moduli, sound, voigt_average
@@ -220,7 +220,7 @@ def test_with_the_zero_point_energy_the_first_exact_model_splits_as_in_another_p
     """Exact 0.00102141 ε, V 0.0009398 by 61 images; V + Z 0.0011496 along the path of 41 of the improved tangent."""
     _, model, exact, bands = next(iter(cases(1, 0)))
     band = bands[1]
-    profile = answered(profile_of(band, HBAR), one_by_one([model]))
+    profile = profile_of(band, one_by_one([model]), HBAR)
     hessian = partial(vibrations.hessian_by_differences, model)
     z = vibrations.zero_point_along(band.positions, np.ones(1), profile, hessian, HBAR)
     added = vibrations.with_zero_point(profile, *z)
