@@ -41,16 +41,9 @@ def box_fractions(positions: Array, box: Array) -> Fractions:
     """Coordinates as fractions of the box, in units of 2⁻³²."""
     count, _, n = positions.shape
     fractions = np.zeros((count, 3, -(-n // GROUP) * GROUP), np.uint32)
-    _box_fractions(positions, 1 / (box * _STEP), fractions)
+    for minimum, places in zip(fractions, positions, strict=True):
+        minimum[:, :n] = (places * (1 / (box * _STEP))[:, None]).astype(np.int64)
     return fractions
-
-
-@numba.njit(parallel=True, cache=True)
-def _box_fractions(positions, scale, fractions):  # type: ignore[no-untyped-def]
-    for minimum in numba.prange(positions.shape[0]):
-        for axis in range(3):
-            for k in range(positions.shape[2]):
-                fractions[minimum, axis, k] = np.uint32(np.int64(positions[minimum, axis, k] * scale[axis]))
 
 
 def rounded_geometry(
@@ -71,7 +64,6 @@ def _rounded_geometry(fractions, n, scale, longest, drifts, first, second, out, 
         square = np.zeros(fractions.shape[2], np.float32)
         last = n if drifts else square.shape[0]  # the padding, which does not move, moves against the others
         groups = np.empty(fractions.shape[2] // GROUP, np.float32)
-        places = np.empty(fractions.shape[2], np.int64)
         values = np.empty(out.shape[1] // 2)
         top = np.empty(out.shape[1] // 2, np.int64)
         bits, group_bits = square.view(np.int32), groups.view(np.int32)
@@ -85,14 +77,9 @@ def _rounded_geometry(fractions, n, scale, longest, drifts, first, second, out, 
             if values[0] >= _ROUGHEST * four:
                 continue
             # M groups reach the M-th largest of their maxima: what is below it by more than single precision is not
-            # among the M most displaced, so only groups that reach it are searched.
+            # among the M most displaced.
             least = np.float32(least * (1 - 1e-6))
-            searched = _reaching(groups, 0, groups.shape[0], least, places, 0)
-            found = searched
-            for g in range(searched):
-                start = places[g] * GROUP
-                found = _reaching(square, start, min(start + GROUP, n), least, places, found)
-            _sort(fractions, i, j, shift, scale, places, searched, found, values, top)
+            _sort(fractions, i, j, shift, scale, n, square, groups, least, values, top)
             if values[-1] > _SHORTEST:
                 good[p] = _write_row(fractions, i, j, scale, longest, two, four, square, values, top, out, p)
 
@@ -175,33 +162,30 @@ def _mth_largest(groups, values):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _reaching(values, start, stop, least, places, found):  # type: ignore[no-untyped-def]
-    """Append the places of values from ``least`` on to the ``found`` in ``places``: returns their number then."""
-    for k in range(start, stop):
-        places[found] = k
-        found += values[k] >= least
-    return found
+def _sort(fractions, i, j, shift, scale, n, square, groups, least, values, top):  # type: ignore[no-untyped-def]
+    """Most displaced particles into ``top``, descending, and their |Δr|² into ``values``; none has less than ``least``.
 
-
-@numba.njit(cache=True)
-def _sort(fractions, i, j, shift, scale, places, start, stop, values, top):  # type: ignore[no-untyped-def]
-    """Most displaced of the particles in ``places`` into ``top``, descending, and their |Δr|² into ``values``."""
-    for k in range(top.shape[0]):
-        values[k] = -1.0
-    for c in range(start, stop):
-        k = places[c]
-        x = _steps(fractions[i, 0, k] - shift[0], fractions[j, 0, k]) * scale[0]
-        y = _steps(fractions[i, 1, k] - shift[1], fractions[j, 1, k]) * scale[1]
-        z = _steps(fractions[i, 2, k] - shift[2], fractions[j, 2, k]) * scale[2]
-        r2 = x * x + y * y + z * z
-        place = top.shape[0] - 1
-        if r2 > values[place]:
-            while place > 0 and values[place - 1] < r2:
-                values[place] = values[place - 1]
-                top[place] = top[place - 1]
-                place -= 1
-            values[place] = r2
-            top[place] = k
+    Only groups that reach that are searched.
+    """
+    values[:] = -1.0
+    for group in range(groups.shape[0]):
+        if groups[group] < least:
+            continue
+        for k in range(group * GROUP, min((group + 1) * GROUP, n)):
+            if square[k] < least:
+                continue
+            x = _steps(fractions[i, 0, k] - shift[0], fractions[j, 0, k]) * scale[0]
+            y = _steps(fractions[i, 1, k] - shift[1], fractions[j, 1, k]) * scale[1]
+            z = _steps(fractions[i, 2, k] - shift[2], fractions[j, 2, k]) * scale[2]
+            r2 = x * x + y * y + z * z
+            place = top.shape[0] - 1
+            if r2 > values[place]:
+                while place > 0 and values[place - 1] < r2:
+                    values[place] = values[place - 1]
+                    top[place] = top[place - 1]
+                    place -= 1
+                values[place] = r2
+                top[place] = k
 
 
 @numba.njit(cache=True)
