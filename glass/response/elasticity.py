@@ -13,8 +13,8 @@ from ase import Atoms
 from scipy.sparse.linalg import splu
 
 from glass.arrays import Array
-from glass.response.bonds import VOIGT, Bonds, bonds_of
-from glass.response.strain import virial
+from glass.response.bonds import Bonds, bonds_of
+from glass.response.strain import by_strain, virial
 
 STRAIN = 1e-3  # strain of the strained relaxations
 
@@ -66,17 +66,14 @@ def propagation(lagrangian: Array, stress: Array) -> Array:
 
 def moduli_by_strain(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Array:
     """∂σ/∂ε from stresses at ± STRAIN, with relaxation, shape (6, 6); arguments as of :func:`sound`."""
-    found = np.empty((6, 6))
-    for k, (a, b) in enumerate(VOIGT):
-        stresses = []
-        for step in (STRAIN, -STRAIN):
-            strain = np.zeros((3, 3))
-            strain[a, b] = strain[b, a] = step
-            strained = atoms.copy()
-            strained.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-            strained = relax(strained)
-            stresses.append(virial(strained, make_calculator) / strained.get_volume())
-        found[:, k] = (stresses[0] - stresses[1]) / (2 * STRAIN * (1 if a == b else 2))
+
+    def stress(shape: Array) -> Array:
+        strained = atoms.copy()
+        strained.set_cell(atoms.cell.array @ shape, scale_atoms=True)
+        strained = relax(strained)
+        return np.asarray(virial(strained, make_calculator) / strained.get_volume())
+
+    found = by_strain(stress, STRAIN)
     return 0.5 * (found + found.T)
 
 

@@ -38,19 +38,26 @@ def virial(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:
 
 def virial_by_differences(atoms: Atoms) -> Array:
     """The same from energies at ± STRAIN of atoms with a calculator; nothing is relaxed."""
-    cell, found = atoms.cell.array, np.empty(6)
     strained = atoms.copy()
     strained.calc = atoms.calc
-    for k, (a, b) in enumerate(VOIGT):
-        energies = []
-        for step in (STRAIN, -STRAIN):
-            strain = np.zeros((3, 3))
-            strain[a, b] = strain[b, a] = step
-            strained.set_positions(atoms.positions @ (np.eye(3) + strain))
-            strained.set_cell(cell @ (np.eye(3) + strain))
-            energies.append(float(strained.get_potential_energy()))
-        found[k] = (energies[0] - energies[1]) / (2 * STRAIN * (1 if a == b else 2))
-    return found
+
+    def energy(shape: Array) -> float:
+        strained.set_positions(atoms.positions @ shape)
+        strained.set_cell(atoms.cell.array @ shape)
+        return float(strained.get_potential_energy())
+
+    return by_strain(energy, STRAIN)
+
+
+def by_strain(function: Callable[[Array], Any], size: float) -> Array:
+    """Derivatives by the strains VOIGT, the last axis, of what a function makes of 1 + strain, shape (3, 3)."""
+    found = []
+    for a, b in VOIGT:
+        strain = np.zeros((3, 3))
+        strain[a, b] = strain[b, a] = size
+        change = function(np.eye(3) + strain) - function(np.eye(3) - strain)
+        found.append(change / (2 * size * (1 if a == b else 2)))
+    return np.stack(found, axis=-1)
 
 
 def coupling(start: Atoms, end: Atoms, make_calculator: Callable[[Atoms], Any]) -> Array:

@@ -1,16 +1,15 @@
 """Molecular dynamics with any calculator, by ASE."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
 from ase.units import kB
 
 from glass.arrays import Array
-from glass.relaxation import Potential
+from glass.batches import Batched
+from glass.relaxation import Potential, one_by_one
 
 STEPS_A_PERIOD = 30  # time steps in the period of the stiffest vibration
 COUPLING = 100  # time constant of the thermostat, in time steps
@@ -33,26 +32,12 @@ def time_step(potential: Potential, positions: Array, masses: Array, rng: np.ran
     return float(2 * np.pi / square**0.5 / STEPS_A_PERIOD)
 
 
-class _ByPotential(Calculator):  # type: ignore[misc]
-    """A potential as ASE calls it."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, potential: Potential) -> None:
-        super().__init__()
-        self._potential = potential
-
-    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
-        super().calculate(atoms, properties, system_changes)
-        self.results["energy"], self.results["forces"] = self._potential(self.atoms.positions.copy())
-
-
 def langevin(atoms: Atoms, potential: Potential, step: float, rng: np.random.Generator) -> Callable[[float, int], None]:
     """Function that moves atoms by Langevin dynamics: k_B T and number of steps.
 
     The centre of mass is let free; whoever compares positions takes its motion out.
     """
-    atoms.calc = _ByPotential(potential)
+    atoms.calc = Batched(lambda _, images: one_by_one([potential])(images, [0]))
     md = Langevin(atoms, step, temperature_K=0, friction=1 / (COUPLING * step), fixcm=False, rng=rng)
 
     def move(temperature: float, steps: int) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import numba
 import numpy as np
+from ase import Atoms
 
 from glass.arrays import Array
 from glass.potentials.pairs import SKIN, have_moved
 from glass.relaxation import Potential, Relaxed, relax
-from glass.soft_spheres import energy_and_forces, neighbours
+from glass.soft_spheres import SoftSpheres, energy_and_forces, neighbours
 
 TIME_STEP = 0.005  # time step of the dynamics, σ √(m/ε)
 COUPLING = 100  # time constant of the thermostat, in time steps
@@ -56,16 +57,12 @@ def molecular_dynamics(positions, velocities, box, diameters, temperature, steps
 
 def soft_spheres(box: Array, diameters: Array) -> Potential:
     """Total energy in ε and forces in ε/σ, shape (N, 3), as a function of the positions (N, 3) in σ."""
-    reference, slack = np.full((len(diameters), 3), np.inf), np.full(len(diameters), 0.5 * SKIN)
-    listed: tuple[Array, Array, Array]
+    atoms, model = Atoms(numbers=np.zeros(len(diameters)), cell=box, pbc=True), SoftSpheres()
+    atoms.set_array("diameters", diameters)
 
     def potential(positions: Array) -> tuple[float, Array]:
-        nonlocal listed
-        if have_moved(positions[None], reference, slack):
-            reference[:] = positions
-            listed = neighbours(reference, box, diameters, slack)
-        forces = np.empty_like(positions)
-        return energy_and_forces(positions, box, *listed, forces), forces
+        energies, forces = model.calculate_many(atoms, positions[None])
+        return float(energies[0]), forces[0]
 
     return potential
 
