@@ -143,7 +143,8 @@ def real_pairs(count: int) -> list[tuple[Atoms, Atoms]]:
     from pipeline.formats.minima import read_atoms
 
     data = Path(os.environ.get("TLS_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-    files = sorted(data.glob("Configurations/minima/T0.062/*/*"), key=energy_in_name)
+    files = sorted(data.glob("Configurations/minima/T0.062/*/*"), key=lambda path: energy_in_name(path) or 0.0)
+    energies = [energy_in_name(path) or 0.0 for path in files]
     if not files:
         print(f"skipped: no real minima below {data}; name a workspace, or TLS_DATA")
     rng = np.random.default_rng(0)
@@ -153,7 +154,7 @@ def real_pairs(count: int) -> list[tuple[Atoms, Atoms]]:
         start, end = read_atoms(Place(files[one])), read_atoms(Place(files[other]))
         step = minimum_image(end.positions - start.positions, start.cell.lengths())
         distance = np.linalg.norm(step - step.mean(0))
-        if abs(energy_in_name(files[other]) - energy_in_name(files[one])) * len(start) < 0.1 and 0.1 < distance < 0.6:
+        if abs(energies[other] - energies[one]) * len(start) < 0.1 and 0.1 < distance < 0.6:
             pairs.append((start, end))
     return pairs
 

@@ -13,7 +13,8 @@ from pipeline.files import write_text
 from pipeline.formats.configurations import Minimum, Unusable
 from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.formats.keys import minimum_keys, minimum_names
-from pipeline.formats.minima import energy_of_name, file_of
+from pipeline.formats.lammps import energy_in_name
+from pipeline.formats.minima import file_of
 from pipeline.formats.relaxed import FRAMES
 from pipeline.messages import note
 from pipeline.settings import Settings
@@ -72,7 +73,7 @@ def _count(
             trajectories.append([one.name for one in frames])
         elif time_order:
             one = frames[0]
-            if not (isinstance(one, Minimum) and energy_of_name(one.place.path) == one.energy):
+            if not (isinstance(one, Minimum) and energy_in_name(one.place.path) == one.energy):
                 single.append(one.name)
     single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
     counts: Counter[tuple[int, int]] = Counter()

@@ -54,7 +54,7 @@ OF_REARRANGEMENTS = {
 def read_minimum(path):
     """The minimum in a file that is named by its energy; raises MinimumError where there is none."""
     (frame,) = read_frames(path)
-    return make_minimum(Place(path), energy_in_name(path), **frame())
+    return make_minimum(Place(path), energy_in_name(path), **frame()[0])
 
 
 def text_minimum(diameters, positions, box, order=None, images=True, types=None, masses=("1 1",)):

@@ -122,8 +122,7 @@ def test_the_energy_stands_in_the_name(tmp_path):
     for name, energy in (("2.044726132E-01.conf.txt", 0.2044726132), ("-7.25.conf", -7.25)):
         assert energy_in_name(tmp_path / name) == energy
     for name in ("minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf", "0.\u0663.conf"):
-        with pytest.raises(MinimumError, match="no energy"):
-            energy_in_name(tmp_path / name)
+        assert energy_in_name(tmp_path / name) is None
 
 
 @given(st.integers(-(10**14), 10**14), st.floats(-4e-11, 4e-11))

@@ -1,6 +1,6 @@
 """An energy minimum as every reader hands it out: energy, positions, what its particles are, and where it stands."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +97,13 @@ class Minimum(NamedTuple):
     def diameters(self) -> Array:
         """In σ; shape (N,)."""
         return self.system.diameters
+
+
+FrameContent = tuple[dict[str, Any], float | None, list[str]]
+"""Arguments of :func:`make_minimum` but place and energy; total energy if the frame tells it; names of what may be."""
+
+Frame = Callable[[], FrameContent]
+"""Reads a frame; raises MinimumError where something in it is wrong."""
 
 
 class Unusable(NamedTuple):

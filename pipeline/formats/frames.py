@@ -6,7 +6,7 @@
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -18,14 +18,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import short
 from pipeline.formats.columns import is_cut, open_text, particles, unpacked
-from pipeline.formats.configurations import Minimum, MinimumError
+from pipeline.formats.configurations import Frame, FrameContent, Minimum, MinimumError
 from pipeline.formats.lammps import is_of_one, read_one
 from pipeline.formats.text_frames import read_dump, read_extxyz
 from pipeline.workspace import AS_USUAL, Reading
-
-Frame = Callable[[], dict[str, Any]]
-"""Gives arguments of :func:`pipeline.formats.configurations.make_minimum` but place and energy; the total ``energy``
-if the frame tells it, else names of what may be one in ``energies``. Raises MinimumError where something is wrong."""
 
 _CALCULATIONS = [
     "vasp-out",
@@ -39,9 +35,6 @@ _CALCULATIONS = [
     "nwchem-out",
 ]
 """ASE's names of the outputs of one calculation: of their steps the last is the minimum."""
-
-ENERGY_NAME = re.compile(r"(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*", re.ASCII)
-"""Names of files that are energies; a whole number may count files."""
 
 _TEXTS = {
     r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?": read_dump,
@@ -60,7 +53,7 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
     try:
         if is_of_one(path):
             found = read_one(path)
-            yield lambda: found
+            yield lambda: (found, None, [])
         elif reader is not None:
             with open_text(path) as text:
                 yield from reader(text, reading)
@@ -143,7 +136,7 @@ def _by_ase(path: Path, reading: Reading) -> Iterator[Frame]:
                 yield from (partial(_of_atoms, atoms, reading) for atoms in iread(text, index, format=name))
 
 
-def _of_atoms(atoms: Atoms, reading: Reading) -> dict[str, Any]:
+def _of_atoms(atoms: Atoms, reading: Reading) -> FrameContent:
     """A frame; lengths, energies and masses in the units in which they stand there."""
     columns = dict(atoms.arrays)
     found = {"positions": columns.pop("positions"), "cell": atoms.cell.array, "pbc": atoms.pbc}
@@ -151,9 +144,7 @@ def _of_atoms(atoms: Atoms, reading: Reading) -> dict[str, Any]:
     known = {**atoms.info, **({} if atoms.calc is None else atoms.calc.results)}
     key = reading.energy_key or "energy"
     energy = _number(known.get(key, atoms.arrays[key].sum() if key in atoms.arrays else None))
-    if energy is not None:
-        return {**found, "energy": energy}
-    return {**found, "energies": [name for name, value in known.items() if _number(value) is not None]}
+    return found, energy, [name for name, value in known.items() if _number(value) is not None]
 
 
 def _number(value: Any) -> float | None:

@@ -17,6 +17,9 @@ from pipeline.messages import counted
 _NAME = r"(?P<energy>.*)\.(conf(\.txt)?|(conf\.txt|data|lmp)(\.(gz|bz2|xz))?)"
 """Names of files in the formats of one minimum, behind its energy."""
 
+_OTHER_NAME = r"(?a:(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Za-z][\w-]*)*)"
+"""Names of other files that are energies; a whole number may count files."""
+
 _NUMBER = r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?"
 
 STYLES = {
@@ -37,12 +40,11 @@ def is_of_one(path: Path) -> bool:
     return re.fullmatch(_NAME, path.name) is not None
 
 
-def energy_in_name(path: Path) -> float:
-    """Energy per particle in ε that a file's name gives; raises MinimumError where it gives none."""
-    name = re.fullmatch(_NAME, path.name)
-    if name is None or re.fullmatch(_NUMBER, name["energy"]) is None or not np.isfinite(float(name["energy"])):
-        raise MinimumError("the name gives no energy")
-    return float(name["energy"])
+def energy_in_name(path: Path) -> float | None:
+    """Energy per particle in ε that a file's name gives, whatever its format; None where it gives none."""
+    name = re.fullmatch(_NAME, path.name) or re.fullmatch(_OTHER_NAME, path.name)
+    is_number = name is not None and re.fullmatch(_NUMBER, name["energy"]) and np.isfinite(float(name["energy"]))
+    return float(name["energy"]) if name and is_number else None
 
 
 def read_one(path: Path) -> dict[str, Any]:

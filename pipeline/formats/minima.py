@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 
 from pipeline.errors import UserError, short
-from pipeline.formats.configurations import Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
+from pipeline.formats.configurations import Frame, Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
 from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
-from pipeline.formats.frames import ENERGY_NAME, Frame, read_frames, to_atoms
+from pipeline.formats.frames import read_frames, to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
 from pipeline.formats.relaxed import is_superseded, superseded
@@ -47,9 +47,8 @@ def places_with_energies(folder: Path, reading: Reading = AS_USUAL) -> list[tupl
 def read_place(place: Place) -> Minimum:
     """The minimum at a place, whatever its energy; raises MinimumError naming the place where there is none."""
     try:
-        found = next(islice(read_frames(place.path, place.reading), place.frame or 0, None))()
-        found.pop("energies", None)
-        return make_minimum(place, found.pop("energy", 0.0) / len(found["positions"]), **found)
+        found, energy, _ = next(islice(read_frames(place.path, place.reading), place.frame or 0, None))()
+        return make_minimum(place, (energy or 0.0) / len(found["positions"]), **found)
     except StopIteration:
         raise MinimumError(f"{place.name}: there is no such frame") from None
     except MinimumError as error:
@@ -66,15 +65,9 @@ def read_minima(paths: Sequence[Path], reading: Reading = AS_USUAL) -> list[Mini
     return share_systems(one for path in paths for one in _try_file(path, reading))
 
 
+@cache
 def glass_volume(folder: Path, reading: Reading = AS_USUAL) -> float:
     """Volume of a glass by its first usable minimum; 0 of a film or wire, or where there is none."""
-    first = next(filter(Path.is_file, minimum_paths(folder)), None)
-    return 0.0 if first is None else _volume(folder, reading, _state(first))
-
-
-@cache
-def _volume(folder: Path, reading: Reading, state: object) -> float:
-    """Volume of a glass whose first file is as it is now: read once."""
     read = (one for path in minimum_paths(folder) for one in _try_file(path, reading))
     system = next((one.system for one in read if isinstance(one, Minimum)), None)
     return float(abs(np.linalg.det(system.cell))) if system is not None and system.pbc.all() else 0.0
@@ -89,7 +82,7 @@ def _state(path: Path) -> tuple[object, ...]:
 def _energies(path: Path, reading: Reading) -> list[tuple[Place, float]]:
     """Places in a file with their energies per particle, from names without reading the file."""
     if is_of_one(path) and not path.with_name(ENERGIES).exists() and not (glass_of(path) / ENERGIES).exists():
-        named = energy_of_name(path)
+        named = energy_in_name(path)
         return [] if named is None else [(Place(path, None, reading), named)]
     if not path.is_file():
         return []
@@ -113,7 +106,7 @@ def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
         told = _told_energies(path)
         frames = read_frames(path, reading)
         some = list(islice(frames, 2))
-        named = energy_of_name(path) if len(some) == 1 else None
+        named = energy_in_name(path) if len(some) == 1 else None
         for frame in chain(some, frames):
             place = Place(path, None if of_one else count, reading)
             try:
@@ -130,8 +123,7 @@ def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
 
 def _minimum(frame: Frame, place: Place, told: dict[int | None, float], named: float | None) -> Minimum:
     """The minimum of a frame with the energy that energies.csv tells, else the frame itself, else the file's name."""
-    found = frame()
-    own, keys = found.pop("energy", None), found.pop("energies", [])
+    found, own, keys = frame()
     n = len(found["positions"])
     if own is not None and re.search(r"(?i)per_?(atom|particle)", place.reading.energy_key):
         own *= n
@@ -139,17 +131,15 @@ def _minimum(frame: Frame, place: Place, told: dict[int | None, float], named: f
     if energy is not None and own is not None and abs(energy - own) > _SAME_ENERGY * max(abs(energy), abs(own)):
         raise MinimumError(f"{ENERGIES} says the energy {energy:.10g}, the frame {own:.10g}: take one out")
     energy = own if energy is None else energy
-    if energy is None and named is not None:
-        if abs(named) > LARGEST_NAMED and n > 1:
-            raise MinimumError(
-                f"its name says {named:g} per particle, a total? Divide it by {n}; or put it into {ENERGIES}"
-            )
-        return make_minimum(place, named, **found)
-    if energy is None:
+    per_particle = named if energy is None else energy / n
+    if per_particle is None:
         raise MinimumError(_without_energy(place, keys))
-    if not np.isfinite(energy):
+    if energy is None and abs(per_particle) > LARGEST_NAMED and n > 1:
+        said = f"its name says {per_particle:g} per particle, a total? Divide it by {n}; or put it into {ENERGIES}"
+        raise MinimumError(said)
+    if not np.isfinite(per_particle):
         raise MinimumError("the frame has no energy: it is not finite")
-    return make_minimum(place, energy / n, **found)
+    return make_minimum(place, per_particle, **found)
 
 
 def _without_energy(place: Place, keys: list[str]) -> str:
@@ -165,17 +155,6 @@ def _without_energy(place: Place, keys: list[str]) -> str:
     if others:
         remedy = f"name it as minima.energy_key in config.yaml: it has {', '.join(map(short, others[:10]))}"
     return f"the frame has no energy{f' {key}' if key else ''}; {remedy}"
-
-
-def energy_of_name(path: Path) -> float | None:
-    """Energy per particle that a file's name gives; None where it gives none."""
-    if is_of_one(path):
-        try:
-            return energy_in_name(path)
-        except MinimumError:
-            return None
-    named = ENERGY_NAME.fullmatch(path.name)
-    return None if named is None else float(named["energy"])
 
 
 def _told_energies(path: Path) -> dict[int | None, float]:

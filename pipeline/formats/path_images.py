@@ -54,9 +54,7 @@ def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
 def read_images(file: Path) -> list[Minimum]:
     """The images that a file holds; raises MinimumError naming it where it can't be read."""
     try:
-        frames = [frame() for frame in read_frames(file)]
-        kept = [{name: one[name] for name in one if not name.startswith("energ")} for one in frames]
-        images = [make_minimum(Place(file, k), 0.0, **one) for k, one in enumerate(kept)]
+        images = [make_minimum(Place(file, k), 0.0, **frame()[0]) for k, frame in enumerate(read_frames(file))]
     except MinimumError as error:
         raise MinimumError(f"{file}: {error}") from error
     if len({len(one.positions) for one in images}) != 1:

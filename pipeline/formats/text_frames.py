@@ -1,7 +1,7 @@
 """Text of many frames, each a minimum: extended XYZ, and LAMMPS dumps with any columns, coordinates and box."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any, TextIO
@@ -11,7 +11,7 @@ import numpy as np
 from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.formats.columns import check_end, numbers, particles, read_columns
-from pipeline.formats.configurations import MinimumError
+from pipeline.formats.configurations import Frame, FrameContent, MinimumError
 from pipeline.formats.csv_files import NUMBER
 from pipeline.formats.lammps import restricted_cell
 from pipeline.messages import counted
@@ -37,8 +37,8 @@ def _check_units(said: str, reading: Reading) -> None:
         raise MinimumError(f"in units {short(said)}, where config.yaml says units: {reading.units}")
 
 
-def read_dump(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Snapshots of a dump in order, each a function as of ``Frame``; MinimumError where they can't be told apart."""
+def read_dump(text: TextIO, reading: Reading) -> Iterator[Frame]:
+    """Snapshots of a dump in order; MinimumError where they can't be told apart."""
     items: dict[str, list[str]] = {}
     name = None
     for line in text:
@@ -61,7 +61,7 @@ def read_dump(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[str,
         raise MinimumError("truncated: the last snapshot has no ITEM: ATOMS")
 
 
-def _snapshot(lines: list[str], items: dict[str, list[str]], reading: Reading) -> dict[str, Any]:
+def _snapshot(lines: list[str], items: dict[str, list[str]], reading: Reading) -> FrameContent:
     _check_units("".join(items.get("UNITS:", [])).strip(), reading)
     rows, names = [one.split() for one in lines], items["ATOMS"]
     if not rows:
@@ -78,9 +78,8 @@ def _snapshot(lines: list[str], items: dict[str, list[str]], reading: Reading) -
     if "s" in axes[0]:
         positions = positions @ cell + origin
     found = {"positions": positions, "cell": cell, "pbc": pbc, **particles(columns, len(rows))}
-    if reading.energy_key in columns:
-        return {**found, "energy": float(np.sum(columns[reading.energy_key]))}
-    return {**found, "energies": [name for name in names if name.startswith(("c_", "v_", "f_"))]}
+    energy = float(np.sum(columns[reading.energy_key])) if reading.energy_key in columns else None
+    return found, energy, [name for name in names if name.startswith(("c_", "v_", "f_"))]
 
 
 def _box(items: dict[str, list[str]]) -> tuple[Array, Array, list[bool]]:
@@ -104,8 +103,8 @@ def _box(items: dict[str, list[str]]) -> tuple[Array, Array, list[bool]]:
     return restricted_cell(list(high - low), [xy, xz, yz]), low, pbc
 
 
-def read_extxyz(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Frames of an extended XYZ file in their order, as :func:`read_dump` gives snapshots.
+def read_extxyz(text: TextIO, reading: Reading) -> Iterator[Frame]:
+    """Frames of an extended XYZ file in their order; MinimumError where they can't be told apart.
 
     The total energy stands under ``energy``, or the name of ``reading``; where it is a column, the sum is taken.
     """
@@ -122,7 +121,7 @@ def read_extxyz(text: TextIO, reading: Reading) -> Iterator[Callable[[], dict[st
         yield partial(_frame, lines, keys, reading)
 
 
-def _frame(lines: list[str], line: str, reading: Reading) -> dict[str, Any]:
+def _frame(lines: list[str], line: str, reading: Reading) -> FrameContent:
     rows = [one.split() for one in lines]
     keys = {name: value.strip("\"'{}[]") for name, value in _KEY.findall(line)}
     lower = {name.lower(): value for name, value in keys.items()}
@@ -143,18 +142,18 @@ def _frame(lines: list[str], line: str, reading: Reading) -> dict[str, Any]:
     pbc = [one[0] in "tT1" for one in periodic]
     found = {"positions": columns.pop("pos"), "cell": lattice.reshape(3, 3), "pbc": pbc}
     found |= particles(columns, len(rows))
-    key = reading.energy_key or "energy"
+    key, energy = reading.energy_key or "energy", None
     if key in keys:
         if re.fullmatch(NUMBER, keys[key]) is None:
             raise MinimumError(f"the frame has no energy: {key}={short(keys[key])} is not a number")
-        return {**found, "energy": float(re.sub("[dD]", "e", keys[key]))}
-    if key in columns:
+        energy = float(re.sub("[dD]", "e", keys[key]))
+    elif key in columns:
         values = columns[key]
         if values.dtype.kind != "f" or values.ndim != 1:
             raise MinimumError(f"its column {key} holds no number for each atom")
-        return {**found, "energy": float(values.sum())}
+        energy = float(values.sum())
     named = re.compile(r"(?i)energy|^e$|epot|^pe$|^u$|etot")
-    return {**found, "energies": [name for name in (*keys, *columns) if named.search(name)]}
+    return found, energy, [name for name in (*keys, *columns) if named.search(name)]
 
 
 def _columns(rows: list[list[str]], properties: str) -> dict[str, Any]:
