@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
 from glass.arrays import Array, Index, common_shift, minimum_image
 from glass.overlap import Displacements
-from pipeline.formats.configurations import Minimum, Place, System
-from pipeline.formats.frames import to_atoms
+from pipeline.formats.configurations import Minimum, MinimumError, Place, System
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.workspace import StatePoint
@@ -59,10 +57,12 @@ def order_of(one: Minimum, other: Minimum) -> Index:
     return nearest_order(one.positions, other.positions, equal_particles(one.system), one.box, spacing(one))
 
 
-def read_pair(places: Sequence[Place]) -> tuple[Atoms, Atoms]:
-    """The two minima of a pair as ASE Atoms, their particles in one order; raises MinimumError naming the place."""
+def read_pair(places: Sequence[Place]) -> tuple[Minimum, Minimum]:
+    """The two minima of a pair, particles in one order; MinimumError names the place, or in what two systems differ."""
     start, end = (read_place(place) for place in places)
-    return to_atoms(start), to_atoms(end)[order_of(start, end)]
+    if differs := start.system.difference(end.system):
+        raise MinimumError(f"{start.name} and {end.name} differ in {differs}")
+    return start, end._replace(positions=end.positions[order_of(start, end)])
 
 
 def spacing(minimum: Minimum) -> float:

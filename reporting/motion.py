@@ -6,11 +6,9 @@ import numpy as np
 
 from glass.arrays import Array, Index, minimum_image, without_drift
 from pipeline.formats.configurations import Minimum, MinimumError
-from pipeline.formats.frames import to_atoms
-from pipeline.formats.minima import read_place
-from pipeline.matching import order_of, spacing
+from pipeline.matching import read_pair, spacing
 from reporting.style import SPECIES
-from search.exact import PairJob, check_one_glass
+from search.exact import PairJob
 from search.rearrangements import species_names
 
 FRACTION, ARROWS = 0.25, 15  # arrows: particles that move at least this fraction of the longest way, at most this many
@@ -27,11 +25,10 @@ class Motion(NamedTuple):
 def motion_of_job(job: PairJob) -> Motion | None:
     """Motion between the two minima of a pair; None where one can't be read."""
     try:
-        start, end = map(read_place, job.places)
-        check_one_glass(job, to_atoms(start), to_atoms(end))
+        start, end = read_pair(job.places)
     except (MinimumError, OSError):
         return None  # step 0 and run_neb.py say what is wrong with it
-    return Motion(start, without_drift(start.positions, end.positions[order_of(start, end)], start.box))
+    return Motion(start, without_drift(start.positions, end.positions, start.box))
 
 
 class Cluster(NamedTuple):

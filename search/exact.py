@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
-from glass.arrays import ROUNDED, box_of, difference_of_cells, vectors_of
 from glass.band import STAGES
 from glass.batches import together
 from glass.double_well import CalculatorFailedError, Verdict, examine
 from glass.tunnelling import reduced_hbar
 from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import Pair, minimum_names
 from pipeline.formats.minima import places_by_key, read_atoms
 from pipeline.formats.path_images import path_file, read_path, write_path
@@ -99,8 +99,7 @@ def calculate(
     """The exact calculation of one pair, with few images where its splitting is above ``refine_below``; a job."""
     started, properties = time.process_time(), dict[str, float]()
     try:
-        start, end = read_pair(job.places)
-        check_one_glass(job, start, end)
+        start, end = map(to_atoms, read_pair(job.places))
         make_calculator = load(settings, make_calculator, start)
         started = time.process_time()
         tolerance = settings.force_tolerance * units.sigma / units.epsilon
@@ -167,19 +166,6 @@ def _groups(jobs: Sequence[PairJob], settings: NebSettings, workers: int) -> lis
 def hbar_of(settings: NebSettings) -> float:
     """ħ̃ = ħ / (σ √(m ε)) in the units of the settings; of metal units ħ in Å √(u eV)."""
     return reduced_hbar(settings.sigma, settings.mass, settings.epsilon)
-
-
-def check_one_glass(job: PairJob, start: Atoms, end: Atoms) -> None:
-    """Raise MinimumError unless both have the same particles in the same box, apart from what formats round."""
-    arrays = ("diameters", "types", "numbers", "masses")
-    same = (
-        len(start) == len(end)
-        and all(np.allclose(start.arrays[name], end.arrays[name], rtol=ROUNDED, atol=0) for name in arrays)
-        and difference_of_cells(*(vectors_of(box_of(one.cell.array, one.pbc)) for one in (start, end))) <= ROUNDED
-    )
-    if not same:
-        names = " and ".join(place.name for place in job.places)
-        raise MinimumError(f"{names} differ in count of particles, diameters, species, masses or box")
 
 
 def neb_settings(settings: Settings) -> dict[str, Any]:
