@@ -81,12 +81,12 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     add_unfinished(work.at(T), pair, "why")
     at = work.at(T)
     for path, cut in (
-        (at.new_splittings, "Cnf-1 0.2_0.3"),
-        (at.calculations, "1,0.2"),
-        (at.unfinished, "1,0.2,0.3"),
-        (at.neb_paths("jsonl"), '{"conf": 1, "i"'),
+        (at.new_splittings, b"Cnf-1 0.2_0.3"),
+        (at.calculations, b"1,0.2"),
+        (at.unfinished, "1,0.2,0.3,0.1 ε".encode()[:-1]),
+        (at.neb_paths("jsonl"), b'{"conf": 1, "i"'),
     ):
-        with path.open("a") as file:
+        with path.open("ab") as file:
             file.write(cut)
         for _ in range(2):  # once it is told
             read = read_neb_results(at), read_calculations(at), read_unfinished(at), list(read_records(at))

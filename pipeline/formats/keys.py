@@ -12,13 +12,10 @@ PAIR_COLUMNS = ["conf", "i", "j"]  # columns that name a pair in every file: the
 KEYS = ["glass", "low", "high"]  # levels of pair_index: the glass and the keys of its two minima, the smaller first
 
 
-_TYPES = {"conf": np.int64, "i": np.float64, "j": np.float64}
-
-
 def no_pairs(*others: str) -> pd.DataFrame:
     """An empty table with PAIR_COLUMNS and further ones, by :func:`pair_index`."""
-    table = pd.DataFrame(columns=[*PAIR_COLUMNS, *others]).astype(_TYPES)
-    return by_pair(table, 1)
+    types = {"conf": np.int64, "i": np.float64, "j": np.float64}
+    return by_pair(pd.DataFrame(columns=[*PAIR_COLUMNS, *others]).astype(types), 1)
 
 
 class Pair(NamedTuple):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.formats.keys import Pair
-from pipeline.formats.results import add_line, whole_lines
+from pipeline.formats.results import add_line, read_lines
 from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint
 
@@ -108,9 +108,7 @@ def two_level_of_record(record: dict[str, Any]) -> TwoLevel:
 def read_records(at: StatePoint) -> Iterator[dict[str, Any]]:
     """Records in the order of the calculations, first those of shares; raises UserError where a line is damaged."""
     for path in filter(Path.exists, [one.neb_paths("jsonl") for one in (*at.shares, at)]):
-        if not path.is_file():
-            raise UserError(f"{path}: not a file; remove it")
-        for number, line in enumerate(whole_lines(path).splitlines(), 1):
+        for number, line in enumerate(read_lines(path), 1):
             try:
                 record = json.loads(line)
                 good = _is_record(record)

@@ -82,35 +82,26 @@ def read_lines(path: Path) -> list[str]:
     Users' editors leave no end of line at the end of a file: such a line stays if it is complete.
     """
     try:
-        lines = content_of(path).decode("utf-8-sig").splitlines(keepends=True)
+        whole, end, last = content_of(path).rpartition(b"\n")  # the last may be cut within a character
+        lines = ((whole + end).decode("utf-8-sig") + last.decode("utf-8-sig", "replace")).splitlines(keepends=True)
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror}); put a text file there, or nothing") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; put the results there as lines (doc/files.md)") from None
-    last = lines[-1] if lines else ""
-    if last.strip() and not last.endswith(("\n", "\r")) and not last.lstrip().startswith("#"):
-        splitting = "" if "NON-DW" in path.name else rf"\s+{NUMBER}"
-        complete = re.fullmatch(rf"Cnf-\d{{1,18}}\s+{NUMBER}_{NUMBER}{splitting}", last.strip())
-        what = "has no end and is read as it stands" if complete else "is cut and left out"
-        note_once(f"{path}: line {len(lines)}, the last, {what}: '{short(last)}'")
-        return lines if complete else lines[:-1]
-    return lines
-
-
-def whole_lines(path: Path) -> bytes:
-    """Content of a file that only the steps write, a line at a time; a cut last line is left out, and told."""
-    content = content_of(path)
-    whole, end, cut = content.rpartition(b"\n")
-    if cut.strip():
-        note_once(f"{path}: the last line is cut and left out: '{short(cut.decode(errors='replace'))}'")
-    return whole + end
+    text = lines[-1].strip() if lines and not lines[-1].endswith(("\n", "\r")) else ""
+    if not text or text.startswith("#"):
+        return lines
+    splitting = "" if "NON-DW" in path.name else rf"\s+{NUMBER}"
+    complete = re.fullmatch(rf"Cnf-\d{{1,18}}\s+{NUMBER}_{NUMBER}{splitting}", text)
+    what = "has no end and is read as it stands" if complete else "is cut and left out"
+    note_once(f"{path}: line {len(lines)}, the last, {what}: '{short(text)}'")
+    return lines if complete else lines[:-1]
 
 
 def add_line(path: Path, line: str) -> None:
     """Add a line to a file; a last one that is cut is no beginning of it."""
     if path.exists() and (content := content_of(path)) and not content.endswith(b"\n"):
-        is_text = path.suffix == ".txt"
-        write_text(path, "".join(read_lines(path)) if is_text else whole_lines(path).decode())
+        write_text(path, "".join(read_lines(path)))
     append_line(path, line)
 
 
@@ -190,7 +181,7 @@ def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
     def own(one: StatePoint) -> pd.DataFrame:
         if not one.unfinished.exists() or one.unfinished.stat().st_size == 0:
             return no_pairs("reason")
-        return read_pair_list(one.unfinished, one.decimals, whole_lines(one.unfinished))
+        return read_pair_list(one.unfinished, one.decimals, "".join(read_lines(one.unfinished)).encode())
 
     return _with_shares(own, at) if shares else own(at)
 
@@ -230,7 +221,7 @@ def read_calculations(at: StatePoint) -> pd.DataFrame:
         path, columns = one.calculations, ("verdict", "fidelity", "cpu_seconds")
         if not path.exists():
             return no_pairs(*columns).astype({"cpu_seconds": float})
-        table = read_pair_list(path, one.decimals, whole_lines(path), columns)
+        table = read_pair_list(path, one.decimals, "".join(read_lines(path)).encode(), columns)
         return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
 
     return _with_shares(own, at)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.files import atomic_write
-from pipeline.formats.results import joined, read_lines, read_neb_results, read_unfinished, results_in, whole_lines
+from pipeline.files import atomic_write, write_text
+from pipeline.formats.results import joined, read_lines, read_neb_results, read_unfinished, results_in
 from pipeline.locks import only_writer
 from pipeline.workspace import Share, StatePoint
 
@@ -59,14 +59,14 @@ def lock_of(at: StatePoint, name: str) -> Path:
 def _merge(at: StatePoint, share: StatePoint) -> None:
     results, before = read_neb_results(at, shares=False).index, read_unfinished(at, shares=False)
     for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
-        _add_lines(one, whole_lines(other).splitlines(keepends=True) if other.exists() else [])
+        _add_lines(one, read_lines(other) if other.exists() else [])
     for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
         for part in filter(Path.exists, parts):
             lines = read_lines(part)
             found = results_in(part, at.decimals)
             known = {*found["line"][found.index.isin(results)]}
             kept = (line for number, line in enumerate(lines, 1) if line.strip() and number not in known)
-            _add_lines(one, [f"{line.rstrip()}\n".encode() for line in kept])
+            _add_lines(one, [f"{line.rstrip()}\n" for line in kept])
     unfinished = read_unfinished(share, shares=False)
     new = unfinished[~unfinished.index.isin(results.append(before.index))]
     if len(new):
@@ -78,10 +78,9 @@ def _merge(at: StatePoint, share: StatePoint) -> None:
         share.unfinished.parent.rmdir()
 
 
-def _add_lines(path: Path, lines: list[bytes]) -> None:
+def _add_lines(path: Path, lines: list[str]) -> None:
     """Put lines behind a file, which appears whole, unless they stand there."""
-    there = path.read_bytes().splitlines() if path.exists() else []
-    new = [line for line in lines if line.rstrip(b"\r\n") not in set(there)]
-    if new:
-        with atomic_write(path) as part:
-            part.write_bytes(b"".join([*(line + b"\n" for line in there), *new]))
+    there = [line.rstrip("\r\n") for line in read_lines(path)] if path.exists() else []
+    known = set(there)
+    if new := [line for line in lines if line.rstrip("\r\n") not in known]:
+        write_text(path, "".join([*(f"{line}\n" for line in there), *new]))
