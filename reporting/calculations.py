@@ -25,8 +25,9 @@ from search.calculated import RESOLVED
 def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
     """The map of rearrangements: how large each is and what is known of it; splittings against the energy difference.
 
-    Two levels in two wells have the splitting E, E² = (Δ_q ΔE / ΔE_q)² + Δ₀², of which the smallest of each
-    rearrangement says Δ_q and Δ₀: level at Δ₀, then in proportion to ΔE. Where both levels are in one well, E is less.
+    Two levels in two wells have the splitting E, E² = (z ± ΔE)² + Δ₀². The smallest of each rearrangement says Δ₀ and
+    z, the difference of zero-point energies along its path; − is for pairs whose lower minimum is at the other end of
+    the motion. Where both levels are in one well, E is less.
     """
     kinds = {
         "TLS in it": (style.ORANGE, counted["tls"] > 0),
@@ -55,6 +56,7 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
         ax.plot(np.zeros(len(level)), level["quantum_splitting"], "<", label=label, **edge)
     if len(drawn) < len(double_wells):
         ax.set_title(f"{len(double_wells) - len(drawn)} more without a record")
+    forms = (1, "-"), (-1, "--")
     most = known["rearrangement"].value_counts().index[: len(style.COLORS)]
     rest = known[~known["rearrangement"].isin(most)]
     if len(rest):
@@ -67,10 +69,15 @@ def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> Non
         two = rows[rows["level_1_in_i"].notna() & ((rows["level_0_in_i"] > 0.5) != (rows["level_1_in_i"] > 0.5))]
         amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
         if np.isfinite(amplitude):
-            splitting, at = two["quantum_splitting"].iloc[0], abs(two["asymmetry"].iloc[0])
-            x = np.geomspace(known["asymmetry"].abs().min(), difference.max(), 200)
-            bias = np.sqrt(max(splitting**2 - amplitude**2, 0.0)) * x / max(at, 1e-12)
-            ax.plot(x, np.hypot(bias, amplitude), "-", color=color, lw=1.0)
+            x = np.geomspace(known["asymmetry"].abs().min(), known["asymmetry"].abs().max(), 400)
+            bias = np.sqrt(max(two["quantum_splitting"].iloc[0] ** 2 - amplitude**2, 0.0))
+            zero_point = (bias if two["level_0_in_i"].iloc[0] > 0.5 else -bias) - two["asymmetry"].iloc[0]
+            for sign, line in forms:
+                ax.plot(x, np.hypot(zero_point + sign * x, amplitude), line, color=color, lw=1.0)
+    if len(known):
+        for sign, line in forms:
+            name = f"E² = (z {'+' if sign > 0 else '−'} |ΔE|)² + Δ₀² of the smallest"
+            ax.plot([], [], line, color=style.GREY, lw=1.0, label=name)
     ax.set(xscale="log", yscale="log", ylim=(0.5 * drawn["quantum_splitting"].min() if len(drawn) else None, None))
     style.name_energy(ax, "x", "|ΔE|", settings)
     style.name_energy(ax, "y", "splitting E", settings)
@@ -141,13 +148,13 @@ EDGE = 1e-8  # smaller Δ and Δ₀ stand at the edge of the plane on the page, 
 SHEAR = np.sqrt(0.75)  # γ_t/γ_l of a strain without change of volume: γ_l² = 2 tr γ²/15 and γ_t² = 3 tr γ²/30
 
 
-def draw_planes(double_wells: pd.DataFrame, volume: float, settings: Settings, title: str) -> Picture:
-    """The double wells of one temperature, TLS in colour; volume, of the glasses searched, is 0 where not known."""
+def draw_planes(double_wells: pd.DataFrame, volumes: "pd.Series[float]", settings: Settings, title: str) -> Picture:
+    """The double wells of one temperature, TLS in colour; volumes of the glasses searched, by their number."""
     tls, energy = (double_wells[QS] < settings.tls_threshold).to_numpy(), settings.unit.energy
     title += f"; TLS in orange: {tls.sum()} of {len(tls)}"
     with panels(10.4, 8.6, 2, 2, title) as (figure, (plane, steps, barriers, couplings)):
         _draw_plane(plane, double_wells, tls, settings, RESOLVED * settings.unit.epsilon)
-        _draw_steps(steps, double_wells, volume, settings)
+        _draw_steps(steps, double_wells, volumes, settings)
         _draw_points(barriers, double_wells, tls, ["PR", "barrier"])
         barriers.set(xlabel="participation ratio")
         if barriers.collections:
@@ -198,6 +205,8 @@ def _draw_points(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], names: l
     if not known.any():
         style.write_in_panel(ax, "not known of any double well")
         return
+    if not known.all():
+        ax.set_title(f"not known of {(~known).sum()} of {len(known)}, {(tls & ~known).sum()} of these TLS")
     for chosen, colour, size in ((known & ~tls, style.BLUE, 8), (known & tls, style.ORANGE, 30)):
         ax.scatter(np.maximum(x[chosen], least), np.maximum(y[chosen], least), size, color=colour, linewidths=0)
 
@@ -214,16 +223,24 @@ def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings:
     ax.set(xscale="log", yscale="log")
     style.name_energy(ax, "x", "asymmetry Δ", settings)
     style.name_energy(ax, "y", "tunnelling amplitude Δ₀", settings)
-    both = wells[PLANE]
+    both = wells[PLANE].dropna()
     low, lowest = both.clip(lower=edge).min()
     ax.set(xlim=(0.5 * min(low, threshold), None), ylim=(0.5 * min(lowest, threshold), None))
     if below := int((both <= edge).any(axis=1).sum()):
-        ax.set_title(f"{below} with Δ or Δ₀ below {edge:.1g} {settings.unit.energy}, drawn there")
+        said = f"{below} with Δ or Δ₀ below {edge:.1g} {settings.unit.energy}, drawn there"
+        ax.set_title("\n".join(filter(None, [ax.get_title(), said])))
     ax.legend(loc="lower left")
 
 
-def _draw_steps(ax: Axes, wells: pd.DataFrame, volume: float, settings: Settings) -> None:
-    """n(E): a step at each double well."""
+def _draw_steps(ax: Axes, wells: pd.DataFrame, volumes: "pd.Series[float]", settings: Settings) -> None:
+    """n(E): a step at each double well of the glasses searched; where there are none, their number."""
+    searched, volume = wells["conf"].isin(volumes.index), float(volumes.sum())
+    if volume and not searched.all():
+        ax.set_title(f"{(~searched).sum()} in glasses without minima left out")
+        wells = wells[searched]
+    if wells.empty:
+        style.write_in_panel(ax, "no double well is in a glass with minima")
+        return
     splitting = np.sort(wells[QS].to_numpy(float))
     over = volume or 1.0
     number = np.arange(1, len(splitting) + 1) / over

@@ -16,7 +16,7 @@ from pipeline.workspace import QS, Workspace
 from reporting import style
 from reporting.style import Picture, panels
 from search.calculated import read_double_wells
-from search.density import SLOWEST, at_energy, tls_density
+from search.density import CONVOLVED, SLOWEST, at_energy, tls_density
 from search.rearrangements import REARRANGEMENT
 from search.thermal_properties import TOO_LARGE
 
@@ -128,16 +128,18 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
         "all": ("o", "all TLS"),
         "distinct": ("s", "distinct"),
         "tunnelling": ("^", f"tunnelling: Δ₀ ≥ {SLOWEST:g} E"),
+        CONVOLVED: ("D", "distinct, spread by zero-point energies"),
     }
-    for shift, (kind, (mark, name)) in zip((-0.18, 0.0, 0.18), kinds.items(), strict=True):
-        unknown = 0
+    for shift, (kind, (mark, name)) in zip((-0.24, -0.08, 0.08, 0.24), kinds.items(), strict=True):
+        unknown = []
         for k, (table, (color, _)) in enumerate(zip(tables.values(), itertools.cycle(style.LINES), strict=False)):
-            at = at_energy(table, settings.tls_threshold).loc[kind]
-            bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
-            ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
-            unknown += at["unknown"]
-        name += f"; not known of {unknown:.0f} TLS" if unknown else ""
-        ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
+            for _, at in at_energy(table[table["kind"] == kind], settings.tls_threshold).iterrows():  # one, or none
+                bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
+                ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
+                unknown.append(at["unknown"])
+        name += f"; not known of {sum(unknown):.0f} TLS" if any(unknown) else ""
+        if unknown:
+            ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
     unit = settings.unit
     ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
     ax.set_xticks(range(len(tables)), list(tables))
@@ -153,6 +155,8 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings
     least, title = SMALLEST_COMPARED * settings.tls_threshold, "double wells calculated, and the TLS among them"
     if any((table[columns] < least).any(axis=None) for table in known.values()):
         title += f"; smaller values than {least:.2g} {settings.unit.energy} are drawn there"
+    if left_out := [T for T in double_wells if T not in known]:
+        title += f"\nleft out, as nothing is known: T = {', '.join(left_out)}"
     every = pd.concat(known, names=["temperature"]).reset_index(0)
     values = every.melt(["temperature", QS], columns, "quantity", "value").dropna()
     tables = {"double wells": values, "TLS": values[values[QS] < settings.tls_threshold]}

@@ -35,7 +35,7 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
     title = f"{T}: double wells calculated"
     if len(wells):
         pictures[at.tls_statistics] = found.draw_statistics(wells, title, settings)
-        pictures[at.tls_planes] = calculations.draw_planes(wells, float(glass_volumes(at).sum()), settings, title)
+        pictures[at.tls_planes] = calculations.draw_planes(wells, glass_volumes(at), settings, title)
     rearrangements = count_rearrangements(at, settings)
     if len(rearrangements):
         if rounds is None:

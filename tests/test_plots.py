@@ -73,16 +73,20 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
 
 
 def test_splittings_of_a_rearrangement_lie_on_the_form_of_its_smallest_one():
-    """E² = (0.7 ΔE)² + Δ₀²."""
+    """E² = (z ± ΔE)² + Δ₀², as two levels of wells whose zero-point energies differ by z have it, here by −0.003 ε."""
     numbers = {"pairs": [40, 9, 2, 1], "calculated": [6, 3, 1, 0], "double_wells": [6, 2, 0, 0], "tls": [0, 1, 0, 0]}
     difference = np.array([0.001, 0.002, 0.004, 0.01, 0.02, 0.03])
-    wells = pd.DataFrame({"rearrangement": 2, "asymmetry": difference, "level_0_in_i": 0.9, "level_1_in_i": 0.1})
-    wells = wells.assign(tunnelling_amplitude=0.003, quantum_splitting=np.hypot(0.7 * difference, 0.003))
+    in_i = np.where(difference > 0.003, 0.9, 0.1)
+    wells = pd.DataFrame({"rearrangement": 2, "asymmetry": difference, "level_0_in_i": in_i, "level_1_in_i": 1 - in_i})
+    wells = wells.assign(tunnelling_amplitude=0.002, quantum_splitting=np.hypot(difference - 0.003, 0.002))
     counted = pd.DataFrame(numbers, pd.Index([2, 1, 3, 4], name="rearrangement"))
     sizes, splittings = draw_rearrangements(counted, wells, "the pairs", Settings()).figure.axes
     assert {text.rpartition(": ")[2] for text in legend(sizes)} == {"1"}
-    form = next(line for line in splittings.get_lines() if line.get_linestyle() == "-")
-    np.testing.assert_allclose(form.get_ydata(), np.hypot(0.7 * form.get_xdata(), 0.003))
+    forms = [next(one for one in splittings.get_lines() if one.get_linestyle() == style) for style in ("-", "--")]
+    for form, other_end in zip(forms, (1, -1), strict=True):
+        np.testing.assert_allclose(form.get_ydata(), np.hypot(other_end * form.get_xdata() - 0.003, 0.002))
+    assert forms[0].get_xdata().min() <= 0.001
+    assert forms[0].get_xdata().max() >= 0.03
     level = wells.assign(asymmetry=[0.0, 0.0, np.nan, *difference[3:]])
     for some, left_out in ((level, 1), (level[:2], 0)):
         ax = draw_rearrangements(counted, some, "the pairs", Settings()).figure.axes[1]
@@ -145,6 +149,7 @@ def test_a_pair_whose_v_does_not_confine_is_named_and_energies_stand_in_kelvin_t
 # Double wells as points
 WELLS = pd.DataFrame(
     {
+        "conf": [1, 1, 1],
         "quantum_splitting": [5e-4, 1e-3, 4e-3],
         "level_asymmetry": [3e-4, 1e-3, np.nan],
         "tunnelling_amplitude": [4e-4, 0.0, 3e-3],
@@ -157,14 +162,22 @@ WELLS = pd.DataFrame(
 
 
 def test_tls_are_told_apart_and_counted_and_what_is_below_the_edge_stands_there():
-    figure = draw_planes(WELLS, 100.0, Settings(), "T = 0.1").figure
+    figure = draw_planes(WELLS, pd.Series({1: 60.0, 2: 40.0}), Settings(), "T = 0.1").figure
     plane, counts, barriers, _ = figure.axes[:4]
     np.testing.assert_allclose(
         np.concatenate([points.get_offsets() for points in plane.collections]), [[3e-4, 4e-4], [1e-3, 1e-12]]
     )
-    assert plane.get_title() == "1 with Δ or Δ₀ below 1e-12 ε, drawn there"
+    assert plane.get_title() == "not known of 1 of 3, 0 of these TLS\n1 with Δ or Δ₀ below 1e-12 ε, drawn there"
     assert sorted(len(points.get_offsets()) for points in barriers.collections) == [1, 2]
     assert "2 of 3" in figure.get_suptitle()
     x, y = counts.get_lines()[0].get_data()
     np.testing.assert_allclose(x[1:], WELLS["quantum_splitting"])
     np.testing.assert_allclose(y[1:], [0.01, 0.02, 0.03])
+
+
+def test_what_lies_in_glasses_that_were_not_searched_is_not_divided_by_their_volume():
+    wells = WELLS.assign(conf=[1, 3, 1])
+    for volumes, said, number in (({1: 50.0}, "1 in glasses without minima left out", 2 / 50), ({}, "", 3)):
+        counts = draw_planes(wells, pd.Series(volumes, dtype=float), Settings(), "T = 0.1").figure.axes[1]
+        assert counts.get_title() == said
+        assert counts.get_lines()[0].get_ydata().max() == pytest.approx(number)
