@@ -88,9 +88,11 @@ def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconf
             splitting = f"E₁ − E₀ = {one.splitting:.3g} {unit.energy}{note}"
             ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\n{splitting}", fontsize=9)
             draw_potential(ax, one)
-            middle = one.lengths[-1] / 2  # levels side by side: on this scale they lie on each other
-            for k, (ends, color) in enumerate((((one.x[0], middle), ORANGE), ((middle, one.x[-1]), GREEN))):
-                ax.plot(ends, [one.levels[k]] * 2, color=color, label=f"level E{'₀₁'[k]}")
+            top = one.lengths[one.energies.argmax()]  # levels side by side: on this scale they lie on each other
+            in_first = (one.states[one.x < top] ** 2).sum(axis=0) / (one.states**2).sum(axis=0)
+            halves = (one.x[0], top), (top, one.x[-1])
+            for k, (place, color) in enumerate(zip(np.argsort(np.argsort(-in_first)), (ORANGE, GREEN), strict=True)):
+                ax.plot(halves[place], [one.levels[k]] * 2, color=color, label=f"level E{'₀₁'[k]}, in its well")
             if one.one_well:
                 said = "both levels in one well:\na vibration, no tunnelling"
                 ax.text(0.5, 0.97, said, ha="center", va="top", fontsize=8, transform=ax.transAxes)

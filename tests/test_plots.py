@@ -134,6 +134,21 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
             assert suffix != "png" or imread(path).std() > 0.01
 
 
+@pytest.mark.parametrize("lower_well", [0, 1], ids=["in the first well", "in the second"])
+def test_each_level_is_drawn_in_the_well_where_it_lies(lower_well):
+    """The lower level may be in the well of the higher minimum, as in 11 of 17 TLS of the example."""
+    lengths, x = np.linspace(0, 1, 9), np.linspace(-0.4, 1.4, 50)
+    energies, places = 0.01 * np.sin(np.pi * lengths) ** 2, np.array([0.0, 1.0])[[lower_well, 1 - lower_well]]
+    states = np.exp(-(((x[:, None] - places) / 0.1) ** 2))
+    wells = Wells(
+        Pair(7, 0.2, 0.3), lengths, energies, x, 0.01 * x**2, states, (0.001, 0.002), 0.01, 0, 0, False, "full"
+    )
+    (ax,) = draw_profiles([wells], "T = 0.1", Settings()).figure.axes
+    for line, place in zip([lines(ax)[f"level E{k}, in its well"] for k in "₀₁"], places, strict=True):
+        assert line.get_xdata().min() <= place <= line.get_xdata().max()
+        assert not line.get_xdata().min() <= 1 - place <= line.get_xdata().max()
+
+
 def test_a_pair_whose_v_does_not_confine_is_named_and_energies_stand_in_kelvin_too():
     lengths, x = np.linspace(0, 1.2, 9), np.linspace(-0.4, 1.6, 50)
     energies, levels = 0.01 * np.sin(np.pi * lengths / 1.2) ** 2, (0.001, 0.002)
