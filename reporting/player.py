@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from glass.arrays import Array, minimum_image, without_drift
-from glass.path import path_lengths
+from glass.path import mass_weighted, path_lengths
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.formats.path_images import path_file, read_images
@@ -60,7 +60,7 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
     places = (shown.places + apart[:, shown.particles]) @ shown.axes.T
     places -= places[[0, -1], : shown.moving].mean(axis=(0, 1))
     chosen = np.unique(np.linspace(0, len(images) - 1, IMAGES).round().astype(int))
-    lengths = path_lengths(apart)
+    lengths = path_lengths(mass_weighted(apart, images[0].system.masses))  # as of V
     return {
         "places": base64.b64encode((places[chosen] / STEP).round().astype("<i2").tobytes()).decode(),  # 16 bits each
         "step": STEP,

@@ -140,4 +140,4 @@ def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]
 def density_of_kind(row: pd.Series) -> str:
     """The density of one row of the table, how many TLS that are, and of how many it is not known."""
     unknown = f", not known of {row['unknown']:.0f}" if row["unknown"] else ""
-    return f"{row['density']:.3g} ({row['count']:.0f}{unknown})"
+    return f"{row['density']:.3g} ({round(row['count'], 1):g}{unknown})"  # chances add up to no whole number

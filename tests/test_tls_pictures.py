@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from matplotlib.image import imread
 from matplotlib.quiver import Quiver
 from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, fill_with_tls, glass_that_moves
@@ -14,6 +15,7 @@ from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, fill_wit
 from pipeline.formats.configurations import Place, make_minimum
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
+from pipeline.formats.path_images import path_file, write_frames
 from pipeline.formats.records import add_record, read_records
 from pipeline.formats.results import add_non_dw, take_back_splitting
 from pipeline.settings import Settings
@@ -132,6 +134,20 @@ def test_the_levels_stand_on_the_axis_of_v_where_its_ticks_say(played):
     assert played["motion"]["along"] == pytest.approx(np.linspace(0, 1, IMAGES))
     assert f"{2 * HALF:.3g} σ √m" in profile["x"]
     assert f"splitting {SPLITTING:.3g} ε" in played["facts"][0]
+
+
+def test_heavy_particles_take_more_of_the_mass_weighted_path_on_which_they_are_played(work):
+    """First one of mass 9 goes 0.5 σ, then one of mass 1 goes 0.2 σ: 1.5 of 1.7 σ √m, where 0.5 of 0.7 σ are."""
+    positions, _, box, _ = glass_that_moves()
+    frames = []
+    for first, second in [(0.1 * k, 0) for k in range(6)] + [(0.5, 0.02 * k) for k in range(1, 11)]:
+        frame = Atoms(["X"] * 30, positions, cell=box, pbc=True)
+        frame.positions[:2, 0] += first, second
+        frame.set_array("masses", np.where(np.arange(30) == 0, 9.0, 1.0))
+        frames.append(frame)
+    write_frames(path_file(work.at(T), PAIR), frames)
+    (one,) = playable(work.at(T), read_double_wells(work.at(T)), SETTINGS)
+    assert one["motion"]["along"][5] == pytest.approx(1.5 / 1.7, abs=0.02)
 
 
 # What run_neb.py says and draws at its end
