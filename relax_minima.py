@@ -18,9 +18,9 @@ if __name__ == "__main__":
 
 from collections import Counter
 from functools import partial
+from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.formats.configurations import Place
 from pipeline.formats.minima import places_with_energies
 from pipeline.formats.relaxed import as_written, read_relaxed
 from pipeline.messages import Progress, note, nothing_new, result
@@ -63,12 +63,8 @@ def relax_glass(
     places = places_with_energies(folder, command.settings.reading)
     seen = set(zip(known["name"], known["energy"], strict=True))
     jobs = [(place, energy) for place, energy in places if (as_written(place.name), energy) not in seen]
-    limit = command.settings.neb.time_limit
-
-    def lost(job: tuple[Place, float], reason: str) -> Relaxation:
-        return Relaxation(*job, problem=reason)
-
-    done = workers.results(function, jobs, in_order=True, time_limit=limit, lost=lost)
+    how: Any = {"in_order": True, "time_limit": command.settings.neb.time_limit}
+    done = workers.results(function, jobs, **how, lost=lambda job, why: Relaxation(job[0], job[1], problem=why))
     relaxations = [*Progress(done, desc=name, total=len(jobs), unit="minimum")]
     problems = [one for one in relaxations if one.problem]
     for one in problems:

@@ -7,8 +7,8 @@ forces (k, N, 3) at positions (k, N, 3), in the units of the workspace. :func:`i
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -99,7 +99,7 @@ class _Request:
     function: Many
     atoms: Atoms
     images: Array
-    answer: tuple[Array, Array] | BaseException | None = None
+    answer: Future[tuple[Array, Array]] = field(default_factory=Future)
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -121,11 +121,8 @@ class _Turns:
         request = _Request(function, atoms, images)
         self.asked.append(request)
         self.answer()
-        self.lock.wait_for(lambda: request.answer is not None)
-        if isinstance(request.answer, BaseException):
-            raise request.answer
-        assert request.answer is not None
-        return request.answer
+        self.lock.wait_for(request.answer.done)
+        return request.answer.result()
 
     def leave(self) -> None:
         """A thread has no more jobs."""
@@ -151,13 +148,14 @@ def _answer(requests: Sequence[_Request]) -> None:
     try:
         energies, forces = first.function(first.atoms, images)
     except BaseException as error:  # other people's code raises anything, and other threads wait
-        first.answer = error
+        if len(requests) == 1:
+            first.answer.set_exception(error)
         for one in requests if len(requests) > 1 else ():
             _answer([one])
         return
     ends = np.cumsum([len(one.images) for one in requests])[:-1]
     for one, *found in zip(requests, np.split(energies, ends), np.split(forces, ends), strict=True):
-        one.answer = found[0], found[1]
+        one.answer.set_result((found[0], found[1]))
 
 
 def in_batches(given: Any, at_most: int) -> Any:

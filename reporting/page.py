@@ -63,21 +63,9 @@ def _block(kind: str, *given: object) -> Markup:
 table = partial(_block, "table")  # title, rows of text and numbers (four significant digits), files that are linked
 more = partial(_block, "more")  # title, blocks that are opened when wanted
 viewer = partial(_block, "viewer")  # temperature, what is said, TLS that are played, still picture or None, their plane
-
-
-def text(said: str) -> Markup:
-    """A paragraph."""
-    return Markup("<p>{}</p>").format(said)
-
-
-def missing(said: str) -> Markup:
-    """A paragraph on what is not there yet, and which step makes it."""
-    return Markup('<p class="missing">{}</p>').format(said)
-
-
-def code(lines: str) -> Markup:
-    """Lines to be typed, or as a file has them."""
-    return Markup("<pre>{}</pre>").format(lines)
+text = Markup("<p>{}</p>").format  # a paragraph
+missing = Markup('<p class="missing">{}</p>').format  # a paragraph on what is not there yet, and which step makes it
+code = Markup("<pre>{}</pre>").format  # lines to be typed, or as a file has them
 
 
 def picture_file(picture: Path) -> Path | None:

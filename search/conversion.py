@@ -12,7 +12,6 @@ from ase import Atoms
 
 from glass.arrays import Array
 from glass.double_well import Verdict
-from glass.tunnelling import parabolas
 from pipeline.formats.configurations import MinimumError
 from pipeline.units import Units
 
@@ -67,15 +66,13 @@ def verdict_in(units: Units, verdict: Verdict) -> Verdict:
     sigma, epsilon, x = units.sigma, units.epsilon, units.sigma * units.m**0.5  # lengths of a profile are in σ √m
     force, band, profile = epsilon / sigma, verdict.band, verdict.profile
     if band:
-        band = _times(band, positions=sigma, energies=epsilon, forces=force, slopes=force, force=force)
-        band = band if band.third_minimum is None else _times(band, third_minimum=sigma)
+        of_band = {"positions": sigma, "energies": epsilon, "forces": force, "slopes": force, "force": force}
+        band = _times(band, **of_band, third_minimum=sigma)
     if profile:
-        curve = _times(profile, lengths=x, energies=epsilon, slopes=epsilon / x)
-        if profile.has_walls:
-            before, after = parabolas(curve.lengths, curve.energies, curve.slopes)
-        else:
-            before, after = (_times(side, distances=x, energies=epsilon) for side in (profile.before, profile.after))
-        profile = replace(curve, before=before, after=after)
+        of_side = {"distances": x, "energies": epsilon, "energy": epsilon, "curvature": epsilon / x**2, "wall": x}
+        before, after = (_times(side, **of_side) for side in (profile.before, profile.after))
+        profile = replace(profile, before=before, after=after)
+        profile = _times(profile, lengths=x, energies=epsilon, slopes=epsilon / x)
     return replace(
         verdict,
         reason=units.message(verdict.reason, verdict.quantities),
@@ -87,5 +84,6 @@ def verdict_in(units: Units, verdict: Verdict) -> Verdict:
 
 
 def _times(one: Any, **sizes: float) -> Any:
-    """A dataclass whose fields of these names are multiplied."""
-    return replace(one, **{name: getattr(one, name) * size for name, size in sizes.items()})
+    """A dataclass whose fields of these names are multiplied, where it has them."""
+    known = {name: value for name in sizes if (value := getattr(one, name, None)) is not None}
+    return replace(one, **{name: value * sizes[name] for name, value in known.items()})

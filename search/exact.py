@@ -130,10 +130,7 @@ def calculate_together(
     jobs: Sequence[PairJob], settings: NebSettings, make_calculator: Callable[[Atoms], Any], **how: Any
 ) -> list[Calculation]:
     """The exact calculation of pairs; several, with ``neb.batched``, share calls, and evenly the CPU time."""
-
-    def function(job: PairJob) -> Calculation:
-        return calculate(job, settings, make_calculator, **how)
-
+    function: Callable[..., Calculation] = partial(calculate, settings=settings, make_calculator=make_calculator, **how)
     if len(jobs) == 1:
         return [function(jobs[0])]
     with suppress(MinimumError, CalculatorFailedError):  # of which each pair tells
@@ -314,12 +311,9 @@ def _check_calculator(
         for place, energy in zip(job.places, (job.pair.i, job.pair.j), strict=True)
     )
     check = partial(check_minimum, settings=settings.neb, make_calculator=make_calculator)
-
-    def lost(minimum: KnownMinimum, reason: str) -> Check:
-        return Check(minimum, failure=reason)
-
     limit = settings.neb.time_limit
-    check_calculator([*workers.results(check, [*minima], time_limit=limit, lost=lost)], settings)
+    checks = workers.results(check, [*minima], time_limit=limit, lost=lambda one, reason: Check(one, failure=reason))
+    check_calculator([*checks], settings)
     measure = partial(measure_noise, settings=settings.neb, make_calculator=make_calculator, sigma=settings.unit.sigma)
     found = workers.results(measure, [*minima][:1], time_limit=limit, lost=lambda *_: None)
     return [sentence for noise in found if noise is not None for sentence in noise_in_words(noise, settings)]

@@ -81,11 +81,8 @@ def write_relaxed(
     A relaxed minimum is that of another place if the two are nearer to each other than END_POINT_DISTANCE, below which
     run_neb.py calls them the same.
     """
-    new, found, kinds = (
-        list[Atoms](),
-        list[tuple[Relaxation, str | int, float]](),
-        Counter({MINIMA: 0, NEW: 0, FELL: 0, FAILED: 0}),
-    )
+    new, kinds = list[Atoms](), Counter({MINIMA: 0, NEW: 0, FELL: 0, FAILED: 0})
+    found: list[tuple[Relaxation, str | int, float]] = []
     for one in relaxations:
         if one.problem:
             kinds[FAILED] += 1

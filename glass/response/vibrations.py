@@ -85,10 +85,8 @@ def attempt_frequency(minimum: Array, saddle: Array, masses: Array) -> float:
 
     Vineyard, J. Phys. Chem. Solids 3, 121 (1957).
     """
-    below, above = (_vibrations(squared_frequencies(one, masses)) for one in (minimum, saddle))
-    if len(below) != len(above) + 1:
-        return np.nan
-    return float(np.exp(0.5 * (np.log(below).sum() - np.log(above).sum())) / (2 * np.pi))
+    below, above = (_log_frequencies(one, masses) for one in (minimum, saddle))
+    return float(np.exp(below.sum() - above.sum()) / (2 * np.pi)) if len(below) == len(above) + 1 else np.nan
 
 
 def vibrational_entropy_difference(start: Array, end: Array, masses: Array) -> float:
@@ -96,15 +94,14 @@ def vibrational_entropy_difference(start: Array, end: Array, masses: Array) -> f
 
     Arguments as of :func:`attempt_frequency`.
     """
-    one, other = (_vibrations(squared_frequencies(hessian, masses)) for hessian in (start, end))
-    if len(one) != len(other):
-        return np.nan
-    return float(0.5 * (np.log(one).sum() - np.log(other).sum()))
+    one, other = (_log_frequencies(hessian, masses) for hessian in (start, end))
+    return float(one.sum() - other.sum()) if len(one) == len(other) else np.nan
 
 
-def _vibrations(squared: Array) -> Array:
-    """The ω² that are no translation and not unstable."""
-    return np.asarray(squared[squared > RIGID * squared[-1]])
+def _log_frequencies(hessian: Array, masses: Array) -> Array:
+    """Logarithms of the ω of modes that are no translation and not unstable."""
+    squared = squared_frequencies(hessian, masses)
+    return np.asarray(0.5 * np.log(squared[squared > RIGID * squared[-1]]))
 
 
 def zero_point_along(
