@@ -66,21 +66,18 @@ class Verdict:
     quantities: tuple[Quantity, ...] = ()  # Numbers in the reason, in σ and ε
 
 
-def forces_of(
-    atoms: Atoms, make_calculator: Callable[[Atoms], Any], images: int, shared: bool = False
-) -> tuple[Forces, bool]:
+def forces_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any], images: int) -> tuple[Forces, bool]:
     """Energies and forces of the images of a band, and whether they are cheap; arguments as of :func:`examine`.
 
     A calculator with a method ``calculate_many`` gets all images at once
     (:meth:`glass.soft_spheres.SoftSpheres.calculate_many`). Of others each image has its own, as a neighbour list
-    serves one place, or all have one. Forces are cheap where the calculator's ``forces_are_cheap`` says so.
+    serves one place. Forces are cheap where the calculator's ``forces_are_cheap`` says so.
     """
     with failures_named():
         calculator = make_calculator(atoms)
     cheap = bool(getattr(calculator, "forces_are_cheap", False))
     if getattr(calculator, "calculate_many", None) is None:
-        makers = [lambda _: calculator] if shared else [make_calculator] * images
-        return one_by_one([potential_of(atoms, make) for make in makers]), cheap
+        return one_by_one([potential_of(atoms, make_calculator) for _ in range(images)]), cheap
 
     def forces(positions: Array, _: Sequence[int]) -> tuple[Array, Array]:
         with failures_named():
@@ -146,7 +143,6 @@ def examine(
     hbar: float,
     refine_below: float = np.inf,
     energy_difference: float | None = None,
-    shared: bool = False,
     known_path: Array | None = None,
     way: WayBeyond = "line",
 ) -> Verdict:
@@ -170,8 +166,6 @@ def examine(
         ε; a double well whose splitting with few images is larger is not refined.
     energy_difference : float, optional
         ε; what V(end) − V(start) should be.
-    shared : bool, default False
-        One calculator serves all images, instead of each having its own.
     known_path : ndarray of shape (n_images, N, 3), optional
         A path between these minima, in σ, to begin with instead of the straight line.
     way : {"line", "parabola"}, default line
@@ -186,7 +180,7 @@ def examine(
             quantities=(Quantity(END_POINT_DISTANCE, "length"),),
         )
     try:
-        forces, cheap = forces_of(start, make_calculator, images, shared)
+        forces, cheap = forces_of(start, make_calculator, images)
         with one_blas_thread():
             return examined(
                 line if known_path is None else known_path,

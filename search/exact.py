@@ -114,7 +114,6 @@ def calculate(
             hbar=hbar_of(settings) / (units.sigma * (units.m * units.epsilon) ** 0.5),
             refine_below=refine_below / units.epsilon,
             energy_difference=len(start) * (job.pair.j - job.pair.i) / units.epsilon,
-            shared=settings.shared,
             way=settings.continuation,
         )
         known = None if job.known_path is None else read_path(job.known_path, start, end, units.sigma)
