@@ -37,7 +37,7 @@ def main(command: Command) -> None:
         lambda at: at.has_glasses, "no minima under Configurations/minima/T…/Cnf-…; put some there"
     )
     make_calculator = find_calculator(settings.neb, work.root)
-    function = partial(relax_minimum, settings=settings.neb, make_calculator=make_calculator, units=settings.unit)
+    function = partial(relax_minimum, settings=settings, make_calculator=make_calculator)
     with worker_pool(settings, calculator=True) as workers:
         found = command.for_each_temperature(
             temperatures,

@@ -122,10 +122,7 @@ def sample_structures(command: Command) -> None:
         if given.from_tls
         else [(conf, "", trajectory.read_start(path)) for conf, path in enumerate(given.start, 1)]
     )
-    jobs = [
-        trajectory.Job(at, *start, dynamics, given.seed, settings.neb, make_calculator, settings.unit.epsilon)
-        for start in starts
-    ]
+    jobs = [trajectory.Job(at, *start, dynamics, given.seed, settings, make_calculator) for start in starts]
     jobs = [job for job in jobs if not job.is_done()]
     ended: list[trajectory.Progress] = []
     with command.only_writer(at.temperature), worker_pool(settings, len(jobs), calculator=True) as workers:

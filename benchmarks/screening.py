@@ -96,9 +96,8 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
         told=told,
     )
     row["kind"] = verdict.kind
-    refine_below = neb.refine_below * SETTINGS.tls_threshold
-    quick = neb.model_copy(update={"zero_point": "never"})
-    row["screened"] = calculate(job, quick, make_calculator, refine_below).verdict.kind
+    quick = SETTINGS.model_copy(update={"neb": neb.model_copy(update={"zero_point": "never"})})
+    row["screened"] = calculate(job, quick, make_calculator).verdict.kind
     return row
 
 

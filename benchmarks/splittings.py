@@ -63,9 +63,8 @@ def calculate_some(at: StatePoint, listed: pd.DataFrame, count: int, settings: S
     jobs, missing = jobs_of(at, by_pair(listed, at.decimals))
     if missing:
         raise SystemExit(f"{missing[0]}; the minima of all pairs are needed")
-    function = partial(
-        calculate, settings=settings.neb, make_calculator=find_calculator(settings.neb, at.workspace.root)
-    )
+    make_calculator = find_calculator(settings.neb, at.workspace.root)
+    function = partial(calculate, settings=settings, make_calculator=make_calculator, refining=True)
     passed_over = 0
     rows: list[dict[str, object]] = []
     with worker_pool(settings) as workers:

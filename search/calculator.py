@@ -147,13 +147,11 @@ class Check(NamedTuple):
     failure: str = ""
 
 
-def check_minimum(
-    minimum: KnownMinimum, settings: NebSettings, make_calculator: Callable[[Atoms], Any]
-) -> Check | None:
+def check_minimum(minimum: KnownMinimum, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> Check | None:
     """Call the calculator at a minimum; a job for a worker. None where the minimum can't be read."""
     try:
         atoms = read_atoms(minimum.place)
-        energy, forces = potential_of(atoms, load(settings, make_calculator, atoms))(atoms.positions)
+        energy, forces = potential_of(atoms, load(settings.neb, make_calculator, atoms))(atoms.positions)
     except MinimumError:
         return None  # its pairs are unfinished for this reason
     except CalculatorFailedError as error:

@@ -35,7 +35,6 @@ from pipeline.formats.results import (
 from pipeline.matching import read_pair
 from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
-from pipeline.units import REDUCED, Units
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
 from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load
@@ -90,52 +89,48 @@ class Calculation(NamedTuple):
 
 
 def calculate(
-    job: PairJob,
-    settings: NebSettings,
-    make_calculator: Callable[[Atoms], Any],
-    refine_below: float = np.inf,
-    units: Units = REDUCED,
+    job: PairJob, settings: Settings, make_calculator: Callable[[Atoms], Any], refining: bool = False
 ) -> Calculation:
-    """The exact calculation of one pair, with few images where its splitting is above ``refine_below``; a job."""
-    started, properties = time.process_time(), dict[str, float]()
+    """The exact calculation of one pair, while ``refining`` with all images whatever its splitting; a job."""
+    started, properties, neb, units = time.process_time(), dict[str, float](), settings.neb, settings.unit
     try:
         start, end = map(to_atoms, read_pair(job.places))
-        make_calculator = load(settings, make_calculator, start)
+        make_calculator = load(neb, make_calculator, start)
         started = time.process_time()
-        tolerance = settings.force_tolerance * units.sigma / units.epsilon
+        tolerance = neb.force_tolerance * units.sigma / units.epsilon
         examined = partial(
             examine,
             to_glass(start, units),
             to_glass(end, units),
             calculator_for_glass(start, make_calculator, units),
-            images=settings.images,
+            images=neb.images,
             tolerance=tolerance,
-            max_steps=settings.max_steps,
-            hbar=hbar_of(settings) / (units.sigma * (units.m * units.epsilon) ** 0.5),
-            refine_below=refine_below / units.epsilon,
+            max_steps=neb.max_steps,
+            hbar=hbar_of(neb) / (units.sigma * (units.m * units.epsilon) ** 0.5),
+            refine_below=np.inf if refining else neb.refine_below * settings.tls_threshold / units.epsilon,
             energy_difference=len(start) * (job.pair.j - job.pair.i) / units.epsilon,
-            way=settings.continuation,
+            way=neb.continuation,
         )
         known = None if job.known_path is None else read_path(job.known_path, start, end, units.sigma)
-        verdict = verdict_in(units, settled(examined, known, settings.max_steps, tolerance))
+        verdict = verdict_in(units, settled(examined, known, neb.max_steps, tolerance))
         if verdict.kind == "double well":
-            properties = properties_of(start, end, verdict, make_calculator, settings)
+            properties = properties_of(start, end, verdict, make_calculator, neb)
     except (MinimumError, CalculatorFailedError) as error:
         verdict = Verdict("unfinished", str(error))
     return Calculation(job, verdict, time.process_time() - started, properties)
 
 
 def calculate_together(
-    jobs: Sequence[PairJob], settings: NebSettings, make_calculator: Callable[[Atoms], Any], **how: Any
+    jobs: Sequence[PairJob], settings: Settings, make_calculator: Callable[[Atoms], Any], refining: bool
 ) -> list[Calculation]:
     """The exact calculation of pairs; several, with ``neb.batched``, share calls, and evenly the CPU time."""
-    function: Callable[..., Calculation] = partial(calculate, settings=settings, make_calculator=make_calculator, **how)
+    function = partial(calculate, settings=settings, make_calculator=make_calculator, refining=refining)
     if len(jobs) == 1:
         return [function(jobs[0])]
     with suppress(MinimumError, CalculatorFailedError):  # of which each pair tells
-        load(settings, make_calculator, read_atoms(jobs[0].places[0]))
+        load(settings.neb, make_calculator, read_atoms(jobs[0].places[0]))
     started = time.process_time()
-    found = together(function, jobs, _under_way(settings))
+    found = together(function, jobs, _under_way(settings.neb))
     seconds = (time.process_time() - started) / len(jobs)
     return [one._replace(cpu_seconds=seconds) for one in found]
 
@@ -245,15 +240,7 @@ def calculate_pairs(
     if not jobs:
         return kinds
     neb = settings.neb
-    refine_below = np.inf if refining else neb.refine_below * settings.tls_threshold
-    function = partial(
-        calculate_together,
-        settings=neb,
-        make_calculator=make_calculator,
-        refine_below=refine_below,
-        units=settings.unit,
-    )
-
+    function = partial(calculate_together, settings=settings, make_calculator=make_calculator, refining=refining)
     alone: list[list[PairJob]] = []
 
     def lost(group: list[PairJob], reason: str) -> list[Calculation]:
@@ -309,10 +296,9 @@ def _check_calculator(
         for job in (jobs[k] for k in _spread(CHECKED, len(jobs)))
         for place, energy in zip(job.places, (job.pair.i, job.pair.j), strict=True)
     )
-    check = partial(check_minimum, settings=settings.neb, make_calculator=make_calculator)
-    limit = settings.neb.time_limit
+    how: Any = {"settings": settings, "make_calculator": make_calculator}
+    check, measure, limit = partial(check_minimum, **how), partial(measure_noise, **how), settings.neb.time_limit
     checks = workers.results(check, [*minima], time_limit=limit, lost=lambda one, reason: Check(one, failure=reason))
     check_calculator([*checks], settings)
-    measure = partial(measure_noise, settings=settings.neb, make_calculator=make_calculator, sigma=settings.unit.sigma)
     found = workers.results(measure, [*minima][:1], time_limit=limit, lost=lambda *_: None)
     return [sentence for noise in found if noise is not None for sentence in noise_in_words(noise, settings)]

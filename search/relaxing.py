@@ -16,7 +16,7 @@ from glass.relaxation import relax
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.relaxed import add_frames, add_rows, as_written
-from pipeline.settings import NebSettings
+from pipeline.settings import Settings
 from pipeline.units import Units
 from search.calculator import load
 from search.conversion import calculator_for_glass, to_glass
@@ -37,16 +37,14 @@ class Relaxation(NamedTuple):
     problem: str = ""
 
 
-def relax_minimum(
-    job: tuple[Place, float], settings: NebSettings, make_calculator: Callable[[Atoms], Any], units: Units
-) -> Relaxation:
+def relax_minimum(job: tuple[Place, float], settings: Settings, make_calculator: Callable[[Atoms], Any]) -> Relaxation:
     """Relax a configuration unless it is a minimum by the calculator; a job for a worker."""
-    place, energy = job
+    (place, energy), units = job, settings.unit
     try:
         atoms = read_atoms(place)
         inside = to_glass(atoms, units)
-        potential = potential_of(inside, calculator_for_glass(atoms, load(settings, make_calculator, atoms), units))
-        tolerance = settings.force_tolerance * units.sigma / units.epsilon
+        potential = potential_of(inside, calculator_for_glass(atoms, load(settings.neb, make_calculator, atoms), units))
+        tolerance = settings.neb.force_tolerance * units.sigma / units.epsilon
         force_unit = units.epsilon / units.sigma
         calculated, forces = potential(inside.positions)
         max_force = _largest(forces) * force_unit

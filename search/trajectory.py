@@ -23,7 +23,7 @@ from glass.sampling.visited import Minima, oddity
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.messages import counted
-from pipeline.settings import NebSettings
+from pipeline.settings import Settings
 from pipeline.transitions import write_transitions
 from pipeline.workspace import StatePoint
 from search.calculator import load
@@ -59,9 +59,8 @@ class Job(NamedTuple):
     start: Atoms
     dynamics: Dynamics
     seed: int
-    neb: NebSettings
+    settings: Settings
     make_calculator: Callable[[Atoms], Any]
-    epsilon: float  # ε in the calculator's unit of energy
 
     @property
     def name(self) -> str:
@@ -140,7 +139,8 @@ class _State:
         self.rng = np.random.default_rng([job.seed, job.conf, *job.origin.encode()])
         self.atoms = start.copy()
         self.steps, self.time_step = 0, 0.0
-        self.minima = Minima(box_of(start.cell.array, start.pbc), job.neb.force_tolerance, max(10, job.at.decimals))
+        self.tolerance = job.settings.neb.force_tolerance
+        self.minima = Minima(box_of(start.cell.array, start.pbc), self.tolerance, max(10, job.at.decimals))
         self.visits: list[str] = []
         self.energies: dict[str, float] = {}
         """Total energies of the minima, in the order in which they were found."""
@@ -159,7 +159,7 @@ class _State:
 
     def quench(self, potential: Potential) -> None:
         """Go to the nearest minimum, and bring its centre where it was."""
-        found = relax(potential, self.atoms.positions, WELL_BELOW * self.job.neb.force_tolerance)
+        found = relax(potential, self.atoms.positions, WELL_BELOW * self.tolerance)
         drift = found.positions.mean(0) - self.job.start.positions.mean(0)
         name = self.minima.add(found._replace(positions=found.positions - drift))
         self.visits.append(name or "")
@@ -169,13 +169,13 @@ class _State:
     def begin(self, potential: Potential) -> None:
         """Relax the start and heat it; where it is a minimum of the glass, that is the first visit."""
         job, start, dynamics = self.job, self.job.start, self.job.dynamics
-        self.atoms.positions = relax(potential, start.positions, 20 * job.neb.force_tolerance).positions
+        self.atoms.positions = relax(potential, start.positions, 20 * self.tolerance).positions
         self.time_step = time_step(potential, self.atoms.positions, start.get_masses(), self.rng)
         heat = dynamics.warm_up(0) * start.get_masses()[:, None]
         self.atoms.set_momenta(self.rng.normal(size=start.positions.shape) * heat**0.5)
         if job.origin:
             energy, rounded = potential(start.positions)[0], 0.5 * len(start) * 10.0**-job.at.decimals
-            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH * job.epsilon + rounded:
+            if abs(energy - len(start) * float(job.origin)) > ENERGY_MISMATCH * job.settings.unit.epsilon + rounded:
                 said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
                 raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
             self.minima.positions[job.origin], self.energies[job.origin] = start.positions, energy
@@ -219,7 +219,7 @@ def advance(job: Job) -> Progress:
     """Go on with a trajectory for WRITE_EVERY seconds or until it is done; a job for a worker."""
     asked, given = job.dynamics, bool(job.origin)  # the first visit is then no quench
     try:
-        potential = potential_of(job.start, load(job.neb, job.make_calculator, job.start))
+        potential = potential_of(job.start, load(job.settings.neb, job.make_calculator, job.start))
         state = _State(job)
         if not state.time_step:
             state.begin(potential)

@@ -13,7 +13,7 @@ from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, Verdict, p
 from glass.tunnelling import Quantity
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.minima import read_atoms
-from pipeline.settings import NebSettings, Settings
+from pipeline.settings import Settings
 from search.calculator import KnownMinimum, load
 
 NOISE_OVER, NOISE_ALLOWED = 0.02, 0.1
@@ -33,18 +33,16 @@ class Noise(NamedTuple):
     repeats: bool
 
 
-def measure_noise(
-    minimum: KnownMinimum, settings: NebSettings, make_calculator: Callable[[Atoms], Any], sigma: float
-) -> Noise | None:
+def measure_noise(minimum: KnownMinimum, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> Noise | None:
     """Deviations from polynomials of fourth degree along a random direction; a job for a worker.
 
-    ``sigma`` is σ in the unit of length. None where the calculator fails or the minimum can't be read.
+    None where the calculator fails or the minimum can't be read.
     """
     try:
         atoms = read_atoms(minimum.place)
-        potential = potential_of(atoms, load(settings, make_calculator, atoms))
+        potential = potential_of(atoms, load(settings.neb, make_calculator, atoms))
         way = np.random.default_rng(0).normal(size=atoms.positions.shape)
-        way *= NOISE_OVER * sigma / np.linalg.norm(way)
+        way *= NOISE_OVER * settings.unit.sigma / np.linalg.norm(way)
         along = np.append(np.sin(np.linspace(-1.5, 1.5, 9)), 0)  # no even steps, which rounding may fit
         energies, forces = map(np.array, zip(*(potential(atoms.positions + s * way) for s in along), strict=True))
     except (MinimumError, CalculatorFailedError):

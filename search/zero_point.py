@@ -18,7 +18,7 @@ from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import read_images
 from pipeline.formats.records import add_again, profile_of_record
 from pipeline.messages import Progress
-from pipeline.settings import NebSettings, Settings
+from pipeline.settings import Settings
 from pipeline.workers import worker_pool
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells, records_of
@@ -47,7 +47,7 @@ def update_zero_point(
             "line); run_neb.py --refine calculates them"
         )
     missing = [job for job in jobs if SPLITTING_ZP not in job[1].get("properties", {})]
-    function = partial(splitting_with_zero_point, settings=settings.neb, make_calculator=make_calculator)
+    function = partial(splitting_with_zero_point, settings=settings, make_calculator=make_calculator)
     with (
         Progress(desc=f"T = {at.temperature}: zero point", total=len(missing), unit="pair") as bar,
         worker_pool(settings, len(missing)) as workers,
@@ -64,7 +64,7 @@ def update_zero_point(
 
 
 def splitting_with_zero_point(
-    job: Job, settings: NebSettings, make_calculator: Callable[[Any], Any]
+    job: Job, settings: Settings, make_calculator: Callable[[Any], Any]
 ) -> tuple[Job, dict[str, float] | str]:
     """Properties of V + Z of one double well for its record, or why there are none; a job for a worker."""
     (pair, record), path = job, job[0].known_path
@@ -76,7 +76,7 @@ def splitting_with_zero_point(
         if len(images) != len(profile.lengths):
             return job, f"{path} has not the images of its record"
         with failures_named():
-            hessian = hessian_of(minimum, load(settings, make_calculator, minimum))
+            hessian = hessian_of(minimum, load(settings.neb, make_calculator, minimum))
             along = zero_point_along(images, minimum.get_masses(), profile, hessian, hbar)
         added = with_zero_point(profile, *along)
         low, high = lowest_levels(added, hbar)

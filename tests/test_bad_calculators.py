@@ -209,7 +209,7 @@ class Single(SoftSpheres):
 def test_noise_is_told_before_anything_is_calculated_and_small_noise_is_not(glass, noise, says):
     path = minima(glass)[0]
     minimum, settings = KnownMinimum(1, Place(path), energy_in_name(path)), Settings(tls_threshold=1e-3)
-    found = measure_noise(minimum, settings.neb, lambda _: Single(noise), 1.0)
+    found = measure_noise(minimum, settings, lambda _: Single(noise))
     assert found.energy == pytest.approx(2**-12, rel=0.6)  # the step of single precision at -3000 + 20
     sentences = noise_in_words(found, settings)
     assert all(says in one for one in sentences)

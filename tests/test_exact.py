@@ -98,7 +98,7 @@ def test_non_dw_pairs_of_the_paper_are_non_dw(data, real_pair):
             job = real_pair(i, j)
         except KeyError:
             continue
-        verdict = calculate(job, NebSettings(), calculator).verdict
+        verdict = calculate(job, Settings(), calculator, refining=True).verdict
         told[i, j] = verdict.kind, verdict.reason[:23]
     assert told == {
         (0.2044810139, 0.2046749726): ("non-DW", "a third minimum on the "),
@@ -117,7 +117,7 @@ REAL_DOUBLE_WELLS = [(0.2045373614, 0.2045442096), (0.2046289992, 0.2046388182)]
 )
 def test_splittings_of_real_double_wells_do_not_depend_on_the_settings(real_pair, pair, finer):
     (low, high), (finer_low, finer_high) = (
-        calculate(real_pair(*pair), NebSettings(**settings), calculator).verdict.levels for settings in ({}, finer)
+        calculate(real_pair(*pair), Settings(neb=neb), calculator, refining=True).verdict.levels for neb in ({}, finer)
     )
     assert finer_high - finer_low == pytest.approx(high - low, rel=0.02)
 

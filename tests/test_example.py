@@ -77,7 +77,7 @@ def test_a_new_calculation_gives_the_answers(answers, is_dw):
     jobs, missing = jobs_of(WORK.at(T), some[PAIR_COLUMNS])
     assert not missing
     for job, exact in zip(jobs, some[QS], strict=True):
-        verdict = calculate(job, SETTINGS.neb, calculator, SETTINGS.neb.refine_below * SETTINGS.tls_threshold).verdict
+        verdict = calculate(job, SETTINGS, calculator).verdict
         if is_dw:
             assert verdict.levels[1] - verdict.levels[0] == pytest.approx(exact, rel=0.02)
         else:
