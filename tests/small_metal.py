@@ -60,9 +60,12 @@ def is_refused(work, *words):
         assert word not in reasons
 
 
-def both(folder, text, name="{}.conf.txt", write=Path.write_text):
+def both(folder, text, name):
+    """Write each minimum to a file of its own, named by its energy; or what is no function to one file."""
     for places, energy in MINIMA:
-        write(folder / name.format(f"{energy / N:.10f}"), text(places))
+        content = text(places) if callable(text) else text
+        write = Path.write_text if isinstance(content, str) else Path.write_bytes
+        write(folder / name.format(f"{energy / N:.10f}"), content)
 
 
 def numbers(values):
