@@ -72,14 +72,14 @@ def numbers(values):
     return " ".join(map(repr, np.asarray(values).tolist()))
 
 
-def data(places, row, style="", head="", sections=(), ids=None):
+def data(places, style, named=True, row=None, head="", sections=(), ids=None, flags=""):
     """Text of a LAMMPS data file; ``row(k)`` gives what stands between the id and the place of an atom."""
-    ids = 1 + np.arange(N) if ids is None else ids
-    atoms = [f"{ids[k]} {row(k)} {numbers(places[k])}" for k in range(N)]
+    ids, row = 1 + np.arange(N) if ids is None else ids, row or ROWS[style]
+    atoms = [f"{ids[k]} {row(k)} {numbers(places[k])}{flags}" for k in range(N)]
     box = "\n".join(f"0 {CELL[k, k]} {axis}lo {axis}hi" for k, axis in enumerate("xyz"))
     masses = ["Masses", "", *(f"{kind} {mass}  # {NAMES[kind]}" for kind, mass in MASSES.items()), ""]
     lines = ["made up", "", f"{N} atoms", "2 atom types", "", box, head, "", *sections, *masses]
-    return "\n".join([*lines, f"Atoms{style}", "", *atoms, ""])
+    return "\n".join([*lines, f"Atoms # {style}" if named else "Atoms", "", *atoms, ""])
 
 
 ROWS = {

@@ -7,30 +7,10 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
+import small_metal as metal
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from small_metal import (
-    CELL,
-    E_HIGH,
-    E_LOW,
-    HIGH,
-    KINDS,
-    LOW,
-    MINIMA,
-    NAMES,
-    ROWS,
-    SIDES,
-    N,
-    both,
-    data,
-    dump,
-    frames,
-    is_right,
-    line,
-    numbers,
-    of,
-    xyz,
-)
+from small_metal import CELL, E_HIGH, E_LOW, HIGH, KINDS, LOW, N, both, data, dump, frames, is_right, line, of, xyz
 from steps import done, run
 
 usage = namedtuple("usage", "free")
@@ -38,8 +18,8 @@ usage = namedtuple("usage", "free")
 
 def test_a_folder_for_each_minimum_and_formats_of_ase(tmp_path):
     folder = of(tmp_path)
-    for k, (places, energy) in enumerate(MINIMA):
-        atoms = Atoms([NAMES[kind] for kind in KINDS], positions=places, cell=CELL, pbc=True)
+    for k, (places, energy) in enumerate(metal.MINIMA):
+        atoms = Atoms([metal.NAMES[kind] for kind in KINDS], positions=places, cell=CELL, pbc=True)
         atoms.calc = SinglePointCalculator(atoms, energy=energy)
         (folder / f"min_{k}").mkdir()
         ase.io.write(folder / f"min_{k}" / "relaxed.traj", atoms)
@@ -58,7 +38,7 @@ def lines(rows, form):
 
 def outcar(places, energy):
     """As VASP 5.4 writes it, of three steps the last of which is relaxed; the parts that are read."""
-    parts = [" vasp.5.4.4.18Apr17", *(f" POTCAR:    PAW_PBE {name} 08Apr2002" for name in [*NAMES.values()] * 2)]
+    parts = [" vasp.5.4.4.18Apr17", *(f" POTCAR:    PAW_PBE {name} 08Apr2002" for name in [*metal.NAMES.values()] * 2)]
     parts += ["   ISPIN  =      1    spin polarized?", f"   ions per type =     {COUNTS[0]:6d}{COUNTS[1]:6d}", ""]
     for left in (2, 1, 0):
         total = f"{energy + 1.5 * left:18.8f}"
@@ -74,7 +54,7 @@ def outcar(places, energy):
 
 
 def test_of_a_calculation_with_vasp_in_a_folder_of_its_own_the_last_step_is_the_minimum(tmp_path):
-    for k, (places, energy) in enumerate(MINIMA):
+    for k, (places, energy) in enumerate(metal.MINIMA):
         (of(tmp_path) / f"min_{k}").mkdir()
         (of(tmp_path) / f"min_{k}" / "OUTCAR").write_text(outcar(places, energy))
     is_right(tmp_path)
@@ -82,10 +62,10 @@ def test_of_a_calculation_with_vasp_in_a_folder_of_its_own_the_last_step_is_the_
 
 @pytest.mark.parametrize("top", [True, False])
 def test_energies_of_files_without_any_stand_beside_them_or_beside_their_folders(tmp_path, top):
-    for k, (places, energy) in enumerate(MINIMA):
+    for k, (places, energy) in enumerate(metal.MINIMA):
         folder = of(tmp_path) / f"min_{k}"
         folder.mkdir()
-        ase.io.write(folder / "POSCAR", Atoms([NAMES[kind] for kind in KINDS], places, cell=CELL, pbc=True))
+        ase.io.write(folder / "POSCAR", Atoms([metal.NAMES[kind] for kind in KINDS], places, cell=CELL, pbc=True))
         with (of(tmp_path) / "energies.csv" if top else folder / "energies.csv").open("a") as file:
             file.write("file,energy\n" * (not top or k == 0) + f"min_{k}/POSCAR,{energy}\n"[6 * (not top) :])
     is_right(tmp_path)
@@ -109,8 +89,8 @@ def ways(cell):
     xy, xz, yz = tilts = cell[1, 0], cell[2, 0], cell[2, 1]
     is_tilted, inverse = any(tilts), np.linalg.inv(cell)
     lows, highs = ([limit(0, xy, xz, xy + xz), limit(0, yz), 0] for limit in (min, max))
-    bounds = np.column_stack([lows, SIDES + highs, tilts])[:, : 3 if is_tilted else 2]
-    box = {"bounds": "\n".join(map(numbers, bounds)), "flags": " xy xz yz" * is_tilted + " pp pp pp"}
+    bounds = np.column_stack([lows, metal.SIDES + highs, tilts])[:, : 3 if is_tilted else 2]
+    box = {"bounds": "\n".join(map(metal.numbers, bounds)), "flags": " xy xz yz" * is_tilted + " pp pp pp"}
 
     def dumped(places, columns="x y z", **more):
         return dump(places, f"id type {columns}", lambda k: line(k, places[k]), **box, **more)
@@ -118,7 +98,7 @@ def ways(cell):
     return {
         "data": (
             "{}.data",
-            lambda p, e, rng: data(p, ROWS["atomic"], " # atomic", f"{numbers(tilts)} xy xz yz" * is_tilted),
+            lambda p, e, rng: data(p, "atomic", head=f"{metal.numbers(tilts)} xy xz yz" * is_tilted),
         ),
         "dumps, wrapped": ("{}.dump", lambda p, e, rng: dumped((p @ inverse % 1) @ cell)),
         "dumps, unwrapped": ("{}.dump", lambda p, e, rng: dumped(p + rng.integers(-2, 3, p.shape) @ cell, "xu yu zu")),
@@ -159,7 +139,7 @@ def test_files_of_one_frame_are_in_time_order_by_the_numbers_in_their_names_wher
     assert "Tij" not in pd.read_feather(tmp_path / "Configurations/pairs/T0.1/Cnf-1.feather")
     of(tmp_path, time_order="true")
     is_right(tmp_path, Tij=4.0, Tji=3.0)
-    both(of(tmp_path / "named", time_order="true"), lambda places: data(places, ROWS["atomic"], " # atomic"), "{}.data")
+    both(of(tmp_path / "named", time_order="true"), lambda places: data(places, "atomic"), "{}.data")
     is_right(tmp_path / "named")
     assert "Tij" not in pd.read_feather(tmp_path / "named/Configurations/pairs/T0.1/Cnf-1.feather")
 
@@ -197,7 +177,7 @@ def test_a_trajectory_gives_transitions_and_a_file_of_the_user_stays(tmp_path):
 
 @pytest.mark.parametrize("name", ["dump", "data", "extxyz"])
 def test_a_file_that_is_cut_anywhere_gives_no_other_number(tmp_path, name):
-    text = {"dump": dump(HIGH), "data": data(HIGH, ROWS["atomic"], " # atomic"), "extxyz": xyz(HIGH, E_HIGH)}[name]
+    text = {"dump": dump(HIGH), "data": data(HIGH, "atomic"), "extxyz": xyz(HIGH, E_HIGH)}[name]
     folder = of(tmp_path)
     (folder / "low.extxyz").write_text(xyz(LOW, E_LOW))
     path = folder / (f"{E_HIGH / N:.10f}.{name}" if name != "extxyz" else "high.extxyz")

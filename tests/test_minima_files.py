@@ -10,21 +10,15 @@ from small_metal import CELL, E_HIGH, E_LOW, HIGH, KINDS, LOW, NAMES, ROWS, SIDE
 from steps import run
 
 
-def data(style, named=True, flags="", rows=None, tilt=""):
-    """Text of a data file of this style, by the places; image flags end its lines."""
-    row = rows or ROWS[style]
-
-    def text(places):
-        head, start, atoms = metal.data(places, row, f" # {style}" * named, tilt).partition("Atoms")
-        return head + start + "\n".join(one + flags * one[:1].isdigit() for one in atoms.split("\n"))
-
-    return text
+def data(style, **more):
+    return lambda places: metal.data(places, style, **more)
 
 
 def with_labels(places):
     """Type labels, gaps in ids, another order in each file, masses behind the atoms, comments."""
     labels = ["Atom Type Labels", "", "1 Cu", "2 Zr", ""]
-    text = metal.data(places, lambda k: f"{NAMES[KINDS[k]]} 0.0", " # charge", "", labels, 3 * np.arange(N) + 5)
+    named = {"row": lambda k: f"{NAMES[KINDS[k]]} 0.0", "sections": labels, "ids": 3 * np.arange(N) + 5}
+    text = metal.data(places, "charge", **named)
     head, _, atoms = text.partition("Atoms # charge\n\n")
     head, _, masses = head.replace("1 63.5", "Cu 63.5").replace("2 91.2", "Zr 91.2").partition("Masses")
     rows = [f"{row}  # caf\xe9" for row in atoms.split("\n") if row]
@@ -50,11 +44,11 @@ GOOD = {
     **{f"{style}{flags}": ("{}.data", data(style, flags=flags)) for style in ROWS for flags in ("", " 0 -1 2")},
     "atomic, inferred": ("{}.lmp", data("atomic", named=False)),
     "sphere, inferred": ("{}.lmp", data("sphere", named=False)),
-    "charge, inferred": ("{}.lmp", data("charge", named=False, rows=lambda k: f"{KINDS[k]} {0.85 + 0.01 * k}")),
+    "charge, inferred": ("{}.lmp", data("charge", named=False, row=lambda k: f"{KINDS[k]} {0.85 + 0.01 * k}")),
     "type labels, gaps in ids": ("{}.data", lambda places: with_labels(places).encode("latin-1")),
     "tilted by half of the cell": (
         "{}.data",
-        lambda places: data("atomic", tilt=f"{4.5 if places is LOW else -4.5} 0 0 xy xz yz")(places),
+        lambda places: metal.data(places, "atomic", head=f"{4.5 if places is LOW else -4.5} 0 0 xy xz yz"),
     ),
     "packed, Windows": (
         "{}.data.gz",
