@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -135,19 +136,25 @@ ODD = {
     "0.3.conf": "not a file that can be read",
     "0.3.conf.txt": "not a file that can be read",
     "fifo.extxyz": "not a file that can be read",
+    **dict.fromkeys(("../Cnf-9", "../Cnf-x", "../Cnf-01", "0.2.conf", "../notes.txt", "0.4.txt", "0.5.conf.txt"), ""),
 }
 
 
-def test_odd_files_among_the_minima_are_one_rejected_entry_each(tmp_path):
+def test_odd_files_and_folders_among_the_minima_are_one_rejected_entry_each(tmp_path):
     minima = minima_of(synthetic.make_workspace(tmp_path, glasses=1, n_minima=6))
-    shutil.copy(minima[0], minima[0].with_name("1e300.conf.txt"))
-    for name in [*ODD][1:]:
-        os.mkfifo(minima[0].with_name(name))
+    folder, names = minima[0].parent, iter(ODD)
+    shutil.copy(minima[0], folder / next(names))
+    for make in [os.mkfifo] * 4 + [os.mkdir] * 4 + [Path.touch] * 2:
+        make(folder / next(names))
+    (folder / next(names)).symlink_to("nowhere")
     said = done("step0_collect", tmp_path, run=run_process)  # who reads such a pipe in this process waits for ever
-    assert "15 pairs, 15 computed, 5 left out" in said
-    for name, says in left_out(tmp_path).set_index("file")["reason"].items():
-        assert ODD[name] in says
-    assert len(places_by_key(minima[0].parent, 10)) == 7
+    assert "15 pairs, 15 computed, 12 left out" in said
+    assert sum(line.startswith("left out: ") for line in said.splitlines()) == 5
+    assert "\nand 7 more; what became of each file and frame: " in said
+    listed = left_out(tmp_path).set_index("file")["reason"]
+    assert {*listed.index} == {Path(name).name for name in ODD}
+    assert all(says in listed[Path(name).name] for name, says in ODD.items())
+    assert len(places_by_key(folder, 10)) == 9  # by their names, and does not wait either
 
 
 def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace):
@@ -164,21 +171,6 @@ def test_a_bad_file_is_left_out_listed_and_counted_until_it_is_mended(workspace)
     path.write_text(content)
     assert "1104 pairs, 23 computed, 0 left out" in done("step0_collect", workspace)
     pd.testing.assert_frame_equal(read_pairs(workspace), whole, check_exact=True)
-
-
-def test_folders_without_minima_or_with_another_name_are_listed(workspace):
-    folder = workspace / "Configurations/minima/T0.1"
-    for name in ("Cnf-9", "Cnf-x", "Cnf-01", "Cnf-1/0.2.conf"):
-        (folder / name).mkdir()
-    for name in ("notes.txt", "Cnf-1/0.4.txt"):
-        (folder / name).write_text("mine")
-    (folder / "Cnf-1" / "0.3.conf.txt").symlink_to("nowhere")
-    said = done("step0_collect", workspace)
-    assert "1104 pairs, 1104 computed, 7 left out" in said
-    assert sum(line.startswith("left out: ") for line in said.splitlines()) == 5
-    assert "\nand 2 more; what became of each file and frame: " in said
-    names = "0.2.conf 0.3.conf.txt 0.4.txt Cnf-01 Cnf-9 Cnf-x notes.txt"
-    assert sorted(left_out(workspace)["file"]) == names.split()
 
 
 def test_transitions_become_tij_and_tji_without_computing_anew(workspace):

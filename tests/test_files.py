@@ -15,7 +15,6 @@ from synthetic import make_workspace
 from pipeline.errors import UserError
 from pipeline.files import append_line, atomic_write, file_named
 from pipeline.locks import only_writer
-from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import Workspace
 
 
@@ -56,21 +55,6 @@ def test_of_two_that_write_one_file_each_leaves_it_whole_and_what_a_killed_one_l
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text("old")
-
-    def fail():
-        with atomic_write(path) as part:
-            part.write_text("half")
-            raise ValueError("no more")
-
-    with pytest.raises(ValueError, match="no more"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_disk_that_is_full_is_told_as_such_whichever_library_writes():
     with pytest.raises(OSError, match="space") as said, open("/dev/full", "wb") as full, file_named(Path("list.csv")):
         pl.DataFrame({"x": range(100_000)}).write_csv(full)
@@ -87,31 +71,6 @@ def test_a_line_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         append_line(path, "two\n")
     assert path.read_text().endswith("\none\n")
-
-
-@pytest.fixture
-def made(tmp_path):
-    source, output = tmp_path / "source", tmp_path / "output"
-    source.write_text("what it is made from")
-    output.write_text("what was made")
-    mark_made([output], made_from([source], setting=3))
-    return source, output
-
-
-def test_an_output_is_up_to_date_until_it_its_inputs_or_settings_change(made):
-    source, output = made
-    assert up_to_date([output], made_from([source], setting=3))
-    assert not up_to_date([output], made_from([source], setting=4))
-    assert not up_to_date([output], made_from([source, output], setting=3))
-    for path in made:
-        before = path.read_text()
-        path.write_text(before.upper())
-        os.utime(path, ns=(0, 0))
-        assert not up_to_date([output], made_from([source], setting=3))
-        path.write_text(before)
-        assert up_to_date([output], made_from([source], setting=3))  # another time, the same content
-    source.unlink()
-    assert not up_to_date([output], made_from([source], setting=3))
 
 
 def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):

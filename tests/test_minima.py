@@ -9,14 +9,11 @@ import pytest
 import synthetic
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.io import FortranFile
 from steps import done
 from synthetic import read_minimum, read_pairs
 
 from pipeline.formats.configurations import MinimumError, Place
-from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
@@ -46,15 +43,6 @@ def test_a_written_minimum_is_what_a_fortran_program_writes_and_reads_back_as_do
         found = read_minimum(path)
         for one, other in zip((found.diameters, found.positions, found.box), (DIAMETERS, POSITIONS, BOX), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-15)
-
-
-def test_real_minima_are_read_whole(real_minima):
-    found = read_minimum(real_minima[0])
-    assert found.positions.shape == (1500, 3)
-    np.testing.assert_allclose(found.box, 11.447142426, rtol=1e-12)
-    assert (found.diameters.min() > 0.7) & (found.diameters.max() < 1.7)
-    lines = [line.split() for line in real_minima[0].read_text().split("Atoms # charge")[1].split("\n") if line.strip()]
-    assert {int(one[0]): [float(x) for x in one[3:6]] for one in lines} == dict(enumerate(found.positions.tolist(), 1))
 
 
 TYPES = [1, 2, 2, 1, 3, 3, 1, 1, 1, 2, 2, 2]
@@ -123,13 +111,6 @@ def test_the_energy_stands_in_the_name(tmp_path):
         assert energy_in_name(tmp_path / name) == energy
     for name in ("minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf", "0.\u0663.conf"):
         assert energy_in_name(tmp_path / name) is None
-
-
-@given(st.integers(-(10**14), 10**14), st.floats(-4e-11, 4e-11))
-def test_labels_survive_float_noise(key, noise):
-    assert minimum_keys(key / 1e10, 10) == key
-    if abs(key) < 10**11:
-        assert minimum_keys(key / 1e10 + noise, 10) == key
 
 
 def minima(folder, **texts):

@@ -14,7 +14,6 @@ from synthetic import read_pairs, with_features
 
 from example.make import write_neb_results
 from MLmodel.card import SETS, read_card
-from MLmodel.labels import SOURCE
 from pipeline.formats.results import read_neb_results
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 from search.likes import TOLD
@@ -215,20 +214,6 @@ def test_a_model_of_another_version_or_that_does_not_fit_the_tables_is_refused(t
     path = trained_copy / "output_ML/T0.1/DW_T0.1.feather"
     pd.read_feather(path).drop(columns="PR").to_feather(path)
     assert "changed since step2_classify_dw.py wrote it: run that step" in refused("step4_predict_qs", trained_copy)
-
-
-def test_a_pretraining_set_alone_and_together_with_neb_results(trained, workspace):
-    done("step0_collect", workspace)
-    used = pd.read_feather(trained / "MLmodel/dw-classification-T01/used.feather").assign(Tij=0.0)
-    (workspace / "MLmodel").mkdir()
-    used.drop(columns=SOURCE).to_feather(workspace / "MLmodel/pretraining-classifier-T01.feather")
-    assert "left out, as not all tables have them: Tij" in done("step1_train_dw", workspace)
-    assert card_of(workspace).sources == {"pretraining": 400}
-    left = read_pairs(workspace)
-    left = left[~pd.Series(keys(left)).isin(keys(used)).to_numpy()]
-    synthetic.write_neb(workspace, left.head(30))
-    assert "model:" in done("step1_train_dw", workspace)
-    assert card_of(workspace).sources == {"pretraining": 400, "neb": 30}
 
 
 @pytest.fixture(scope="session")

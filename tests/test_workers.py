@@ -200,17 +200,6 @@ def test_jobs_of_a_batch_system_come_to_the_results_of_one_run_and_end_with_it(
     assert [*jobs.iterdir()] == []
 
 
-@pytest.mark.slow
-def test_a_job_array_of_four_shares_comes_to_the_files_of_one_run(glass, calculated):
-    command = block("bash", "--array").partition("run_neb.py ")[2].replace("\\\n", "")
-    for number in range(1, 5):
-        given = command.replace("$SLURM_ARRAY_TASK_ID", str(number)).replace("$SLURM_ARRAY_TASK_COUNT", "4")
-        assert "--workspace /scratch/me/glass --top 400" in given
-        done("run_neb", glass, *given.replace("--top 400", f"--pairs {glass}/pairs.csv").split()[2:])
-    assert "no new pairs" in done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    assert results(glass) == results(calculated)
-
-
 def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_named(cluster, tmp_path, monkeypatch):
     (tmp_path / "only_here.py").write_text("def work(job):\n    return job\n")
     monkeypatch.syspath_prepend(tmp_path)
