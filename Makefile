@@ -52,7 +52,7 @@ test: .venv/installed
 	$(RUN) -m pytest -n $(TESTERS) --dist worksteal --durations 10
 
 soak: .venv/installed
-	$(RUN) tests/fuzz.py --inputs $(INPUTS) --seed $(SEED)
+	INPUTS=$(INPUTS) $(RUN) -m pytest tests/test_damaged_files.py --hypothesis-seed=$(SEED)
 	$(RUN) tests/faults.py
 
 check: .venv/installed
