@@ -96,21 +96,6 @@ def test_a_rewritten_minimum_is_computed_anew_and_a_removed_one_leaves(workspace
     pd.testing.assert_frame_equal(read_pairs(workspace), new, check_exact=True)
 
 
-def test_energies_that_are_told_anew_are_those_of_other_minima(tmp_path):
-    root = synthetic.make_workspace(tmp_path, glasses=1, n_minima=4)
-    names = [path.name for path in minima_of(root)]
-    tables = []
-    for energies in ([1.0, 1.1, 1.2, 1.3], [1.1, 1.0, 1.2, 1.3], [1.1, 1.0, 1.2, 1.3]):
-        lines = [f"{name},{energy}" for name, energy in zip(names, energies, strict=True)]
-        (root / "Configurations/minima/T0.1/Cnf-1/energies.csv").write_text("\n".join(["file,energy", *lines]) + "\n")
-        done("step0_collect", root)
-        tables.append(read_pairs(root))
-        if len(tables) == 2:
-            table_of(root).unlink()
-    assert not tables[0].equals(tables[1])
-    pd.testing.assert_frame_equal(tables[1], tables[2], check_exact=True)
-
-
 DAMAGE = {
     "emptied": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],

@@ -43,7 +43,10 @@ def test_the_version_is_the_same_everywhere():
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        *((OSError(n, "words", "the/file.csv"), "the/file.csv: ") for n in (errno.ENOSPC, errno.EACCES, errno.EROFS)),
+        *(
+            (OSError(n, "words", "the/file.csv"), "the/file.csv: ")
+            for n in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS)
+        ),
         *((one, "not enough memory; nothing is half-written") for one in (MemoryError(), ImportError("bad_alloc"))),
     ],
 )
@@ -188,12 +191,6 @@ def test_nothing_new_is_one_line_for_all_temperatures_with_the_next_command(say)
     assert said.count("\n") == 1
     assert said.startswith("T = 0.1, 0.2: nothing new; next: ")
     assert json.loads(say("same", "--json")[1])["nothing_new"] is True
-
-
-def test_the_next_command_can_be_pasted(say):
-    interpreter, script, *rest = shlex.split(say("new")[1].splitlines()[-1].removeprefix("next: "))
-    assert os.access(interpreter, os.X_OK) or interpreter == "python"
-    assert [script, *rest] == [str(ROOT / "step1_train_dw.py"), "--workspace", "new"]
 
 
 def test_on_a_terminal_results_stand_between_two_rules_and_nothing_is_wider(monkeypatch, capsys):

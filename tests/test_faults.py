@@ -1,7 +1,6 @@
 """Faults of the machine: full disks, file systems without locks, kills; a sample of what ``make soak`` tries."""
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -10,47 +9,13 @@ import sys
 import psutil
 import pytest
 import synthetic
-from steps import LONGEST, ROOT, _command, done, refused, started, started_python, stop, wait_until
+from steps import LONGEST, ROOT, done, refused, started, started_python, stop, wait_until
 
 from MLmodel.card import read_card
-from pipeline.files import append_line, atomic_write
 from pipeline.workspace import CLASSIFIER, Workspace
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 MODEL = "dw-classification-T01"
-
-
-# Files
-
-
-@pytest.fixture
-def asked_of_the_disk(monkeypatch):
-    """Names that are synced and renamed, in order."""
-    asked = []
-    sync, replace = os.fsync, os.replace
-
-    def synced(file):
-        asked.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{file}"))))
-        sync(file)
-
-    def replaced(source, target):
-        asked.append(("rename", os.path.basename(target)))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", replaced)
-    return asked
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="names of open files are read in /proc")
-def test_what_is_written_is_on_disk_before_it_gets_its_name_and_then_the_name_is(tmp_path, asked_of_the_disk):
-    with atomic_write(tmp_path / "table.csv") as part:
-        part.write_text("whole")
-    assert asked_of_the_disk == [("sync", part.name), ("rename", "table.csv"), ("sync", tmp_path.name)]
-    asked_of_the_disk.clear()
-    for _ in range(2):
-        append_line(tmp_path / "results.txt", "line\n")
-    assert asked_of_the_disk == [("sync", "results.txt"), ("sync", tmp_path.name), ("sync", "results.txt")]
 
 
 # Signals
@@ -137,25 +102,6 @@ def test_a_training_that_was_killed_while_it_replaced_the_model_is_mended(traine
     model = trained_copy / "MLmodel" / MODEL
     model.rename(model.with_name(f".{MODEL}.old"))
     assert "nothing new" in done("step1_train_dw", trained_copy)
-    assert card_of(trained_copy) == before
-    assert not left_over(trained_copy)
-
-
-@pytest.mark.slow
-def test_a_disk_that_is_full_while_training_is_one_line(trained_copy):
-    before = card_of(trained_copy)
-    (trained_copy / "config.yaml").write_text(synthetic.QUICK + "seed: 3\n")
-
-    def run_limited(*arguments):
-        def limit():
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-        command = _command(*arguments)
-        return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, preexec_fn=limit)
-
-    said = refused("step1_train_dw", trained_copy, run=run_limited)
-    assert f"MLmodel/{MODEL}" in said
-    assert "file too large; nothing is half-written" in said
     assert card_of(trained_copy) == before
     assert not left_over(trained_copy)
 

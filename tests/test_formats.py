@@ -9,24 +9,10 @@ import pandas as pd
 import pytest
 import small_metal as metal
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from small_metal import CELL, E_HIGH, E_LOW, HIGH, KINDS, LOW, N, both, data, dump, frames, is_right, line, of, xyz
 from steps import done, run
 
 usage = namedtuple("usage", "free")
-
-
-def test_a_folder_for_each_minimum_and_formats_of_ase(tmp_path):
-    folder = of(tmp_path)
-    for k, (places, energy) in enumerate(metal.MINIMA):
-        atoms = Atoms([metal.NAMES[kind] for kind in KINDS], positions=places, cell=CELL, pbc=True)
-        atoms.calc = SinglePointCalculator(atoms, energy=energy)
-        (folder / f"min_{k}").mkdir()
-        ase.io.write(folder / f"min_{k}" / "relaxed.traj", atoms)
-    is_right(tmp_path)
-    assert sorted(pd.read_csv(tmp_path / "output_ML/T0.1/minima.csv")["file"]) == [
-        f"min_{k}/relaxed.traj#0" for k in (0, 1)
-    ]
 
 
 ORDER, COUNTS = np.argsort(KINDS, kind="stable"), np.bincount(KINDS)[1:]  # as in a POTCAR of two elements

@@ -138,6 +138,8 @@ def test_what_can_not_be_is_told_in_one_line(copied):
     (work.root / "config.yaml").write_text("neb: {calculator: 'glass.potentials.kob_andersen:calculator'}\n")
     assert "not allowed with" in refused("simulate_glass", work.root, *both)
     assert "--dynamics T" in refused("simulate_glass", work.root, "--from-tls", 2)
+    assert "--dynamics T" in refused("simulate_glass", work.root, *both[-2:])
+    assert "no structure that ASE reads" in refused("simulate_glass", work.root, *both[-2:], "--dynamics", 300)
     assert "no --melt" in refused("simulate_glass", work.root, *HOW, "--melt", 1)
     assert "takes -T" in refused("simulate_glass", work.root, *HOW[2:])
     assert "another one made the minima" in refused("simulate_glass", work.root, *HOW)
@@ -147,25 +149,20 @@ def test_what_can_not_be_is_told_in_one_line(copied):
     assert "the minima of no TLS" in refused("simulate_glass", work.root, *HOW)
 
 
-def test_a_trajectory_of_another_structure_is_not_gone_on_with(tmp_path):
-    for name, shift in (("one", 0.0), ("two", 0.3)):
-        atoms = make_atoms(LATTICE, SIZES, BOX)
-        atoms.positions[0] += shift
-        ase.io.write(tmp_path / f"{name}.extxyz", atoms)
-    how = ("--dynamics", T, "--interval", 1, "--quenches")
-    done("simulate_glass", tmp_path, "--start", tmp_path / "one.extxyz", *how, 1)
-    assert "another structure" in refused("simulate_glass", tmp_path, "--start", tmp_path / "two.extxyz", *how, 2)
-
-
-def test_minima_that_others_made_are_not_mixed_with_those_of_a_structure(copied):
+def test_minima_that_others_made_or_of_another_structure_are_not_mixed_with_those_of_a_structure(copied, tmp_path):
     work, _ = copied
     work.at(T).glass(CONF).rename(work.at(T).glass(1))
     counts = work.at(T).transitions(CONF).rename(work.at(T).transitions(1))
     before = counts.read_text()
-    ase.io.write(work.root / "start.extxyz", make_atoms(LATTICE, SIZES, BOX))
-    said = refused("simulate_glass", work.root, "--start", work.root / "start.extxyz", "--dynamics", T)
-    assert "did not make" in said
+    one, two = (("--start", tmp_path / f"{name}.extxyz", "--dynamics", T, "--interval", 1) for name in ("one", "two"))
+    for how, shift in ((one, 0.0), (two, 0.3)):
+        atoms = make_atoms(LATTICE, SIZES, BOX)
+        atoms.positions[0] += shift
+        ase.io.write(how[1], atoms)
+    assert "did not make" in refused("simulate_glass", work.root, *one)
     assert counts.read_text() == before
+    done("simulate_glass", tmp_path / "new", *one, "--quenches", 1)
+    assert "another structure" in refused("simulate_glass", tmp_path / "new", *two, "--quenches", 2)
 
 
 def test_types_masses_charges_ids_and_a_triclinic_cell_stay_those_of_the_glass(tmp_path):

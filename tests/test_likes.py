@@ -152,13 +152,6 @@ def test_results_tell_as_much_where_their_pairs_are_not_on_the_list(motions):
     assert found.equals(add_likes(at, left, np.ones(len(left), bool), 0.2, Settings()))
 
 
-def test_a_list_without_results_stays_as_it_is(motions, monkeypatch):
-    at, listed, _, _, known = motions
-    none = likes.known_answers(at)[:0]
-    monkeypatch.setattr(likes, "known_answers", lambda _: none)
-    assert add_likes(at, listed, ~known, 0.2, Settings()).equals(listed)
-
-
 def test_pairs_that_overlap_a_calculated_double_well_have_a_chance(motions):
     at, listed, kind, _, known = motions
     is_well = known & (kind == 1) & (np.arange(len(kind)) % 2 == 0)

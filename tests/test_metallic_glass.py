@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from steps import done, refused
+from steps import done
 from synthetic import read_pairs
 
 from doc import flat_emt, kob_andersen, metallic_glass
@@ -116,11 +116,3 @@ def test_a_trajectory_of_minima_goes_on_where_it_was_as_if_it_had_not_been_stopp
     transitions = [Workspace(tmp_path / name).at(T).transitions(1).read_text() for name in ("stopped", "whole")]
     assert transitions[0] == transitions[1]
     assert 0 < pd.read_csv(Workspace(tmp_path / "whole").at(T).transitions(1))["count"].sum() < 12
-
-
-@pytest.mark.slow
-def test_a_structure_that_is_none_is_refused_in_one_line(tmp_path):
-    metallic_glass.write(tmp_path, glasses=1, cells=2)
-    assert "--dynamics T" in refused("simulate_glass", tmp_path, "--start", tmp_path / "alloy-1.extxyz")
-    wrong = ("--start", tmp_path / "config.yaml", "--dynamics", 300)
-    assert "no structure that ASE reads" in refused("simulate_glass", tmp_path, *wrong)

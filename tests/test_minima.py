@@ -13,7 +13,7 @@ from scipy.io import FortranFile
 from steps import done
 from synthetic import read_minimum, read_pairs
 
-from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
@@ -176,22 +176,6 @@ def frame(seed, energy=None, symbols=SYMBOLS, cell=BOX, pbc=True, **arrays):
 def without_energy(atoms):
     atoms.calc = None
     return atoms
-
-
-def test_elements_masses_types_and_diameters_stand_in_a_frame(tmp_path):
-    masses, types, diameters = np.linspace(1, 2, N), np.arange(N) % 3, np.linspace(0.7, 1.6, N)
-    frames = [frame(1), frame(2, masses=masses, types=types, diameters=diameters)]
-    for path, one in zip((tmp_path / "plain.extxyz", tmp_path / "own.extxyz"), frames, strict=True):
-        ase.io.write(path, one)
-    plain, own = (read_place(Place(tmp_path / name, 0)) for name in ("plain.extxyz", "own.extxyz"))
-    for minimum in (plain, own):
-        np.testing.assert_array_equal(minimum.system.numbers, frames[0].numbers)
-    np.testing.assert_array_equal(plain.system.types, frames[0].numbers)
-    np.testing.assert_array_equal(plain.system.masses, frames[0].get_masses())
-    np.testing.assert_array_equal(plain.diameters, np.ones(N))
-    np.testing.assert_array_equal(own.system.types, types)
-    np.testing.assert_allclose(own.system.masses, masses, atol=1e-8)
-    np.testing.assert_allclose(own.diameters, diameters, atol=1e-8)
 
 
 TILTED = [[4.0, 0, 0], [0.5, 5, 0], [0, 0, 6]]

@@ -1,5 +1,6 @@
 """The steps in sequence, as a user runs them: on made-up glasses, on real minima, and on a ready-made table."""
 
+import re
 import shutil
 
 import numpy as np
@@ -13,7 +14,7 @@ from steps import done, refused, run_drawing
 from synthetic import read_pairs, with_features
 
 from example.make import write_neb_results
-from MLmodel.card import SETS, read_card
+from MLmodel.card import read_card
 from pipeline.formats.results import read_neb_results
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 from search.likes import TOLD
@@ -73,32 +74,48 @@ def test_predictions_are_sorted_follow_the_rule_and_new_pairs_are_those_not_in_t
     assert np.corrcoef(np.log(splitting), np.log(table["quantum_splitting"]))[0, 1] > 0.9
 
 
-def test_run_again_nothing_is_done_and_a_table_that_is_gone_is_told_once(trained_copy):
-    before = snapshot(trained_copy)
+def test_run_again_nothing_is_done_a_table_that_is_gone_is_told_once_and_a_temperature_without_labels_skipped(
+    trained_copy,
+):
+    before, pairs = snapshot(trained_copy), trained_copy / "Configurations/pairs"
     assert "nothing new computed" in done("step0_collect", trained_copy)
+    assert snapshot(trained_copy) == before
+    shutil.copytree(pairs / "T0.1", pairs / "T0.05")
+    before = snapshot(trained_copy)
     for step in STEPS:
-        assert "nothing new" in done(step, trained_copy)
+        assert "T = 0.05: no input for this step, skipped" in (said := done(step, trained_copy))
+        assert "nothing new" in said
     assert snapshot(trained_copy) == before
     table = Workspace(trained_copy).at("0.1").pair_tables[0]
     table.unlink()
     said = f"1 pair table of the last list no longer there, {table.name} among them; step0_collect.py makes"
     assert said in done("step2_classify_dw", trained_copy)
     assert "nothing new" in done("step2_classify_dw", trained_copy)
+    (trained_copy / "NEB_calculations/T0.05").mkdir()
+    (trained_copy / "NEB_calculations/T0.05/NON-DW.txt").write_text("")
+    assert "no labels at T = 0.05" in refused("step1_train_dw", trained_copy)
 
 
-def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated(trained_copy):
+def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated_and_others_by_chance_alone_if_asked_for(
+    trained_copy,
+):
     work, top = Workspace(trained_copy), with_features(trained_copy, predicted(trained_copy, "newpairs").head(5))
     taught = top.assign(i=top["j"] + 1e-15, j=top["i"])  # the other way round and with float noise
     taught[:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.at("0.1").pretraining(CLASSIFIER))
     taught[3:].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.at("0.1").pretraining(PREDICTOR))
+    with (trained_copy / "config.yaml").open("a") as config:
+        config.write("rearrangements: {list_once: false}\n")
     done("step4_predict_qs", trained_copy)
+    assert predicted(trained_copy, "newpairs")["tls_probability"].is_monotonic_decreasing
     left = keys(predicted(trained_copy, "newpairs"))
-    assert left[0] == keys(top)[2]
+    assert keys(top)[2] in left
     assert not set(left) & set(keys(top[:2]) + keys(top[3:]))
     assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
 
 
-def test_the_validators_write_and_print_the_same_figures(trained_copy):
+def test_the_validators_write_and_print_the_same_figures_and_the_page_shows_them_while_the_models_are_the_same(
+    trained_copy,
+):
     said = done("validate_dw", trained_copy, run=run_drawing)
     written = (trained_copy / "output_ML/dw_classifier_performances.txt").read_text()
     assert written in said
@@ -121,6 +138,22 @@ def test_the_validators_write_and_print_the_same_figures(trained_copy):
     ]
     for path in trained_copy.rglob("output_ML/**/*.png"):
         assert imread(path).std() > 0.01
+    page, card, path = (
+        Workspace(trained_copy).report,
+        card_of(trained_copy, PREDICTOR),
+        Workspace(trained_copy).at("0.1").card(PREDICTOR),
+    )
+    done("report", trained_copy)
+    text = re.sub(r">\s+<", "><", page.read_text())
+    assert "Predictor of the splitting, what to expect of a new glass: glasses kept out" in text
+    assert "trained again since" not in text
+    assert card.training_seconds > 0
+    assert f"<td>{card.trained}</td><td>{card.training_seconds:.3g}</td>" in text
+    assert text.count("<img") == 5  # two reliabilities, true against predicted, distributions, search
+    path = Workspace(trained_copy).at("0.1").card(PREDICTOR)
+    path.write_text(path.read_text().replace(card.trained, "2026-01-01T00:00:00+00:00"))
+    done("report", trained_copy)
+    assert "The predictor was trained again since validate_qs.py judged it" in page.read_text()
 
 
 def test_steps_out_of_order_say_which_step_to_run_and_too_few_labels_are_refused(workspace):
@@ -147,19 +180,6 @@ def test_steps_out_of_order_say_which_step_to_run_and_too_few_labels_are_refused
     (workspace / "NEB_calculations/T0.1/Qs_calculations.txt").write_text("")
     assert "no labels" in refused("step3_train_qs", workspace)
     assert not list(workspace.glob("MLmodel/*"))
-
-
-def test_a_temperature_without_labels_does_not_block_the_others(trained_copy):
-    pairs = trained_copy / "Configurations/pairs"
-    shutil.copytree(pairs / "T0.1", pairs / "T0.05")
-    for step in STEPS:
-        assert "T = 0.05: no input for this step, skipped" in (said := done(step, trained_copy))
-        assert "nothing new" in said
-    (trained_copy / "NEB_calculations/T0.05").mkdir()
-    (trained_copy / "NEB_calculations/T0.05/NON-DW.txt").write_text("")
-    synthetic.write_neb(trained_copy, predicted(trained_copy, "newpairs").head(2))
-    assert "no labels at T = 0.05" in refused("step1_train_dw", trained_copy)
-    assert card_of(trained_copy).sources == {"neb": 402}
 
 
 def test_with_few_labels_figures_and_pictures_are_of_all_of_them_out_of_fold(workspace):
@@ -216,48 +236,36 @@ def test_a_model_of_another_version_or_that_does_not_fit_the_tables_is_refused(t
     assert "changed since step2_classify_dw.py wrote it: run that step" in refused("step4_predict_qs", trained_copy)
 
 
-@pytest.fixture(scope="session")
-def real(data, once):
-    """A writable copy of the real data at T = 0.062, ten minima aside, gone once through all steps."""
-    return once("real", lambda root: make_real(data, root))
-
-
-def make_real(data, root):
-    shutil.copytree(data / "Configurations/minima/T0.062", root / "Configurations/minima/T0.062")
-    shutil.copytree(data / "NEB_calculations/T0.062", root / "NEB_calculations/T0.062")
-    (root / "MLmodel").mkdir()
+def test_real_minima_that_come_in_cost_no_new_training_and_its_classifier_is_as_good_as_plain_boosted_trees(
+    data, tmp_path
+):
+    """A copy of the real data at T = 0.062, ten minima aside until the models are trained."""
+    work, aside = Workspace(tmp_path).at("0.062"), tmp_path / "aside"
+    shutil.copytree(data / "Configurations/minima/T0.062", work.glass(148750000).parent)
+    shutil.copytree(data / "NEB_calculations/T0.062", work.neb)
+    for folder in (aside, tmp_path / "MLmodel"):
+        folder.mkdir()
     for name in ("classifier", "predictor"):
-        shutil.copy(data / f"MLmodel/pretraining-{name}-T0062.feather", root / "MLmodel")
-    for path in root.rglob("*"):
+        shutil.copy(data / f"MLmodel/pretraining-{name}-T0062.feather", tmp_path / "MLmodel")
+    for path in tmp_path.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    (root / "config.yaml").write_text(synthetic.QUICK)
-    folder = root / "Configurations/minima/T0.062/Cnf-148750000"
-    (root / "aside").mkdir()
-    for path in sorted(folder.iterdir())[::31]:
-        path.rename(root / "aside" / path.name)
-    for step in ("step0_collect", *STEPS, "validate_dw", "validate_qs"):
-        done(step, root)
-
-
-def test_real_minima_that_come_in_give_new_pairs_and_no_new_training(real, tmp_path):
-    real = shutil.copytree(real, tmp_path / "real")
-    for path in (real / "aside").iterdir():
-        path.rename(real / "Configurations/minima/T0.062/Cnf-148750000" / path.name)
-    assert "47586 pairs, " in done("step0_collect", real)
-    assert "nothing new since" in done("step1_train_dw", real)
-    assert "nothing new" not in done("step2_classify_dw", real)
-    before = len(predicted(real, "newpairs", "0.062"))
-    done("step4_predict_qs", real)
-    assert len(predicted(real, "newpairs", "0.062")) > before
-    assert card_of(real, PREDICTOR, "0.062").sources == {"pretraining": 5950}
-
-
-def test_the_real_classifier_is_as_good_as_plain_boosted_trees_on_the_same_sets(real):
-    text = (real / "output_ML/dw_classifier_performances.txt").read_text()
-    _, test_set = text.split("test set")
+    (tmp_path / "config.yaml").write_text(synthetic.QUICK)
+    for path in sorted(work.glass(148750000).iterdir())[::31]:
+        path.rename(aside / path.name)
+    for step in ("step0_collect", "step1_train_dw", "step3_train_qs", "validate_dw"):
+        done(step, tmp_path)
+    for path in aside.iterdir():
+        path.rename(work.glass(148750000) / path.name)
+    assert "47586 pairs, " in done("step0_collect", tmp_path)
+    assert "nothing new since" in done("step1_train_dw", tmp_path)
+    done("step2_classify_dw", tmp_path)
+    done("step4_predict_qs", tmp_path)
+    assert len(predicted(tmp_path, "newpairs", "0.062"))
+    assert card_of(tmp_path, PREDICTOR, "0.062").sources == {"pretraining": 5950}
+    _, test_set = (tmp_path / "output_ML/dw_classifier_performances.txt").read_text().split("test set")
     figures = {line[:38].strip(): line[38:].strip() for line in test_set.splitlines()[1:] if line.strip()}
-    train, test = (pd.read_feather(real / f"MLmodel/dw-classification-T0062/{which}.feather") for which in SETS[:2])
-    features = card_of(real, temperature="0.062").features
+    train, test = (pd.read_feather(work.model_set(CLASSIFIER, which)) for which in ("train", "test"))
+    features = card_of(tmp_path, temperature="0.062").features
     plain = HistGradientBoostingClassifier(class_weight="balanced", random_state=0)
     plain.fit(train[features], train["is_dw"])
     by_plain = balanced_accuracy_score(test["is_dw"], plain.predict(test[features]))

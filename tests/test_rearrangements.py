@@ -156,14 +156,6 @@ def test_the_next_representative_leaves_the_others_the_least_variance(numbered, 
         known.append(one)
 
 
-@pytest.mark.slow
-def test_the_list_is_in_the_order_of_chances_alone_where_that_is_asked_for(trained_copy):
-    with (trained_copy / "config.yaml").open("a") as config:
-        config.write("rearrangements: {list_once: false}\n")
-    done("step4_predict_qs", trained_copy)
-    assert pd.read_csv(Workspace(trained_copy).at(T).predicted("newpairs"))["tls_probability"].is_monotonic_decreasing
-
-
 def test_numbers_are_given_anew_where_energies_csv_exchanges_minima(tmp_path):
     folder = tmp_path / "Configurations/minima/T0.1/Cnf-1"
     folder.mkdir(parents=True)
@@ -182,6 +174,10 @@ def test_numbers_are_given_anew_where_energies_csv_exchanges_minima(tmp_path):
     assert "2 names of minima now name others" in said
     assert "nothing new" in (said := done("step0_collect", tmp_path))
     assert "now name" not in said
+    renamed = read_pairs(tmp_path)
+    at.glass_pairs(1).unlink()
+    done("step0_collect", tmp_path)
+    pd.testing.assert_frame_equal(read_pairs(tmp_path), renamed, check_exact=True)
     of_pairs = [dict(zip(["01", "02", "03", "12", "13", "23"], numbers, strict=True)) for numbers in found]
     assert of_pairs[0]["01"] == of_pairs[0]["23"]
     assert of_pairs[0]["02"] == of_pairs[0]["13"] != of_pairs[0]["01"]

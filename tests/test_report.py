@@ -9,11 +9,10 @@ from moving_glass import add_tls
 from steps import done, refused
 from synthetic import OF_REARRANGEMENTS, ROUND
 
-from MLmodel.card import read_card
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_unfinished
 from pipeline.settings import Settings
-from pipeline.workspace import PREDICTOR, Workspace
+from pipeline.workspace import Workspace
 from search.calculated import update_double_wells
 
 T = "0.1"
@@ -117,19 +116,3 @@ def test_a_thousand_double_wells_fit_into_two_megabytes_and_settings_of_the_user
     assert Workspace(tmp_path).report.stat().st_size < 2e6
     assert "the first 1000 of 1001 rows" in text
     assert "<td>seed</td><td>21</td><td>20</td>" in text
-
-
-@pytest.mark.slow
-def test_the_models_are_judged_on_glasses_they_did_not_see(trained_copy):
-    done("validate_dw", trained_copy)
-    done("validate_qs", trained_copy)
-    text = written(trained_copy)
-    assert "Predictor of the splitting, what to expect of a new glass: glasses kept out" in text
-    assert "trained again since" not in text
-    card = read_card(Workspace(trained_copy).at("0.1"), PREDICTOR)
-    assert card.training_seconds > 0
-    assert f"<td>{card.trained}</td><td>{card.training_seconds:.3g}</td>" in text
-    assert text.count("<img") == 5  # two reliabilities, true against predicted, distributions, search
-    path = Workspace(trained_copy).at("0.1").card(PREDICTOR)
-    path.write_text(path.read_text().replace(card.trained, "2026-01-01T00:00:00+00:00"))
-    assert "The predictor was trained again since validate_qs.py judged it" in written(trained_copy)

@@ -118,8 +118,13 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     assert f"{(~full).sum()} of them only screened" in said
     kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
     assert kept == {f"{i}_{j}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
-    assert "1 pair to calculate" in done("run_neb", glass, "--refine", 1)
+    refined = first[~full].iloc[0]
+    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
+        said = done("run_neb", glass, "--refine", 1)
+    assert "1 pair to calculate" in said
+    assert "non-DW: refuted" in said
     assert len(pd.read_csv(Workspace(glass).at(T).calculations)) == asked + 1
+    assert pairs_of(refined.to_frame().T)[0] not in pairs_of(double_wells(glass))
     done("run_neb", glass, "--refine", 100)
     refined = double_wells(glass)
     costs = pd.read_csv(Workspace(glass).at(T).calculations, keep_default_na=False)
@@ -174,18 +179,6 @@ def test_the_images_of_what_could_be_a_tls_are_kept_as_ase_has_them_and_more_ima
     assert continued["quantum_splitting"] == pytest.approx(from_line["quantum_splitting"], rel=0.01)
 
 
-def test_a_screened_pair_that_is_none_when_refined_leaves_the_double_wells(calculated):
-    wells = double_wells(calculated)
-    pair = wells[wells["fidelity"] == "screened"].iloc[0]
-    with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
-        said = done("run_neb", calculated, "--refine", 1)
-    assert "non-DW: refuted" in said
-    neb = read_neb_results(Workspace(calculated).at(T))
-    verdicts = neb[(neb["i"] == pair["i"]) & (neb["j"] == pair["j"])]["is_dw"]
-    assert verdicts.tolist() == [0]
-    assert len(double_wells(calculated)) == len(wells) - 1
-
-
 @pytest.mark.usefixtures("every_pair_is_non_dw")
 def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_forecast(glass):
     (glass / "config.yaml").write_text(
@@ -205,9 +198,10 @@ def test_all_pairs_that_could_be_double_wells_are_calculated_and_the_time_is_for
 def test_results_of_other_settings_are_not_mixed_without_a_word(calculated):
     path = Workspace(calculated).at(T).non_dw
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    (calculated / "config.yaml").write_text("neb: {images: 13, force_tolerance: 1.0e-3}\n")
+    (calculated / "config.yaml").write_text("neb: {images: 13, force_tolerance: 1.0e-3, continuation: parabola}\n")
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     assert f"T = {T}: note: earlier results were made with neb images = 15, these with 13" in said
+    assert "straight line, these with parabola and walls" in said
     assert "force_tolerance" not in said
 
 
