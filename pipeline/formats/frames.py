@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -126,14 +127,10 @@ def _by_ase(path: Path, reading: Reading) -> Iterator[Frame]:
     index = -1 if name in _CALCULATIONS else ":"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if ioformats[name].isbinary or not ioformats[name].acceptsfd:
-            yield from (
-                partial(_of_atoms, atoms, reading)
-                for atoms in iread(str(path), index, format=name, do_not_split_by_at_sign=True)
-            )
-        else:
-            with _Text(path) as text:
-                yield from (partial(_of_atoms, atoms, reading) for atoms in iread(text, index, format=name))
+        by_name = ioformats[name].isbinary or not ioformats[name].acceptsfd
+        with nullcontext(str(path)) if by_name else _Text(path) as file:
+            for atoms in iread(file, index, format=name, do_not_split_by_at_sign=True):
+                yield partial(_of_atoms, atoms, reading)
 
 
 def _of_atoms(atoms: Atoms, reading: Reading) -> FrameContent:
