@@ -22,7 +22,7 @@ from pipeline.messages import Progress, counted, note
 from pipeline.pair_writer import write_pairs
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, stamp_of_unchanged, unchanged_inputs
-from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, made_of_glass
+from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, made_of_glass, used_minima
 from pipeline.transitions import read_counts, update_transitions
 from pipeline.workers import SerialWorkers, Workers
 from pipeline.workspace import StatePoint, minimum_name, minimum_paths
@@ -61,7 +61,8 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
     with spool_folder(table) as spool:
         read, again = _read_files(folder, settings, workers, name, spool)
         old = stamp_of_unchanged(table)
-        ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), _known_keys(old)
+        ceiling, gone, used = settings.pairs.max_delta_E, superseded(folder), used_minima(old)
+        known = set(minimum_keys([*used.values()], old.get("ij_decimals", 0)).tolist())
         glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, known, gone, spool)
         fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
         if glass is None:
@@ -136,18 +137,10 @@ def _read_files(
     return share_systems(minima), again
 
 
-def _known_keys(stamp: dict[str, Any]) -> set[int]:
-    """Keys of the minima in a table that step 0 made, by its stamp."""
-    fates = stamp["result"]["fates"].values() if "particles" in stamp else ()
-    names = [minimum for _, minimum, _ in fates if minimum is not None]
-    return set(minimum_keys(np.array(names, float), stamp["ij_decimals"]).tolist()) if names else set()
-
-
 def _other_minima(stamp: dict[str, Any], table: Path, made_of: Inputs, fates: dict[str, Fate]) -> list[float]:
     """Names that a minimum of another file had before, though neither file changed: energies.csv did."""
-    if "particles" not in stamp:
+    if not (was := used_minima(stamp)):
         return []
-    was = {place: name for place, (status, name, _) in stamp["result"]["fates"].items() if status == USED}
     now = {fate.minimum: place for place, fate in fates.items() if fate.status == USED}
     same = {minimum_name(path) for path in unchanged_inputs(stamp, table, made_of)}
     pairs = ((name, place, now[name]) for place, name in was.items() if now.get(name, place) != place)

@@ -12,6 +12,8 @@ from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, MinimumError, Place, System
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import places_by_key, read_minima, read_place
+from pipeline.stamps import read_stamp
+from pipeline.table_stamps import used_minima
 from pipeline.workspace import StatePoint
 
 _MOVED = 0.4  # displacement, in distances between particles, from which a particle may have the place of another
@@ -82,6 +84,12 @@ def equal_particles(system: System) -> Index:
     return np.asarray(np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1]).ravel()
 
 
+def minima_of(at: StatePoint, conf: int) -> dict[int, Place]:
+    """Places of a glass's minima by their keys; empty where there is no such glass."""
+    used = used_minima(read_stamp(at.glass_pairs(conf)))
+    return places_by_key(at.glass(conf), at.decimals, at.workspace.reading, used)
+
+
 class Known(NamedTuple):
     """Those of some pairs of a glass whose two minima are there."""
 
@@ -98,7 +106,7 @@ def rows_with_minima(at: StatePoint, conf: Index) -> Index:
 def read_displacements(at: StatePoint, conf: int, low: Index, high: Index) -> Known | None:
     """Read the minima of some pairs of one glass, by the keys of their two minima; None where no pair has both."""
     reading, needed = at.workspace.reading, np.unique(np.concatenate([low, high]))
-    places = places_by_key(at.glass(conf), at.decimals, reading)
+    places = minima_of(at, conf)
     there = {places[key] for key in needed.tolist() if key in places}
     read = [one for one in read_minima(sorted({place.path for place in there}), reading) if isinstance(one, Minimum)]
     found: dict[int, Minimum] = {int(minimum_keys(one.energy, at.decimals)): one for one in read if one.place in there}

@@ -21,7 +21,7 @@ from pipeline.formats.pair_tables import BATCH, MADE, NEIGHBOURHOOD, record_batc
 from pipeline.glasses import Glass
 from pipeline.messages import Progress, counted
 from pipeline.stamps import Inputs, mark_made, stamp_of_unchanged, unchanged_inputs
-from pipeline.table_stamps import USED, Collected, Fate
+from pipeline.table_stamps import Collected, Fate, used_minima
 from pipeline.workspace import minimum_name
 
 _MEMORY_A_PAIR = 12  # bytes: its squared distance, in both orders, and what the rest takes
@@ -141,7 +141,7 @@ def _stored_geometry(table: Path, glass: Glass, made_of: Inputs) -> Callable[[In
     # Matched particles are in the order of the lowest minimum, which may be another now.
     if alike and not (minima.get("match_atoms") or made_of.other["minima"]["match_atoms"]):
         same = {minimum_name(path) for path in unchanged_inputs(old, table, made_of)}
-        was = {name: label for name, (status, label, _) in result["fates"].items() if status == USED}
+        was = used_minima(old)
         at = {label: k for k, label in enumerate(sorted(was.values()))}
         for k, label in enumerate(minimum_names(glass.keys, decimals).tolist()):
             if was.get(name := glass.files[k]) == label and file_of(name) in same:  # energies.csv may tell another

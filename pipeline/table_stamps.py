@@ -48,6 +48,12 @@ class Collected:
     ambiguous: int = 0  # pairs with a displacement within 1 % of half the box, or beyond
 
 
+def used_minima(stamp: dict[str, Any]) -> dict[str, float]:
+    """Labels of the minima that step 0 made a table of, by their places, as its stamp tells; empty of another table."""
+    fates = (stamp.get("result") or {}).get("fates", {})
+    return {place: label for place, (status, label, _) in fates.items() if status == USED}
+
+
 def made_of_glass(at: StatePoint, conf: int, settings: Settings) -> Inputs:
     """Inputs of the pair table of one glass as they are now."""
     files = inputs_of(minimum_paths(at.glass(conf)))

@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from pipeline.command import Command
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.formats.minima import places_by_key
 from pipeline.formats.pair_tables import stored_pairs
 from pipeline.formats.path_images import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
+from pipeline.matching import minima_of
 from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
 from reporting.calculations import page_plane
@@ -189,7 +189,7 @@ def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.Data
     glasses, rows = at.glasses, {}
     for conf in sorted({*glasses, *wells["conf"]}):
         table = at.glass_pairs(conf)
-        minima = len(places_by_key(glasses[conf], at.decimals, at.workspace.reading)) if conf in glasses else ""
+        minima = len(minima_of(at, conf)) if conf in glasses else ""
         counts = minima, stored_pairs(table) if table.exists() else "", *(one.get(conf, 0) for one in found)
         rows[f"{conf}"] = (*counts, tls.get(conf, 0) / (settings.tls_threshold * volumes.get(conf, np.nan)))
     density = f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)"

@@ -21,7 +21,7 @@ from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import Pair, minimum_names
-from pipeline.formats.minima import places_by_key, read_atoms
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import WAYS, add_record, record_of
 from pipeline.formats.results import (
@@ -32,7 +32,7 @@ from pipeline.formats.results import (
     replace_unfinished,
     take_back_splitting,
 )
-from pipeline.matching import read_pair
+from pipeline.matching import minima_of, read_pair
 from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers import Workers, worker_pool
@@ -66,7 +66,7 @@ def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tu
     for conf, low, high in pairs.index:
         folder = at.glass(conf)
         if conf not in places:
-            places[conf] = places_by_key(folder, at.decimals, at.workspace.reading)
+            places[conf] = minima_of(at, conf)
         pair = Pair(conf, *minimum_names([low, high], at.decimals).tolist())
         gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
         if gone:

@@ -17,6 +17,8 @@ from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
+from pipeline.matching import minima_of
+from pipeline.workspace import Workspace
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])
@@ -206,6 +208,19 @@ def test_a_frame_that_is_no_good_is_left_out_with_its_reason_and_the_others_go_o
     assert list(rejected := synthetic.reasons(fates)) == ["many.extxyz#2"]
     assert reason in rejected["many.extxyz#2"]
     assert glass.files == ["many.extxyz#0", "many.extxyz#1", "many.extxyz#3"]
+
+
+def test_a_name_is_that_of_the_minimum_which_step_0_used_whatever_other_frame_has_the_same_to_ij_decimals(tmp_path):
+    at = Workspace(tmp_path).at("0.1")
+    at.glass(1).mkdir(parents=True)
+    energies = {1: 0.2, 2: 0.2 + 1e-7 + 2e-11, 3: 0.2 + 1e-7}
+    frames = [frame(seed, energy=N * energy) for seed, energy in energies.items()]
+    ase.io.write(at.glass(1) / "many.extxyz", [*frames, frame(1, energy=N * (0.2 + 1e-7 - 2e-11))])
+    done("step0_collect", tmp_path)
+    status = pd.read_csv(at.seen_minima).set_index("file")["status"].sort_index()
+    assert status.tolist() == ["used", "left out", "used", "seen again"]
+    names = [place.name for _, place in sorted(minima_of(at, 1).items())]
+    assert names == status.index[status == "used"].tolist()
 
 
 def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):

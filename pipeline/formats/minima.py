@@ -1,7 +1,7 @@
 """Where the minima of a glass stand, and what is read there."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -28,13 +28,17 @@ def file_of(name: str) -> str:
     return name.rpartition("#")[0] or name
 
 
-def places_by_key(folder: Path, decimals: int, reading: Reading = AS_USUAL) -> dict[int, Place]:
-    """Places of a glass's minima by their keys; empty where there is no such glass."""
-    places: dict[int, Place] = {}
-    for place, energy in places_with_energies(folder, reading) if folder.is_dir() else []:
-        if can_be_key(energy, decimals):
-            places.setdefault(int(minimum_keys(energy, decimals)), place)
-    return places
+def places_by_key(
+    folder: Path, decimals: int, reading: Reading = AS_USUAL, used: Collection[str] = ()
+) -> dict[int, Place]:
+    """Places of a glass's minima by their keys; empty where there is no such glass.
+
+    Of several with one key it is that whose name is among ``used``, those of which step 0 made the table; else, as
+    there, the lowest.
+    """
+    found = places_with_energies(folder, reading) if folder.is_dir() else []
+    found.sort(key=lambda one: (one[0].name not in used, one[1], one[0].name), reverse=True)  # the last of a key counts
+    return {int(minimum_keys(energy, decimals)): place for place, energy in found if can_be_key(energy, decimals)}
 
 
 def places_with_energies(folder: Path, reading: Reading = AS_USUAL) -> list[tuple[Place, float]]:
