@@ -154,7 +154,7 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
         )
     to = at.of_share(given.share.name) if given.share else at
     try:
-        kinds = calculate_pairs(to, jobs, make_calculator, settings, bool(given.refine), given.retry)
+        kinds = calculate_pairs(to, jobs, make_calculator, settings, bool(given.refine))
     finally:
         if not given.share:  # what an interrupted run has found counts in its round
             update_double_wells(at, settings)

@@ -29,7 +29,6 @@ from pipeline.formats.results import (
     add_non_dw,
     add_splitting,
     add_unfinished,
-    replace_unfinished,
     take_back_splitting,
 )
 from pipeline.matching import minima_of, read_pair
@@ -166,11 +165,10 @@ def neb_settings(settings: Settings) -> dict[str, Any]:
     return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": beyond, "units": settings.units}
 
 
-def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool, retrying: bool) -> str:
+def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool) -> str:
     """Write the result of a pair to the files where it belongs; the same in words.
 
-    ``refining``: the pair has a splitting already, which stays where this calculation gives no verdict. ``retrying``:
-    it stands in unfinished.csv, where its row is replaced or removed.
+    ``refining``: the pair has a splitting already, which stays where this calculation gives no verdict.
     """
     job, verdict, cpu_seconds, _ = calculation
     splitting = None
@@ -197,10 +195,8 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
             take_back_splitting(at, job.pair)
             path_file(at, job.pair).unlink(missing_ok=True)
         add_non_dw(at, job.pair)
-    elif not (refining or retrying):
-        add_unfinished(at, job.pair, verdict.reason)
-    if retrying:
-        replace_unfinished(at, job.pair, verdict.reason if verdict.kind == "unfinished" else None)
+    if verdict.kind != "unfinished" or not refining:
+        add_unfinished(at, job.pair, verdict.reason if verdict.kind == "unfinished" else None)
     return said
 
 
@@ -229,12 +225,11 @@ def calculate_pairs(
     make_calculator: Callable[..., Any],
     settings: Settings,
     refining: bool = False,
-    retrying: bool = False,
 ) -> Counter[str]:
     """Calculate pairs in this order over all cores, write each verdict the moment it is reached, count their kinds.
 
-    ``at`` is that of a share for a share; ``refining``, ``retrying`` as of :func:`write_verdict`. UserError if the
-    calculator, or all of the minima, are no good: before anything is calculated.
+    ``at`` is that of a share for a share; ``refining`` as of :func:`write_verdict`. UserError if the calculator, or all
+    of the minima, are no good: before anything is calculated.
     """
     kinds: Counter[str] = Counter()
     if not jobs:
@@ -256,7 +251,7 @@ def calculate_pairs(
         seconds = 0.0
         limit = neb.time_limit and neb.time_limit * max(map(len, groups))
         for one in chain.from_iterable(workers.results(function, groups, time_limit=limit, lost=lost)):
-            said = write_verdict(at, one, settings, refining, retrying)
+            said = write_verdict(at, one, settings, refining)
             style = "bold green" if said.startswith("TLS") else "" if one.verdict.kind == "double well" else "dim"
             bar.write(f"{bar.n + 1:.0f}/{len(jobs)} {one.job.pair}: {said}", style)
             kinds[one.verdict.kind] += 1

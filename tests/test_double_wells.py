@@ -184,10 +184,10 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
     settings = Settings(neb={"keep_paths": keep})
     for fidelity in ("full", "screened"):
         found = Calculation(job, Verdict("double well", "", band, PROFILE, LEVELS, fidelity), 1.0)
-        write_verdict(work.at(T), found, settings, refining=False, retrying=False)
+        write_verdict(work.at(T), found, settings, refining=False)
         assert path_file(work.at(T), PAIR).exists() == (fidelity in kept)
         refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
-        write_verdict(work.at(T), refuted, settings, refining=True, retrying=False)
+        write_verdict(work.at(T), refuted, settings, refining=True)
         assert not path_file(work.at(T), PAIR).exists()
 
 
