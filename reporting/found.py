@@ -53,9 +53,12 @@ def _draw_distribution(
 ) -> pd.DataFrame:
     smallest, known = SMALLEST * settings.unit.epsilon, values.notna()
     drawn, smaller = values >= smallest, int((values < smallest).sum())
+    notes = [f"{smaller} below {smallest:.2g} {settings.unit.energy}, not drawn"] if smaller else []
+    if not known.all():
+        notes.append(f"not known of {(~known).sum()} of {len(known)}, {(is_tls & ~known).sum()} of these TLS")
     if not drawn.any():
         style.name_energy(ax, "x", label, settings, in_kelvin=False)
-        style.write_in_panel(ax, "not known of any double well")
+        style.write_in_panel(ax, "\n".join(notes) if known.any() else "not known of any double well")
         return pd.DataFrame()
     low, high = np.floor(np.log10(values[drawn].min())), np.floor(np.log10(values[drawn].max())) + 1
     edges = np.geomspace(10.0**low, 10.0**high, int(high - low) * BINS + 1)
@@ -66,9 +69,6 @@ def _draw_distribution(
     ax.set(xscale="log", ylabel="double wells")
     style.name_energy(ax, "x", label, settings)
     style.whole_numbers(ax.yaxis)
-    notes = [f"{smaller} below {smallest:.2g} {settings.unit.energy}, not drawn"] if smaller else []
-    if not known.all():
-        notes.append(f"not known of {(~known).sum()} of {len(known)}, {(is_tls & ~known).sum()} of these TLS")
     ax.set_title("\n".join(notes))
     return pd.DataFrame({"from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 
@@ -86,7 +86,8 @@ def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]"
         label = f"{name}{which}: {len(found)}, with a TLS: {(found > 0).sum()}"
         ax.bar(tls + shift, count, 0.38, color=color, label=label)
         numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
-    ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements")
+    most = max(numbers[0]["from"].max(), numbers[1]["from"].max(), 1)
+    ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements", xlim=(-0.6, most + 0.6))
     style.whole_numbers(ax.xaxis, ax.yaxis)
     ax.legend(loc="upper right")
     return pd.concat(numbers)

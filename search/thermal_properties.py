@@ -26,7 +26,7 @@ from search.density import glass_volumes
 from search.rearrangements import REARRANGEMENT
 
 SOUNDED = 5  # number of glasses whose lowest minima give the sound velocities
-CURVES_END = 5.0  # splittings over kT that a list must reach: nine tenths of a heat capacity are below E = 5 kT
+CURVES_END = 5.0  # splittings over kT that a list must reach: 85 % of a heat capacity are below E = 5 kT
 POINTS = 30  # temperatures of a curve, from a fiftieth of the highest on
 REPLICAS = 400  # glasses drawn with replacement, and with each of them a Poisson number of each of its double wells
 BAND = (0.16, 0.84)  # quantiles of the replicas that a band shows

@@ -70,6 +70,10 @@ def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_
     lost = "not known of {} of 5, {} of these TLS"
     titles = [lost.format(1, 0), "1 below 1e-08 ε, not drawn\n" + lost.format(2, 0), lost.format(1, 0)]
     assert [ax.get_title() for ax in picture.figure.axes[:3]] == titles
+    ax = draw_statistics(wells.iloc[[0, 3]], "T = 0.1", Settings()).figure.axes[1]
+    assert [text.get_text() for text in ax.texts] == [
+        f"1 below 1e-08 ε, not drawn\n{lost.format(1, 0).replace('5', '2')}"
+    ]
 
 
 def test_splittings_of_a_rearrangement_lie_on_the_form_of_its_smallest_one():
