@@ -120,7 +120,7 @@ def main(command: Command) -> None:
     kinds = sum(found, Counter[str]())
     lacking = [too_few(work.at(T), command.settings) for T in temperatures]
     why, script, *arguments = next_step(kinds, lacking)
-    (result if kinds and (arguments or not kinds["double well"]) else detail)(why)
+    (result if all(lacking) or (kinds and (arguments or not kinds["double well"])) else detail)(why)
     command.say_next(script, *arguments)
 
 

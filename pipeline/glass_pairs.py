@@ -93,7 +93,7 @@ def _tell(glass: Glass, result: Collected, settings: Settings, name: str) -> Non
     above = n * (n - 1) // 2 - result.pairs
     note(
         f"{name}{counted(n, 'minimum')}{seen}, {counted(result.pairs, 'pair')}, {result.computed} computed, {above} "
-        "above pairs.max_delta_E left out"
+        "above pairs.max_delta_E not stored"
     )
     if glass.drift > ROUNDED * shortest_period(glass.box):
         note(

@@ -85,7 +85,10 @@ def draw_effects(explained: pd.DataFrame, quantity: str, title: str) -> Picture:
     features = explained["feature"].unique()
     values, effects = (explained[name].to_numpy().reshape(-1, len(features)) for name in ("value", "shap"))
     base = explained["base_value"].to_numpy()[:: len(features)]
-    explanation = shap.Explanation(effects, base, values, feature_names=list(features))
+    names = list(features)
+    if len(effects) == 1:  # shap would write ΔE = 0.0004 as 0
+        names = [f"{name} = {value:.4g}" for name, value in zip(names, values[0], strict=True)]
+    explanation = shap.Explanation(effects, base, values if len(effects) > 1 else None, feature_names=names)
     figure = pyplot.figure(dpi=DOTS)
     if len(effects) > 1:
         shap.plots.beeswarm(explanation, max_display=SHOWN, show=False)

@@ -89,7 +89,7 @@ def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]"
     most = max(numbers[0]["from"].max(), numbers[1]["from"].max(), 1)
     ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements", xlim=(-0.6, most + 0.6))
     style.whole_numbers(ax.xaxis, ax.yaxis)
-    ax.legend(loc="upper right")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
     return pd.concat(numbers)
 
 

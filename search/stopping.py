@@ -167,14 +167,18 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
 
 def next_step(kinds: Counter[str], lacking: Sequence[str]) -> tuple[str, ...]:
     """Why, which script to run after a run, and its arguments: from its verdicts and the labels that are lacking."""
-    if kinds["double well"] or kinds["non-DW"]:
-        if all(lacking):
-            why = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: {REMEDY}"
-            return why, "run_neb.py", "--explore", "100"
+    has_verdicts, few = kinds["double well"] + kinds["non-DW"] > 0, ""
+    if all(lacking):
+        few = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: "
+    if has_verdicts and few:
+        return few + REMEDY, "run_neb.py", "--explore", "100"
+    if has_verdicts:
         return "steps 1 to 4 learn from these results", "step1_train_dw.py"
     if kinds["unfinished"]:
         return "no pair got a result: mend what unfinished.csv says, then retry", "run_neb.py", "--retry"
-    why = "no pair was left to calculate: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
+    if few:
+        return few + "where --explore finds no more pairs, add minima", "step0_collect.py"
+    why = "no pair was calculated: step4_predict_qs.py for a new list, or more minima and step0_collect.py"
     return why, "step4_predict_qs.py"
 
 

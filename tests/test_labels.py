@@ -86,6 +86,18 @@ def test_repeated_rows_go_and_only_common_features_stay(work):
     assert "features left out, as not all tables have them: mine, Tij, Tji" in known.report
 
 
+def test_a_pair_whose_first_minimum_is_the_higher_one_is_learnt_from_as_if_it_stood_the_other_way(work):
+    table = pair_table().assign(Tij=range(40), Tji=7, nearest_i=0.5, nearest_j=np.linspace(0, 1, 40), is_dw=1)
+    names = {"i": "j", "Tij": "Tji", "nearest_i": "nearest_j"}
+    turned = table.rename(columns=names | {there: here for here, there in names.items()})[table.columns]
+    turned["Delta_E"] *= -1
+    known = []
+    for one in (table, pd.concat([turned[:9], table[9:]])):
+        one.astype({"Tij": float, "Tji": float}).to_feather(work.at(T).pretraining(CLASSIFIER))
+        known.append(gather(work.at(T), CLASSIFIER, Settings()).table)
+    pd.testing.assert_frame_equal(*known)
+
+
 def test_a_later_splitting_goes_before_an_earlier_one_and_neb_before_pretraining(work):
     table = pair_table()
     table.assign(quantum_splitting=0.5).to_feather(work.at(T).pretraining(PREDICTOR))

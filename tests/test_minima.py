@@ -186,6 +186,7 @@ ODD = {
     "an energy that is no number": (frame(9, energy=np.nan), "no energy"),
     "a tilted box": (frame(9, cell=TILTED), "another box"),
     "not periodic": (frame(9, pbc=[True, True, False]), "another periodic directions"),
+    "a free cluster": (frame(9, pbc=False), "no direction is periodic"),
     "other species": (frame(9, symbols="Cu5Zr5XPd"), "another species"),
     "species in another order": (frame(9, symbols="Zr6Cu4XPd"), "another species"),
     "other masses": (frame(9, masses=np.full(N, 2.0)), "another masses"),

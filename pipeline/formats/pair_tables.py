@@ -28,6 +28,7 @@ NEIGHBOURHOOD = ["nearest_between", "gabriel", "gabriel_between", "nearest_i", "
 
 MAY_BE_UNKNOWN = ("Tij", "Tji", *NEIGHBOURHOOD)  # features that may be missing (NaN) for a pair
 NEEDED = [*PAIR_COLUMNS, "Delta_E", "total_displacement"]  # columns of every pair table; step 2 cuts at the last two
+_TURNED = ("i", "j"), ("Tij", "Tji"), ("nearest_i", "nearest_j")  # columns that change places where i and j do
 _NEVER_FEATURES = {*PAIR_COLUMNS, "T", "i2", "j2", "index", DW, QS, PROBABILITY, TLS_PROBABILITY, OUT_OF_FOLD, UNITS}
 _PANDAS_INDEX = "__index_level_"  # how pyarrow names an index that pandas had
 FROM_ARROW = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError)  # over damaged files
@@ -61,7 +62,7 @@ def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:
     """Raise UserError unless the table has the columns named, each once and all numeric."""
     missing = [name for name in needed if name not in schema.names]
     if missing:
-        raise UserError(f"{path}: missing column {', '.join(missing)}; add it (README: the pair table)")
+        raise UserError(f"{path}: missing column {', '.join(missing)}; add it (doc/files.md: the pair table)")
     twice = [name for name in needed if schema.names.count(name) > 1]
     if twice:
         raise UserError(f"{path}: column {short(twice[0])} stands there twice; keep one")
@@ -80,7 +81,7 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 def under_ceilings(rows: pd.DataFrame, ceilings: ClassifySettings) -> NDArray[np.bool_]:
     """Mask of the pairs that step 2 looks at."""
-    low = (rows["Delta_E"].abs() <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
+    low = (rows["Delta_E"] <= ceilings.max_delta_E) & (rows["total_displacement"] <= ceilings.max_distance)
     return np.asarray(low)
 
 
@@ -110,7 +111,10 @@ def read_batches(
 
 
 def as_frame(batch: pa.RecordBatch, columns: Sequence[str]) -> pd.DataFrame:
-    """Numeric columns of any type as numbers: ``conf`` as int64, others as float64, NaN where there is none."""
+    """Numeric columns of any type as numbers: ``conf`` as int64, others as float64, NaN where there is none.
+
+    Where ``Delta_E`` is among them and below zero, j is the lower minimum: i and j change places.
+    """
 
     def numbers(name: str) -> NDArray[np.float64 | np.int64]:
         column = batch[name]
@@ -119,7 +123,13 @@ def as_frame(batch: pa.RecordBatch, columns: Sequence[str]) -> pd.DataFrame:
         kind = pa.int64() if name == "conf" else pa.float64()
         return np.asarray(pc.cast(column, kind, safe=False).to_numpy(zero_copy_only=False))
 
-    return pd.DataFrame({name: numbers(name) for name in columns})
+    rows = pd.DataFrame({name: numbers(name) for name in columns})
+    if "Delta_E" in rows and (turned := rows["Delta_E"].to_numpy() < 0).any():
+        for both in map(list, _TURNED):
+            if rows.columns.isin(both).sum() == 2:
+                rows.loc[turned, both] = rows.loc[turned, both[::-1]].to_numpy()
+        rows["Delta_E"] = rows["Delta_E"].abs()
+    return rows
 
 
 def record_batches(

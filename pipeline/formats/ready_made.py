@@ -23,6 +23,7 @@ from pipeline.formats.pair_tables import (
     open_table,
     record_batches,
 )
+from pipeline.messages import counted
 from pipeline.units import Units, check_same_units
 
 LARGEST = 1e9  # no box is so long, in any unit, nor does any glass have so many particles
@@ -118,8 +119,11 @@ def check_ready_made(path: Path, decimals: int) -> dict[str, Any]:
         row += len(rows)
     if row == 0:
         raise UserError(f"{path}: no pair in it; remove it or write it again")
-    hashed = np.sort(np.concatenate(hashes))
-    repeated = int((hashed[1:] == hashed[:-1]).sum())
-    if repeated:
-        raise UserError(f"{path}: {repeated} repeated pairs; keep one row for each (conf, i, j)")
+    hashed = np.concatenate(hashes)
+    ordered = np.sort(hashed)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        rows_of_one = ", ".join(map(str, np.flatnonzero(hashed == repeated[0])[:3]))
+        said = f"{counted(len(repeated), 'repeated pair')}, one in rows {rows_of_one}"
+        raise UserError(f"{path}: {said}; keep one row for each (conf, i, j)")
     return {"pairs": row, "glasses": sorted(glasses)}

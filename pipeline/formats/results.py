@@ -87,7 +87,7 @@ def read_lines(path: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror}); put a text file there, or nothing") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; put the results there as lines (doc/files.md)") from None
+        raise UserError(f"{path}: not text in UTF-8; save it as that, with a line a result (doc/files.md)") from None
     text = lines[-1].strip() if lines and not lines[-1].endswith(("\n", "\r")) else ""
     if not text or text.startswith("#"):
         return lines
