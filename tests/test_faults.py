@@ -1,4 +1,4 @@
-"""Faults of the machine: full disks, file systems without locks, kills; a sample of what ``make soak`` tries."""
+"""Faults of the machine: full disks, file systems without locks, kills."""
 
 import os
 import shutil
@@ -122,21 +122,3 @@ def test_a_model_whose_files_changed_is_refused_with_what_changed_and_trained_an
     assert "test.feather: was changed since the training; run step1" in refused("validate_dw", trained_copy)
     assert "model:" in done("step1_train_dw", trained_copy)
     done("step2_classify_dw", trained_copy)
-
-
-# A sample of soak
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
-def test_a_step_that_is_killed_or_hindered_anywhere_ends_with_the_same_files_when_it_is_run_again():
-    sample = "step0_collect --every 16 --only rename"
-    command = [sys.executable, str(ROOT / "tests" / "faults.py"), *sample.split()]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=LONGEST, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    if "can't attach" in ended.stderr:
-        pytest.skip("strace may not attach to processes here")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    told = {tuple(words[:3]): words[3] for words in (line.split(maxsplit=3) for line in ended.stdout.splitlines())}
-    expected = {("KILL", "rename"): "killed", ("EIO", "rename"): "one line"}
-    for (kind, call), outcome in expected.items():
-        assert told["step0_collect", kind, call].startswith(f"{outcome}: "), told
