@@ -7,6 +7,10 @@ class UserError(Exception):
     """Something only the user can fix; the message is one line that names the file and the remedy."""
 
 
+class HeldError(UserError):
+    """Another process writes the same files."""
+
+
 class ChangedError(UserError):
     """A model was replaced while it was read; reading it again helps."""
 

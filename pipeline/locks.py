@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError
+from pipeline.errors import HeldError
 from pipeline.files import file_named
 from pipeline.messages import note, note_once
 
@@ -22,7 +22,7 @@ _LOOK_EVERY = 0.5  # seconds between looks whether a lock is free
 
 @contextmanager
 def only_writer(path: Path, script: str, wait: bool = False) -> Iterator[None]:
-    """Hold a lock that the system releases however the process ends; ``wait`` until another has, else UserError.
+    """Hold a lock that the system releases however the process ends; ``wait`` until another has, else HeldError.
 
     Where the file system has none, a file beside stands for it: removed when the block ends, and taken over by the
     next where its process was one of this machine and is gone.
@@ -58,7 +58,7 @@ def _acquire(lock: "BaseFileLock", path: Path, wait: bool, remedy: str = "") -> 
         holder = " ".join(path.read_text(encoding="utf-8", errors="replace").split()) or "another process"
         if not wait:
             workspace = path.parents[2]  # of output_ML/.locks/… and MLmodel/.locks/…
-            raise UserError(
+            raise HeldError(
                 f"{workspace}: {holder} writes the same files; wait until it ends, or use --wait{remedy}"
             ) from None
         note(f"waiting for {holder}")

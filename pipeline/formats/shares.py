@@ -1,13 +1,13 @@
 """A run cut into shares for the jobs of an array: which pairs each has, and how their results come together."""
 
 import zlib
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserError
+from pipeline.errors import HeldError
 from pipeline.files import atomic_write, write_text
 from pipeline.formats.results import joined, read_lines, read_neb_results, read_unfinished, results_in
 from pipeline.locks import only_writer
@@ -28,27 +28,21 @@ def merge_shares(at: StatePoint) -> list[str]:
     """
     said = []
     for share in at.shares:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(only_writer(lock_of(at, share.share), "run_neb"))
-            except UserError:
-                said.append(f"the share {share.share} is running: its results are read where they are")
-                continue
-            _merge(at, share)
+        try:
+            with only_writer(lock_of(at, share.share), "run_neb"):
+                _merge(at, share)
             said.append(f"results of the share {share.share} merged")
+        except HeldError:
+            said.append(f"the share {share.share} is running: its results are read where they are")
     return said
 
 
 def merge_unless_running(at: StatePoint, script: str) -> list[str]:
     """Merge shares for a script that writes no exact results; nothing is done where run_neb.py is running."""
-    if not at.shares:
-        return []
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(only_writer(at.workspace.lock("run_neb", at.temperature), script))
-        except UserError:
-            return []
-        return merge_shares(at)
+    if at.shares:
+        with suppress(HeldError), only_writer(at.workspace.lock("run_neb", at.temperature), script):
+            return merge_shares(at)
+    return []
 
 
 def lock_of(at: StatePoint, name: str) -> Path:
