@@ -15,6 +15,7 @@ from pipeline.workspace import StatePoint, glass_of, inputs_of, minimum_paths
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+from collections.abc import Collection
 from pathlib import Path
 
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -29,8 +30,8 @@ from pipeline.formats.relaxed import superseded
 from pipeline.glasses import load_glass
 from pipeline.messages import Progress, counted, detail, note, nothing_new
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.table_stamps import LEFT_OUT
+from pipeline.stamps import made_from, mark_made, stamp_of_unchanged, up_to_date
+from pipeline.table_stamps import LEFT_OUT, used_minima
 
 
 def main(command: Command) -> None:
@@ -53,23 +54,27 @@ def export(command: Command, at: StatePoint) -> None:
             note(f"{name}: nothing in it: {folder}")
             continue
         settings_of_it = settings.model_dump(include={"ij_decimals", "units", "minima"})
-        inputs = made_from(inputs_of(files), **settings_of_it)
+        inputs = made_from([*inputs_of(files), at.glass_pairs(conf)], **settings_of_it)
         if up_to_date([target], inputs):
             detail(f"{name}: nothing new: {target}")
         else:
             any_new = True
-            if written := write_glass(name, files, target, settings):
+            known = used_minima(stamp_of_unchanged(at.glass_pairs(conf))).values()
+            if written := write_glass(name, files, target, settings, known):
                 mark_made([target], inputs)
                 note(f"{name}: {counted(written, 'minimum')}: {target}")
     if not any_new:
         nothing_new(at.temperature, "nothing new")
 
 
-def write_glass(name: str, files: list[Path], target: Path, settings: Settings) -> int:
-    """Write the usable minima of one glass, and say which are not; how many there are."""
+def write_glass(name: str, files: list[Path], target: Path, settings: Settings, known: Collection[float]) -> int:
+    """Write the usable minima of one glass, and say which are not; how many there are.
+
+    ``known``: names in its pair table, which stay.
+    """
     read = read_minima(files, settings.reading)
     decimals, gone = settings.ij_decimals, superseded(glass_of(files[0]))
-    glass, fates = load_glass(read, decimals, settings.minima, settings.pairs.max_delta_E, gone=gone)
+    glass, fates = load_glass(read, decimals, settings.minima, settings.pairs.max_delta_E, known, gone)
     for place, one in fates.items():
         if one.status == LEFT_OUT:
             note(f"{name}: left out: {place}: {one.reason}")

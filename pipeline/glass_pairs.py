@@ -14,7 +14,6 @@ from glass.arrays import ROUNDED, shortest_period
 from pipeline.errors import UserError
 from pipeline.files import file_named, spool_folder
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
-from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
 from pipeline.formats.relaxed import superseded
 from pipeline.glasses import Glass, load_glass
@@ -61,8 +60,7 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
     with spool_folder(table) as spool:
         read, again = _read_files(folder, settings, workers, name, spool)
         old = stamp_of_unchanged(table)
-        ceiling, gone, used = settings.pairs.max_delta_E, superseded(folder), used_minima(old)
-        known = set(minimum_keys([*used.values()], old.get("ij_decimals", 0)).tolist())
+        ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), used_minima(old).values()
         glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, known, gone, spool)
         fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
         if glass is None:

@@ -50,14 +50,14 @@ def load_glass(
     decimals: int,
     settings: MinimaSettings = _DEFAULT,
     max_delta_e: float = np.inf,
-    known: Collection[int] = (),
+    known: Collection[float] = (),
     gone: Mapping[str, Superseded] | None = None,
     spool: Path | None = None,
 ) -> tuple[Glass | None, dict[str, Fate]]:
     """Bring together the minima of one glass; None where none is usable. Also the fate of each place, by its name.
 
     ``max_delta_e``: total energy difference in ε of the pairs that count; minima at one place differ by far less.
-    ``known``: keys of minima in an earlier table, which keep their names; ``gone``: places that relax_minima.py found
+    ``known``: names of minima in an earlier table, which they keep; ``gone``: places that relax_minima.py found
     to be no minima; ``spool``: folder for the positions, which are mapped from there; default: in memory.
     """
     fates: dict[str, Fate] = {}
@@ -68,7 +68,7 @@ def load_glass(
         return None, fates
     placed = _Placed(minima, settings, fates, spool)
     keys = minimum_keys([one.energy for one in minima], decimals)
-    owner = placed.owners(keys, decimals, max_delta_e, set(known))
+    owner = placed.owners(keys, decimals, max_delta_e, set(minimum_keys([*known], decimals).tolist()))
     keep = sorted(set(owner.values()))
     index = {k: at for at, k in enumerate(keep)}
     indices = {minima[k].name: index[of] for k, of in owner.items()}

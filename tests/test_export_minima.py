@@ -63,6 +63,16 @@ def test_ase_and_step_0_read_what_the_binary_files_hold_lowest_energy_first(root
     pd.testing.assert_frame_equal(one, other, rtol=1e-6, atol=1e-6)
 
 
+def test_a_minimum_that_is_seen_again_keeps_the_name_that_it_has_in_the_pair_table(root):
+    folder = Workspace(root).at(EXAMPLE_T).glass(CONF)
+    done("step0_collect", root)
+    first = min(folder.iterdir(), key=energy_in_name)
+    shutil.copy(first, folder / f"{energy_in_name(first) - 1e-7:.10f}.conf")
+    assert "1 time seen again" in done("step0_collect", root)
+    done("export_minima", root)
+    assert ase.io.read(exported(root), 0).info["name"] == energy_in_name(first)
+
+
 def test_elements_masses_and_types_of_the_input_are_kept(tmp_path):
     folder = Workspace(tmp_path).at("300").glass(1)
     folder.mkdir(parents=True)
