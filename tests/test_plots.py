@@ -140,7 +140,7 @@ def test_a_picture_is_written_in_each_format_asked_for_whatever_the_pairs_and_no
 
 @pytest.mark.parametrize("lower_well", [0, 1], ids=["in the first well", "in the second"])
 def test_each_level_is_drawn_in_the_well_where_it_lies(lower_well):
-    """The lower level may be in the well of the higher minimum, as in 11 of 17 TLS of the example."""
+    """The lower level may be in the well of the higher minimum, as in 13 of 21 TLS of the example."""
     lengths, x = np.linspace(0, 1, 9), np.linspace(-0.4, 1.4, 50)
     energies, places = 0.01 * np.sin(np.pi * lengths) ** 2, np.array([0.0, 1.0])[[lower_well, 1 - lower_well]]
     states = np.exp(-(((x[:, None] - places) / 0.1) ** 2))
