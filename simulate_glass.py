@@ -14,11 +14,8 @@ Example  python simulate_glass.py -T 0.12 --glasses 2 --workspace example-run
 """
 
 import argparse
-import math
-import re
-from collections.abc import Callable
 
-from pipeline.arguments import existing_file, whole_number
+from pipeline.arguments import above_zero, existing_file, whole_number
 from pipeline.command import Command, check_command_line, run_script
 
 SMALLEST = 67  # number of particles below which the box is narrower than twice the cutoff: (2 · 1.25 · 1.62)³ = 66.4
@@ -53,19 +50,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--melt", type=above_zero(), metavar="T", help="melt it at T first, for a third of --cool")
     steps, said = whole_number(1, 10**9), "then cool it (%(default)s)"
     start.add_argument("--cool", type=steps, default=10_000, metavar="STEPS", help=said)
-
-
-def above_zero(maximum: float = math.inf) -> Callable[[str], float]:
-    """The type of an option: a number above zero, up to a maximum."""
-    allowed = "a number above zero" + f", {maximum:g} or less" * (maximum < math.inf)
-
-    def number(text: str) -> float:
-        is_number = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?", text)
-        if not is_number or not 0 < float(text) <= maximum:
-            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is {allowed}")
-        return float(text)
-
-    return number
 
 
 if __name__ == "__main__":

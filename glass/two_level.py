@@ -10,7 +10,7 @@ from scipy.integrate import trapezoid
 from scipy.interpolate import CubicHermiteSpline
 
 from glass.arrays import Array
-from glass.tunnelling import NotResolvedError, Profile, oscillator_lengths, tilted_states
+from glass.tunnelling import Profile, oscillator_lengths, tilted_states
 
 ONE_WELL = 0.9  # probability above which a state lies in a well
 
@@ -95,12 +95,10 @@ def symmetrised(profile: Profile, hbar: float) -> Symmetrised:
 def tunnelling_action(profile: Profile, hbar: float) -> float:
     """∫ √(2 (V − F x − E)) dx/ħ̃ under the barrier of the symmetrised well, E the mean of its two lowest levels.
 
-    Δ₀ goes as e to minus this (WKB). NaN where the well can't be symmetrised, or E lies above the barrier.
+    Δ₀ goes as e to minus this (WKB). NaN where the well can't be symmetrised, or E lies above the barrier; errors as of
+    :func:`symmetrised`.
     """
-    try:
-        tilt = symmetrised(profile, hbar).tilt
-    except NotResolvedError:
-        return np.nan
+    tilt = symmetrised(profile, hbar).tilt
     if np.isnan(tilt):
         return np.nan
     x, levels, _ = tilted_states(profile, hbar)(tilt)

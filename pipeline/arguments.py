@@ -1,29 +1,42 @@
 """The arguments of all scripts: those that they share, the types of those of their own, and how --help shows them."""
 
 import argparse
+import math
 import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.workspace import Share
 
 Options = Callable[[argparse.ArgumentParser], None]  # adds the options of a script
+Number = TypeVar("Number", int, float)
 
 
 def whole_number(minimum: int, maximum: int = 10**18) -> Callable[[str], int]:
     """The type of an option of a script: a whole number in a range."""
     allowed = f"{minimum} or more" if maximum == 10**18 else f"from {minimum} to {maximum}"
+    form = r"[+-]?[0-9]{1,18}"
+    return lambda text: _number(text, int, form, lambda one: minimum <= one <= maximum, f"a whole number, {allowed}")
 
-    def number(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
-            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a whole number, {allowed}")
-        return int(text)
 
-    return number
+def above_zero(maximum: float = math.inf) -> Callable[[str], float]:
+    """The type of an option of a script: a number above zero, up to a maximum."""
+    allowed = "a number above zero" + f", {maximum:g} or less" * (maximum < math.inf)
+    form = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"
+    return lambda text: _number(text, float, form, lambda one: 0 < one <= maximum, allowed)
+
+
+def _number(
+    text: str, kind: Callable[[str], Number], form: str, fits: Callable[[Number], bool], allowed: str
+) -> Number:
+    """The number that a text stands for, if it has this form and fits."""
+    if not re.fullmatch(form, text) or not fits(kind(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is {allowed}")
+    return kind(text)
 
 
 def existing_file(text: str) -> Path:
