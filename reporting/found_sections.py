@@ -20,7 +20,7 @@ from reporting.page import figure, missing, more, picture_file, table, text, vie
 from reporting.player import playable
 from search.calculated import read_double_wells
 from search.density import CONVOLVED, SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density
-from search.rearrangements import REARRANGEMENT
+from search.rearrangements import REARRANGEMENT, distinct
 from search.rounds import read_rounds
 from search.stopping import advice
 
@@ -73,12 +73,11 @@ def _paths(at: StatePoint, wells: pd.DataFrame) -> list[Path]:
 def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, settings: Settings) -> Markup:
     unit, done = settings.unit, read_neb_results(at).index.unique()  # of a refined pair there are two results
     unfinished = len(read_unfinished(at).index.difference(done))
-    distinct = tls[tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
     kelvin = settings.tls_threshold * settings.neb.epsilon
     screened = int((wells["fidelity"] == "screened").sum())
     rows: list[tuple[str, object, str]] = [
         ("TLS", len(tls), f"splitting below {settings.tls_threshold:g} {unit.energy} = {kelvin:.3g} K"),
-        ("distinct TLS", len(distinct), "rearrangements with a TLS"),
+        ("distinct TLS", len(distinct(tls)), "rearrangements with a TLS"),
         ("double wells", len(wells), f"{screened} of them only screened" if screened else "calculated"),
         ("NEBs", len(done) + unfinished, f"{unfinished} of them unfinished"),
     ]
@@ -183,8 +182,7 @@ def observables(command: Command, at: StatePoint) -> list[Markup]:
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     volumes, of_tls = glass_volumes(at), wells[wells[QS] < settings.tls_threshold]
-    distinct = of_tls[of_tls[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
-    found = [table.groupby("conf").size() for table in (wells, of_tls, distinct)]
+    found = [table.groupby("conf").size() for table in (wells, of_tls, distinct(of_tls))]
     tls = found[1]
     glasses, rows = at.glasses, {}
     for conf in sorted({*glasses, *wells["conf"]}):

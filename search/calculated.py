@@ -13,7 +13,7 @@ from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import last_results, read_calculations
 from pipeline.settings import Settings
 from pipeline.workspace import DW, QS, StatePoint
-from search.rearrangements import REARRANGEMENT, describe_motion, number_rearrangements
+from search.rearrangements import REARRANGEMENT, describe_motion, distinct, number_rearrangements
 from search.well_properties import DERIVED, STORED, add_derived
 
 _ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
@@ -112,10 +112,6 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
 def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:
     """Number of TLS, and of distinct ones, in words."""
     tls = double_wells[double_wells[QS] < threshold]
-    known = tls[tls[REARRANGEMENT] > 0]
-    counted = f"{len(tls)} TLS"
-    if len(known):
-        counted += f", {len(known.drop_duplicates(['conf', REARRANGEMENT]))} distinct"
-    if len(known) < len(tls):
-        counted += f" ({len(tls) - len(known)} without minima)"
-    return counted
+    unknown, once = int((tls[REARRANGEMENT] == 0).sum()), len(distinct(tls))
+    apart = f", {once} distinct" * bool(once)
+    return f"{len(tls)} TLS" + apart + f" ({unknown} without minima)" * bool(unknown)

@@ -11,7 +11,7 @@ from pipeline.formats.minima import glass_volume
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
-from search.rearrangements import REARRANGEMENT
+from search.rearrangements import REARRANGEMENT, distinct
 
 SLOWEST = 1e-3
 """Smallest Δ₀ over the splitting E with which a TLS counts as tunnelling: phonons relax it at a rate
@@ -35,19 +35,19 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
     there = double_wells[double_wells["conf"].isin(volumes.index)].sort_values(QS, kind="stable")
     how = there.reindex(columns=["tunnelling_amplitude", "level_0_in_i"])
     tunnelling = there[how["tunnelling_amplitude"] >= SLOWEST * there[QS]]
-    distinct = there[there[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
+    once = distinct(there)
 
     def below(rows: pd.DataFrame) -> Array:
         return np.asarray(rows[QS].to_numpy()[:, None] < energies, float)
 
     kinds = {  # those that count, and those of which it is not known; levels in one well have no Δ₀, which is known
         "all": (there, below(there), there[:0]),
-        "distinct": (distinct, below(distinct), there[there[REARRANGEMENT] == 0]),
+        "distinct": (once, below(once), there[there[REARRANGEMENT] == 0]),
         "tunnelling": (tunnelling, below(tunnelling), there[how.isna().all(axis=1)]),
     }
     differences = there.reindex(columns=["zero_point_difference"])["zero_point_difference"].dropna().to_numpy(float)
     if len(differences) >= FEWEST_DIFFERENCES:
-        kinds[CONVOLVED] = (distinct, below_with_zero_point(distinct, energies, differences), kinds["distinct"][2])
+        kinds[CONVOLVED] = (once, below_with_zero_point(once, energies, differences), kinds["distinct"][2])
     found = {}
     for kind, (rows, chances, unknown) in kinds.items():
         table = _density(rows, chances, volumes).assign(energy=energies, unknown=below(unknown).sum(axis=0))
@@ -119,8 +119,8 @@ def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]
     part = every["count"] / (every["count"] + left) if every["count"] + left > 0 else np.nan
     with atomic_write(path) as file:
         table.assign(found_part=part).to_csv(file, index=False)
-    unit, distinct = settings.unit, at_threshold.loc["distinct"]
-    spread = f"; ± {distinct['density_sd_glasses']:.2g} from glass to glass" if distinct["glasses"] > 1 else ""
+    unit, row = settings.unit, at_threshold.loc["distinct"]
+    spread = f"; ± {row['density_sd_glasses']:.2g} from glass to glass" if row["glasses"] > 1 else ""
     others = ", ".join(
         f"{name} {density_of_kind(at_threshold.loc[kind])}"
         for kind, name in (("all", "of all pairs"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
@@ -129,10 +129,10 @@ def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]
         others += f", spread by zero-point energies {density_of_kind(at_threshold.loc[CONVOLVED])}"
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
-        f"density of distinct TLS: {distinct['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
-        f"({distinct['density_low']:.3g} to {distinct['density_high']:.3g}: 68 %, Poisson{spread}), "
-        f"{distinct['density_SI']:.2g} J⁻¹ m⁻³: {distinct['count']:.0f} in {distinct['volume']:.4g} {unit.length}³, "
-        f"glasses searched: {distinct['glasses']:.0f}",
+        f"density of distinct TLS: {row['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
+        f"({row['density_low']:.3g} to {row['density_high']:.3g}: 68 %, Poisson{spread}), "
+        f"{row['density_SI']:.2g} J⁻¹ m⁻³: {row['count']:.0f} in {row['volume']:.4g} {unit.length}³, "
+        f"glasses searched: {row['glasses']:.0f}",
         f"density of TLS: {others}; lower bounds{known}: {path}",
     ]
 

@@ -232,6 +232,11 @@ def species_names(types: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArr
     return np.array(found, object)
 
 
+def distinct(double_wells: pd.DataFrame) -> pd.DataFrame:
+    """The first of some double wells in each rearrangement; without minima nobody knows which are one."""
+    return double_wells[double_wells[REARRANGEMENT] > 0].drop_duplicates(["conf", REARRANGEMENT])
+
+
 def each_once(numbers: Index, has_result: Index) -> Index:
     """Order in which the first pair of each rearrangement without a result stands before all others.
 

@@ -18,7 +18,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint
 from search.calculated import read_double_wells, update_double_wells
-from search.rearrangements import REARRANGEMENT, count_rearrangements, summary_of
+from search.rearrangements import count_rearrangements, distinct, summary_of
 from search.stopping import confidence_found, expected, p_value
 
 NEXT = 30  # number of NEBs from the top of the list that are looked ahead
@@ -131,14 +131,13 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
     is_tls = done[QS] < settings.tls_threshold
     tls, nebs = int(is_tls.sum()), len(done)
     wells, calculated = read_double_wells(at), read_calculations(at)
-    distinct = wells[wells.index.isin(done.index[is_tls])]
     cost = calculated.loc[calculated.index.isin(done.index), "cpu_seconds"]
     chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
     return {
         "nebs": nebs,
         "double_wells": int((done[DW] == 1).sum()),
         "tls": tls,
-        "distinct_tls": len(distinct.drop_duplicates(["conf", REARRANGEMENT])),
+        "distinct_tls": len(distinct(wells[wells.index.isin(done.index[is_tls])])),
         "unfinished": int(done[DW].isna().sum()),
         "tls_per_neb": tls / nebs if nebs else np.nan,
         "cpu_seconds": round(float(cost.sum()), 2),

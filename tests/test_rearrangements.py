@@ -14,7 +14,7 @@ from pipeline.matching import read_displacements
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.likes import Process
-from search.rearrangements import count_rearrangements, number_rearrangements, representatives
+from search.rearrangements import count_rearrangements, distinct, number_rearrangements, representatives
 
 T = "0.1"
 BOX = np.array([3.0, 4.0, 5.0])
@@ -99,6 +99,11 @@ def test_numbers_stay_when_pairs_come_and_two_rearrangements_that_are_linked_tak
     assert same_groups(after, linked(cosines, 0.75)[rows])
     for one in np.unique(after[: len(some)]):
         assert one == before[after[: len(some)] == one].min()
+
+
+def test_double_wells_without_minima_are_no_distinct_ones():
+    wells = pd.DataFrame({"conf": [3, 3, 4, 4], "rearrangement": [2, 2, 5, 0], "splitting": [1.0, 2.0, 3.0, 4.0]})
+    assert distinct(wells)["splitting"].tolist() == [1.0, 3.0]
 
 
 def test_rearrangements_are_not_counted_where_numbers_given_anew_lack_the_pairs_of_the_list(numbered):
