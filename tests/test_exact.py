@@ -150,6 +150,21 @@ def test_every_double_well_has_the_coupling_of_its_two_minima(calculated):
 
 
 @pytest.mark.slow
+def test_the_published_convention_is_told_before_it_is_mixed_with_the_line(calculated):
+    table = double_wells(calculated)
+    settings = calculated / "config.yaml"
+    settings.write_text(settings.read_text().replace("neb: {", "neb: {continuation: parabola, refine_below: .inf, "))
+    pair = calculated / "one.csv"
+    table[["conf", "i", "j"]].head(1).to_csv(pair, index=False)
+    results = calculated / f"NEB_calculations/T{T}/Qs_calculations.txt"
+    kept = [line for line in results.read_text().splitlines(True) if str(table["i"][0])[:10] not in line]
+    results.write_text("".join(kept))
+    said = done("run_neb", calculated, "--pairs", pair)
+    assert "parabola and walls" in said
+    assert "straight line" in said
+
+
+@pytest.mark.slow
 def test_the_smallest_splittings_get_a_second_one_with_the_zero_point_energy_and_only_once(calculated):
     settings = calculated / "config.yaml"
     settings.write_text(settings.read_text().replace("neb: {", "neb: {refine_below: .inf, keep_paths: all, "))

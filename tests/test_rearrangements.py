@@ -66,6 +66,18 @@ def test_pairs_that_overlap_enough_also_through_others_are_one_rearrangement(mon
     assert np.unique(found, return_index=True)[1].tolist() == sorted(np.unique(found, return_index=True)[1])
 
 
+def test_a_displacement_crosses_the_box_the_short_way_and_does_not_drift():
+    start = np.array([[0.1, 1, 1], [2, 2, 2], [1, 3, 4]])
+    step = np.array([[-0.4, 0, 0], [0.1, 0.2, 0], [0, 0, 0]])
+    far = np.array([[1.3, 0, 0], [0, 0, 0], [0, 0, 0]])  # beyond half the box from the third
+    places = [start, np.mod(start + step + 0.3, BOX), np.mod(start + far, BOX), np.mod(start - far, BOX)]
+    first, second = np.array([0, 2]), np.array([1, 3])
+    pairs = Displacements(places, BOX, first, second)
+    for field, moved in zip(pairs.fields(np.arange(2)), (step, [[0.4, 0, 0], [0, 0, 0], [0, 0, 0]]), strict=True):
+        expected = moved - np.mean(moved, axis=0)
+        np.testing.assert_allclose(field, expected.ravel() / np.linalg.norm(expected), atol=1e-6)
+
+
 @pytest.fixture
 def numbered(tmp_path):
     """The pairs of two glasses on disk, what they should be linked to, and a function that numbers some of them."""
