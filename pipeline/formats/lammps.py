@@ -219,17 +219,12 @@ def _from_binary(content: bytes) -> dict[str, Any]:
 
 def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) -> None:
     """Write ``{energy}.conf``, Fortran unformatted sequential; diameters, positions (N, 3) and box (3,) in σ."""
-    rows = np.zeros(len(diameters), _PARTICLE)
-    rows["head"] = rows["tail"] = 32
-    rows["values"] = np.column_stack([diameters, positions])
-    head = _as_record(np.array([len(rows)], "<i4").tobytes()) + _as_record(box.astype("<f8").tobytes())
-    with atomic_write(path) as part:
-        part.write_bytes(head + rows.tobytes())
+    from scipy.io import FortranFile  # here, as it takes longer to load than --help may
 
-
-def _as_record(content: bytes) -> bytes:
-    size = len(content).to_bytes(4, "little")
-    return size + content + size
+    rows = np.column_stack([diameters, positions]).astype("<f8")
+    with atomic_write(path) as part, FortranFile(part, "w", "<u4") as file:
+        for record in (np.array(len(rows), "<i4"), box.astype("<f8"), *rows):
+            file.write_record(record)
 
 
 def _record(content: bytes) -> tuple[bytes, bytes]:
