@@ -37,8 +37,10 @@ def places_by_key(
     there, the lowest.
     """
     found = places_with_energies(folder, reading) if folder.is_dir() else []
-    found.sort(key=lambda one: (one[0].name not in used, one[1], one[0].name), reverse=True)  # the last of a key counts
-    return {int(minimum_keys(energy, decimals)): place for place, energy in found if can_be_key(energy, decimals)}
+    ranked = sorted(((name := place.name) not in used, energy, name, place) for place, energy in found)
+    good = [(energy, place) for _, energy, _, place in reversed(ranked) if can_be_key(energy, decimals)]
+    keys = minimum_keys([energy for energy, _ in good], decimals).tolist()
+    return dict(zip(keys, (place for _, place in good), strict=True))  # the last of a key counts
 
 
 def places_with_energies(folder: Path, reading: Reading = AS_USUAL) -> list[tuple[Place, float]]:
