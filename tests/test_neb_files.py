@@ -20,6 +20,7 @@ from pipeline.formats.results import (
     read_unfinished,
     take_back_splitting,
 )
+from pipeline.formats.shares import merge_shares
 from pipeline.workspace import QS, Workspace
 
 T = "0.1"
@@ -97,6 +98,16 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     add_unfinished(at, Pair(2, 0.1, 0.4), "why")
     assert read_neb_results(at)["quantum_splitting"].tolist() == [0.01, 0.02]
     assert len(read_unfinished(at)) == 2
+
+
+def test_results_of_a_share_are_no_end_of_a_line_that_was_cut(work):
+    at, row = work.at(T), {"verdict": "non-DW", "fidelity": "", "cpu_seconds": 1.0}
+    add_calculation(at, Pair(2, 0.1, 0.2), row)
+    with at.calculations.open("a") as file:
+        file.write("3,0.1,0.")
+    add_calculation(at.of_share("1-of-2"), Pair(1, 0.1, 0.2), row)
+    assert merge_shares(at) == ["results of the share 1-of-2 merged"]
+    assert read_calculations(at)["conf"].tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("others", ["", "1,2D-1,0.3\n"])
