@@ -13,7 +13,7 @@ from glass.arrays import Array
 from glass.double_well import CalculatorFailedError, potential_of
 from glass.relaxation import relax
 from glass.response import thermal
-from glass.response.elasticity import Sound, sound
+from glass.response.elasticity import sound
 from pipeline.errors import UserError
 from pipeline.files import file_digest
 from pipeline.formats.configurations import Place
@@ -92,10 +92,9 @@ def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Ato
             reason = str(error)
     if not found:
         raise UserError(f"{at.minima}: no sound velocities: {reason}; give observables.density and both in config.yaml")
-    mean = Sound(*np.mean(found, axis=0))
     velocity = np.sqrt(constants.k * neb.epsilon / neb.mass)
-    in_si = mean.density * neb.mass / neb.sigma**3
-    return thermal.Medium(in_si, mean.longitudinal * velocity, mean.transverse * velocity, constants.hbar)
+    mass, along, across = np.mean(found, axis=0).tolist()
+    return thermal.Medium(mass * neb.mass / neb.sigma**3, along * velocity, across * velocity, constants.hbar)
 
 
 def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> Tls:

@@ -6,7 +6,7 @@ Under a pressure p sound goes by ρ v_l² = K + 4 μ/3 − p and ρ v_t² = μ �
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -19,18 +19,13 @@ from glass.response.strain import by_strain, virial
 STRAIN = 1e-3  # strain of the strained relaxations
 
 
-class Sound(NamedTuple):
-    """Elastic response of an isotropic glass, in the units of its minimum and calculator."""
+def sound(
+    atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]
+) -> tuple[float, float, float]:
+    """Density, longitudinal and transverse sound velocity of an isotropic glass, from a relaxed minimum with masses.
 
-    density: float  # mass over volume
-    longitudinal: float  # v_l, in √(energy/mass)
-    transverse: float  # v_t
-
-
-def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable[[Atoms], Atoms]) -> Sound:
-    """Density and sound velocities of a relaxed minimum with masses; by the formula for soft spheres.
-
-    Else from twelve strained cells, which ``relax`` brings to a minimum. ValueError if the cell is open, or a modulus
+    In the units of minimum and calculator: mass over volume and √(energy/mass). By the formula for soft spheres, else
+    from twelve strained cells, which ``relax`` brings to a minimum. ValueError if the cell is open, or a modulus
     is not above zero: the minimum is not stable under strain.
     """
     if not atoms.pbc.all():
@@ -46,7 +41,7 @@ def sound(atoms: Atoms, make_calculator: Callable[[Atoms], Any], relax: Callable
     density, along = float(atoms.get_masses().sum() / volume), bulk + 4 * shear / 3
     if not (shear > 0 and along > 0):
         raise ValueError(f"the shear modulus is {shear:.3g}: the minimum is not stable under strain")
-    return Sound(density, float(np.sqrt(along / density)), float(np.sqrt(shear / density)))
+    return density, float(np.sqrt(along / density)), float(np.sqrt(shear / density))
 
 
 def moduli(bonds: Bonds, volume: float) -> Array:
