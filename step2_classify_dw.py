@@ -17,6 +17,7 @@ from pipeline.workspace import CLASSIFIER, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+from math import inf
 from pathlib import Path
 
 from MLmodel.card import check_features, find_card
@@ -67,6 +68,10 @@ def classify_one(command: Command, at: StatePoint) -> None:
         labels = read_set(at, card, "used")
         labels = labels[labels["conf"].isin(with_minima)]
         at_least = least_chances(at, labels)
+    stored = min(read_stamp(table).get("max_delta_E", inf) for table in tables)
+    if stored < ceilings.max_delta_E:
+        said = f"pairs above {stored:g} are not stored, and classify.max_delta_E is {ceilings.max_delta_E:g}"
+        note(f"T = {at.temperature}: {said}; for all raise pairs.max_delta_E and run step0_collect.py")
     looked_at, listed = classify_tables(at, card, settings, tables, at_least)
     write_list(at.classified, listed, settings.ij_decimals)
     mark_made(targets, made_of)

@@ -17,6 +17,9 @@ from pipeline.workspace import PREDICTOR, StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
+import sys
+from shutil import get_terminal_size
+
 from MLmodel.card import Card, check_features, find_card
 from pipeline.errors import UserError
 from pipeline.messages import counted, note, nothing_new, record, result, say_next
@@ -27,6 +30,7 @@ from pipeline.units import check_same_units
 
 NEXT = 10  # pairs that are printed
 SHOWN = ["conf", "i", "j", "splitting_K", "tls_probability", "dw_probability"]  # their columns
+NARROW = ["conf", "i", "j", "tls_probability"]  # on a terminal that is too narrow for these
 LISTED_ONCE = 1000  # rows at the top of the list in which rearrangements.list_once counts
 
 
@@ -135,7 +139,10 @@ def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
     )
     top = pd.read_csv(new, nrows=NEXT, dtype=str)
     if len(top):
-        result(f"the {counted(len(top), 'pair')} to calculate next:\n{top[SHOWN].to_string(index=False)}")
+        table = top[SHOWN].to_string(index=False)
+        if sys.stdout.isatty() and table.index("\n") > get_terminal_size().columns:
+            table = top[NARROW].to_string(index=False)
+        result(f"the {counted(len(top), 'pair')} to calculate next:\n{table}")
 
 
 if __name__ == "__main__":

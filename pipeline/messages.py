@@ -1,6 +1,7 @@
 """What a step says: lines, a bar while it works, a closing summary on a terminal, or one JSON object for scripts."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
 
 _BAR_AFTER, _DRAW_EVERY = 2.0, 0.2  # seconds: work that takes less has no bar; a bar is drawn again so often
@@ -112,10 +114,9 @@ def show(line: str, style: str = "") -> None:
     """Print a line, on a terminal broken between words."""
     _said.shown = True
     if sys.stdout.isatty():
-        from rich.console import Console
         from rich.text import Text
 
-        Console(highlight=False).print(Text(line, style))
+        _terminal().print(Text(line, style))
     else:
         print(line, flush=True)
 
@@ -144,11 +145,10 @@ def end(script: str, version: str, status: int = 0, error: str | None = None) ->
     if unchanged and not _said.shown:
         print("; ".join(unchanged + following))  # whole, to paste from
     elif sys.stdout.isatty() and (_said.results or unchanged or following):
-        from rich.console import Console
         from rich.rule import Rule
         from rich.text import Text
 
-        console = Console(highlight=False)
+        console = _terminal()
         console.print(Rule(Text(script), align="left", style="dim"))
         for line in _said.results + unchanged:  # nothing stands beside them, so that they can be copied
             console.print(Text(line))
@@ -158,6 +158,13 @@ def end(script: str, version: str, status: int = 0, error: str | None = None) ->
     else:
         for line in unchanged + following:
             show(line)
+
+
+def _terminal(stderr: bool = False) -> "Console":
+    """The terminal to print on; with NO_COLOR nothing is bold or dim either."""
+    from rich.console import Console  # here, as it takes longer to load than most work does
+
+    return Console(stderr=stderr, highlight=stderr, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 class Progress:
@@ -218,7 +225,6 @@ class Progress:
             note(line, style)
 
     def _started_bar(self) -> "Bar":
-        from rich.console import Console  # here, as it takes longer to load than most work does
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -230,7 +236,7 @@ class Progress:
         )
         # No thread draws, and the streams stay as they are: workers may be forked meanwhile.
         own: dict[str, Any] = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
-        bar = Bar(*columns, console=Console(stderr=True), transient=True, **own)
+        bar = Bar(*columns, console=_terminal(stderr=True), transient=True, **own)
         bar.add_task(self._desc, total=self._total, done=self._done())
         bar.start()
         return bar

@@ -150,7 +150,7 @@ def _why_few(at: StatePoint, ceilings: ClassifySettings, count: int) -> str:
     )
     low, near = rows["Delta_E"] <= ceilings.max_delta_E, rows["total_displacement"] <= ceilings.max_distance
     raised = "max_delta_E" if (near & ~low).sum() > (low & ~near).sum() else "max_distance"
-    remedy = "add minima" if (low & near).all() else f"raise classify.{raised}"
+    remedy = "add minima, or raise pairs.max_delta_E" if (low & near).all() else f"raise classify.{raised}"
     if (low & near).sum() >= count:
         remedy = f"all with a result, or with nearest_between from {FAR:g} to {NEAR:g}; run steps 1 to 4, or --all"
     return (

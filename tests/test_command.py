@@ -193,10 +193,12 @@ def test_nothing_new_is_one_line_for_all_temperatures_with_the_next_command(say)
     assert json.loads(say("same", "--json")[1])["nothing_new"] is True
 
 
-def test_on_a_terminal_results_stand_between_two_rules_and_nothing_is_wider(monkeypatch, capsys):
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])
+def test_on_a_terminal_results_stand_between_two_rules_and_nothing_is_wider(monkeypatch, capsys, name, value):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "dumb")  # no bold
     messages.begin()
     messages.note("word " * 30)
     messages.result("result " * 20)
@@ -204,6 +206,7 @@ def test_on_a_terminal_results_stand_between_two_rules_and_nothing_is_wider(monk
     messages.end("step.py", "0")
     messages.begin()
     lines = capsys.readouterr().out.splitlines()
+    assert not any("\x1b" in line for line in lines)
     assert max(map(len, lines)) <= 80
     rules = [k for k, line in enumerate(lines) if "───" in line]
     assert [rules[0] < k < rules[1] for k, line in enumerate(lines) if "result" in line] == [True, True]
