@@ -198,7 +198,8 @@ def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Pic
     with panels(12.0, 7.4, 2, 3, title) as (figure, axes):
         for ax, (name, (label, of)) in zip(axes, PANELS.items(), strict=False):
             rows = table[table["quantity"].str.fullmatch(of) & np.isfinite(table["value"])]
-            ax.set(title=name, ylabel=label)
+            notes = rows.loc[rows["frequency_Hz"].isna(), "warning"].head(1)
+            ax.set(title="\n".join([name, *filter(None, notes)]), ylabel=label)
             if not (rows["value"] > 0).any():
                 style.write_in_panel(ax, "no TLS of which it is known")
             elif rows["axis"].iloc[0] == "T (K)":
@@ -233,7 +234,7 @@ def _draw_steps(ax: Axes, rows: pd.DataFrame, settings: Settings) -> None:
     of_energies = "Δ₀" in rows["axis"].iloc[0]
     x = 10.0 ** rows["x"] if of_energies else rows["x"]
     ax.plot(x, rows["value"], color=style.BLUE, drawstyle="steps-mid")
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.2g}"))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     ax.vlines(x, rows["low"], rows["high"], color=style.BLUE, alpha=0.4)
     if of_energies:
         ax.set_xscale("log")

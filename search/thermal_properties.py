@@ -228,8 +228,9 @@ def _distributions(tls: Tls, per_volume: Sums, joule: float, unit: str) -> Itera
     for name, axis, values in (("tunnelling amplitude", f"log₁₀ Δ₀ ({unit})", decades), ("action", "λ", tls.action)):
         edges = EDGES[name]
         inside = (values > edges[:-1, None]) & (values <= edges[1:, None])
-        found = per_volume(inside / np.diff(edges)[:, None])
-        yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³")
+        found, outside = per_volume(inside / np.diff(edges)[:, None]), int((~inside.any(axis=0)).sum())
+        said = f"{outside} of {len(values)} in no bin: smaller, larger or not known" if outside else ""
+        yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³", warning=said)
 
 
 def observables_in_words(table: pd.DataFrame, medium: thermal.Medium | None, tls: Tls, settings: Settings) -> list[str]:
@@ -258,7 +259,8 @@ def observables_in_words(table: pd.DataFrame, medium: thermal.Medium | None, tls
         strengths,
         f"at {highest:.2g} K: C/V = {capacity}; {conductivity}Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {loss}",
     ]
-    warnings = [warning for warning in dict.fromkeys(table["warning"]) if warning]
+    of_losses = table.loc[table["frequency_Hz"].notna(), "warning"]
+    warnings = [warning for warning in dict.fromkeys(of_losses) if warning]
     return [*lines, *(f"warning: internal friction: {warning}" for warning in warnings if "; " not in warning)]
 
 

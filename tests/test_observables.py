@@ -199,9 +199,13 @@ def test_what_is_not_known_adds_nothing_and_the_heat_capacity_counts():
     assert not uncoupled["quantity"].str.contains("friction|strength|conductivity").any()
 
 
-def test_an_amplitude_of_which_only_a_bound_is_known_lies_in_no_bin():
+def test_an_amplitude_of_which_only_a_bound_is_known_lies_in_no_bin_which_is_told_there_and_in_the_picture():
     amplitude = K_B * 662 * np.array([1e-12, 1e-6])  # ε, in its unit of 662 K
-    rows = curve(table_of(two_tls(amplitude=amplitude)), "distribution of the tunnelling amplitude")
+    table = table_of(two_tls(amplitude=amplitude))
+    rows = curve(table, "distribution of the tunnelling amplitude")
+    said = "1 of 2 in no bin: smaller, larger or not known"
+    assert (rows["warning"] == said).all()
+    assert draw_observables(table, "T", Settings()).figure.axes[3].get_title() == f"distribution of Δ₀\n{said}"
     assert (rows["value"] > 0).sum() == 1
     assert rows["x"][rows["value"] > 0].item() == pytest.approx(-6.25)
 
