@@ -9,11 +9,14 @@ import pytest
 import synthetic
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.io import FortranFile
 from steps import done
 from synthetic import read_minimum, read_pairs
 
 from pipeline.formats.configurations import MinimumError
+from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
@@ -113,6 +116,13 @@ def test_the_energy_stands_in_the_name(tmp_path):
         assert energy_in_name(tmp_path / name) == energy
     for name in ("minimum.conf", "nan.conf", "1_0.conf.txt", ".conf", "1e999.conf", "0.\u0663.conf"):
         assert energy_in_name(tmp_path / name) is None
+
+
+@given(st.integers(-(10**14), 10**14), st.floats(-4e-11, 4e-11))
+def test_labels_survive_float_noise(key, noise):
+    assert minimum_keys(key / 1e10, 10) == key
+    if abs(key) < 10**11:
+        assert minimum_keys(key / 1e10 + noise, 10) == key
 
 
 def minima(folder, **texts):
