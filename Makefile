@@ -53,7 +53,7 @@ test: .venv/installed
 
 soak: .venv/installed
 	INPUTS=$(INPUTS) $(RUN) -m pytest tests/test_damaged_files.py --hypothesis-seed=$(SEED)
-	EVERY=1 $(RUN) -m pytest tests/test_kills.py
+	EVERY=1 $(RUN) -m pytest tests/kills.py
 
 check: .venv/installed
 	$(RUN) -m ruff check

@@ -122,3 +122,13 @@ def test_a_model_whose_files_changed_is_refused_with_what_changed_and_trained_an
     assert "test.feather: was changed since the training; run step1" in refused("validate_dw", trained_copy)
     assert "model:" in done("step1_train_dw", trained_copy)
     done("step2_classify_dw", trained_copy)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
+def test_a_step_that_is_killed_or_hindered_by_the_system_ends_with_the_same_files_when_it_is_run_again():
+    """A sample of ``make soak``."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "-n", "0", "tests/kills.py"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONGEST)
+    assert ended.returncode == 0, ended.stdout

@@ -50,9 +50,8 @@ def test_every_pair_gets_one_verdict_and_what_was_found_is_told_drawn_and_not_do
     assert len([*(output / "pictures").glob("Cnf-*.png")]) == tls
     before = results(calculated)
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
-    assert said.count("\n") == 1
     assert "no new pairs to calculate" in said
-    assert said.endswith(f"step4_predict_qs.py --workspace {calculated}\n")
+    assert said.endswith(f"step0_collect.py --workspace {calculated}\n")  # for more minima, as labels are few
     assert results(calculated) == before
 
 

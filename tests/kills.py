@@ -4,6 +4,7 @@ In a small workspace each step is killed on entering the n-th rename, write, fsy
 for each n that an undisturbed run has, and gets errors as results of these and of opening, reading and locking. Killed
 or not it must end as an undisturbed run or with one line and status 2; and run again without the fault it must end so
 too, with files that equal those of an undisturbed run. ``make soak`` tries all calls; ``EVERY=K`` each K-th.
+Steps are forked, so that this runs in a process of its own (tests/test_faults.py).
 
 AutoGluon, which takes longest, learns once; trainings after that get what it learnt.
 """
@@ -110,8 +111,9 @@ class Trial:
     def _make(self):
         self.root.mkdir()
         (self.root / "config.yaml").write_text(_SETTINGS)
-        self.run("simulate_glass", None, "-T", T, *_GLASS.split())
-        self.run("step0_collect", None)
+        for step, given in (("simulate_glass", ("-T", T, *_GLASS.split())), ("step0_collect", ())):
+            ended = self.run(step, None, *given)
+            assert ended.status == 0, ended.stderr
         pairs = synthetic.read_pairs(self.root, T).sample(frac=0.5, random_state=0)
         length = pairs["total_displacement"]
         labels = pairs.assign(is_dw=(length < length.median()).astype(int), quantum_splitting=0.02 * np.exp(-length))
@@ -277,8 +279,6 @@ def trial(tmp_path_factory):
     return Trial(tmp_path_factory.mktemp("kills"))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
 @pytest.mark.parametrize(("step", "call", "fault"), CASES if EVERY else SAMPLE)
 def test_a_step_that_is_killed_or_hindered_anywhere_ends_with_the_same_files_when_it_is_run_again(
     trial, step, call, fault
