@@ -163,10 +163,10 @@ def too_few(at: StatePoint, settings: Settings) -> str:
         task for task in (CLASSIFIER, PREDICTOR) if not any(at.workspace.at(T).pretraining_sets(task) for T in of)
     ]
     is_dw = last_results(at)[DW]
-    counts = {"double wells": int((is_dw == 1).sum())} if without else {}
+    counts = {"double well": int((is_dw == 1).sum())} if without else {}
     if CLASSIFIER in without:
-        counts["non-DW pairs"] = int((is_dw == 0).sum())
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count < FEWEST)
+        counts["non-DW pair"] = int((is_dw == 0).sum())
+    return ", ".join(counted(count, what) for what, count in counts.items() if count < FEWEST)
 
 
 def _parts(
@@ -219,8 +219,8 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
 
 def _check_enough(pairs: pd.DataFrame, task: Task, name: str, fewest: int, remedy: str) -> None:
     dw = int(pairs[DW].sum()) if task == CLASSIFIER else 0
-    of_classes = {"double wells": dw, "non-DW pairs": len(pairs) - dw}
-    counts = of_classes if task == CLASSIFIER else {"labelled pairs": len(pairs)}
+    of_classes = {"double well": dw, "non-DW pair": len(pairs) - dw}
+    counts = of_classes if task == CLASSIFIER else {"labelled pair": len(pairs)}
     for what, count in counts.items():
         if count < fewest:
-            raise UserError(f"{name}: {count} {what} to train on, {fewest} needed; {remedy}")
+            raise UserError(f"{name}: {counted(count, what)} to train on, {fewest} needed; {remedy}")

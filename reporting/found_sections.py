@@ -47,7 +47,9 @@ def result(command: Command, at: StatePoint) -> list[Markup]:
     tls = wells[wells[QS] < settings.tls_threshold]
     share = len(command.asked or command.workspace.temperatures())
     played = playable(at, tls.head(max(1, PLAYED // share)), settings)
-    said = f"{len(played)} of {len(tls)} TLS to play" if played else "No TLS to play: no images of a path are kept"
+    said = f"{len(played)} of {len(tls)} TLS to play"
+    if not played:
+        said = "No TLS to play: no images of a path are kept" if len(tls) else "No TLS found yet"
     pictured = {path: at.tls_pictures / f"{path.stem}.png" for path in _paths(at, tls.head(max(1, PICTURES // share)))}
     pictured = {path: there for path, picture in pictured.items() if (there := picture_file(picture))}
     opened = {path.stem for path in pictured} | {one["id"] for one in played}

@@ -101,6 +101,9 @@ def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> T
     """The double wells that are distinct and lie in a glass that was searched, of each rearrangement the smallest."""
     wells = read_double_wells(at).sort_values(QS, kind="stable")
     wells = wells[wells["conf"].isin(volumes.index)]
+    if wells.empty:
+        of = "no double well is in a glass with minima and a volume, which films and wires have not"
+        raise UserError(f"{at.double_wells}: {of}; put the minima back")
     unknown = wells[REARRANGEMENT] == 0
     wells = wells[unknown | ~wells.duplicated(["conf", REARRANGEMENT])]
     joule = constants.k * settings.neb.epsilon
@@ -270,8 +273,6 @@ def update_observables(
     """The observables of one temperature, and what is quoted of them."""
     volumes = glass_volumes(at)
     tls = tls_of(at, settings, volumes)
-    if not len(tls.splitting):
-        raise UserError(f"{at.double_wells}: no double well is in a glass with minima; put these back")
     medium = medium_of(at, settings, make_calculator) if tls.coupled else None
     table = observables(tls, volumes.to_numpy(float) * settings.neb.sigma**3, medium, settings, settings.seed)
     return table, observables_in_words(table, medium, tls, settings)

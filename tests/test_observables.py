@@ -282,3 +282,6 @@ def test_the_script_writes_curves_and_a_picture_and_then_has_nothing_new(calcula
     assert "nothing new" not in done("observables", calculated)
     settings.write_text(settings.read_text() + "observables: {density: 2200.0}\n")
     assert "give all three" in refused("observables", calculated)
+    for folder in list(Workspace(calculated).at(T).glasses.values()):
+        folder.rename(f"{folder}0")
+    assert "no double well is in a glass with minima and a volume" in refused("observables", calculated)
