@@ -82,14 +82,12 @@ def predict_one(command: Command, at: StatePoint) -> int:
 
 def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
     """Write both lists; numbers of pairs on them, and of TLS known or to be expected among these."""
-    from concurrent.futures import ThreadPoolExecutor
-
     import numpy as np
 
     from MLmodel.model import unseen_predictions
     from MLmodel.ranking import predict_pairs
     from pipeline.formats.keys import PAIR_COLUMNS
-    from pipeline.formats.pair_lists import write_list
+    from pipeline.formats.pair_lists import copy_lines, write_list
     from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, open_table
     from pipeline.formats.records import check_records
     from search.likes import add_likes
@@ -110,11 +108,12 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     smallest_first, next_ones = found.orders()
     if settings.rearrangements.list_once:
         top = next_ones[:LISTED_ONCE]
-        next_ones[:LISTED_ONCE] = top[each_once(numbers[top], numbers[~found.to_calculate])]
+        once = each_once(numbers[smallest_first[top]], numbers[~found.to_calculate])
+        next_ones[:LISTED_ONCE] = top[once]
     pairs = found.pairs.with_columns(**{REARRANGEMENT: numbers})
-    orders = {at.predicted("allpairs"): smallest_first, at.predicted("newpairs"): next_ones}
-    with ThreadPoolExecutor() as threads:  # polars leaves Python's lock, so that both are written at once
-        list(threads.map(lambda path: write_list(path, pairs, settings.ij_decimals, orders[path]), orders))
+    every, new = at.predicted("allpairs"), at.predicted("newpairs")
+    write_list(every, pairs, settings.ij_decimals, smallest_first)
+    copy_lines(every, new, next_ones)
     answered = pairs.filter(~found.to_calculate).select(*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY).to_pandas()
     left = float(pairs.filter(found.to_calculate)[TLS_PROBABILITY].sum())
     return {

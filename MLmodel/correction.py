@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from scipy.linalg import solve_triangular
+from scipy.spatial.distance import cdist
 from sklearn.preprocessing import StandardScaler
 
-from glass.arrays import Array
+from glass.arrays import Array, Index
+from glass.overlap import blocks
 from MLmodel.chances import Chances
 from MLmodel.smooth import SOFTENING, shape_features
 from pipeline.formats.pair_tables import PROBABILITY
@@ -33,6 +33,7 @@ DW_AMPLITUDE = 0.25
 
 MOST = 1000  # results of a glass that are used at most: those of the smallest predicted splittings
 _REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))  # known pairs farther away than this say nothing
+_BLOCK = 4096  # pairs corrected at a time: their distances from MOST results take 33 MB
 _LARGEST_ERROR = 0.5  # largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours
 
 
@@ -45,12 +46,34 @@ class Corrected(NamedTuple):
 
 
 class _Glass(NamedTuple):
-    """Results of one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²)."""
+    """Results of one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²).
 
-    tree: KDTree  # places of all its results
-    verdicts: GaussianProcessRegressor | None  # errors of the probability of a double well
-    splittings: GaussianProcessRegressor | None  # errors of log₁₀ of the splitting
-    learnt: GaussianProcessRegressor | None  # errors left by all double wells, also those that the models learnt from
+    Distances are calculated once for all three, and pairs of many glasses one after the other: scikit-learn's
+    ``GaussianProcessRegressor`` takes three times as long.
+    """
+
+    places: Array  # z of all its results; shape (n_results, n_features)
+    verdicts: Array  # weights in the mean of errors of the probability of a double well, 0 where not used; (n_results,)
+    splittings: Array  # in that of errors of log₁₀ of the splitting
+    wells: Index  # double wells, also those that the models learnt from: errors near them are smaller
+    factor: Array  # Cholesky factor of their covariance with noise
+
+
+def _covariance(places: Array, amplitude: float, noise: Array) -> Array:
+    """Covariance of results with noise, a variance of each."""
+    return np.asarray(amplitude**2 * _likeness(cdist(places, places, "sqeuclidean")) + np.diag(noise))
+
+
+def _likeness(squares: Array) -> Array:
+    return np.asarray(np.exp(-0.5 / LENGTH**2 * squares))
+
+
+def _weights(places: Array, used: NDArray[np.bool_], errors: Array, amplitude: float, noise: Array) -> Array:
+    """Weights of results in the mean of a process through the errors of MOST of those used."""
+    weights, some = np.zeros(len(places)), np.flatnonzero(used)[:MOST]
+    covariance = _covariance(places[some], amplitude, noise[some])
+    weights[some] = amplitude**2 * np.linalg.solve(covariance, errors[some])
+    return weights
 
 
 class LocalCorrection:
@@ -82,16 +105,17 @@ class LocalCorrection:
     def _glass(self, rows: pd.DataFrame, chances: Chances) -> _Glass:
         """Results of one glass: at most MOST for each process, of the smallest predicted splittings."""
         rows = rows.sort_values(QS, kind="stable")
-        new, wells = rows[rows["new"]].head(MOST), rows[rows[DW] == 1]
-        new_wells = wells[wells["new"]].head(MOST)
-        chance = new[PROBABILITY].clip(0.02, 0.98).to_numpy()
-        error = np.log10(new_wells["exact"].to_numpy()) - chances.expected(new_wells[QS].to_numpy())
+        is_new, is_well = rows["new"].to_numpy(bool), rows[DW].to_numpy() == 1
+        chance = rows[PROBABILITY].clip(0.02, 0.98).to_numpy()
+        error = np.log10(rows["exact"].to_numpy()) - chances.expected(rows[QS].to_numpy())
         error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)
+        places, wells = self._standardised(rows), np.flatnonzero(is_well)[:MOST]
         return _Glass(
-            KDTree(self._standardised(rows)),
-            self._process(new, new[DW].to_numpy() - chance, DW_AMPLITUDE, chance * (1 - chance)),
-            self._process(new_wells, error, AMPLITUDE, DAMPING**2),
-            self._process(wells.head(MOST), np.zeros(min(len(wells), MOST)), AMPLITUDE, NOISE**2),
+            places,
+            _weights(places, is_new, rows[DW].to_numpy() - chance, DW_AMPLITUDE, chance * (1 - chance)),
+            _weights(places, is_new & is_well, error, AMPLITUDE, np.full(len(rows), DAMPING**2)),
+            wells,
+            np.asarray(np.linalg.cholesky(_covariance(places[wells], AMPLITUDE, np.full(len(wells), NOISE**2)))),
         )
 
     def of_glasses(self, glasses: Iterable[int]) -> "LocalCorrection":
@@ -100,34 +124,26 @@ class LocalCorrection:
         part._glasses = {conf: glass for conf, glass in self._glasses.items() if conf in chosen}
         return part
 
-    def _process(
-        self, pairs: pd.DataFrame, errors: Array, amplitude: float, noise: float | Array
-    ) -> GaussianProcessRegressor | None:
-        """Gaussian process through the errors of some pairs; ``noise`` is a variance."""
-        if pairs.empty:
-            return None
-        kernel = ConstantKernel(amplitude**2) * RBF(LENGTH)
-        return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(self._standardised(pairs), errors)
-
     def _standardised(self, pairs: pd.DataFrame) -> Array:
-        return np.asarray(self._scaler.transform(shape_features(pairs, self._softening)))
+        return np.asarray((shape_features(pairs, self._softening) - self._scaler.mean_) / self._scaler.scale_)
 
     def correct(self, pairs: pd.DataFrame) -> Corrected:
         """Correct predictions: pairs with ``conf``, features, and ``QS`` and ``PROBABILITY`` as predicted."""
         logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
         spread, conf = np.ones(len(pairs)), pairs["conf"].to_numpy()
+        told = np.flatnonzero(np.isin(conf, list(self._glasses)))
+        conf, places = conf[told], self._standardised(pairs.iloc[told])
         for number, glass in self._glasses.items():
-            here = np.flatnonzero(conf == number)
-            if not len(here):
-                continue
-            places = self._standardised(pairs.iloc[here])
-            near = np.isfinite(glass.tree.query(places, distance_upper_bound=_REACH)[0])
-            here, places = here[near], places[near]
-            if len(here) and glass.verdicts:
-                chance[here] = (chance[here] + glass.verdicts.predict(places)).clip(0.001, 0.999)
-            if len(here) and glass.splittings:
-                logarithm[here] += glass.splittings.predict(places)
-            if len(here) and glass.learnt:
-                _, deviation = glass.learnt.predict(places, return_std=True)
-                spread[here] = np.hypot(deviation, NOISE) / np.hypot(AMPLITUDE, NOISE)
+            for rows in blocks(np.flatnonzero(conf == number), _BLOCK):
+                squares = cdist(places[rows], glass.places, "sqeuclidean")
+                near = (squares < _REACH**2).any(axis=1)
+                here, likeness = told[rows[near]], _likeness(squares[near])
+                if glass.verdicts.any():
+                    chance[here] = (chance[here] + likeness @ glass.verdicts).clip(0.001, 0.999)
+                logarithm[here] += likeness @ glass.splittings
+                if len(glass.wells):
+                    shared = AMPLITUDE**2 * likeness[:, glass.wells].T
+                    explained = (solve_triangular(glass.factor, shared, lower=True) ** 2).sum(axis=0)
+                    left = (AMPLITUDE**2 - explained).clip(0) + NOISE**2
+                    spread[here] = np.sqrt(left / (AMPLITUDE**2 + NOISE**2))
         return Corrected(10.0**logarithm, chance, spread)

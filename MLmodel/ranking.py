@@ -152,14 +152,14 @@ class Predicted(NamedTuple):
     """Number of results that the models did not learn from and that corrected the predictions for like pairs."""
 
     def orders(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of all pairs, smallest splitting first; and of those to calculate, best chance of a TLS first.
+        """Rows of all pairs, smallest splitting first; and places among these of those to calculate, best chance first.
 
-        Equal splittings are in the order of the pair tables, equal chances by splitting.
+        Equal splittings are in the order of the pair tables, equal chances of a TLS by splitting.
         """
         splittings, chances = (self.pairs[name].to_numpy() for name in (QS, TLS_PROBABILITY))
         smallest_first = np.argsort(splittings, kind="stable")
-        rows = smallest_first[self.to_calculate[smallest_first]]
-        return smallest_first, rows[np.argsort(-chances[rows], kind="stable")]
+        places = np.flatnonzero(self.to_calculate[smallest_first])
+        return smallest_first, places[np.argsort(-chances[smallest_first[places]], kind="stable")]
 
 
 def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:

@@ -29,7 +29,7 @@ DOUBLE_WELLS = [*PAIR_COLUMNS, PROBABILITY, *_OF_THE_PAIR]
 PREDICTED = [*PAIR_COLUMNS, QS, SPLITTING_K, TLS_PROBABILITY, PROBABILITY, *_OF_THE_PAIR]
 """Columns of the lists of step 4, likewise."""
 
-_ROWS = 1 << 18  # rows that are ordered and written at a time
+_ROWS, _LETTERS = 1 << 18, 1 << 24  # rows that are ordered and written, and letters that are read, at a time
 
 
 def as_listed(pairs: pd.DataFrame) -> pl.DataFrame:
@@ -45,6 +45,23 @@ def write_list(path: Path, pairs: pl.DataFrame, decimals: int, order: NDArray[np
         for start in range(0, max(len(order), 1), _ROWS):
             rows = pairs[order[start : start + _ROWS]].with_columns(pl.col("i", "j").cast(pl.Decimal(38, decimals)))
             rows.write_csv(file, include_header=start == 0)
+
+
+def copy_lines(source: Path, path: Path, lines: NDArray[np.int64]) -> None:
+    """Write the lines of a list with these numbers, from 0, in this order: a third of the time of writing rows anew."""
+    with pa.memory_map(str(source)) as file:
+        text = file.read_buffer()
+    letters = np.frombuffer(text, np.uint8)
+    ends = [
+        start + np.flatnonzero(letters[start : start + _LETTERS] == ord("\n"))
+        for start in range(0, len(letters), _LETTERS)
+    ]
+    starts = 1 + np.concatenate(ends)
+    every = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(starts), text])
+    with atomic_write(path) as part, part.open("wb") as file:
+        file.write(text[: int(starts[0])])
+        for start in range(0, len(lines), _ROWS):
+            file.write(every.take(pa.array(lines[start : start + _ROWS])).buffers()[2])
 
 
 def read_list(path: Path, columns: Sequence[str], script: str) -> pd.DataFrame:
