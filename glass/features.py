@@ -4,8 +4,8 @@ import numba
 import numpy as np
 
 from glass.arrays import Array, Index, shortest_period, vectors_of
-from glass.features_rounded import Fractions, rounded_geometry
-from glass.kernels import FAST
+from glass.features_rounded import AT_ONCE, Fractions, rounded_geometry
+from glass.kernels import FAST, in_threads
 
 LANES = 64  # number of groups of particles of which the most displaced is found first; M can't be larger
 
@@ -186,26 +186,23 @@ def _apart(a, step, box, inverse, one, other):  # type: ignore[no-untyped-def]
     return np.sqrt(square[0])
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(nogil=True, cache=True)
 def _any_geometry(positions, box, inverse, sure, drifts, first, second, m, out):  # type: ignore[no-untyped-def]
-    n_pairs = first.shape[0]
-    chunk = 256
-    for c in numba.prange((n_pairs + chunk - 1) // chunk):
-        step = np.empty((3, positions.shape[2]))
-        square = np.empty(positions.shape[2])
-        lanes = np.empty(LANES)
-        top = np.empty(m, np.int64)
-        for p in range(c * chunk, min((c + 1) * chunk, n_pairs)):
-            a = positions[first[p]]
-            b = positions[second[p]]
-            two, four = _steps(a, b, box, inverse, sure, drifts, step, square)
-            _find_largest(square, lanes, top)
-            for k in range(m):
-                out[p, k] = np.sqrt(square[top[k]])
-                if k > 0:
-                    out[p, m + k - 1] = _apart(a, step, box, inverse, top[0], top[k])
-            out[p, 2 * m - 1] = np.sqrt(two)
-            out[p, 2 * m] = two * two / four if four > 0.0 else np.nan
+    step = np.empty((3, positions.shape[2]))
+    square = np.empty(positions.shape[2])
+    lanes = np.empty(LANES)
+    top = np.empty(m, np.int64)
+    for p in range(first.shape[0]):
+        a = positions[first[p]]
+        b = positions[second[p]]
+        two, four = _steps(a, b, box, inverse, sure, drifts, step, square)
+        _find_largest(square, lanes, top)
+        for k in range(m):
+            out[p, k] = np.sqrt(square[top[k]])
+            if k > 0:
+                out[p, m + k - 1] = _apart(a, step, box, inverse, top[0], top[k])
+        out[p, 2 * m - 1] = np.sqrt(two)
+        out[p, 2 * m] = two * two / four if four > 0.0 else np.nan
 
 
 def any_geometry(
@@ -217,5 +214,10 @@ def any_geometry(
     """
     out = np.empty((len(first), 2 * particles + 1))
     vectors, sure = np.ascontiguousarray(vectors_of(box)), 0.25 * shortest_period(box) ** 2  # compiled once
-    _any_geometry(positions, vectors, np.linalg.inv(vectors), sure, drifts, first, second, particles, out)
+    inverse = np.linalg.inv(vectors)
+
+    def some(part: slice) -> None:
+        _any_geometry(positions, vectors, inverse, sure, drifts, first[part], second[part], particles, out[part])
+
+    in_threads(some, len(first), AT_ONCE)
     return out

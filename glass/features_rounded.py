@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
-from glass.kernels import FAST
+from glass.kernels import FAST, in_threads
 
 Fractions = NDArray[np.uint32]
 
 GROUP = 64
 """Particles whose largest displacement is found together. Coordinates are padded to whole groups, so that vector units
 have no remainder."""
+
+AT_ONCE = 4096  # pairs of a call of a compiled function
 
 _RUN = 4 * GROUP
 """Number of particles summed in single precision, before double: few, as a processor with short vectors adds more of
@@ -52,36 +54,38 @@ def rounded_geometry(
     """Write the geometry of pairs of minima, and say for which of them rounded coordinates are good enough."""
     good = np.zeros(len(first), np.bool_)
     longest = float(box.max())
-    _rounded_geometry(fractions, n, tuple(box / longest * _STEP), longest, drifts, first, second, out, good)
+    scale = tuple(box / longest * _STEP)
+
+    def some(part: slice) -> None:
+        _rounded_geometry(fractions, n, scale, longest, drifts, first[part], second[part], out[part], good[part])
+
+    in_threads(some, len(first), AT_ONCE)
     return good
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(nogil=True, cache=True)
 def _rounded_geometry(fractions, n, scale, longest, drifts, first, second, out, good):  # type: ignore[no-untyped-def]
-    n_pairs = first.shape[0]
-    chunk = 256
-    for c in numba.prange((n_pairs + chunk - 1) // chunk):
-        square = np.zeros(fractions.shape[2], np.float32)
-        last = n if drifts else square.shape[0]  # the padding, which does not move, moves against the others
-        groups = np.empty(fractions.shape[2] // GROUP, np.float32)
-        values = np.empty(out.shape[1] // 2)
-        top = np.empty(out.shape[1] // 2, np.int64)
-        bits, group_bits = square.view(np.int32), groups.view(np.int32)
-        # Arrays are handed on whole: to count who holds a part of one costs as much as the work on it.
-        for p in range(c * chunk, min((c + 1) * chunk, n_pairs)):
-            i, j = first[p], second[p]
-            shift = _mean_steps(fractions, i, j, n) if drifts else (np.uint32(0), np.uint32(0), np.uint32(0))
-            two, four = _squares(fractions, i, j, shift, scale, square, last)
-            _group_maxima(bits, group_bits)
-            least = _mth_largest(groups, values)
-            if values[0] >= _ROUGHEST * four:
-                continue
-            # M groups reach the M-th largest of their maxima: what is below it by more than single precision is not
-            # among the M most displaced.
-            least = np.float32(least * (1 - 1e-6))
-            _sort(fractions, i, j, shift, scale, n, square, groups, least, values, top)
-            if values[-1] > _SHORTEST:
-                good[p] = _write_row(fractions, i, j, scale, longest, two, four, square, values, top, out, p)
+    square = np.zeros(fractions.shape[2], np.float32)
+    last = n if drifts else square.shape[0]  # the padding, which does not move, moves against the others
+    groups = np.empty(fractions.shape[2] // GROUP, np.float32)
+    values = np.empty(out.shape[1] // 2)
+    top = np.empty(out.shape[1] // 2, np.int64)
+    bits, group_bits = square.view(np.int32), groups.view(np.int32)
+    # Arrays are handed on whole: to count who holds a part of one costs as much as the work on it.
+    for p in range(first.shape[0]):
+        i, j = first[p], second[p]
+        shift = _mean_steps(fractions, i, j, n) if drifts else (np.uint32(0), np.uint32(0), np.uint32(0))
+        two, four = _squares(fractions, i, j, shift, scale, square, last)
+        _group_maxima(bits, group_bits)
+        least = _mth_largest(groups, values)
+        if values[0] >= _ROUGHEST * four:
+            continue
+        # M groups reach the M-th largest of their maxima: what is below it by more than single precision is not
+        # among the M most displaced.
+        least = np.float32(least * (1 - 1e-6))
+        _sort(fractions, i, j, shift, scale, n, square, groups, least, values, top)
+        if values[-1] > _SHORTEST:
+            good[p] = _write_row(fractions, i, j, scale, longest, two, four, square, values, top, out, p)
 
 
 @numba.njit(cache=True, forceinline=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glass.arrays import Array, Index
-from glass.kernels import FAST
+from glass.kernels import FAST, in_threads
 
 Array32 = NDArray[np.float32]
 FAR = 10.0  # largest ratio: no other minimum is near, or there is none
@@ -111,27 +111,24 @@ def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total,
         k += 1
 
 
-@numba.njit(parallel=True, cache=True)
-def _pair_neighbourhood(values, begin, low, high, nearest, start, stop, row_of, out):  # type: ignore[no-untyped-def]
-    for tile in numba.prange((stop - start + _ROWS - 1) // _ROWS):
-        i0 = start + tile * _ROWS
-        i1 = min(i0 + _ROWS, stop)
-        own = np.empty((_ROWS, _COLUMNS), np.float32)
-        largest = np.empty((_ROWS, _COLUMNS), np.float32)
-        total = np.empty((_ROWS, _COLUMNS), np.float32)
-        count = np.empty((_ROWS, _COLUMNS), np.float32)
-        for j0 in range(i0 + 1, high[i1 - 1], _COLUMNS):
-            j1 = min(j0 + _COLUMNS, high[i1 - 1])
-            _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total, count)
-            for i in range(i0, i1):
-                for j in range(max(j0, i + 1), min(j1, high[i])):
-                    p = row_of[i - start] + j - i - 1
-                    square = np.float64(own[i - i0, j - j0])
-                    out[p, 0] = min(np.sqrt(largest[i - i0, j - j0] / square), FAR)
-                    out[p, 1] = min(total[i - i0, j - j0] / square, FAR * FAR)
-                    out[p, 2] = count[i - i0, j - j0]
-                    out[p, 3] = np.sqrt(nearest[i] / square)
-                    out[p, 4] = np.sqrt(nearest[j] / square)
+@numba.njit(nogil=True, cache=True)
+def _pair_neighbourhood(values, begin, low, high, nearest, i0, i1, row_of, out):  # type: ignore[no-untyped-def]
+    own = np.empty((_ROWS, _COLUMNS), np.float32)
+    largest = np.empty((_ROWS, _COLUMNS), np.float32)
+    total = np.empty((_ROWS, _COLUMNS), np.float32)
+    count = np.empty((_ROWS, _COLUMNS), np.float32)
+    for j0 in range(i0 + 1, high[i1 - 1], _COLUMNS):
+        j1 = min(j0 + _COLUMNS, high[i1 - 1])
+        _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total, count)
+        for i in range(i0, i1):
+            for j in range(max(j0, i + 1), min(j1, high[i])):
+                p = row_of[i - i0] + j - i - 1
+                square = np.float64(own[i - i0, j - j0])
+                out[p, 0] = min(np.sqrt(largest[i - i0, j - j0] / square), FAR)
+                out[p, 1] = min(total[i - i0, j - j0] / square, FAR * FAR)
+                out[p, 2] = count[i - i0, j - j0]
+                out[p, 3] = np.sqrt(nearest[i] / square)
+                out[p, 4] = np.sqrt(nearest[j] / square)
 
 
 def pair_neighbourhood(squares: Squares, start: int, stop: int) -> Array:
@@ -158,5 +155,10 @@ def pair_neighbourhood(squares: Squares, start: int, stop: int) -> Array:
     """
     row_of = np.concatenate(([0], np.cumsum(squares.high[start:stop] - np.arange(start, stop) - 1)))
     out = np.empty((int(row_of[-1]), 5))
-    _pair_neighbourhood(*squares, np.minimum.reduceat(squares.values, squares.begin), start, stop, row_of, out)
+    nearest = np.minimum.reduceat(squares.values, squares.begin)
+
+    def some(rows: slice) -> None:
+        _pair_neighbourhood(*squares, nearest, start + rows.start, start + rows.stop, row_of[rows], out)
+
+    in_threads(some, stop - start, _ROWS)
     return out
