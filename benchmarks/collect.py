@@ -28,8 +28,7 @@ from pipeline.table_stamps import made_of_minima
 
 N_PARTICLES = 1500
 N_MINIMA = 600
-SIZES = (1415, 4473)
-"""Minima that make a million and ten million pairs."""
+SIZES = (1415, 4473)  # minima that make a million and ten million pairs
 
 BOX = np.full(3, N_PARTICLES ** (1 / 3))
 NAMES = geometry_columns(3)

@@ -36,12 +36,9 @@ from search import likes
 from search.rearrangements import representatives
 
 SETTINGS = Settings()
-NUMBERS = (15, 30, 60, 120, 240)
-"""Pairs taken as calculated."""
-ROUND = 30
-"""Pairs of the list that are calculated before models learn again."""
-PART = 0.85
-"""Part of the minima of each deal, as glasses with known answers are few."""
+NUMBERS = (15, 30, 60, 120, 240)  # pairs taken as calculated
+ROUND = 30  # pairs of the list that are calculated before models learn again
+PART = 0.85  # part of the minima of each deal, as glasses with known answers are few
 
 
 def main() -> None:

@@ -1,14 +1,15 @@
 """How the pipeline grows: steps 0, 2 and 4 as command lines on made-up minima and tables; sorting into rearrangements.
 
 python -m benchmarks.scale DIR [--glasses 1] [--minima 4500]      steps 0 to 4: time, processor, memory and disk of each
-python -m benchmarks.scale --sizes 500000 3000000                 steps 2 and 4 on ready-made tables of so many pairs
+python -m benchmarks.scale --sizes 500000 3000000 [--before CHECKOUT]   steps 2 and 4 on ready-made tables of so many
+                                                                  pairs, and by another checkout in the same run
 python -m benchmarks.scale --sizes 10000 1000000 --sort cold|hot  sorting so many pairs of --minima, of 300 particles
 
 A glass of 4500 minima with 1500 particles has 10⁷ pairs, ten of them 10⁸; all are below pairs.max_delta_E. Their
 particles lie as in ``benchmarks.collect``; a fifth of the pairs are under step 2's ceilings, as it prints. The models
 learn from the pretraining sets of the example. DIR must be new or made by this benchmark: glasses in it are not made
-again, the steps' results are. On tables, times a pair are those of the largest less those of the smallest, so that the
-start is not in them; the models learn from 10000 made-up pairs.
+again, the steps' results are. On tables, times a pair (step 4: a double well) are those of the largest less those of
+the smallest, so that the start is not in them; the models learn from 10000 made-up pairs.
 
 Memory is what a step's processes hold together, a page that several share counted once: all of it, and without mapped
 files, which are given back when memory is short. Looked at five times a second.
@@ -29,6 +30,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,34 +39,32 @@ import pandas as pd
 import psutil
 
 from benchmarks.collect import N_PARTICLES, made_up_minima, write_binary
-from example.make import EXAMPLE, write_neb_results
+from example.make import EXAMPLE, ROOT, write_neb_results
 from glass.arrays import Array, Index
 from glass.overlap import Displacements, find_rearrangements
 from MLmodel.card import find_card
 from MLmodel.model import Model
+from pipeline.formats.pair_tables import stored_pairs
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made
 from pipeline.units import REDUCED
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, Task, Workspace
 
-ROOT = Path(__file__).resolve().parent.parent
 T = "0.12"
 STEPS = {"step2_classify_dw": CLASSIFIER, "step4_predict_qs": PREDICTOR}
-COMPARED = 100_000
-"""Pairs that each model alone predicts."""
+COMPARED = 100_000  # pairs that each model alone predicts
 
-SORTED, SIDE, MOTIONS = 300, np.full(3, 6.7), 13
-"""Particles, box and motions of the glasses whose pairs are sorted."""
+SORTED, SIDE, MOTIONS = 300, np.full(3, 6.7), 13  # particles, box and motions of the glasses whose pairs are sorted
 
 
 class Cost(NamedTuple):
-    """What a step took."""
+    """What a command took."""
 
     seconds: float
     processor: float  # s, of all its processes
     memory: float  # MB at the peak
     own: float  # MB at the peak, without mapped files
-    said: str  # Its last lines but one
+    said: str  # what it printed
 
 
 def main() -> None:
@@ -74,12 +74,13 @@ def main() -> None:
     parser.add_argument("--glasses", type=int, default=1)
     parser.add_argument("--minima", type=int)
     parser.add_argument("--sizes", type=int, nargs="+", metavar="PAIRS")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     parser.add_argument("--sort", choices=["cold", "hot"])
     given = parser.parse_args()
     if given.sort:
         sort(given.sort, given.minima or 10_000, given.sizes or [10_000, 100_000, 1_000_000])
     elif given.sizes:
-        predict_tables(given.sizes)
+        predict_tables(given.sizes, [ROOT, *([given.before.resolve()] if given.before else [])])
     elif given.folder:
         whole_steps(Workspace(given.folder), given.glasses, given.minima or 4500)
     else:
@@ -90,19 +91,19 @@ def whole_steps(work: Workspace, glasses: int, minima: int) -> None:
     """Steps 0 to 4 on glasses."""
     pairs = glasses * minima * (minima - 1) // 2
     make_workspace(work, glasses, minima)
-    load = os.getloadavg()[0]
-    print(f"{glasses} glasses of {minima} minima, N = {N_PARTICLES}: {pairs} pairs; load {load:.1f}")
-    heading = ("step", "s", "CPU s", "µs a pair", "MB", "MB own", "disk MB")
-    print("{:18} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8}".format(*heading), flush=True)
+    print(f"{glasses} glasses of {minima} minima, N = {N_PARTICLES}: {pairs} pairs; load {os.getloadavg()[0]:.1f}")
+    print("step                      s    CPU s µs a pair       MB   MB own  disk MB", flush=True)
     shutil.rmtree(work.at(T).pairs, ignore_errors=True)
     shutil.rmtree(work.root / "output_ML", ignore_errors=True)
     total = 0.0
     for step in ("step0_collect", "step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs"):
         before = size_of(work.root)
-        cost = run(step, work)
+        cost = run(ROOT / f"{step}.py", "--workspace", work.root)
+        lines = (line.partition(": /")[0] for line in cost.said.splitlines())
+        said = next((line for line in lines if "under the ceilings" in line or "TLS expected" in line), "")
         print(
             f"{step:18} {cost.seconds:8.1f} {cost.processor:8.1f} {1e6 * cost.seconds / pairs:9.3f} "
-            f"{cost.memory:8.0f} {cost.own:8.0f} {(size_of(work.root) - before) / 1e6:8.0f}  {cost.said}",
+            f"{cost.memory:8.0f} {cost.own:8.0f} {(size_of(work.root) - before) / 1e6:8.0f}  {said}",
             flush=True,
         )
         total += cost.seconds if "train" not in step else 0
@@ -115,10 +116,9 @@ def make_workspace(work: Workspace, glasses: int, minima: int) -> None:
         if not work.at(T).glass(conf).exists():
             write_glass(work.at(T).glass(conf), minima, np.random.default_rng(conf))
     for task in (CLASSIFIER, PREDICTOR):
-        there = Workspace(EXAMPLE).at(T).pretraining(task)
         target = work.at(T).pretraining(task)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(there, target)
+        shutil.copy(Workspace(EXAMPLE).at(T).pretraining(task), target)
 
 
 def write_glass(folder: Path, minima: int, rng: np.random.Generator) -> None:
@@ -133,48 +133,36 @@ def write_glass(folder: Path, minima: int, rng: np.random.Generator) -> None:
     part.rename(folder)
 
 
-def run(step: str, work: Workspace) -> Cost:
-    """Run a step and look at its processes until it ends."""
+def run(*command: object) -> Cost:
+    """Run a script of Python and look at its processes until it ends."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, str(ROOT / f"{step}.py"), "--workspace", str(work.root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.PIPE, text=True) as process:
         peak = [0.0, 0.0]
         watch = threading.Thread(target=watch_memory, args=(process, peak))
         watch.start()
-        assert process.stdout is not None
-        lines = process.stdout.read().splitlines()
+        said, _ = process.communicate()
+        seconds = time.perf_counter() - started
         watch.join()
     if process.returncode:
         raise SystemExit(process.returncode)
-    seconds = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    said = next((line for line in lines if "under the ceilings" in line or "TLS expected" in line), "")
-    return Cost(seconds, processor, peak[0] / 1e6, peak[1] / 1e6, said.partition(": /")[0])
+    return Cost(seconds, processor, peak[0] / 1e6, peak[1] / 1e6, said)
 
 
 def watch_memory(process: "subprocess.Popen[str]", peak: list[float]) -> None:
     """Raise ``peak`` to what the process and its children hold, until it ends."""
     while process.poll() is None:
         now = [0.0, 0.0]
-        for pid in [process.pid, *children_of(process.pid)]:
-            try:
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            except OSError:
-                continue
-            held = {line.split(":")[0]: 1024.0 * int(line.split()[1]) for line in lines[1:]}
-            now[0] += held["Pss"]
-            now[1] += held["Pss"] - held.get("Pss_File", 0.0)
+        with suppress(psutil.NoSuchProcess, OSError):
+            every = psutil.Process(process.pid)
+            for one in [every, *every.children(recursive=True)]:
+                lines = Path(f"/proc/{one.pid}/smaps_rollup").read_text().splitlines()
+                held = {line.split(":")[0]: 1024.0 * int(line.split()[1]) for line in lines[1:]}
+                now[0] += held["Pss"]
+                now[1] += held["Pss"] - held.get("Pss_File", 0.0)
         peak[:] = map(max, peak, now)
         time.sleep(0.2)
-
-
-def children_of(pid: int) -> list[int]:
-    """All that the process started."""
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def size_of(folder: Path) -> int:
@@ -182,8 +170,8 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def predict_tables(sizes: list[int]) -> None:
-    """Steps 2 and 4 on tables of several sizes."""
+def predict_tables(sizes: list[int], checkouts: list[Path]) -> None:
+    """Steps 2 and 4 on tables of several sizes, by turns in several checkouts."""
     with tempfile.TemporaryDirectory() as folder:
         work = Workspace(Path(folder))
         (work.root / "config.yaml").write_text("classify: {max_delta_E: .inf, max_distance: .inf}\n")
@@ -191,26 +179,29 @@ def predict_tables(sizes: list[int]) -> None:
         in_own_process(put_table, work, 10_000)
         in_own_process(write_results, work)
         for step in ("step1_train_dw", "step3_train_qs"):
-            run(step, work)
+            run(ROOT / f"{step}.py", "--workspace", work.root)
         for task in STEPS.values():
             in_own_process(compare, work, task)
-        costs: dict[tuple[str, int], Cost] = {}
+        costs: dict[Path, tuple[int, Cost]] = {}
         for size in sizes:
             in_own_process(put_table, work, size)
-            for step in STEPS:
-                costs[step, size] = cost = run(step, work)
+            for script in [root / f"{step}.py" for root in checkouts for step in STEPS]:
+                if STEPS[script.stem] == CLASSIFIER:
+                    shutil.rmtree(work.root / "output_ML", ignore_errors=True)
+                cost = run(script, "--workspace", work.root)
+                number = size if STEPS[script.stem] == CLASSIFIER else stored_pairs(work.at(T).classified_features)
                 print(
-                    f"{step}, {size} pairs: {cost.seconds:.1f} s, CPU {cost.processor:.1f} s, {cost.memory:.0f} MB at "
-                    f"most, {cost.own:.0f} MB without mapped files",
+                    f"{script}, {number} pairs: {cost.seconds:.1f} s, CPU {cost.processor:.1f} s, {cost.memory:.0f} MB "
+                    f"at most, {cost.own:.0f} MB without mapped files",
                     flush=True,
                 )
-        for step in STEPS:
-            small, large = costs[step, sizes[0]], costs[step, sizes[-1]]
-            wall, cpu = (
-                (getattr(large, name) - getattr(small, name)) / (sizes[-1] - sizes[0]) * 1e6
-                for name in ("seconds", "processor")
-            )
-            print(f"{step}: {wall:.2f} µs a pair, CPU {cpu:.2f} µs; load {os.getloadavg()[0]:.1f}")
+                fewer, small = costs.setdefault(script, (number, cost))
+                if number > fewer:
+                    wall, cpu = (
+                        1e6 * (getattr(cost, name) - getattr(small, name)) / (number - fewer)
+                        for name in ("seconds", "processor")
+                    )
+                    print(f"  beyond the start: {wall:.2f} µs a pair, CPU {cpu:.2f}; load {os.getloadavg()[0]:.1f}")
 
 
 def in_own_process(target: Callable[..., None], *arguments: object) -> None:

@@ -34,8 +34,7 @@ from search.exact import PairJob, calculate, hbar_of, jobs_of
 from search.picks import all_candidates
 
 SETTINGS = Settings()
-FEW, SMALLEST = 10, 0.05
-"""With fewer TLS this part of all double wells, the smallest splittings, stands for them."""
+FEW, SMALLEST = 10, 0.05  # with fewer TLS this part of all double wells, the smallest splittings, stands for them
 
 
 def main() -> None:

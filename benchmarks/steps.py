@@ -8,33 +8,23 @@ python -m benchmarks.steps report DIR [--wells 1000]   time and size of the repo
 """
 
 import argparse
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.scale import run
 from example.make import EXAMPLE, ROOT, T, copy_with_tables
 from pipeline.workspace import Workspace
 
 RUNS = 5
-BUSY = 2
-"""Processes beside the second run."""
+BUSY = 2  # processes beside the second run
 
 LEARNING = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
-
-
-def taken(*command: object) -> tuple[float, float, str]:
-    """Processor and wall time of a command in s, and what it printed."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    said = subprocess.run([sys.executable, *map(str, command)], stdout=subprocess.PIPE, text=True, check=True).stdout
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall, said
 
 
 def startup(workspace: Path, before: Path | None) -> None:
@@ -43,9 +33,9 @@ def startup(workspace: Path, before: Path | None) -> None:
     cases: list[tuple[str, list[object]]] = [(path.name, ["--help"]) for path in sorted(ROOT.glob("*.py"))]
     cases += [(path.name, ["--workspace", workspace]) for path in sorted(ROOT.glob("step*.py"))]
     for script, arguments in cases:
-        runs = [[taken(root / script, *arguments)[:2] for root in checkouts] for _ in range(RUNS)]
+        runs = [[run(root / script, *arguments)[:2] for root in checkouts] for _ in range(RUNS)]
         best = [[min(one) for one in zip(*(run[k] for run in runs), strict=True)] for k in range(len(checkouts))]
-        said = ", before ".join(f"{processor:.2f} s of CPU, {wall:.2f} s" for processor, wall in best)
+        said = ", before ".join(f"{processor:.2f} s of CPU, {wall:.2f} s" for wall, processor in best)
         print(f"{script:22} {arguments[0]:12} {said}", flush=True)
 
 
@@ -60,7 +50,7 @@ def repeatable() -> None:
                     process = others.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
                     others.callback(process.kill)
                 for step in LEARNING:
-                    _, seconds, _ = taken(ROOT / f"{step}.py", "--workspace", work.root)
+                    seconds = run(ROOT / f"{step}.py", "--workspace", work.root).seconds
                     print(f"{step} beside {busy} busy processes: {seconds:.0f} s", flush=True)
         at = alone.at(T)
         for path in (at.classified, at.predicted("allpairs"), at.predicted("newpairs")):
@@ -80,7 +70,7 @@ def report(workspace: Path, wells: int) -> None:
                 some = pd.read_csv(path, float_precision="round_trip").head(wells)
                 some.to_csv(path, index=False)
                 print(f"T = {temperature}: {len(some)} double wells")
-        _, seconds, _ = taken(ROOT / "report.py", "--workspace", work.root)
+        seconds = run(ROOT / "report.py", "--workspace", work.root).seconds
         print(f"{seconds:.1f} s, {work.report.stat().st_size / 1e6:.2f} MB")
 
 

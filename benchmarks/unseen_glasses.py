@@ -36,8 +36,7 @@ TREES: dict[str, Any] = {"n_estimators": 200, "learning_rate": 0.05, "random_sta
 Models = tuple[Array, Array]
 """Probability of a double well and splitting in ε, each of shape (n_pairs,)."""
 
-LONGEST = 200
-"""NEBs in the picture."""
+LONGEST = 200  # NEBs in the picture
 
 
 def feature_names(table: pd.DataFrame, *others: str) -> list[str]:
