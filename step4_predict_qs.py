@@ -114,8 +114,9 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     every, new = at.predicted("allpairs"), at.predicted("newpairs")
     write_list(every, pairs, settings.ij_decimals, smallest_first)
     copy_lines(every, new, next_ones)
-    answered = pairs.filter(~found.to_calculate).select(*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY).to_pandas()
-    left = float(pairs.filter(found.to_calculate)[TLS_PROBABILITY].sum())
+    told = pairs.select(*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY)
+    answered = told.filter(~found.to_calculate).to_pandas()
+    left = float(told[TLS_PROBABILITY].filter(found.to_calculate).sum())
     return {
         "pairs": len(pairs),
         "tls": left + known_or_expected(at, answered, settings)[0],

@@ -188,7 +188,7 @@ def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
         for part, rows in zip(parts, workers.results(predicted, jobs, in_order=True), strict=True):
             listed.append(as_listed(rows))
             bar.update(part.rows)
-    return Predicted(pl.concat(listed), np.concatenate(to_calculate), int(is_new.sum()))
+    return Predicted(pl.concat(listed, rechunk=True), np.concatenate(to_calculate), int(is_new.sum()))
 
 
 def _predicted(

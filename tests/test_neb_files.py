@@ -8,7 +8,7 @@ import pytest
 from glass.tunnelling import Continuation, Profile
 from pipeline import __version__
 from pipeline.formats.keys import Pair
-from pipeline.formats.pair_lists import as_listed, read_list, write_list
+from pipeline.formats.pair_lists import as_listed, copy_lines, read_list, write_list
 from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records
 from pipeline.formats.results import (
     add_calculation,
@@ -147,3 +147,13 @@ def test_labels_have_all_their_digits_and_other_numbers_six_in_the_order_asked_f
     assert [line.split(",")[-1] for line in (tmp_path / "list.csv").read_text().splitlines()] == ["PR", "3.0", ""]
     write_list(tmp_path / "list.csv", as_listed(table), 10, np.arange(0))
     assert read_list(tmp_path / "list.csv", ["conf", QS], STEP).empty
+
+
+@pytest.mark.parametrize("rows", [[7, 3, 499], []])
+def test_copied_lines_are_the_bytes_of_the_same_rows_written_anew(table, tmp_path, rows, monkeypatch):
+    monkeypatch.setattr("pipeline.formats.pair_lists._LETTERS", 1000)  # lines begin in one piece and end in the next
+    order = np.random.default_rng(2).permutation(len(table))
+    write_list(tmp_path / "all.csv", as_listed(table), 10, order)
+    copy_lines(tmp_path / "all.csv", tmp_path / "some.csv", np.array(rows, np.int64))
+    write_list(tmp_path / "anew.csv", as_listed(table), 10, order[np.array(rows, np.int64)])
+    assert (tmp_path / "some.csv").read_bytes() == (tmp_path / "anew.csv").read_bytes()
