@@ -226,6 +226,11 @@ def put(row, column, value):
     [
         ("ready-made", table().drop(columns="Delta_E"), "missing column Delta_E"),
         ("ready-made", table().assign(i="a"), "column i holds"),
+        (
+            "ready-made",
+            table().assign(j=np.float32(table()["j"] / 7)),
+            "column j holds .* single precision, .* as float64",
+        ),
         ("ready-made", put(3, "PR", np.nan), "row 3: PR is not a finite number"),
         ("ready-made", table().assign(PR=np.float32([*[2.0] * 19, np.inf])), "row 19: PR is not a finite"),
         ("ready-made", put(4, "conf", 1.5), "row 4: conf = 1.5 is not a whole number"),

@@ -107,8 +107,12 @@ def check_ready_made(path: Path, decimals: int) -> dict[str, Any]:
             raise UserError(
                 f"{path}: column {short(name)!r} can't be the name of a feature; take out , \" [ ] {{ }} : and the like"
             )
+    rounded = [name for name in ("i", "j") if schema.field(name).type in (pa.float16(), pa.float32())]
     row, hashes, glasses = 0, [], set[int]()
     for rows in checked_batches(path):
+        if (rows[rounded] % 1 != 0).any(axis=None):
+            said = f"column {rounded[0]} holds numbers of single precision, whose digits do not tell minima apart"
+            raise UserError(f"{path}: {said}; write the energies as float64")
         i, j = (minimum_keys(rows[name], decimals) for name in ("i", "j"))
         if (i == j).any():
             first = row + int(np.argmax(i == j))
