@@ -61,11 +61,8 @@ class _Glass(NamedTuple):
 
 def _covariance(places: Array, amplitude: float, noise: Array) -> Array:
     """Covariance of results with noise, a variance of each."""
-    return np.asarray(amplitude**2 * _likeness(cdist(places, places, "sqeuclidean")) + np.diag(noise))
-
-
-def _likeness(squares: Array) -> Array:
-    return np.asarray(np.exp(-0.5 / LENGTH**2 * squares))
+    squares = cdist(places, places, "sqeuclidean")
+    return np.asarray(amplitude**2 * np.exp(-0.5 / LENGTH**2 * squares) + np.diag(noise))
 
 
 def _weights(places: Array, used: NDArray[np.bool_], errors: Array, amplitude: float, noise: Array) -> Array:
@@ -137,7 +134,7 @@ class LocalCorrection:
             for rows in blocks(np.flatnonzero(conf == number), _BLOCK):
                 squares = cdist(places[rows], glass.places, "sqeuclidean")
                 near = (squares < _REACH**2).any(axis=1)
-                here, likeness = told[rows[near]], _likeness(squares[near])
+                here, likeness = told[rows[near]], np.exp(-0.5 / LENGTH**2 * squares[near])
                 if glass.verdicts.any():
                     chance[here] = (chance[here] + likeness @ glass.verdicts).clip(0.001, 0.999)
                 logarithm[here] += likeness @ glass.splittings

@@ -187,7 +187,7 @@ def _apart(a, step, box, inverse, one, other):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _any_geometry(positions, box, inverse, sure, drifts, first, second, m, out):  # type: ignore[no-untyped-def]
+def _any_geometry(positions, box, inverse, sure, drifts, m, first, second, out):  # type: ignore[no-untyped-def]
     step = np.empty((3, positions.shape[2]))
     square = np.empty(positions.shape[2])
     lanes = np.empty(LANES)
@@ -214,10 +214,6 @@ def any_geometry(
     """
     out = np.empty((len(first), 2 * particles + 1))
     vectors, sure = np.ascontiguousarray(vectors_of(box)), 0.25 * shortest_period(box) ** 2  # compiled once
-    inverse = np.linalg.inv(vectors)
-
-    def some(part: slice) -> None:
-        _any_geometry(positions, vectors, inverse, sure, drifts, first[part], second[part], particles, out[part])
-
-    in_threads(some, len(first), AT_ONCE)
+    shared = positions, vectors, np.linalg.inv(vectors), sure, drifts, particles
+    in_threads(_any_geometry, AT_ONCE, (first, second, out), *shared)
     return out

@@ -54,12 +54,8 @@ def rounded_geometry(
     """Write the geometry of pairs of minima, and say for which of them rounded coordinates are good enough."""
     good = np.zeros(len(first), np.bool_)
     longest = float(box.max())
-    scale = tuple(box / longest * _STEP)
-
-    def some(part: slice) -> None:
-        _rounded_geometry(fractions, n, scale, longest, drifts, first[part], second[part], out[part], good[part])
-
-    in_threads(some, len(first), AT_ONCE)
+    shared = fractions, n, tuple(box / longest * _STEP), longest, drifts
+    in_threads(_rounded_geometry, AT_ONCE, (first, second, out, good), *shared)
     return good
 
 

@@ -1,10 +1,12 @@
 """Shared by the compiled functions; apart from :mod:`glass.arrays`, as Numba takes its time to import."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 FAST = {"reassoc", "contract", "arcp", "nsz", "nnan"}
 """Sums may be reordered, so that they run on vector units; no input is NaN. In which order must not depend on whether a
@@ -17,10 +19,12 @@ def nearest_image(step, side, per_side):  # type: ignore[no-untyped-def]
     return step - side * np.rint(step * per_side)
 
 
-def in_threads(function: Callable[[slice], object], count: int, size: int) -> None:
-    """Call a function that lets go of Python's lock for parts of ``count``, on as many threads as Numba may use.
+def in_threads(function: Callable[..., object], size: int, parts: Sequence[NDArray[Any]], *others: object) -> None:
+    """Call a function with the others and parts of these arrays, in as many threads as Numba may use.
 
-    Loops that Numba itself runs in parallel (``prange``) are as fast, but take a third longer to compile.
+    The function lets go of Python's lock. Loops that Numba runs in parallel itself (``prange``) are as fast, but take a
+    third longer to compile.
     """
     with ThreadPoolExecutor(numba.get_num_threads()) as threads:
-        list(threads.map(function, [slice(start, min(start + size, count)) for start in range(0, count, size)]))
+        starts = range(0, len(parts[0]), size)
+        list(threads.map(lambda start: function(*others, *(one[start : start + size] for one in parts)), starts))

@@ -112,7 +112,8 @@ def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total,
 
 
 @numba.njit(nogil=True, cache=True)
-def _pair_neighbourhood(values, begin, low, high, nearest, i0, i1, row_of, out):  # type: ignore[no-untyped-def]
+def _pair_neighbourhood(values, begin, low, high, nearest, out, rows, row_of):  # type: ignore[no-untyped-def]
+    i0, i1 = rows[0], rows[-1] + 1
     own = np.empty((_ROWS, _COLUMNS), np.float32)
     largest = np.empty((_ROWS, _COLUMNS), np.float32)
     total = np.empty((_ROWS, _COLUMNS), np.float32)
@@ -156,9 +157,5 @@ def pair_neighbourhood(squares: Squares, start: int, stop: int) -> Array:
     row_of = np.concatenate(([0], np.cumsum(squares.high[start:stop] - np.arange(start, stop) - 1)))
     out = np.empty((int(row_of[-1]), 5))
     nearest = np.minimum.reduceat(squares.values, squares.begin)
-
-    def some(rows: slice) -> None:
-        _pair_neighbourhood(*squares, nearest, start + rows.start, start + rows.stop, row_of[rows], out)
-
-    in_threads(some, stop - start, _ROWS)
+    in_threads(_pair_neighbourhood, _ROWS, (np.arange(start, stop), row_of), *squares, nearest, out)
     return out
