@@ -16,7 +16,7 @@ from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import add_record, record_of
-from pipeline.formats.results import add_calculation, add_splitting
+from pipeline.formats.results import add_calculation, add_splitting, add_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.calculated import FROM_PROFILE, count_tls, read_double_wells, update_double_wells
@@ -189,6 +189,17 @@ def test_paths_are_kept_as_set_and_go_where_the_double_well_goes(work, keep, kep
         refuted = Calculation(job, Verdict("non-DW", "a third minimum on the way"), 1.0)
         write_verdict(work.at(T), refuted, settings, refining=True)
         assert not path_file(work.at(T), PAIR).exists()
+
+
+def test_verdicts_are_written_also_where_unfinished_csv_was_damaged_during_the_run(work):
+    at = work.at(T)
+    add_unfinished(at, Pair(3, 0.1, 0.3), "why")
+    at.unfinished.write_text(at.unfinished.read_text() + "3,0.1,an editor's slip,why\n")
+    for k, kind in enumerate(("non-DW", "unfinished")):
+        job = PairJob(Pair(3, 0.1, 0.4 + 0.1 * k), (Place(at.glass(3)),) * 2)
+        write_verdict(at, Calculation(job, Verdict(kind, "a reason"), 1.0), Settings(), refining=False)
+    assert at.non_dw.read_text() == "Cnf-3 0.1_0.4\n"
+    assert at.unfinished.read_text().endswith("3,0.1,0.5,a reason\n")
 
 
 def test_a_path_whose_splitting_has_settled_is_taken_up_again_only_for_a_smaller_tolerance(work):

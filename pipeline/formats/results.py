@@ -186,16 +186,18 @@ def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
     return _with_shares(own, at) if shares else own(at)
 
 
-def add_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
-    """Write why the exact calculation of a pair gave no verdict, in place of its row; None: take that out."""
+def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
+    """Write why the exact calculation of a pair gave no verdict."""
+    _append_row(at.unfinished, pair, {"reason": reason})
+
+
+def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
+    """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
     table = read_unfinished(at, shares=False)
     is_this = table.index.isin(pair_index(pd.DataFrame([pair]), at.decimals))
-    if is_this.any():
-        table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
-        with atomic_write(at.unfinished) as part:
-            table.to_csv(part, index=False)
-    elif reason is not None:
-        _append_row(at.unfinished, pair, {"reason": reason})
+    table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
+    with atomic_write(at.unfinished) as part:
+        table.to_csv(part, index=False)
 
 
 def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
