@@ -33,7 +33,7 @@ DW_AMPLITUDE = 0.25
 
 MOST = 1000  # results of a glass that are used at most: those of the smallest predicted splittings
 _REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))  # known pairs farther away than this say nothing
-_BLOCK = 4096  # pairs corrected at a time: their distances from MOST results take 33 MB
+_BLOCK = 1024  # pairs corrected at a time: their distances from up to four times MOST results take 33 MB
 _LARGEST_ERROR = 0.5  # largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours
 
 
@@ -52,7 +52,7 @@ class _Glass(NamedTuple):
     ``GaussianProcessRegressor`` takes three times as long.
     """
 
-    places: Array  # z of all its results; shape (n_results, n_features)
+    places: Array  # z of its results; shape (n_results, n_features)
     verdicts: Array  # weights in the mean of errors of the probability of a double well, 0 where not used; (n_results,)
     splittings: Array  # in that of errors of log₁₀ of the splitting
     wells: Index  # double wells, also those that the models learnt from: errors near them are smaller
@@ -103,6 +103,9 @@ class LocalCorrection:
         """Results of one glass: at most MOST for each process, of the smallest predicted splittings."""
         rows = rows.sort_values(QS, kind="stable")
         is_new, is_well = rows["new"].to_numpy(bool), rows[DW].to_numpy() == 1
+        kinds = np.ones(len(rows), bool), is_new, is_new & is_well, is_well
+        used = [one & (np.cumsum(one) <= MOST) for one in kinds]
+        rows, is_new, is_well = (one[np.logical_or.reduce(used)] for one in (rows, is_new, is_well))
         chance = rows[PROBABILITY].clip(0.02, 0.98).to_numpy()
         error = np.log10(rows["exact"].to_numpy()) - chances.expected(rows[QS].to_numpy())
         error = error.clip(-_LARGEST_ERROR, _LARGEST_ERROR)

@@ -1,5 +1,7 @@
 """Models: what they learn and see, that they are those of other libraries, and what results near by correct."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,6 +211,15 @@ def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
         expected = kernel @ np.linalg.solve(kernel[known] + np.diag(noise), errors)
         expected[1::2] = 0  # the other glass
         np.testing.assert_allclose(found, expected[found.index], atol=1e-6)  # far ones are left out
+
+
+def test_of_many_results_of_a_glass_those_of_the_smallest_predicted_splittings_are_kept(pairs, chances, monkeypatch):
+    monkeypatch.setattr("MLmodel.correction.MOST", 5)
+    known = pairs.iloc[::2].assign(exact=0.01)  # of one glass
+    smallest = known.nsmallest(5, QS)
+    found, kept = (LocalCorrection(one, is_new(one), pairs, chances) for one in (known, smallest))
+    assert len(pickle.dumps(found)) == len(pickle.dumps(kept))
+    np.testing.assert_allclose(np.array(found.correct(pairs)), np.array(kept.correct(pairs)))
 
 
 def test_a_pair_that_is_no_double_well_lowers_the_chance_of_its_like_and_no_splitting(pairs, chances):
