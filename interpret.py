@@ -99,7 +99,7 @@ def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, 
     else:
         check_features(card, list(row), at.pairs)
         explained, path = explain(model, train, row), at.shap(task, "pair-")
-        what = str(Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0]))
+        what = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0]).text(at.decimals)
         lines = effects_on_pair(explained, quantity, task, settings)
     result("\n".join([f"T = {at.temperature}: {task.name}, {what}", *lines]))
     draw_effects(explained, quantity, f"T = {at.temperature}, {task.name}\n{what}").save(path, settings.figures)

@@ -22,7 +22,7 @@ import pandas as pd
 from MLmodel.labels import join_to_tables
 from MLmodel.metrics import tls_found
 from pipeline.files import atomic_write, write_text
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, labels_as_text
 from pipeline.formats.pair_tables import TLS_PROBABILITY, read_batches, under_ceilings
 from pipeline.formats.results import last_results, read_calculations, read_neb_results, read_unfinished
 from pipeline.settings import Settings
@@ -128,7 +128,8 @@ def ship(work: Workspace, example: Workspace) -> None:
         (read_calculations(work.at(T)), answers.at(T).calculations),
     ):
         with atomic_write(path) as part:
-            table[table["conf"].isin(LOOP)].sort_values(PAIR_COLUMNS).to_csv(part, index=False)
+            rows = table[table["conf"].isin(LOOP)].sort_values(PAIR_COLUMNS)
+            labels_as_text(rows, work.ij_decimals).to_csv(part, index=False)
     summary = summary_of(work, neb)
     with atomic_write(example.root / "glasses.csv") as part:
         summary.to_csv(part, index=False)
@@ -149,7 +150,8 @@ def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
     """Write both files of results anew, from the columns of :func:`pipeline.formats.results.read_neb_results`."""
     lines: dict[int, list[str]] = {0: [], 1: []}
     for row in results.itertuples():
-        lines[row.is_dw].append(f"{Pair(int(row.conf), row.i, row.j)}{f' {row.quantum_splitting!r}' * row.is_dw}\n")
+        name = Pair(int(row.conf), row.i, row.j).text(at.decimals)
+        lines[row.is_dw].append(f"{name}{f' {row.quantum_splitting!r}' * row.is_dw}\n")
     write_text(at.non_dw, "".join(lines[0]))
     write_text(at.new_splittings, "".join(lines[1]))
 

@@ -134,7 +134,7 @@ class StatePoint:
     search_efficiency = below("output_ML/T{T}/TLS-search-efficiency.png")
     reliability = named("output_ML/T{T}/reliability-{0}.png")  # dw or tls
     double_wells = below("output_ML/T{T}/double_wells.csv")
-    path = named("output_ML/T{T}/paths/Cnf-{0}_{1}_{2}.extxyz")  # conf, i and j as in the lines of NEB files
+    path = named("output_ML/T{T}/paths/{0}.extxyz")  # Cnf-{conf}_{i}_{j}
     tls_pictures = below("output_ML/T{T}/pictures")  # folder of the pictures of TLS, named as the paths
     tls_density = below("output_ML/T{T}/tls_density.csv")
     tls_statistics = below("output_ML/T{T}/tls_statistics.png")

@@ -167,7 +167,7 @@ def found(command: Command, at: StatePoint) -> list[Markup]:
     mapped = "Rearrangements: how many pairs each has, and splittings against ΔE with the V of two levels in two wells"
     return [
         text(CANDIDATES),
-        table(title, with_labels(rows).rename(columns=columns), at.double_wells),
+        table(title, with_labels(rows, at.decimals).rename(columns=columns), at.double_wells),
         table("Glasses", _glasses(at, wells, command.settings)),
         figure(statistics, at.tls_statistics, "run_neb.py", at.tls_density),
         figure("Smallest splittings: energy on the path and both levels", at.neb_paths("png"), "run_neb.py"),

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.formats.keys import labels_as_text
 from reporting.style import DOTS
 
 LARGEST = 2_000_000  # bytes of a page
@@ -80,11 +81,9 @@ def figure(title: str, picture: Path, script: str, *others: Path, id: str = "") 
     return _block("figure", title, shown, (*map(picture.with_suffix, (".png", ".svg", ".pdf", ".csv")), *others), id)
 
 
-def with_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with glass, i and j, where they have them, as text."""
-    ways = {"conf": "{:.0f}", "i": "{:.12g}", "j": "{:.12g}"}
-    names = {name: rows[name].map(way.format, na_action="ignore") for name, way in ways.items() if name in rows}
-    return rows.assign(**names).rename(columns={"conf": "glass"})
+def with_labels(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """Pairs with glass, i and j as text."""
+    return labels_as_text(pairs, decimals).rename(columns={"conf": "glass"}).astype({"glass": str})
 
 
 def render(title: str, said: str, sections: Mapping[str, Mapping[str, list[Markup]]], path: Path) -> str:

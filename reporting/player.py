@@ -32,7 +32,7 @@ def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict
         wells = wells_of_record(record) if record else None
         motion = _motion_of_path(at, pair) if wells else None
         if wells and motion:
-            name = f"Cnf-{pair.conf}, {pair.i!r} – {pair.j!r}"
+            name = pair.text(at.decimals)
             facts = _facts(row, settings.unit)
             one = {"id": path_file(at, pair).stem, "name": name, "facts": facts, "motion": motion}
             found.append({**one, "profile": _profile(wells, settings.unit)})

@@ -77,16 +77,15 @@ def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconf
     columns = min(3, len(wells))
     rows = -(-len(wells) // columns)
     if unconfined:
-        named = ", ".join(map(str, unconfined[:3])) + ", …" * (len(unconfined) > 3)
+        named = ", ".join(pair.text(settings.ij_decimals) for pair in unconfined[:3]) + ", …" * (len(unconfined) > 3)
         title += f"\nnot drawn, V does not confine outside the ends: {named}"
     size = 3.6 * columns + 0.3, 2.8 * rows + 0.9
     with panels(*size, rows, columns, title, sharex=True, sharey=True) as (figure, axes):
         for ax, one in zip(axes, wells, strict=False):
             notes = ["TLS"] * int(one.splitting < settings.tls_threshold) + ["screened"] * (one.fidelity != "full")
             note = f" ({', '.join(notes)})" if notes else ""
-            conf, i, j = one.pair
             splitting = f"E₁ − E₀ = {one.splitting:.3g} {unit.energy}{note}"
-            ax.set_title(f"Cnf-{conf}\n{i:.10g} – {j:.10g}\n{splitting}", fontsize=9)
+            ax.set_title(f"{one.pair.text(settings.ij_decimals)}\n{splitting}", fontsize=9)
             draw_potential(ax, one)
             top = one.lengths[one.energies.argmax()]  # levels side by side: on this scale they lie on each other
             in_first = (one.states[one.x < top] ** 2).sum(axis=0) / (one.states**2).sum(axis=0)

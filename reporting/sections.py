@@ -55,7 +55,7 @@ def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
     following, everything = expected(chances[:NEXT]), expected(chances)
     count, unit = len(chances[:NEXT]), command.settings.unit.energy
     names = {QS: f"predicted splitting ({unit})", TLS_PROBABILITY: "P(TLS)", PROBABILITY: "P(double well)"}
-    rows = with_labels(left.head(SHOWN)).rename(columns=names)
+    rows = with_labels(left.head(SHOWN), at.decimals).rename(columns=names)
     limit = f"a TLS is a double well with a splitting below {command.settings.tls_threshold:g} {unit}"
     return [
         text(
@@ -174,13 +174,13 @@ def _left_out(at: StatePoint) -> list[Markup]:
     if path.exists():
         seen = read_own_csv(path, {"conf": "Int64", "file": object, "status": object, "reason": object})
         gone = seen.loc[seen["status"] == LEFT_OUT, ["conf", "file", "reason"]]
-        blocks += _by_reason(gone, "minima left out by step 0", "No minimum was left out", path)
+        blocks += _by_reason(at, gone, "minima left out by step 0", "No minimum was left out", path)
     else:
         blocks.append(missing(f"Whether minima were left out: step0_collect.py writes {path.name}."))
-    return blocks + _by_reason(read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished)
+    return blocks + _by_reason(at, read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished)
 
 
-def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Markup]:
+def _by_reason(at: StatePoint, rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Markup]:
     """Counts by reason, numbers in it aside; and the rows themselves."""
     if rows.empty:
         return [text(f"{none}.")]
@@ -188,7 +188,7 @@ def _by_reason(rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Mar
     kinds = rows["reason"].astype(str).str.replace(r"\d+(\.\d+)?(e[+-]?\d+)?", "…", regex=True)
     counts = kinds.value_counts().rename_axis("reason").reset_index(name="count")[["count", "reason"]]
     counts = counts.sort_values(["count", "reason"], ascending=[False, True])
-    listed = with_labels(rows.head(LISTED))
+    listed = with_labels(rows.head(LISTED), at.decimals)
     every = table(f"{len(listed)} of {len(rows)}", listed, path)
     return [table(f"{len(rows)} {what}, by reason", counts, path), more(f"The {what}", every)]
 

@@ -67,8 +67,7 @@ def _picture_of_record(at: StatePoint, record: dict[str, Any], settings: Setting
     if wells is None or motion is None:
         return None
     screened = "" if record["fidelity"] == "full" else ", screened"
-    title = f"Cnf-{record['conf']}, {record['i']!r} – {record['j']!r}{screened}"
-    return draw_two_level_system(motion, wells, title, settings)
+    return draw_two_level_system(motion, wells, jobs[0].pair.text(at.decimals) + screened, settings)
 
 
 def draw_two_level_system(motion: Motion, wells: Wells, title: str, settings: Settings) -> Picture:

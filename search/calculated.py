@@ -8,7 +8,7 @@ import pandas as pd
 from glass.two_level import barrier_top
 from pipeline.files import atomic_write
 from pipeline.formats.csv_files import read_own_csv
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, minimum_names, no_pairs, pair_index
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair, labels_as_text, minimum_names, no_pairs, pair_index
 from pipeline.formats.records import read_records, two_level_of_record
 from pipeline.formats.results import last_results, read_calculations
 from pipeline.settings import Settings
@@ -34,11 +34,11 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
     numbers, motion = number_rearrangements(at, neb, settings), describe_motion(at, neb, settings.particles)
     rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
     described = pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
-    columns = pd.concat([neb[["conf", QS]], described, motion, _from_calculations(at, neb)], axis=1).assign(
+    known = labels_as_text(neb, at.decimals)[[*PAIR_COLUMNS, QS]]
+    columns = pd.concat([known, described, motion, _from_calculations(at, neb)], axis=1).assign(
         splitting_K=neb[QS] * settings.neb.epsilon,
         is_tls=(neb[QS] < settings.tls_threshold).astype(int),
         **{REARRANGEMENT: numbers},
-        **{name: neb[name].map(f"{{:.{at.decimals}f}}".format) for name in ("i", "j")},
         units=settings.units,
     )
     columns = add_derived(columns, neb[QS], settings)

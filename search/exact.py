@@ -71,7 +71,7 @@ def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tu
         pair = Pair(conf, *minimum_names([low, high], at.decimals).tolist())
         gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
         if gone:
-            missing.append(f"{pair}: no minimum {gone[0]!r} in {folder}")
+            missing.append(f"{pair.text(at.decimals)}: no minimum {gone[0]:.{at.decimals}f} in {folder}")
         else:
             path = path_file(at, pair)
             known = path if from_paths and path.exists() else None
@@ -264,7 +264,7 @@ def calculate_pairs(
         for one in chain.from_iterable(workers.results(function, groups, time_limit=limit, lost=lost)):
             said = write_verdict(at, one, settings, refining, one.job.pair in listed)
             style = "bold green" if said.startswith("TLS") else "" if one.verdict.kind == "double well" else "dim"
-            bar.write(f"{bar.n + 1:.0f}/{len(jobs)} {one.job.pair}: {said}", style)
+            bar.write(f"{bar.n + 1:.0f}/{len(jobs)} {one.job.pair.text(at.decimals)}: {said}", style)
             kinds[one.verdict.kind] += 1
             seconds += one.cpu_seconds
             bar.update()

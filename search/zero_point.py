@@ -57,7 +57,8 @@ def update_zero_point(
             if isinstance(found, dict):
                 add_again(at, record, found)
                 said = f"{found[SPLITTING_ZP]:.4g} {energy} with the zero-point energy"
-            yield f"{job.pair}: splitting {record['levels'][1] - record['levels'][0]:.4g} {energy}, {said}"
+            splitting = record["levels"][1] - record["levels"][0]
+            yield f"{job.pair.text(at.decimals)}: splitting {splitting:.4g} {energy}, {said}"
             bar.update()
     if len(missing) < len(jobs):
         yield f"{len(jobs) - len(missing)} have their second splitting already"

@@ -152,7 +152,7 @@ def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole_for_its_own_min
     band = band_of(np.random.default_rng(0))
     write_path(work.at(T), pair, band, atoms())
     path = path_file(work.at(T), pair)
-    assert path.name == "Cnf-12_0.1234567891_1.5e-05.extxyz"
+    assert path.name == "Cnf-12_0.1234567891_0.0000150000.extxyz"
     images = ase.io.read(path, ":")
     assert len(images) == 5
     np.testing.assert_allclose([image.info["path_coordinate"] for image in images], band.lengths, atol=1e-8)
@@ -198,8 +198,8 @@ def test_verdicts_are_written_also_where_unfinished_csv_was_damaged_during_the_r
     for k, kind in enumerate(("non-DW", "unfinished")):
         job = PairJob(Pair(3, 0.1, 0.4 + 0.1 * k), (Place(at.glass(3)),) * 2)
         write_verdict(at, Calculation(job, Verdict(kind, "a reason"), 1.0), Settings(), refining=False)
-    assert at.non_dw.read_text() == "Cnf-3 0.1_0.4\n"
-    assert at.unfinished.read_text().endswith("3,0.1,0.5,a reason\n")
+    assert at.non_dw.read_text() == "Cnf-3 0.1000000000_0.4000000000\n"
+    assert at.unfinished.read_text().endswith("3,0.1000000000,0.5000000000,a reason\n")
 
 
 def test_a_path_whose_splitting_has_settled_is_taken_up_again_only_for_a_smaller_tolerance(work):

@@ -99,7 +99,7 @@ def test_one_pair_is_explained_in_either_order_and_its_numbers_are_those_of_the_
     ).iloc[3]
     conf, i, j = int(pair["conf"]), float(pair["i"]), float(pair["j"])
     said = done("interpret", trained_copy, "--pair", conf, j, i)
-    assert f"classifier, Cnf-{conf} {i!r}_{j!r}\n" in said
+    assert f"classifier, Cnf-{conf} {i:.10f}_{j:.10f}\n" in said
     assert f"a double well with a chance of {pair['dw_probability']:.3f}; step 2 keeps pairs from 0.1 on" in said
     assert f"a splitting of {pair['quantum_splitting']:.3g} ε if it is a double well; a TLS is below 0.00151 ε" in said
     rows = written(trained_copy, "pair-classifier")

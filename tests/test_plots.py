@@ -159,7 +159,10 @@ def test_a_pair_whose_v_does_not_confine_is_named_and_energies_stand_in_kelvin_t
     states, pair = np.ones((50, 2)), Pair(7, 0.2618182880, 0.2619687696)
     wells = Wells(pair, lengths, energies, x, 0.01 * x**2, states, levels, 0.01, 0.0, 1e-4, False, "full")
     figure = draw_profiles([wells], "T = 0.1", Settings(), [Pair(7, 0.26, 0.27)]).figure
-    assert figure.get_suptitle() == "T = 0.1\nnot drawn, V does not confine outside the ends: Cnf-7 0.26_0.27"
+    assert (
+        figure.get_suptitle()
+        == "T = 0.1\nnot drawn, V does not confine outside the ends: Cnf-7 0.2600000000_0.2700000000"
+    )
     figure.draw_without_rendering()
     (kelvin,) = figure.axes[0].child_axes
     np.testing.assert_allclose(kelvin.get_ylim(), 662 * np.array(figure.axes[0].get_ylim()))  # config.yaml: epsilon

@@ -95,7 +95,7 @@ def test_what_was_found_and_is_to_be_calculated_is_told_in_the_words_of_run_neb(
     assert "TLS expected of the next 2 exact calculations: 0.4 (0 to 1, 68 %)" in text
     assert "1 of the list were calculated" in text
     assert "run_neb.py --top 2" in text
-    assert "<td>9</td><td>0.1</td><td>0.5</td><td>0.002</td>" in text
+    assert "<td>9</td><td>0.1000000000</td><td>0.5000000000</td><td>0.002</td>" in text
     assert "Round 3: 8 TLS (7 distinct) in 33 NEBs (24 %, 1 unfinished), 7.1 expected" in text
     assert "<span>NEBs</span><b>5</b><span>2 of them unfinished</span>" in text  # a refined pair counts once
 

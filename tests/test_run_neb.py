@@ -116,7 +116,7 @@ def test_only_what_could_be_a_tls_gets_all_images_and_the_rest_when_asked(glass)
     assert said.count(", full") == full.sum()
     assert f"{(~full).sum()} of them only screened" in said
     kept = {path.stem.partition("_")[2] for path in (glass / f"output_ML/T{T}/paths").iterdir()}
-    assert kept == {f"{i}_{j}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
+    assert kept == {f"{i:.10f}_{j:.10f}" for i, j in first.loc[full, ["i", "j"]].itertuples(index=False)}
     refined = first[~full].iloc[0]
     with mock.patch("search.exact.examine", return_value=Verdict("non-DW", "refuted")):
         said = done("run_neb", glass, "--refine", 1)
@@ -151,7 +151,7 @@ def test_the_images_of_what_could_be_a_tls_are_kept_as_ase_has_them_and_more_ima
     done("run_neb", calculated, "--refine", 1)
     wells = double_wells(calculated)
     row = wells[wells["fidelity"] == "full"].iloc[0]
-    images = ase.io.read(folder / f"Cnf-{row['conf']}_{row['i']}_{row['j']}.extxyz", ":")
+    images = ase.io.read(folder / f"Cnf-{row['conf']}_{row['i']:.10f}_{row['j']:.10f}.extxyz", ":")
     assert len(images) == int(row["images"]) == 15
     for image in images:
         energy, forces = potential_of(image, soft_spheres.calculator)(image.positions)
@@ -239,7 +239,7 @@ def test_a_minimum_that_is_none_or_gone_or_another_stops_its_pairs_only(glass):
     asked = pd.concat([pairs[touched & ~of(gone, pairs)], pairs[of(gone, pairs)], pairs[~touched].head(2)])
     asked.to_csv(glass / "pairs.csv", index=False)
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
-    assert said.count(f"no minimum {float(gone)!r}") == of(gone, pairs).sum() > 0
+    assert said.count(f"no minimum {float(gone):.10f}") == of(gone, pairs).sum() > 0
     unfinished = read_unfinished(Workspace(glass).at(T))
     assert sorted(pairs_of(unfinished)) == sorted(pairs_of(pairs[touched & ~of(gone, pairs)]))
     for name, reason in ((shaken, "the first is no minimum"), (other, "by the minima's names")):

@@ -128,7 +128,7 @@ def test_shares_of_all_pairs_take_each_pair_once_whatever_has_a_result_by_then(t
     for number in (1, 2, 3):
         picked, _ = pairs_to_calculate(at, settings, parser.parse_args(["--all", "0.5", "--share", f"{number}/3"]))
         (some := at.of_share(f"{number}-of-3")).non_dw.parent.mkdir(parents=True, exist_ok=True)
-        some.non_dw.write_text("".join(f"{Pair(*pair)}\n" for pair in picked.itertuples(index=False)))
+        some.non_dw.write_text("".join(Pair(*pair).text(10) + "\n" for pair in picked.itertuples(index=False)))
         taken.append(picked)
     taken = pd.concat(taken)
     assert len(taken) == len(taken.index.unique()) > 60

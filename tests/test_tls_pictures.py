@@ -30,7 +30,7 @@ from search.calculated import read_double_wells, update_double_wells
 T = "0.1"
 SETTINGS = Settings(tls_threshold=2 * SPLITTING)
 PAIR = Pair(3, 0.1, 0.2)
-NAME = "Cnf-3_0.1_0.2"
+NAME = "Cnf-3_0.1000000000_0.2000000000"
 
 
 @pytest.fixture

@@ -25,8 +25,14 @@ class Pair(NamedTuple):
     i: float
     j: float
 
-    def __str__(self) -> str:
-        return f"Cnf-{self.conf} {float(self.i)!r}_{float(self.j)!r}"
+    def text(self, decimals: int) -> str:
+        """``Cnf-{conf} {i}_{j}``, as lines of results name it."""
+        return f"Cnf-{self.conf} {self.i:.{decimals}f}_{self.j:.{decimals}f}"
+
+
+def labels_as_text(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """Pairs whose ``i`` and ``j``, where they have them, are text with all decimals, as they are written to files."""
+    return pairs.assign(**{name: pairs[name].map(f"{{:.{decimals}f}}".format) for name in ("i", "j") if name in pairs})
 
 
 def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:

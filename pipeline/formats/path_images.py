@@ -21,7 +21,7 @@ ROUNDED = 1e-6  # σ; the format rounds positions to eight decimals
 
 def path_file(at: StatePoint, pair: Pair) -> Path:
     """Where the images of a pair are, if they are kept."""
-    return at.path(pair.conf, repr(float(pair.i)), repr(float(pair.j)))
+    return at.path(pair.text(at.decimals).replace(" ", "_"))
 
 
 def write_path(at: StatePoint, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> None:

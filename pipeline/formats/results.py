@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import NUMBER, Range, as_numbers, read_user_csv, with_numbers
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, no_pairs, pair_index
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, labels_as_text, no_pairs, pair_index
 from pipeline.messages import note_once
 from pipeline.workspace import DW, QS, StatePoint
 
@@ -155,7 +155,7 @@ def results_in(path: Path, decimals: int) -> pd.DataFrame:
 
 def add_non_dw(at: StatePoint, pair: Pair) -> None:
     """Write that a pair is no double well."""
-    add_line(at.non_dw, f"{pair}\n")
+    add_line(at.non_dw, f"{pair.text(at.decimals)}\n")
 
 
 def take_back_splitting(at: StatePoint, pair: Pair) -> None:
@@ -172,7 +172,7 @@ def take_back_splitting(at: StatePoint, pair: Pair) -> None:
 
 def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
     """Write the splitting of a double well, in ε."""
-    add_line(at.new_splittings, f"{pair} {float(splitting)!r}\n")
+    add_line(at.new_splittings, f"{pair.text(at.decimals)} {float(splitting)!r}\n")
 
 
 def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
@@ -188,7 +188,7 @@ def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
     """Write why the exact calculation of a pair gave no verdict."""
-    _append_row(at.unfinished, pair, {"reason": reason})
+    _append_row(at.unfinished, pair, at.decimals, {"reason": reason})
 
 
 def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
@@ -197,20 +197,20 @@ def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
     is_this = table.index.isin(pair_index(pd.DataFrame([pair]), at.decimals))
     table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
     with atomic_write(at.unfinished) as part:
-        table.to_csv(part, index=False)
+        labels_as_text(table, at.decimals).to_csv(part, index=False)
 
 
 def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
     """Write what a calculation came to and cost: verdict, splitting in ε, fidelity, images, steps, cpu_seconds."""
-    _append_row(at.calculations, pair, row)
+    _append_row(at.calculations, pair, at.decimals, row)
 
 
-def _append_row(path: Path, pair: Pair, row: dict[str, Any]) -> None:
+def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> None:
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:
         writer.writerow([*PAIR_COLUMNS, *row])
-    writer.writerow([pair.conf, float(pair.i), float(pair.j), *row.values()])
+    writer.writerow([pair.conf, f"{pair.i:.{decimals}f}", f"{pair.j:.{decimals}f}", *row.values()])
     add_line(path, line.getvalue())
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.errors import HeldError
 from pipeline.files import atomic_write, write_text
+from pipeline.formats.keys import labels_as_text
 from pipeline.formats.results import joined, read_lines, read_neb_results, read_unfinished, results_in
 from pipeline.locks import only_writer
 from pipeline.workspace import Share, StatePoint
@@ -65,7 +66,7 @@ def _merge(at: StatePoint, share: StatePoint) -> None:
     new = unfinished[~unfinished.index.isin(results.append(before.index))]
     if len(new):
         with atomic_write(at.unfinished) as part:
-            joined(before, new).to_csv(part, index=False)
+            labels_as_text(joined(before, new), at.decimals).to_csv(part, index=False)
     for path in filter(Path.exists, share.result_files):
         path.unlink()
     with suppress(OSError):  # there are others in it
