@@ -1,6 +1,7 @@
 """Minima of one glass compared: particles in one order, the two minima of a pair, displacement fields of many."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +89,14 @@ def minima_of(at: StatePoint, conf: int) -> dict[int, Place]:
     """Places of a glass's minima by their keys; empty where there is no such glass."""
     used = used_minima(read_stamp(at.glass_pairs(conf)))
     return places_by_key(at.glass(conf), at.decimals, at.workspace.reading, used)
+
+
+def lowest_minimum(at: StatePoint, conf: int) -> Minimum | None:
+    """The lowest of a glass's minima that can be read; None where there is none."""
+    for _, place in sorted(minima_of(at, conf).items()):
+        with suppress(MinimumError):
+            return read_place(place)
+    return None
 
 
 class Known(NamedTuple):

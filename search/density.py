@@ -1,5 +1,7 @@
 """Density of TLS: number per volume and energy, and per volume below each energy."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 from scipy import constants
@@ -7,7 +9,7 @@ from statsmodels.stats.rates import confint_poisson
 
 from glass.arrays import Array
 from pipeline.files import atomic_write
-from pipeline.formats.minima import glass_volume
+from pipeline.matching import lowest_minimum
 from pipeline.settings import NebSettings, Settings
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
@@ -84,10 +86,12 @@ def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> p
     return pd.DataFrame({"energy": 0.0, "glasses": glasses, "volume": volume, "count": counts, **columns})
 
 
+@cache
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":
     """Volume of every glass with usable minima, by its number; a film or wire has none."""
-    found = {conf: glass_volume(folder, at.workspace.reading) for conf, folder in sorted(at.glasses.items())}
-    return pd.Series({conf: volume for conf, volume in found.items() if volume}, dtype=float)
+    lowest = {conf: lowest_minimum(at, conf) for conf in sorted(at.glasses)}
+    systems = {conf: one.system for conf, one in lowest.items() if one is not None and one.system.pbc.all()}
+    return pd.Series({conf: abs(np.linalg.det(system.cell)) for conf, system in systems.items()}, dtype=float)
 
 
 def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:

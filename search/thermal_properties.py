@@ -17,7 +17,8 @@ from glass.response.elasticity import sound
 from pipeline.errors import UserError
 from pipeline.files import file_digest
 from pipeline.formats.configurations import Place
-from pipeline.formats.minima import places_with_energies, read_atoms
+from pipeline.formats.minima import read_atoms
+from pipeline.matching import lowest_minimum
 from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
@@ -61,8 +62,8 @@ Sums = Callable[[Array], Array]
 
 def lowest_minima(at: StatePoint) -> list[Place]:
     """The lowest minimum of each of the glasses that give the sound velocities."""
-    found = [places_with_energies(folder, at.workspace.reading) for folder in list(at.glasses.values())[:SOUNDED]]
-    return [min(places, key=lambda one: one[1])[0] for places in found if places]
+    found = (lowest_minimum(at, conf) for conf in list(at.glasses)[:SOUNDED])
+    return [one.place for one in found if one is not None]
 
 
 def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> thermal.Medium:

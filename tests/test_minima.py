@@ -22,6 +22,7 @@ from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
 from pipeline.matching import minima_of
 from pipeline.workspace import Workspace
+from search.density import glass_volumes
 
 RNG = np.random.default_rng(0)
 BOX = np.array([4.0, 5.0, 6.0])
@@ -226,10 +227,13 @@ def test_a_name_is_that_of_the_minimum_which_step_0_used_whatever_other_frame_ha
     at.glass(1).mkdir(parents=True)
     energies = {1: 0.2, 2: 0.2 + 1e-7 + 2e-11, 3: 0.2 + 1e-7}
     frames = [frame(seed, energy=N * energy) for seed, energy in energies.items()]
-    ase.io.write(at.glass(1) / "many.extxyz", [*frames, frame(1, energy=N * (0.2 + 1e-7 - 2e-11))])
+    wider = frame(4, energy=N * 0.1)
+    wider.set_cell(1.1 * wider.cell)
+    ase.io.write(at.glass(1) / "many.extxyz", [*frames, frame(1, energy=N * (0.2 + 1e-7 - 2e-11)), wider])
     done("step0_collect", tmp_path)
     status = pd.read_csv(at.seen_minima).set_index("file")["status"].sort_index()
-    assert status.tolist() == ["used", "left out", "used", "seen again"]
+    assert status.tolist() == ["used", "left out", "used", "seen again", "left out"]
+    assert glass_volumes(at).to_dict() == {1: pytest.approx(frames[0].get_volume())}
     names = [place.name for _, place in sorted(minima_of(at, 1).items())]
     assert names == status.index[status == "used"].tolist()
 

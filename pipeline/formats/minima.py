@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
@@ -69,14 +69,6 @@ def read_atoms(place: Place) -> Atoms:
 def read_minima(paths: Sequence[Path], reading: Reading = AS_USUAL) -> list[Minimum | Unusable]:
     """Read some files of a glass, each on its own; a job for a worker."""
     return share_systems(one for path in paths for one in _try_file(path, reading))
-
-
-@cache
-def glass_volume(folder: Path, reading: Reading = AS_USUAL) -> float:
-    """Volume of a glass by its first usable minimum; 0 of a film or wire, or where there is none."""
-    read = (one for path in minimum_paths(folder) for one in _try_file(path, reading))
-    system = next((one.system for one in read if isinstance(one, Minimum)), None)
-    return float(abs(np.linalg.det(system.cell))) if system is not None and system.pbc.all() else 0.0
 
 
 def _state(path: Path) -> tuple[object, ...]:
