@@ -92,8 +92,9 @@ def minima_of(at: StatePoint, conf: int) -> dict[int, Place]:
 
 
 def lowest_minimum(at: StatePoint, conf: int) -> Minimum | None:
-    """The lowest of a glass's minima that can be read; None where there is none."""
-    for _, place in sorted(minima_of(at, conf).items()):
+    """The lowest of a glass's minima that step 0 used and that can be read, else of all; None where there is none."""
+    used = used_minima(read_stamp(at.glass_pairs(conf)))
+    for _, place in sorted(minima_of(at, conf).items(), key=lambda one: (one[1].name not in used, one[0])):
         with suppress(MinimumError):
             return read_place(place)
     return None

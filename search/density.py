@@ -86,12 +86,16 @@ def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> p
     return pd.DataFrame({"energy": 0.0, "glasses": glasses, "volume": volume, "count": counts, **columns})
 
 
-@cache
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":
     """Volume of every glass with usable minima, by its number; a film or wire has none."""
-    lowest = {conf: lowest_minimum(at, conf) for conf in sorted(at.glasses)}
-    systems = {conf: one.system for conf, one in lowest.items() if one is not None and one.system.pbc.all()}
-    return pd.Series({conf: abs(np.linalg.det(system.cell)) for conf, system in systems.items()}, dtype=float)
+    found = {conf: _volume(at, conf) for conf in sorted(at.glasses)}
+    return pd.Series({conf: volume for conf, volume in found.items() if volume}, dtype=float)
+
+
+@cache
+def _volume(at: StatePoint, conf: int) -> float:
+    lowest = lowest_minimum(at, conf)
+    return abs(np.linalg.det(lowest.system.cell)) if lowest is not None and lowest.system.pbc.all() else 0.0
 
 
 def tls_density(at: StatePoint, settings: Settings) -> pd.DataFrame | None:

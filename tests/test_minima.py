@@ -235,7 +235,7 @@ def test_a_name_is_that_of_the_minimum_which_step_0_used_whatever_other_frame_ha
     assert status.tolist() == ["used", "left out", "used", "seen again", "left out"]
     assert glass_volumes(at).to_dict() == {1: pytest.approx(frames[0].get_volume())}
     names = [place.name for _, place in sorted(minima_of(at, 1).items())]
-    assert names == status.index[status == "used"].tolist()
+    assert [name for name in names if status[name] != "left out"] == status.index[status == "used"].tolist()
 
 
 def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
