@@ -80,6 +80,8 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
         counts = read_counts(transitions, glass, settings.ij_decimals, name)
         result = write_pairs(glass, made_of, counts, fates, table)
     _tell(glass, result, settings, f"{name}: ")
+    if not any(one.system.pbc.any() for one in read if isinstance(one, Minimum) and one.name in glass.indices):
+        note(f"{name}: no direction is periodic: that a free cluster turns counts as displacement; is pbc right?")
     return result
 
 

@@ -141,8 +141,6 @@ def make_minimum(
         box_of(cell, periodic)
     except ValueError:
         raise MinimumError("a box length is not above zero, or the cell is flat") from None
-    if not periodic.any():
-        raise MinimumError("no direction is periodic: a free cluster turns, which is not taken out of displacements")
     if not (masses > 0).all():
         raise MinimumError("a mass is not above zero")
     if not (np.abs(positions) <= FARTHEST * np.abs(cell).max() + FARTHEST * ~periodic.all()).all():
