@@ -2,7 +2,7 @@
 
 Reads    Configurations/minima/T{T}/Cnf-{conf}/
 Writes   beside them: relaxed.extxyz, the minima to which the others relax; relaxed.csv, the force at each place and
-         what became of it
+           what became of it
 
 Each minimum is looked at with neb.calculator. One with a larger force on a particle than neb.force_tolerance is
 relaxed, and no step takes it for a minimum from then on; its file stays. If it falls into a minimum that is there, no

@@ -1,8 +1,8 @@
 """Step 0: from energy minima to tables of pairs.
 
 Reads    Configurations/minima/T{T}/Cnf-{conf}/, Configurations/transitions/T{T}/
-Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/minima.csv; where frames stand in time order
-         Configurations/transitions/T{T}/Cnf-{conf}.csv
+Writes   Configurations/pairs/T{T}/Cnf-{conf}.feather, output_ML/T{T}/minima.csv
+         Configurations/transitions/T{T}/Cnf-{conf}.csv, where frames stand in time order
 
 Minima are LAMMPS data {energy}.conf.txt, .data or .lmp, dumps, Fortran binary {energy}.conf, or any format that ASE
 reads (*.extxyz, *.xyz, *.traj, …), also in folders of their own: one frame is one minimum, and its energy stands in the

@@ -3,7 +3,7 @@
 Reads    MLmodel/dw-classification-T{digits}/
 Writes   output_ML/dw_classifier_performances.txt, a section per temperature
          output_ML/T{T}/reliability-dw.png: whether the probabilities of a double well are true, on the test set, and
-         where results tell their likes: each of them from the others of its glass
+           where results tell their likes: each of them from the others of its glass
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 
@@ -16,8 +16,7 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 
-from MLmodel.metrics import format_metrics
-from MLmodel.model import Judged, Model, few_labels, figures_of, judged_models, read_set
+from MLmodel.model import Judged, Model, few_labels, figures_of, judged_models, read_set, say_figures
 from pipeline.files import write_text
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.messages import result
@@ -49,7 +48,8 @@ def section(at: StatePoint, model: Model, said: str, judged: Judged, settings: S
     lines = [said, *few_labels(used[DW], CLASSIFIER, settings)]
     told = held_out(at, CLASSIFIER, used, used[OUT_OF_FOLD].to_numpy(), settings)
     if told:
-        lines += [f"  {TOLD}", format_metrics(figures_of(CLASSIFIER, told.exact, told.chance, settings.tls_threshold))]
+        figures = figures_of(CLASSIFIER, told.exact, told.chance, settings.tls_threshold)
+        lines.append(say_figures(at, "likes", TOLD, figures))
     title = f"T = {at.temperature}, {judged.name}: {judged.how}"
     likes = told and (told.chance, told.exact == 1)
     picture = draw_reliability(judged.predicted, judged.exact == 1, "double well", title, likes)

@@ -24,8 +24,8 @@ import numpy as np
 from glass.arrays import Array
 from MLmodel.card import read_card
 from MLmodel.chances import tls_chances
-from MLmodel.metrics import chance_metrics, format_metrics, predictor_metrics
-from MLmodel.model import Judged, Model, few_labels, judged_models, read_set
+from MLmodel.metrics import chance_metrics, predictor_metrics
+from MLmodel.model import Judged, Model, few_labels, judged_models, read_set, say_figures
 from MLmodel.out_of_fold import kept_out
 from pipeline.formats.keys import by_pair
 from pipeline.formats.pair_tables import OUT_OF_FOLD
@@ -64,15 +64,14 @@ def show(command: Command, at: StatePoint, model: Model, judged: Judged) -> None
     used = read_set(at, model.card, "used")
     exact, unseen, how = used[QS].to_numpy(), used[OUT_OF_FOLD].to_numpy(), kept_out(used, PREDICTOR)
     chance, is_tls = tls_chances(exact, unseen, threshold)(unseen), exact < threshold
-    result(f"  {how}; double wells only")
-    result(format_metrics(chance_metrics(chance, is_tls, "TLS")))
+    result(say_figures(at, "out_of_fold", f"{how}; double wells only", chance_metrics(chance, is_tls, "TLS")))
     for line in few_labels(exact, PREDICTOR, settings):
         result(line)
     told = held_out(at, PREDICTOR, used, unseen, settings)
     if told:
-        result(f"  {TOLD}")
         figures = predictor_metrics(told.exact, told.predicted, threshold)
-        result(format_metrics(figures | chance_metrics(told.chance, told.exact < threshold, "TLS")))
+        figures |= chance_metrics(told.chance, told.exact < threshold, "TLS")
+        result(say_figures(at, "likes", TOLD, figures))
     listed = unseen_list(at, model, settings)
     whose = f"{title}: {len(listed[0])} labelled pairs, {np.isinf(listed[0]).sum()} of them non-DW;\n{how}"
     predictions.draw_search_efficiency(*listed, whose, settings).save(at.search_efficiency, settings.figures)

@@ -1,6 +1,6 @@
 """Using a trained model: its predictions, its sets, and what it is judged on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from MLmodel.out_of_fold import by_glass, kept_out
 from pipeline.errors import ChangedError, UserError
 from pipeline.files import file_digest
 from pipeline.formats.pair_tables import OUT_OF_FOLD
-from pipeline.messages import note
+from pipeline.messages import note, record
 from pipeline.settings import Settings
 from pipeline.workspace import CLASSIFIER, PREDICTOR, StatePoint, Task, Workspace
 
@@ -88,10 +88,6 @@ class Judged(NamedTuple):
     how: str = ""  # how they were kept from the models that predicted them
     heading: str = ""  # line above the figures: the same and why
 
-    def figures(self, task: Task, threshold: float) -> str:
-        """Metrics of the model, below the heading; ``threshold`` in ε, below which a double well is a TLS."""
-        return f"  {self.heading}\n{format_metrics(figures_of(task, self.exact, self.predicted, threshold))}"
-
 
 def judged_models(
     workspace: Workspace, task: Task, asked: Sequence[str], settings: Settings
@@ -113,8 +109,10 @@ def judged_models(
         known = Judged(train[task.target].to_numpy(), model.predict(train), "train set", heading="training set")
         judged = judge_on(at, model, settings)
         title = f"T = {at.temperature}: {TITLES[task.name]}, trained {card.trained}, units: {card.units}"
-        figures = (one.figures(task, settings.tls_threshold) for one in (known, judged))
-        yield at, model, "\n".join([title, *figures]), known, judged
+        for one in (known, judged):
+            figures = figures_of(task, one.exact, one.predicted, settings.tls_threshold)
+            title += "\n" + say_figures(at, one.name.replace(" ", "_"), one.heading, figures)
+        yield at, model, title, known, judged
 
 
 def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:
@@ -142,13 +140,19 @@ def figures_of(task: Task, exact: ArrayLike, predicted: ArrayLike, threshold: fl
     return predictor_metrics(exact, predicted, threshold)
 
 
+def say_figures(at: StatePoint, name: str, heading: str, figures: Mapping[str, float]) -> str:
+    """A heading and metrics as lines to print; --json has them under ``name``, with null for what has no value."""
+    record(at.temperature, **{name: {what: None if np.isnan(one) else one for what, one in figures.items()}})
+    return f"  {heading}\n{format_metrics(figures)}"
+
+
 def worth(at: StatePoint, card: Card, settings: Settings) -> list[str]:
     """Figures of a model on glasses that it did not see, and a warning where its labels are few: lines to print."""
     used, task = read_set(at, card, "used"), card.task
     lines = [f"  time to predict: {card.seconds_per_pair:.1e} s a pair"]
     if by_glass(used, task):
         figures = figures_of(task, used[task.target], used[OUT_OF_FOLD], settings.tls_threshold)
-        lines += [f"  what to expect of a new glass: {kept_out(used, task)}", format_metrics(figures)]
+        lines.append(say_figures(at, "new_glass", f"what to expect of a new glass: {kept_out(used, task)}", figures))
     return lines + few_labels(used[task.target], task, settings)
 
 

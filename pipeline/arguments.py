@@ -60,7 +60,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.HelpFormatter):
-    """Wrap a script's docstring to the width: paragraphs as a whole, its tables of files line by line."""
+    """Wrap a script's docstring to the width: paragraphs as a whole, its tables of files row by row."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(self._paragraph(one, width, indent) for one in text.strip().split("\n\n"))
@@ -69,10 +69,8 @@ class _Help(argparse.HelpFormatter):
     def _paragraph(text: str, width: int, indent: str) -> str:
         if not re.match(r"(Reads|Writes|Example)  ", text):
             return textwrap.fill(" ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent)
-        lines = (
-            textwrap.fill(line, width, subsequent_indent=" " * 11, break_on_hyphens=False) for line in text.splitlines()
-        )
-        return "\n".join(lines)
+        rows = text.replace("\n" + " " * 11, " ").splitlines()  # so far a row's second line is indented
+        return "\n".join(textwrap.fill(row, width, subsequent_indent=" " * 11, break_on_hyphens=False) for row in rows)
 
 
 def make_parser(description: str | None, options: Options | None) -> _Parser:
@@ -85,9 +83,10 @@ def make_parser(description: str | None, options: Options | None) -> _Parser:
         "-T",
         "--temperature",
         action="append",
+        type=lambda text: text.removeprefix("T"),
         default=[],
         metavar="T",
-        help="temperature, written as in the folder's name; repeatable (default: all that have input)",
+        help="temperature, as in the folder's name, with or without T; repeatable (default: all that have input)",
     )
     which.add_argument(
         "--workspace", type=Path, default=Path(), metavar="DIR", help="holds the data folders (default: this folder)"

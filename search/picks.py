@@ -8,6 +8,7 @@ import pandas as pd
 
 from MLmodel.ranking import FAR
 from pipeline.errors import UserError
+from pipeline.formats.csv_files import line_of
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
 from pipeline.formats.results import joined, last_results, pairs_with_result, read_pair_list, read_unfinished
@@ -117,7 +118,7 @@ def _not_known(
     pairs = read_pair_list(path, at.decimals)
     itself = pairs.index.get_level_values("low") == pairs.index.get_level_values("high")
     if itself.any():
-        raise UserError(f"{path}: line {itself.argmax() + 2}: i and j are the same minimum; take the line out")
+        raise UserError(f"{path}: line {line_of(path, itself.argmax())}: i and j are the same minimum; take it out")
     once, is_known = ~pairs.index.duplicated(), pairs.index.isin(known)
     left = once & ~is_known
     if given.pairs:

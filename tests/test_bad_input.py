@@ -146,6 +146,10 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("pairs.csv", "conf;i;j\n1;0,1;0,2\n", ["separated by semicolons; separate them by commas, with decimal points"]),
     ("Cnf-1.csv", f"i,j,count\n0.2,0.3,1\n{HUGE},0.26,1\n", ["line 3: i = "]),
     ("Cnf-1.csv", "i,j,count\n0.2,0.3,many\n", ["line 2"]),
+    *(
+        (name, f"\n{columns}\n\n1,0.2,0.3\n  \n\nx,0.2,0.3\n", ["line 7: "])  # blank lines are no rows, but lines
+        for name, columns in (("pairs.csv", "conf,i,j"), ("Cnf-1.csv", "i,j,count"))
+    ),
     ("Cnf-1.csv", "i,j\n1,2\n", ["no column count"]),
     ("Cnf-1.csv", "i;j;count\n1;2;3\n", ["its columns are separated by semicolons"]),
     ("Cnf-1.csv", "", ["CSV"]),

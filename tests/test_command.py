@@ -74,6 +74,14 @@ def test_a_mistake_on_the_command_line_is_one_line_even_where_stderr_is_closed(t
     assert words in ended.stdout
 
 
+@pytest.mark.parametrize("written", ["0.1", "T0.1"])
+def test_a_temperature_is_named_by_its_folder_or_its_number(tmp_path, monkeypatch, capsys, written):
+    (tmp_path / "NEB_calculations/T0.1").mkdir(parents=True)
+    step = lambda command: print(command.temperatures(lambda T: True, "none"))  # noqa: E731
+    assert status_of(step, tmp_path, monkeypatch, "-T", written) == 0
+    assert capsys.readouterr().out == "['0.1']\n"
+
+
 @pytest.mark.parametrize("name", ["0.12", "T_0.12", "T=0.12", "T0.12_old", "T0.10"])
 def test_a_folder_that_looks_like_a_temperature_and_is_none_or_one_that_is_there_is_named(
     tmp_path, monkeypatch, capsys, name

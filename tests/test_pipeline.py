@@ -1,5 +1,6 @@
 """The steps in sequence, as a user runs them: on made-up glasses, on real minima, and on a ready-made table."""
 
+import json
 import re
 import shutil
 
@@ -125,8 +126,13 @@ def test_the_validators_write_and_print_the_same_figures_and_the_page_shows_them
     assert of_likes
     counted = [int(line.split()[-1]) for line in of_model.splitlines() if "called" in line or "missed" in line]
     assert sum(counted) == len(used)
-    said = done("validate_qs", trained_copy, run=run_drawing)
-    assert "average precision for TLS" in said
+    said = json.loads(done("validate_qs", trained_copy, "--json", run=run_drawing))
+    figures = said["temperatures"]["0.1"]
+    assert list(figures) == ["train_set", "all_labels", "out_of_fold", "likes"]
+    of_all = "\n".join(said["messages"]).partition("all labels")[2]
+    for what, value in figures["all_labels"].items():
+        written = re.search(f"^ +{re.escape(what)} +(.+)$", of_all, re.MULTILINE)[1]
+        assert written == "n/a" if value is None else float(written) == pytest.approx(value, abs=5e-5)
     pictures = sorted(path.name for path in trained_copy.rglob("output_ML/**/*.png"))
     assert pictures == [
         "TLS-search-efficiency.png",

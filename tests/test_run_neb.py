@@ -247,5 +247,5 @@ def test_a_minimum_that_is_none_or_gone_or_another_stops_its_pairs_only(glass):
     assert len(read_neb_results(Workspace(glass).at(T))) == 2
     pairs.assign(conf=99).to_csv(glass / "pairs.csv", index=False)
     assert "holds the minima of none of the pairs" in refused("run_neb", glass, "--pairs", glass / "pairs.csv")
-    (glass / "pairs.csv").write_text("conf,i,j\n1,0.2,0.3\n1,0.2,0.2\n")
-    assert "line 3: i and j are the same minimum" in refused("run_neb", glass, "--pairs", glass / "pairs.csv")
+    (glass / "pairs.csv").write_text("conf,i,j\n\n1,0.2,0.3\n1,0.2,0.2\n")
+    assert "line 4: i and j are the same minimum" in refused("run_neb", glass, "--pairs", glass / "pairs.csv")

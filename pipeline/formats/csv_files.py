@@ -4,6 +4,7 @@ import csv
 import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,12 @@ def _too_many_fields(text: str) -> str:
         if len(fields) > names:
             return f"line {lines.line_num}: {len(fields)} fields, but {names} columns; take out what is too many"
     return ""
+
+
+def line_of(path: Path, row: int) -> int:
+    """Number of the line of a CSV that holds a row of its table, from 0: blank lines are none."""
+    lines = (at for at, line in enumerate(content_of(path).splitlines(), 1) if line.strip(b" \t"))
+    return next(islice(lines, row + 1, None), row + 2)
 
 
 def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = None) -> pd.DataFrame:
@@ -94,10 +101,8 @@ def with_numbers(path: Path, table: pd.DataFrame, columns: Mapping[str, Range]) 
         bad = ~(good.fillna(False).astype(bool) | (may_be_empty & table[name].isna()))
         if bad.any():
             row, kind = int(np.argmax(bad)), "a whole number" if whole else "a number"
-            raise UserError(
-                f"{path}: line {row + 2}: {name} = {short(table[name].iloc[row])} is not {kind} from {least:g} to "
-                f"{most:g}; fix or remove the line"
-            )
+            said = f"{short(table[name].iloc[row])} is not {kind} from {least:g} to {most:g}; fix or remove the line"
+            raise UserError(f"{path}: line {line_of(path, row)}: {name} = {said}")
         numbers[name] = values.astype(np.int64) if name == "conf" else values
     return table.assign(**numbers)
 

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from pipeline.errors import UserError, short
 from pipeline.formats.configurations import Frame, Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
-from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
+from pipeline.formats.csv_files import Range, line_of, read_user_csv, with_numbers
 from pipeline.formats.frames import read_frames, to_atoms
 from pipeline.formats.keys import can_be_key, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
@@ -176,7 +176,7 @@ def _read_energies(path: Path, changed: object) -> dict[str, dict[int | None, fl
     table = with_numbers(path, table, {"energy": Range(), "frame": Range(0, 1e9, True, True)})
     repeated = table.duplicated(["file", "frame"])
     if repeated.any():
-        raise UserError(f"{path}: line {int(np.argmax(repeated)) + 2}: stands there twice; remove the line")
+        raise UserError(f"{path}: line {line_of(path, int(np.argmax(repeated)))}: stands there twice; remove the line")
     found: dict[str, dict[int | None, float]] = {}
     for name, frame, energy in zip(table["file"].astype(str), table["frame"], table["energy"], strict=True):
         found.setdefault(name, {})[None if np.isnan(frame) else int(frame)] = float(energy)
