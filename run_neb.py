@@ -1,13 +1,14 @@
 """The exact calculation: nudged elastic band and Schrödinger equation for the pairs at the top of the list.
 
-Reads    output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs; --explore, --all and
-         --representatives: the pair tables; Configurations/minima/T{T}/
+Reads    Configurations/minima/T{T}/
+         output_ML/T{T}/predictedQs_T{T}_newpairs.csv, or the CSV of --pairs, or with --explore, --all and
+           --representatives the pair tables
 Writes   NEB_calculations/T{T}/NON-DW.txt, Qs_calculations.txt and unfinished.csv, a line as soon as a pair is done;
-         calculations.csv, what each calculation came to and cost
+           calculations.csv, what each calculation came to and cost
          output_ML/T{T}/double_wells.csv and rearrangements.png: all double wells calculated, and which are one
-         rearrangement; tls_statistics.png, tls_planes.png; paths/, the images of those that could be TLS;
-         neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png; tls_density.csv;
-         pictures/, one of each TLS
+           rearrangement; tls_statistics.png, tls_planes.png; paths/, the images of those that could be TLS;
+           neb_paths.png, the profiles of the smallest splittings; rounds.csv and rounds.png; tls_density.csv;
+           pictures/, one of each TLS
          output_ML/tls_density.png, tls_comparison.png: all temperatures
 
 A pair that stands in one of these files is not calculated again, but with --refine or --retry. The calculator is tried

@@ -34,7 +34,7 @@ def options(parser: argparse.ArgumentParser) -> None:
             "time steps between quenches: 0.005, or a thirtieth of the fastest vibration",
         ),
         ("seed", whole_number(0), 20, "the same seed gives the same files"),
-        ("sampling-temperature", above_zero(HOTTEST), 0.06, "ε; of the dynamics"),
+        ("sampling-temperature", above_zero(HOTTEST), 0.06, "temperature of the dynamics of that model, ε"),
     ):
         said = meaning + f" (default: {default})" * (default is not None)
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="T" if "temp" in name else "N", help=said)
@@ -46,7 +46,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     said = "the minima of the N best pairs: TLS, then the top of the list, then double wells"
     source.add_argument("--from-tls", type=whole_number(1), metavar="N", help=said)
     kelvin = "k_B T in ε, with units: metal T in K"
-    start.add_argument("--dynamics", type=above_zero(), metavar="T", help=f"of the dynamics, {kelvin}")
+    start.add_argument("--dynamics", type=above_zero(), metavar="T", help=f"temperature of the dynamics, {kelvin}")
     start.add_argument("--melt", type=above_zero(), metavar="T", help="melt it at T first, for a third of --cool")
     steps, said = whole_number(1, 10**9), "then cool it (%(default)s)"
     start.add_argument("--cool", type=steps, default=10_000, metavar="STEPS", help=said)

@@ -1,9 +1,12 @@
 """Step 4: predict the quantum splitting of all pairs that may be double wells and say which to calculate next.
 
-Reads    output_ML/T{T}/DW_T{T}.feather, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets
+Reads    output_ML/T{T}/DW_T{T}.feather, MLmodel/qs-regression-T{digits}/, NEB_calculations/T{T}/, the pretraining sets,
+           Configurations/pairs/T{T}/, Configurations/minima/T{T}/: which pairs are like those with a result
 Writes   output_ML/T{T}/predictedQs_T{T}_allpairs.csv: all of them, smallest splitting first
          output_ML/T{T}/predictedQs_T{T}_newpairs.csv: the same without the pairs whose answer is known, from the NEB
-         files or a pretraining set, best chance to be a TLS first, at the top each rearrangement without a result once
+           files or a pretraining set: first, with rearrangements.list_once, the best pair of each rearrangement without
+           a result, then the rest, both by their chance to be a TLS
+         output_ML/T{T}/rearrangements.feather: the number of the rearrangement of each pair
          output_ML/T{T}/rounds.csv, double_wells.csv: what was calculated of the list before, if that is not counted yet
 
 Stops at once if neither the double wells nor the model nor these files changed since.

@@ -5,7 +5,7 @@ Writes   output_ML/qs-true_vs_AI_trainingset.png, output_ML/qs-true_vs_AI_testse
          output_ML/T{T}/splitting_cdf_T{T}.png, from the test set
          output_ML/T{T}/TLS-search-efficiency.png: the labelled pairs sorted as the list is, non-DW among them
          output_ML/T{T}/reliability-tls.png: whether the chances to be a TLS are true, on glasses kept out, and where
-         results tell their likes: each of them from the others of its glass
+           results tell their likes: each of them from the others of its glass
 
 Where the test set holds too few pairs to judge, all labels are shown instead, predicted without their glass.
 Each picture comes in the formats of ``figures`` in config.yaml, with its numbers as CSV beside it.

@@ -115,6 +115,9 @@ class StatePoint:
     minima = below("Configurations/minima/T{T}")
     glass = named("Configurations/minima/T{T}/Cnf-{0}")
     unfinished_glass = named("Configurations/minima/T{T}/.Cnf-{0}.part")  # step 0 passes over hidden folders
+    quenched = named("Configurations/minima/T{T}/Cnf-{0}/minima.extxyz")  # by dynamics from a structure
+    dynamics = named("Configurations/minima/T{T}/Cnf-{0}/.dynamics.npz")  # what this has so far
+    dynamics_from = named("Configurations/minima/T{T}/Cnf-{0}/.from-{1}.npz")  # of the next
     sampled_from = named("Configurations/minima/T{T}/Cnf-{0}/from-{1}.extxyz")  # by dynamics from that minimum: SAMPLED
     transitions = named("Configurations/transitions/T{T}/Cnf-{0}.csv")
     transitions_from = named("Configurations/transitions/T{T}/Cnf-{0}.from-{1}.csv")

@@ -1,4 +1,4 @@
-"""Pictures of what run_neb.py calculated: the map of rearrangements, the rounds, and the planes that papers print."""
+"""Pictures of the search: map of rearrangements, rounds, planes that papers print. Distributions: ``found``."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Pictures of what was found: distributions of double wells, how TLS are spread, temperatures together, observables."""
+"""Pictures of what was found: distributions, densities, temperatures, observables. Planes: ``calculations``."""
 
 import itertools
 from collections.abc import Iterable, Mapping

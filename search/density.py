@@ -74,7 +74,7 @@ def below_with_zero_point(rows: pd.DataFrame, energies: Array, differences: Arra
 
 
 def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> pd.DataFrame:
-    """Counts and numbers per volume, from each row's number (or chance) below each energy."""
+    """Counts, numbers per volume, their errors and spread over glasses, from each row's number (or chance) below."""
     summed = pd.DataFrame(below).groupby(rows["conf"].to_numpy()).sum()
     of_glasses = summed.reindex(volumes.index, fill_value=0).to_numpy(float)
     counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)

@@ -133,7 +133,7 @@ def _not_known(
 
 
 def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
-    """The smallest splittings without a record, with fewer images or a larger force tolerance than in the settings."""
+    """Smallest splittings that are screened, or of fewer images or a larger force tolerance than now, or unrecorded."""
     update_double_wells(at, settings)  # what was typed since, or all where the file is gone
     found = read_double_wells(at)
     how = found.reindex(columns=["images", "force_tolerance"])

@@ -238,7 +238,7 @@ def distinct(double_wells: pd.DataFrame) -> pd.DataFrame:
 
 
 def each_once(numbers: Index, has_result: Index) -> Index:
-    """Order in which the first pair of each rearrangement without a result stands before all others.
+    """Order with the first pair of each rearrangement without a result, and all pairs of number 0, before all others.
 
     ``numbers`` are those of the pairs of a list in its order, ``has_result`` those that have a result.
     """

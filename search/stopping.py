@@ -1,4 +1,4 @@
-"""When to stop: the rules that give advice after a round, and the statistics on which they stand.
+"""When to stop, and what to run next: the rules that give advice after a round, and the statistics behind them.
 
 The Poisson binomial distribution is that of the number of TLS among pairs whose chances to be one differ. It takes
 pairs as independent and chances as true; errors that all chances share make its intervals too narrow.

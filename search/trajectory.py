@@ -30,7 +30,6 @@ from search.calculator import load
 from search.relaxing import WELL_BELOW
 
 WRITE_EVERY = 30.0  # seconds of a job: as much is lost at most when a run is ended
-FRAMES = "minima.extxyz"  # name of the file of the minima of a trajectory
 SETTLE = 1000  # time steps at the temperature of the dynamics before the first quench; none from a minimum of the glass
 
 
@@ -70,17 +69,16 @@ class Job(NamedTuple):
     @property
     def files(self) -> tuple[Path, Path, Path]:
         """Files of the minima that it found, of its transitions, and of what it has so far."""
-        if not self.origin:
-            folder = self.at.glass(self.conf)
-            return folder / FRAMES, self.at.transitions(self.conf), folder / ".dynamics.npz"
-        frames = self.at.sampled_from(self.conf, self.origin)
-        return frames, self.at.transitions_from(self.conf, self.origin), frames.with_name(f".from-{self.origin}.npz")
+        at, conf, origin = self.at, self.conf, self.origin
+        if not origin:
+            return at.quenched(conf), at.transitions(conf), at.dynamics(conf)
+        return at.sampled_from(conf, origin), at.transitions_from(conf, origin), at.dynamics_from(conf, origin)
 
     def is_done(self) -> bool:
         """Whether it has all its quenches; UserError if what is there is of another structure, or made otherwise."""
         frames, _, state = self.files
         if not state.exists():
-            others = [path for path in frames.parent.glob("[!.]*") if path.name != FRAMES]
+            others = [path for path in frames.parent.glob("[!.]*") if path != frames]
             if others and not self.origin:
                 raise UserError(f"{others[0]}: a minimum that --start did not make; take another -T, or --from-tls")
             return False
@@ -90,8 +88,8 @@ class Job(NamedTuple):
         except (ValueError, KeyError, EOFError, BadZipFile) as error:
             raise UserError(f"{state}: damaged, or of an earlier version ({short(error)}); remove it") from None
         if particles != self.particles:
-            said = f"a trajectory of another structure; take the order of --start that was, or remove it and {FRAMES}"
-            raise UserError(f"{state}: {said}")
+            said = "a trajectory of another structure; take the order of --start that was, or remove it"
+            raise UserError(f"{state}: {said} and {frames.name}")
         return visits - bool(self.origin) >= self.dynamics.quenches
 
     @property

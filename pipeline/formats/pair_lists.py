@@ -1,6 +1,6 @@
 """Lists of pairs for people: CSVs of a few columns with six significant digits; features stand in the pair tables.
 
-polars writes them: a row of eleven columns in 0.3 µs and its rounding in 0.2, where pyarrow takes 1.1 and 0.2.
+polars writes them: a row in 0.3 µs and its rounding in 0.2, where pyarrow takes 1.1 and 0.2.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ DOUBLE_WELLS = [*PAIR_COLUMNS, PROBABILITY, *_OF_THE_PAIR]
 """Columns of the list of step 2; those that a pair table lacks are left out."""
 
 PREDICTED = [*PAIR_COLUMNS, QS, SPLITTING_K, TLS_PROBABILITY, PROBABILITY, *_OF_THE_PAIR]
-"""Columns of the lists of step 4, likewise."""
+"""Columns of the lists of step 4, likewise; the script adds that of the rearrangement."""
 
 _ROWS, _LETTERS = 1 << 18, 1 << 24  # rows that are ordered and written, and letters that are read, at a time
 
