@@ -1,6 +1,6 @@
 """Minima of one glass compared: particles in one order, the two minima of a pair, displacement fields of many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from glass.arrays import Array, Index, common_shift, minimum_image
 from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, MinimumError, Place, System
 from pipeline.formats.keys import minimum_keys
-from pipeline.formats.minima import places_by_key, read_minima, read_place
+from pipeline.formats.minima import place_of, places_by_key, read_minima, read_place
 from pipeline.stamps import read_stamp
 from pipeline.table_stamps import used_minima
 from pipeline.workspace import StatePoint
@@ -94,7 +94,12 @@ def minima_of(at: StatePoint, conf: int) -> dict[int, Place]:
 def lowest_minimum(at: StatePoint, conf: int) -> Minimum | None:
     """The lowest of a glass's minima that step 0 used and that can be read, else of all; None where there is none."""
     used = used_minima(read_stamp(at.glass_pairs(conf)))
-    for _, place in sorted(minima_of(at, conf).items(), key=lambda one: (one[1].name not in used, one[0])):
+
+    def places() -> Iterator[Place]:
+        yield from (place_of(at.glass(conf), name, at.workspace.reading) for name in sorted(used, key=used.__getitem__))
+        yield from (place for _, place in sorted(minima_of(at, conf).items()))  # reads every frame for its energy
+
+    for place in places():
         with suppress(MinimumError):
             return read_place(place)
     return None

@@ -15,7 +15,7 @@ from scipy.io import FortranFile
 from steps import done
 from synthetic import read_minimum, read_pairs
 
-from pipeline.formats.configurations import MinimumError
+from pipeline.formats.configurations import MinimumError, make_minimum
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
@@ -236,6 +236,22 @@ def test_a_name_is_that_of_the_minimum_which_step_0_used_whatever_other_frame_ha
     assert glass_volumes(at).to_dict() == {1: pytest.approx(frames[0].get_volume())}
     names = [place.name for _, place in sorted(minima_of(at, 1).items())]
     assert [name for name in names if status[name] != "left out"] == status.index[status == "used"].tolist()
+
+
+def test_the_volume_of_a_glass_is_known_without_reading_all_of_its_frames(tmp_path, monkeypatch):
+    at = Workspace(tmp_path).at("0.1")
+    at.glass(1).mkdir(parents=True)
+    ase.io.write(at.glass(1) / "many.extxyz", [frame(seed, energy=N * (0.2 + 0.01 * seed)) for seed in (2, 1, 3)])
+    done("step0_collect", tmp_path)
+    read = []
+
+    def make(place, *of, **named):
+        read.append(place.name)
+        return make_minimum(place, *of, **named)
+
+    monkeypatch.setattr("pipeline.formats.minima.make_minimum", make)
+    assert len(glass_volumes(at)) == 1
+    assert read == ["many.extxyz#1"]
 
 
 def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):

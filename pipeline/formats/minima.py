@@ -28,6 +28,12 @@ def file_of(name: str) -> str:
     return name.rpartition("#")[0] or name
 
 
+def place_of(folder: Path, name: str, reading: Reading = AS_USUAL) -> Place:
+    """The place of this name in the folder of a glass."""
+    frame = re.fullmatch(r"(.+)#(\d+)", name)
+    return Place(folder / frame[1], int(frame[2]), reading) if frame else Place(folder / name, None, reading)
+
+
 def places_by_key(
     folder: Path, decimals: int, reading: Reading = AS_USUAL, used: Collection[str] = ()
 ) -> dict[int, Place]:
