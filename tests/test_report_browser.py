@@ -105,7 +105,7 @@ def test_points_of_the_plane_and_rows_of_the_table_open_their_tls(browser):
             browser.execute_script("arguments[0].focus()", link)
             browser.switch_to.active_element.send_keys("\n")
             shown = all_of(browser, "select option")[int(choice.get_attribute("value"))]
-            assert shown.text.startswith(f"{conf},")
+            assert shown.text.startswith(f"{conf} ")
 
 
 def glasses(browser):
