@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,13 +97,13 @@ def check_unchanged(output: Path, script: str) -> dict[str, Any]:
 
 def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> None:
     """Leave a stamp beside every output that says what it was made from, and ``result``, what the step tells of it."""
-    outputs = list(outputs)
-    same = [path for path, before in inputs.files.items() if before and path.exists() and status(path) == before]
-    with ThreadPoolExecutor() as threads:  # digests let go of Python's lock
-        taken = dict(zip([*same, *outputs], threads.map(fingerprint, [*same, *outputs]), strict=True))
-    for output in outputs:  # of inputs changed since, the old time: they count so
-        files = {_key(path, output): taken.get(path, before) for path, before in inputs.files.items()}
-        record = {"output": taken[output], "files": files, "result": result, **inputs.other}
+    found: dict[Path, Fingerprint | None] = dict(inputs.files)  # of those changed since, the old time: they count so
+    for path, before in inputs.files.items():
+        if before and path.exists() and status(path) == before:
+            found[path] = fingerprint(path)
+    for output in outputs:
+        files = {_key(path, output): one for path, one in found.items()}
+        record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
 
 
