@@ -129,6 +129,7 @@ def sample_structures(command: Command) -> None:
 
 def best_minima(at: StatePoint, threshold: float, count: int) -> list[tuple[int, str, Atoms]]:
     """The minima of the best pairs known: glass, name and structure of each."""
+    from pipeline.formats.keys import label
     from search.exact import jobs_of
     from search.picks import best_known
 
@@ -139,7 +140,7 @@ def best_minima(at: StatePoint, threshold: float, count: int) -> list[tuple[int,
         said = "holds the minima of no TLS, pair of a list or double well"
         raise UserError(f"{at.minima}: {said}; run step4_predict_qs.py, or run_neb.py --explore 100")
     ends = [(job.pair.conf, end) for job in pairs for end in zip(job.pair[1:], job.places, strict=True)]
-    minima = {(conf, f"{name:.{at.decimals}f}"): place for conf, (name, place) in ends}
+    minima = {(conf, label(name, at.decimals)): place for conf, (name, place) in ends}
     try:
         return [(*which, read_atoms(place)) for which, place in minima.items()]
     except MinimumError as error:

@@ -13,8 +13,7 @@ from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, MinimumError, Place, System
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import place_of, places_by_key, read_minima, read_place
-from pipeline.stamps import read_stamp
-from pipeline.table_stamps import used_minima
+from pipeline.table_stamps import minima_in_table
 from pipeline.workspace import StatePoint
 
 _MOVED = 0.4  # displacement, in distances between particles, from which a particle may have the place of another
@@ -87,13 +86,12 @@ def equal_particles(system: System) -> Index:
 
 def minima_of(at: StatePoint, conf: int) -> dict[int, Place]:
     """Places of a glass's minima by their keys; empty where there is no such glass."""
-    used = used_minima(read_stamp(at.glass_pairs(conf)))
-    return places_by_key(at.glass(conf), at.decimals, at.workspace.reading, used)
+    return places_by_key(at.glass(conf), at.decimals, at.workspace.reading, minima_in_table(at, conf))
 
 
 def lowest_minimum(at: StatePoint, conf: int) -> Minimum | None:
     """The lowest of a glass's minima that step 0 used and that can be read, else of all; None where there is none."""
-    used = used_minima(read_stamp(at.glass_pairs(conf)))
+    used = minima_in_table(at, conf)
 
     def places() -> Iterator[Place]:
         yield from (place_of(at.glass(conf), name, at.workspace.reading) for name in sorted(used, key=used.__getitem__))

@@ -54,6 +54,11 @@ def used_minima(stamp: dict[str, Any]) -> dict[str, float]:
     return {place: label for place, (status, label, _) in fates.items() if status == USED}
 
 
+def minima_in_table(at: StatePoint, conf: int) -> dict[str, float]:
+    """The same of the table of a glass; empty where there is none."""
+    return used_minima(read_stamp(at.glass_pairs(conf)))
+
+
 def made_of_glass(at: StatePoint, conf: int, settings: Settings) -> Inputs:
     """Inputs of the pair table of one glass as they are now."""
     files = inputs_of(minimum_paths(at.glass(conf)))

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.files import write_text
 from pipeline.formats.configurations import Minimum, Unusable
 from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
-from pipeline.formats.keys import minimum_keys, minimum_names
+from pipeline.formats.keys import label, minimum_keys, minimum_names
 from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.minima import file_of
 from pipeline.formats.relaxed import FRAMES
@@ -48,7 +48,7 @@ def update_transitions(
     if counts is None:
         path.unlink(missing_ok=True)
         return
-    names = [f"{label:.{settings.ij_decimals}f}" for label in minimum_names(glass.keys, settings.ij_decimals)]
+    names = [label(name, settings.ij_decimals) for name in minimum_names(glass.keys, settings.ij_decimals)]
     write_transitions(path, {(names[i], names[j]): count for (i, j), count in sorted(counts.items())})
     mark_made([path], made_from([]))
     note(f"{name}: {sum(counts.values())} transitions in time order: {path}")

@@ -134,7 +134,9 @@ def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Setting
     for shift, (kind, (mark, name)) in zip((-0.24, -0.08, 0.08, 0.24), kinds.items(), strict=True):
         unknown = []
         for k, (table, (color, _)) in enumerate(zip(tables.values(), itertools.cycle(style.LINES), strict=False)):
-            for _, at in at_energy(table[table["kind"] == kind], settings.tls_threshold).iterrows():  # one, or none
+            of_kinds = at_energy(table, settings.tls_threshold)
+            if kind in of_kinds.index:
+                at = of_kinds.loc[kind]
                 bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
                 ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
                 unknown.append(at["unknown"])

@@ -13,8 +13,7 @@ from pipeline.formats.path_images import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.matching import minima_of
 from pipeline.settings import Settings
-from pipeline.stamps import read_stamp
-from pipeline.table_stamps import used_minima
+from pipeline.table_stamps import minima_in_table
 from pipeline.workspace import QS, StatePoint
 from reporting.calculations import page_plane
 from reporting.found import found_at
@@ -191,8 +190,7 @@ def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.Data
     glasses, rows = at.glasses, {}
     for conf in sorted({*glasses, *wells["conf"]}):
         table = at.glass_pairs(conf)
-        used = used_minima(read_stamp(table))
-        minima = len(used or minima_of(at, conf)) if conf in glasses else ""
+        minima = len(minima_in_table(at, conf) or minima_of(at, conf)) if conf in glasses else ""
         counts = minima, stored_pairs(table) if table.exists() else "", *(one.get(conf, 0) for one in found)
         rows[f"{conf}"] = (*counts, tls.get(conf, 0) / (settings.tls_threshold * volumes.get(conf, np.nan)))
     density = f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)"

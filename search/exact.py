@@ -20,7 +20,7 @@ from glass.tunnelling import reduced_hbar
 from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
-from pipeline.formats.keys import Pair, minimum_names, pair_index
+from pipeline.formats.keys import Pair, label, minimum_names, pair_index
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import WAYS, add_record, record_of
@@ -71,7 +71,7 @@ def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tu
         pair = Pair(conf, *minimum_names([low, high], at.decimals).tolist())
         gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
         if gone:
-            missing.append(f"{pair.text(at.decimals)}: no minimum {gone[0]:.{at.decimals}f} in {folder}")
+            missing.append(f"{pair.text(at.decimals)}: no minimum {label(gone[0], at.decimals)} in {folder}")
         else:
             path = path_file(at, pair)
             known = path if from_paths and path.exists() else None

@@ -1,5 +1,6 @@
 """Names of minima and pairs: numbers in files, whole numbers (keys) wherever two of them are compared."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,11 @@ def no_pairs(*others: str) -> pd.DataFrame:
     return by_pair(pd.DataFrame(columns=[*PAIR_COLUMNS, *others]).astype(types), 1)
 
 
+def label(name: float, decimals: int) -> str:
+    """Name of a minimum as text, with all its decimals."""
+    return f"{name:.{decimals}f}"
+
+
 class Pair(NamedTuple):
     """A pair of minima; ``i`` and ``j`` as in files, the lower energy first."""
 
@@ -27,12 +33,13 @@ class Pair(NamedTuple):
 
     def text(self, decimals: int) -> str:
         """``Cnf-{conf} {i}_{j}``, as lines of results name it."""
-        return f"Cnf-{self.conf} {self.i:.{decimals}f}_{self.j:.{decimals}f}"
+        return f"Cnf-{self.conf} {label(self.i, decimals)}_{label(self.j, decimals)}"
 
 
 def labels_as_text(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
-    """Pairs whose ``i`` and ``j``, where they have them, are text with all decimals, as they are written to files."""
-    return pairs.assign(**{name: pairs[name].map(f"{{:.{decimals}f}}".format) for name in ("i", "j") if name in pairs})
+    """Pairs whose ``i`` and ``j``, where they have them, are text, as they are written to files."""
+    as_text = partial(label, decimals=decimals)
+    return pairs.assign(**{name: pairs[name].map(as_text) for name in ("i", "j") if name in pairs})
 
 
 def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline.errors import UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import NUMBER, Range, as_numbers, read_user_csv, with_numbers
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, labels_as_text, no_pairs, pair_index
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, label, labels_as_text, no_pairs, pair_index
 from pipeline.messages import note_once
 from pipeline.workspace import DW, QS, StatePoint
 
@@ -210,7 +210,7 @@ def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> N
     writer = csv.writer(line, lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:
         writer.writerow([*PAIR_COLUMNS, *row])
-    writer.writerow([pair.conf, f"{pair.i:.{decimals}f}", f"{pair.j:.{decimals}f}", *row.values()])
+    writer.writerow([pair.conf, label(pair.i, decimals), label(pair.j, decimals), *row.values()])
     add_line(path, line.getvalue())
 
 
