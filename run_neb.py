@@ -115,12 +115,13 @@ def main(command: Command) -> None:
     found = command.for_each_temperature(temperatures, lambda at: calculate_one(command, at, make_calculator))
     if given.share:
         result("once all shares have ended, run_neb.py --top 0 or step1_train_dw.py brings them together")
-        command.say_next("run_neb.py", "--top", "0")
+        with_list = all(work.at(T).predicted("newpairs").exists() for T in temperatures)
+        command.say_next(*(("run_neb.py", "--top", "0") if with_list else ("step1_train_dw.py",)))
         return
     draw_temperatures(work, command.settings)
     kinds = sum(found, Counter[str]())
     lacking = [too_few(work.at(T), command.settings) for T in temperatures]
-    why, script, *arguments = next_step(kinds, lacking)
+    why, script, *arguments = next_step(kinds, lacking, bool(given.explore))
     (result if all(lacking) or (kinds and (arguments or not kinds["double well"])) else detail)(why)
     command.say_next(script, *arguments)
 

@@ -165,17 +165,17 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
     return 1 - float(np.where(missing_share > pairs, 0.0, chance).min(initial=1))
 
 
-def next_step(kinds: Counter[str], lacking: Sequence[str]) -> tuple[str, ...]:
+def next_step(kinds: Counter[str], lacking: Sequence[str], explored: bool) -> tuple[str, ...]:
     """Why, which script to run after a run, and its arguments: from its verdicts and the labels that are lacking."""
     has_verdicts, few = kinds["double well"] + kinds["non-DW"] > 0, ""
     if all(lacking):
         few = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: "
-    if has_verdicts and few:
-        return few + REMEDY, "run_neb.py", "--explore", "100"
-    if has_verdicts:
+    if has_verdicts and not few:
         return "steps 1 to 4 learn from these results", "step1_train_dw.py"
-    if kinds["unfinished"]:
+    if kinds["unfinished"] and not has_verdicts:
         return "no pair got a result: mend what unfinished.csv says, then retry", "run_neb.py", "--retry"
+    if few and (has_verdicts or not explored):
+        return few + REMEDY, "run_neb.py", "--explore", "100"
     if few:
         return few + "where --explore finds no more pairs, add minima", "step0_collect.py"
     why = "no pair was calculated: step4_predict_qs.py for a new list, or more minima and step0_collect.py"

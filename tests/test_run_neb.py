@@ -51,7 +51,7 @@ def test_every_pair_gets_one_verdict_and_what_was_found_is_told_drawn_and_not_do
     before = results(calculated)
     said = done("run_neb", calculated, "--pairs", calculated / "pairs.csv")
     assert "no new pairs to calculate" in said
-    assert said.endswith(f"step0_collect.py --workspace {calculated}\n")  # for more minima, as labels are few
+    assert said.endswith(f"run_neb.py --explore 100 --workspace {calculated}\n")  # as labels are few
     assert results(calculated) == before
 
 
