@@ -4,10 +4,8 @@ import numba
 import numpy as np
 
 from glass.arrays import Array, Index, shortest_period, vectors_of
-from glass.features_rounded import AT_ONCE, Fractions, rounded_geometry
+from glass.features_rounded import AT_ONCE, GROUP, Fractions, group_maxima, insert, mth_largest, rounded_geometry
 from glass.kernels import FAST, in_threads
-
-LANES = 64  # number of groups of particles of which the most displaced is found first; M can't be larger
 
 
 def geometry_columns(particles: int) -> list[str]:
@@ -18,51 +16,6 @@ def geometry_columns(particles: int) -> list[str]:
         "total_displacement",
         "PR",
     ]
-
-
-@numba.njit(fastmath=FAST, cache=True)
-def _lane_maxima(square, lanes):  # type: ignore[no-untyped-def]
-    """Largest of every LANES-th element of ``square``, for each remainder, into ``lanes``."""
-    lanes[:] = -1.0
-    whole = square.shape[0] // LANES * LANES
-    for start in range(0, whole, LANES):
-        for k in range(LANES):
-            lanes[k] = max(lanes[k], square[start + k])
-    for k in range(whole, square.shape[0]):
-        lanes[k - whole] = max(lanes[k - whole], square[k])
-
-
-@numba.njit(cache=True)
-def _insert(values, k, top, found):  # type: ignore[no-untyped-def]
-    """Put k among the ``found`` largest elements in ``top``, descending: returns their number then."""
-    place = min(found, top.shape[0] - 1)
-    while place > 0 and values[top[place - 1]] < values[k]:
-        top[place] = top[place - 1]
-        place -= 1
-    top[place] = k
-    return min(found + 1, top.shape[0])
-
-
-@numba.njit(cache=True)
-def _find_largest(square, lanes, top):  # type: ignore[no-untyped-def]
-    """Indices of the largest elements of ``square`` into ``top``, descending.
-
-    The maxima of the lanes come from vector units. M lanes reach the M-th largest of them, so no smaller element can be
-    among the M largest, and only lanes that reach it are searched.
-    """
-    m = top.shape[0]
-    _lane_maxima(square, lanes)
-    found = 0
-    for lane in range(LANES):
-        if found < m or lanes[lane] > lanes[top[m - 1]]:
-            found = _insert(lanes, lane, top, found)
-    floor = lanes[top[m - 1]]
-    found = 0
-    for lane in range(LANES):
-        if lanes[lane] >= floor:
-            for k in range(lane, square.shape[0], LANES):
-                if square[k] >= floor and (found < m or square[k] > square[top[m - 1]]):
-                    found = _insert(square, k, top, found)
 
 
 def pair_geometry(
@@ -87,7 +40,7 @@ def pair_geometry(
     first, second : ndarray of int64, shape (n_pairs,)
         The two minima of each pair, as indices. Fastest where minima that are near in the list recur.
     particles : int
-        M, the number of most displaced particles to keep; at most N and LANES.
+        M, the number of most displaced particles to keep; at most N.
     drifts : bool, default False
         Take out the mean displacement of each pair; else it is taken for zero.
 
@@ -124,7 +77,7 @@ def pair_geometry(
 @numba.njit(fastmath=FAST, cache=True, forceinline=True)
 def _steps(a, b, box, inverse, sure, drifts, step, square):  # type: ignore[no-untyped-def]
     """Minimum-image b − a of every particle into ``step``, less their mean with ``drifts``; Σ|Δr|² and Σ|Δr|⁴."""
-    n = square.shape[0]
+    n = step.shape[1]
     for k in range(np.uint64(0), np.uint64(n)):
         x, y, z = b[0, k] - a[0, k], b[1, k] - a[1, k], b[2, k] - a[2, k]
         u = np.rint(x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0])
@@ -188,17 +141,24 @@ def _apart(a, step, box, inverse, one, other):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _any_geometry(positions, box, inverse, sure, drifts, m, first, second, out):  # type: ignore[no-untyped-def]
-    step = np.empty((3, positions.shape[2]))
-    square = np.empty(positions.shape[2])
-    lanes = np.empty(LANES)
-    top = np.empty(m, np.int64)
+    n = positions.shape[2]
+    step, square = np.empty((3, n)), np.zeros(-(-n // GROUP) * GROUP)
+    groups = np.empty(square.shape[0] // GROUP)
+    bits, group_bits = square.view(np.int64), groups.view(np.int64)
+    values, top = np.empty(m), np.empty(m, np.int64)
     for p in range(first.shape[0]):
         a = positions[first[p]]
         b = positions[second[p]]
         two, four = _steps(a, b, box, inverse, sure, drifts, step, square)
-        _find_largest(square, lanes, top)
+        group_maxima(bits, group_bits)
+        least = mth_largest(groups, values)
+        values[:] = -1.0
+        for group in range(groups.shape[0]):
+            for k in range(group * GROUP, min((group + 1) * GROUP, n) if groups[group] >= least else 0):
+                if square[k] >= least:
+                    insert(square[k], k, values, top)
         for k in range(m):
-            out[p, k] = np.sqrt(square[top[k]])
+            out[p, k] = np.sqrt(values[k])
             if k > 0:
                 out[p, m + k - 1] = _apart(a, step, box, inverse, top[0], top[k])
         out[p, 2 * m - 1] = np.sqrt(two)

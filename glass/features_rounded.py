@@ -72,8 +72,8 @@ def _rounded_geometry(fractions, n, scale, longest, drifts, first, second, out, 
         i, j = first[p], second[p]
         shift = _mean_steps(fractions, i, j, n) if drifts else (np.uint32(0), np.uint32(0), np.uint32(0))
         two, four = _squares(fractions, i, j, shift, scale, square, last)
-        _group_maxima(bits, group_bits)
-        least = _mth_largest(groups, values)
+        group_maxima(bits, group_bits)
+        least = mth_largest(groups, values)
         if values[0] >= _ROUGHEST * four:
             continue
         # M groups reach the M-th largest of their maxima: what is below it by more than single precision is not
@@ -130,7 +130,7 @@ def _steps(one, other):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _group_maxima(bits, maxima):  # type: ignore[no-untyped-def]
+def group_maxima(bits, maxima):  # type: ignore[no-untyped-def]
     """Largest element of each GROUP of ``bits`` into ``maxima``.
 
     Floats that are not negative are in the order of their bits, and a maximum of integers runs on vector units.
@@ -148,7 +148,7 @@ def _maximum(bits, start, stop):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _mth_largest(groups, values):  # type: ignore[no-untyped-def]
+def mth_largest(groups, values):  # type: ignore[no-untyped-def]
     """The M-th largest of ``groups``, 0 where there are fewer; all M of them into ``values``, descending."""
     for k in range(values.shape[0]):
         values[k] = 0.0
@@ -177,15 +177,18 @@ def _sort(fractions, i, j, shift, scale, n, square, groups, least, values, top):
             x = _steps(fractions[i, 0, k] - shift[0], fractions[j, 0, k]) * scale[0]
             y = _steps(fractions[i, 1, k] - shift[1], fractions[j, 1, k]) * scale[1]
             z = _steps(fractions[i, 2, k] - shift[2], fractions[j, 2, k]) * scale[2]
-            r2 = x * x + y * y + z * z
-            place = top.shape[0] - 1
-            if r2 > values[place]:
-                while place > 0 and values[place - 1] < r2:
-                    values[place] = values[place - 1]
-                    top[place] = top[place - 1]
-                    place -= 1
-                values[place] = r2
-                top[place] = k
+            insert(x * x + y * y + z * z, k, values, top)
+
+
+@numba.njit(cache=True)
+def insert(r2, k, values, top):  # type: ignore[no-untyped-def]
+    """Put particle k and its |Δr|² among the largest in ``top`` and ``values``, descending."""
+    place = top.shape[0] - 1
+    if r2 > values[place]:
+        while place > 0 and values[place - 1] < r2:
+            values[place], top[place] = values[place - 1], top[place - 1]
+            place -= 1
+        values[place], top[place] = r2, k
 
 
 @numba.njit(cache=True)

@@ -14,9 +14,17 @@ function was compiled just now or loaded: those with sums are compiled into thei
 
 
 @numba.njit(cache=True, inline="always")
-def nearest_image(step, side, per_side):  # type: ignore[no-untyped-def]
-    """Shortest of a difference along one axis and its periodic images; ``per_side`` is 1 / side."""
-    return step - side * np.rint(step * per_side)
+def sides_of(box):  # type: ignore[no-untyped-def]
+    """Lengths of an orthogonal box and one over each, for :func:`nearest_image`."""
+    return box[0], box[1], box[2], 1.0 / box[0], 1.0 / box[1], 1.0 / box[2]
+
+
+@numba.njit(cache=True, inline="always")
+def nearest_image(x, y, z, sides):  # type: ignore[no-untyped-def]
+    """Shortest of a difference of positions and its periodic images; ``sides`` as of :func:`sides_of`."""
+    x -= sides[0] * np.rint(x * sides[3])
+    y -= sides[1] * np.rint(y * sides[4])
+    return x, y, z - sides[2] * np.rint(z * sides[5])
 
 
 def in_threads(function: Callable[..., object], size: int, parts: Sequence[NDArray[Any]], *others: object) -> None:

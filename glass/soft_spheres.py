@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from glass.arrays import Array, box_of
-from glass.kernels import nearest_image
+from glass.kernels import nearest_image, sides_of
 from glass.potentials.pairs import PairPotential
 
 CUTOFF = 1.25  # range of the potential in σ_ij
@@ -40,70 +40,39 @@ def pair_pull(x, r2):  # type: ignore[no-untyped-def]
     return 2.0 * (6.0 * x**6 - (C2 + 2.0 * C4 / x) / x) / r2
 
 
-@numba.njit(cache=True)
-def neighbours(positions, box, diameters, slack):  # type: ignore[no-untyped-def]
-    """Half list of pairs that come within 1.25 σ_ij while each particle moves by no more than its ``slack``, (N,).
+@numba.njit(cache=True, error_model="numpy")
+def neighbours(positions, box, diameters, slack, both=False):  # type: ignore[no-untyped-def]
+    """List of pairs that come within 1.25 σ_ij while each particle moves by no more than its ``slack``, (N,).
 
-    Partners of particle i are ``partner[start[i]:start[i + 1]]``, their σ_ij² in ``square``.
+    Partners of particle i, those behind it or with ``both`` all, are ``partner[start[i]:start[i + 1]]``, their σ_ij² in
+    ``square``. Straight over all pairs, which below a few thousand particles is as quick as cells.
     """
     n = positions.shape[0]
-    reach = CUTOFF * diameters.max() + 2.0 * slack.max()
-    cells = np.empty(3, np.int64)
-    for axis in range(3):
-        cells[axis] = int(box[axis] // reach)
-        if cells[axis] < 3:
-            cells[axis] = 1
-    cell_of = np.empty((n, 3), np.int64)
-    head = np.full((cells[0], cells[1], cells[2]), -1, np.int64)
-    after = np.empty(n, np.int64)
+    reach, sides = CUTOFF * diameters.max() + 2.0 * slack.max(), sides_of(box)
+    x, y, z = positions[:, 0].copy(), positions[:, 1].copy(), positions[:, 2].copy()
+    apart, near = np.empty(n), np.empty(n + 1, np.uint32)
+    start, found = np.zeros(n + 1, np.int64), 0
+    partner, square = np.empty(64 * n, np.uint32), np.empty(64 * n)
     for i in range(n):
-        for axis in range(3):
-            place = positions[i, axis] / box[axis]
-            cell_of[i, axis] = min(cells[axis] - 1, int((place - np.floor(place)) * cells[axis]))
-        x, y, z = cell_of[i]
-        after[i] = head[x, y, z]
-        head[x, y, z] = i
-    start = np.zeros(n + 1, np.int64)
-    partner = np.empty(64 * n, np.int32)
-    square = np.empty(64 * n)
-    found = 0
-    width, depth, height = box[0], box[1], box[2]
-    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
-    for i in range(n):
-        xi, yi, zi = positions[i, 0], positions[i, 1], positions[i, 2]
         if found + n > partner.shape[0]:
-            partner, square = _longer(partner), _longer(square)
-        for step in range(27):
-            offset = (step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1)
-            if (cells[0] == 1 and offset[0]) or (cells[1] == 1 and offset[1]) or (cells[2] == 1 and offset[2]):
-                continue
-            j = head[
-                (cell_of[i, 0] + offset[0]) % cells[0],
-                (cell_of[i, 1] + offset[1]) % cells[1],
-                (cell_of[i, 2] + offset[2]) % cells[2],
-            ]
-            # Each cell's list descends, so the partners behind i come first.
-            while j > i:
-                dx = nearest_image(xi - positions[j, 0], width, per_width)
-                dy = nearest_image(yi - positions[j, 1], depth, per_depth)
-                dz = nearest_image(zi - positions[j, 2], height, per_height)
-                r2 = dx * dx + dy * dy + dz * dz
-                if r2 < reach * reach:
-                    sigma = pair_diameter(diameters[i], diameters[j])
-                    if r2 < (CUTOFF * sigma + slack[i] + slack[j]) ** 2:
-                        partner[found] = j
-                        square[found] = sigma * sigma
-                        found += 1
-                j = after[j]
+            partner = np.concatenate((partner, np.empty_like(partner)))
+            square = np.concatenate((square, np.empty_like(square)))
+        first, count = 0 if both else i + 1, 0
+        for j in range(np.uint64(first), np.uint64(n)):  # unsigned: else each index is checked for being negative
+            dx, dy, dz = nearest_image(x[i] - x[j], y[i] - y[j], z[i] - z[j], sides)
+            apart[j] = dx * dx + dy * dy + dz * dz
+        apart[i] = np.inf
+        for j in range(n - 1, first - 1, -1):  # without a branch, which would be predicted wrongly too often
+            near[count] = j
+            count += apart[j] < reach * reach
+        for j in near[:count]:
+            sigma = pair_diameter(diameters[i], diameters[j])
+            if apart[j] < (CUTOFF * sigma + slack[i] + slack[j]) ** 2:
+                partner[found] = j
+                square[found] = sigma * sigma
+                found += 1
         start[i + 1] = found
     return start, partner[:found].copy(), square[:found].copy()
-
-
-@numba.njit(cache=True)
-def _longer(values):  # type: ignore[no-untyped-def]
-    longer = np.empty(2 * values.shape[0], values.dtype)
-    longer[: values.shape[0]] = values
-    return longer
 
 
 @numba.njit(cache=True)
@@ -111,21 +80,18 @@ def energy_and_forces(positions, box, start, partner, square, forces):  # type: 
     """Total energy in ε; the forces in ε/σ into ``forces``, shape (N, 3)."""
     energy = 0.0
     forces[:] = 0.0
-    width, depth, height = box[0], box[1], box[2]
-    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
+    sides = sides_of(box)
     for i in range(positions.shape[0]):
-        xi, yi, zi = positions[i, 0], positions[i, 1], positions[i, 2]
+        x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]
         fx = fy = fz = 0.0
         for k in range(start[i], start[i + 1]):
             j = partner[k]
-            dx = nearest_image(xi - positions[j, 0], width, per_width)
-            dy = nearest_image(yi - positions[j, 1], depth, per_depth)
-            dz = nearest_image(zi - positions[j, 2], height, per_height)
+            dx, dy, dz = nearest_image(x - positions[j, 0], y - positions[j, 1], z - positions[j, 2], sides)
             r2 = dx * dx + dy * dy + dz * dz
             if r2 < _CUTOFF2 * square[k]:
-                x = square[k] / r2
-                energy += pair_energy(x)
-                f = pair_pull(x, r2)
+                ratio = square[k] / r2
+                energy += pair_energy(ratio)
+                f = pair_pull(ratio, r2)
                 fx += f * dx
                 fy += f * dy
                 fz += f * dz

@@ -14,10 +14,10 @@ import numba
 import numpy as np
 
 from glass.arrays import Array
-from glass.kernels import nearest_image
+from glass.kernels import nearest_image, sides_of
 from glass.potentials.pairs import SKIN, have_moved
 from glass.sampling.soft_sphere_dynamics import soft_spheres
-from glass.soft_spheres import CUTOFF, pair_diameter, pair_energy
+from glass.soft_spheres import CUTOFF, neighbours, pair_diameter, pair_energy
 
 SMALLEST, LARGEST = 0.73, 1.62  # range of the diameters in σ, as in the public minima of Ciarella et al. (2023)
 MC_STEP = 0.12  # side of the cube within which a particle is displaced, σ
@@ -59,48 +59,13 @@ def diameters(n: int) -> Array:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _full_list(positions, box, diameters):  # type: ignore[no-untyped-def]
-    """List of both directions of every pair that could interact, whichever diameters the two get by swaps.
-
-    Straight over all pairs, which below a few thousand particles is quicker than cells.
-    """
-    n = positions.shape[0]
-    reach = CUTOFF * diameters.max() + SKIN
-    x, y, z = positions[:, 0].copy(), positions[:, 1].copy(), positions[:, 2].copy()
-    width, depth, height = box[0], box[1], box[2]
-    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
-    square = np.empty(n)
-    first = np.zeros(n + 1, np.int64)
-    both = np.empty(64 * n, np.uint32)
-    found = 0
-    for i in range(n):
-        if found + n > both.shape[0]:
-            both = np.concatenate((both, np.empty_like(both)))
-        for j in range(n):
-            dx = nearest_image(x[i] - x[j], width, per_width)
-            dy = nearest_image(y[i] - y[j], depth, per_depth)
-            dz = nearest_image(z[i] - z[j], height, per_height)
-            square[j] = dx * dx + dy * dy + dz * dz
-        square[i] = np.inf
-        for j in range(n):  # without a branch, which would be predicted wrongly too often
-            both[found] = j
-            found += square[j] < reach * reach
-        first[i + 1] = found
-    return first, both
-
-
-@numba.njit(cache=True, error_model="numpy")
 def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignore[no-untyped-def]
     """Energy of particle i at ``place`` with all others."""
-    energy = 0.0
+    energy, sides = 0.0, sides_of(box)
     x, y, z, own = place[0], place[1], place[2], diameters[i]
-    width, depth, height = box[0], box[1], box[2]
-    per_width, per_depth, per_height = 1.0 / width, 1.0 / depth, 1.0 / height
     for k in range(first[i], first[i + 1]):
         j = both[k]
-        dx = nearest_image(x - positions[j, 0], width, per_width)
-        dy = nearest_image(y - positions[j, 1], depth, per_depth)
-        dz = nearest_image(z - positions[j, 2], height, per_height)
+        dx, dy, dz = nearest_image(x - positions[j, 0], y - positions[j, 1], z - positions[j, 2], sides)
         r2 = dx * dx + dy * dy + dz * dz
         sigma = pair_diameter(own, diameters[j])
         if r2 < (CUTOFF * sigma) ** 2:
@@ -113,7 +78,8 @@ def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # t
     """Sweeps of N attempted moves each; positions (N, 3), diameters (N,) change in place; change of the energy in ε."""
     np.random.seed(seed)
     n = positions.shape[0]
-    first, both = _full_list(positions, box, diameters)
+    largest, slack = np.full(n, diameters.max()), np.full(n, 0.5 * SKIN)  # whichever diameters they get by swaps
+    first, both, _ = neighbours(positions, box, largest, slack, True)
     reference, holds = positions.copy(), np.full(1, _LIST_HOLDS)
     change = 0.0
     place = np.empty(3)
@@ -140,7 +106,7 @@ def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # t
             change += gain
             positions[i] = place
             if have_moved(positions[i : i + 1].reshape(1, 1, 3), reference[i : i + 1], holds):
-                first, both = _full_list(positions, box, diameters)
+                first, both, _ = neighbours(positions, box, largest, slack, True)
                 reference[:] = positions
     return change
 
