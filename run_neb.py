@@ -83,7 +83,7 @@ from dataclasses import replace
 from MLmodel.training import too_few
 from pipeline.errors import UserError
 from pipeline.formats.records import changed_settings, check_records, read_records
-from pipeline.formats.shares import merge_shares
+from pipeline.formats.results import merge_shares, settle_unfinished
 from pipeline.messages import counted, detail, note, nothing_new, result
 from reporting.found import draw_temperatures
 from reporting.neb_report import report
@@ -159,6 +159,7 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
         kinds = calculate_pairs(to, jobs, make_calculator, settings, bool(given.refine))
     finally:
         if not given.share:  # what an interrupted run has found counts in its round
+            settle_unfinished(at)
             update_double_wells(at, settings)
             rounds = update_rounds(at, settings)
     if not given.share:

@@ -38,7 +38,7 @@ def train_one(command: Command, at: StatePoint) -> None:
     from MLmodel.labels import gather
     from MLmodel.training import train
     from pipeline.formats.records import check_records
-    from pipeline.formats.shares import merge_unless_running
+    from pipeline.formats.results import merge_unless_running
 
     check_records(at, settings.unit)
     for sentence in merge_unless_running(at, command.script):

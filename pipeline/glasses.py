@@ -13,7 +13,7 @@ from glass.arrays import Array, Index, brought_near, common_shift, minimum_image
 from glass.features import any_geometry
 from pipeline.files import file_named
 from pipeline.formats.configurations import Minimum, System, Unusable
-from pipeline.formats.keys import can_be_key, minimum_keys, minimum_names
+from pipeline.formats.keys import largest_name, minimum_keys, minimum_names
 from pipeline.formats.relaxed import Superseded, as_written, is_superseded
 from pipeline.matching import equal_particles, nearest_order, spacing
 from pipeline.settings import MinimaSettings
@@ -101,7 +101,7 @@ def _usable(
     for one in found:
         if isinstance(one, Unusable):
             fates[one.name] = _left_out(one.reason)
-        elif not can_be_key(one.energy, decimals):
+        elif abs(one.energy) > largest_name(decimals):
             fates[one.name] = _left_out(
                 f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
             )

@@ -20,7 +20,7 @@ from glass.tunnelling import reduced_hbar
 from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
-from pipeline.formats.keys import Pair, label, minimum_names, pair_index
+from pipeline.formats.keys import Pair, label, minimum_names
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import WAYS, add_record, record_of
@@ -29,8 +29,6 @@ from pipeline.formats.results import (
     add_non_dw,
     add_splitting,
     add_unfinished,
-    read_unfinished,
-    replace_unfinished,
     take_back_splitting,
 )
 from pipeline.matching import minima_of, read_pair
@@ -167,13 +165,10 @@ def neb_settings(settings: Settings) -> dict[str, Any]:
     return {**chosen, "hbar": hbar_of(settings.neb), "beyond_ends": beyond, "units": settings.units}
 
 
-def write_verdict(
-    at: StatePoint, calculation: Calculation, settings: Settings, refining: bool, listed: bool = False
-) -> str:
+def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, refining: bool) -> str:
     """Write the result of a pair to the files where it belongs; the same in words.
 
-    ``refining``: the pair has a splitting already, which stays where this calculation gives no verdict. ``listed``: it
-    has a row in unfinished.csv, which is replaced or taken out.
+    ``refining``: the pair has a splitting already, which stays where this calculation gives no verdict.
     """
     job, verdict, cpu_seconds, _ = calculation
     splitting = None
@@ -200,10 +195,7 @@ def write_verdict(
             take_back_splitting(at, job.pair)
             path_file(at, job.pair).unlink(missing_ok=True)
         add_non_dw(at, job.pair)
-    unfinished = verdict.kind == "unfinished"
-    if listed and not (unfinished and refining):
-        replace_unfinished(at, job.pair, verdict.reason if unfinished else None)
-    elif unfinished and not refining:
+    elif not refining:
         add_unfinished(at, job.pair, verdict.reason)
     return said
 
@@ -245,9 +237,6 @@ def calculate_pairs(
     neb = settings.neb
     function = partial(calculate_together, settings=settings, make_calculator=make_calculator, refining=refining)
     alone: list[list[PairJob]] = []
-    pairs = pair_index(pd.DataFrame([job.pair for job in jobs]), at.decimals)
-    has_row = pairs.isin(read_unfinished(at, shares=False).index)  # looked up once, not at each verdict
-    listed = {job.pair for job, row in zip(jobs, has_row, strict=True) if row}
 
     def lost(group: list[PairJob], reason: str) -> list[Calculation]:
         if len(group) > 1:  # whichever of them it was
@@ -262,7 +251,7 @@ def calculate_pairs(
         seconds = 0.0
         limit = neb.time_limit and neb.time_limit * max(map(len, groups))
         for one in chain.from_iterable(workers.results(function, groups, time_limit=limit, lost=lost)):
-            said = write_verdict(at, one, settings, refining, one.job.pair in listed)
+            said = write_verdict(at, one, settings, refining)
             style = "bold green" if said.startswith("TLS") else "" if one.verdict.kind == "double well" else "dim"
             bar.write(f"{bar.n + 1:.0f}/{len(jobs)} {one.job.pair.text(at.decimals)}: {said}", style)
             kinds[one.verdict.kind] += 1

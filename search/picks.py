@@ -11,8 +11,14 @@ from pipeline.errors import UserError
 from pipeline.formats.csv_files import line_of
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
-from pipeline.formats.results import joined, last_results, pairs_with_result, read_pair_list, read_unfinished
-from pipeline.formats.shares import part_of
+from pipeline.formats.results import (
+    joined,
+    last_results,
+    pairs_with_result,
+    part_of,
+    read_pair_list,
+    read_unfinished,
+)
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.table_stamps import usable_tables
 from pipeline.workspace import DW, QS, StatePoint
@@ -95,9 +101,7 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     if given.refine:
         return _to_refine(at, settings, given.refine)
     if given.retry:
-        unfinished = read_unfinished(at)
-        has_result = unfinished.index.isin(last_results(at).index)
-        return unfinished[~has_result & ~unfinished.index.duplicated()], str(at.unfinished)
+        return read_unfinished(at), str(at.unfinished)
     known = pairs_with_result(at)
     if not given.share:
         return _not_known(at, settings, given, known)

@@ -5,7 +5,7 @@ import synthetic
 from steps import done
 
 from pipeline.formats.keys import by_pair
-from pipeline.formats.shares import part_of
+from pipeline.formats.results import part_of
 from pipeline.workspace import Share
 
 T = "0.15"

@@ -14,13 +14,14 @@ from pipeline.formats.results import (
     add_calculation,
     add_splitting,
     add_unfinished,
+    merge_shares,
     read_calculations,
     read_neb_results,
     read_pair_list,
     read_unfinished,
+    settle_unfinished,
     take_back_splitting,
 )
-from pipeline.formats.shares import merge_shares
 from pipeline.workspace import QS, Workspace
 
 T = "0.1"
@@ -79,7 +80,7 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     add_record(work.at(T), pair, (0.01, 0.02), PROFILE, SETTINGS)
     add_splitting(work.at(T), pair, 0.01)
     add_calculation(work.at(T), pair, row)
-    add_unfinished(work.at(T), pair, "why")
+    add_unfinished(work.at(T), Pair(2, 0.1, 0.5), "why")
     at = work.at(T)
     for path, cut in (
         (at.new_splittings, b"Cnf-1 0.2_0.3"),
@@ -95,9 +96,23 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
             assert read[1][["conf", "j", "cpu_seconds"]].to_numpy().tolist() == [[2, 0.2, 1.0]]
         assert capsys.readouterr().out.count("cut and left out") == 1
     add_splitting(at, Pair(2, 0.1, 0.4), 0.02)
-    add_unfinished(at, Pair(2, 0.1, 0.4), "why")
+    add_unfinished(at, Pair(2, 0.1, 0.6), "why")
     assert read_neb_results(at)["quantum_splitting"].tolist() == [0.01, 0.02]
     assert len(read_unfinished(at)) == 2
+
+
+def test_unfinished_pairs_are_those_without_a_result_each_by_its_last_reason(work):
+    at = work.at(T)
+    for j in (0.2, 0.3, 0.4):
+        add_unfinished(at, Pair(1, 0.1, j), f"first, at {j}")
+    add_splitting(at, Pair(1, 0.2, 0.1), 0.01)
+    add_unfinished(at, Pair(1, 0.1, 0.3), "again")
+    expected = [[0.4, "first, at 0.4"], [0.3, "again"]]
+    assert read_unfinished(at)[["j", "reason"]].to_numpy().tolist() == expected
+    settle_unfinished(at)
+    assert read_unfinished(at)[["j", "reason"]].to_numpy().tolist() == expected
+    rows = ["conf,i,j,reason", '1,0.1000000000,0.4000000000,"first, at 0.4"', "1,0.1000000000,0.3000000000,again"]
+    assert at.unfinished.read_text().splitlines() == rows
 
 
 def test_results_of_a_share_are_no_end_of_a_line_that_was_cut(work):

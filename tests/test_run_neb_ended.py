@@ -17,7 +17,7 @@ from synthetic import make_workspace
 import run_neb
 from pipeline.formats import results as neb_files
 from pipeline.formats.keys import Pair
-from pipeline.formats.shares import lock_of, merge_shares, merge_unless_running
+from pipeline.formats.results import merge_shares, merge_unless_running
 from pipeline.locks import only_writer
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
@@ -184,7 +184,7 @@ def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_no
     with only_writer(work.lock("run_neb", T), "run_neb"):
         assert merge_unless_running(work.at(T), "step1_train_dw") == []
         assert len(work.at(T).shares) == 2
-    with only_writer(lock_of(work.at(T), "1-of-2"), "run_neb"):
+    with only_writer(work.lock("run_neb-1-of-2", T), "run_neb"):
         said = merge_unless_running(work.at(T), "step1_train_dw")
         assert "1-of-2 is running" in said[0]
         assert "2-of-2 merged" in said[1]

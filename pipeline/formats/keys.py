@@ -45,15 +45,15 @@ def labels_as_text(pairs: pd.DataFrame, decimals: int) -> pd.DataFrame:
 def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
     """Names of minima as whole numbers of 10^-decimals, free of float noise; UserError where one is too large."""
     names = np.asarray(names, dtype=np.float64)
-    bad = ~can_be_key(names, decimals)
+    bad = ~(np.abs(names) <= largest_name(decimals))
     if bad.any():
         raise UserError(f"config.yaml: ij_decimals = {decimals} is too many for {names[bad][0]:g}; lower it")
     return np.rint(names * 10.0**decimals).astype(np.int64)
 
 
-def can_be_key(names: ArrayLike, decimals: int) -> NDArray[np.bool_]:
-    """Whether names of minima are small enough to have so many decimals."""
-    return np.asarray(np.abs(names) < 2.0**63 / 10.0**decimals)
+def largest_name(decimals: int) -> float:
+    """Largest number that can name a minimum, as keys have 64 bits."""
+    return 9e18 / 10.0**decimals
 
 
 def minimum_names(keys: ArrayLike, decimals: int) -> NDArray[np.float64]:

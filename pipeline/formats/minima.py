@@ -13,7 +13,7 @@ from pipeline.errors import UserError, short
 from pipeline.formats.configurations import Frame, Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
 from pipeline.formats.csv_files import Range, line_of, read_user_csv, with_numbers
 from pipeline.formats.frames import read_frames, to_atoms
-from pipeline.formats.keys import can_be_key, minimum_keys
+from pipeline.formats.keys import largest_name, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
 from pipeline.formats.relaxed import is_superseded, superseded
 from pipeline.stamps import status
@@ -44,7 +44,7 @@ def places_by_key(
     """
     found = places_with_energies(folder, reading) if folder.is_dir() else []
     ranked = sorted(((name := place.name) not in used, energy, name, place) for place, energy in found)
-    good = [(energy, place) for _, energy, _, place in reversed(ranked) if can_be_key(energy, decimals)]
+    good = [(energy, place) for _, energy, _, place in reversed(ranked) if abs(energy) <= largest_name(decimals)]
     keys = minimum_keys([energy for energy, _ in good], decimals).tolist()
     return dict(zip(keys, (place for _, place in good), strict=True))  # the last of a key counts
 

@@ -1,29 +1,32 @@
 """The files of exact results: NON-DW.txt, the splittings, unfinished.csv, calculations.csv and lists of pairs.
 
-What the last three have in common is the CSV with ``conf,i,j``. Lines are added one at a time, whole or not at all.
+Lines are added one at a time, whole or not at all. A run that is cut into shares for the jobs of an array adds them to
+files of each share, which are read with those of all, and merged with them once the share has ended.
 """
 
-import csv
-import io
 import re
+import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserError, odd_character, short
+from pipeline.errors import HeldError, UserError, odd_character, short
 from pipeline.files import append_line, atomic_write, content_of, write_text
 from pipeline.formats.csv_files import NUMBER, Range, as_numbers, read_user_csv, with_numbers
-from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, label, labels_as_text, no_pairs, pair_index
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, labels_as_text, largest_name, no_pairs, pair_index
+from pipeline.locks import only_writer
 from pipeline.messages import note_once
-from pipeline.workspace import DW, QS, StatePoint
+from pipeline.stamps import status
+from pipeline.workspace import DW, QS, Share, StatePoint
 
 _COUNTED = {name: Range(0, 1e15, name != "cpu_seconds", True) for name in ("images", "steps", "cpu_seconds")}
 """Columns of calculations.csv with what a calculation took."""
 
-_PAIR = {"conf": Range(0, 1e18, True), "i": Range(-1e18, 1e18), "j": Range(-1e18, 1e18)}  # of every CSV of pairs
 _ALL_DECIMALS = 12  # no ij_decimals is larger
 
 SMALLEST = 1e-16
@@ -45,9 +48,9 @@ def read_neb_results(at: StatePoint, shares: bool = True) -> pd.DataFrame:
 
     def own(one: StatePoint) -> pd.DataFrame:
         parts = [results_in(path, one.decimals) for path in (one.non_dw, *one.splittings) if path.exists()]
-        return joined(no_pairs(DW, QS, ORIGIN), *parts).drop(columns="line", errors="ignore")
+        return joined(no_pairs(DW, QS, ORIGIN, "line"), *parts).drop(columns="line")
 
-    return _with_shares(own, at) if shares else own(at)
+    return _of_all(own, at, shares)
 
 
 def last_results(at: StatePoint) -> pd.DataFrame:
@@ -56,10 +59,10 @@ def last_results(at: StatePoint) -> pd.DataFrame:
     return results[~results.index.duplicated(keep="last")]
 
 
-def _with_shares(own: Callable[[StatePoint], pd.DataFrame], at: StatePoint) -> pd.DataFrame:
+def _of_all(own: Callable[[StatePoint], pd.DataFrame], at: StatePoint, shares: bool = True) -> pd.DataFrame:
     """A table and behind it those of shares, read first: what is merged meanwhile is found twice, not never."""
     of_shares = []
-    for share in at.shares:
+    for share in at.shares if shares else ():
         try:
             of_shares.append(own(share))
         except (FileNotFoundError, UserError):
@@ -106,7 +109,12 @@ def add_line(path: Path, line: str) -> None:
 
 
 def results_in(path: Path, decimals: int) -> pd.DataFrame:
-    """The results in one file, by pair; ``line`` is the number of the line."""
+    """The results in one file, by pair; ``line`` is the number of the line. A file that did not change is read once."""
+    return _results_in(path, decimals, *status(path))
+
+
+@lru_cache
+def _results_in(path: Path, decimals: int, *changed: int) -> pd.DataFrame:
     splitting = "NON-DW" not in path.name
     lines = pd.Series(read_lines(path), dtype=str).str.strip()
     lines.index += 1
@@ -123,6 +131,10 @@ def results_in(path: Path, decimals: int) -> pd.DataFrame:
     refuse(
         ~np.isfinite(numbers[[0, 1, 2]]).all(axis=1),
         lambda line: f"'{short(lines[line])}' is not '{form}'{odd_character(lines[line])}",
+    )
+    refuse(
+        (numbers[[1, 2]].abs() > largest_name(decimals)).any(axis=1),
+        lambda line: f"'{short(lines[line])}' names a minimum by a number too large for ij_decimals = {decimals}",
     )
     refuse(
         numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS),
@@ -162,12 +174,12 @@ def take_back_splitting(at: StatePoint, pair: Pair) -> None:
     """Make a comment of each line with a splitting of a pair, where a finer calculation finds no double well."""
     key = pair_index(pd.DataFrame([pair]), at.decimals)
     for path in at.splittings:
-        results = results_in(path, at.decimals)
-        of_pair = {*results["line"][results.index.isin(key)]}
-        if of_pair:
-            lines = enumerate(read_lines(path), 1)
-            kept = [f"# non-DW by run_neb.py: {line}" if number in of_pair else line for number, line in lines]
-            write_text(path, "".join(kept))
+        results, lines = results_in(path, at.decimals), read_lines(path)
+        of_pair = results.loc[results.index.isin(key), "line"]
+        for number in of_pair:
+            lines[number - 1] = f"# non-DW by run_neb.py: {lines[number - 1]}"
+        if len(of_pair):
+            write_text(path, "".join(lines))
 
 
 def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
@@ -176,14 +188,16 @@ def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
 
 
 def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
-    """Pairs whose exact calculation gave no verdict: ``conf``, ``i``, ``j``, ``reason``; empty where there are none."""
+    """Pairs without a verdict: ``conf``, ``i``, ``j`` and ``reason``, the last of each; empty where there are none."""
+    table = _of_all(_unfinished_of, at, shares)
+    has_result = table.index.isin(read_neb_results(at, shares).index)
+    return table[~table.index.duplicated(keep="last") & ~has_result]
 
-    def own(one: StatePoint) -> pd.DataFrame:
-        if not one.unfinished.exists() or one.unfinished.stat().st_size == 0:
-            return no_pairs("reason")
-        return read_pair_list(one.unfinished, one.decimals, "".join(read_lines(one.unfinished)).encode())
 
-    return _with_shares(own, at) if shares else own(at)
+def _unfinished_of(at: StatePoint) -> pd.DataFrame:
+    if not at.unfinished.exists() or at.unfinished.stat().st_size == 0:
+        return no_pairs("reason")
+    return read_pair_list(at.unfinished, at.decimals, whole_lines=True)
 
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
@@ -191,13 +205,12 @@ def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
     _append_row(at.unfinished, pair, at.decimals, {"reason": reason})
 
 
-def replace_unfinished(at: StatePoint, pair: Pair, reason: str | None) -> None:
-    """Give the row of a pair in ``unfinished.csv`` another reason, or take it out where that is None."""
-    table = read_unfinished(at, shares=False)
-    is_this = table.index.isin(pair_index(pd.DataFrame([pair]), at.decimals))
-    table = table[~is_this] if reason is None else table.assign(reason=table["reason"].mask(is_this, reason))
-    with atomic_write(at.unfinished) as part:
-        labels_as_text(table, at.decimals).to_csv(part, index=False)
+def settle_unfinished(at: StatePoint) -> None:
+    """Take out of ``unfinished.csv`` the rows of pairs that have a result by now, or a later row."""
+    left = read_unfinished(at, shares=False)
+    if len(left) < len(_unfinished_of(at)):
+        with atomic_write(at.unfinished) as part:
+            labels_as_text(left, at.decimals).to_csv(part, index=False)
 
 
 def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
@@ -206,12 +219,8 @@ def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
 
 
 def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> None:
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    if not path.exists() or path.stat().st_size == 0:
-        writer.writerow([*PAIR_COLUMNS, *row])
-    writer.writerow([pair.conf, label(pair.i, decimals), label(pair.j, decimals), *row.values()])
-    add_line(path, line.getvalue())
+    table = labels_as_text(pd.DataFrame([{**pair._asdict(), **row}]), decimals)
+    add_line(path, table.to_csv(index=False, header=not path.exists() or path.stat().st_size == 0))
 
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
@@ -221,10 +230,10 @@ def read_calculations(at: StatePoint) -> pd.DataFrame:
         path, columns = one.calculations, ("verdict", "fidelity", "cpu_seconds")
         if not path.exists():
             return no_pairs(*columns).astype({"cpu_seconds": float})
-        table = read_pair_list(path, one.decimals, "".join(read_lines(path)).encode(), columns)
+        table = read_pair_list(path, one.decimals, columns, whole_lines=True)
         return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
 
-    return _with_shares(own, at)
+    return _of_all(own, at)
 
 
 def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
@@ -234,7 +243,66 @@ def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
     return index.drop_duplicates()
 
 
-def read_pair_list(path: Path, decimals: int, content: bytes | None = None, others: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV with ``conf``, ``i``, ``j``, ``others`` and perhaps more, by pair; ``content``: what counts of it."""
-    table = read_user_csv(path, [*PAIR_COLUMNS, *others], content)
-    return by_pair(with_numbers(path, table, _PAIR), decimals)
+def read_pair_list(path: Path, decimals: int, others: Sequence[str] = (), whole_lines: bool = False) -> pd.DataFrame:
+    """Read a CSV with ``conf``, ``i``, ``j``, ``others`` and perhaps more, by pair.
+
+    ``whole_lines``: of one to which steps add lines, see :func:`read_lines`.
+    """
+    content = "".join(read_lines(path)).encode() if whole_lines else None
+    table, label = read_user_csv(path, [*PAIR_COLUMNS, *others], content), largest_name(decimals)
+    ranges = {"conf": Range(0, 1e18, True), "i": Range(-label, label), "j": Range(-label, label)}
+    return by_pair(with_numbers(path, table, ranges), decimals)
+
+
+def part_of(pairs: pd.DataFrame, share: Share) -> pd.DataFrame:
+    """The pairs of a share, by their names alone: no other share has one of them, whatever becomes of the list."""
+    number = [zlib.crc32(f"{conf} {low} {high}".encode()) % share.parts + 1 for conf, low, high in pairs.index]
+    return pairs[np.array(number, dtype=int) == share.number]
+
+
+def merge_shares(at: StatePoint) -> list[str]:
+    """Bring the results of all shares that have ended into the files of all; what was done, in words.
+
+    The caller is the only writer of these. Each file is replaced whole before the share's own is removed: killed in
+    between, what stands in both is merged no second time.
+    """
+    said = []
+    for share in at.shares:
+        try:
+            with only_writer(at.workspace.lock(f"run_neb-{share.share}", at.temperature), "run_neb"):
+                _merge(at, share)
+            said.append(f"results of the share {share.share} merged")
+        except HeldError:
+            said.append(f"the share {share.share} is running: its results are read where they are")
+    return said
+
+
+def merge_unless_running(at: StatePoint, script: str) -> list[str]:
+    """Merge shares for a script that writes no exact results; nothing is done where run_neb.py is running."""
+    if at.shares:
+        with suppress(HeldError), only_writer(at.workspace.lock("run_neb", at.temperature), script):
+            return merge_shares(at)
+    return []
+
+
+def _merge(at: StatePoint, share: StatePoint) -> None:
+    known = read_neb_results(at, shares=False).index
+    for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
+        _add_lines(one, read_lines(other) if other.exists() else [])
+    for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
+        for part in filter(Path.exists, parts):
+            results, lines = results_in(part, at.decimals), read_lines(part)
+            _add_lines(one, [lines[number - 1] for number in results.loc[~results.index.isin(known), "line"]])
+    _add_lines(at.unfinished, read_lines(share.unfinished) if share.unfinished.exists() else [])
+    for path in filter(Path.exists, share.result_files):
+        path.unlink()
+    with suppress(OSError):  # there are others in it
+        share.unfinished.parent.rmdir()
+
+
+def _add_lines(path: Path, lines: list[str]) -> None:
+    """Put lines behind a file, which appears whole, unless they stand there; of a CSV, not its header again."""
+    there = [line.rstrip("\r\n") for line in read_lines(path)] if path.exists() else []
+    known, new = set(there), (line.rstrip("\r\n") for line in lines[bool(there) and path.suffix == ".csv" :])
+    if added := [line for line in new if line not in known]:
+        write_text(path, "".join(f"{line}\n" for line in [*there, *added]))
