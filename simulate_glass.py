@@ -72,7 +72,8 @@ from pipeline.formats.minima import read_atoms
 from pipeline.messages import Progress, counted, detail, note, nothing_new, record, result
 from pipeline.transitions import write_transitions
 from pipeline.units import REDUCED
-from pipeline.workers import count_steps, worker_pool
+from pipeline.workers import worker_pool
+from pipeline.workers.local import count_steps
 from pipeline.workspace import StatePoint
 from search import trajectory
 from search.calculator import find_calculator

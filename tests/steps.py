@@ -44,8 +44,7 @@ def run(script, workspace, *arguments, pictures=False, workers=False):
     with (
         mock.patch.object(sys, "argv", _command(script, workspace, *arguments)[1:]),
         mock.patch.object(sys, "path", [*sys.path]),
-        mock.patch("pipeline.workers.Processes", _Forked if workers else _NoProcesses),
-        mock.patch("pipeline.workers.local.Processes", _Forked),
+        mock.patch("pipeline.workers.local.Processes", _Forked if workers else _processes_of_training_only),
         nullcontext() if pictures else mock.patch("matplotlib.figure.Figure.savefig", _save_blank),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
@@ -80,6 +79,10 @@ class _NoProcesses(SerialWorkers):
 
     def end(self):
         self._limits.restore_original_limits()
+
+
+def _processes_of_training_only(count, start=None, log=None):
+    return _Forked(count, start, log) if log else _NoProcesses(count)
 
 
 _PRELOADED = ["autogluon.tabular", "autogluon.tabular.models", "catboost", "sklearn", "search.exact"]

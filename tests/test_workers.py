@@ -20,8 +20,8 @@ from steps import ROOT, done, started, stop, wait_until
 
 from pipeline.errors import UserError
 from pipeline.settings import Settings, read_settings
-from pipeline.workers import count_steps, worker_pool
-from pipeline.workers.local import Processes, run_apart
+from pipeline.workers import worker_pool
+from pipeline.workers.local import Processes, count_steps, run_apart
 
 TWO = Settings(processes=2)
 

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -25,67 +25,55 @@ from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.messages import note
 from pipeline.settings import ClusterSettings
-from pipeline.workers.base import LOOK_EVERY, TRIES, End, Task, Workers
+from pipeline.workers import LOOK_EVERY, TRIES, End, Task, Workers
 from pipeline.workers.local import Processes
 
 SAY_AFTER = 10.0  # seconds without any worker, after which that is said
 
-_CONFIG = {
-    "distributed.scheduler.allowed-failures": TRIES - 1,  # of a scheduler that is ours
-    "distributed.admin.large-graph-warning-threshold": "1GB",
-}
+dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1})  # of a scheduler that is ours
+dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
 
 VERSION = f"tls-finder {__version__} on Python {sys.version_info.major}.{sys.version_info.minor}"  # the same everywhere
 _own = threading.local()  # child process of each thread of a Dask worker: what a job loads is there for the next
 
 
-@contextmanager
-def dask_workers(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
-    """Connect to a cluster, or start one that ends with the block; raises UserError where that can't be."""
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line, by us
-    kind, value = settings.chosen
-    if kind == "scheduler_file" and not Path(value).is_file():
-        raise UserError(f"config.yaml: cluster.scheduler_file = {value}: no such file; start the scheduler")
-    with dask.config.set(_CONFIG), ExitStack() as opened:
-        jobs = BatchJobs(kind, value) if isinstance(value, dict) else None
-        where = value if jobs is None else opened.enter_context(jobs.cluster)
-        try:
-            named = {"scheduler_file" if kind == "scheduler_file" else "address": where}
-            client = Client(**named, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"config.yaml: cluster.{kind} = {where}: no Dask scheduler answers there: {_in_one_line(error)}"
-            ) from None
-        try:
-            yield DaskWorkers(client, f"cluster.{kind}", jobs.replace if jobs else lambda: None)
-        finally:
-            with suppress(Exception):  # it may be gone
-                client.close(timeout=2)
-
-
 class DaskWorkers(Workers):
-    """Workers of a cluster, one job each, so that no job is blamed for another; ``mend`` replaces lost ones."""
+    """Workers of a cluster that is there, or is started and ends with them; UserError where that can't be.
+
+    Each has one job, so that no job is blamed for another.
+    """
 
     steps = 0  # of the jobs that have ended
 
-    def __init__(self, client: Client, name: str, mend: Callable[[], object]) -> None:
-        self._client = client
-        self._name = name
-        self._mend = mend
+    def __init__(self, settings: ClusterSettings) -> None:
+        for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line, by us
+        kind, value = settings.chosen
+        self._name = f"cluster.{kind}"
         self._done: SimpleQueue[Future] = SimpleQueue()
         self._running: dict[Future, Task] = {}
-        self._threads = 0
         self._look_at = 0.0
         self._say_at = time.monotonic() + SAY_AFTER
+        if kind == "scheduler_file" and not Path(value).is_file():
+            raise UserError(f"config.yaml: {self._name} = {value}: no such file; start the scheduler")
+        self._jobs = BatchJobs(self._name, value) if isinstance(value, dict) else None
+        where = self._jobs.cluster if self._jobs else value
+        named = {"scheduler_file" if kind == "scheduler_file" else "address": where}
+        try:
+            self._client = Client(**named, set_as_default=False)
+        except (OSError, ValueError) as error:
+            said = f"no Dask scheduler answers there: {_in_one_line(error)}"
+            raise UserError(f"config.yaml: {self._name} = {where}: {said}") from None
 
-    @property
-    def count(self) -> int:
-        """Threads of all workers there are; one at least."""
-        self._look()
-        return max(self._threads, 1)
+    def end(self) -> None:
+        """Leave the cluster, or end it where it was started."""
+        with suppress(Exception):  # it may be gone
+            self._client.close(timeout=2)
+        if self._jobs:
+            self._jobs.cluster.close()
 
     def _start(self, function: Callable[[Any], Any], task: Task, time_limit: float | None) -> None:
+        self._look()
         work = cloudpickle.dumps((function, task.job))  # functions of scripts go whole, all others by name
         key = f"tls-{task.number}-{uuid.uuid4().hex}"
         future = self._client.submit(_run_job, work, os.getcwd(), time_limit, VERSION, key=key, pure=False)
@@ -96,16 +84,13 @@ class DaskWorkers(Workers):
         self._look()
         try:
             future = self._done.get(timeout=LOOK_EVERY)
-        except Empty:
+            task = self._running.pop(future)
+        except (Empty, KeyError):  # the second: of jobs that were stopped
             return []
-        return [self._end(future, self._running.pop(future))] if future in self._running else []
-
-    def _end(self, future: Future, task: Task) -> End:
-        """Result of a job that has ended, or why there is none."""
         try:
             steps, kind, content = future.result()
         except KilledWorker as error:
-            return End(task, "lost", f"{error.allowed_failures + 1} workers of the cluster were lost with it")
+            return [(task, "lost", f"{error.allowed_failures + 1} workers of the cluster were lost with it")]
         except (CancelledError, OSError):  # what the job raised comes as its result
             raise self._scheduler_lost() from None
         except Exception as error:
@@ -116,7 +101,7 @@ class DaskWorkers(Workers):
                 f"{self._name}: a worker can't do the work ({reason}); install it there, or set PYTHONPATH"
             ) from None
         self.steps += steps
-        return End(task, kind, cloudpickle.loads(content) if kind == "result" else content)
+        return [(task, kind, cloudpickle.loads(content) if kind == "result" else content)]
 
     def _stop(self) -> None:
         futures = list(self._running)
@@ -132,13 +117,15 @@ class DaskWorkers(Workers):
             return
         self._look_at = now + LOOK_EVERY
         try:
-            self._threads = sum(self._client.nthreads().values())
+            threads = sum(self._client.nthreads().values())
         except Exception:
             raise self._scheduler_lost() from None
         if self._client.status != "running":
             raise self._scheduler_lost()
-        self._mend()
-        if self._threads:
+        self.count = max(threads, 1)
+        if self._jobs:
+            self._jobs.replace()
+        if threads:
             self._say_at = now + SAY_AFTER
         elif now > self._say_at:
             note(f"{self._name}: no worker at {self._client.scheduler.address}; waiting for one")
@@ -197,9 +184,8 @@ class BatchJobs:
     dask-jobqueue itself logs a refused job as a traceback and waits for it forever.
     """
 
-    def __init__(self, system: str, section: dict[str, Any]) -> None:
-        options = dict(section)
-        self._name = f"cluster.{system}"
+    def __init__(self, name: str, section: dict[str, Any]) -> None:
+        options, self._name = dict(section), name
         self._count = options.pop("n_workers", 1)
         self._said: set[str] = set()
         path = f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
@@ -207,8 +193,8 @@ class BatchJobs:
         scheduler = {"dashboard": False, "dashboard_address": ":0", **options.pop("scheduler_options", {})}
         options = {"processes": 1, **options, "job_script_prologue": prologue, "scheduler_options": scheduler}
         try:
-            kind = next(name for name in dir(dask_jobqueue) if name.lower() == f"{system}cluster")
-            self.cluster = _telling(getattr(dask_jobqueue, kind))(**options)
+            system = next(one for one in dir(dask_jobqueue) if f"cluster.{one.lower()}" == f"{name}cluster")
+            self.cluster = _telling(getattr(dask_jobqueue, system))(**options)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise UserError(f"config.yaml: {self._name}: {_in_one_line(error)}") from None
 

@@ -12,8 +12,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
 from pickle import PicklingError
@@ -26,7 +27,7 @@ from multiprocess.pool import ExceptionWithTraceback
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import UserError
-from pipeline.workers.base import LOOK_EVERY, End, Task, Workers
+from pipeline.workers import LOOK_EVERY, TRIES, End, Task, Workers
 
 TO_END = 5.0  # seconds that a process has to end by itself after it has closed its pipe
 
@@ -38,109 +39,90 @@ class Processes(Workers):
     print in place of stderr, they are not kept to one thread, and a job of which one dies is not tried again.
     """
 
-    count = 1
-
     def __init__(self, count: int, start: str | None = None, log: Path | None = None) -> None:
-        self._context = multiprocess.get_context(start)
-        self.count = count
-        self._log = log
-        self._steps_of_ended = 0
-        self._workers: list[_Worker] = []
+        self.count, self.tries = count, 1 if log else TRIES
+        self._context, self._log = multiprocess.get_context(start), log
         self._temporary = tempfile.TemporaryDirectory(prefix="tls-finder-") if start == "spawn" else None
-        if start != "spawn":  # which takes seconds, and so waits for a job
-            self._fill()
-        if log is not None:
-            self.tries = 1
+        self._counters: list[Any] = []  # of steps, one a process
+        self._busy: dict[Any, _Worker] = {}  # by their connections
+        # To spawn one takes seconds, and so waits for a job.
+        self._idle = [] if start == "spawn" else [self._new_worker() for _ in range(count)]
 
     @property
     def steps(self) -> int:
         """Steps that the jobs have counted so far with :func:`count_steps`."""
-        return self._steps_of_ended + sum(int(worker.counter.value) for worker in self._workers)
+        return sum(int(counter.value) for counter in self._counters)
+
+    def _new_worker(self) -> "_Worker":
+        counter = self._context.RawValue("q", 0)  # no lock: its worker alone writes to it
+        self._counters.append(counter)
+        connection, others = self._context.Pipe()
+        given = (others, counter, self._log, None if self._temporary is None else self._temporary.name)
+        process = self._context.Process(target=_work, args=given, daemon=True)
+        _start_apart(process)
+        others.close()
+        return _Worker(process, connection)
 
     def _start(self, function: Callable[[Any], Any], task: Task, time_limit: float | None) -> None:
-        self._fill()
-        next(worker for worker in self._workers if worker.task is None).give(function, task, time_limit)
+        worker = self._idle.pop() if self._idle else self._new_worker()
+        worker.task, worker.until = task, float("inf")
+        worker.time_limit = float("inf") if time_limit is None else time_limit
+        self._busy[worker.connection] = worker
+        try:
+            worker.connection.send((function, task.job))
+        except OSError:  # it has died idle, or will never hear of the job; the next look finds that
+            worker.process.kill()
 
     def _ended(self) -> list[End]:
-        ready = wait([worker.connection for worker in self._busy], LOOK_EVERY)
+        ended: list[End] = []
+        for connection in wait([*self._busy], LOOK_EVERY):
+            worker = self._busy[connection]
+            try:
+                message = connection.recv()
+            except (EOFError, OSError):
+                worker.process.join(TO_END)
+                self._end(worker)
+                ended.append((worker.task, "died", exit_reason(worker.process.exitcode)))
+                continue
+            if message is None:
+                worker.until = time.monotonic() + worker.time_limit
+            else:
+                self._idle.append(self._busy.pop(connection))
+                ended.append((worker.task, *message))
         now = time.monotonic()
-        received = [self._received(worker) for worker in self._busy if worker.connection in ready]
-        ended = [end for end in received if end is not None]
-        for worker in [worker for worker in self._busy if now > worker.until]:
+        for worker in [worker for worker in self._busy.values() if now > worker.until]:
             self._end(worker)
-            ended.append(End(worker.task, "lost", f"it took longer than {worker.time_limit:g} s"))
+            ended.append((worker.task, "lost", f"it took longer than {worker.time_limit:g} s"))
         return ended
 
-    def _stop(self) -> None:
-        for worker in self._busy:
-            self._end(worker)
-
-    @property
-    def _busy(self) -> list["_Worker"]:
-        return [worker for worker in self._workers if worker.task is not None]
-
-    def _received(self, worker: "_Worker") -> End | None:
-        """Answer of a worker, or why it has died; None where it says that it has started."""
-        task = worker.task
-        try:
-            message = worker.connection.recv()
-        except (EOFError, OSError):
-            worker.process.join(TO_END)
-            self._end(worker)
-            return End(task, "died", exit_reason(worker.process.exitcode))
-        if message is None:
-            worker.started = True
-            worker.until = time.monotonic() + worker.time_limit
-            return None
-        worker.task = None
-        outcome, error = message
-        return End(task, "result", outcome) if error is None else End(task, "raised", error)
-
-    def _fill(self) -> None:
-        while len(self._workers) < self.count:
-            temporary = None if self._temporary is None else self._temporary.name
-            self._workers.append(_Worker(self._context, self._log, temporary))
-
     def _end(self, worker: "_Worker") -> None:
-        self._workers.remove(worker)
-        worker.end()
-        self._steps_of_ended += worker.counter.value
+        self._busy.pop(worker.connection, None)
+        worker.connection.close()
+        worker.process.kill()
+        worker.process.join()
+
+    def _stop(self) -> None:
+        for worker in [*self._busy.values()]:
+            self._end(worker)
 
     def end(self) -> None:
         """End all of them, whatever they do."""
-        for worker in list(self._workers):
+        for worker in [*self._busy.values(), *self._idle]:
             self._end(worker)
+        self._idle.clear()
         if self._temporary is not None:
             self._temporary.cleanup()
 
 
+@dataclass
 class _Worker:
     """One process and what it works on."""
 
-    def __init__(self, context: Any, log: Path | None, temporary: str | None) -> None:
-        self.counter = context.RawValue("q", 0)  # no lock: this worker alone writes to it
-        self.connection, others = context.Pipe()
-        self.process = context.Process(target=_work, args=(others, self.counter, log, temporary), daemon=True)
-        with _signals_blocked(), _script_hidden(temporary is not None):
-            self.process.start()
-        others.close()
-        self.task: Any = None
-        self.started = False
-        self.time_limit = self.until = float("inf")
-
-    def give(self, function: Callable[[Any], Any], task: Task, time_limit: float | None) -> None:
-        self.task = task
-        self.time_limit = float("inf") if time_limit is None else time_limit
-        self.until = time.monotonic() + self.time_limit if self.started else float("inf")
-        try:
-            self.connection.send((function, task.job))
-        except OSError:  # it has died idle, or will never hear of the job; the next look finds that
-            self.process.kill()
-
-    def end(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
+    process: Any
+    connection: Any
+    task: Any = None
+    time_limit: float = float("inf")
+    until: float = float("inf")
 
 
 def exit_reason(status: int) -> str:
@@ -174,30 +156,27 @@ def _work(connection: Any, counter: Any, log: Path | None, temporary: str | None
         sys.stdout = sys.stderr
     while True:
         try:
-            connection.send(_outcome(connection, threads=None if log else 1))
+            connection.send(_outcome(connection, None if log else 1))
         except OSError:  # nobody is there to hear it
             return
         except (TypeError, AttributeError, ValueError, PicklingError) as error:
-            connection.send((None, RuntimeError(f"what a job returned can't be sent: {error}")))
+            connection.send(("raised", RuntimeError(f"what a job returned can't be sent: {error}")))
 
 
-def _outcome(connection: Any, threads: int | None) -> tuple[Any, Exception | None]:
-    """Result of the next job, or what it raised."""
+_limit_threads = functools.cache(threadpool_limits)  # once a process, when what its jobs import is there
+
+
+def _outcome(connection: Any, threads: int | None) -> tuple[str, Any]:
+    """Result of the next job, or what it raised, as in :data:`End`."""
     try:
         function, job = connection.recv()
-        _begin(connection, threads)
-        return function(job), None
+        connection.send(None)  # what the job imports is there: now its time begins
+        _limit_threads(threads)  # reads /proc: if that fails, it is told like a failure of the job
+        return "result", function(job)
     except KeyboardInterrupt:  # the work's own, as workers do not hear SIGINT
         os._exit(130)
     except Exception as error:
-        return None, ExceptionWithTraceback(error, error.__traceback__)
-
-
-@functools.cache
-def _begin(connection: Any, threads: int | None) -> None:
-    """Begin the first job once what it imports is there: now its time begins."""
-    connection.send(None)
-    threadpool_limits(threads)  # here, as it reads /proc: if that fails, it is told like a failure of the job
+        return "raised", ExceptionWithTraceback(error, error.__traceback__)
 
 
 def end_with_parent() -> None:
@@ -206,35 +185,27 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-@contextmanager
-def _script_hidden(spawned: bool) -> Iterator[None]:
-    """Let a process that is spawned in the block not import the script again, of which its jobs need nothing."""
-    main = vars(sys.modules["__main__"])
-    path = main.pop("__file__", None) if spawned else None
-    try:
-        yield
-    finally:
-        if path is not None:
-            main["__file__"] = path
+def _start_apart(process: Any) -> None:
+    """Start a process that hears neither Ctrl-C nor SIGTERM: this one ends it, by SIGKILL.
 
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Let no process that starts in the block hear Ctrl-C or SIGTERM: this one ends it, by SIGKILL.
-
-    This one hears them after the block: another thread may get them at any time, and then Python handles them here.
+    This one hears them afterwards: another thread may get them at any time, and then Python handles them here. A
+    process that is spawned does not import the script again, of which its jobs need nothing.
     """
     resource_tracker.ensure_running()  # as it starts, it would unblock them
     signals, came = (signal.SIGTERM, signal.SIGINT), set()
+    main = vars(sys.modules["__main__"])
+    script = main.pop("__file__", None)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     is_main = threading.current_thread() is threading.main_thread()
     handlers = {one: signal.signal(one, lambda number, _: came.add(number)) for one in signals if is_main}
     try:
-        yield
+        process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for one, handler in handlers.items():
             signal.signal(one, handler)
+        if script is not None:
+            main["__file__"] = script
         for number in came:
             signal.raise_signal(number)
 
