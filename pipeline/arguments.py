@@ -3,40 +3,42 @@
 import argparse
 import math
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.workspace import Share
 
 Options = Callable[[argparse.ArgumentParser], None]  # adds the options of a script
-Number = TypeVar("Number", int, float)
 
 
 def whole_number(minimum: int, maximum: int = 10**18) -> Callable[[str], int]:
     """The type of an option of a script: a whole number in a range."""
-    allowed = f"{minimum} or more" if maximum == 10**18 else f"from {minimum} to {maximum}"
-    form = r"[+-]?[0-9]{1,18}"
-    return lambda text: _number(text, int, form, lambda one: minimum <= one <= maximum, f"a whole number, {allowed}")
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
+            allowed = f"{minimum} or more" if maximum == 10**18 else f"from {minimum} to {maximum}"
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is a whole number, {allowed}")
+        return int(text)
+
+    return number
 
 
 def above_zero(maximum: float = math.inf) -> Callable[[str], float]:
     """The type of an option of a script: a number above zero, up to a maximum."""
-    allowed = "a number above zero" + f", {maximum:g} or less" * (maximum < math.inf)
-    form = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"
-    return lambda text: _number(text, float, form, lambda one: 0 < one <= maximum, allowed)
 
+    def number(text: str) -> float:
+        form = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"
+        if not re.fullmatch(form, text) or not 0 < float(text) <= maximum:
+            allowed = "a number above zero" + f", {maximum:g} or less" * (maximum < math.inf)
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: it is {allowed}")
+        return float(text)
 
-def _number(
-    text: str, kind: Callable[[str], Number], form: str, fits: Callable[[Number], bool], allowed: str
-) -> Number:
-    """The number that a text stands for, if it has this form and fits."""
-    if not re.fullmatch(form, text) or not fits(kind(text)):
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: it is {allowed}")
-    return kind(text)
+    return number
 
 
 def existing_file(text: str) -> Path:
@@ -63,18 +65,20 @@ class _Help(argparse.HelpFormatter):
     """Wrap a script's docstring to the width: paragraphs as a whole, its tables of files row by row."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n\n".join(self._paragraph(one, width, indent) for one in text.strip().split("\n\n"))
+        parts = text.strip().split("\n\n")
+        for k, part in enumerate(parts):
+            if re.match(r"(Reads|Writes|Example)  ", part):
+                rows = part.replace("\n" + " " * 11, " ").splitlines()  # so far a row's second line is indented
+                parts[k] = "\n".join(
+                    textwrap.fill(row, width, subsequent_indent=" " * 11, break_on_hyphens=False) for row in rows
+                )
+            else:
+                parts[k] = textwrap.fill(" ".join(part.split()), width)
+        return "\n\n".join(parts)
 
-    @staticmethod
-    def _paragraph(text: str, width: int, indent: str) -> str:
-        if not re.match(r"(Reads|Writes|Example)  ", text):
-            return textwrap.fill(" ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent)
-        rows = text.replace("\n" + " " * 11, " ").splitlines()  # so far a row's second line is indented
-        return "\n".join(textwrap.fill(row, width, subsequent_indent=" " * 11, break_on_hyphens=False) for row in rows)
 
-
-def make_parser(description: str | None, options: Options | None) -> _Parser:
-    """Parser of what all scripts share and of a script's own options; ``description`` is the script's docstring."""
+def parse_command_line(description: str | None, options: Options | None) -> argparse.Namespace:
+    """Values of what all scripts share and of a script's own options; ``description`` is the script's docstring."""
     parser = _Parser(description=description, formatter_class=_Help, add_help=False)
     if options is not None:
         options(parser)
@@ -104,4 +108,7 @@ def make_parser(description: str | None, options: Options | None) -> _Parser:
     much.add_argument("--json", action="store_true", help="one JSON object on stdout, for scripts")
     shown.add_argument("-h", "--help", action="help", help="this")
     shown.add_argument("--version", action="version", version=f"tls-finder {__version__}", help="the version")
-    return parser
+    for word in sys.argv[1:]:
+        if word.startswith("-") and word.endswith("--") and word != "--":  # argparse takes -T=-- for no value at all
+            parser.error(f"{word}: gives no value")
+    return parser.parse_args()

@@ -14,14 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from pipeline import __version__, messages
-from pipeline.arguments import Options, make_parser
+from pipeline import messages
+from pipeline.arguments import Options, parse_command_line
 from pipeline.errors import ChangedError, UserError
 from pipeline.locks import only_writer
 from pipeline.messages import note
@@ -67,9 +67,9 @@ class Command:
     workspace: Workspace
     settings: "Settings"
     asked: list[str]  # the temperatures named with -T; empty: all that have input
-    script: str = ""
-    wait: bool = False  # wait for another process that writes the same files
-    options: argparse.Namespace = field(default_factory=argparse.Namespace)  # values of the script's own options
+    script: str
+    wait: bool  # wait for another process that writes the same files
+    options: argparse.Namespace  # as on the command line, the script's own among them
 
     def temperatures(self, has_input: Callable[[StatePoint], bool], otherwise: str) -> list[str]:
         """Temperatures that were asked for, else those with input; UserError if there is none, or one is unknown."""
@@ -112,7 +112,7 @@ class Command:
         words += [str(_relative(_PROJECT / script)), *arguments]
         words += [word for one in self.asked for word in ("-T", one)]
         words += ["--workspace", str(self.workspace.root)] if self.workspace.root != Path() else []
-        words += ["--config", str(given)] if (given := getattr(self.options, "config", None)) else []
+        words += ["--config", str(self.options.config)] if self.options.config else []
         messages.say_next(shlex.join(words))
 
     def only_writer(self, temperature: str | None = None) -> AbstractContextManager[None]:
@@ -148,7 +148,7 @@ def check_command_line(description: str | None, options: Options | None = None) 
         signal.signal(signal.SIGINT, _interrupted)
     sys.excepthook = _failed_import
     try:
-        _parse(make_parser(description, options))
+        parse_command_line(description, options)
     except UserError as error:
         _refuse(str(error))
 
@@ -207,34 +207,47 @@ def run_script(
 
     ``description`` is the script's docstring, ``options`` adds options of its own; ``make_workspace`` makes its folder.
     """
-    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace", line_buffering=True)  # a terminal may not know ε; tee shows progress
     signal.signal(signal.SIGTERM, partial(_terminated, os.getpid()))
-    parser = make_parser(description, options)
-    messages.begin()
+    script, given = Path(sys.argv[0]).name, parse_command_line(description, options)
+    messages.begin(given.quiet, given.verbose, given.json)
     try:
         if signal.getsignal(signal.SIGINT) is _interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        step(_command(parser, make_workspace))
-        messages.end(parser.prog, __version__)
+        step(_command(given, script.removesuffix(".py"), make_workspace))
+        messages.end(script)
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt:
-        messages.end(parser.prog, __version__, 130, "interrupted")
+        messages.end(script, 130, "interrupted")
         print("interrupted: what was complete is kept, nothing is half-written; run the step again", file=sys.stderr)
         sys.exit(130)
     except (UserError, OSError, MemoryError, ImportError, RuntimeError) as error:
-        message = str(error) if isinstance(error, UserError) else _remedy(error, parser)
+        message = str(error) if isinstance(error, UserError) else _remedy(error, given.workspace)
         if message is None:
             raise
-        messages.end(parser.prog, __version__, 2, message)
+        messages.end(script, 2, message)
         _refuse(message)
 
 
-def _remedy(error: Exception, parser: argparse.ArgumentParser) -> str | None:
+def _command(given: argparse.Namespace, script: str, make_workspace: bool) -> Command:
+    from pipeline.settings import read_settings  # not needed by --help
+
+    root = _relative(given.workspace)
+    if make_workspace:
+        root.mkdir(parents=True, exist_ok=True)
+    elif not root.is_dir():
+        raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
+    known = (path for path in (Workspace(root).settings, _PROJECT / "config.yaml") if path.is_file())
+    settings = read_settings(given.config or next(known, None))
+    workspace = Workspace(root, settings.ij_decimals, settings.reading)
+    return Command(workspace, settings, [*dict.fromkeys(given.temperature)], script, given.wait, given)
+
+
+def _remedy(error: Exception, workspace: Path) -> str | None:
     """Place and remedy of a failure of the system; None where that is a bug."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or (number is None and _OUT_OF_MEMORY.search(str(error))):
@@ -244,8 +257,8 @@ def _remedy(error: Exception, parser: argparse.ArgumentParser) -> str | None:
         return None
     where = getattr(error, "filename", None)
     if where is None and number not in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM):
-        workspace, temporary = parser.parse_args().workspace.resolve(), os.environ.get("TMPDIR", "/tmp")
-        where = f"{workspace}, or the temporary folder {temporary}, or where the output goes"
+        temporary = os.environ.get("TMPDIR", "/tmp")
+        where = f"{workspace.resolve()}, or the temporary folder {temporary}, or where the output goes"
     said = f"{os.strerror(number).lower()}; nothing is half-written; {remedy}, and run the step again"
     return f"{where}: {said}" if where else said
 
@@ -259,28 +272,3 @@ def _terminated(step: int, *_: object) -> None:
     last.daemon = True
     last.start()
     sys.exit(143)
-
-
-def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The command line; argparse takes ``-T=--`` for an option without a value."""
-    for word in sys.argv[1:]:
-        if word.startswith("-") and word.endswith("--") and word != "--":
-            parser.error(f"{word}: gives no value")
-    return parser.parse_args()
-
-
-def _command(parser: argparse.ArgumentParser, make_workspace: bool) -> Command:
-    from pipeline.settings import read_settings  # not needed by --help
-
-    given = _parse(parser)
-    messages.begin(given.quiet, given.verbose, given.json)
-    workspace = Workspace(_relative(given.workspace))
-    if not given.workspace.is_dir():
-        if not make_workspace:
-            raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
-        given.workspace.mkdir(parents=True)
-    known = (path for path in (workspace.settings, _PROJECT / "config.yaml") if path.is_file())
-    settings = read_settings(given.config or next(known, None))
-    script = parser.prog.removesuffix(".py")
-    workspace = replace(workspace, ij_decimals=settings.ij_decimals, reading=settings.reading)
-    return Command(workspace, settings, list(dict.fromkeys(given.temperature)), script, given.wait, given)

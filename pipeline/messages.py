@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import __version__
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -121,14 +123,14 @@ def show(line: str, style: str = "") -> None:
         print(line, flush=True)
 
 
-def end(script: str, version: str, status: int = 0, error: str | None = None) -> None:
+def end(script: str, status: int = 0, error: str | None = None) -> None:
     """Show what was kept for the end: results and what to run next, or the JSON object."""
     unchanged = [f"T = {', '.join(them)}: {words}" for words, them in _said.unchanged.items()]
     files = [str(path) for path in _said.files if not path.name.startswith(".") and path.exists()]
     if _said.as_json:
         shown = {
             "script": script,
-            "version": version,
+            "version": __version__,
             "status": status,
             "nothing_new": bool(unchanged) and not _said.came_out,
             "temperatures": _said.numbers,
@@ -205,14 +207,26 @@ class Progress:
         now = time.monotonic()
         if now < self._draw_at or _said.quiet or _said.as_json:
             return
+        of = "" if self._total is None else f" of {self._total:.0f}"
+        done = f"{self.n:.0f}{of} {self._unit}"
         if not self._terminal:
             self._draw_at = now + LOG_EVERY
-            note(self._line(now - self._started))
+            passed = now - self._started
+            left = f", {_clock(passed * (self._total / self.n - 1))} left" if self._total and self.n else ""
+            note(f"{self._desc}: {done}, {_clock(passed)} passed{left}")
             return
         self._draw_at = now + _DRAW_EVERY
         if self._bar is None:
-            self._bar = self._started_bar()
-        self._bar.update(self._bar.task_ids[0], completed=self.n, done=self._done())
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            fields = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"))
+            # No thread draws, and the streams stay as they are: workers may be forked meanwhile.
+            own: dict[str, Any] = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+            self._bar = Bar(*fields, TimeRemainingColumn(), console=_terminal(stderr=True), transient=True, **own)
+            self._bar.add_task(self._desc, total=self._total, done=done)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=self.n, done=done)
         self._bar.refresh()
 
     def write(self, line: str, style: str = "") -> None:
@@ -223,31 +237,6 @@ class Progress:
             self._bar.console.print(Text(line, style))
         else:
             note(line, style)
-
-    def _started_bar(self) -> "Bar":
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[done]}"),
-            TimeRemainingColumn(),
-        )
-        # No thread draws, and the streams stay as they are: workers may be forked meanwhile.
-        own: dict[str, Any] = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
-        bar = Bar(*columns, console=_terminal(stderr=True), transient=True, **own)
-        bar.add_task(self._desc, total=self._total, done=self._done())
-        bar.start()
-        return bar
-
-    def _done(self) -> str:
-        of = "" if self._total is None else f" of {self._total:.0f}"
-        return f"{self.n:.0f}{of} {self._unit}"
-
-    def _line(self, passed: float) -> str:
-        left = f", {_clock(passed * (self._total / self.n - 1))} left" if self._total and self.n else ""
-        return f"{self._desc}: {self._done()}, {_clock(passed)} passed{left}"
 
 
 def _clock(seconds: float) -> str:

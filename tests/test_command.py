@@ -211,7 +211,7 @@ def test_on_a_terminal_results_stand_between_two_rules_and_nothing_is_wider(monk
     messages.note("word " * 30)
     messages.result("result " * 20)
     messages.say_next("python step1_train_dw.py")
-    messages.end("step.py", "0")
+    messages.end("step.py")
     messages.begin()
     lines = capsys.readouterr().out.splitlines()
     assert not any("\x1b" in line for line in lines)
