@@ -27,9 +27,8 @@ from MLmodel.card import Card, check_features, find_card
 from pipeline.errors import UserError
 from pipeline.messages import counted, note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
-from pipeline.stamps import check_unchanged, made_from, mark_made, read_stamp, up_to_date
-from pipeline.table_stamps import check_same_decimals
-from pipeline.units import check_same_units
+from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
+from pipeline.table_stamps import check_made
 
 NEXT = 10  # pairs that are printed
 SHOWN = ["conf", "i", "j", "splitting_K", "tls_probability", "dw_probability"]  # their columns
@@ -57,9 +56,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
     if not double_wells.exists():
         raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
     card = find_card(at, PREDICTOR, settings.unit)
-    stamp = check_unchanged(double_wells, "step2_classify_dw.py")
-    check_same_units(double_wells, stamp["units"], settings.unit, "run step2_classify_dw.py")
-    check_same_decimals(double_wells, stamp["ij_decimals"], at, "step2_classify_dw.py")
+    check_made(double_wells, "step2_classify_dw.py", at, settings.unit)
     targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     made_of = made_from(
         [double_wells, *at.neb_files, *at.all_pretraining_sets],

@@ -83,7 +83,7 @@ def whole_step(folder: Path, positions: Array) -> None:
     energies = np.sort(np.random.default_rng(1).random(N_MINIMA)) * 1e-4
     glass = Glass([str(k) for k in range(N_MINIMA)], energies, minimum_keys(energies, 10), positions, BOX)
     started = time.perf_counter()
-    stored = write_pairs(glass, made_of_minima([], Settings()), None, {}, folder / "Cnf-1.feather").pairs
+    stored = write_pairs(glass, made_of_minima([], Settings()), None, {}, folder / "Cnf-1.feather")[0].pairs
     seconds = time.perf_counter() - started
     print(f"  minima in memory to table on disk, all cores: {stored / seconds:.0f} pairs/s")
 

@@ -16,7 +16,7 @@ from pipeline.files import file_named, spool_folder
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
 from pipeline.formats.relaxed import superseded
-from pipeline.glasses import Glass, load_glass
+from pipeline.glasses import load_glass
 from pipeline.messages import Progress, counted, note
 from pipeline.pair_writer import write_pairs
 from pipeline.settings import Settings
@@ -78,32 +78,26 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
         update_transitions(transitions, read, glass, settings, name)
         made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
         counts = read_counts(transitions, glass, settings.ij_decimals, name)
-        result = write_pairs(glass, made_of, counts, fates, table)
-    _tell(glass, result, settings, f"{name}: ")
-    if not any(one.system.pbc.any() for one in read if isinstance(one, Minimum) and one.name in glass.indices):
-        note(f"{name}: no direction is periodic: that a free cluster turns counts as displacement; is pbc right?")
-    return result
-
-
-def _tell(glass: Glass, result: Collected, settings: Settings, name: str) -> None:
-    """Print what came out, and what is odd about it."""
-    n, length = len(glass.files), settings.unit.length
-    again = sum(fate.status == AGAIN for fate in result.fates.values())
-    seen = f", {counted(again, 'time')} seen again" if again else ""
+        result, ambiguous = write_pairs(glass, made_of, counts, fates, table)
+    n = len(glass.files)
+    repeated = sum(fate.status == AGAIN for fate in fates.values())
+    seen = f", {counted(repeated, 'time')} seen again" if repeated else ""
     above = n * (n - 1) // 2 - result.pairs
     note(
-        f"{name}{counted(n, 'minimum')}{seen}, {counted(result.pairs, 'pair')}, {result.computed} computed, {above} "
+        f"{name}: {counted(n, 'minimum')}{seen}, {counted(result.pairs, 'pair')}, {result.computed} computed, {above} "
         "above pairs.max_delta_E not stored"
     )
     if glass.drift > ROUNDED * shortest_period(glass.box):
-        note(
-            f"{name}the sample drifts, by up to {glass.drift:.2g} {length}; each pair's mean displacement is taken out"
-        )
-    if result.ambiguous:
-        note(f"{name}{counted(result.ambiguous, 'pair')} with a displacement of half the box: its image is not certain")
+        drift = f"{glass.drift:.2g} {settings.unit.length}"
+        note(f"{name}: the sample drifts, by up to {drift}; each pair's mean displacement is taken out")
+    if ambiguous:
+        note(f"{name}: {counted(ambiguous, 'pair')} with a displacement of half the box: its image is not certain")
     one_by_one = np.diff(glass.energies) * glass.n_particles
-    if n > 1 and not result.pairs and one_by_one.min() <= glass.n_particles * settings.pairs.max_delta_E:
-        note(f"{name}no pair is below pairs.max_delta_E; are the energies totals? In names they are per particle")
+    if n > 1 and not result.pairs and one_by_one.min() <= glass.n_particles * ceiling:
+        note(f"{name}: no pair is below pairs.max_delta_E; are the energies totals? In names they are per particle")
+    if not any(one.system.pbc.any() for one in read if isinstance(one, Minimum) and one.name in glass.indices):
+        note(f"{name}: no direction is periodic: that a free cluster turns counts as displacement; is pbc right?")
+    return result
 
 
 def _read_files(
@@ -126,15 +120,14 @@ def _read_files(
                     one = one._replace(positions=np.broadcast_to(0.0, one.positions.shape))
                 found.append(one)
             bar.update(len(job))
-    sizes = [one.positions.size if isinstance(one, Minimum) else 0 for one in found]
-    every = np.asarray(np.memmap(spool / "read", np.float64, "c")) if sum(sizes) else np.empty(0)
-    ends = np.cumsum(sizes)
-    minima = [
-        one._replace(positions=every[end - size : end].reshape(-1, 3)) if isinstance(one, Minimum) else one
-        for one, end, size in zip(found, ends, sizes, strict=True)
-    ]
+    end, every = 0, np.empty((0, 3))
+    for k, one in enumerate(found):
+        if isinstance(one, Minimum):
+            every = every if end else np.asarray(np.memmap(spool / "read", np.float64, "c")).reshape(-1, 3)
+            end += len(one.positions)
+            found[k] = one._replace(positions=every[end - len(one.positions) : end])
     again = {folder / file_of(one.name) for one in found if isinstance(one, Unusable) and one.try_again}
-    return share_systems(minima), again
+    return share_systems(found), again
 
 
 def _other_minima(stamp: dict[str, Any], table: Path, made_of: Inputs, fates: dict[str, Fate]) -> list[float]:

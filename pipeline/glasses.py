@@ -62,8 +62,20 @@ def load_glass(
     """
     fates: dict[str, Fate] = {}
     gone = gone or {}
-    minima, relaxed = _usable(found, decimals, gone, fates)
-    minima = _of_one_system(minima, fates)
+    minima: list[Minimum] = []
+    relaxed: dict[str, float] = {}
+    for one in found:
+        if isinstance(one, Unusable):
+            fates[one.name] = _left_out(one.reason)
+        elif abs(one.energy) > largest_name(decimals):
+            said = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
+            fates[one.name] = _left_out(said)
+        elif is_superseded(gone, one.name, one.energy):
+            fates[one.name] = _left_out(gone[as_written(one.name)].reason)
+            relaxed[one.name] = one.energy
+        else:
+            minima.append(one)
+    minima = _of_one_system(sorted(minima, key=lambda one: (one.energy, one.name)), fates)
     if not minima:
         return None, fates
     placed = _Placed(minima, settings, fates, spool)
@@ -92,27 +104,6 @@ def _left_out(reason: str) -> Fate:
     return Fate(LEFT_OUT, None, reason)
 
 
-def _usable(
-    found: Iterable[Minimum | Unusable], decimals: int, gone: Mapping[str, Superseded], fates: dict[str, Fate]
-) -> tuple[list[Minimum], dict[str, float]]:
-    """Minima by energy; and energies of the places that were none, by their names."""
-    minima: list[Minimum] = []
-    relaxed: dict[str, float] = {}
-    for one in found:
-        if isinstance(one, Unusable):
-            fates[one.name] = _left_out(one.reason)
-        elif abs(one.energy) > largest_name(decimals):
-            fates[one.name] = _left_out(
-                f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
-            )
-        elif is_superseded(gone, one.name, one.energy):
-            fates[one.name] = _left_out(gone[as_written(one.name)].reason)
-            relaxed[one.name] = one.energy
-        else:
-            minima.append(one)
-    return sorted(minima, key=lambda one: (one.energy, one.name)), relaxed
-
-
 def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimum]:
     """Keep the minima with the particles and the box that most of them have."""
     kinds: list[System] = []
@@ -125,19 +116,19 @@ def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimu
     if len(kinds) < 2:
         return minima
     most = Counter(which).most_common(1)[0][0]
-    differences = [kinds[most].difference(kind) for kind in kinds]
     for one, kind in zip(minima, which, strict=True):
         if kind != most:
-            fates[one.name] = _left_out(f"another {differences[kind]} than most minima of this glass")
-    return [one for one, kind in zip(minima, which, strict=True) if kind == most]
+            difference = kinds[most].difference(kinds[kind])
+            fates[one.name] = _left_out(f"another {difference} than most minima of this glass")
+    return [one for one in minima if one.name not in fates]
 
 
-def mapped_array(path: Path, shape: tuple[int, ...]) -> Array:
-    """Array in a new file of a spool folder, mapped from there: what is not looked at takes no memory.
-
-    Its room on disk is taken at once: a full disk is an error here, a crash where the array is written.
-    """
-    with file_named(path), path.open("wb") as file:
+def _array(shape: tuple[int, ...], spool: Path | None) -> Array:
+    """Array in memory, or mapped from a new file of a folder: what is not looked at takes no memory then."""
+    if spool is None:
+        return np.empty(shape)
+    path = spool / "placed"
+    with file_named(path), path.open("wb") as file:  # its room is taken: a full disk is an error here, a crash later
         size = 8 * int(np.prod(shape))
         os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
     return np.asarray(np.memmap(path, np.float64, "r+", shape=shape))
@@ -159,8 +150,7 @@ class _Placed:
         system, n = minima[0].system, len(minima[0].positions)
         kinds = equal_particles(system)
         unsure = settings.match_atoms is None and not system.ids.any() and len(np.unique(kinds)) < n
-        shape = (len(minima), 3, n)
-        self.positions = np.empty(shape) if spool is None else mapped_array(spool / "placed", shape)
+        self.positions = _array((len(minima), 3, n), spool)
         self.probes = np.empty((len(minima), 3 * _PROBES))
         chosen = np.linspace(0, n - 1, _PROBES).astype(int)
         first, orders = self._reference(minima, kinds) if unsure else (0, [])

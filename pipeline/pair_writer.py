@@ -34,11 +34,12 @@ def write_pairs(
     counts: "pd.Series[float] | None",
     fates: dict[str, Fate],
     target: Path,
-) -> Collected:
+) -> tuple[Collected, int]:
     """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
 
     Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
-    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji.
+    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji. Also returned: how many pairs have a
+    displacement within 1 % of half the box, or beyond.
     """
     conf, n_minima = int(target.stem.removeprefix("Cnf-")), len(glass.keys)
     ceiling, decimals = made_of.other["max_delta_E"], made_of.other["ij_decimals"]
@@ -83,7 +84,7 @@ def write_pairs(
     told = {"pairs": total, "glasses": [conf], "fates": fates, "partners": partners.tolist()}
     told |= {"n_particles": glass.n_particles, "box": glass.box.tolist()}
     mark_made([target], made_of, told)
-    return Collected(total, computed, fates, ambiguous)
+    return Collected(total, computed, fates), ambiguous
 
 
 def _partners(glass: Glass, max_delta_e: float) -> Index:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
 
 Fingerprint = list[Any]
@@ -50,21 +49,18 @@ def made_from(files: Iterable[Path], **other: Any) -> Inputs:
 
 def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
     """Whether every output is there, untouched since it was made, and made from just these inputs."""
-    return all(_is_made_from(output, inputs) for output in outputs)
-
-
-def _is_made_from(output: Path, inputs: Inputs) -> bool:
-    record = read_stamp(output)
-    record.pop("result", None)
-    files, now = record.pop("files", None), {_key(path, output): path for path in inputs.files}
-    return (
-        output.exists()
-        and isinstance(files, dict)
-        and is_unchanged(output, record.pop("output", None))
-        and record == json.loads(json.dumps(inputs.other))
-        and set(files) == set(now)
-        and all(is_unchanged(path, files[name]) for name, path in now.items())
-    )
+    other = json.loads(json.dumps(inputs.other))
+    for output in outputs:
+        stamp, now = stamp_of_unchanged(output), {_key(path, output): path for path in inputs.files}
+        files = stamp.get("files")
+        if (
+            not isinstance(files, dict)
+            or {name: value for name, value in stamp.items() if name not in ("output", "files", "result")} != other
+            or set(files) != set(now)
+            or not all(is_unchanged(path, files[name]) for name, path in now.items())
+        ):
+            return False
+    return True
 
 
 def unchanged_inputs(stamp: dict[str, Any], output: Path, inputs: Inputs) -> set[Path]:
@@ -86,13 +82,6 @@ def stamp_of_unchanged(output: Path) -> dict[str, Any]:
     """The stamp of a file that is as it was when it was stamped; empty where it is not."""
     stamp = read_stamp(output)
     return stamp if "output" in stamp and output.exists() and is_unchanged(output, stamp["output"]) else {}
-
-
-def check_unchanged(output: Path, script: str) -> dict[str, Any]:
-    """The stamp of a file that a step wrote; UserError unless the file is as it was then."""
-    if stamp := stamp_of_unchanged(output):
-        return stamp
-    raise UserError(f"{output}: changed since {script} wrote it: run that step")
 
 
 def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> None:

@@ -1,14 +1,13 @@
 """Stamps of pair tables: what step 0 made them from, and what became of each file; or that a ready-made one is good."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.messages import counted, note
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, check_unchanged, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
+from pipeline.stamps import Inputs, made_from, mark_made, read_stamp, stamp_of_unchanged, up_to_date
 from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint, all_transitions, inputs_of, minimum_paths
 
@@ -38,14 +37,12 @@ def made_of_minima(files: Sequence[Path], settings: Settings) -> Inputs:
     )
 
 
-@dataclass(frozen=True)
-class Collected:
+class Collected(NamedTuple):
     """How a table came about: pairs stored, those among them that had to be computed, what became of each frame."""
 
     pairs: int
     computed: int
-    fates: dict[str, Fate] = field(default_factory=dict)
-    ambiguous: int = 0  # pairs with a displacement within 1 % of half the box, or beyond
+    fates: dict[str, Fate]
 
 
 def used_minima(stamp: dict[str, Any]) -> dict[str, float]:
@@ -95,9 +92,23 @@ def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path
     others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))
     collected = []
     for table in sorted(others):
-        told = _checked_once(table, settings) if table in ready_made else _kept(table, settings)
-        kind = "ready-made table" if table in ready_made else "table whose minima are gone, kept"
-        collected.append(Collected(told["pairs"], 0))
+        if table in ready_made:
+            kind, inputs = "ready-made table", made_from([], ij_decimals=settings.ij_decimals, units=settings.units)
+            if not up_to_date([table], inputs):  # else it was checked before
+                from pipeline.formats.ready_made import check_ready_made, check_units
+
+                check_units(table, settings.unit)
+                mark_made([table], inputs, check_ready_made(table, settings.ij_decimals))
+        else:
+            kind, remedy = "table whose minima are gone, kept", "put its minima back, or take it away"
+            stamp = stamp_of_unchanged(table)
+            if stamp.get("format") != FORMAT:
+                raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
+            if (stamp["ij_decimals"], stamp["particles"]) != (settings.ij_decimals, settings.particles):
+                raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
+            check_same_units(table, stamp["units"], settings.unit, remedy)
+        told = read_stamp(table)["result"]
+        collected.append(Collected(told["pairs"], 0, {}))
         note(f"T = {at.temperature}: {kind}: {counted(told['pairs'], 'pair')}: {table}")
         for conf in told["glasses"]:
             if owner.setdefault(conf, table) != table:
@@ -105,42 +116,22 @@ def check_other_tables(at: StatePoint, settings: Settings, ready_made: list[Path
     return collected
 
 
-def _checked_once(table: Path, settings: Settings) -> dict[str, Any]:
-    """Pairs and glasses of a ready-made table; it is checked unless it was before and not touched since."""
-    inputs = made_from([], ij_decimals=settings.ij_decimals, units=settings.units)
-    if not up_to_date([table], inputs):
-        from pipeline.formats.ready_made import check_ready_made, check_units
-
-        check_units(table, settings.unit)
-        mark_made([table], inputs, check_ready_made(table, settings.ij_decimals))
-    return dict(read_stamp(table)["result"])
-
-
-def _kept(table: Path, settings: Settings) -> dict[str, Any]:
-    """Result of a table without minima; UserError unless it is as it was made, with the settings of the others."""
-    stamp, remedy = stamp_of_unchanged(table), "put its minima back, or take it away"
-    if stamp.get("format") != FORMAT:
-        raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
-    if (stamp["ij_decimals"], stamp["particles"]) != (settings.ij_decimals, settings.particles):
-        raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
-    check_same_units(table, stamp["units"], settings.unit, remedy)
-    return dict(stamp["result"])
-
-
 def usable_tables(at: StatePoint, units: Units) -> list[Path]:
     """The pair tables of one temperature, as step 0 left them, in these units; raises UserError where they are not."""
     if not at.pair_tables:
         raise UserError(f"{at.pairs}: no pair table; run {STEP}")
     for table in at.pair_tables:
-        stamp = check_unchanged(table, STEP)
-        if "units" not in stamp:
-            raise UserError(f"{table}: of an earlier version; run {STEP}")
-        check_same_units(table, stamp["units"], units, f"run {STEP}")
-        check_same_decimals(table, stamp.get("ij_decimals", at.decimals), at, STEP)
+        check_made(table, STEP, at, units)
     return at.pair_tables
 
 
-def check_same_decimals(what: Path, then: int, at: StatePoint, script: str) -> None:
-    """Raise UserError unless minima were told apart to the same ``ij_decimals`` when a script wrote a table."""
-    if then != at.decimals:
-        raise UserError(f"{what}: made with ij_decimals: {then}, but config.yaml says {at.decimals}; run {script}")
+def check_made(path: Path, script: str, at: StatePoint, units: Units) -> None:
+    """Raise UserError unless a file is as a script wrote it, in these units and with the ``ij_decimals`` of now."""
+    stamp = stamp_of_unchanged(path)
+    if not stamp:
+        raise UserError(f"{path}: changed since {script} wrote it: run that step")
+    if "units" not in stamp:
+        raise UserError(f"{path}: of an earlier version; run {script}")
+    check_same_units(path, stamp["units"], units, f"run {script}")
+    if (then := stamp.get("ij_decimals", at.decimals)) != at.decimals:
+        raise UserError(f"{path}: made with ij_decimals: {then}, but config.yaml says {at.decimals}; run {script}")

@@ -41,50 +41,42 @@ def write_transitions(path: Path, counts: Mapping[tuple[str, str], int]) -> None
 def update_transitions(
     path: Path, found: Sequence[Minimum | Unusable], glass: "Glass", settings: Settings, name: str
 ) -> None:
-    """Write transitions that were counted, unless the user wrote the file; take away those that are told no more."""
+    """Count how often a trajectory went from one minimum straight to another; a file that the user wrote stays.
+
+    Frames of a file are in time order where ``minima.time_order`` says so, or it says nothing and the file comes back
+    to a minimum after another. Where it says so, files of one frame are too, by the numbers in their names unless these
+    are energies. A frame that is none cuts the trajectory in two. Where nothing is in time order the file goes.
+    """
     if path.exists() and not up_to_date([path], made_from([])):
         return
-    counts = _count(found, glass, settings.minima.time_order)
-    if counts is None:
-        path.unlink(missing_ok=True)
-        return
-    names = [label(name, settings.ij_decimals) for name in minimum_names(glass.keys, settings.ij_decimals)]
-    write_transitions(path, {(names[i], names[j]): count for (i, j), count in sorted(counts.items())})
-    mark_made([path], made_from([]))
-    note(f"{name}: {sum(counts.values())} transitions in time order: {path}")
-
-
-def _count(
-    found: Sequence[Minimum | Unusable], glass: "Glass", time_order: bool | None
-) -> dict[tuple[int, int], int] | None:
-    """How often a trajectory went from one minimum straight to another, by their indices; None where none is told.
-
-    Frames of a file are in time order where ``time_order`` says so, or it says nothing and the file comes back to a
-    minimum after another. Where it says so, files of one frame are too, by the numbers in their names unless these are
-    energies. A frame that is none cuts the trajectory in two.
-    """
+    time_order = settings.minima.time_order
     single: list[str] = []
-    trajectories: list[list[str]] = []
+    trajectories: list[list[str]] = [single]
     for file, some in groupby(found, lambda one: file_of(one.name)):
         frames = list(some)
         if file == FRAMES or re.fullmatch(SAMPLED, file):
             continue  # each minimum once, in no order of time; transitions of the latter stand elsewhere
+        one = frames[0]
         if len(frames) > 1:
             trajectories.append([one.name for one in frames])
-        elif time_order:
-            one = frames[0]
-            if not (isinstance(one, Minimum) and energy_in_name(one.place.path) == one.energy):
-                single.append(one.name)
+        elif not (isinstance(one, Minimum) and energy_in_name(one.place.path) == one.energy):
+            single.append(one.name)
     single.sort(key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])
     counts: Counter[tuple[int, int]] = Counter()
     ordered = False
-    for names in [*trajectories, *([single] if len(single) > 1 else [])]:
+    for names in trajectories if time_order else trajectories[1:]:
         visited = [glass.indices.get(name, -1) for name in names]
         came = [one for one, before in zip(visited, [None, *visited], strict=False) if one != before and one >= 0]
-        if time_order or (time_order is None and len(set(came)) < len(came)):
+        if (time_order and len(names) > 1) or (time_order is None and len(set(came)) < len(came)):
             ordered = True
             counts.update((i, j) for i, j in pairwise(visited) if i >= 0 and j >= 0 and i != j)
-    return dict(counts) if ordered else None
+    if not ordered:
+        path.unlink(missing_ok=True)
+        return
+    texts = [label(one, settings.ij_decimals) for one in minimum_names(glass.keys, settings.ij_decimals)]
+    write_transitions(path, {(texts[i], texts[j]): count for (i, j), count in sorted(counts.items())})
+    mark_made([path], made_from([]))
+    note(f"{name}: {counts.total()} transitions in time order: {path}")
 
 
 def read_counts(path: Path, glass: "Glass", decimals: int, name: str) -> "pd.Series[float] | None":

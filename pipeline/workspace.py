@@ -218,7 +218,7 @@ class StatePoint:
 
     @property
     def pair_tables(self) -> list[Path]:
-        return sorted(path for path in self.pairs.glob("*.feather") if not path.name.startswith("."))
+        return sorted(self.pairs.glob("[!.]*.feather"))
 
     @property
     def glasses(self) -> dict[int, Path]:
@@ -236,8 +236,7 @@ class StatePoint:
 
     @property
     def _in_minima(self) -> list[Path]:
-        folder = self.minima
-        return sorted(path for path in folder.glob("[!.]*")) if folder.is_dir() else []
+        return sorted(self.minima.glob("[!.]*"))
 
 
 def all_transitions(counted: Path) -> list[Path]:
@@ -247,16 +246,16 @@ def all_transitions(counted: Path) -> list[Path]:
 
 def minimum_paths(folder: Path) -> list[Path]:
     """All files of a glass but hidden ones, sorted by name, those in folders of single minima too."""
+
+    def listed(folder: Path) -> list[Path]:
+        others = (RELAXED, ENERGIES)
+        return sorted(one for one in folder.iterdir() if one.name not in others and not one.name.startswith("."))
+
     found = []
-    for path in filter(_may_be_minimum, sorted(folder.iterdir())):
-        readable = path.is_dir() and os.access(path, os.R_OK | os.X_OK)
-        inside = sorted(one for one in path.iterdir() if one.is_file()) if readable else []
-        found += list(filter(_may_be_minimum, inside)) or [path]
+    for path in listed(folder):
+        inside = listed(path) if path.is_dir() and os.access(path, os.R_OK | os.X_OK) else []
+        found += [one for one in inside if one.is_file()] or [path]
     return found
-
-
-def _may_be_minimum(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name not in (RELAXED, ENERGIES)
 
 
 def glass_of(path: Path) -> Path:
