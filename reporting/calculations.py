@@ -21,8 +21,10 @@ from reporting import style
 from reporting.style import Picture, panels
 from search.calculated import RESOLVED
 
+FORMS = (1, "-"), (-1, "--")  # which end of the motion the lower minimum is at, and the line
 
-def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
+
+def draw_rearrangements(counts: pd.DataFrame, double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
     """The map of rearrangements: how large each is and what is known of it; splittings against the energy difference.
 
     Two levels in two wells have the splitting E, E² = (z ± ΔE)² + Δ₀². The smallest of each rearrangement says Δ₀ and
@@ -30,57 +32,51 @@ def draw_rearrangements(counted: pd.DataFrame, double_wells: pd.DataFrame, title
     the motion. Where both levels are in one well, E is less.
     """
     kinds = {
-        "TLS in it": (style.ORANGE, counted["tls"] > 0),
-        "double wells, no TLS yet": (style.BLUE, (counted["tls"] == 0) & (counted["double_wells"] > 0)),
-        "no double well yet": (style.GREY, (counted["calculated"] > 0) & (counted["double_wells"] == 0)),
-        "nothing calculated": (style.YELLOW, counted["calculated"] == 0),
+        "TLS in it": (style.ORANGE, counts["tls"] > 0),
+        "double wells, no TLS yet": (style.BLUE, (counts["tls"] == 0) & (counts["double_wells"] > 0)),
+        "no double well yet": (style.GREY, (counts["calculated"] > 0) & (counts["double_wells"] == 0)),
+        "nothing calculated": (style.YELLOW, counts["calculated"] == 0),
     }
-    rank = np.arange(1, len(counted) + 1)
-    with panels(9.2, 6.6, 1, 2, title) as (figure, (sizes, splittings)):
-        for name, (color, kind) in kinds.items():
-            name = f"{name}: {kind.sum()}"
-            sizes.plot(rank[kind], counted["pairs"][kind], "o", color=color, mec=style.GREY, label=name)
-        sizes.set(xscale="log", yscale="log", xlabel="rearrangement, largest first", ylabel="pairs in it")
-        _draw_forms(splittings, double_wells[double_wells["rearrangement"] > 0], settings)
-        splittings.axhline(settings.tls_threshold, color=style.GREY, lw=1.0, ls=":", label="threshold of a TLS")
-    return Picture(figure, counted.reset_index())
-
-
-def _draw_forms(ax: Axes, double_wells: pd.DataFrame, settings: Settings) -> None:
-    """Splittings against ΔE; the rearrangements with most double wells in a colour each, with their form."""
-    drawn = double_wells[double_wells["asymmetry"].notna()]
+    rank = np.arange(1, len(counts) + 1)
+    wells = double_wells[double_wells["rearrangement"] > 0]
+    drawn = wells[wells["asymmetry"].notna()]
     level, known = (drawn[which] for which in (drawn["asymmetry"] == 0, drawn["asymmetry"] != 0))
-    if len(level):  # a logarithmic axis has no place for them: x in parts of the panel
-        edge: Any = {"transform": ax.get_yaxis_transform(), "clip_on": False, "color": style.GREY}
-        label = f"ΔE = 0, at the edge: {len(level)}"
-        ax.plot(np.zeros(len(level)), level["quantum_splitting"], "<", label=label, **edge)
-    if len(drawn) < len(double_wells):
-        ax.set_title(f"{len(double_wells) - len(drawn)} more without a record")
-    forms = (1, "-"), (-1, "--")
     most = known["rearrangement"].value_counts().index[: len(style.COLORS)]
     rest = known[~known["rearrangement"].isin(most)]
-    if len(rest):
-        ax.plot(rest["asymmetry"].abs(), rest["quantum_splitting"], ".", color=style.GREY, label="others")
-    for number, color in zip(most, style.COLORS, strict=False):
-        rows = known[known["rearrangement"] == number].sort_values("quantum_splitting")
-        difference = rows["asymmetry"].abs().to_numpy()
-        label = f"{number}: {counted(len(rows), 'double well')}"
-        ax.plot(difference, rows["quantum_splitting"], ".", color=color, label=label)
-        two = rows[rows["level_1_in_i"].notna() & ((rows["level_0_in_i"] > 0.5) != (rows["level_1_in_i"] > 0.5))]
-        amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
-        if np.isfinite(amplitude):
-            x = np.geomspace(known["asymmetry"].abs().min(), known["asymmetry"].abs().max(), 400)
-            bias = np.sqrt(max(two["quantum_splitting"].iloc[0] ** 2 - amplitude**2, 0.0))
-            zero_point = (bias if two["level_0_in_i"].iloc[0] > 0.5 else -bias) - two["asymmetry"].iloc[0]
-            for sign, line in forms:
-                ax.plot(x, np.hypot(zero_point + sign * x, amplitude), line, color=color, lw=1.0)
-    if len(known):
-        for sign, line in forms:
+    with panels(9.2, 6.6, 1, 2, title) as (figure, (sizes, ax)):
+        for name, (color, kind) in kinds.items():
+            name = f"{name}: {kind.sum()}"
+            sizes.plot(rank[kind], counts["pairs"][kind], "o", color=color, mec=style.GREY, label=name)
+        sizes.set(xscale="log", yscale="log", xlabel="rearrangement, largest first", ylabel="pairs in it")
+        if len(level):  # a logarithmic axis has no place for them: x in parts of the panel
+            edge: Any = {"transform": ax.get_yaxis_transform(), "clip_on": False, "color": style.GREY}
+            label = f"ΔE = 0, at the edge: {len(level)}"
+            ax.plot(np.zeros(len(level)), level["quantum_splitting"], "<", label=label, **edge)
+        if len(drawn) < len(wells):
+            ax.set_title(f"{len(wells) - len(drawn)} more without a record")
+        if len(rest):
+            ax.plot(rest["asymmetry"].abs(), rest["quantum_splitting"], ".", color=style.GREY, label="others")
+        for number, color in zip(most, style.COLORS, strict=False):
+            rows = known[known["rearrangement"] == number].sort_values("quantum_splitting")
+            label = f"{number}: {counted(len(rows), 'double well')}"
+            ax.plot(rows["asymmetry"].abs(), rows["quantum_splitting"], ".", color=color, label=label)
+            two = rows[rows["level_1_in_i"].notna() & ((rows["level_0_in_i"] > 0.5) != (rows["level_1_in_i"] > 0.5))]
+            amplitude = two["tunnelling_amplitude"].iloc[0] if len(two) else np.nan
+            if np.isfinite(amplitude):
+                x = np.geomspace(known["asymmetry"].abs().min(), known["asymmetry"].abs().max(), 400)
+                bias = np.sqrt(max(two["quantum_splitting"].iloc[0] ** 2 - amplitude**2, 0.0))
+                zero_point = (bias if two["level_0_in_i"].iloc[0] > 0.5 else -bias) - two["asymmetry"].iloc[0]
+                for sign, line in FORMS:
+                    ax.plot(x, np.hypot(zero_point + sign * x, amplitude), line, color=color, lw=1.0)
+        for sign, line in FORMS if len(known) else ():
             name = f"E² = (z {'+' if sign > 0 else '−'} |ΔE|)² + Δ₀² of the smallest"
             ax.plot([], [], line, color=style.GREY, lw=1.0, label=name)
-    ax.set(xscale="log", yscale="log", ylim=(0.5 * drawn["quantum_splitting"].min() if len(drawn) else None, None))
-    style.name_energy(ax, "x", "|ΔE|", settings)
-    style.name_energy(ax, "y", "splitting E", settings)
+        lowest = 0.5 * drawn["quantum_splitting"].min() if len(drawn) else None
+        ax.set(xscale="log", yscale="log", ylim=(lowest, None))
+        style.name_energy(ax, "x", "|ΔE|", settings)
+        style.name_energy(ax, "y", "splitting E", settings)
+        ax.axhline(settings.tls_threshold, color=style.GREY, lw=1.0, ls=":", label="threshold of a TLS")
+    return Picture(figure, counts.reset_index())
 
 
 def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
@@ -89,58 +85,48 @@ def draw_rounds(table: pd.DataFrame, title: str) -> Picture:
     The error bars of the rate are binomial: Clopper and Pearson's interval of 68 %. ``table``: rows of ``rounds.csv``.
     """
     known = table.drop(columns=["list", "classifier", "predictor"]).astype(float)
-    with panels(9.2, 5.0, 1, 2, title) as (figure, (found, rates)):
-        _draw_found(found, known)
-        _draw_rates(rates, known)
-    return Picture(figure, None)
-
-
-def _draw_found(ax: Axes, known: pd.DataFrame) -> None:
-    nebs, tls = (np.cumsum([0, *known[name]]) for name in ("nebs", "tls"))
-    last = known.iloc[-1]
-    ax.plot(nebs, tls, "o-", color=style.BLUE, zorder=3, label="TLS found")
+    nebs, tls, last = known["nebs"].to_numpy(), known["tls"].to_numpy(), known.iloc[-1]
+    done, found = (np.cumsum([0, *values]) for values in (nebs, tls))
     promised = known["tls_expected"].notna().to_numpy()
     expected = np.cumsum(known["tls_expected"].fillna(known["tls"]))[promised].to_numpy()
     deviation = np.sqrt(np.cumsum(known["tls_expected_sd"].fillna(0) ** 2))[promised].to_numpy()
-    open_marks: Any = {"ms": 5, "mfc": "white", "capsize": 3}
-    bars = [np.minimum(deviation, expected), deviation]
-    name = "TLS expected, ± one standard deviation"
-    ax.errorbar(nebs[1:][promised], expected, bars, fmt="s", color=style.ORANGE, label=name, **open_marks)
-    ahead, forecast = nebs[-1] + last["next_nebs"], tls[-1] + last["next_tls"]
-    ax.plot([nebs[-1], ahead], [tls[-1], forecast], ":", color=style.BLUE)
-    bars = [[max(0, last["next_tls"] - last["next_tls_low"])], [max(0, last["next_tls_high"] - last["next_tls"])]]
-    name = f"forecast: the next {last['next_nebs']:.0f} of the list, 68 % interval"
-    ax.errorbar(ahead, forecast, bars, fmt="D", color=style.BLUE, label=name, **open_marks)
-    ends = [tls[-1] + last[name] for name in ("remaining_low", "remaining_high")]
-    name = f"forecast: all {last['remaining_pairs']:.0f} left on the list, 68 % interval"
-    ax.axhspan(*ends, color=style.GREEN, alpha=0.2, lw=0)
-    ax.axhline(tls[-1] + last["remaining_tls"], color=style.GREEN, ls="--", label=name)
-    top = max(1, *ends, *(expected + deviation), tls[-1] + last["next_tls_high"])
-    ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
-    style.whole_numbers(ax.xaxis, ax.yaxis)
-
-
-def _draw_rates(ax: Axes, known: pd.DataFrame) -> None:
-    number = np.arange(1, len(known) + 1)
-    nebs, tls = (known[name].to_numpy() for name in ("nebs", "tls"))
-    run = nebs > 0
+    ahead, forecast = done[-1] + last["next_nebs"], found[-1] + last["next_tls"]
+    number, run = np.arange(1, len(known) + 1), nebs > 0
     low, high = (100 * np.asarray(end) for end in proportion_confint(tls[run], nebs[run], 0.32, method="beta"))
     rate = 100 * tls[run] / nebs[run]
-    bars = (rate - low, high - rate)
-    name = "NEBs of the round, with the\n68 % interval (binomial)"
-    if run.any():  # without a point its box would be infinite
-        ax.errorbar(number[run], rate, bars, fmt="o-", capsize=3, clip_on=False, color=style.BLUE, label=name)
-    top = [1, *high]
-    for column, name, color, line in (
-        ("random_double_well_rate", "double wells, by chance", style.ORANGE, "s--"),
-        ("random_pair_rate", "pairs under the ceilings, by chance", style.GREY, "^:"),
-    ):
-        by_chance = 100 * known[column].to_numpy()
-        name = f"{name}: {by_chance[-1]:.2g}"
-        ax.plot(number, by_chance, line, ms=5, mfc="white", color=color, clip_on=False, label=name)
-        top.append(np.nanmax([0, *by_chance]))
-    ax.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * max(top)), xlim=(0.4, max(len(known), 3) + 0.6))
-    style.whole_numbers(ax.xaxis)
+    open_marks: Any = {"ms": 5, "mfc": "white"}
+    with panels(9.2, 5.0, 1, 2, title) as (figure, (ax, rates)):
+        ax.plot(done, found, "o-", color=style.BLUE, zorder=3, label="TLS found")
+        how: Any = {**open_marks, "capsize": 3}
+        bars = [np.minimum(deviation, expected), deviation]
+        name = "TLS expected, ± one standard deviation"
+        ax.errorbar(done[1:][promised], expected, bars, fmt="s", color=style.ORANGE, label=name, **how)
+        ax.plot([done[-1], ahead], [found[-1], forecast], ":", color=style.BLUE)
+        bars = [[max(0, last["next_tls"] - last["next_tls_low"])], [max(0, last["next_tls_high"] - last["next_tls"])]]
+        name = f"forecast: the next {last['next_nebs']:.0f} of the list, 68 % interval"
+        ax.errorbar(ahead, forecast, bars, fmt="D", color=style.BLUE, label=name, **how)
+        ends = [found[-1] + last[name] for name in ("remaining_low", "remaining_high")]
+        name = f"forecast: all {last['remaining_pairs']:.0f} left on the list, 68 % interval"
+        ax.axhspan(*ends, color=style.GREEN, alpha=0.2, lw=0)
+        ax.axhline(found[-1] + last["remaining_tls"], color=style.GREEN, ls="--", label=name)
+        top = max(1, *ends, *(expected + deviation), found[-1] + last["next_tls_high"])
+        ax.set(xlabel="NEBs, all rounds together", ylabel="TLS", xlim=(0, 1.05 * max(ahead, 1)), ylim=(0, 1.08 * top))
+        style.whole_numbers(ax.xaxis, ax.yaxis, rates.xaxis)
+        how = {"clip_on": False, "color": style.BLUE, "label": "NEBs of the round, with the\n68 % interval (binomial)"}
+        if run.any():  # without a point its box would be infinite
+            rates.errorbar(number[run], rate, (rate - low, high - rate), fmt="o-", capsize=3, **how)
+        top = max([1, *high])
+        for column, name, color, line in (
+            ("random_double_well_rate", "double wells, by chance", style.ORANGE, "s--"),
+            ("random_pair_rate", "pairs under the ceilings, by chance", style.GREY, "^:"),
+        ):
+            by_chance = 100 * known[column].to_numpy()
+            name = f"{name}: {by_chance[-1]:.2g}"
+            rates.plot(number, by_chance, line, color=color, clip_on=False, label=name, **open_marks)
+            top = np.nanmax([top, *by_chance])
+        reach = max(len(known), 3) + 0.6
+        rates.set(xlabel="round", ylabel="TLS per 100 NEBs", ylim=(0, 1.05 * top), xlim=(0.4, reach))
+    return Picture(figure, None)
 
 
 PLANE = ["level_asymmetry", "tunnelling_amplitude"]  # Δ and Δ₀
@@ -149,23 +135,38 @@ SHEAR = np.sqrt(0.75)  # γ_t/γ_l of a strain without change of volume: γ_l² 
 
 
 def draw_planes(double_wells: pd.DataFrame, volumes: "pd.Series[float]", settings: Settings, title: str) -> Picture:
-    """The double wells of one temperature, TLS in colour; volumes of the glasses searched, by their number."""
-    tls, energy = (double_wells[QS] < settings.tls_threshold).to_numpy(), settings.unit.energy
+    """The double wells of one temperature, TLS in colour; volumes of the glasses searched, by their number.
+
+    n(E) has a step at each double well of these glasses; where there are none, it is their number.
+    """
+    tls, unit = (double_wells[QS] < settings.tls_threshold).to_numpy(), settings.unit
+    searched, volume = double_wells["conf"].isin(volumes.index), float(volumes.sum())
+    stepped = double_wells[searched] if volume else double_wells
     title += f"; TLS in orange: {tls.sum()} of {len(tls)}"
     with panels(10.4, 8.6, 2, 2, title) as (figure, (plane, steps, barriers, couplings)):
-        _draw_plane(plane, double_wells, tls, settings, RESOLVED * settings.unit.epsilon)
-        _draw_steps(steps, double_wells, volumes, settings)
+        _draw_plane(plane, double_wells, tls, settings, RESOLVED * unit.epsilon)
+        if len(stepped) < len(double_wells):
+            steps.set_title(f"{(~searched).sum()} in glasses without minima left out")
+        if stepped.empty:
+            style.write_in_panel(steps, "no double well is in a glass with minima")
+        else:
+            splitting, over = np.sort(stepped[QS].to_numpy(float)), volume or 1.0
+            number = np.append(0.5, np.arange(1, len(splitting) + 1)) / over
+            steps.step(np.append(splitting[0], splitting), number, where="post", color=style.BLUE)
+            steps.axvline(settings.tls_threshold, color=style.GREY, lw=1, ls="--")
+            of = f" per volume ({unit.length}⁻³)" if volume else ""
+            steps.set(xscale="log", yscale="log", ylabel=f"double wells with splitting < E{of}")
+            style.name_energy(steps, "x", "E", settings)
         _draw_points(barriers, double_wells, tls, ["PR", "barrier"])
         barriers.set(xlabel="participation ratio")
         if barriers.collections:
             barriers.set_yscale("log")
             style.name_energy(barriers, "y", "barrier from the lower minimum", settings)
         _draw_points(couplings, double_wells, tls, ["gamma_l", "gamma_t"])
-        couplings.set(xlabel=f"γ_l ({energy})", ylabel=f"γ_t ({energy})")
+        couplings.set(xlabel=f"γ_l ({unit.energy})", ylabel=f"γ_t ({unit.energy})")
         if couplings.collections:
-            couplings.axline(
-                (0, 0), slope=SHEAR, color=style.GREY, lw=1, ls="--", label="shear alone: γ_t = (3/4)^½ γ_l"
-            )
+            said = "shear alone: γ_t = (3/4)^½ γ_l"
+            couplings.axline((0, 0), slope=SHEAR, color=style.GREY, lw=1, ls="--", label=said)
             couplings.set(xlim=(0, None), ylim=(0, None))
             couplings.legend(loc="upper left")
     return Picture(figure, None)
@@ -230,22 +231,3 @@ def _draw_plane(ax: Axes, wells: pd.DataFrame, tls: NDArray[np.bool_], settings:
         said = f"{below} with Δ or Δ₀ below {edge:.1g} {settings.unit.energy}, drawn there"
         ax.set_title("\n".join(filter(None, [ax.get_title(), said])))
     ax.legend(loc="lower left")
-
-
-def _draw_steps(ax: Axes, wells: pd.DataFrame, volumes: "pd.Series[float]", settings: Settings) -> None:
-    """n(E): a step at each double well of the glasses searched; where there are none, their number."""
-    searched, volume = wells["conf"].isin(volumes.index), float(volumes.sum())
-    if volume and not searched.all():
-        ax.set_title(f"{(~searched).sum()} in glasses without minima left out")
-        wells = wells[searched]
-    if wells.empty:
-        style.write_in_panel(ax, "no double well is in a glass with minima")
-        return
-    splitting = np.sort(wells[QS].to_numpy(float))
-    over = volume or 1.0
-    number = np.arange(1, len(splitting) + 1) / over
-    ax.step(np.append(splitting[0], splitting), np.append(0.5 / over, number), where="post", color=style.BLUE)
-    ax.axvline(settings.tls_threshold, color=style.GREY, lw=1, ls="--")
-    of = f" per volume ({settings.unit.length}⁻³)" if volume else ""
-    ax.set(xscale="log", yscale="log", ylabel=f"double wells with splitting < E{of}")
-    style.name_energy(ax, "x", "E", settings)

@@ -35,12 +35,27 @@ _ALL, _TLS = (style.BLUE, 0.35), (style.ORANGE, 0.9)  # colour and opacity of do
 def draw_statistics(double_wells: pd.DataFrame, title: str, settings: Settings) -> Picture:
     """Distributions over the double wells with TLS marked, and TLS per glass and per rearrangement."""
     is_tls = double_wells[QS] < settings.tls_threshold
-    with panels(9.6, 8.2, 2, 2, title) as (figure, axes):
+    known = double_wells[REARRANGEMENT] > 0
+    of_glasses = is_tls.groupby(double_wells["conf"]).sum()
+    of_rearrangements = is_tls[known].groupby(double_wells[REARRANGEMENT]).sum()
+    with panels(9.6, 8.2, 2, 2, title) as (figure, (*axes, spread)):
         numbers = [
             _draw_distribution(ax, double_wells[name].astype(float), is_tls, label, settings).assign(quantity=name)
-            for ax, (name, label) in zip(axes, DISTRIBUTIONS.items(), strict=False)
+            for ax, (name, label) in zip(axes, DISTRIBUTIONS.items(), strict=True)
         ]
-        numbers.append(_draw_spread(axes[-1], double_wells, is_tls))
+        for name, which, found, color, shift in (
+            ("glasses", " with a double well", of_glasses, style.GREEN, -0.2),
+            ("rearrangements", "", of_rearrangements, style.PURPLE, 0.2),
+        ):
+            count = np.bincount(found.astype(int), minlength=1)
+            tls = np.arange(len(count))
+            label = f"{name}{which}: {len(found)}, with a TLS: {(found > 0).sum()}"
+            spread.bar(tls + shift, count, 0.38, color=color, label=label)
+            numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
+        most = max(len(numbers[-2]), len(numbers[-1]), 2) - 0.4
+        spread.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements", xlim=(-0.6, most))
+        style.whole_numbers(spread.xaxis, spread.yaxis)
+        spread.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
         below = f"TLS (splitting < {settings.tls_threshold:g} {settings.unit.energy}): {is_tls.sum()}"
         marks = [Patch(color=color, alpha=alpha) for color, alpha in (_ALL, _TLS)]
         figure.legend(marks, [f"double wells: {len(double_wells)}", below], loc="outside lower center", ncols=2)
@@ -73,80 +88,56 @@ def _draw_distribution(
     return pd.DataFrame({"from": edges[:-1], "to": edges[1:], "count": count, "tls": tls})
 
 
-def _draw_spread(ax: Axes, double_wells: pd.DataFrame, is_tls: "pd.Series[bool]") -> pd.DataFrame:
-    known = double_wells[REARRANGEMENT] > 0
-    groups = {
-        "glasses": is_tls.groupby(double_wells["conf"]).sum(),
-        "rearrangements": is_tls[known].groupby(double_wells[REARRANGEMENT]).sum(),
-    }
-    numbers, styles = [], ((style.GREEN, -0.2, " with a double well"), (style.PURPLE, 0.2, ""))
-    for (name, found), (color, shift, which) in zip(groups.items(), styles, strict=True):
-        count = np.bincount(found.astype(int), minlength=1)
-        tls = np.arange(len(count))
-        label = f"{name}{which}: {len(found)}, with a TLS: {(found > 0).sum()}"
-        ax.bar(tls + shift, count, 0.38, color=color, label=label)
-        numbers.append(pd.DataFrame({"quantity": f"tls_of_{name}", "from": tls, "to": tls, "count": count}))
-    most = max(numbers[0]["from"].max(), numbers[1]["from"].max(), 1)
-    ax.set(xlabel="number of TLS in it", ylabel="glasses, rearrangements", xlim=(-0.6, most + 0.6))
-    style.whole_numbers(ax.xaxis, ax.yaxis)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
-    return pd.concat(numbers)
+KINDS = {
+    "all": ("o", "all TLS"),
+    "distinct": ("s", "distinct"),
+    "tunnelling": ("^", f"tunnelling: Δ₀ ≥ {SLOWEST:g} E"),
+    CONVOLVED: ("D", "distinct, spread by zero-point energies"),
+}
+"""Mark and name of each kind of the density of TLS."""
 
 
 def draw_densities(tables: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
     """Double wells per volume with a splitting below E, and densities of TLS, by T; None without double wells."""
     if not any(table["count"].any() for table in tables.values()):
         return None
-    numbers = pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True)
-    with panels(9.8, 5.6, 1, 2, width_ratios=(1.25, 1)) as (figure, (curves, densities)):
-        _draw_curves(curves, tables, settings)
-        _draw_points(densities, tables, settings)
-    return Picture(figure, numbers)
-
-
-def _draw_curves(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
     lowest, threshold, unit = [], settings.tls_threshold, settings.unit
-    for (temperature, table), (color, line) in zip(tables.items(), itertools.cycle(style.LINES), strict=False):
-        of_all = table[(table["kind"] == "all") & (table["count"] > 0)]
-        if of_all.empty:
-            continue
-        energy, low, high = (of_all[name].to_numpy() for name in ("energy", "per_volume_low", "per_volume_high"))
-        ax.fill_between(energy, low, high, color=color, alpha=0.2, lw=0, step="post")
-        label = f"T = {temperature}, glasses searched: {table['glasses'].iloc[0]}"
-        ax.step(energy, of_all["per_volume"].to_numpy(), where="post", color=color, ls=line, label=label)
-        lowest.append(low[0])
-    left, right = ax.get_xlim()
-    left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least, so that two powers of ten are named
-    style.shade_tls(ax, left, "splitting", settings)
-    ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
-    style.name_energy(ax, "x", "E", settings)
-    ax.set(ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
-    ax.set_title("with the 68 % interval (Poisson)")
-
-
-def _draw_points(ax: Axes, tables: Mapping[str, pd.DataFrame], settings: Settings) -> None:
-    kinds = {
-        "all": ("o", "all TLS"),
-        "distinct": ("s", "distinct"),
-        "tunnelling": ("^", f"tunnelling: Δ₀ ≥ {SLOWEST:g} E"),
-        CONVOLVED: ("D", "distinct, spread by zero-point energies"),
-    }
-    for shift, (kind, (mark, name)) in zip((-0.24, -0.08, 0.08, 0.24), kinds.items(), strict=True):
-        unknown = []
-        for k, (table, (color, _)) in enumerate(zip(tables.values(), itertools.cycle(style.LINES), strict=False)):
-            of_kinds = at_energy(table, settings.tls_threshold)
-            if kind in of_kinds.index:
-                at = of_kinds.loc[kind]
-                bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
-                ax.errorbar(k + shift, at["density"], bars, fmt=mark, ms=6, capsize=3, color=color, mfc="white")
-                unknown.append(at["unknown"])
-        name += f"; not known of {sum(unknown):.0f} TLS" if any(unknown) else ""
-        if unknown:
-            ax.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
-    unit = settings.unit
-    ax.set(xlabel="T", ylabel=f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)", xlim=(-0.6, len(tables) - 0.4))
-    ax.set_xticks(range(len(tables)), list(tables))
-    ax.set_ylim(0, None)
+    colours = dict(zip(tables, itertools.cycle(style.LINES), strict=False))
+    with panels(9.8, 5.6, 1, 2, width_ratios=(1.25, 1)) as (figure, (curves, densities)):
+        for temperature, table in tables.items():
+            of_all = table[(table["kind"] == "all") & (table["count"] > 0)]
+            if of_all.empty:
+                continue
+            color, line = colours[temperature]
+            energy, low, high = (of_all[name].to_numpy() for name in ("energy", "per_volume_low", "per_volume_high"))
+            curves.fill_between(energy, low, high, color=color, alpha=0.2, lw=0, step="post")
+            label = f"T = {temperature}, glasses searched: {table['glasses'].iloc[0]}"
+            curves.step(energy, of_all["per_volume"].to_numpy(), where="post", color=color, ls=line, label=label)
+            lowest.append(low[0])
+        left, right = curves.get_xlim()
+        left = np.clip(left, 5e-3 * threshold, 0.1 * threshold)  # two decades at least: two powers of ten are named
+        style.shade_tls(curves, left, "splitting", settings)
+        curves.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.7 * min(lowest), None))
+        style.name_energy(curves, "x", "E", settings)
+        curves.set(ylabel=f"double wells with splitting < E per volume ({unit.length}⁻³)")
+        curves.set_title("with the 68 % interval (Poisson)")
+        for shift, (kind, (mark, name)) in zip((-0.24, -0.08, 0.08, 0.24), KINDS.items(), strict=True):
+            unknown = []
+            for k, (temperature, table) in enumerate(tables.items()):
+                of_kinds = at_energy(table, threshold)
+                if kind in of_kinds.index:
+                    at = of_kinds.loc[kind]
+                    bars = [[at["density"] - at["density_low"]], [at["density_high"] - at["density"]]]
+                    marks: Any = {"fmt": mark, "ms": 6, "capsize": 3, "color": colours[temperature][0], "mfc": "white"}
+                    densities.errorbar(k + shift, at["density"], bars, **marks)
+                    unknown.append(at["unknown"])
+            name += f"; not known of {sum(unknown):.0f} TLS" if any(unknown) else ""
+            if unknown:
+                densities.plot([], [], mark, ms=6, color="black", mfc="white", label=name)
+        ylabel = f"density of TLS ({unit.energy}⁻¹ {unit.length}⁻³)"
+        densities.set(xlabel="T", ylabel=ylabel, xlim=(-0.6, len(tables) - 0.4), ylim=(0, None))
+        densities.set_xticks(range(len(tables)), list(tables))
+    return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0))
 
 
 def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings) -> Picture | None:
@@ -207,7 +198,14 @@ def draw_observables(table: pd.DataFrame, title: str, settings: Settings) -> Pic
             elif rows["axis"].iloc[0] == "T (K)":
                 _draw_quantities(ax, rows)
             else:
-                _draw_steps(ax, rows, settings)
+                of_energies = "Δ₀" in rows["axis"].iloc[0]
+                x = 10.0 ** rows["x"] if of_energies else rows["x"]
+                ax.plot(x, rows["value"], color=style.BLUE, drawstyle="steps-mid")
+                ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+                ax.vlines(x, rows["low"], rows["high"], color=style.BLUE, alpha=0.4)
+                ax.set(xscale="log" if of_energies else "linear", xlabel="action λ")
+                if of_energies:
+                    style.name_energy(ax, "x", "tunnelling amplitude Δ₀", settings)
         axes[-1].axis("off")
         named = axes[1].get_legend_handles_labels()
         figure.legend(*named, loc="center", bbox_to_anchor=(0.84, 0.28), title="internal friction")
@@ -227,22 +225,8 @@ def _draw_quantities(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set(xscale="log", yscale="log", xlabel="T (K)")
     ax.set_ylim(max(rows["value"][rows["value"] > 0].min() / 2, 1e-6 * top), 3 * top)
     if losses and top > TOO_LARGE:
-        ax.axhspan(
-            TOO_LARGE, 3 * top, color=style.GREY, alpha=0.2, lw=0, label=f"above {TOO_LARGE:g}: too large to be a loss"
-        )
-
-
-def _draw_steps(ax: Axes, rows: pd.DataFrame, settings: Settings) -> None:
-    of_energies = "Δ₀" in rows["axis"].iloc[0]
-    x = 10.0 ** rows["x"] if of_energies else rows["x"]
-    ax.plot(x, rows["value"], color=style.BLUE, drawstyle="steps-mid")
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
-    ax.vlines(x, rows["low"], rows["high"], color=style.BLUE, alpha=0.4)
-    if of_energies:
-        ax.set_xscale("log")
-        style.name_energy(ax, "x", "tunnelling amplitude Δ₀", settings)
-    else:
-        ax.set_xlabel("action λ")
+        said = f"above {TOO_LARGE:g}: too large to be a loss"
+        ax.axhspan(TOO_LARGE, 3 * top, color=style.GREY, alpha=0.2, lw=0, label=said)
 
 
 def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:

@@ -16,23 +16,16 @@ from pipeline.settings import Settings
 from pipeline.table_stamps import minima_in_table
 from pipeline.workspace import QS, StatePoint
 from reporting.calculations import page_plane
-from reporting.found import found_at
+from reporting.found import KINDS, found_at
 from reporting.page import figure, missing, more, picture_file, table, text, viewer, with_labels
 from reporting.player import playable
 from search.calculated import read_double_wells
-from search.density import CONVOLVED, SLOWEST, at_energy, density_of_kind, glass_volumes, si_density, tls_density
+from search.density import at_energy, density_of_kind, glass_volumes, si_density, tls_density
 from search.rearrangements import REARRANGEMENT, distinct
 from search.rounds import read_rounds
 from search.stopping import advice
 
 ROWS, PICTURES, PLAYED = 1000, 24, 50  # double wells in the table, pictures of TLS, TLS played; over all temperatures
-
-KINDS = {
-    "distinct": "distinct (TLS)",
-    "tunnelling": f"Δ₀ ≥ {SLOWEST:g} E (TLS)",
-    CONVOLVED: "distinct, spread by zero-point energies (TLS)",
-}
-"""Kinds of the density beside that of all, and their columns."""
 
 CANDIDATES = (
     "The zero-point energies of two minima differ by tens of kelvin, which a splitting along a path does not know: the "
@@ -110,17 +103,17 @@ def _superscript(number: int) -> str:
 def found_together(command: Command, temperatures: list[str]) -> list[Markup]:
     """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
     work, settings = command.workspace, command.settings
-    unit, rows = settings.unit, list[tuple[object, ...]]()
+    unit, rows, (_, *kinds) = settings.unit, list[tuple[object, ...]](), KINDS
     double_wells, densities = found_at(work, temperatures, settings)
     for temperature, density_table in densities.items():
         at = at_energy(density_table, settings.tls_threshold)
         every = at.loc["all"]
         density = "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every)
-        kinds = (density_of_kind(at.loc[kind]) if kind in at.index else "" for kind in KINDS)
+        of_kinds = (density_of_kind(at.loc[kind]) if kind in at.index else "" for kind in kinds)
         sizes = int(every["glasses"]), every["volume"], int(every["count"])
-        rows.append((temperature, *sizes, density, every["density_sd_glasses"], *kinds, every["density_SI"]))
+        rows.append((temperature, *sizes, density, every["density_sd_glasses"], *of_kinds, every["density_SI"]))
     columns = ["T", "glasses searched", f"volume ({unit.length}³)", "TLS", "density (68 %, Poisson)"]
-    columns += ["± from glass to glass", *KINDS.values(), "J⁻¹ m⁻³"]
+    columns += ["± from glass to glass", *(f"{KINDS[kind][1]} (TLS)" for kind in kinds), "J⁻¹ m⁻³"]
     title = f"Density of TLS in {unit.energy}⁻¹ {unit.length}⁻³, a lower bound: of what the lists were searched for"
     blocks = []
     if rows:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.command import Command
-from pipeline.formats.keys import Pair
+from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.messages import counted, detail, note, record, result
 from pipeline.workspace import QS, StatePoint
 from reporting import calculations, found
@@ -28,10 +28,20 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
     ``kinds`` is the number of verdicts of each kind; without any, all is said with -v only. ``rounds`` as of
     :func:`search.rounds.update_rounds`.
     """
-    settings, T = command.settings, f"T = {at.temperature}"
+    settings, T, limit = command.settings, f"T = {at.temperature}", command.settings.tls_threshold
     say = result if kinds else detail
     wells, pictures = read_double_wells(at), dict[Path, Picture]()
-    _say_double_wells(command, at, wells, kinds)
+    screened, tls = int((wells["fidelity"] == "screened").sum()), int((wells[QS] < limit).sum())
+    record(at.temperature, verdicts=dict(kinds), double_wells=len(wells), screened=screened)
+    record(at.temperature, tls=tls, table=at.double_wells)
+    counts = "".join(f"{kind}: {count}, " for kind, count in kinds.most_common())
+    say(
+        f"{T}: {counts}calculated so far: {counted(len(wells), 'double well')}, "
+        f"{screened} of them only screened, {count_tls(wells, limit)}"
+    )
+    recorded = wells[wells["level_0"].notna()]
+    if kinds and len(recorded) and recorded["gamma_l"].isna().all():
+        note(f"{T}: no coupling to strain (gamma) of any double well: neb.calculator gives no stress")
     title = f"{T}: double wells calculated"
     if len(wells):
         pictures[at.tls_statistics] = found.draw_statistics(wells, title, settings)
@@ -47,8 +57,17 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
         came_out, *ahead = round_summary(rounds.iloc[-1])
         for line in [came_out, "; ".join(ahead)] if rounds["nebs"].iloc[-1] else ["; ".join([came_out, *ahead])]:
             say(f"{T}: {line}")
-    if profiles := _profiles(command, at, wells):
-        pictures[at.neb_paths("png")] = profiles
+    profiles, unconfined = list[Wells](), list[Pair]()
+    for one in filter(None, records_of(at, wells)):
+        if profile := wells_of_record(one):
+            profiles.append(profile)
+        else:
+            unconfined.append(Pair(*(one[name] for name in PAIR_COLUMNS)))
+        if len(profiles) == DRAWN:
+            break
+    if profiles:
+        title = f"{T}: smallest splittings, double wells calculated: {len(wells)}"
+        pictures[at.neb_paths("png")] = draw_profiles(profiles, title, settings, unconfined)
     for path, picture in pictures.items():
         picture.save(path, settings.figures)
     left = np.nan if rounds is None else rounds["remaining_tls"].iloc[-1]
@@ -56,31 +75,3 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
         (detail if k else say)(f"{T}: {line}")
     made, there = update_pictures(at, settings)
     detail(f"{T}: {counted(there, 'picture')} of TLS, {made} of them new: {at.tls_pictures}")
-
-
-def _say_double_wells(command: Command, at: StatePoint, wells: pd.DataFrame, kinds: Counter[str]) -> None:
-    screened, limit = int((wells["fidelity"] == "screened").sum()), command.settings.tls_threshold
-    record(at.temperature, verdicts=dict(kinds), double_wells=len(wells), screened=screened)
-    record(at.temperature, tls=int((wells[QS] < limit).sum()), table=at.double_wells)
-    counts = "".join(f"{kind}: {count}, " for kind, count in kinds.most_common())
-    (result if kinds else detail)(
-        f"T = {at.temperature}: {counts}calculated so far: {counted(len(wells), 'double well')}, "
-        f"{screened} of them only screened, {count_tls(wells, limit)}"
-    )
-    recorded = wells[wells["level_0"].notna()]
-    if kinds and len(recorded) and recorded["gamma_l"].isna().all():
-        note(f"T = {at.temperature}: no coupling to strain (gamma) of any double well: neb.calculator gives no stress")
-
-
-def _profiles(command: Command, at: StatePoint, wells: pd.DataFrame) -> Picture | None:
-    """The double wells with the smallest splittings; those with a V that does not confine are named."""
-    drawn, unconfined = list[Wells](), list[Pair]()
-    for record_of_pair in filter(None, records_of(at, wells)):
-        if len(drawn) == DRAWN:
-            break
-        if profile := wells_of_record(record_of_pair):
-            drawn.append(profile)
-        else:
-            unconfined.append(Pair(*(record_of_pair[name] for name in ("conf", "i", "j"))))
-    title = f"T = {at.temperature}: smallest splittings, double wells calculated: {len(wells)}"
-    return draw_profiles(drawn, title, command.settings, unconfined) if drawn else None

@@ -15,8 +15,8 @@ from pipeline.formats.path_images import path_file, read_images
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
-from reporting.motion import Motion, cluster_of_motion
 from reporting.profiles import Wells, amplitude_in_words, wells_of_record
+from reporting.tls_pictures import cluster_of
 from search.calculated import records_of
 
 IMAGES = 21  # largest number of images of a path that the page holds; between two the particles go straight
@@ -26,25 +26,24 @@ NARROW, WIDE = 100, 1000  # points of the curve, and parts into which the axes a
 
 def playable(at: StatePoint, tls: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
     """Each TLS whose record and images are kept, as the page's script plays it: id, name, facts, motion, profile."""
-    found = []
+    found, unit = [], settings.unit
     for row, record in zip(tls.to_dict("records"), records_of(at, tls), strict=True):
         pair = Pair(*(row[name] for name in PAIR_COLUMNS))
         wells = wells_of_record(record) if record else None
         motion = _motion_of_path(at, pair) if wells else None
         if wells and motion:
-            name = pair.text(at.decimals)
-            facts = _facts(row, settings.unit)
-            one = {"id": path_file(at, pair).stem, "name": name, "facts": facts, "motion": motion}
-            found.append({**one, "profile": _profile(wells, settings.unit)})
+            facts = [f"splitting {row[QS]:.3g} {unit.energy} = {row['splitting_K']:.3g} K"]
+            if np.isfinite(row["tunnelling_amplitude"]):
+                facts.append(amplitude_in_words(row["tunnelling_amplitude"], unit))
+            for name, what, of in (
+                ("barrier", "barrier", f" {unit.energy}"),
+                ("asymmetry", "asymmetry", f" {unit.energy}"),
+                ("PR", "participation ratio", ""),
+            ):
+                facts += [f"{what} {row[name]:.3g}{of}"] if np.isfinite(row[name]) else []
+            one = {"id": path_file(at, pair).stem, "name": pair.text(at.decimals), "facts": facts, "motion": motion}
+            found.append({**one, "profile": _profile(wells, unit)})
     return found
-
-
-def _facts(row: dict[str, Any], unit: Units) -> list[str]:
-    facts = [f"splitting {row[QS]:.3g} {unit.energy} = {row['splitting_K']:.3g} K"]
-    if np.isfinite(row["tunnelling_amplitude"]):
-        facts.append(amplitude_in_words(row["tunnelling_amplitude"], unit))
-    facts += [f"{name} {row[name]:.3g} {unit.energy}" for name in ("barrier", "asymmetry") if np.isfinite(row[name])]
-    return facts + ([f"participation ratio {row['PR']:.3g}"] if np.isfinite(row["PR"]) else [])
 
 
 def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
@@ -54,7 +53,7 @@ def _motion_of_path(at: StatePoint, pair: Pair) -> dict[str, Any] | None:
     except MinimumError:
         return None
     positions, box = np.array([image.positions for image in images]), images[0].box
-    shown = cluster_of_motion(Motion(images[0], without_drift(positions[0], positions[-1], box)))
+    shown = cluster_of(images[0], without_drift(positions[0], positions[-1], box))
     apart = minimum_image(positions - positions[0], box)
     apart -= apart.mean(axis=1, keepdims=True)
     places = (shown.places + apart[:, shown.particles]) @ shown.axes.T

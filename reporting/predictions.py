@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
@@ -25,53 +24,45 @@ _BLUES = LinearSegmentedColormap.from_list("blues", ["#b9d9ee", style.BLUE, "#00
 
 def draw_true_against_predicted(judged: Mapping[str, Judged], settings: Settings) -> Picture:
     """Predicted against exact splitting on logarithmic axes, a panel per temperature, the TLS region marked."""
+    energy, threshold, tables = settings.unit.energy_name, settings.tls_threshold, {}
     with panels(5.4 * len(judged) + 0.4, 6.1, 1, len(judged)) as (figure, axes):
         for ax, (temperature, one) in zip(axes, judged.items(), strict=True):
+            exact, predicted = one.exact, one.predicted
             name = f"{one.name},\n{one.how}" if one.name == "all labels" else one.name
-            ax.set_title(f"T = {temperature}, {name}: {counted(len(one.exact), 'pair')}")
-            ax.set(box_aspect=1)
-            _draw_panel(ax, one.exact, one.predicted, settings)
-    energy = settings.unit.energy_name
-    tables = {
-        temperature: pd.DataFrame({f"exact_{energy}": one.exact, f"predicted_{energy}": one.predicted})
-        for temperature, one in judged.items()
-    }
-    return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0).reset_index(drop=True))
-
-
-def _draw_panel(ax: Axes, exact: Array, predicted: Array, settings: Settings) -> None:
-    threshold = settings.tls_threshold
-    metrics = predictor_metrics(exact, predicted, threshold)
-    title = f"{ax.get_title()}\nrms deviation {metrics['rms deviation of log10']:.3f} in log₁₀"
-    if metrics["TLS"]:
-        half = f"{metrics['NEBs to find half of the TLS']:.0f} smallest predictions"
-        title += f"; TLS: {metrics['TLS']}, half of them among the {half}"
-    limits = [_limits(values, threshold) for values in (exact, predicted)]
-    low, high = np.transpose(limits)
-    ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], title=title)
-    style.name_energy(ax, "x", "exact quantum splitting", settings)
-    style.name_energy(ax, "y", "predicted quantum splitting", settings)
-    style.shade_tls(ax, low[0], "exact splitting", settings)
-    ends = [max(low), min(high)]
-    ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
-    shown = np.clip([exact, predicted], low[:, None], high[:, None])
-    inside = (shown == [exact, predicted]).all(axis=0)
-    if len(exact) > MANY:
-        drawn: Any = {"xscale": "log", "yscale": "log", "bins": "log", "mincnt": 1, "gridsize": 45, "cmap": _BLUES}
-        drawn["extent"] = np.log10(limits).ravel()
-        hexagons = ax.hexbin(*shown[:, inside], lw=0, rasterized=True, **drawn)
-        ax.figure.colorbar(hexagons, ax=ax, label="pairs", shrink=0.7)
-    else:
-        ax.plot(*shown[:, inside], ".", ms=7, alpha=0.8, color=style.BLUE, mew=0, label="a pair")
-    bins = np.floor(np.log10(exact) * BINS_OF_TREND)
-    trend = pd.DataFrame({"exact": exact, "predicted": predicted}).groupby(bins).agg(["median", "size"])
-    trend = trend[trend["exact", "size"] >= FEWEST_IN_TREND]
-    label = "median prediction: errors pull it\ntowards the middle of all splittings"
-    if len(trend) > 1:
-        ax.plot(trend["exact", "median"], trend["predicted", "median"], "o-", ms=4, color=style.ORANGE, label=label)
-    if not inside.all():
-        name = f"{(~inside).sum()} outside the frame, drawn at its edge"
-        ax.plot(*shown[:, ~inside], "D", ms=5, mfc="none", mec=style.BLUE, clip_on=False, label=name)
+            metrics = predictor_metrics(exact, predicted, threshold)
+            title = f"T = {temperature}, {name}: {counted(len(exact), 'pair')}"
+            title += f"\nrms deviation {metrics['rms deviation of log10']:.3f} in log₁₀"
+            if metrics["TLS"]:
+                half = f"{metrics['NEBs to find half of the TLS']:.0f} smallest predictions"
+                title += f"; TLS: {metrics['TLS']}, half of them among the {half}"
+            limits = [_limits(values, threshold) for values in (exact, predicted)]
+            low, high = np.transpose(limits)
+            ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], title=title, box_aspect=1)
+            style.name_energy(ax, "x", "exact quantum splitting", settings)
+            style.name_energy(ax, "y", "predicted quantum splitting", settings)
+            style.shade_tls(ax, low[0], "exact splitting", settings)
+            ends = [max(low), min(high)]
+            ax.plot(ends, ends, color="black", lw=1, label="predicted = exact")
+            shown = np.clip([exact, predicted], low[:, None], high[:, None])
+            inside = (shown == [exact, predicted]).all(axis=0)
+            if len(exact) > MANY:
+                drawn: Any = {"xscale": "log", "yscale": "log", "bins": "log", "mincnt": 1, "gridsize": 45}
+                drawn |= {"cmap": _BLUES, "extent": np.log10(limits).ravel(), "lw": 0, "rasterized": True}
+                figure.colorbar(ax.hexbin(*shown[:, inside], **drawn), ax=ax, label="pairs", shrink=0.7)
+            else:
+                ax.plot(*shown[:, inside], ".", ms=7, alpha=0.8, color=style.BLUE, mew=0, label="a pair")
+            bins = np.floor(np.log10(exact) * BINS_OF_TREND)
+            trend = pd.DataFrame({"exact": exact, "predicted": predicted}).groupby(bins).agg(["median", "size"])
+            trend = trend[trend["exact", "size"] >= FEWEST_IN_TREND]
+            label = "median prediction: errors pull it\ntowards the middle of all splittings"
+            if len(trend) > 1:
+                medians = trend["exact", "median"], trend["predicted", "median"]
+                ax.plot(*medians, "o-", ms=4, color=style.ORANGE, label=label)
+            if not inside.all():
+                name = f"{(~inside).sum()} outside the frame, drawn at its edge"
+                ax.plot(*shown[:, ~inside], "D", ms=5, mfc="none", mec=style.BLUE, clip_on=False, label=name)
+            tables[temperature] = pd.DataFrame({f"exact_{energy}": exact, f"predicted_{energy}": predicted})
+    return Picture(figure, pd.concat(tables, names=["temperature"]).reset_index(0))
 
 
 def _limits(values: Array, threshold: float) -> tuple[float, float]:
@@ -145,7 +136,7 @@ def draw_reliability(
             label = f"{counted(int(table['pairs'].sum()), 'pair')}, {words[by]}"
             ax.errorbar(table["predicted"], table["found"], bars, fmt="o", ms=5, capsize=3, color=color, label=label)
         ax.set(xlabel=f"predicted probability of a {what}", ylabel=f"fraction that is a {what}", title=title)
-        numbers = pd.concat(tables, names=["by"]).reset_index(0).reset_index(drop=True)
+        numbers = pd.concat(tables, names=["by"]).reset_index(0)
         reach = min(1.02, 1.1 * float(numbers[["found_high", "predicted"]].to_numpy().max(initial=0.05)))
         ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, reach))
     return Picture(figure, numbers)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from glass.arrays import Array
 from glass.tunnelling import NotResolvedError, tilted_states
-from pipeline.formats.keys import Pair
+from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.formats.records import profile_of_record, two_level_of_record
 from pipeline.settings import Settings
 from pipeline.units import Units
@@ -62,31 +62,39 @@ def wells_of_record(record: dict[str, Any]) -> Wells | None:
     inside = np.flatnonzero(low_enough | (np.abs(states) > SMALL * np.abs(states).max()).any(axis=1))
     shown = np.unique(np.linspace(inside[0], inside[-1], POINTS).astype(int))
     found = describe(record)
-    sizes = found["barrier"], found["asymmetry"], found["tunnelling_amplitude"]
-    pair, one_well = Pair(record["conf"], record["i"], record["j"]), two_level_of_record(record).one_well
-    curve = (x[shown], potential[shown], states[shown])
-    return Wells(pair, profile.lengths, energies, *curve, levels, *sizes, one_well, record["fidelity"])
+    return Wells(
+        Pair(*(record[name] for name in PAIR_COLUMNS)),
+        *(profile.lengths, energies),
+        *(x[shown], potential[shown], states[shown]),
+        levels,
+        *(found["barrier"], found["asymmetry"], found["tunnelling_amplitude"]),
+        two_level_of_record(record).one_well,
+        record["fidelity"],
+    )
 
 
 def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconfined: Sequence[Pair] = ()) -> Picture:
     """V(x) of double wells with their two lowest levels, a panel each, all with the same axes.
 
     ``unconfined`` have small splittings, too, but a V that falls outside its ends: nothing to draw, and they are named.
+    The numbers are V as it is drawn: a row an image, or a point of the curve; columns in doc/files.md.
     """
-    unit = settings.unit
-    columns = min(3, len(wells))
+    unit, columns = settings.unit, min(3, len(wells))
     rows = -(-len(wells) // columns)
+    energy, length = unit.energy_name, f"mass_weighted_length_{unit.length_name}_sqrt_{unit.mass}"
     if unconfined:
         named = ", ".join(pair.text(settings.ij_decimals) for pair in unconfined[:3]) + ", …" * (len(unconfined) > 3)
         title += f"\nnot drawn, V does not confine outside the ends: {named}"
     size = 3.6 * columns + 0.3, 2.8 * rows + 0.9
+    numbers = []
     with panels(*size, rows, columns, title, sharex=True, sharey=True) as (figure, axes):
         for ax, one in zip(axes, wells, strict=False):
             notes = ["TLS"] * int(one.splitting < settings.tls_threshold) + ["screened"] * (one.fidelity != "full")
             note = f" ({', '.join(notes)})" if notes else ""
             splitting = f"E₁ − E₀ = {one.splitting:.3g} {unit.energy}{note}"
             ax.set_title(f"{one.pair.text(settings.ij_decimals)}\n{splitting}", fontsize=9)
-            draw_potential(ax, one)
+            draw_potential(ax, one, settings, in_kelvin=ax in axes[columns - 1 :: columns] or one is wells[-1])
+            ax.label_outer()
             top = one.lengths[one.energies.argmax()]  # levels side by side: on this scale they lie on each other
             in_first = (one.states[one.x < top] ** 2).sum(axis=0) / (one.states**2).sum(axis=0)
             halves = (one.x[0], top), (top, one.x[-1])
@@ -95,27 +103,28 @@ def draw_profiles(wells: Sequence[Wells], title: str, settings: Settings, unconf
             if one.one_well:
                 said = "both levels in one well:\na vibration, no tunnelling"
                 ax.text(0.5, 0.97, said, ha="center", va="top", fontsize=8, transform=ax.transAxes)
+            curve = {
+                length: np.concatenate([one.x, one.lengths]),
+                f"V_{energy}": np.concatenate([one.potential, one.energies]),
+                "is_image": np.repeat([False, True], [len(one.x), len(one.lengths)]),
+            }
+            levels = {f"level_{k}_{energy}": one.levels[k] for k in range(2)}
+            ends = {"one_well": one.one_well, "fidelity": one.fidelity}
+            numbers.append(pd.DataFrame({**one.pair._asdict(), **curve, **levels, **ends}))
         for ax in axes[len(wells) :]:
             ax.set_visible(False)
         top = max(max(one.energies.max(), one.levels[1]) for one in wells)
         axes[0].set_ylim(-0.06 * top, HEIGHT * top)
-        for k, ax in enumerate(axes):
-            name_axes(ax, settings, in_kelvin=k % columns == columns - 1 or k == len(wells) - 1)
-            ax.label_outer()
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, 2 * columns))
-    return Picture(figure, pd.concat([profile_numbers(one, unit) for one in wells], ignore_index=True))
+    return Picture(figure, pd.concat(numbers, ignore_index=True))
 
 
-def name_axes(ax: Axes, settings: Settings, in_kelvin: bool = True) -> None:
-    """Axes of V(x)."""
-    ax.set_xlabel(f"mass-weighted path length ({settings.unit.length} √{settings.unit.mass})")
-    name_energy(ax, "y", "V − min V", settings, in_kelvin)
-
-
-def draw_potential(ax: Axes, wells: Wells) -> None:
-    """V and the images."""
+def draw_potential(ax: Axes, wells: Wells, settings: Settings, in_kelvin: bool = True) -> None:
+    """V and the images, on axes with their names."""
     ax.plot(wells.x, wells.potential, color=BLUE, label="V along the path")
     ax.plot(wells.lengths, wells.energies, "o", ms=3, color=BLUE, mfc="white", label="images")
+    ax.set_xlabel(f"mass-weighted path length ({settings.unit.length} √{settings.unit.mass})")
+    name_energy(ax, "y", "V − min V", settings, in_kelvin)
 
 
 def amplitude_in_words(amplitude: float, unit: Units) -> str:
@@ -124,16 +133,3 @@ def amplitude_in_words(amplitude: float, unit: Units) -> str:
         return "Δ₀ not defined"
     least = RESOLVED * unit.epsilon
     return f"Δ₀ < {least:.2g} {unit.energy}" if amplitude <= least else f"Δ₀ = {amplitude:.3g} {unit.energy}"
-
-
-def profile_numbers(wells: Wells, unit: Units) -> pd.DataFrame:
-    """V as it is drawn: a row an image, or a point of the curve; columns in doc/files.md."""
-    energy, length = unit.energy_name, f"mass_weighted_length_{unit.length_name}_sqrt_{unit.mass}"
-    columns = {
-        length: np.concatenate([wells.x, wells.lengths]),
-        f"V_{energy}": np.concatenate([wells.potential, wells.energies]),
-        "is_image": np.repeat([False, True], [len(wells.x), len(wells.lengths)]),
-    }
-    levels = {f"level_{k}_{energy}": wells.levels[k] for k in range(2)}
-    ends = {"one_well": wells.one_well, "fidelity": wells.fidelity}
-    return pd.DataFrame({**wells.pair._asdict(), **columns, **levels, **ends})

@@ -2,7 +2,6 @@
 
 import platform
 import shlex
-from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +26,7 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, up_to_date
 from pipeline.table_stamps import LEFT_OUT
-from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, Task, minimum_paths
+from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, minimum_paths
 from reporting.page import code, figure, missing, more, table, text, with_labels
 from search.rounds import NEXT, read_rounds
 from search.stopping import expected, first_step_missing, round_summary
@@ -35,7 +34,6 @@ from search.stopping import expected, first_step_missing, round_summary
 SHOWN = 10  # pairs of the list that are shown
 LISTED = 100  # largest number of rows of a table of reasons
 LIBRARIES = ("autogluon.tabular", "catboost", "scikit-learn", "numpy", "scipy", "pandas", "numba", "ase", "matplotlib")
-MODELS = {CLASSIFIER: "Classifier of double wells", PREDICTOR: "Predictor of the splitting"}
 
 
 def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
@@ -113,41 +111,33 @@ def validators_said(command: Command, temperatures: list[str]) -> list[Markup]:
 
 
 def model_quality(command: Command, at: StatePoint) -> list[Markup]:
-    """Figures of both models on glasses they did not see, and the validators' pictures."""
-    settings = command.settings
+    """Figures of both models on glasses they did not see, and the validators' pictures; which of these are old."""
+    blocks = []
+    for task, model, name, what, script in (
+        (CLASSIFIER, "Classifier of double wells", "dw", "double well", "validate_dw.py"),
+        (PREDICTOR, "Predictor of the splitting", "tls", "TLS", "validate_qs.py"),
+    ):
+        card, picture = read_card(at, task), at.reliability(name)
+        if card is None:
+            blocks.append(missing(f"{model}: no model yet; {task.script} trains it."))
+        else:
+            try:
+                exact, predicted = unseen_predictions(at, card)
+                how = kept_out(read_set(at, card, "used"), task)
+                metrics = metric_texts(figures_of(task, exact, predicted, command.settings.tls_threshold))
+                rows = pd.DataFrame(metrics.items(), columns=["quantity", "value"])
+                blocks.append(table(f"{model}, what to expect of a new glass: {how}", rows))
+            except UserError as error:  # of another training: the other sections can still be written
+                blocks.append(missing(f"{model}: {error}."))
+            numbers = picture.with_suffix(".csv")
+            if not numbers.exists():
+                blocks.append(missing(f"Training and test set: {script} judges on them."))
+            elif not up_to_date([numbers], made_from([at.card(task)])):
+                blocks.append(missing(f"The {task.name} was trained again since {script} judged it: run that."))
+        title = f"Are the chances of a {what} true? Points on the line are as predicted"
+        blocks.append(figure(title, picture, script))
     said = "Cumulative distributions of exact and predicted splittings; they should lie on each other"
-    return [
-        *_on_glasses_kept_out(at, CLASSIFIER, settings),
-        *_reliability(at, CLASSIFIER, "dw", "double well", "validate_dw.py"),
-        *_on_glasses_kept_out(at, PREDICTOR, settings),
-        *_reliability(at, PREDICTOR, "tls", "TLS", "validate_qs.py"),
-        figure(said, at.splitting_cdf, "validate_qs.py"),
-    ]
-
-
-def _on_glasses_kept_out(at: StatePoint, task: Task, settings: Settings) -> list[Markup]:
-    card = read_card(at, task)
-    if card is None:
-        return [missing(f"{MODELS[task]}: no model yet; {task.script} trains it.")]
-    try:
-        exact, predicted = unseen_predictions(at, card)
-        how = kept_out(read_set(at, card, "used"), task)
-    except UserError as error:  # of another training: the other sections can still be written
-        return [missing(f"{MODELS[task]}: {error}.")]
-    metrics = metric_texts(figures_of(task, exact, predicted, settings.tls_threshold))
-    rows = pd.DataFrame(metrics.items(), columns=["quantity", "value"])
-    return [table(f"{MODELS[task]}, what to expect of a new glass: {how}", rows)]
-
-
-def _reliability(at: StatePoint, task: Task, name: str, what: str, script: str) -> list[Markup]:
-    """Whether chances are true; and a note where the model was trained again since the validator judged it."""
-    title = f"Are the chances of a {what} true? Points on the line are as predicted"
-    blocks = [figure(title, at.reliability(name), script)]
-    numbers, card = at.reliability(name).with_suffix(".csv"), at.card(task)
-    if not card.exists() or up_to_date([numbers], made_from([card])):
-        return blocks
-    again = f"The {task.name} was trained again since {script} judged it: run that."
-    return [missing(again if numbers.exists() else f"Training and test set: {script} judges on them."), *blocks]
+    return [*blocks, figure(said, at.splitting_cdf, "validate_qs.py")]
 
 
 def files_and_settings(command: Command, at: StatePoint) -> list[Markup]:
@@ -196,21 +186,19 @@ def _by_reason(at: StatePoint, rows: pd.DataFrame, what: str, none: str, path: P
 def _inputs(at: StatePoint) -> Markup:
     """Inputs of each kind; dates are those of the newest file."""
     minima = [path for folder in at.glasses.values() for path in minimum_paths(folder)]
-    inputs = {
-        "minima": (len(at.glasses), "glass", minima),
-        "pair tables": (sum(map(stored_pairs, at.pair_tables)), "pair", at.pair_tables),
-        "NEB results": (len(read_neb_results(at)), "result", [path for path in at.neb_files if path.exists()]),
-        "pretraining sets": (sum(map(stored_pairs, at.all_pretraining_sets)), "pair", at.all_pretraining_sets),
-    }
-    rows = [(name, counted(number, of), *_size_and_date(files)) for name, (number, of, files) in inputs.items()]
+    results, sets = [path for path in at.neb_files if path.exists()], at.all_pretraining_sets
+    rows = []
+    for name, number, of, paths in (
+        ("minima", len(at.glasses), "glass", minima),
+        ("pair tables", sum(map(stored_pairs, at.pair_tables)), "pair", at.pair_tables),
+        ("NEB results", len(read_neb_results(at)), "result", results),
+        ("pretraining sets", sum(map(stored_pairs, sets)), "pair", sets),
+    ):
+        status = [path.stat() for path in paths]
+        newest = datetime.fromtimestamp(int(max((one.st_mtime for one in status), default=0)), timezone.utc)
+        size, date = f"{sum(one.st_size for one in status) / 1e6:.3g}", f"{newest:%Y-%m-%d %H:%M}"
+        rows.append((name, counted(number, of), len(paths), *((size, date) if paths else ("", ""))))
     return table("Inputs", pd.DataFrame(rows, columns=["input", "how many", "files", "size (MB)", "newest (UTC)"]))
-
-
-def _size_and_date(paths: Sequence[Path]) -> tuple[int, str, str]:
-    status = [path.stat() for path in paths]
-    newest = datetime.fromtimestamp(int(max((one.st_mtime for one in status), default=0)), timezone.utc)
-    size, date = f"{sum(one.st_size for one in status) / 1e6:.3g}", f"{newest:%Y-%m-%d %H:%M}"
-    return len(paths), *((size, date) if status else ("", ""))
 
 
 def _calculations(at: StatePoint) -> Markup:

@@ -72,7 +72,13 @@ def panels(
             figure.suptitle(title)
         yield figure, axes
         for ax in axes:
-            _label_log_axes(ax)
+            for axis in (of for one in (ax, *ax.child_axes) for of in (one.xaxis, one.yaxis)):
+                low, high = (ax.xaxis if axis.axis_name == "x" else ax.yaxis).get_view_interval()
+                if axis.get_scale().endswith("log"):  # powers of ten alone are labelled, 1, 2 and 5 where it is short
+                    axis.set_minor_formatter(NullFormatter())
+                    if high < 40 * low:
+                        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             if not figure.legends and not ax.get_legend() and ax.get_legend_handles_labels()[0]:
                 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))  # below the axis's label, on no data
 
@@ -83,22 +89,8 @@ def name_energy(ax: Axes, axis: str, quantity: str, settings: Settings, in_kelvi
     if in_kelvin:
         size = settings.neb.epsilon
         ways = (lambda energy: energy * size, lambda kelvin: kelvin / size)
-        second = (
-            ax.secondary_xaxis("top", functions=ways) if axis == "x" else ax.secondary_yaxis("right", functions=ways)
-        )
-        second.set(**{f"{axis}label": "K"})
-
-
-def _label_log_axes(ax: Axes) -> None:
-    """Label powers of ten alone on logarithmic axes; 1, 2 and 5 in plain numbers where an axis is short."""
-    for one in (ax, *ax.child_axes):
-        for axis, shown in ((one.xaxis, ax.xaxis), (one.yaxis, ax.yaxis)):
-            low, high = shown.get_view_interval()
-            if axis.get_scale().endswith("log"):
-                axis.set_minor_formatter(NullFormatter())
-                if high < 40 * low:
-                    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        add: Any = ax.secondary_xaxis if axis == "x" else ax.secondary_yaxis
+        add("top" if axis == "x" else "right", functions=ways).set(**{f"{axis}label": "K"})
 
 
 def whole_numbers(*axes: Any) -> None:

@@ -1,45 +1,58 @@
 """A picture of each TLS that was calculated, in ``pictures/``: the particles that move, beside its two levels."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
+from matplotlib.patches import Circle
 
-from glass.arrays import Array
+from glass.arrays import Array, Index, minimum_image, without_drift
 from pipeline import __version__
+from pipeline.formats.configurations import Minimum, MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
 from pipeline.formats.path_images import path_file
-from pipeline.matching import spacing
+from pipeline.matching import read_pair, spacing
 from pipeline.messages import Progress, counted
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint
-from reporting.motion import Motion, cluster_of_motion, motion_of_job
-from reporting.profiles import Wells, amplitude_in_words, draw_potential, name_axes, wells_of_record
-from reporting.style import GREEN, GREY, ORANGE, Picture, panels
+from reporting.profiles import Wells, amplitude_in_words, draw_potential, wells_of_record
+from reporting.style import GREEN, GREY, ORANGE, SPECIES, Picture, panels
 from search.calculated import read_double_wells, records_of
 from search.exact import jobs_of
+from search.rearrangements import species_names
 
 DRAWN = 50  # largest number of TLS that get a picture, those with the smallest splittings
+FRACTION, ARROWS = 0.25, 15  # arrows: particles that move at least this fraction of the longest way, at most this many
+SHELL, NEIGHBOURS = 1.2, 25  # others: those within this many mean spacings of one with an arrow, at most so many
 SIZE = 0.6  # circles have this fraction of the particles' diameters, or they would hide each other
 VISIBLE = 0.3  # arrows are magnified where the longest is shorter than this many mean spacings
 FACTORS = (1, 2, 5, 10, 20, 50, 100)
 NARROWEST = 2.0  # the picture reaches at least this many mean spacings to each side
 
 
+class Cluster(NamedTuple):
+    """The n particles that are shown: ``moving`` that move, the one that moves most before all, then those around."""
+
+    particles: Index
+    moving: int
+    places: Array  # in the first minimum, from the one that moves most, the nearest image; shape (n, 3)
+    diameters: Array  # shape (n,); the mean spacing where all are of one size
+    axes: Array  # main_axes of those that move
+    species: list[str]  # names of their kinds
+    colors: dict[str, str]  # of all kinds of the glass
+
+
 def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
     """Make the pictures that are missing or old, remove those of others; how many were made, and how many there are."""
     table = read_double_wells(at)
     tls = table[table[QS] < settings.tls_threshold].head(DRAWN)
-    pairs = [Pair(*row) for row in tls[PAIR_COLUMNS].itertuples(index=False)]
-    found = zip(pairs, records_of(at, tls), strict=True)
-    known = {path_file(at, pair).stem: record for pair, record in found if record}
+    found = zip(tls[PAIR_COLUMNS].itertuples(index=False), records_of(at, tls), strict=True)
+    known = {path_file(at, Pair(*row)).stem: record for row, record in found if record}
     for path in at.tls_pictures.glob("Cnf-*.*"):
         if not path.name.startswith(tuple(f"{name}." for name in known)):
             path.unlink()
@@ -49,104 +62,113 @@ def update_pictures(at: StatePoint, settings: Settings) -> tuple[int, int]:
         targets = [at.tls_pictures / f"{name}.{kind}" for kind in (*settings.figures, "csv")]
         inputs = made_from([], levels=record["levels"], units=[settings.units, kelvin], program=__version__)
         if not up_to_date(targets, inputs):
-            picture = _picture_of_record(at, record, settings)
-            if picture is None:
+            jobs, _ = jobs_of(at, by_pair(pd.DataFrame([record], columns=PAIR_COLUMNS), at.decimals))
+            wells = wells_of_record(record)
+            if not jobs or wells is None:
                 continue
-            picture.save(targets[0], settings.figures)
+            try:
+                start, end = read_pair(jobs[0].places)
+            except (MinimumError, OSError):
+                continue  # step 0 and run_neb.py say what is wrong with it
+            motion = without_drift(start.positions, end.positions, start.box)
+            title = jobs[0].pair.text(at.decimals) + ("" if record["fidelity"] == "full" else ", screened")
+            draw_two_level_system(start, motion, wells, title, settings).save(targets[0], settings.figures)
             mark_made(targets, inputs)
             made += 1
         there += 1
     return made, there
 
 
-def _picture_of_record(at: StatePoint, record: dict[str, Any], settings: Settings) -> Picture | None:
-    """The picture of one double well; None where its minima or its levels are not known any more."""
-    jobs, _ = jobs_of(at, by_pair(pd.DataFrame([record], columns=PAIR_COLUMNS), at.decimals))
-    wells = wells_of_record(record)
-    motion = motion_of_job(jobs[0]) if jobs else None
-    if wells is None or motion is None:
-        return None
-    screened = "" if record["fidelity"] == "full" else ", screened"
-    return draw_two_level_system(motion, wells, jobs[0].pair.text(at.decimals) + screened, settings)
+def cluster_of(minimum: Minimum, displacements: Array) -> Cluster:
+    """The particles that move and their neighbours; displacements without drift, of shape (N, 3)."""
+    system, apart = minimum.system, spacing(minimum)
+    lengths = np.linalg.norm(displacements, axis=1)
+    order = np.argsort(-lengths, kind="stable")
+    moved = order[lengths[order] >= FRACTION * lengths.max()][:ARROWS]
+    places = minimum_image(minimum.positions - minimum.positions[moved[0]], minimum.box)
+    nearest = np.min([np.linalg.norm(places - places[one], axis=1) for one in moved], axis=0)
+    nearest[moved] = np.inf
+    order = np.argsort(nearest, kind="stable")
+    shown = np.concatenate([moved, order[nearest[order] < SHELL * apart][:NEIGHBOURS]])
+    sizes = system.diameters if np.ptp(system.diameters) else np.full(len(places), apart)
+    names = species_names(system.types, system.numbers)
+    colors = {name: SPECIES[k % len(SPECIES)] for k, name in enumerate(sorted(set(names)))}
+    axes = main_axes(displacements[moved])
+    return Cluster(shown, len(moved), places[shown], sizes[shown], axes, names[shown].tolist(), colors)
 
 
-def draw_two_level_system(motion: Motion, wells: Wells, title: str, settings: Settings) -> Picture:
+def main_axes(displacements: Array) -> Array:
+    """Principal axes of displacements of shape (N, 3), a row each: the first two span the plane with most of Σ |Δr|².
+
+    They are right-handed; along the first two the largest component is positive, whichever minimum is the first.
+    """
+    _, axes = np.linalg.eigh(displacements.T @ displacements)
+    axes = axes.T[::-1].copy()
+    along = displacements @ axes[:2].T
+    axes[:2] *= np.where(along[np.abs(along).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)[:, None]
+    axes[2] = np.cross(axes[0], axes[1])
+    return axes
+
+
+def draw_two_level_system(
+    minimum: Minimum, displacements: Array, wells: Wells, title: str, settings: Settings
+) -> Picture:
     """The particles that move, on the plane in which they move most, beside V with levels and wavefunctions."""
     with panels(10.4, 5.2, 1, 2, title, width_ratios=(1, 1.05)) as (figure, (atoms, profile)):
-        particles = _draw_motion(atoms, motion, settings.unit)
+        particles = _draw_motion(atoms, minimum, displacements, settings.unit)
         curve = _draw_wells(profile, wells, settings)
     return Picture(figure, pd.concat([particles, curve], ignore_index=True))
 
 
-def _draw_motion(ax: Axes, motion: Motion, unit: Units) -> pd.DataFrame:
-    shown, apart = cluster_of_motion(motion), spacing(motion.minimum)
+def _draw_motion(ax: Axes, minimum: Minimum, displacements: Array, unit: Units) -> pd.DataFrame:
+    shown, apart, diameters = cluster_of(minimum, displacements), spacing(minimum), minimum.diameters
     drawn, moves = shown.particles, np.arange(len(shown.particles)) < shown.moving
-    before, steps = shown.places @ shown.axes.T, motion.displacements[drawn] @ shown.axes.T
+    before, steps = shown.places @ shown.axes.T, displacements[drawn] @ shown.axes.T
     sizes = SIZE * shown.diameters
     reach = 0.55 * sizes[:, None]  # a little more than half a circle
     low = np.minimum(before, before + steps)[:, :2] - reach
     high = np.maximum(before, before + steps)[:, :2] + reach
-    middle = (low.min(axis=0) + high.max(axis=0)) / 2
+    center = (low.min(axis=0) + high.max(axis=0)) / 2
     half = max(NARROWEST * apart, *(high.max(axis=0) - low.min(axis=0)) / 2)
-    ax.set(xlim=middle[0] + half * np.array([-1, 1]), ylim=middle[1] + half * np.array([-1, 1]), aspect="equal")
+    (left, right), (bottom, top) = center[:, None] + half * np.array([-1, 1])
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     ax.set_axis_off()
-    colors = [shown.colors[name] for name in shown.species]
     nearness = (before[:, 2] - before[:, 2].min()) / max(float(np.ptp(before[:, 2])), 1e-12)  # 0: back, 1: front
-    for places, after in ((before, False), (before + steps, True)):
-        _draw_circles(ax, places, sizes, colors, moves, nearness, after)
+    for after in (False, True):
+        places = before + after * steps
+        for k in np.argsort(places[:, 2], kind="stable"):  # the nearer the less transparent
+            if after and not moves[k]:
+                continue
+            color, alpha = shown.colors[shown.species[k]], float(0.25 + 0.5 * nearness[k])
+            face = to_rgba(color, alpha if after else 0.0 if moves[k] else 0.2 * alpha)
+            edge = to_rgba(color if after else ORANGE if moves[k] else GREY, alpha)
+            line, width = "--" if moves[k] and not after else "-", 1.3 if moves[k] else 0.5
+            middle = places[k, 0], places[k, 1]
+            ax.add_patch(Circle(middle, sizes[k] / 2, fc=face, ec=edge, ls=line, lw=width, zorder=2 + after))
     longest = np.linalg.norm(steps[moves, :2], axis=1).max()
     factor = next((one for one in FACTORS if one * longest >= VISIBLE * apart), FACTORS[-1])
     arrows = factor * steps[moves, :2]
     ax.quiver(*before[moves, :2].T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.006, zorder=5)
-    _draw_scale(ax, 2 * half, unit)
-    carried = 100 * (steps[moves] ** 2).sum() / (motion.displacements**2).sum()
+    decade = 10 ** np.floor(np.log10(0.6 * half))
+    scale = decade * max(one for one in (1, 2, 5) if one * decade <= 0.6 * half)
+    ax.plot([left, left + scale], [bottom, bottom], color="black", lw=4, clip_on=False, solid_capstyle="butt")
+    ax.text(left, bottom + 0.03 * half, f"{scale:g} {unit.length}", va="bottom", ha="left")
+    carried = 100 * (steps[moves] ** 2).sum() / (displacements**2).sum()
     arrows_are = "the motion" if factor == 1 else f"{factor} times the motion"
-    diameters = motion.minimum.diameters
     circles_are = f"{SIZE:g} {'diameters' if np.ptp(diameters) else 'mean spacings'}"
     title = f"{counted(shown.moving, 'particle')} with {carried:.0f} % of Σ|Δr|²"
     ax.set_title(f"{title}\narrows: {arrows_are}; circles: {circles_are}")
-    _name_circles(ax, shown.colors)
-    named: dict[str, Any] = {"part": "particle", "particle": motion.minimum.system.particle_ids[drawn]}
-    numbers = {**named, "species": shown.species, "moves": moves}
-    columns = ["x", "y", "z", "dx", "dy", "dz", "across", "up", "depth"]
-    values = np.hstack([shown.places, motion.displacements[drawn], before])
-    return pd.DataFrame({**numbers, "diameter": diameters[drawn], **dict(zip(columns, values.T, strict=True))})
-
-
-def _draw_circles(
-    ax: Axes, places: Array, sizes: Array, colors: list[str], moves: NDArray[np.bool_], nearness: Array, after: bool
-) -> None:
-    """Circles from the back to the front, the nearer the less transparent; what stays is drawn once, before."""
-    order = np.argsort(places[:, 2], kind="stable")
-    order = order[moves[order]] if after else order
-    faces, edges = [], []
-    for k in order:
-        alpha = float(0.25 + 0.5 * nearness[k])
-        faces.append(to_rgba(colors[k], alpha if after else 0.0 if moves[k] else 0.2 * alpha))
-        edges.append(to_rgba(colors[k] if after else ORANGE if moves[k] else GREY, alpha))
-    styles = ["--" if moves[k] and not after else "-" for k in order]
-    widths = [1.3 if moves[k] else 0.5 for k in order]
-    shown: Any = {"facecolors": faces, "edgecolors": edges, "linestyles": styles, "linewidths": widths}
-    shown |= {"offsets": places[order, :2], "offset_transform": ax.transData, "zorder": 2 + after}
-    ax.add_collection(EllipseCollection(sizes[order], sizes[order], 0 * order, units="xy", **shown), autolim=False)
-
-
-def _draw_scale(ax: Axes, width: float, unit: Units) -> None:
-    decade = 10 ** np.floor(np.log10(0.3 * width))
-    length = decade * max(one for one in (1, 2, 5) if one * decade <= 0.3 * width)
-    left, bottom = ax.get_xlim()[0], ax.get_ylim()[0]
-    ax.plot([left, left + length], [bottom, bottom], color="black", lw=4, clip_on=False, solid_capstyle="butt")
-    ax.text(left, bottom + 0.015 * width, f"{length:g} {unit.length}", va="bottom", ha="left")
-
-
-def _name_circles(ax: Axes, kinds: dict[str, str]) -> None:
     marks: dict[str, tuple[Any, str]] = {"first minimum": ("none", ORANGE)}
-    for name, color in kinds.items():
-        marks["second minimum" if len(kinds) == 1 else f"second minimum, {name}"] = (to_rgba(color, 0.6), color)
+    for name, color in shown.colors.items():
+        marks["second minimum" + f", {name}" * (len(shown.colors) > 1)] = (to_rgba(color, 0.6), color)
     marks["others"] = ("#eeeeee", GREY)
     circles = [Line2D([], [], marker="o", ls="", ms=9, mfc=face, mec=edge) for face, edge in marks.values()]
-    ncols = 3 if len(kinds) == 1 else 2
+    ncols = 3 if len(shown.colors) == 1 else 2
     ax.legend(circles, marks, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=ncols)
+    columns = ["x", "y", "z", "dx", "dy", "dz", "across", "up", "depth"]
+    table = pd.DataFrame(np.hstack([shown.places, displacements[drawn], before]), columns=columns)
+    named = {"particle": minimum.system.particle_ids[drawn], "species": shown.species, "moves": moves}
+    return pd.DataFrame({"part": "particle", **named, "diameter": diameters[drawn], **table})
 
 
 def _draw_wells(ax: Axes, wells: Wells, settings: Settings) -> pd.DataFrame:
@@ -154,7 +176,7 @@ def _draw_wells(ax: Axes, wells: Wells, settings: Settings) -> pd.DataFrame:
     top = max(wells.energies.max(), wells.levels[1])
     states = wells.states * np.sign(wells.states[np.abs(wells.states).argmax(axis=0), [0, 1]])
     drawn = 0.22 * top / np.abs(states).max() * states + wells.levels
-    draw_potential(ax, wells)
+    draw_potential(ax, wells, settings)
     for k, (color, line) in enumerate(((ORANGE, "-"), (GREEN, "--"))):
         ax.axhline(wells.levels[k], color=color, ls=line, lw=0.8)
         ax.plot(wells.x, drawn[:, k], color=color, ls=line, label=f"level E{'₀₁'[k]} and its wavefunction")
@@ -164,7 +186,6 @@ def _draw_wells(ax: Axes, wells: Wells, settings: Settings) -> pd.DataFrame:
         f"barrier {wells.barrier:.3g} {energy}, asymmetry {wells.asymmetry:.3g} {energy}"
     )
     ax.set(xlim=(wells.x[0], wells.x[-1]), ylim=(min(0.0, drawn.min()) - 0.05 * top, 1.2 * top))
-    name_axes(ax, settings)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
     curve = {"path_length": wells.x, "V": wells.potential, "state_0": states[:, 0], "state_1": states[:, 1]}
     levels = {f"level_{k}": wells.levels[k] for k in range(2)}

@@ -20,11 +20,10 @@ from pipeline.formats.records import add_record, read_records
 from pipeline.formats.results import add_non_dw, take_back_splitting
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
-from reporting.motion import Motion, main_axes
 from reporting.neb_report import report
 from reporting.player import playable
 from reporting.profiles import wells_of_record
-from reporting.tls_pictures import draw_two_level_system, update_pictures
+from reporting.tls_pictures import draw_two_level_system, main_axes, update_pictures
 from search.calculated import read_double_wells, update_double_wells
 
 T = "0.1"
@@ -50,9 +49,9 @@ def update(work, settings=SETTINGS):
 def test_arrows_show_the_motion_and_stay_together_across_the_boundary(work):
     positions, steps, box, diameters = glass_that_moves()
     ids = np.arange(5, 5 * len(positions) + 1, 5)
-    motion = Motion(make_minimum(Place(Path("0.1.conf")), 0.1, positions, box, diameters, ids=ids), steps)
+    minimum = make_minimum(Place(Path("0.1.conf")), 0.1, positions, box, diameters, ids=ids)
     wells = wells_of_record(next(read_records(work.at(T))))
-    figure, numbers = draw_two_level_system(motion, wells, "the pair", SETTINGS)
+    figure, numbers = draw_two_level_system(minimum, steps, wells, "the pair", SETTINGS)
     particles = numbers[numbers["part"] == "particle"]
     moved = particles[particles["moves"].astype(bool)]
     assert moved["particle"].tolist() == [5, 10]
