@@ -40,6 +40,10 @@ _FACTORS = {
 }
 """Ratios of energy units, either way round."""
 
+_NOISE_OVER, _NOISE_ALLOWED = 0.02, 0.1
+"""Length over all 3N coordinates on which noise is measured, σ; steps of the energy that go without a word, in
+``tls_threshold``."""
+
 _LOADED: dict[tuple[str | None, bool], Any] = {}
 """Calculators that this process has called, by name and whether they are shared; those that are not are not kept."""
 
@@ -138,11 +142,12 @@ class KnownMinimum(NamedTuple):
 
 
 class Check(NamedTuple):
-    """Total energy at a minimum and largest force on a particle by the calculator, or why it gave neither."""
+    """Total energies of a minimum by the calculator and known, largest force on a particle; or why there are none."""
 
-    minimum: KnownMinimum
+    conf: int
     particles: int = 0
     energy: float = np.nan
+    known: float = np.nan
     force: float = np.nan
     failure: str = ""
 
@@ -155,8 +160,9 @@ def check_minimum(minimum: KnownMinimum, settings: Settings, make_calculator: Ca
     except MinimumError:
         return None  # its pairs are unfinished for this reason
     except CalculatorFailedError as error:
-        return Check(minimum, failure=str(error))
-    return Check(minimum, len(atoms), energy, float(np.linalg.norm(forces, axis=1).max()))
+        return Check(minimum.conf, failure=str(error))
+    force = float(np.linalg.norm(forces, axis=1).max())
+    return Check(minimum.conf, len(atoms), energy, len(atoms) * minimum.energy, force)
 
 
 def check_calculator(checks: Sequence[Check | None], settings: Settings) -> None:
@@ -165,62 +171,79 @@ def check_calculator(checks: Sequence[Check | None], settings: Settings) -> None
     Pairs of single minima that are wrong are unfinished, each for its own reason.
     """
     all_checked = [one for one in checks if one is not None]
-    worked = [one for one in all_checked if not one.failure]
-    problem = None
-    if not worked and len(all_checked) >= _FEWEST:
-        reason = Counter(one.failure for one in all_checked).most_common(1)[0][0]
-        problem = f"it failed at all {len(all_checked)} minima tried: {reason}; mend it"
-    elif (factor := _energy_factor(worked)) is not None:
-        known = {**_FACTORS, float(worked[0].particles): "the energy per particle for the total energy"}
-        meant = [unit for one, unit in known.items() if min(abs(factor / one - 1), abs(factor * one - 1)) <= _ALIKE]
-        meaning = f" ({meant[0]}?)" if meant else ""
-        problem = f"energies are {factor:.5g} times those of the minima{meaning}: some unit is another"
-    elif len(worked) >= _FEWEST:
+    reasons = Counter(one.failure for one in all_checked if one.failure)
+    if reasons.total() < len(all_checked):
+        worked = pd.DataFrame([one for one in all_checked if not one.failure])
         problem = _wrong_at_all(worked, settings)
+    elif len(all_checked) >= _FEWEST:
+        problem = f"it failed at all {len(all_checked)} minima tried: {reasons.most_common(1)[0][0]}; mend it"
+    else:
+        problem = None
     if problem:
         raise UserError(f"config.yaml: neb.calculator = {settings.neb.calculator}: {problem}; nothing was calculated")
 
 
-def _energy_factor(checks: Sequence[Check]) -> float | None:
-    """Factor between calculated and known energies of the minima; None where it is 1, or there is none."""
-    calculated, known, free = _relative_energies(checks)
-    if free < 2:  # not enough differences to tell: also from zero, where another calculator may not count from
-        calculated = np.append(calculated, [one.energy for one in checks])
-        known = np.append(known, [one.particles * one.minimum.energy for one in checks])
-    if not known.any():
-        return None
-    factor = float(calculated @ known / (known @ known))
+def _wrong_at_all(checks: pd.DataFrame, settings: Settings) -> str | None:
+    """What is wrong with all energies, or all forces, in words; a row for each Check."""
+    totals, glasses = checks[["energy", "known"]], checks.groupby("conf")
+    apart = totals - glasses[["energy", "known"]].transform("median")  # a calculator may count from elsewhere
+    free = len(checks) - glasses.ngroups
+    compared = apart if free > 1 else pd.concat([apart, totals])  # too few differences to tell: also from zero
+    calculated, known = compared.to_numpy().T
+    factor = float(calculated @ known / (known @ known)) if known.any() else 1.0
     residual = np.linalg.norm(calculated - factor * known)
-    return factor if residual <= _ALIKE * np.linalg.norm(calculated) and abs(factor - 1) > _OFF else None
-
-
-def _relative_energies(checks: Sequence[Check]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Calculated and known total energies less their medians in each glass, and how many are independent.
-
-    A calculator may count energies from elsewhere.
-    """
-    rows = [(one.minimum.conf, one.energy, one.particles * one.minimum.energy) for one in checks]
-    table = pd.DataFrame(rows, columns=["conf", "calculated", "known"], dtype=float)
-    glasses = table.groupby("conf")
-    apart = table[["calculated", "known"]] - glasses[["calculated", "known"]].transform("median")
-    return apart["calculated"].to_numpy(), apart["known"].to_numpy(), len(table) - glasses.ngroups
-
-
-def _wrong_at_all(checks: Sequence[Check], settings: Settings) -> str | None:
-    """Message where a force acts at every minimum, or no energy is that of its minimum; else None."""
-    calculated, known, free = _relative_energies(checks)
-    right = np.abs(calculated - known) <= ENERGY_MISMATCH * settings.unit.epsilon
-    agreeing = pd.Series(right).groupby([one.minimum.conf for one in checks]).sum()  # the median agrees with itself
+    if residual <= _ALIKE * np.linalg.norm(calculated) and abs(factor - 1) > _OFF:
+        units = {**_FACTORS, float(checks["particles"].iloc[0]): "the energy per particle for the total energy"}
+        meant = [unit for one, unit in units.items() if min(abs(factor / one - 1), abs(factor * one - 1)) <= _ALIKE]
+        meaning = f" ({meant[0]}?)" if meant else ""
+        return f"energies are {factor:.5g} times those of the minima{meaning}: some unit is another"
+    is_right = (apart["energy"] - apart["known"]).abs() <= ENERGY_MISMATCH * settings.unit.epsilon
+    is_minimum = checks["force"] <= settings.neb.force_tolerance
     energies = "its energies are not those of the minima: another one made them, or lengths are in another unit"
-    if all(one.force <= settings.neb.force_tolerance for one in checks):
-        return energies if free >= 2 and (agreeing <= 1).all() else None
-    if any(one.force <= settings.neb.force_tolerance for one in checks):
-        return None
-    force = np.median([one.force for one in checks])
+    if len(checks) < _FEWEST or is_minimum.any():
+        agreeing = is_right.groupby(checks["conf"]).sum()  # the median agrees with itself
+        return energies if len(checks) >= _FEWEST and is_minimum.all() and free > 1 and agreeing.max() <= 1 else None
     found = (
-        f"none of {len(checks)} minima is one, the force on a particle being {force:.2g} {settings.unit.force} in the "
-        f"median (neb.force_tolerance: {settings.neb.force_tolerance:g})"
+        f"none of {len(checks)} minima is one, the force on a particle being {checks['force'].median():.2g} "
+        f"{settings.unit.force} in the median (neb.force_tolerance: {settings.neb.force_tolerance:g})"
     )
-    if not right.all():
+    if not is_right.all():
         return f"{found}, and {energies}"
     return f"{found}; the energies are right, so run relax_minima.py, or raise the tolerance"
+
+
+def noise_in_words(minimum: KnownMinimum, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> list[str]:
+    """What a user should know of a calculator's noise, a sentence each; a job for a worker.
+
+    Deviations of its energies and forces from polynomials of fourth degree along a random direction. Nothing where they
+    are small, it fails or the minimum can't be read.
+    """
+    try:
+        atoms = read_atoms(minimum.place)
+        potential = potential_of(atoms, load(settings.neb, make_calculator, atoms))
+        way = np.random.default_rng(0).normal(size=atoms.positions.shape)
+        way *= _NOISE_OVER * settings.unit.sigma / np.linalg.norm(way)
+        along = np.append(np.sin(np.linspace(-1.5, 1.5, 9)), 0)  # no even steps, which rounding may fit
+        energies, forces = map(np.array, zip(*(potential(atoms.positions + s * way) for s in along), strict=True))
+    except (MinimumError, CalculatorFailedError):
+        return []
+    repeats = energies[4] == energies[9] and (forces[4] == forces[9]).all()
+    values = np.column_stack([energies, forces.reshape(10, -1)])
+    values -= values[0]
+    powers = np.vander(along, 5)
+    off = values - powers @ np.linalg.lstsq(powers, values)[0]
+    scatter = np.linalg.norm(off[:, 1:].reshape(10, -1, 3), axis=2).max()
+    step = (12 * (off[:, 0] ** 2).sum() / 5) ** 0.5  # √12 rms
+    cause = "single precision?" if repeats else "two calls at one place differ"
+    name, unit, said = f"note: neb.calculator = {settings.neb.calculator}", settings.unit, []
+    if scatter > 0.5 * settings.neb.force_tolerance:
+        said.append(
+            f"{name}: its forces scatter by {scatter:.2g} {unit.force} ({cause}): nothing converges to "
+            f"neb.force_tolerance = {settings.neb.force_tolerance:g}; set it to {5 * scatter:.1g}"
+        )
+    if step > _NOISE_ALLOWED * settings.tls_threshold:
+        said.append(
+            f"{name}: its energies come in steps of {step:.2g} {unit.energy}, {step / settings.tls_threshold:.2g} of "
+            f"tls_threshold ({cause}): with no tolerance can splittings near that be trusted; take double precision"
+        )
+    return said

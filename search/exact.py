@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,14 +14,15 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
+from glass.arrays import Array
 from glass.band import STAGES
 from glass.batches import together
-from glass.double_well import CalculatorFailedError, Verdict, examine
-from glass.tunnelling import reduced_hbar
+from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, Verdict, examine
+from glass.tunnelling import Quantity, reduced_hbar
 from glass.two_level import two_level
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
-from pipeline.formats.keys import Pair, label, minimum_names
+from pipeline.formats.keys import KEYS, Pair, label, minimum_names
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import WAYS, add_record, record_of
@@ -36,14 +38,16 @@ from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
-from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load
+from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load, noise_in_words
 from search.conversion import calculator_for_glass, to_glass, verdict_in
-from search.trust import measure_noise, noise_in_words, settled
 from search.well_properties import properties_of
 
 CHECKED = 4  # number of pairs at whose minima the calculator is checked before a run
 SAMPLE = 24  # number of pairs, from all over the order, whose time forecasts that of the others of a long run
 
+STUCK = 0.7
+"""After ``neb.max_steps`` a path goes on while as many steps again bring its force below this part of what it was, or
+lower its highest energy."""
 
 QUEUED = 3
 """Number of pairs with ``neb.batched`` that a worker gets at once, for each that is under way at a time: as one ends,
@@ -61,19 +65,16 @@ class PairJob(NamedTuple):
 def jobs_of(at: StatePoint, pairs: pd.DataFrame, from_paths: bool = False) -> tuple[list[PairJob], list[str]]:
     """Jobs for a table by pair, with ``from_paths`` also the images that are there; and what minima are missing."""
     jobs, missing = [], []
-    places: dict[int, dict[int, Place]] = {}
-    for conf, low, high in pairs.index:
-        folder = at.glass(conf)
-        if conf not in places:
-            places[conf] = minima_of(at, conf)
-        pair = Pair(conf, *minimum_names([low, high], at.decimals).tolist())
-        gone = [name for key, name in ((low, pair.i), (high, pair.j)) if key not in places[conf]]
+    places = {conf: minima_of(at, conf) for conf in pairs.index.unique(KEYS[0])}
+    for conf, *keys in pairs.index:
+        pair = Pair(conf, *minimum_names(keys, at.decimals).tolist())
+        gone = [name for key, name in zip(keys, pair[1:], strict=True) if key not in places[conf]]
         if gone:
-            missing.append(f"{pair.text(at.decimals)}: no minimum {label(gone[0], at.decimals)} in {folder}")
+            said = f"no minimum {label(gone[0], at.decimals)} in {at.glass(conf)}"
+            missing.append(f"{pair.text(at.decimals)}: {said}")
         else:
-            path = path_file(at, pair)
-            known = path if from_paths and path.exists() else None
-            jobs.append(PairJob(pair, (places[conf][low], places[conf][high]), known))
+            path, (start, end) = path_file(at, pair), (places[conf][key] for key in keys)
+            jobs.append(PairJob(pair, (start, end), path if from_paths and path.exists() else None))
     return jobs, missing
 
 
@@ -119,6 +120,35 @@ def calculate(
     return Calculation(job, verdict, time.process_time() - started, properties)
 
 
+def settled(examined: Callable[..., Verdict], path: Array | None, max_steps: int, tolerance: float) -> Verdict:
+    """Verdict on a pair by :func:`glass.double_well.examine`: a path that still goes down goes on.
+
+    A double well whose barrier has no force above the tolerance may be anything: there is no verdict on it.
+    """
+    verdict, force, highest, steps = examined(known_path=path), np.inf, np.inf, 0
+    while (band := verdict.band) is not None:
+        steps += band.steps
+        verdict = replace(verdict, band=replace(band, steps=steps))
+        if verdict.kind == "unfinished" and np.isfinite(band.force) and not band.converged:
+            if band.force > STUCK * force and band.energies.max() > highest - ENERGY_MISMATCH:
+                reason = f"force {{}} after {steps} steps, the last {band.steps} of which changed little"
+                return replace(verdict, reason=reason)
+            force, highest = min(force, band.force), band.energies.max()
+        elif verdict.levels is None:
+            return verdict
+        else:
+            screened = verdict.fidelity == "screened"
+            along = np.gradient(band.positions, band.lengths, axis=0)
+            of_barrier = np.abs(band.slopes) * np.linalg.norm(along, axis=2).max(axis=1)  # largest on a particle
+            if of_barrier.max() > tolerance * (dict(STAGES)[len(band.positions)] if screened else 1):
+                return verdict
+            if not screened:
+                reason = "converged, but the forces of its barrier are below {} themselves; lower neb.force_tolerance"
+                return Verdict("unfinished", reason, verdict.band, quantities=(Quantity(tolerance, "force"),))
+        verdict = examined(known_path=band.positions, max_steps=max(steps, max_steps))
+    return verdict
+
+
 def calculate_together(
     jobs: Sequence[PairJob], settings: Settings, make_calculator: Callable[[Atoms], Any], refining: bool
 ) -> list[Calculation]:
@@ -142,15 +172,13 @@ def _under_way(settings: NebSettings) -> int:
 def _groups(jobs: Sequence[PairJob], settings: NebSettings, workers: int) -> list[list[PairJob]]:
     """What a worker gets at once, in the order of their first: one pair, with ``neb.batched`` several of one glass."""
     most = min(QUEUED * _under_way(settings), -(-len(jobs) // workers)) if settings.batched else 1
-    groups: list[list[PairJob]] = []
-    latest: dict[int, list[PairJob]] = {}
+    groups: dict[tuple[int, int], list[PairJob]] = {}
+    numbers: Counter[int] = Counter()
     for job in jobs:
-        group = latest.get(job.pair.conf)
-        if group is None or len(group) == most:
-            group = latest[job.pair.conf] = []
-            groups.append(group)
-        group.append(job)
-    return groups
+        conf = job.pair.conf
+        groups.setdefault((conf, numbers[conf] // most), []).append(job)
+        numbers[conf] += 1
+    return [*groups.values()]
 
 
 def hbar_of(settings: NebSettings) -> float:
@@ -170,53 +198,44 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
 
     ``refining``: the pair has a splitting already, which stays where this calculation gives no verdict.
     """
-    job, verdict, cpu_seconds, _ = calculation
-    splitting = None
-    if verdict.levels is not None:
-        splitting = verdict.levels[1] - verdict.levels[0]
-        _describe(at, calculation, settings)  # first: what has a result is not calculated again
+    (pair, places, _), verdict, cpu_seconds, properties = calculation
+    neb, band, profile, levels, splitting = settings.neb, verdict.band, verdict.profile, verdict.levels, None
+    if band and profile and levels:  # its path and record come first: what has a result is not calculated again
+        splitting = levels[1] - levels[0]
+        if neb.keep_paths in ("all", verdict.fidelity):
+            write_path(at, pair, band, read_atoms(places[0]), settings.units)
+        how = {
+            **neb_settings(settings),
+            "fidelity": verdict.fidelity,
+            "force": band.force,
+            **record_of(two_level(profile, levels, hbar_of(neb))),
+            "path_length": float(band.lengths[-1]),
+            "properties": properties,
+        }
+        add_record(at, pair, levels, profile, how)
     row = {
         "verdict": verdict.kind,
         QS: splitting,
         "fidelity": verdict.fidelity,
-        "images": len(verdict.band.positions) if verdict.band else 0,
-        "steps": verdict.band.steps if verdict.band else 0,
+        "images": len(band.positions) if band else 0,
+        "steps": band.steps if band else 0,
         "cpu_seconds": round(cpu_seconds, 4),
     }
-    add_calculation(at, job.pair, row)
+    add_calculation(at, pair, row)
     said = f"{verdict.kind}: {verdict.reason}"
     if splitting is not None:
-        add_splitting(at, job.pair, splitting)
+        add_splitting(at, pair, splitting)
         kind = "TLS" if splitting < settings.tls_threshold else verdict.kind
-        kelvin = splitting * settings.neb.epsilon
+        kelvin = splitting * neb.epsilon
         said = f"{kind}, {kelvin:.3g} K ({splitting:.4g} {settings.unit.energy}), {verdict.fidelity}"
     elif verdict.kind == "non-DW":
         if refining:
-            take_back_splitting(at, job.pair)
-            path_file(at, job.pair).unlink(missing_ok=True)
-        add_non_dw(at, job.pair)
+            take_back_splitting(at, pair)
+            path_file(at, pair).unlink(missing_ok=True)
+        add_non_dw(at, pair)
     elif not refining:
-        add_unfinished(at, job.pair, verdict.reason)
+        add_unfinished(at, pair, verdict.reason)
     return said
-
-
-def _describe(at: StatePoint, calculation: Calculation, settings: Settings) -> None:
-    """The path and the record of a double well."""
-    (pair, places, _), verdict = calculation.job, calculation.verdict
-    if verdict.band is None or verdict.profile is None or verdict.levels is None:
-        return
-    minimum = read_atoms(places[0])
-    if settings.neb.keep_paths in ("all", verdict.fidelity):
-        write_path(at, pair, verdict.band, minimum, settings.units)
-    how = {
-        **neb_settings(settings),
-        "fidelity": verdict.fidelity,
-        "force": verdict.band.force,
-        **record_of(two_level(verdict.profile, verdict.levels, hbar_of(settings.neb))),
-        "path_length": float(verdict.band.lengths[-1]),
-        "properties": calculation.properties,
-    }
-    add_record(at, pair, verdict.levels, verdict.profile, how)
 
 
 def calculate_pairs(
@@ -231,12 +250,12 @@ def calculate_pairs(
     ``at`` is that of a share for a share; ``refining`` as of :func:`write_verdict`. UserError if the calculator, or all
     of the minima, are no good: before anything is calculated.
     """
-    kinds: Counter[str] = Counter()
+    kinds, neb = Counter[str](), settings.neb
     if not jobs:
         return kinds
-    neb = settings.neb
-    function = partial(calculate_together, settings=settings, make_calculator=make_calculator, refining=refining)
+    how: Any = {"settings": settings, "make_calculator": make_calculator}
     alone: list[list[PairJob]] = []
+    bar = Progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
 
     def lost(group: list[PairJob], reason: str) -> list[Calculation]:
         if len(group) > 1:  # whichever of them it was
@@ -244,12 +263,10 @@ def calculate_pairs(
             return []
         return [Calculation(group[0], Verdict("unfinished", f"{reason}; neb.calculator?"), 0.0)]
 
-    bar = Progress(desc=f"T = {at.temperature}: NEB", total=len(jobs), unit="pair")
-
     def run(workers: Workers, groups: list[list[PairJob]]) -> float:
         """CPU seconds taken."""
-        seconds = 0.0
-        limit = neb.time_limit and neb.time_limit * max(map(len, groups))
+        seconds, limit = 0.0, neb.time_limit and neb.time_limit * max(map(len, groups))
+        function = partial(calculate_together, **how, refining=refining)
         for one in chain.from_iterable(workers.results(function, groups, time_limit=limit, lost=lost)):
             said = write_verdict(at, one, settings, refining)
             style = "bold green" if said.startswith("TLS") else "" if one.verdict.kind == "double well" else "dim"
@@ -261,7 +278,15 @@ def calculate_pairs(
         return seconds + run(workers, again) if again else seconds
 
     with bar, worker_pool(settings, len(jobs), calculator=True) as workers:
-        for sentence in _check_calculator(workers, jobs, make_calculator, settings):
+        minima = dict.fromkeys(
+            KnownMinimum(jobs[k].pair.conf, place, energy)
+            for k in _spread(CHECKED, len(jobs))
+            for place, energy in zip(jobs[k].places, jobs[k].pair[1:], strict=True)
+        )
+        limit, check, noise = neb.time_limit, partial(check_minimum, **how), partial(noise_in_words, **how)
+        checks = workers.results(check, minima, time_limit=limit, lost=lambda one, why: Check(one.conf, failure=why))
+        check_calculator([*checks], settings)
+        for sentence in chain(*workers.results(noise, [*minima][:1], time_limit=limit, lost=lambda *_: [])):
             bar.write(f"T = {at.temperature}: {sentence}")
         first = _spread(SAMPLE, len(jobs)) if len(jobs) > 4 * SAMPLE else []
         if first:
@@ -280,20 +305,3 @@ def calculate_pairs(
 def _spread(count: int, of: int) -> list[int]:
     """Up to ``count`` numbers from all over range(of)."""
     return sorted({int(k) for k in np.linspace(0, of - 1, count)})
-
-
-def _check_calculator(
-    workers: Workers, jobs: Sequence[PairJob], make_calculator: Callable[..., Any], settings: Settings
-) -> list[str]:
-    """Call the calculator at minima of pairs from all over the order; what is to be said of its noise."""
-    minima = dict.fromkeys(
-        KnownMinimum(job.pair.conf, place, energy)
-        for job in (jobs[k] for k in _spread(CHECKED, len(jobs)))
-        for place, energy in zip(job.places, (job.pair.i, job.pair.j), strict=True)
-    )
-    how: Any = {"settings": settings, "make_calculator": make_calculator}
-    check, measure, limit = partial(check_minimum, **how), partial(measure_noise, **how), settings.neb.time_limit
-    checks = workers.results(check, [*minima], time_limit=limit, lost=lambda one, reason: Check(one, failure=reason))
-    check_calculator([*checks], settings)
-    found = workers.results(measure, [*minima][:1], time_limit=limit, lost=lambda *_: None)
-    return [sentence for noise in found if noise is not None for sentence in noise_in_words(noise, settings)]

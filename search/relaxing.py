@@ -82,20 +82,21 @@ def write_relaxed(
     new, kinds = list[Atoms](), Counter({MINIMA: 0, NEW: 0, FELL: 0, FAILED: 0})
     found: list[tuple[Relaxation, str | int, float]] = []
     for one in relaxations:
-        if one.problem:
-            kinds[FAILED] += 1
-        elif one.relaxed is None:
-            kinds[MINIMA] += 1
-            found.append((one, "", np.nan))
-        else:
-            where = _same_as(one.relaxed, minima, new, units)
-            kinds[NEW if where == len(new) else FELL] += 1
-            found.append((one, where, _distance(one.relaxed, read_atoms(one.place))))
-            new += [one.relaxed] * (where == len(new))
+        became: str | int = ""
+        kind, apart = FAILED if one.problem else MINIMA, np.nan
+        if one.relaxed is not None:
+            became, apart = _same_as(one.relaxed, minima, new, units), _distance(one.relaxed, read_atoms(one.place))
+            kind = NEW if became == len(new) else FELL
+            new += [one.relaxed] * (kind == NEW)
+        kinds[kind] += 1
+        found += [(one, became, apart)] * (kind != FAILED)
     names = add_frames(folder, new) if new else []
-    if found:
-        named = [(one, names[at] if isinstance(at, int) else at, apart) for one, at, apart in found]
-        add_rows(folder, [(one.place.name, one.energy, one.max_force, became, apart) for one, became, apart in named])
+    rows = [
+        (one.place.name, one.energy, one.max_force, names[became] if isinstance(became, int) else became, apart)
+        for one, became, apart in found
+    ]
+    if rows:
+        add_rows(folder, rows)
     return kinds
 
 

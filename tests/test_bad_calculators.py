@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,7 @@ from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
-from search.calculator import KnownMinimum
-from search.trust import measure_noise, noise_in_words
+from search.calculator import KnownMinimum, noise_in_words
 
 pytestmark = pytest.mark.slow
 
@@ -209,12 +209,13 @@ class Single(SoftSpheres):
 def test_noise_is_told_before_anything_is_calculated_and_small_noise_is_not(glass, noise, says):
     path = minima(glass)[0]
     minimum, settings = KnownMinimum(1, Place(path), energy_in_name(path)), Settings(tls_threshold=1e-3)
-    found = measure_noise(minimum, settings, lambda _: Single(noise))
-    assert found.energy == pytest.approx(2**-12, rel=0.6)  # the step of single precision at -3000 + 20
-    sentences = noise_in_words(found, settings)
-    assert all(says in one for one in sentences)
-    assert ["its energies come in steps" in one for one in sentences] == [False, True][-len(sentences) :]
-    assert len(sentences) == (1 if noise == 0 else 2)
-    if noise:
-        assert found.force == pytest.approx(3 * noise, rel=0.5)
-    assert noise_in_words(found, Settings(tls_threshold=1.0, neb={"force_tolerance": 0.1})) == []
+    *of_forces, of_energies = noise_in_words(minimum, settings, lambda _: Single(noise))
+    assert says in of_energies
+    step = float(re.search(r"its energies come in steps of (\S+) ε", of_energies)[1])
+    assert step == pytest.approx(2**-12, rel=0.6)  # of single precision at -3000 + 20
+    assert len(of_forces) == (noise > 0)
+    for sentence in of_forces:
+        assert says in sentence
+        assert float(re.search(r"its forces scatter by (\S+) ε/σ", sentence)[1]) == pytest.approx(3 * noise, rel=0.5)
+    coarse = Settings(tls_threshold=1.0, neb={"force_tolerance": 0.1})
+    assert noise_in_words(minimum, coarse, lambda _: Single(noise)) == []

@@ -26,7 +26,7 @@ from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import ClassifySettings, NebSettings, Settings, read_settings
 from pipeline.workspace import Workspace
-from search.calculator import Check, KnownMinimum, check_calculator
+from search.calculator import Check, check_calculator
 from search.exact import PairJob, calculate, hbar_of
 from search.picks import by_neighbourhood
 from search.well_properties import DIPOLE, GAMMA, properties_of
@@ -189,7 +189,7 @@ ENERGIES = [0.2, 0.2000001, 0.2003, 0.2005]
 
 def checks(calculated=float, count=4, force=1e-5):
     found = enumerate(ENERGIES[:count])
-    return [Check(KnownMinimum(k // 2, Place(Path(f"{k}")), e), N, calculated(N * e), force) for k, e in found]
+    return [Check(k // 2, N, calculated(N * e), N * e, force) for k, e in found]
 
 
 def times(factor):
@@ -197,7 +197,7 @@ def times(factor):
 
 
 NOT_RELAXED = "none of 4 minima is one, the force .* 0.05 ε/σ .*"
-FAILED = [Check(one.minimum, failure="the calculator failed: no") for one in checks()]
+FAILED = [Check(one.conf, failure="the calculator failed: no") for one in checks()]
 
 
 @pytest.mark.parametrize(
