@@ -15,12 +15,13 @@ from pipeline.workspace import StatePoint
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from pipeline.files import atomic_write
+from pipeline.files import atomic_write, file_digest
 from pipeline.messages import nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
 from reporting.found import draw_observables
 from search.calculator import find_calculator
-from search.thermal_properties import minima_used, update_observables
+from search.density import glass_volumes
+from search.thermal_properties import lowest_minima, medium_of, observables, observables_in_words, tls_of
 
 
 def main(command: Command) -> None:
@@ -33,21 +34,24 @@ def main(command: Command) -> None:
 
 def measure(command: Command, at: StatePoint) -> None:
     """Write the observables of one temperature, and the numbers that are quoted of them."""
-    settings = command.settings
+    settings, volumes = command.settings, glass_volumes(at)
     outputs = [at.observables("csv"), *(at.observables(name) for name in settings.figures)]
-    inputs = made_from([at.double_wells], settings=settings.model_dump(mode="json"), minima=minima_used(at))
+    lowest = {f"{place.path.parent.name}/{place.name}": file_digest(place.path) for place in lowest_minima(at)}
+    minima = {"volumes": {f"{conf}": round(size, 9) for conf, size in volumes.items()}, "lowest": lowest}
+    inputs = made_from([at.double_wells], settings=settings.model_dump(mode="json"), minima=minima)
     if up_to_date(outputs, inputs):
         nothing_new(at.temperature, "nothing new")
         return
-    has_one = settings.neb.calculator is not None
-    make_calculator = find_calculator(settings.neb, command.workspace.root) if has_one else None
-    table, said = update_observables(at, settings, make_calculator)
+    tls, neb = tls_of(at, settings, volumes), settings.neb
+    make_calculator = find_calculator(neb, command.workspace.root) if neb.calculator is not None else None
+    medium = medium_of(at, settings, make_calculator) if tls.coupled else None
+    table = observables(tls, volumes.to_numpy(float) * neb.sigma**3, medium, settings, settings.seed)
     with atomic_write(outputs[0]) as part:
         table.to_csv(part, index=False, float_format="%.6g")
     draw_observables(table, f"T = {at.temperature}", settings).save(at.observables("png"), settings.figures)
     mark_made(outputs, inputs)
     record(at.temperature, observables=outputs[0])
-    for line in said:
+    for line in observables_in_words(table, medium, tls, settings):
         result(f"T = {at.temperature}: {line}")
 
 

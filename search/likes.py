@@ -125,31 +125,23 @@ def blended_verdict(chance: Array, told: Told, number: int) -> Array:
     return np.asarray((1 - share) * chance + share * told.mean.clip(1 / (number + 2), 1 - 1 / (number + 2)))
 
 
-def blended_splitting(logarithm: Array, sigma: float, told: Told) -> tuple[Array, Array, Array]:
-    """log₁₀ of the splitting, its precision, and the share of likes in that; ``sigma`` is the model's error."""
+def blended_tls(
+    splitting: Array, tls: Array, sigma: float, told: Told, threshold: float, wells: Array | float = 1.0
+) -> tuple[Array, Array]:
+    """Splittings and chances to be a TLS blended with likes; ``sigma`` is the model's error of log₁₀ of the splitting.
+
+    ``wells`` are the chances to be a double well at all.
+    """
     gain = np.maximum(1 / told.variance - 1 / told.prior_variance, 0)
     weighted = (told.mean - told.prior_mean) / told.variance + gain * told.prior_mean
     precision = sigma**-2 + gain
-    return (logarithm * sigma**-2 + weighted) / precision, precision, gain / precision
+    logarithm, share = (np.log10(splitting) * sigma**-2 + weighted) / precision, gain / precision
+    return 10.0**logarithm, (1 - share) * tls + share * (wells * tls_chance(logarithm, precision, threshold))
 
 
 def tls_chance(logarithm: Array, precision: Array, threshold: float) -> Array:
     """Probability of a splitting below the threshold, whose log₁₀ is known to this precision."""
     return np.asarray(stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision)))
-
-
-def _blended_tls(
-    splitting: Array, tls: Array, sigma: float, told: Told, threshold: float, wells: Array | float = 1.0
-) -> tuple[Array, Array]:
-    """Splittings and chances to be a TLS blended with likes; ``wells`` are the chances to be a double well at all."""
-    logarithm, precision, share = blended_splitting(np.log10(splitting), sigma, told)
-    return 10.0**logarithm, (1 - share) * tls + share * (wells * tls_chance(logarithm, precision, threshold))
-
-
-def _places(pairs: pl.DataFrame, what: str, settings: Settings) -> Array:
-    if what == QS:
-        return np.asarray(np.log(np.abs(pairs["Delta_E"].to_numpy()) + SOFTENING * settings.unit.epsilon))
-    return np.nan_to_num(pairs["nearest_between"].to_numpy()) if "nearest_between" in pairs else np.zeros(len(pairs))
 
 
 def glasses_of(
@@ -166,10 +158,18 @@ def glasses_of(
 
 
 def _learn(
-    what: str, values: Array, places: Array, glasses: Iterable[tuple[Index, Known]]
-) -> tuple[Process, list[tuple[Index, Displacements, Index, Results]]]:
-    """The process that fits best; of each glass all rows, and rows and results that have a value: none if too few."""
-    found = []
+    what: str, exact: Array, pairs: pl.DataFrame, glasses: Iterable[tuple[Index, Known]], settings: Settings
+) -> tuple[Process, Array, list[tuple[Index, Displacements, Index, Results]]]:
+    """The process that fits best to what is exact (NaN: not known), and the places of the pairs.
+
+    And of each glass all rows, and rows and results that are known: of none if they are too few.
+    """
+    values, places, found = exact, np.zeros(len(pairs)), []
+    if what == QS:
+        values = np.log10(exact)
+        places = np.log(np.abs(pairs["Delta_E"].to_numpy()) + SOFTENING * settings.unit.epsilon)
+    elif "nearest_between" in pairs:
+        places = np.nan_to_num(pairs["nearest_between"].to_numpy())
     for here, (_, displacements, _) in glasses:
         used = np.flatnonzero(np.isfinite(values[here]))
         used = np.sort(np.random.default_rng(0).permutation(used)[:MOST])
@@ -179,7 +179,7 @@ def _learn(
             found.append((here, displacements, rows, results))
     if sum(len(rows) for _, _, rows, _ in found) < FEWEST:
         found = []
-    return most_likely(PROCESSES[what], [results for *_, results in found]), found
+    return most_likely(PROCESSES[what], [results for *_, results in found]), places, found
 
 
 def least_chances(at: StatePoint, labels: pd.DataFrame) -> Callable[[pl.DataFrame], Array] | None:
@@ -237,9 +237,8 @@ def add_likes(
     glasses = list(glasses_of(at, every, np.arange(first)))
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
     for what in (DW, QS):
-        values, places = np.full(len(every), np.nan), _places(every, what, settings)
-        values[:first] = known[what].to_numpy() if what == DW else np.log10(known[what].to_numpy())
-        process, found = _learn(what, values, places, glasses)
+        exact = np.append(known[what].to_numpy(), np.full(len(left), np.nan))
+        process, places, found = _learn(what, exact, every, glasses, settings)
         for here, displacements, rows, results in found:
             for some in blocks(np.flatnonzero(here >= first)):
                 told = told_by(process, results, displacements.cosines(some, results.products), places[here[some]])
@@ -249,9 +248,8 @@ def add_likes(
                     tls[row] *= blended / np.maximum(wells[row], 1e-12)
                     wells[row] = blended
                 else:
-                    splitting[row], tls[row] = _blended_tls(
-                        splitting[row], tls[row], sigma, told, settings.tls_threshold, wells[row]
-                    )
+                    threshold, predicted = settings.tls_threshold, (splitting[row], tls[row])
+                    splitting[row], tls[row] = blended_tls(*predicted, sigma, told, threshold, wells[row])
     new = {PROBABILITY: wells, QS: splitting, TLS_PROBABILITY: tls, SPLITTING_K: settings.neb.epsilon * splitting}
     return pairs.with_columns(pl.Series(name, column).round_sig_figs(DIGITS) for name, column in new.items())
 
@@ -273,22 +271,19 @@ def held_out(at: StatePoint, task: Task, used: pd.DataFrame, unseen: Array, sett
 
     ``used``: labelled pairs; ``unseen``, shape (n_pairs,): what was predicted for them without their glass.
     """
-    what, truth = (DW if task == CLASSIFIER else QS), used[task.target].to_numpy(float)
-    values, places = truth if what == DW else np.log10(truth), _places(pl.from_pandas(used), what, settings)
-    process, glasses = _learn(what, values, places, glasses_of(at, used))
+    truth, threshold = used[task.target].to_numpy(float), settings.tls_threshold
+    process, _, glasses = _learn(task.target, truth, pl.from_pandas(used), glasses_of(at, used), settings)
     if not glasses:
         return None
-    predicted, chance, sigma = unseen.copy(), unseen.copy(), 0.0
-    if what == QS:
-        sigma = float(np.std(np.log10(unseen) - values))
-        chance = tls_chances(truth, unseen, settings.tls_threshold)(unseen)
+    predicted, chance = unseen.copy(), unseen.copy()
+    if task != CLASSIFIER:
+        sigma = float(np.std(np.log10(unseen) - np.log10(truth)))
+        chance = tls_chances(truth, unseen, threshold)(unseen)
     for _, _, rows, results in glasses:
         told = told_without(process, results)
-        if what == DW:
+        if task == CLASSIFIER:
             predicted[rows] = chance[rows] = blended_verdict(unseen[rows], told, len(rows) - 1)
         else:
-            predicted[rows], chance[rows] = _blended_tls(
-                unseen[rows], chance[rows], sigma, told, settings.tls_threshold
-            )
+            predicted[rows], chance[rows] = blended_tls(unseen[rows], chance[rows], sigma, told, threshold)
     there = np.concatenate([rows for _, _, rows, _ in glasses])
     return HeldOut(truth[there], predicted[there], chance[there])

@@ -1,11 +1,11 @@
 """Rounds of the loop, results of each list of new pairs and forecast: ``rounds.csv``."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from glass.arrays import Array
 from MLmodel.card import read_card
 from pipeline.errors import UserError
 from pipeline.files import atomic_write, file_digest
@@ -64,20 +64,26 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     since the list was made: a new row does not tell which, and nothing is written if none of the list was calculated.
     Returns all rounds, the present one last; None where there are no models, or no lists with chances.
     """
-    inputs = made_from(at.neb_files)
+    inputs, every, new = made_from(at.neb_files), at.predicted("allpairs"), at.predicted("newpairs")
     classifier, predictor = (read_card(at, task) for task in (CLASSIFIER, PREDICTOR))
-    lists = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
-    if classifier is None or predictor is None or not all(path.exists() for path in lists):
+    if classifier is None or predictor is None or not (every.exists() and new.exists()):
         return None
-    done, left = _read_new_pairs(at)
+    answers = joined(
+        *(read(at).reindex(columns=[DW, QS]).astype(float) for read in (read_unfinished, read_neb_results))
+    )
+    answers = answers[~answers.index.duplicated(keep="last")]
+    listed = read_list(new, [*PAIR_COLUMNS, TLS_PROBABILITY], "step4_predict_qs.py")
+    answered = rows_in(listed, answers.index, at.decimals)
+    done = by_pair(listed[answered], at.decimals)[[TLS_PROBABILITY]].join(answers)
+    left = listed.loc[~answered, TLS_PROBABILITY].to_numpy()
     if closing and done.empty:
         return None
     row: dict[str, object] = {
-        "list": file_digest(lists[1])[:12],
+        "list": file_digest(new)[:12],
         "classifier_labels": sum(classifier.sources.values()),
         "predictor_labels": sum(predictor.sources.values()),
         **_count(at, settings, done),
-        **_random_rates(at, settings),
+        **_random_rates(at, settings, every),
         **{"next_nebs": len(left[:NEXT]), "remaining_pairs": len(left)},
         **dict(zip(("next_tls", "next_tls_low", "next_tls_high"), expected(left[:NEXT]), strict=True)),
         **dict(zip(("remaining_tls", "remaining_low", "remaining_high"), expected(left), strict=True)),
@@ -92,16 +98,16 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     elif closing:
         row |= dict.fromkeys(_OF_THE_LIST)
     rows = [*before[~is_this].to_dict("records"), row]
-    rows[-1]["round"] = len(rows)
+    row["round"] = len(rows)
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    counts = ["nebs", "unfinished", "tls", "new_rearrangements", "new_rearrangements_tls"]
+    nebs, unfinished, tls, new_ones, new_tls = table[counts].fillna(0).to_numpy(np.int64).T
     last, present = table.index[-1], table.iloc[-1]
-    nebs, tls, unfinished = table[["nebs", "tls", "unfinished"]].to_numpy(np.int64).T
     table.loc[last, "chance_95_found"] = round(confidence_found(nebs - unfinished, tls, len(left)), 6)
     if present["rearrangements"]:
         others = int(present["rearrangements"] - present["rearrangements_calculated"])
-        new, new_tls = table[["new_rearrangements", "new_rearrangements_tls"]].fillna(0).to_numpy(np.int64).T
         none_missed = np.exp(-present["expected_calculated"])  # in those that were calculated
-        table.loc[last, "chance_95_distinct"] = round(none_missed * confidence_found(new, new_tls, others), 6)
+        table.loc[last, "chance_95_distinct"] = round(none_missed * confidence_found(new_ones, new_tls, others), 6)
     with atomic_write(at.rounds("csv")) as part:
         table.to_csv(part, index=False)
     mark_made([at.rounds("csv")], inputs)
@@ -114,24 +120,11 @@ def read_rounds(at: StatePoint) -> pd.DataFrame:
     return read_own_csv(path, _COLUMNS) if path.exists() else pd.DataFrame(columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
-def _read_new_pairs(at: StatePoint) -> tuple[pd.DataFrame, Array]:
-    """Answers to the list of new pairs, by pair, and chances of its other pairs in their order."""
-    answers = joined(
-        *(read(at).reindex(columns=[DW, QS]).astype(float) for read in (read_unfinished, read_neb_results))
-    )
-    answers = answers[~answers.index.duplicated(keep="last")]
-    rows = read_list(at.predicted("newpairs"), [*PAIR_COLUMNS, TLS_PROBABILITY], "step4_predict_qs.py")
-    answered = rows_in(rows, answers.index, at.decimals)
-    done = by_pair(rows[answered], at.decimals)[[TLS_PROBABILITY]].join(answers)
-    return done, rows.loc[~answered, TLS_PROBABILITY].to_numpy()
-
-
 def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, object]:
     """TLS found by the NEBs of a round, TLS expected of them, and their cost."""
     is_tls = done[QS] < settings.tls_threshold
     tls, nebs = int(is_tls.sum()), len(done)
     wells, calculated = read_double_wells(at), read_calculations(at)
-    cost = calculated.loc[calculated.index.isin(done.index), "cpu_seconds"]
     chances = done.loc[done[DW].notna(), TLS_PROBABILITY].to_numpy()
     return {
         "nebs": nebs,
@@ -140,22 +133,19 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
         "distinct_tls": len(distinct(wells[wells.index.isin(done.index[is_tls])])),
         "unfinished": int(done[DW].isna().sum()),
         "tls_per_neb": tls / nebs if nebs else np.nan,
-        "cpu_seconds": round(float(cost.sum()), 2),
+        "cpu_seconds": round(float(calculated.loc[calculated.index.isin(done.index), "cpu_seconds"].sum()), 2),
         "tls_expected": float(chances.sum()),
         "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
         "tls_p_value": p_value(chances, tls),
     }
 
 
-def _random_rates(at: StatePoint, settings: Settings) -> dict[str, object]:
+def _random_rates(at: StatePoint, settings: Settings, every: Path) -> dict[str, object]:
     """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
     columns = [*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY]
-    tls, wells = known_or_expected(at, read_list(at.predicted("allpairs"), columns, "step4_predict_qs.py"), settings)
-    pairs = sum(
-        int(under_ceilings(rows, settings.classify).sum())
-        for table in at.pair_tables
-        for rows in read_batches(table, ["Delta_E", "total_displacement"])
-    )
+    tls, wells = known_or_expected(at, read_list(every, columns, "step4_predict_qs.py"), settings)
+    batches = (rows for path in at.pair_tables for rows in read_batches(path, ["Delta_E", "total_displacement"]))
+    pairs = sum(int(under_ceilings(rows, settings.classify).sum()) for rows in batches)
     return {
         "random_double_well_rate": tls / wells if wells else np.nan,
         "random_pair_rate": tls / pairs if pairs else np.nan,

@@ -72,35 +72,28 @@ def advice(last: pd.Series) -> tuple[str, str] | None:
 
 def round_summary(last: pd.Series) -> list[str]:
     """A row of ``rounds.csv`` in words, with the advice if there is any."""
+    found, to_come = f"round {last['round']}: nothing calculated yet", "no pair of the list is left"
+    tls, nebs, pairs = (int(last[name]) for name in ("tls", "nebs", "remaining_pairs"))
+    if nebs:
+        distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
+        unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
+        rates = {"double wells": "random_double_well_rate", "pairs under the ceilings of step 2": "random_pair_rate"}
+        by_chance = [f"{name} {_percent(last[rate])}" for name, rate in rates.items() if pd.notna(last[rate])]
+        found = (
+            f"round {last['round']}: {tls} TLS{distinct} in {counted(nebs, 'NEB')} ({_percent(tls / nebs)}{unfinished})"
+            f", {last['tls_expected']:.1f} expected" + "; by chance: " * bool(by_chance) + ", ".join(by_chance)
+        )
     known = [rearrangements_in_words(last)] if last.get("rearrangements", 0) else []
-    return [_found(last), *known, _to_come(last), *(advice(last) or ())[1:]]
-
-
-def _found(last: pd.Series) -> str:
-    tls, nebs = int(last["tls"]), int(last["nebs"])
-    if not nebs:
-        return f"round {last['round']}: nothing calculated yet"
-    distinct = f" ({last['distinct_tls']} distinct)" if tls else ""
-    unfinished = f", {last['unfinished']} unfinished" if last["unfinished"] else ""
-    rates = {"double wells": "random_double_well_rate", "pairs under the ceilings of step 2": "random_pair_rate"}
-    by_chance = [f"{name} {_percent(last[rate])}" for name, rate in rates.items() if pd.notna(last[rate])]
-    return (
-        f"round {last['round']}: {tls} TLS{distinct} in {counted(nebs, 'NEB')} ({_percent(tls / nebs)}{unfinished}), "
-        f"{last['tls_expected']:.1f} expected" + "; by chance: " * bool(by_chance) + ", ".join(by_chance)
-    )
+    if pairs:
+        following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
+        remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
+        to_come = f"next {counted(int(last['next_nebs']), 'NEB')}: {following}; "
+        to_come += f"all {counted(pairs, 'pair')} left: {remaining}"
+    return [found, *known, to_come, *(advice(last) or ())[1:]]
 
 
 def _percent(fraction: float) -> str:
     return f"{float(f'{100 * fraction:.2g}'):g} %"
-
-
-def _to_come(last: pd.Series) -> str:
-    if not last["remaining_pairs"]:
-        return "no pair of the list is left"
-    following = f"{last['next_tls']:.1f} TLS expected ({last['next_tls_low']} to {last['next_tls_high']})"
-    remaining = f"{last['remaining_tls']:.1f} ({last['remaining_low']} to {last['remaining_high']})"
-    nebs, pairs = counted(int(last["next_nebs"]), "NEB"), counted(int(last["remaining_pairs"]), "pair")
-    return f"next {nebs}: {following}; all {pairs} left: {remaining}"
 
 
 class Expected(NamedTuple):
@@ -167,9 +160,8 @@ def confidence_found(nebs: NDArray[np.int64], tls: NDArray[np.int64], left: int,
 
 def next_step(kinds: Counter[str], lacking: Sequence[str], explored: bool) -> tuple[str, ...]:
     """Why, which script to run after a run, and its arguments: from its verdicts and the labels that are lacking."""
-    has_verdicts, few = kinds["double well"] + kinds["non-DW"] > 0, ""
-    if all(lacking):
-        few = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: "
+    few = f"to learn from there are {'; '.join(lacking)}, {FEWEST} needed: " if all(lacking) else ""
+    has_verdicts = kinds["double well"] + kinds["non-DW"] > 0
     if has_verdicts and not few:
         return "steps 1 to 4 learn from these results", "step1_train_dw.py"
     if kinds["unfinished"] and not has_verdicts:

@@ -1,6 +1,6 @@
 """From the double wells of one temperature to what a laboratory measures, with bands: ``observables.csv``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from glass.relaxation import relax
 from glass.response import thermal
 from glass.response.elasticity import sound
 from pipeline.errors import UserError
-from pipeline.files import file_digest
 from pipeline.formats.configurations import Place
 from pipeline.formats.minima import read_atoms
 from pipeline.matching import lowest_minimum
@@ -23,7 +22,6 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
-from search.density import glass_volumes
 from search.rearrangements import REARRANGEMENT
 
 SOUNDED = 5  # number of glasses whose lowest minima give the sound velocities
@@ -56,10 +54,6 @@ class Tls:
         return int(np.isfinite(self.amplitude * self.longitudinal).sum())
 
 
-Sums = Callable[[Array], Array]
-"""Σ over TLS of what each adds (…, n), over the volume, shape (…, 1 + REPLICAS); NaN adds nothing."""
-
-
 def lowest_minima(at: StatePoint) -> list[Place]:
     """The lowest minimum of each of the glasses that give the sound velocities."""
     found = (lowest_minimum(at, conf) for conf in list(at.glasses)[:SOUNDED])
@@ -68,17 +62,16 @@ def lowest_minima(at: StatePoint) -> list[Place]:
 
 def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> thermal.Medium:
     """Density and sound velocities in SI units: from the settings, else from minima; UserError where neither does."""
-    given = settings.observables
-    density, longitudinal, transverse = given.density, given.longitudinal, given.transverse
-    if density is not None and longitudinal is not None and transverse is not None:
-        return thermal.Medium(density, longitudinal, transverse, constants.hbar)
+    given, neb = settings.observables, settings.neb
+    known = [one for one in (given.density, given.longitudinal, given.transverse) if one is not None]
+    if len(known) == 3:
+        return thermal.Medium(known[0], known[1], known[2], constants.hbar)
     three = "density, longitudinal and transverse"
     if make_calculator is None:
         said = f"neither neb.calculator nor observables.{three} are set; give the three in kg/m³ and m/s"
         raise UserError(f"config.yaml: {said}")
-    if (density, longitudinal, transverse) != (None, None, None):
+    if known:
         raise UserError(f"config.yaml: observables gives some of {three}; give all three, or none")
-    neb = settings.neb
 
     def relaxed(atoms: Atoms) -> Atoms:
         moved = atoms.copy()
@@ -105,54 +98,14 @@ def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> T
     if wells.empty:
         of = "no double well is in a glass with minima and a volume, which films and wires have not"
         raise UserError(f"{at.double_wells}: {of}; put the minima back")
-    unknown = wells[REARRANGEMENT] == 0
-    wells = wells[unknown | ~wells.duplicated(["conf", REARRANGEMENT])]
+    wells = wells[(wells[REARRANGEMENT] == 0) | ~wells.duplicated(["conf", REARRANGEMENT])]
+    wells = wells.assign(tunnelling_amplitude=np.minimum(wells["tunnelling_amplitude"], wells[QS]))
+    energies = [QS, "tunnelling_amplitude", "gamma_l", "gamma_t", "barrier", "barrier_back"]
     joule = constants.k * settings.neb.epsilon
-    amplitude = np.minimum(wells["tunnelling_amplitude"].to_numpy(float), wells[QS].to_numpy(float))
-    return Tls(
-        volumes.index.get_indexer(wells["conf"]),
-        joule * wells[QS].to_numpy(float),
-        joule * amplitude,
-        joule * wells["gamma_l"].to_numpy(float),
-        joule * wells["gamma_t"].to_numpy(float),
-        (joule * wells["barrier"].to_numpy(float), joule * wells["barrier_back"].to_numpy(float)),
-        tuple(wells[f"attempt_frequency_{name}_Hz"].fillna(0).to_numpy(float) for name in "ij"),
-        wells["wkb_action"].to_numpy(float),
-    )
-
-
-def sums_of_replicas(tls: Tls, volumes: Array, seed: int) -> Sums:
-    """Sums over TLS per volume (m³), of the glasses as they are and of replicas."""
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(volumes), np.full(len(volumes), 1 / len(volumes)), REPLICAS).T
-    drawn = rng.poisson(times[tls.glass.astype(int)])
-    weights = np.concatenate([np.ones((len(tls.glass), 1)), drawn], axis=1)
-    total = np.concatenate([[volumes.sum()], volumes @ times])
-    return lambda each: np.asarray(np.nan_to_num(each) @ weights / total)
-
-
-def observables(tls: Tls, volumes: Array, medium: thermal.Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
-    """All observables of one temperature, volumes in m³; without a medium those that need no coupling to strain."""
-    per_volume, joule = sums_of_replicas(tls, volumes, seed), constants.k * settings.neb.epsilon
-    complete = joule * complete_below(settings)
-    kT = np.geomspace(0.02, 1, POINTS) * complete / CURVES_END
-    capacity = constants.k * per_volume(thermal.heat_capacity(tls.splitting, kT))
-    rows = [_rows("heat capacity", kT / constants.k, "T (K)", capacity, "J K⁻¹ m⁻³")]
-    if medium:
-        rows += _strength(tls, per_volume, medium, kT, complete, settings)
-        rows += _losses(tls, per_volume, medium, kT, settings)
-    length, unit = settings.neb.sigma, settings.unit
-    time = length * np.sqrt(settings.neb.mass / joule)
-    sizes = {  # units of the workspace, in those of SI
-        "J K⁻¹ m⁻³": (f"k_B {unit.length}⁻³", constants.k / length**3),
-        "W m⁻¹ K⁻¹": (f"k_B {unit.length}⁻¹ t⁻¹", constants.k / (length * time)),
-        "J⁻¹ m⁻³": (f"{unit.energy}⁻¹ {unit.length}⁻³", 1 / (joule * length**3)),
-        "m⁻³": (f"{unit.length}⁻³", 1 / length**3),
-        "": ("", 1.0),
-    }
-    table = pd.concat([*rows, *_distributions(tls, per_volume, joule, unit.energy)], ignore_index=True)
-    names, values = (table["unit"].map({si: of[k] for si, of in sizes.items()}) for k in (0, 1))
-    return table.assign(value_workspace=table["value"] / values, unit_workspace=names)
+    splitting, amplitude, along, across, barrier, back = joule * wells[energies].to_numpy().T
+    attempts = wells[["attempt_frequency_i_Hz", "attempt_frequency_j_Hz"]].fillna(0).to_numpy().T
+    glass, action = volumes.index.get_indexer(wells["conf"]), wells["wkb_action"].to_numpy()
+    return Tls(glass, splitting, amplitude, along, across, (barrier, back), (attempts[0], attempts[1]), action)
 
 
 def complete_below(settings: Settings) -> float:
@@ -162,79 +115,109 @@ def complete_below(settings: Settings) -> float:
     return min(settings.neb.refine_below * settings.tls_threshold, settings.classify.max_delta_E)
 
 
-def _rows(
-    quantity: str, x: Array, axis: str, values: Array, unit: str, frequency: float = np.nan, warning: Any = ""
-) -> pd.DataFrame:
-    """A quantity at the places x, with the quantiles BAND of its replicas; values of shape (n, 1 + REPLICAS)."""
-    low, high = np.quantile(values[:, 1:], BAND, axis=1)
-    columns = {"quantity": quantity, "x": x, "axis": axis, "frequency_Hz": frequency, "warning": warning}
-    return pd.DataFrame({**columns, "value": values[:, 0], "low": low, "high": high, "unit": unit})
+class _Curves:
+    """Sums over TLS per volume (m³), of the glasses as they are and of replicas, and the table of all curves so far."""
+
+    def __init__(self, tls: Tls, volumes: Array, kT: Array, seed: int) -> None:
+        rng, glasses = np.random.default_rng(seed), len(volumes)
+        times = rng.multinomial(glasses, np.full(glasses, 1 / glasses), REPLICAS).T
+        drawn = rng.poisson(times[tls.glass.astype(int)])
+        self._weights = np.concatenate([np.ones((len(tls.glass), 1)), drawn], axis=1)
+        self._volumes = np.concatenate([[volumes.sum()], volumes @ times])
+        self._kelvin = kT / constants.k
+        self.rows: list[pd.DataFrame] = []
+
+    def per_volume(self, each: Array) -> Array:
+        """Σ of what each adds (…, n), over the volume, shape (…, 1 + REPLICAS); NaN adds nothing."""
+        return np.asarray(np.nan_to_num(each) @ self._weights / self._volumes)
+
+    def add(
+        self, quantity: str, values: Array, unit: str, x: Array | None = None, axis: str = "T (K)", **more: Any
+    ) -> None:
+        """A quantity at the places x, the temperatures by default, with the quantiles BAND of its replicas."""
+        low, high = np.quantile(values[:, 1:], BAND, axis=1)
+        columns = {"quantity": quantity, "x": self._kelvin if x is None else x, "axis": axis, "frequency_Hz": np.nan}
+        columns |= {"warning": "", "value": values[:, 0], "low": low, "high": high, "unit": unit}
+        self.rows.append(pd.DataFrame({**columns, **more}))
+
+    def add_loss(self, kind: str, loss: Array, frequency: float, also: Any = "") -> None:
+        """A loss, which can't be large; ``also``: what else to warn of, behind a semicolon."""
+        large = np.where(loss[:, 0] > TOO_LARGE, f"above {TOO_LARGE:g}: too large to be a loss", "")
+        warning = pd.Series(large + also).str.removeprefix("; ")
+        self.add(f"internal friction, {kind}", loss, "", frequency_Hz=frequency, warning=warning)
 
 
-def _strength(
-    tls: Tls, per_volume: Sums, medium: thermal.Medium, kT: Array, window: float, settings: Settings
-) -> Iterator[pd.DataFrame]:
-    """P̄, the tunnelling strengths, what they make of resonant loss, and the conductivity."""
-    each = thermal.tunnelling_weight(tls.splitting, tls.amplitude, window)
+def observables(tls: Tls, volumes: Array, medium: thermal.Medium | None, settings: Settings, seed: int) -> pd.DataFrame:
+    """All observables of one temperature, volumes in m³; without a medium those that need no coupling to strain."""
+    joule, length, unit = constants.k * settings.neb.epsilon, settings.neb.sigma, settings.unit
+    window = joule * complete_below(settings)
+    kT = np.geomspace(0.02, 1, POINTS) * window / CURVES_END
+    curves = _Curves(tls, volumes, kT, seed)
+    capacity = curves.per_volume(thermal.heat_capacity(tls.splitting, kT))
+    curves.add("heat capacity", constants.k * capacity, "J K⁻¹ m⁻³")
+    if medium:
+        _add_coupled(curves, tls, medium, kT, window, settings.observables.frequencies)
+    with np.errstate(divide="ignore"):
+        decades = np.log10(tls.amplitude / joule).round(6)  # 1e-12 ε means at most that, and lies in no bin
+    for name, axis, values in (
+        ("tunnelling amplitude", f"log₁₀ Δ₀ ({unit.energy})", decades),
+        ("action", "λ", tls.action),
+    ):
+        edges = EDGES[name]
+        inside = (values > edges[:-1, None]) & (values <= edges[1:, None])
+        found, outside = curves.per_volume(inside / np.diff(edges)[:, None]), int((~inside.any(axis=0)).sum())
+        said = f"{outside} of {len(values)} in no bin: smaller, larger or not known" if outside else ""
+        centres = 0.5 * (edges[1:] + edges[:-1])
+        curves.add(f"distribution of the {name}", found, "m⁻³", centres, axis, warning=said)
+    time = length * np.sqrt(settings.neb.mass / joule)
+    sizes = {  # units of the workspace, in those of SI
+        "J K⁻¹ m⁻³": (f"k_B {unit.length}⁻³", constants.k / length**3),
+        "W m⁻¹ K⁻¹": (f"k_B {unit.length}⁻¹ t⁻¹", constants.k / (length * time)),
+        "J⁻¹ m⁻³": (f"{unit.energy}⁻¹ {unit.length}⁻³", 1 / (joule * length**3)),
+        "m⁻³": (f"{unit.length}⁻³", 1 / length**3),
+        "": ("", 1.0),
+    }
+    table = pd.concat(curves.rows, ignore_index=True)
+    names, values = (table["unit"].map({si: of[k] for si, of in sizes.items()}) for k in (0, 1))
+    return table.assign(value_workspace=table["value"] / values, unit_workspace=names)
+
+
+def _add_coupled(
+    curves: _Curves, tls: Tls, medium: thermal.Medium, kT: Array, window: float, frequencies: list[float]
+) -> None:
+    """P̄, the tunnelling strengths, and what they make of resonant loss and the conductivity; loss by relaxation."""
     kelvin, axis = np.array([window / constants.k]), "E below (K)"
-    yield _rows("P", kelvin, axis, per_volume(each)[None], "J⁻¹ m⁻³")
-    strengths = {}
-    for name, gamma, velocity in _waves(tls, medium):
-        strengths[name] = per_volume(each * gamma**2)
-        strength = strengths[name] / (medium.density * velocity**2)
-        yield _rows(f"tunnelling strength, {name}", kelvin, axis, strength[None], "")
-        for frequency in settings.observables.frequencies:
+    each = thermal.tunnelling_weight(tls.splitting, tls.amplitude, window)
+    curves.add("P", curves.per_volume(each)[None], "J⁻¹ m⁻³", kelvin, axis)
+    waves = {  # coupling, modulus
+        "longitudinal": (tls.longitudinal, medium.density * medium.longitudinal**2),
+        "transverse": (tls.transverse, medium.density * medium.transverse**2),
+    }
+    strengths = {name: curves.per_volume(each * gamma**2) for name, (gamma, _) in waves.items()}
+    for name, (_, modulus) in waves.items():
+        strength = strengths[name] / modulus
+        curves.add(f"tunnelling strength, {name}", strength[None], "", kelvin, axis)
+        for frequency in frequencies:
             loss = thermal.resonant_loss(strength, 2 * np.pi * frequency, medium.hbar, kT)
-            yield _loss_rows(f"internal friction, resonant, {name}", kT, loss, frequency)
+            curves.add_loss(f"resonant, {name}", loss, frequency)
     along, across = strengths.values()
     with np.errstate(divide="ignore"):
         resistance = 1 / (constants.k * thermal.thermal_conductivity(along, across, medium, kT))
-        rows = _rows("thermal conductivity", kT / constants.k, "T (K)", resistance, "W m⁻¹ K⁻¹")
+        curves.add("thermal conductivity", resistance, "W m⁻¹ K⁻¹")
+        rows = curves.rows[-1]  # infinite where no TLS scatters
         rows[["value", "low", "high"]] = 1 / rows[["value", "high", "low"]].to_numpy()
-    yield rows  # infinite where no TLS scatters
-
-
-def _waves(tls: Tls, medium: thermal.Medium) -> Iterator[tuple[str, Array, float]]:
-    yield "longitudinal", tls.longitudinal, medium.longitudinal
-    yield "transverse", tls.transverse, medium.transverse
-
-
-def _losses(
-    tls: Tls, per_volume: Sums, medium: thermal.Medium, kT: Array, settings: Settings
-) -> Iterator[pd.DataFrame]:
-    """Internal friction by relaxation, by one phonon alone and over the barrier as well."""
     phonon = thermal.one_phonon_rate(tls.splitting, tls.amplitude, tls.longitudinal, tls.transverse, medium, kT)
     both = phonon + thermal.activated_rate(tls.attempts, tls.barriers, kT)
     known = np.concatenate([nu[nu > 0] for nu in tls.attempts])
-    classical = 2 * np.pi * float(np.median(known)) if len(known) else 0.0
-    below = kT < medium.hbar * classical
-    said = f"classical prefactor below ħω/k = {medium.hbar * classical / constants.k:.0f} K"
-    for name, gamma, velocity in _waves(tls, medium):
-        for frequency in settings.observables.frequencies:
-            omega, modulus = 2 * np.pi * frequency, medium.density * velocity**2
-            for way, rates, warn in (("one phonon", phonon, ""), ("with activation", both, said)):
-                each = thermal.relaxation_loss(tls.splitting, tls.amplitude, gamma, rates, modulus, omega, kT)
-                also = np.where(below & bool(warn), f"; {warn}", "")
-                yield _loss_rows(f"internal friction, {way}, {name}", kT, per_volume(each), frequency, also)
-
-
-def _loss_rows(quantity: str, kT: Array, loss: Array, frequency: float, also: Any = "") -> pd.DataFrame:
-    """A loss, which can't be large; ``also``: what else to warn of, behind a semicolon."""
-    large = np.where(loss[:, 0] > TOO_LARGE, f"above {TOO_LARGE:g}: too large to be a loss", "")
-    warning = pd.Series(large + also).str.removeprefix("; ")
-    return _rows(quantity, kT / constants.k, "T (K)", loss, "", frequency, warning)
-
-
-def _distributions(tls: Tls, per_volume: Sums, joule: float, unit: str) -> Iterator[pd.DataFrame]:
-    """Numbers per volume and decade of Δ₀, and per volume and unit of λ."""
-    with np.errstate(divide="ignore"):
-        decades = np.log10(tls.amplitude / joule).round(6)  # 1e-12 ε means at most that, and lies in no bin
-    for name, axis, values in (("tunnelling amplitude", f"log₁₀ Δ₀ ({unit})", decades), ("action", "λ", tls.action)):
-        edges = EDGES[name]
-        inside = (values > edges[:-1, None]) & (values <= edges[1:, None])
-        found, outside = per_volume(inside / np.diff(edges)[:, None]), int((~inside.any(axis=0)).sum())
-        said = f"{outside} of {len(values)} in no bin: smaller, larger or not known" if outside else ""
-        yield _rows(f"distribution of the {name}", 0.5 * (edges[1:] + edges[:-1]), axis, found, "m⁻³", warning=said)
+    classical = medium.hbar * (2 * np.pi * float(np.median(known))) if len(known) else 0.0  # ħω
+    said = f"; classical prefactor below ħω/k = {classical / constants.k:.0f} K"
+    ways = {"one phonon": (phonon, ""), "with activation": (both, np.where(kT < classical, said, ""))}
+    for name, (gamma, modulus) in waves.items():
+        for frequency in frequencies:
+            for way, (rates, also) in ways.items():
+                of = (gamma, rates, modulus, 2 * np.pi * frequency, kT)
+                loss = curves.per_volume(thermal.relaxation_loss(tls.splitting, tls.amplitude, *of))
+                curves.add_loss(f"{way}, {name}", loss, frequency, also)
 
 
 def observables_in_words(table: pd.DataFrame, medium: thermal.Medium | None, tls: Tls, settings: Settings) -> list[str]:
@@ -263,23 +246,5 @@ def observables_in_words(table: pd.DataFrame, medium: thermal.Medium | None, tls
         strengths,
         f"at {highest:.2g} K: C/V = {capacity}; {conductivity}Q⁻¹ ({frequency:g} Hz, transverse, one phonon) = {loss}",
     ]
-    of_losses = table.loc[table["frequency_Hz"].notna(), "warning"]
-    warnings = [warning for warning in dict.fromkeys(of_losses) if warning]
-    return [*lines, *(f"warning: internal friction: {warning}" for warning in warnings if "; " not in warning)]
-
-
-def update_observables(
-    at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None
-) -> tuple[pd.DataFrame, list[str]]:
-    """The observables of one temperature, and what is quoted of them."""
-    volumes = glass_volumes(at)
-    tls = tls_of(at, settings, volumes)
-    medium = medium_of(at, settings, make_calculator) if tls.coupled else None
-    table = observables(tls, volumes.to_numpy(float) * settings.neb.sigma**3, medium, settings, settings.seed)
-    return table, observables_in_words(table, medium, tls, settings)
-
-
-def minima_used(at: StatePoint) -> dict[str, Any]:
-    """Volumes and lowest minima that the observables need, to tell whether they changed."""
-    lowest = {f"{place.path.parent.name}/{place.name}": file_digest(place.path) for place in lowest_minima(at)}
-    return {"volumes": {f"{conf}": round(size, 9) for conf, size in glass_volumes(at).items()}, "lowest": lowest}
+    warnings = table.loc[table["frequency_Hz"].notna(), "warning"].unique()
+    return [*lines, *(f"warning: internal friction: {one}" for one in warnings if one and "; " not in one)]

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.stats import multivariate_normal
+from scipy.stats import t as student
 from synthetic import BOX, text_minimum
 
 from MLmodel import ranking
@@ -20,7 +21,7 @@ from search.likes import (
     Process,
     Results,
     add_likes,
-    blended_splitting,
+    blended_tls,
     held_out,
     least_chances,
     most_likely,
@@ -57,9 +58,10 @@ def test_what_likes_tell_and_the_prior_make_the_posterior():
     np.testing.assert_allclose(told.variance, variance, atol=1e-9)
     np.testing.assert_allclose(told.mean, expected, rtol=1e-9)
     # A model that says the same as the prior, and as sure, is replaced by the posterior.
-    logarithm, precision, _ = blended_splitting(np.full(len(told.mean), mean), told.prior_variance**0.5, told)
-    np.testing.assert_allclose(logarithm, expected, rtol=1e-9)
-    np.testing.assert_allclose(1 / precision, variance, rtol=1e-9)
+    splitting, chance = blended_tls(np.full(len(expected), 10**mean), np.zeros(4), told.prior_variance**0.5, told, 1.0)
+    np.testing.assert_allclose(np.log10(splitting), expected, rtol=1e-9)
+    share = 1 - variance / (PROCESS.amplitude**2 + PROCESS.noise**2)
+    np.testing.assert_allclose(chance, share * student.cdf(0, 4, expected, variance**0.5), rtol=1e-9)
 
 
 def test_the_likelihood_is_that_of_a_normal_distribution():
