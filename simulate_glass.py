@@ -62,9 +62,8 @@ import numpy as np
 from ase import Atoms
 from ase.units import kB
 
-from glass.sampling.liquid import FRAMES, Equilibrium, equilibrate, random_start
-from glass.sampling.soft_sphere_dynamics import sample
-from glass.sampling.visited import Minima
+from glass.sampling.soft_sphere_glass import FRAMES, Equilibrium, equilibrate, random_start, sample
+from glass.sampling.trajectories import Minima
 from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.lammps import write_minimum

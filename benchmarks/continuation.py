@@ -24,7 +24,7 @@ from glass.band import stages_of
 from glass.double_well import WayBeyond, examined, profile_of
 from glass.path import Band, image_places
 from glass.relaxation import one_by_one
-from glass.response.vibrations import hessian_by_differences, with_zero_point, zero_point_along
+from glass.response.vibrations import hessian_by_differences, with_zero_point
 from glass.tunnelling import NotResolvedError, Profile, lowest_levels
 
 HBAR = 0.01563  # of the soft spheres
@@ -211,8 +211,7 @@ def ratios(model: Model, exact: float, bands: list[Band]) -> dict[str, list[floa
         slopes = -(pulls * step).sum((1, 2)) / np.linalg.norm(step)
         straight = profile_of(replace(band, positions=places, energies=energies, slopes=slopes), forces, HBAR)
         hessian = partial(hessian_by_differences, model)
-        along = zero_point_along(band.positions, np.ones(1), line, hessian, HBAR)
-        profiles = (published, line, with_zero_point(line, *along), straight)
+        profiles = (published, line, with_zero_point(line, band.positions, np.ones(1), hessian, HBAR), straight)
         found.append([_splitting(profile) / exact for profile in profiles])
     names = ("parabola, as published", "line through the minima, used", "V + Z on that line", "no path")
     return dict(zip(names, np.transpose(found).tolist(), strict=True))

@@ -100,16 +100,11 @@ class Continuation:
     def _spline(self) -> CubicSpline:
         return CubicSpline(self.distances, self.energies, bc_type=((1, 0.0), "not-a-knot"))
 
-    @cached_property
-    def _outside(self) -> tuple[float, float]:
-        """Slope and curvature further out."""
-        last = self.distances[-1]
-        return float(self._spline(last, 1)), max(float(self._spline(last, 2)), 0.0)
-
     def __call__(self, distances: Array) -> Array:
         """V in ε at distances in σ from the end."""
-        more = np.maximum(distances - self.distances[-1], 0)
-        slope, curvature = self._outside
+        last = self.distances[-1]
+        more = np.maximum(distances - last, 0)
+        slope, curvature = float(self._spline(last, 1)), max(float(self._spline(last, 2)), 0.0)
         return np.asarray(self._spline(distances - more) + slope * more + 0.5 * curvature * more**2)
 
     def reaches(self, height: float, action: float) -> float:
@@ -185,8 +180,9 @@ def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
     NotResolvedError if V does not confine, the splitting changes by more than ACCURACY on twice the points over a wider
     range, or the lowest level lies below both minima, as where V rises too steeply beyond an end for a spline.
     """
-    coarse = levels_on_grid(profile, hbar, POINTS, MARGIN)
-    fine = levels_on_grid(profile, hbar, 2 * POINTS, 2 * MARGIN)
+    grids = [_hamiltonian(profile, hbar, times * POINTS, times * MARGIN)[1:] for times in (1, 2)]
+    lowest = {"eigvals_only": True, "select": "i", "select_range": (0, 1)}
+    coarse, fine = (eigh_tridiagonal(*grid, **lowest).tolist() for grid in grids)
     splitting, check = coarse[1] - coarse[0], fine[1] - fine[0]
     if not abs(splitting - check) <= ACCURACY * check:
         raise NotResolvedError(
@@ -199,14 +195,7 @@ def lowest_levels(profile: Profile, hbar: float) -> tuple[float, float]:
         raise NotResolvedError(
             "the lowest level is {} below both minima: V rises too steeply beyond an end", Quantity(below, "energy", 3)
         )
-    return fine
-
-
-def levels_on_grid(profile: Profile, hbar: float, points: int, margin: float) -> tuple[float, float]:
-    """Two lowest levels in ε by finite differences on one grid; arguments as :func:`_hamiltonian`."""
-    _, diagonal, off = _hamiltonian(profile, hbar, points, margin)
-    levels = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 1))
-    return float(levels[0]), float(levels[1])
+    return fine[0], fine[1]
 
 
 def tilted_states(profile: Profile, hbar: float) -> Callable[[float], tuple[Array, Array, Array]]:

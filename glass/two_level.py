@@ -55,21 +55,15 @@ def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> Two
     Δ₀ = min_F E(F), the splitting of the well that V − F x becomes where its levels are nearest; Δ² = E² − Δ₀².
     """
     first, second = _in_first(profile, 0.0, *tilted_states(profile, hbar)(0.0))
-    amplitude, splitting = symmetrised(profile, hbar).amplitude, levels[1] - levels[0]
+    (amplitude, _), splitting = symmetrised(profile, hbar), levels[1] - levels[0]
     asymmetry = np.sqrt(max(splitting**2 - amplitude**2, 0)) if _is_shared(first, second) else np.nan
     return TwoLevel(amplitude, float(asymmetry), (first, second))
 
 
-class Symmetrised(NamedTuple):
-    """V − F x with the smallest splitting; all NaN where that is not reached, or has not one state in each well."""
+def symmetrised(profile: Profile, hbar: float) -> tuple[float, float]:
+    """Smallest splitting Δ₀ of V − F x in ε, and F in ε/σ; NotResolvedError if V does not confine.
 
-    amplitude: float  # that splitting, Δ₀, in ε
-    tilt: float  # F in ε/σ
-    distance: float  # d in σ, of the two states; the well as it is has Δ = F d where no other level is near
-
-
-def symmetrised(profile: Profile, hbar: float) -> Symmetrised:
-    """The double well made symmetric by a tilt; NotResolvedError if V does not confine.
+    Both NaN where it is not reached, or V − F x has not one state in each well.
 
     Two states, one in each well and d apart, differ by Δ = E (x₁₁ − x₀₀) / d, where x_kl = ⟨k|x|l⟩ between the two
     lowest levels and d² = (x₁₁ − x₀₀)² + 4 x₀₁². As F x lowers the second by F d more than the first, Δ / d is Newton's
@@ -86,10 +80,10 @@ def symmetrised(profile: Profile, hbar: float) -> Symmetrised:
         length = np.hypot(crossed, apart)
         if abs(apart) <= ALIKE * crossed or splitting <= ROUNDING * (hbar / (x[1] - x[0])) ** 2:
             if _is_shared(*_in_first(profile, tilt, x, levels, states)):
-                return Symmetrised(float(splitting * crossed / length), float(tilt), float(length))
+                return float(splitting * crossed / length), float(tilt)
             break
         tilt += splitting * apart / length**2
-    return Symmetrised(np.nan, np.nan, np.nan)
+    return np.nan, np.nan
 
 
 def tunnelling_action(profile: Profile, hbar: float) -> float:
@@ -98,7 +92,7 @@ def tunnelling_action(profile: Profile, hbar: float) -> float:
     Δ₀ goes as e to minus this (WKB). NaN where the well can't be symmetrised, or E lies above the barrier; errors as of
     :func:`symmetrised`.
     """
-    tilt = symmetrised(profile, hbar).tilt
+    _, tilt = symmetrised(profile, hbar)
     if np.isnan(tilt):
         return np.nan
     x, levels, _ = tilted_states(profile, hbar)(tilt)

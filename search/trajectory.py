@@ -18,8 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from glass.arrays import box_of
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_of
 from glass.relaxation import Potential, relax
-from glass.sampling.langevin import langevin, time_step
-from glass.sampling.visited import Minima, oddity
+from glass.sampling.trajectories import Minima, langevin, oddity, time_step
 from pipeline.errors import UserError, short
 from pipeline.files import atomic_write
 from pipeline.messages import counted
@@ -107,7 +106,7 @@ class Progress(NamedTuple):
     quenches: int
     minima: int
     in_words: str  # one line
-    odd: str  # see glass.sampling.visited.oddity
+    odd: str  # see glass.sampling.trajectories.oddity
 
 
 def read_start(path: Path) -> Atoms:

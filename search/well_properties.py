@@ -13,8 +13,7 @@ from glass.arrays import Array
 from glass.double_well import CalculatorFailedError, Verdict, failures_named, potential_of
 from glass.path import Band
 from glass.response import vibrations
-from glass.response.bonds import bonds_of
-from glass.response.strain import coupling, orientation_averages
+from glass.response.elasticity import bonds_of, coupling, orientation_averages
 from glass.tunnelling import reduced_hbar
 from glass.two_level import tunnelling_action
 from pipeline.settings import NebSettings, Settings

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glass.double_well import CalculatorFailedError, failures_named
-from glass.response.vibrations import with_zero_point, zero_point_along
+from glass.response.vibrations import with_zero_point
 from glass.tunnelling import NotResolvedError, lowest_levels
 from glass.two_level import symmetrised
 from pipeline.errors import UserError
@@ -78,8 +78,7 @@ def splitting_with_zero_point(
             return job, f"{path} has not the images of its record"
         with failures_named():
             hessian = hessian_of(minimum, load(settings.neb, make_calculator, minimum))
-            along = zero_point_along(images, minimum.get_masses(), profile, hessian, hbar)
-        added = with_zero_point(profile, *along)
+            added = with_zero_point(profile, images, minimum.get_masses(), hessian, hbar)
         low, high = lowest_levels(added, hbar)
     except (MinimumError, CalculatorFailedError) as error:
         return job, str(error)
@@ -87,7 +86,7 @@ def splitting_with_zero_point(
         return job, "none with the zero-point energy: V + Z does not hold two states"
     found = {SPLITTING_ZP: high - low}
     with suppress(NotResolvedError):
-        amplitude = symmetrised(added, hbar).amplitude
+        amplitude, _ = symmetrised(added, hbar)
         if np.isfinite(amplitude):
             found[AMPLITUDE_ZP] = amplitude
     return job, found

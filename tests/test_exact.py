@@ -17,7 +17,7 @@ from synthetic import read_minimum
 
 from glass.double_well import Verdict, examine
 from glass.path import Band, straight_line
-from glass.response.strain import coupling
+from glass.response.elasticity import coupling
 from glass.soft_spheres import calculator
 from pipeline.errors import UserError
 from pipeline.formats.configurations import Place

@@ -13,8 +13,7 @@ from steps import done, refused
 from glass.double_well import potential_of
 from glass.potentials import kob_andersen
 from glass.relaxation import relax
-from glass.sampling.liquid import diameters
-from glass.sampling.soft_sphere_dynamics import quench
+from glass.sampling.soft_sphere_glass import diameters, quench
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.results import add_non_dw, add_splitting

@@ -16,10 +16,9 @@ from synthetic import read_minimum
 
 from glass.double_well import potential_of
 from glass.relaxation import Relaxed, relax
-from glass.sampling import liquid as liquids
-from glass.sampling.langevin import STEPS_A_PERIOD, langevin, time_step
-from glass.sampling.soft_sphere_dynamics import molecular_dynamics, quench, soft_spheres
-from glass.sampling.visited import Minima, oddity
+from glass.sampling import soft_sphere_glass as liquids
+from glass.sampling.soft_sphere_glass import molecular_dynamics, quench, soft_spheres
+from glass.sampling.trajectories import STEPS_A_PERIOD, Minima, langevin, oddity, time_step
 
 QUICK = ("--n-particles", 100, "--sweeps", 1000, "--quenches", 24, "--interval", 400, "--sampling-temperature", 0.06)
 

@@ -5,7 +5,7 @@ import pytest
 from soft_sphere_atoms import make_atoms, pair_energy_by_hand
 from synthetic import read_minimum
 
-from glass.response.bonds import bonds_of
+from glass.response.elasticity import bonds_of
 from glass.soft_spheres import SoftSpheres
 from pipeline.formats.lammps import energy_in_name
 

@@ -104,10 +104,26 @@ def _log_frequencies(hessian: Array, masses: Array) -> Array:
     return np.asarray(0.5 * np.log(squared[squared > RIGID * squared[-1]]))
 
 
-def zero_point_along(
-    positions: Array, masses: Array, profile: Profile, hessian: Hessian, hbar: float
-) -> tuple[Array, Array]:
-    """Mass-weighted path lengths and Z, the zero-point energy across the path, at images and places beyond its ends.
+@dataclass(frozen=True)
+class ProfileWithZeroPoint(Profile):
+    """V + Z along a path; as :class:`Profile`, with energies and slopes of V + Z at the images."""
+
+    bare: Profile  # V alone
+    added: Callable[[Array], Array]  # Z at places x, counted from the first image
+
+    def __call__(self, x: Array) -> Array:
+        """V + Z at the places x."""
+        return np.asarray(self.bare(x) + self.added(x))
+
+    def ends_at(self, hbar: float, margin: float) -> tuple[float, float]:
+        """Ends of the grid, those of V."""
+        return self.bare.ends_at(hbar, margin)
+
+
+def with_zero_point(
+    profile: Profile, positions: Array, masses: Array, hessian: Hessian, hbar: float
+) -> ProfileWithZeroPoint:
+    """V + Z along a path, Z the zero-point energy across it at images and places beyond the ends, linear between.
 
     Of images (n_images, N, 3), unwrapped, and the profile of V along them, continued on the line through both ends.
     """
@@ -120,37 +136,13 @@ def zero_point_along(
         *zip(profile.lengths, positions, along, strict=True),
         *((profile.lengths[-1] + s, positions[-1] - s * outwards, line) for s in after),
     ]
-    zero_point = [zero_point_energy(hessian(place), masses, hbar, tangent) for _, place, tangent in spots]
-    return np.array([s for s, _, _ in spots]), np.array(zero_point)
+    places = np.array([s for s, _, _ in spots])
+    zero_point = np.array([zero_point_energy(hessian(spot), masses, hbar, tangent) for _, spot, tangent in spots])
 
+    def added(x: Array) -> Array:
+        return np.asarray(np.interp(x, places, zero_point) - np.interp(0.0, places, zero_point))
 
-@dataclass(frozen=True)
-class ProfileWithZeroPoint(Profile):
-    """V + Z along a path, Z counted from the first image, linear between its places; as :class:`Profile` else.
-
-    Energies and slopes of the images are those of V + Z.
-    """
-
-    bare: Profile  # V alone
-    places: Array  # (n_places,) As of :func:`zero_point_along`
-    zero_point: Array
-
-    def __call__(self, x: Array) -> Array:
-        """V + Z at the places x."""
-        return np.asarray(self.bare(x) + self._relative(x))
-
-    def _relative(self, x: Array) -> Array:
-        return np.asarray(np.interp(x, self.places, self.zero_point) - np.interp(0.0, self.places, self.zero_point))
-
-    def ends_at(self, hbar: float, margin: float) -> tuple[float, float]:
-        """Ends of the grid, those of V."""
-        return self.bare.ends_at(hbar, margin)
-
-
-def with_zero_point(profile: Profile, places: Array, zero_point: Array) -> ProfileWithZeroPoint:
-    """V + Z from V and Z, arguments as of :class:`ProfileWithZeroPoint`."""
-    added = np.interp(profile.lengths, places, zero_point)
-    energies = profile.energies + added - added[0]
-    slopes = profile.slopes + np.gradient(added, profile.lengths)
-    sides = profile.before, profile.after
-    return ProfileWithZeroPoint(profile.lengths, energies, slopes, *sides, profile, places, zero_point)
+    at_images = np.interp(profile.lengths, places, zero_point)
+    energies = profile.energies + at_images - at_images[0]
+    slopes = profile.slopes + np.gradient(at_images, profile.lengths)
+    return ProfileWithZeroPoint(profile.lengths, energies, slopes, profile.before, profile.after, profile, added)
