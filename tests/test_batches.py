@@ -34,17 +34,6 @@ def test_images_in_one_call_have_the_energies_and_forces_of_single_calls():
             np.testing.assert_allclose(force, alone.get_forces(), rtol=1e-9, atol=1e-9)
 
 
-def test_a_subclass_that_changes_single_calls_is_called_singly():
-    class Doubled(SoftSpheres):
-        def calculate(self, *given):
-            super().calculate(*given)
-            self.results = {name: 2 * value for name, value in self.results.items()}
-
-    atoms = liquid(np.random.default_rng(4))
-    (energy,), _ = forces_of(atoms, lambda _: Doubled(), 1)[0](atoms.positions[None], [0])
-    assert energy == pytest.approx(2 * atoms.get_potential_energy(), rel=1e-12)
-
-
 HOW = {"images": 11, "tolerance": 2e-3, "max_steps": 500, "hbar": 0.05}
 
 

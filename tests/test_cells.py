@@ -4,38 +4,37 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.geometry import find_mic
 from ase.io import write
 from scipy.optimize import brentq
 from steps import done
 
 HEIGHT, HALF, TILT, STIFF = 0.05, 0.3, 2e-3, 5.0
-MODEL = f"""
-import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
-from ase.geometry import find_mic
 
 
 class Bonds(Calculator):
-    '''Atoms 2n and 2n + 1 have a bond with two lengths along x: quartic and tilted, and stiff across.'''
+    """Atoms 2n and 2n + 1 have a bond with two lengths along x: quartic and tilted, and stiff across."""
 
-    implemented_properties = ["energy", "forces"]
+    implemented_properties = ("energy", "forces")
 
     def calculate(self, atoms=None, properties=None, system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         step, _ = find_mic(atoms.positions[1::2] - atoms.positions[::2] - [0, 0.5, 0], atoms.cell, atoms.pbc)
-        u = step[:, 0] / {HALF}
-        energy = {HEIGHT} * (u**2 - 1) ** 2 + {TILT} * u
-        slope = (4 * {HEIGHT} * (u**2 - 1) * u + {TILT}) / {HALF}
+        u = step[:, 0] / HALF
+        energy = HEIGHT * (u**2 - 1) ** 2 + TILT * u
+        slope = (4 * HEIGHT * (u**2 - 1) * u + TILT) / HALF
         forces = np.zeros_like(atoms.positions)
-        forces[::2] = np.column_stack([slope, {STIFF} * step[:, 1:]])
+        forces[::2] = np.column_stack([slope, STIFF * step[:, 1:]])
         forces[1::2] = -forces[::2]
-        self.results = {{"energy": (energy + 0.5 * {STIFF} * (step[:, 1:] ** 2).sum(1)).sum(), "forces": forces}}
+        self.results = {"energy": (energy + 0.5 * STIFF * (step[:, 1:] ** 2).sum(1)).sum(), "forces": forces}
 
 
-def calculator(atoms):
+def bonds(atoms):
     return Bonds()
-"""
+
+
 OBLIQUE = np.array([[3.0, 0, 0], [1.5, 2.6, 0], [1.5, 2.6, 3.0]])  # of the same lattice as with (0, 0, 3)
 DOUBLED = np.diag([3.0, 5.2, 3.0])
 
@@ -47,8 +46,7 @@ def splitting(workspace, cell, pbc, copies, unit=1.0, mass=1.0):
     """
     folder = workspace / "Configurations" / "minima" / "T0.1" / "Cnf-1"
     folder.mkdir(parents=True)
-    (workspace / "bonds.py").write_text(MODEL)
-    neb = f"calculator: 'bonds:calculator', refine_below: .inf, zero_point: never, mass: {unit * 1.02e-25}"
+    neb = f"calculator: 'test_cells:bonds', refine_below: .inf, zero_point: never, mass: {unit * 1.02e-25}"
     (workspace / "config.yaml").write_text(f"neb: {{{neb}}}\nprocesses: 1\n")
     names = []
     for near in (-1, 1):

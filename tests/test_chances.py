@@ -21,7 +21,7 @@ from MLmodel.metrics import (
 )
 from MLmodel.out_of_fold import by_glass, kept_out, out_of_fold
 from pipeline.workspace import CLASSIFIER, PREDICTOR
-from search.stopping import RECALL, confidence_found, expected, p_value, poisson_binomial
+from search.stopping import confidence_found, expected, p_value, poisson_binomial
 
 THRESHOLD = 0.00151
 
@@ -42,15 +42,6 @@ def by_the_formula(exact, predicted, asked):
         off = np.log10(THRESHOLD) - place - trend - errors
         expected.append((weights * t.cdf(off / np.sqrt(smooth**2 + of_trend), count - 2)).sum() / weights.sum())
     return np.array(expected)
-
-
-def test_the_chance_is_that_of_the_formula():
-    exact = np.array([0.001, 0.002, 0.004, 0.01, 0.02])
-    predicted = np.array([0.0012, 0.0018, 0.005, 0.009, 0.025])
-    asked = np.array([0.0008, 0.0015, 0.003])
-    expected = by_the_formula(exact, predicted, asked)
-    assert (np.diff(expected) < 0).all()
-    np.testing.assert_allclose(tls_chances(exact, predicted, THRESHOLD)(asked), expected, atol=5e-3)
 
 
 def with_far_off(count, seed=4):
@@ -269,41 +260,3 @@ def test_it_is_the_example_of_its_authors():
 )
 def test_it_is_as_worked_by_hand(nebs, tls, left, confidence):
     assert confidence_found(np.array(nebs, int), np.array(tls, int), left) == pytest.approx(confidence)
-
-
-def search(chances, order, rng, top=30, random=3):
-    """Rounds until the test says that 95 % are found: the part of the TLS found, and of the pairs calculated."""
-    is_tls = rng.random(len(chances)) < chances
-    left, nebs, tls = np.argsort(order), [], []
-    while len(left):
-        drawn = rng.choice(len(left[top:]), min(random, len(left[top:])), replace=False)
-        taken = np.append(np.arange(min(top, len(left))), top + drawn)
-        nebs.append(len(taken))
-        tls.append(is_tls[left[taken]].sum())
-        left = np.delete(left, taken)
-        if confidence_found(np.array(nebs), np.array(tls), len(left)) >= 0.95:
-            break
-    return sum(tls) / max(is_tls.sum(), 1), sum(nebs) / len(chances)
-
-
-def searches(order_of, count=100):
-    rng = np.random.default_rng(0)
-    runs = []
-    for _ in range(count):
-        chances = rng.beta(0.1, 1, 1000)
-        runs.append(search(chances, order_of(chances, rng), rng))
-    found, calculated = np.array(runs).T
-    return (found >= RECALL).mean(), calculated.mean()
-
-
-def test_where_the_chances_are_true_the_claim_is_and_spares_a_part_of_the_list():
-    true, calculated = searches(lambda chances, rng: -chances)
-    assert true >= 0.95
-    assert calculated < 0.75
-
-
-def test_where_the_order_says_nothing_the_claim_is_nearly_as_often_true_as_it_promises():
-    """Nearly: it is made after the first of many rounds that allows it. Then nearly all pairs must be calculated."""
-    true, calculated = searches(lambda chances, rng: rng.random(len(chances)))
-    assert true >= 0.9
-    assert calculated > 0.9

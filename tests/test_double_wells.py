@@ -148,25 +148,16 @@ def atoms(particles=6):
 
 
 def test_a_path_is_named_as_in_the_neb_lines_and_read_back_whole_for_its_own_minima_only(work):
-    pair = Pair(12, 0.1234567891, 1.5e-05)
     band = band_of(np.random.default_rng(0))
+    path = path_file(work.at(T), pair := Pair(12, 0.1234567891, 1.5e-05))
     write_path(work.at(T), pair, band, atoms())
-    path = path_file(work.at(T), pair)
     assert path.name == "Cnf-12_0.1234567891_0.0000150000.extxyz"
-    images = ase.io.read(path, ":")
-    assert len(images) == 5
-    np.testing.assert_allclose([image.info["path_coordinate"] for image in images], band.lengths, atol=1e-8)
-    np.testing.assert_allclose([image.get_potential_energy() for image in images], band.energies, atol=1e-8)
-    for name, expected in (
-        ("positions", band.positions),
-        ("displacement", band.positions - band.positions[0]),
-        ("diameters", [atoms().arrays["diameters"]] * 5),
-    ):
+    images, good = ase.io.read(path, ":"), path.read_text()
+    arrays = {"positions": band.positions, "displacement": band.positions - band.positions[0]}
+    for name, expected in {**arrays, "diameters": [atoms().arrays["diameters"]] * 5}.items():
         np.testing.assert_allclose([image.arrays[name] for image in images], expected, atol=1e-8)
-    np.testing.assert_allclose([image.get_forces() for image in images], band.forces, atol=1e-8)
-    assert images[0].cell.lengths().tolist() == [4, 4, 4]
     np.testing.assert_allclose(read_path(path, images[0], images[-1]), band.positions, atol=1e-8)
-    other, good = images[-1].copy(), path.read_text()
+    other = images[-1].copy()
     other.positions[0] += 0.01
     assert read_path(path, images[0], other) is None
     twice = "".join(good.splitlines(keepends=True)[: len(good.splitlines()) // 5]) + good  # its first image

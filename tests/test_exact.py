@@ -224,43 +224,23 @@ def test_a_calculator_is_blamed_for_what_is_wrong_at_all_minima_though_differenc
 
 
 # Which pairs are calculated next
-CEILINGS = ClassifySettings()
-SEED = (20, 0)
-
-
-def pair_table(path, conf, n=400):
-    rng = np.random.default_rng(conf)
-    table = pd.DataFrame({"conf": conf, "i": np.arange(n), "j": np.arange(n) + 0.5})
-    table["Delta_E"], table["total_displacement"] = rng.random((2, n)) * [[0.2], [3.0]]
-    table["nearest_between"] = rng.uniform(0.5, 1.2, n)
-    table.to_feather(path)
-    return path
-
-
-@pytest.fixture
-def glasses(tmp_path):
-    """Three glasses, the last of which has few pairs."""
-    at = Workspace(tmp_path).at("0.1")
+def test_without_a_label_near_pairs_of_all_glasses_and_a_quarter_far_ones_are_picked_until_all_are_done(tmp_path):
+    at, limits, rng = Workspace(tmp_path).at("0.1"), ClassifySettings(), np.random.default_rng(1)
     at.pairs.mkdir(parents=True)
     for conf, n in ((1, 400), (2, 300), (3, 12)):
-        pair_table(at.glass_pairs(conf), conf, n)
-    return at
-
-
-def test_without_a_label_near_pairs_of_all_glasses_and_a_quarter_far_ones_are_picked_until_all_are_done(glasses):
-    picked = by_neighbourhood(glasses, CEILINGS, no_pairs().index, 40, SEED)
-    rows = pd.concat([pd.read_feather(path) for path in glasses.pair_tables]).merge(picked, on=PAIR_COLUMNS)
-    assert len(rows) == 40
-    assert (rows["nearest_between"] >= 1).sum() == 30
-    assert (rows["nearest_between"] < 0.9).sum() == 10
-    assert (rows["Delta_E"] <= CEILINGS.max_delta_E).all()
-    assert (rows["total_displacement"] <= CEILINGS.max_distance).all()
-    assert set(rows["conf"]) == {1, 2, 3}
-    assert abs((rows["conf"] == 1).sum() - (rows["conf"] == 2).sum()) <= 2
-    known, counts = no_pairs().index, []
-    for _ in range(30):
-        picked = by_neighbourhood(glasses, CEILINGS, known, 40, SEED)
+        table = pd.DataFrame({"conf": conf, "i": np.arange(n), "j": np.arange(n) + 0.5})
+        table["Delta_E"], table["total_displacement"] = rng.random((2, n)) * [[0.2], [3.0]]
+        table.assign(nearest_between=rng.uniform(0.5, 1.2, n)).to_feather(at.glass_pairs(conf))
+    known = no_pairs().index
+    picked = by_neighbourhood(at, limits, known, 40, (20, 0))
+    rows = pd.concat([pd.read_feather(path) for path in at.pair_tables]).merge(picked, on=PAIR_COLUMNS)
+    assert ((rows["nearest_between"] >= 1).sum(), (rows["nearest_between"] < 0.9).sum(), len(rows)) == (30, 10, 40)
+    assert (rows["Delta_E"] <= limits.max_delta_E).all()
+    assert (rows["total_displacement"] <= limits.max_distance).all()
+    counts = rows["conf"].value_counts()
+    assert counts.index.size == 3
+    assert abs(counts[1] - counts[2]) <= 2
+    while len(picked):
+        known = known.append(picked.index)
+        picked = by_neighbourhood(at, limits, known, 40, (20, 0))
         assert not picked.index.isin(known).any()
-        known, counts = known.append(picked.index), [*counts, len(picked)]
-    assert counts[0] == 40
-    assert counts[-1] == 0

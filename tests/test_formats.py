@@ -82,19 +82,11 @@ def ways(cell):
         return dump(places, f"id type {columns}", lambda k: line(k, places[k]), **box, **more)
 
     return {
-        "data": (
-            "{}.data",
-            lambda p, e, rng: data(p, "atomic", head=f"{metal.numbers(tilts)} xy xz yz" * is_tilted),
-        ),
-        "dumps, wrapped": ("{}.dump", lambda p, e, rng: dumped((p @ inverse % 1) @ cell)),
+        "data": ("{}.data", lambda p, e, rng: data(p, "atomic", head=f"{metal.numbers(tilts)} xy xz yz" * is_tilted)),
+        "dumps, wrapped": ("{}.dump", lambda p, e, rng: dumped((p @ inverse % 1) @ cell, order=rng.permutation(N))),
         "dumps, unwrapped": ("{}.dump", lambda p, e, rng: dumped(p + rng.integers(-2, 3, p.shape) @ cell, "xu yu zu")),
         "dumps, scaled": ("{}.dump", lambda p, e, rng: dumped(p @ inverse % 1, "xs ys zs")),
-        "dumps, shuffled": ("{}.dump", lambda p, e, rng: dumped(p, order=rng.permutation(N))),
-        "extended XYZ": ("{}.xyz", lambda p, e, rng: xyz(p, e, cell=cell)),
-        "extended XYZ, shifted by cells": (
-            "{}.xyz",
-            lambda p, e, rng: xyz(p + rng.integers(-2, 3, 3) @ cell, e, cell=cell),
-        ),
+        "extended XYZ": ("{}.xyz", lambda p, e, rng: xyz(p + rng.integers(-2, 3, 3) @ cell, e, cell=cell)),
         "extended XYZ, drifting": ("{}.xyz", lambda p, e, rng: xyz(p + rng.uniform(-20, 20, 3), e, cell=cell)),
     }
 
