@@ -22,7 +22,7 @@ from glass.band import stages_of
 from glass.double_well import Verdict, examined, forces_of
 from glass.path import straight_line
 from pipeline.files import atomic_write
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs
+from pipeline.formats.keys import PAIR_COLUMNS, by_pair
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.results import read_pair_list
 from pipeline.messages import Progress
@@ -48,7 +48,7 @@ def main() -> None:
     given = parser.parse_args()
     work, T = Workspace(given.workspace), given.temperature
     listed = read_pair_list(work.at(T).predicted("allpairs"), SETTINGS.ij_decimals)
-    ordered = all_candidates(work.at(T), SETTINGS.classify, no_pairs().index, given.least, listed)
+    ordered = all_candidates(work.at(T), SETTINGS.classify, given.least, listed)
     ordered["listed"] = np.arange(len(ordered)) < len(listed)
     if given.pairs is not None:
         ordered = ordered.iloc[np.linspace(0, len(ordered) - 1, given.pairs).astype(int)]

@@ -34,8 +34,13 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
     numbers, motion = number_rearrangements(at, neb, settings), describe_motion(at, neb, settings.particles)
     rows: list[dict[str, float]] = [describe(record) if record else {} for record in records_of(at, neb)]
     described = pd.DataFrame(rows, neb.index, columns=[*FROM_PROFILE, *STORED], dtype=float)
+    last = read_calculations(at)
+    last = last[last["verdict"] == "double well"]
+    last = last[~last.index.duplicated(keep="last")].reindex(neb.index, columns=["fidelity", "images", "steps"])
     known = labels_as_text(neb, at.decimals)[[*PAIR_COLUMNS, QS]]
-    columns = pd.concat([known, described, motion, _from_calculations(at, neb)], axis=1).assign(
+    columns = pd.concat([known, described, motion], axis=1).assign(
+        fidelity=last["fidelity"].fillna(""),
+        **last[["images", "steps"]].astype(float).astype("Int64"),
         splitting_K=neb[QS] * settings.neb.epsilon,
         is_tls=(neb[QS] < settings.tls_threshold).astype(int),
         **{REARRANGEMENT: numbers},
@@ -50,16 +55,6 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
     then = [*STORED, *DERIVED, *motion.columns.drop("PR"), "fidelity", "images", "steps", "force", "force_tolerance"]
     with atomic_write(at.double_wells) as part:
         columns[[*PAIR_COLUMNS, *first, *then, "units"]].to_csv(part, index=False, float_format="%.6g")
-
-
-def _from_calculations(at: StatePoint, neb: pd.DataFrame) -> pd.DataFrame:
-    """Fidelity, images and steps of the last calculation of each double well that gave it."""
-    calculated = read_calculations(at)
-    of_wells = calculated[calculated["verdict"] == "double well"]
-    last = of_wells[~of_wells.index.duplicated(keep="last")]
-    columns = last.reindex(neb.index, columns=["fidelity", "images", "steps"])
-    counts = columns[["images", "steps"]].astype(float).astype("Int64")
-    return columns.assign(fidelity=columns["fidelity"].fillna(""), **counts)
 
 
 def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any] | None]:
@@ -101,7 +96,7 @@ def describe(record: dict[str, Any]) -> dict[str, float]:
 
 def read_double_wells(at: StatePoint) -> pd.DataFrame:
     """``double_wells.csv`` as :func:`update_double_wells` wrote it, by pair; empty where none did; else UserError."""
-    numbers = dict.fromkeys((QS, "splitting_K", *FROM_PROFILE, "PR", *STORED, *DERIVED), float)
+    numbers = dict.fromkeys((QS, "splitting_K", *FROM_PROFILE, "PR", *STORED, *DERIVED, "images"), float)
     types = {**numbers, REARRANGEMENT: np.int64, "fidelity": object}
     if not at.double_wells.exists():
         return no_pairs(*types).astype(types)

@@ -50,12 +50,21 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
     differences = there.reindex(columns=["zero_point_difference"])["zero_point_difference"].dropna().to_numpy(float)
     if len(differences) >= FEWEST_DIFFERENCES:
         kinds[CONVOLVED] = (once, below_with_zero_point(once, energies, differences), kinds["distinct"][2])
-    found = {}
+    found, glasses, volume = {}, len(volumes), float(volumes.sum())
     for kind, (rows, chances, unknown) in kinds.items():
-        table = _density(rows, chances, volumes).assign(energy=energies, unknown=below(unknown).sum(axis=0))
-        for part in ("", "_low", "_high", "_sd_glasses"):
-            table[f"density{part}"] = table[f"per_volume{part}"] / energies
-        found[kind] = table
+        summed = pd.DataFrame(chances).groupby(rows["conf"].to_numpy()).sum()
+        of_glasses = summed.reindex(volumes.index, fill_value=0).to_numpy(float)
+        counts = of_glasses.sum(axis=0)
+        low, high = confint_poisson(counts, 1, method="exact-c", alpha=0.32)  # Garwood (1936)
+        apart = of_glasses - np.outer(
+            volumes.to_numpy(), counts / volume
+        )  # a ratio's error: glasses may differ in size
+        spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
+        parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
+        table = pd.DataFrame({"energy": energies, "glasses": glasses, "volume": volume, "count": counts})
+        table = table.assign(**{f"per_volume{part}": values / volume for part, values in parts.items()})
+        table["unknown"] = below(unknown).sum(axis=0)
+        found[kind] = table.assign(**{f"density{part}": table[f"per_volume{part}"] / energies for part in parts})
     return pd.concat(found, names=["kind"]).reset_index(0).reset_index(drop=True)
 
 
@@ -71,19 +80,6 @@ def below_with_zero_point(rows: pd.DataFrame, energies: Array, differences: Arra
     both = np.sort(np.concatenate([differences, -differences]))
     inside = np.searchsorted(both, reach - asymmetry[:, None]) - np.searchsorted(both, -reach - asymmetry[:, None])
     return np.asarray(inside / len(both))
-
-
-def _density(rows: pd.DataFrame, below: Array, volumes: "pd.Series[float]") -> pd.DataFrame:
-    """Counts, numbers per volume, their errors and spread over glasses, from each row's number (or chance) below."""
-    summed = pd.DataFrame(below).groupby(rows["conf"].to_numpy()).sum()
-    of_glasses = summed.reindex(volumes.index, fill_value=0).to_numpy(float)
-    counts, volume, glasses = of_glasses.sum(axis=0), float(volumes.sum()), len(volumes)
-    low, high = confint_poisson(counts, 1, method="exact-c", alpha=0.32)  # Garwood (1936)
-    apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # a ratio's error: glasses may differ in size
-    spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
-    parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
-    columns = {f"per_volume{part}": values / volume for part, values in parts.items()}
-    return pd.DataFrame({"energy": 0.0, "glasses": glasses, "volume": volume, "count": counts, **columns})
 
 
 def glass_volumes(at: StatePoint) -> "pd.Series[float]":

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -53,8 +54,10 @@ def by_neighbourhood(
     return by_pair(picked.astype({"conf": np.int64, "i": float, "j": float}), at.decimals)
 
 
-def _left_under_ceilings(at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex) -> Iterator[pd.DataFrame]:
-    """Batches of the pairs that step 2 would look at and that have no result."""
+def _left_under_ceilings(
+    at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex | None = None
+) -> Iterator[pd.DataFrame]:
+    """Batches of the pairs that step 2 would look at and that are not known."""
     columns = [*PAIR_COLUMNS, "Delta_E", "total_displacement", "nearest_between"]
     for table in at.pair_tables:
         if "nearest_between" not in feature_columns(open_table(table).schema):
@@ -63,23 +66,18 @@ def _left_under_ceilings(at: StatePoint, ceilings: ClassifySettings, known: pd.M
             )
     for rows in (rows for table in at.pair_tables for rows in read_batches(table, columns)):
         rows = rows[under_ceilings(rows, ceilings)]
-        yield rows[~rows_in(rows, known, at.decimals)]
+        yield rows if known is None else rows[~rows_in(rows, known, at.decimals)]
 
 
-def all_candidates(
-    at: StatePoint, ceilings: ClassifySettings, known: pd.MultiIndex, least: float, listed: pd.DataFrame
-) -> pd.DataFrame:
+def all_candidates(at: StatePoint, ceilings: ClassifySettings, least: float, listed: pd.DataFrame) -> pd.DataFrame:
     """Every pair that could be a double well, by pair: those ``listed``, by pair, in their order, then the nearest.
 
     No pair with a smaller nearest_between than ``least``, unless it is listed; the rest as in :func:`by_neighbourhood`.
     """
-    near = [
-        rows.loc[rows["nearest_between"] >= least, [*PAIR_COLUMNS, "nearest_between"]]
-        for rows in _left_under_ceilings(at, ceilings, known)
-    ]
-    nearest = pd.concat(near).sort_values("nearest_between", ascending=False, kind="stable")[PAIR_COLUMNS]
-    nearest = by_pair(nearest, at.decimals)
-    both = joined(listed.loc[~listed.index.isin(known), PAIR_COLUMNS], nearest)
+    columns = [*PAIR_COLUMNS, "nearest_between"]
+    near = pd.concat(rows.loc[rows[columns[-1]] >= least, columns] for rows in _left_under_ceilings(at, ceilings))
+    nearest = near.sort_values("nearest_between", ascending=False, kind="stable")[PAIR_COLUMNS]
+    both = joined(listed[PAIR_COLUMNS], by_pair(nearest, at.decimals))
     return both[~both.index.duplicated()]
 
 
@@ -99,23 +97,27 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     the order in which they are to be calculated; and in words, where they come from.
     """
     if given.refine:
-        return _to_refine(at, settings, given.refine)
+        update_double_wells(at, settings)  # what was typed since, or all where the file is gone
+        found, neb = read_double_wells(at), settings.neb
+        coarse = (found["images"] < neb.images) | (found["force_tolerance"] > neb.force_tolerance)
+        lost = found["level_0"].isna() & (found[REARRANGEMENT] > 0)  # their minima are there
+        rough = found[(found["fidelity"] == "screened") | coarse | lost].head(given.refine)
+        return rough, f"{at.double_wells}, screened, coarser or without levels until now"
     if given.retry:
         return read_unfinished(at), str(at.unfinished)
-    known = pairs_with_result(at)
+    known, without_list = pairs_with_result(at), given.explore or given.representatives or given.all is not None
+    choose = _of_tables if without_list else _of_list
     if not given.share:
-        return _not_known(at, settings, given, known)
-    pairs, source = _not_known(at, settings, given, known[:0])
+        return choose(at, settings, given, known)
+    pairs, source = choose(at, settings, given, known[:0])
     pairs = part_of(pairs[~pairs.index.isin(known)], given.share)
     return pairs, f"share {given.share.number} of {given.share.parts} of {source}"
 
 
-def _not_known(
+def _of_list(
     at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
-    """Pairs that are not among the known ones."""
-    if given.explore or given.representatives or given.all is not None:
-        return _of_tables(at, settings, given, known)
+    """Pairs of the list, or of another CSV, that are not among the known ones."""
     path = given.pairs or at.predicted("newpairs")
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
@@ -136,23 +138,10 @@ def _not_known(
     return picked, f"{path}, the last {drawn} drawn at random" if drawn > 0 else str(path)
 
 
-def _to_refine(at: StatePoint, settings: Settings, count: int) -> tuple[pd.DataFrame, str]:
-    """Smallest splittings that are screened, or of fewer images or a larger force tolerance than now, or unrecorded."""
-    update_double_wells(at, settings)  # what was typed since, or all where the file is gone
-    found = read_double_wells(at)
-    how = found.reindex(columns=["images", "force_tolerance"])
-    coarse = (how["images"] < settings.neb.images) | (how["force_tolerance"] > settings.neb.force_tolerance)
-    lost = found["level_0"].isna() & (found[REARRANGEMENT] > 0)  # their minima are there
-    rough = found[(found["fidelity"] == "screened") | coarse | lost]
-    source = f"{at.double_wells}, screened, coarser or without levels until now"
-    return rough.head(count), source
-
-
 def _why_few(at: StatePoint, ceilings: ClassifySettings, count: int) -> str:
     """Number of pairs under each ceiling, and which of the two alone leaves out more."""
-    rows = pd.concat(
-        rows for table in at.pair_tables for rows in read_batches(table, ["Delta_E", "total_displacement"])
-    )
+    batches = (read_batches(table, ["Delta_E", "total_displacement"]) for table in at.pair_tables)
+    rows = pd.concat(chain.from_iterable(batches))
     low, near = rows["Delta_E"] <= ceilings.max_delta_E, rows["total_displacement"] <= ceilings.max_distance
     raised = "max_delta_E" if (near & ~low).sum() > (low & ~near).sum() else "max_distance"
     remedy = "add minima, or raise pairs.max_delta_E" if (low & near).all() else f"raise classify.{raised}"
@@ -167,18 +156,19 @@ def _why_few(at: StatePoint, ceilings: ClassifySettings, count: int) -> str:
 def _of_tables(
     at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
 ) -> tuple[pd.DataFrame, str]:
+    """Pairs of the tables: to begin with, or all that could be double wells."""
     usable_tables(at, settings.unit)
+    ceilings = settings.classify
     if given.explore:
-        seed = (settings.seed, len(known))
-        picked = by_neighbourhood(at, settings.classify, known, given.explore, seed)
-        few = f"; {_why_few(at, settings.classify, given.explore)}" if len(picked) < given.explore else ""
+        picked = by_neighbourhood(at, ceilings, known, given.explore, (settings.seed, len(known)))
+        few = f"; {_why_few(at, ceilings, given.explore)}" if len(picked) < given.explore else ""
         return picked, f"{at.pairs}, chosen by where they lie{few}"
     listed, least = at.predicted("newpairs"), given.could_be if given.all is None else given.all
     from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
     source = f"{at.pairs}, all with nearest_between ≥ {least:g} or on the list"
-    pairs = all_candidates(at, settings.classify, known[:0], least, from_list)
+    pairs = all_candidates(at, ceilings, least, from_list)
     has_result = pairs.index.isin(known)
-    unlisted = settings.classify.min_probability / 2 if len(from_list) else 1.0
+    unlisted = ceilings.min_probability / 2 if len(from_list) else 1.0
     listed = from_list.reindex(columns=[PROBABILITY])[PROBABILITY]
     chance = listed[~listed.index.duplicated()].reindex(pairs.index).fillna(unlisted).to_numpy(float)
     if given.representatives:

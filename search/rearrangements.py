@@ -44,26 +44,24 @@ def number_rearrangements(
     one, other = (minimum_keys(pairs[name].to_numpy()[with_minima], at.decimals) for name in ("i", "j"))
     keys = conf[with_minima], np.minimum(one, other), np.maximum(one, other)
     asked = pl.DataFrame(dict(zip(KEYS, keys, strict=True)), schema_overrides=_NUMBERED)
-    numbered = before = _read_numbers(at, settings)
+    before, inputs = _read_numbers(at, settings)
+    numbered = before
     for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
         numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
     if keep and len(numbered) > len(before):
         with atomic_write(at.rearrangement_numbers) as part:
             numbered.write_ipc(part)
-        mark_made([at.rearrangement_numbers], _made_from(at, settings))
+        mark_made([at.rearrangement_numbers], inputs)
     found = asked.join(numbered, KEYS, "left", maintain_order="left")[REARRANGEMENT]
     numbers[with_minima] = found.fill_null(0).to_numpy()
     return numbers
 
 
-def _made_from(at: StatePoint, settings: Settings) -> Inputs:
-    return made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals)
-
-
-def _read_numbers(at: StatePoint, settings: Settings) -> pl.DataFrame:
+def _read_numbers(at: StatePoint, settings: Settings) -> tuple[pl.DataFrame, Inputs]:
+    """The numbers that were kept, and what they are made from; none where that changed."""
+    inputs = made_from([], overlap=settings.rearrangements.overlap, ij_decimals=at.decimals)
     path = at.rearrangement_numbers
-    there = up_to_date([path], _made_from(at, settings))
-    return pl.read_ipc(path) if there else _NUMBERED.to_frame()
+    return pl.read_ipc(path) if up_to_date([path], inputs) else _NUMBERED.to_frame(), inputs
 
 
 def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex | None = None) -> pd.DataFrame:
@@ -73,8 +71,8 @@ def count_rearrangements(at: StatePoint, settings: Settings, new: pd.MultiIndex 
     ``tls_before``, without the new results; ``expected``, the largest probability of a TLS among its pairs on the list
     that have no result.
     """
-    numbered, results = _read_numbers(at, settings).to_pandas().set_index(KEYS), last_results(at)
-    results = results.reindex(numbered.index)
+    numbered = _read_numbers(at, settings)[0].to_pandas().set_index(KEYS)
+    results = last_results(at).reindex(numbered.index)
     calculated, tls = results[DW].notna(), results[QS] < settings.tls_threshold
     before = ~numbered.index.isin([] if new is None else new)
     columns = {
