@@ -26,12 +26,10 @@ from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import read_minima
 from pipeline.formats.path_images import write_frames
-from pipeline.formats.relaxed import superseded
 from pipeline.glasses import load_glass
 from pipeline.messages import Progress, counted, detail, note, nothing_new
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, stamp_of_unchanged, up_to_date
-from pipeline.table_stamps import LEFT_OUT, used_minima
+from pipeline.stamps import LEFT_OUT, made_from, mark_made, stamp_of_unchanged, up_to_date, used_minima
 
 
 def main(command: Command) -> None:
@@ -73,8 +71,7 @@ def write_glass(name: str, files: list[Path], target: Path, settings: Settings, 
     ``known``: names in its pair table, which stay.
     """
     read = read_minima(files, settings.reading)
-    decimals, gone = settings.ij_decimals, superseded(glass_of(files[0]))
-    glass, fates = load_glass(read, decimals, settings.minima, settings.pairs.max_delta_E, known, gone)
+    glass, fates = load_glass(read, glass_of(files[0]), settings, known)
     for place, one in fates.items():
         if one.status == LEFT_OUT:
             note(f"{name}: left out: {place}: {one.reason}")
@@ -84,7 +81,7 @@ def write_glass(name: str, files: list[Path], target: Path, settings: Settings, 
         return 0
     minima = {one.name: one for one in read if isinstance(one, Minimum)}
     frames = []
-    for place, energy in zip(glass.files, minimum_names(glass.keys, decimals).tolist(), strict=True):
+    for place, energy in zip(glass.files, minimum_names(glass.keys, settings.ij_decimals).tolist(), strict=True):
         atoms = to_atoms(minima[place])
         atoms.info |= {"name": energy, "units": settings.units}
         atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * minima[place].energy)

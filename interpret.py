@@ -38,7 +38,7 @@ from pipeline.errors import UserError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.messages import note, result
 from pipeline.settings import Settings
-from pipeline.table_stamps import usable_tables
+from pipeline.stamps import usable_tables
 from pipeline.workspace import CLASSIFIER, PREDICTOR, Task
 from reporting.effects import draw_effects, explain, mean_effects
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.messages import counted, note, nothing_new, record, result
-from pipeline.table_stamps import LEFT_OUT, Collected, Fate, check_other_tables, is_ready_made, kept_table
+from pipeline.stamps import LEFT_OUT, Collected, Fate, check_other_tables, is_ready_made, kept_table
 
 SHOWN = 5  # files left out that are printed
 Row = tuple[int | None, str, str, float | None, str]  # glass, file or folder, and what became of it

@@ -22,8 +22,7 @@ from pathlib import Path
 
 from MLmodel.card import check_features, find_card
 from pipeline.messages import counted, note, nothing_new, record, result
-from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
-from pipeline.table_stamps import usable_tables
+from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date, usable_tables
 
 
 def main(command: Command) -> None:

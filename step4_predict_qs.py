@@ -27,8 +27,7 @@ from MLmodel.card import Card, check_features, find_card
 from pipeline.errors import UserError
 from pipeline.messages import counted, note, nothing_new, record, result, say_next
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, mark_made, read_stamp, up_to_date
-from pipeline.table_stamps import check_made
+from pipeline.stamps import check_made, made_from, mark_made, read_stamp, up_to_date
 
 NEXT = 10  # pairs that are printed
 SHOWN = ["conf", "i", "j", "splitting_K", "tls_probability", "dw_probability"]  # their columns

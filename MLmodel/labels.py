@@ -16,8 +16,7 @@ from pipeline.formats.ready_made import check_units, checked_batches
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
 from pipeline.messages import Progress, counted
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs
-from pipeline.table_stamps import usable_tables
+from pipeline.stamps import Inputs, usable_tables
 from pipeline.units import Units
 from pipeline.workspace import CLASSIFIER, DW, PREDICTOR, QS, StatePoint, Task
 

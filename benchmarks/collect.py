@@ -24,7 +24,7 @@ from pipeline.formats.minima import read_minima
 from pipeline.glasses import Glass
 from pipeline.pair_writer import TILE, write_pairs
 from pipeline.settings import Settings
-from pipeline.table_stamps import made_of_minima
+from pipeline.stamps import made_of_minima
 
 N_PARTICLES = 1500
 N_MINIMA = 600

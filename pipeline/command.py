@@ -139,7 +139,14 @@ def check_command_line(description: str | None, options: Options | None = None) 
     Stands before a script's other imports (``import pandas`` takes 0.4 s, ``--help`` 0.1 s), so that nobody waits for
     what only the work needs, and Ctrl-C during them is a line, not a traceback.
     """
-    _open_streams()
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:  # closed: no file must get their numbers
+        while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(file)
+        sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        if sys.stderr is None:
+            os.dup2(1, 2)
+            sys.stderr = sys.stdout
     for limit, least, unit, words in _LEAST:
         now = resource.getrlimit(limit)[0]
         if 0 <= now < least * unit:
@@ -171,18 +178,6 @@ def _relative(path: Path) -> Path:
     with suppress(ValueError):
         return path.relative_to(Path.cwd())
     return path
-
-
-def _open_streams() -> None:
-    """Open streams that were closed, so that no file gets their numbers; what stderr would get goes to stdout."""
-    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
-        while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass
-        os.close(file)
-        sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        if sys.stderr is None:
-            os.dup2(1, 2)
-            sys.stderr = sys.stdout
 
 
 def _refuse(message: str) -> NoReturn:

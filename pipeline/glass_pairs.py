@@ -5,26 +5,24 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numba
 import numpy as np
 
 from glass.arrays import ROUNDED, shortest_period
+from pipeline import stamps
 from pipeline.errors import UserError
 from pipeline.files import file_named, spool_folder
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
-from pipeline.formats.relaxed import superseded
 from pipeline.glasses import load_glass
 from pipeline.messages import Progress, counted, note
 from pipeline.pair_writer import write_pairs
 from pipeline.settings import Settings
-from pipeline.stamps import Inputs, made_from, stamp_of_unchanged, unchanged_inputs
-from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Collected, Fate, made_of_glass, used_minima
+from pipeline.stamps import AGAIN, LEFT_OUT, USED, Collected, Fate
 from pipeline.transitions import read_counts, update_transitions
 from pipeline.workers import SerialWorkers, Workers
-from pipeline.workspace import StatePoint, minimum_name, minimum_paths
+from pipeline.workspace import StatePoint, minimum_paths
 
 _FILES_PER_JOB = 8  # a worker reads so many minima at a time
 
@@ -56,12 +54,11 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
     """Make the pair table of one glass, or bring it up to date; it goes where no minimum is usable."""
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
     table, folder, transitions = at.glass_pairs(conf), at.glass(conf), at.transitions(conf)
-    name, made_of = f"T = {at.temperature}: Cnf-{conf}", made_of_glass(at, conf, settings)
+    name, made_of = f"T = {at.temperature}: Cnf-{conf}", stamps.made_of_glass(at, conf, settings)
     with spool_folder(table) as spool:
         read, again = _read_files(folder, settings, workers, name, spool)
-        old = stamp_of_unchanged(table)
-        ceiling, gone, known = settings.pairs.max_delta_E, superseded(folder), used_minima(old).values()
-        glass, fates = load_glass(read, settings.ij_decimals, settings.minima, ceiling, known, gone, spool)
+        old = stamps.stamp_of_unchanged(table)
+        glass, fates = load_glass(read, folder, settings, stamps.used_minima(old).values(), spool)
         fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
         if glass is None:
             note(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
@@ -71,12 +68,19 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
             raise UserError(
                 f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
             )
-        if others := _other_minima(old, table, made_of, fates):
+        now = {fate.minimum: place for place, fate in fates.items() if fate.status == USED}
+        same = stamps.unchanged_minima(old, table, made_of)
+        others = [  # names that a minimum of another file had, though neither file changed: energies.csv did
+            name
+            for place, name in stamps.used_minima(old).items()
+            if (to := now.get(name, place)) != place and place in fates and {file_of(place), file_of(to)} <= same
+        ]
+        if others:
             at.rearrangement_numbers.unlink(missing_ok=True)
             said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
             note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
         update_transitions(transitions, read, glass, settings, name)
-        made_of.files.update({path: [] for path in again} | made_from([transitions]).files)
+        made_of.files.update({path: [] for path in again} | stamps.made_from([transitions]).files)
         counts = read_counts(transitions, glass, settings.ij_decimals, name)
         result, ambiguous = write_pairs(glass, made_of, counts, fates, table)
     n = len(glass.files)
@@ -93,7 +97,7 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
     if ambiguous:
         note(f"{name}: {counted(ambiguous, 'pair')} with a displacement of half the box: its image is not certain")
     one_by_one = np.diff(glass.energies) * glass.n_particles
-    if n > 1 and not result.pairs and one_by_one.min() <= glass.n_particles * ceiling:
+    if n > 1 and not result.pairs and one_by_one.min() <= glass.n_particles * settings.pairs.max_delta_E:
         note(f"{name}: no pair is below pairs.max_delta_E; are the energies totals? In names they are per particle")
     if not any(one.system.pbc.any() for one in read if isinstance(one, Minimum) and one.name in glass.indices):
         note(f"{name}: no direction is periodic: that a free cluster turns counts as displacement; is pbc right?")
@@ -128,13 +132,3 @@ def _read_files(
             found[k] = one._replace(positions=every[end - len(one.positions) : end])
     again = {folder / file_of(one.name) for one in found if isinstance(one, Unusable) and one.try_again}
     return share_systems(found), again
-
-
-def _other_minima(stamp: dict[str, Any], table: Path, made_of: Inputs, fates: dict[str, Fate]) -> list[float]:
-    """Names that a minimum of another file had before, though neither file changed: energies.csv did."""
-    if not (was := used_minima(stamp)):
-        return []
-    now = {fate.minimum: place for place, fate in fates.items() if fate.status == USED}
-    same = {minimum_name(path) for path in unchanged_inputs(stamp, table, made_of)}
-    pairs = ((name, place, now[name]) for place, name in was.items() if now.get(name, place) != place)
-    return [name for name, *places in pairs if set(places) <= set(fates) and {*map(file_of, places)} <= same]

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from glass.features import any_geometry
 from pipeline.files import file_named
 from pipeline.formats.configurations import Minimum, System, Unusable
 from pipeline.formats.keys import largest_name, minimum_keys, minimum_names
-from pipeline.formats.relaxed import Superseded, as_written, is_superseded
+from pipeline.formats.relaxed import as_written, is_superseded, superseded
 from pipeline.matching import equal_particles, nearest_order, spacing
-from pipeline.settings import MinimaSettings
-from pipeline.table_stamps import AGAIN, LEFT_OUT, USED, Fate
+from pipeline.settings import MinimaSettings, Settings
+from pipeline.stamps import AGAIN, LEFT_OUT, USED, Fate
 
 SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particles; published double wells are longer
 DRIFT = 1e-10  # mean displacement, in distances between particles, that is none; dynamics and quenches leave 1e-13
-_DEFAULT = MinimaSettings()
 _EXCHANGED = 0.25  # distance to it, in distances between particles, below which a particle is at the place of another
 _PROBES = 4  # number of particles whose places tell which minima may be at the same place
 
@@ -47,40 +46,38 @@ class Glass:
 
 def load_glass(
     found: Iterable[Minimum | Unusable],
-    decimals: int,
-    settings: MinimaSettings = _DEFAULT,
-    max_delta_e: float = np.inf,
+    folder: Path,
+    settings: Settings,
     known: Collection[float] = (),
-    gone: Mapping[str, Superseded] | None = None,
     spool: Path | None = None,
 ) -> tuple[Glass | None, dict[str, Fate]]:
     """Bring together the minima of one glass; None where none is usable. Also the fate of each place, by its name.
 
-    ``max_delta_e``: total energy difference in ε of the pairs that count; minima at one place differ by far less.
-    ``known``: names of minima in an earlier table, which they keep; ``gone``: places that relax_minima.py found
-    to be no minima; ``spool``: folder for the positions, which are mapped from there; default: in memory.
+    ``folder``: that of the glass, where relax_minima.py says which places are no minima; ``known``: names of minima in
+    an earlier table, which they keep; ``spool``: folder for the positions, which are mapped from there; default: in
+    memory.
     """
+    decimals, gone = settings.ij_decimals, superseded(folder)
     fates: dict[str, Fate] = {}
-    gone = gone or {}
     minima: list[Minimum] = []
     relaxed: dict[str, float] = {}
     for one in found:
         if isinstance(one, Unusable):
-            fates[one.name] = _left_out(one.reason)
+            fates[one.name] = Fate(LEFT_OUT, None, one.reason)
         elif abs(one.energy) > largest_name(decimals):
             said = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
-            fates[one.name] = _left_out(said)
+            fates[one.name] = Fate(LEFT_OUT, None, said)
         elif is_superseded(gone, one.name, one.energy):
-            fates[one.name] = _left_out(gone[as_written(one.name)].reason)
+            fates[one.name] = Fate(LEFT_OUT, None, gone[as_written(one.name)].reason)
             relaxed[one.name] = one.energy
         else:
             minima.append(one)
     minima = _of_one_system(sorted(minima, key=lambda one: (one.energy, one.name)), fates)
     if not minima:
         return None, fates
-    placed = _Placed(minima, settings, fates, spool)
+    placed = _Placed(minima, settings.minima, fates, spool)
     keys = minimum_keys([one.energy for one in minima], decimals)
-    owner = placed.owners(keys, decimals, max_delta_e, set(minimum_keys([*known], decimals).tolist()))
+    owner = placed.owners(keys, settings, set(minimum_keys([*known], decimals).tolist()))
     keep = sorted(set(owner.values()))
     index = {k: at for at, k in enumerate(keep)}
     indices = {minima[k].name: index[of] for k, of in owner.items()}
@@ -100,10 +97,6 @@ def load_glass(
     return Glass(files, energies, keys[keep], positions, placed.box, placed.drift, indices, others), fates
 
 
-def _left_out(reason: str) -> Fate:
-    return Fate(LEFT_OUT, None, reason)
-
-
 def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimum]:
     """Keep the minima with the particles and the box that most of them have."""
     kinds: list[System] = []
@@ -119,7 +112,7 @@ def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimu
     for one, kind in zip(minima, which, strict=True):
         if kind != most:
             difference = kinds[most].difference(kinds[kind])
-            fates[one.name] = _left_out(f"another {difference} than most minima of this glass")
+            fates[one.name] = Fate(LEFT_OUT, None, f"another {difference} than most minima of this glass")
     return [one for one in minima if one.name not in fates]
 
 
@@ -158,10 +151,11 @@ class _Placed:
         for k, one in enumerate(minima):
             places = one.positions
             if unsure and (changed := self._exchanged(reference, places, orders[k])):
-                fates[one.name] = _left_out(
+                said = (
                     f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or set "
-                    "minima.match_atoms: true in config.yaml, or false where they have really changed places"
                 )
+                said += "minima.match_atoms: true in config.yaml, or false where they have really changed places"
+                fates[one.name] = Fate(LEFT_OUT, None, said)
             if settings.match_atoms:
                 places = places[nearest_order(reference, places, kinds, self.box, self.spacing)]
             near = brought_near(places, reference, self.box)
@@ -199,8 +193,9 @@ class _Placed:
             first = same.index(False)
         return best
 
-    def owners(self, keys: Index, decimals: int, max_delta_e: float, known: set[int]) -> dict[int, int]:
+    def owners(self, keys: Index, settings: Settings, known: set[int]) -> dict[int, int]:
         """For each minimum that is used or seen again, the one that stands for it; all get their fates."""
+        decimals = settings.ij_decimals
         tree, free = KDTree(self.probes), np.array([one.name not in self._fates for one in self._minima])
         owner: dict[int, int] = {}
         taken: dict[int, int] = {}
@@ -216,9 +211,9 @@ class _Placed:
             members = [leader]
             for k in near.tolist():
                 higher = self.positions.shape[2] * (self._minima[k].energy - self._minima[leader].energy)
-                if higher > 0.01 * max_delta_e:
+                if higher > 0.01 * settings.pairs.max_delta_E:  # at one place energies differ by far less than in pairs
                     reason = f"at the same place as {self._minima[leader].name}, but its energy is {higher:.3g} higher"
-                    self._fates[self._minima[k].name] = _left_out(reason)
+                    self._fates[self._minima[k].name] = Fate(LEFT_OUT, None, reason)
                 else:
                     members.append(k)
             stands = next((k for k in members if int(keys[k]) in known), leader)
@@ -226,7 +221,7 @@ class _Placed:
             label = float(minimum_names(keys[stands], decimals))
             for k in members:
                 if first != stands:
-                    fate = _left_out(f"the same energy to {decimals} decimals as {self._minima[first].name}")
+                    fate = Fate(LEFT_OUT, None, f"the same energy to {decimals} decimals as {self._minima[first].name}")
                 else:
                     owner[k] = stands
                     fate = Fate(USED, label) if k == stands else Fate(AGAIN, label, self._minima[stands].name)

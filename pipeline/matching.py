@@ -13,7 +13,7 @@ from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, MinimumError, Place, System
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import place_of, places_by_key, read_minima, read_place
-from pipeline.table_stamps import minima_in_table
+from pipeline.stamps import minima_in_table
 from pipeline.workspace import StatePoint
 
 _MOVED = 0.4  # displacement, in distances between particles, from which a particle may have the place of another

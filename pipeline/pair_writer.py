@@ -20,9 +20,7 @@ from pipeline.formats.minima import file_of
 from pipeline.formats.pair_tables import BATCH, MADE, NEIGHBOURHOOD, record_batches
 from pipeline.glasses import Glass
 from pipeline.messages import Progress, counted
-from pipeline.stamps import Inputs, mark_made, stamp_of_unchanged, unchanged_inputs
-from pipeline.table_stamps import Collected, Fate, used_minima
-from pipeline.workspace import minimum_name
+from pipeline.stamps import Collected, Fate, Inputs, mark_made, stamp_of_unchanged, unchanged_minima, used_minima
 
 _MEMORY_A_PAIR = 12  # bytes: its squared distance, in both orders, and what the rest takes
 TILE = 8  # minima whose pairs with another are computed together: their coordinates stay in the cache
@@ -141,8 +139,7 @@ def _stored_geometry(table: Path, glass: Glass, made_of: Inputs) -> Callable[[In
     alike &= (result.get("n_particles"), result.get("box")) == (glass.n_particles, glass.box.tolist())
     # Matched particles are in the order of the lowest minimum, which may be another now.
     if alike and not (minima.get("match_atoms") or made_of.other["minima"]["match_atoms"]):
-        same = {minimum_name(path) for path in unchanged_inputs(old, table, made_of)}
-        was = used_minima(old)
+        same, was = unchanged_minima(old, table, made_of), used_minima(old)
         at = {label: k for k, label in enumerate(sorted(was.values()))}
         for k, label in enumerate(minimum_names(glass.keys, decimals).tolist()):
             if was.get(name := glass.files[k]) == label and file_of(name) in same:  # energies.csv may tell another

@@ -1,12 +1,26 @@
-"""How a step knows that nothing is new: fingerprints of files, and stamps beside outputs that say what made them."""
+"""How a step knows that nothing is new: fingerprints of files, and stamps beside outputs that say what made them.
+
+Stamps of pair tables also say what became of each file of minima, or that a ready-made table is good.
+"""
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.errors import UserError
 from pipeline.files import file_digest, read_json, write_text
+from pipeline.messages import counted, note
+from pipeline.units import Units, check_same_units
+from pipeline.workspace import StatePoint, all_transitions, inputs_of, minimum_name, minimum_paths
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+STEP = "step0_collect.py"
+FORMAT = 4  # raised whenever the meaning of a stored column changes, so that tables are computed anew
+USED, AGAIN, LEFT_OUT = "used", "seen again", "left out"
 
 Fingerprint = list[Any]
 """Size in bytes, time of change in ns and the SHA-256 of the content, which is looked at only where the times differ,
@@ -63,9 +77,10 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
     return True
 
 
-def unchanged_inputs(stamp: dict[str, Any], output: Path, inputs: Inputs) -> set[Path]:
-    """Files that are as they were when an output was made."""
-    return {path for path in inputs.files if is_unchanged(path, stamp["files"].get(_key(path, output)))}
+def unchanged_minima(stamp: dict[str, Any], table: Path, inputs: Inputs) -> set[str]:
+    """Names of the files of minima that are as they were when a pair table was made."""
+    files = stamp.get("files", {})
+    return {minimum_name(path) for path in inputs.files if is_unchanged(path, files.get(_key(path, table)))}
 
 
 def _key(path: Path, output: Path) -> str:
@@ -98,3 +113,124 @@ def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> No
 
 def _stamp(output: Path) -> Path:
     return output.with_name(f".{output.name}.made-from.json")
+
+
+class Fate(NamedTuple):
+    """Use of a file or frame by step 0."""
+
+    status: str  # USED, AGAIN or LEFT_OUT
+    minimum: float | None = None  # label of the minimum that it is
+    reason: str = ""  # why it was left out; of a minimum seen again, the place that is used
+
+
+def made_of_minima(files: Sequence[Path], settings: "Settings") -> Inputs:
+    """Inputs of a table that step 0 makes."""
+    return made_from(
+        files,
+        format=FORMAT,
+        ij_decimals=settings.ij_decimals,
+        particles=settings.particles,
+        max_delta_E=settings.pairs.max_delta_E,
+        units=settings.units,
+        minima=settings.minima.model_dump(),
+    )
+
+
+class Collected(NamedTuple):
+    """How a table came about: pairs stored, those among them that had to be computed, what became of each frame."""
+
+    pairs: int
+    computed: int
+    fates: dict[str, Fate]
+
+
+def used_minima(stamp: dict[str, Any]) -> dict[str, float]:
+    """Labels of the minima that step 0 made a table of, by their places, as its stamp tells; empty of another table."""
+    fates = (stamp.get("result") or {}).get("fates", {})
+    return {place: label for place, (status, label, _) in fates.items() if status == USED}
+
+
+def minima_in_table(at: StatePoint, conf: int) -> dict[str, float]:
+    """The same of the table of a glass; empty where there is none."""
+    return used_minima(read_stamp(at.glass_pairs(conf)))
+
+
+def made_of_glass(at: StatePoint, conf: int, settings: "Settings") -> Inputs:
+    """Inputs of the pair table of one glass as they are now."""
+    files = inputs_of(minimum_paths(at.glass(conf)))
+    return made_of_minima([*files, *all_transitions(at.transitions(conf))], settings)
+
+
+def kept_table(at: StatePoint, conf: int, settings: "Settings") -> Collected | None:
+    """Content of the table of one glass where it is up to date; None if it must be made."""
+    table = at.glass_pairs(conf)
+    if not up_to_date([table], made_of_glass(at, conf, settings)):
+        return None
+    told = read_stamp(table)["result"]
+    return Collected(told["pairs"], 0, {name: Fate(*fate) for name, fate in told["fates"].items()})
+
+
+def is_ready_made(table: Path) -> bool:
+    """Whether a pair table was put there by the user; raises UserError if it can't be read and has no stamp."""
+    if "units" in (stamp := stamp_of_unchanged(table)):  # else of an earlier version
+        return "particles" not in stamp
+    from pipeline.formats.ready_made import is_of_step_0
+
+    try:
+        return not is_of_step_0(table)
+    except UserError:
+        if "particles" in read_stamp(table):
+            return False
+        raise
+
+
+def check_other_tables(at: StatePoint, settings: "Settings", ready_made: list[Path]) -> list[Collected]:
+    """Check the tables that are not made from minima here: ready-made ones, and those whose minima are gone."""
+    with_minima = [conf for conf, folder in at.glasses.items() if minimum_paths(folder)]
+    owner = {conf: at.glass_pairs(conf) for conf in with_minima}
+    others = set(at.pair_tables) - (set(owner.values()) - set(ready_made))
+    collected = []
+    for table in sorted(others):
+        if table in ready_made:
+            kind, inputs = "ready-made table", made_from([], ij_decimals=settings.ij_decimals, units=settings.units)
+            if not up_to_date([table], inputs):  # else it was checked before
+                from pipeline.formats.ready_made import check_ready_made, check_units
+
+                check_units(table, settings.unit)
+                mark_made([table], inputs, check_ready_made(table, settings.ij_decimals))
+        else:
+            kind, remedy = "table whose minima are gone, kept", "put its minima back, or take it away"
+            stamp = stamp_of_unchanged(table)
+            if stamp.get("format") != FORMAT:
+                raise UserError(f"{table}: changed since step 0 made it, or of an earlier version; {remedy}")
+            if (stamp["ij_decimals"], stamp["particles"]) != (settings.ij_decimals, settings.particles):
+                raise UserError(f"{table}: made with other ij_decimals or particles; {remedy}")
+            check_same_units(table, stamp["units"], settings.unit, remedy)
+        told = read_stamp(table)["result"]
+        collected.append(Collected(told["pairs"], 0, {}))
+        note(f"T = {at.temperature}: {kind}: {counted(told['pairs'], 'pair')}: {table}")
+        for conf in told["glasses"]:
+            if owner.setdefault(conf, table) != table:
+                raise UserError(f"{table}: holds the glass {conf}, which {owner[conf]} holds too; take one of them out")
+    return collected
+
+
+def usable_tables(at: StatePoint, units: Units) -> list[Path]:
+    """The pair tables of one temperature, as step 0 left them, in these units; raises UserError where they are not."""
+    if not at.pair_tables:
+        raise UserError(f"{at.pairs}: no pair table; run {STEP}")
+    for table in at.pair_tables:
+        check_made(table, STEP, at, units)
+    return at.pair_tables
+
+
+def check_made(path: Path, script: str, at: StatePoint, units: Units) -> None:
+    """Raise UserError unless a file is as a script wrote it, in these units and with the ``ij_decimals`` of now."""
+    stamp = stamp_of_unchanged(path)
+    if not stamp:
+        raise UserError(f"{path}: changed since {script} wrote it: run that step")
+    if "units" not in stamp:
+        raise UserError(f"{path}: of an earlier version; run {script}")
+    check_same_units(path, stamp["units"], units, f"run {script}")
+    if (then := stamp.get("ij_decimals", at.decimals)) != at.decimals:
+        raise UserError(f"{path}: made with ij_decimals: {then}, but config.yaml says {at.decimals}; run {script}")

@@ -13,7 +13,7 @@ from pipeline.formats.path_images import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.matching import minima_of
 from pipeline.settings import Settings
-from pipeline.table_stamps import minima_in_table
+from pipeline.stamps import minima_in_table
 from pipeline.workspace import QS, StatePoint
 from reporting.calculations import page_plane
 from reporting.found import KINDS, found_at

@@ -24,8 +24,7 @@ from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, stored_pa
 from pipeline.formats.results import pairs_with_result, read_calculations, read_neb_results, read_unfinished
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from pipeline.stamps import made_from, up_to_date
-from pipeline.table_stamps import LEFT_OUT
+from pipeline.stamps import LEFT_OUT, made_from, up_to_date
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, minimum_paths
 from reporting.page import code, figure, missing, more, table, text, with_labels
 from search.rounds import NEXT, read_rounds

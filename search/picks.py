@@ -21,7 +21,7 @@ from pipeline.formats.results import (
     read_unfinished,
 )
 from pipeline.settings import ClassifySettings, Settings
-from pipeline.table_stamps import usable_tables
+from pipeline.stamps import usable_tables
 from pipeline.workspace import DW, QS, StatePoint
 from search.calculated import read_double_wells, update_double_wells
 from search.rearrangements import REARRANGEMENT, representatives

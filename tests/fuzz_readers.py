@@ -30,7 +30,7 @@ from pipeline.formats.results import ORIGIN
 from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass
 from pipeline.settings import Settings, read_settings
-from pipeline.table_stamps import is_ready_made
+from pipeline.stamps import is_ready_made
 from pipeline.transitions import read_transitions, write_transitions
 from pipeline.units import REDUCED
 from pipeline.workers import SerialWorkers
@@ -110,7 +110,7 @@ def _collect(at):
 def _minima(folder):
     paths = minimum_paths(folder)
     read = read_minima(paths)
-    glass, fates = load_glass(read, 10)
+    glass, fates = load_glass(read, folder, Settings())
     rejected = {name: fate.reason for name, fate in fates.items() if fate.status == "left out"}
     must([reason and "\n" not in reason for reason in rejected.values()], "a reason of several lines")
     must(len(fates) == len({one.name for one in read}), "a minimum is lost")

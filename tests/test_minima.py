@@ -21,6 +21,7 @@ from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
 from pipeline.matching import minima_of
+from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.density import glass_volumes
 
@@ -146,7 +147,7 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path):
         folder.mkdir()
         odd = {name: other_minimum(9, BOX * 1.01)}
         paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **odd)
-        glass, fates = load_glass(read_minima(paths), 10)
+        glass, fates = load_glass(read_minima(paths), tmp_path, Settings())
         rejected = synthetic.reasons(fates)
         assert list(rejected) == [paths[-1].name]
         assert "another box" in rejected[paths[-1].name]
@@ -156,7 +157,8 @@ def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path):
 def test_a_minimum_at_the_place_of_another_is_that_seen_again_even_through_the_edge(tmp_path):
     shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-6) + 0.3
     paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, shifted, BOX), e202=other_minimum(2))
-    glass, fates = load_glass(read_minima(paths), 10)
+    settings = Settings(pairs={"max_delta_E": 2.0})
+    glass, fates = load_glass(read_minima(paths), tmp_path, settings)
     assert [fate.status for fate in fates.values()] == ["used", "seen again", "used"]
     assert fates["0.201.conf.txt"] == ("seen again", 0.2, "0.200.conf.txt")
     assert len(glass.files) == 2
@@ -165,7 +167,7 @@ def test_a_minimum_at_the_place_of_another_is_that_seen_again_even_through_the_e
 def test_a_minimum_that_is_known_keeps_its_name_when_it_is_seen_again_lower(tmp_path):
     paths = minima(tmp_path, e2=TEXT, e2000001=synthetic.text_minimum(DIAMETERS, POSITIONS + 1e-7, BOX))
     for known, used in (((), "0.2.conf.txt"), ({0.2000001}, "0.2000001.conf.txt")):
-        glass, fates = load_glass(read_minima(paths), 10, known=known)
+        glass, fates = load_glass(read_minima(paths), tmp_path, Settings(), known=known)
         assert glass.files == [used]
         assert {fate.minimum for fate in fates.values()} == {float(used.removesuffix(".conf.txt"))}
 
@@ -216,7 +218,7 @@ def test_a_frame_that_is_no_good_is_left_out_with_its_reason_and_the_others_go_o
     for one in (frame(1), frame(2), odd, frame(3)):
         columns = ["symbols", "positions", *sorted(set(one.arrays) - {"numbers", "positions"})]
         ase.io.write(tmp_path / "many.extxyz", one, append=True, columns=columns)
-    glass, fates = load_glass(read_minima([tmp_path / "many.extxyz"]), 10, max_delta_e=1.0)
+    glass, fates = load_glass(read_minima([tmp_path / "many.extxyz"]), tmp_path, Settings())
     assert list(rejected := synthetic.reasons(fates)) == ["many.extxyz#2"]
     assert reason in rejected["many.extxyz#2"]
     assert glass.files == ["many.extxyz#0", "many.extxyz#1", "many.extxyz#3"]
@@ -258,7 +260,7 @@ def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
     path = tmp_path / "many.extxyz"
     ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
     path.write_text(path.read_text()[:-60])
-    glass, fates = load_glass(read_minima([path]), 10)
+    glass, fates = load_glass(read_minima([path]), tmp_path, Settings())
     assert glass.files == ["many.extxyz#0", "many.extxyz#1"]
     assert "truncated" in synthetic.reasons(fates)["many.extxyz#2"]
 
