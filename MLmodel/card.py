@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,6 @@ from pipeline.stamps import Inputs, made_from, up_to_date
 from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint, Task
 
-SETS = ("train", "test", "used")
 NOTHING_NEW = "nothing new since the last training"
 FORMAT = 4  # version of the layout of card.json
 
@@ -50,13 +50,10 @@ def read_card(at: StatePoint, task: Task) -> Card | None:
     if not path.exists():
         return None
     content = read_json(path)
-    if content.get("format") != FORMAT:
-        raise UserError(f"{path}: damaged, or of another version (its format is not {FORMAT}); run {task.script}")
-    try:
-        return TypeAdapter(Card).validate_python({**content, "task": task})
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UserError(f"{path}: {where}: not as it was written; run {task.script}") from None
+    if content.get("format") == FORMAT:
+        with suppress(ValidationError):
+            return TypeAdapter(Card).validate_python({**content, "task": task})
+    raise UserError(f"{path}: damaged, or of another version (its format is not {FORMAT}); run {task.script}")
 
 
 def write_card(path: Path, card: Card) -> None:
@@ -76,11 +73,10 @@ def digests_of(folder: Path) -> dict[str, str]:
 def check_digests(folder: Path, card: Card) -> None:
     """Raise UserError unless the files of a model are those of its card."""
     then, now = card.files, digests_of(folder)
-    others = [name for name in then.keys() | now.keys() if then.get(name) != now.get(name)]
-    if others:
-        first = min(others, key=lambda name: (name in now, name in then, name))
-        what = "is missing" if first not in now else "was changed" if first in then else "was added"
-        raise UserError(f"{folder / first}: {what} since the training; run {card.task.script}")
+    for name in sorted(then | now, key=lambda name: (name in now, name in then, name)):  # first what is missing
+        if then.get(name) != now.get(name):
+            what = "is missing" if name not in now else "was changed" if name in then else "was added"
+            raise UserError(f"{folder / name}: {what} since the training; run {card.task.script}")
 
 
 def intact_card(at: StatePoint, task: Task) -> Card | None:

@@ -46,7 +46,7 @@ class Labelled:
 
 def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     """Labels of one temperature; UserError without tables, labels or common features, or if labels contradict."""
-    inputs = made_of(at, task, settings)
+    inputs, decimals = made_of(at, task, settings), at.decimals
     in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)
     for path in sets:
@@ -56,9 +56,15 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
         neb = neb[neb[DW] == 1]
         report += _different_splittings(at, neb)
     neb = neb[[*PAIR_COLUMNS, task.target, ORIGIN]]
-    pretraining, lines = _read_sets(sets, task, at.decimals, in_tables)
-    report += lines
-    of_sets = [[name for name in part if name not in (*PAIR_COLUMNS, task.target, ORIGIN)] for part in pretraining]
+    in_all = [name for name in NEIGHBOURHOOD if all(name in names for names in in_tables)]
+    pretraining, of_sets = [], []
+    for path in sets:
+        part = read_pretraining(path, task, decimals)
+        report.append(f"pretraining set: {counted(len(part), 'pair')} ({path})")
+        if unknown := [name for name in in_all if name not in part]:
+            report.append(f"  unknown in this set: {', '.join(unknown)}")
+        pretraining.append(part.reindex(columns=[*part, *unknown]))
+        of_sets.append([name for name in pretraining[-1] if name not in (*PAIR_COLUMNS, task.target, ORIGIN)])
     found = dict.fromkeys(name for names in (*in_tables, *of_sets) for name in names)
     features = [name for name in found if all(name in names for names in (*in_tables, *of_sets))]
     if left_out := [name for name in found if name not in features]:
@@ -68,14 +74,17 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     if task == CLASSIFIER:
         _check_no_contradiction([neb, *pretraining])
     neb = neb[~neb.index.duplicated(keep="last")]
-    rows, unused = join_results(at, neb)
-    report += unused
+    rows = join_to_tables(at, neb)
+    unused = neb[~neb.index.isin(rows.index)]
+    why = _why_in_no_table(at, unused.iloc[0]) if len(unused) else ""
+    report.append(f"NEB results: {counted(len(neb), 'pair')}, {len(unused)} of them in no pair table and not used")
+    report += [f"  the first of them: {why}"] if why else []
     sources = [rows.assign(**{SOURCE: "neb"}), *(part.assign(**{SOURCE: "pretraining"}) for part in pretraining)]
     columns = [*PAIR_COLUMNS, *features, task.target, SOURCE, ORIGIN]
     table = joined(*(part.reindex(columns=columns) for part in sources))
     once = table[~table.index.duplicated()]
     if once.empty:
-        example = f" ({len(neb)} NEB results, none of a pair in the tables: {unused[1].strip()})" if len(neb) else ""
+        example = f" ({len(neb)} NEB results, none of a pair in the tables: the first of them: {why})" if why else ""
         raise UserError(
             f"{at.neb}: no labels at T = {at.temperature}{example}; put some there, or at {at.pretraining(task)}"
         )
@@ -84,22 +93,6 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     if len(once) < len(table):
         report.append(f"repeated pairs taken out: {len(table) - len(once)}")
     return Labelled(once.drop(columns=ORIGIN).reset_index(drop=True), features, report, inputs)
-
-
-def _read_sets(
-    sets: Sequence[Path], task: Task, decimals: int, in_tables: Sequence[Sequence[str]]
-) -> tuple[list[pd.DataFrame], list[str]]:
-    """Pretraining sets, with empty columns of the neighbourhood where only the tables know it; lines on each."""
-    found, report = [], []
-    for path in sets:
-        part = read_pretraining(path, task, decimals)
-        report.append(f"pretraining set: {counted(len(part), 'pair')} ({path})")
-        known = [name for name in NEIGHBOURHOOD if all(name in names for names in in_tables)]
-        unknown = [name for name in known if name not in part]
-        if unknown:
-            report.append(f"  unknown in this set: {', '.join(unknown)}")
-        found.append(part.reindex(columns=[*part, *unknown]))
-    return found, report
 
 
 def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
@@ -140,16 +133,6 @@ def join_to_tables(at: StatePoint, known: pd.DataFrame) -> pd.DataFrame:
     return rows_of(tables, known.index, at.decimals).join(known.drop(columns=PAIR_COLUMNS))
 
 
-def join_results(at: StatePoint, neb: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """NEB results, each pair once, as rows of the pair tables; lines on those in none."""
-    rows = join_to_tables(at, neb)
-    unused = neb[~neb.index.isin(rows.index)]
-    report = [f"NEB results: {counted(len(neb), 'pair')}, {len(unused)} of them in no pair table and not used"]
-    if len(unused):
-        report.append(f"  the first of them: {_why_in_no_table(at, unused.iloc[0])}")
-    return rows, report
-
-
 def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
     """Line a result comes from, what of its pair the tables do not know, and what to do."""
     conf, i, j, origin = result[[*PAIR_COLUMNS, ORIGIN]]
@@ -168,18 +151,19 @@ def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
 def _check_no_contradiction(known: Sequence[pd.DataFrame]) -> None:
     """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
     labels = joined(*(part[[DW, ORIGIN]] for part in known))
-    both = labels[labels.groupby(KEYS)[DW].transform("nunique") > 1]
-    if both.empty:
-        return
-    count, listed = _origins(both)
-    pairs = f"{counted(count, 'pair')} {'is' if count == 1 else 'are'}"
-    raise UserError(f"{pairs} a double well in one place and none in another; keep one: {listed}")
+    if pairs := _origins(labels[labels.groupby(KEYS)[DW].transform("nunique") > 1]):
+        said = f"{counted(len(pairs), 'pair')} {'is' if len(pairs) == 1 else 'are'} a double well in one place and none"
+        raise UserError(f"{said} in another; keep one: {_first(pairs)}")
 
 
-def _origins(rows: pd.DataFrame) -> tuple[int, str]:
-    """Number of pairs, and the places of each, ORIGIN, in words."""
-    pairs = [" and ".join(group) for _, group in rows.groupby(KEYS)[ORIGIN]]
-    return len(pairs), "; ".join(pairs[:_LISTED]) + ("; …" if len(pairs) > _LISTED else "")
+def _origins(rows: pd.DataFrame) -> list[str]:
+    """The places of each pair in words."""
+    return [" and ".join(group) for _, group in rows.groupby(KEYS)[ORIGIN]]
+
+
+def _first(places: Sequence[str]) -> str:
+    """The first of them as text."""
+    return "; ".join(places[:_LISTED]) + "; …" * (len(places) > _LISTED)
 
 
 def _different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
@@ -190,32 +174,25 @@ def _different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
     ours = as_numbers(read_calculations(at).reindex(columns=[QS])[QS])
     last = differ[~differ.index.duplicated(keep="last")].set_index(QS, append=True).index
     refined = last[last.isin(ours.to_frame().set_index(QS, append=True).index)].droplevel(QS)
-    count, listed = _origins(differ[~differ.index.isin(refined)])
-    pairs = f"{counted(count, 'pair')} {'has' if count == 1 else 'have'}"
-    return [f"{pairs} splittings that differ; the last line counts, remove the others: {listed}"][:count]
+    pairs = _origins(differ[~differ.index.isin(refined)])
+    said = f"{counted(len(pairs), 'pair')} {'has' if len(pairs) == 1 else 'have'} splittings that differ"
+    return [f"{said}; the last line counts, remove the others: {_first(pairs)}"] if pairs else []
 
 
 def _odd_splittings(rows: pd.DataFrame, labels: pd.DataFrame, unit: Units) -> list[str]:
     """Lines on splittings that no two levels have, as some published ones, and on those far from all others."""
-    lines = []
     largest = _LARGEST_QUANTUM * unit.epsilon
     impossible = rows[rows[QS] > rows["Delta_E"].abs() + largest] if len(rows) else rows
-    if len(impossible):
-        said = f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
-        lines.append(f"{counted(len(impossible), 'splitting')} {said}: {_places(impossible)}")
+    cannot = f"can't be: above |ΔE| + {largest:.2g} {unit.energy}; learnt from, unless you mend or remove the lines"
     bad = labels[QS] > _UNLIKELY * labels[QS].median()
     if "Delta_E" in labels:
         ratio = labels[QS] / np.maximum(labels["Delta_E"].abs(), np.finfo(float).tiny)
         bad |= ratio < ratio.median() / _UNLIKELY
-    unlikely = labels[bad]
-    if len(unlikely) and len(labels) >= _ENOUGH:
-        are = "is" if len(unlikely) == 1 else "are"
-        said = f"{are} unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?"
-        lines.append(f"{counted(len(unlikely), 'splitting')} {said}: {_places(unlikely)}")
+    unlikely = labels[bad & (len(labels) >= _ENOUGH)]
+    are = "is" if len(unlikely) == 1 else "are"
+    doubtful = f"{are} unlikely: {_UNLIKELY:g} times above or below what others are like; typed right?"
+    lines = []
+    for odd, said in ((impossible, cannot), (unlikely, doubtful)):
+        places = [f"{origin}: {splitting:g}" for origin, splitting in zip(odd[ORIGIN], odd[QS], strict=True)]
+        lines += [f"{counted(len(odd), 'splitting')} {said}: {_first(places)}"] if places else []
     return lines
-
-
-def _places(bad: pd.DataFrame) -> str:
-    """Where the first splittings with a problem stand."""
-    places = [f"{origin}: {splitting:g}" for origin, splitting in zip(bad[ORIGIN], bad[QS], strict=True)]
-    return "; ".join(places[:_LISTED]) + "; …" * (len(places) > _LISTED)

@@ -156,7 +156,28 @@ def fit(
     ``with_smooth``: the mean with :mod:`MLmodel.smooth` is predicted, of this ``softening``. Raises UserError if there
     was no time for a single model, OSError if files can't be written, where AutoGluon itself goes on without the model.
     """
-    predictor, was_cut = _train(table, task, limits, cores, folder)
+    from autogluon.features.generators import IdentityFeatureGenerator  # here, as they take seconds and print
+    from autogluon.tabular import TabularPredictor
+
+    predictor = TabularPredictor(
+        label=task.target,
+        path=str(folder / _AUTOGLUON),
+        problem_type="binary" if task == CLASSIFIER else "regression",
+        eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
+        sample_weight=_WEIGHT if _WEIGHT in table else None,
+        weight_evaluation=_WEIGHT in table,
+    )
+    guard = _time_guard(limits.train_hours)
+    catboost_alone = {**TREES, **_OF_TASK[task], "ag.early_stop": None, **_ONE_THREAD}
+    predictor.fit(
+        table,
+        tuning_data=table if limits.fast else None,
+        num_cpus=cores,
+        feature_generator=IdentityFeatureGenerator(),
+        raise_on_no_models_fitted=False,
+        callbacks=[guard],
+        **({"hyperparameters": {"CAT": [catboost_alone]}, "fit_weighted_ensemble": False} if limits.fast else ENSEMBLE),
+    )
     failures = predictor.model_failures()
     for said in failures.get("exc_str", ()):
         if number := re.match(r"\[Errno (\d+)\]", str(said)):
@@ -181,34 +202,7 @@ def fit(
     else:
         seconds += _keep_best_that_is_fast(predictor, task, sample, limits.max_seconds_per_pair - seconds)
     short = failures.get("exc_type", pd.Series(dtype=str)).isin(["MemoryError", "NotEnoughMemoryError"])
-    return Fitted(seconds, was_cut, bool(short.any()))
-
-
-def _train(table: pd.DataFrame, task: Task, limits: TrainingSettings, cores: int, folder: Path) -> tuple[Any, bool]:
-    """AutoGluon's predictor, and whether time left models out."""
-    from autogluon.features.generators import IdentityFeatureGenerator  # here, as they take seconds and print
-    from autogluon.tabular import TabularPredictor
-
-    predictor = TabularPredictor(
-        label=task.target,
-        path=str(folder / _AUTOGLUON),
-        problem_type="binary" if task == CLASSIFIER else "regression",
-        eval_metric="log_loss" if task == CLASSIFIER else "root_mean_squared_error",
-        sample_weight=_WEIGHT if _WEIGHT in table else None,
-        weight_evaluation=_WEIGHT in table,
-    )
-    guard = _time_guard(limits.train_hours)
-    catboost_alone = {**TREES, **_OF_TASK[task], "ag.early_stop": None, **_ONE_THREAD}
-    predictor.fit(
-        table,
-        tuning_data=table if limits.fast else None,
-        num_cpus=cores,
-        feature_generator=IdentityFeatureGenerator(),
-        raise_on_no_models_fitted=False,
-        callbacks=[guard],
-        **({"hyperparameters": {"CAT": [catboost_alone]}, "fit_weighted_ensemble": False} if limits.fast else ENSEMBLE),
-    )
-    return predictor, guard.was_cut
+    return Fitted(seconds, guard.was_cut, bool(short.any()))
 
 
 def _time_guard(hours: float) -> Any:

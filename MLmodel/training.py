@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 import uuid
-from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from MLmodel.card import NOTHING_NEW, SETS, Card, digests_of, installed_versions, intact_card, write_card
+from MLmodel.card import NOTHING_NEW, Card, digests_of, installed_versions, intact_card, write_card
 from MLmodel.labels import SOURCE, Labelled
 from pipeline import __version__
 from pipeline.command import Command
@@ -44,20 +43,35 @@ def train(
     """
     settings = command.settings
     keys = pair_index(labelled.table, at.decimals).to_frame(index=False).sort_values(KEYS)
-    labelled = replace(labelled, table=labelled.table.loc[keys.index])  # in an order that does not depend on the files'
-    inputs, card = _inputs(labelled, keys, task, settings), None
-    left = (at.new_model(task), at.old_model(task))
+    pairs, features = labelled.table.loc[keys.index], labelled.features  # in an order that no file decides
+    limits: TrainingSettings = getattr(settings, task.name)
+    learnt = pairs[[*features, task.target]]
+    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, learnt)])
+    inputs = {  # all that a model follows from
+        "features": features,
+        "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
+        "versions": installed_versions(),
+        "units": settings.units,
+        "data": hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest(),  # whatever the order of the pairs
+    }
+    card, name, left = None, at.model(task).name, (at.new_model(task), at.old_model(task))
     if not _is_trained(at, task, inputs) or any(path.exists() for path in left):
         note("\n".join([f"T = {at.temperature}: {summary}", *(f"  {line}" for line in labelled.report)]))
         if warning:
             result(f"T = {at.temperature}: warning: {warning}")
-        parts = _parts(labelled, keys, task, at.model(task).name, settings)
+        _check_enough(pairs, task, name, FEWEST, REMEDY)
+        test = split(keys, pairs[DW] == 1 if task == CLASSIFIER else pairs[QS] < settings.tls_threshold, settings)
+        parts = {"train": pairs[~test], "test": pairs[test], "used": pairs}
+        remedy = "the others are in the test set: lower test_fraction, or use test_split: pair"
+        _check_enough(parts["train"], task, name, FEWEST_TO_TRAIN, remedy)
+        if (parts["train"][features].nunique() < 2).all():
+            raise UserError(f"{name}: no feature differs between the pairs to train on; give features that do")
         with only_writer(at.training_lock(task), task.script, command.wait):
             try:
                 if at.old_model(task).exists() and not at.model(task).exists():  # killed while it was replaced
                     os.replace(at.old_model(task), at.model(task))
                 if not _is_trained(at, task, inputs):  # perhaps by who was waited for
-                    card = _trained(at, task, labelled, parts, inputs, settings)
+                    card = _trained(at, task, parts, inputs, settings)
             finally:
                 for path in left:
                     shutil.rmtree(path, ignore_errors=True)  # one that a process still writes to goes next time
@@ -71,27 +85,8 @@ def train(
     record(at.temperature, model=at.model(task), training=card.training, trained=card.trained, pairs=card.pairs)
 
 
-def _inputs(labelled: Labelled, keys: pd.DataFrame, task: Task, settings: Settings) -> dict[str, Any]:
-    """All that a model follows from, as its card tells it."""
-    limits: TrainingSettings = getattr(settings, task.name)
-    learnt = labelled.table[[*labelled.features, task.target]]
-    hashes = np.column_stack([pd.util.hash_pandas_object(part, index=False) for part in (keys, learnt)])
-    return {
-        "features": labelled.features,
-        "settings": {**limits.model_dump(), **settings.model_dump(include={"test_fraction", "test_split", "seed"})},
-        "versions": installed_versions(),
-        "units": settings.units,
-        "data": hashlib.sha256(hashes[np.lexsort(hashes.T)].tobytes()).hexdigest(),  # whatever the order of the pairs
-    }
-
-
 def _trained(
-    at: StatePoint,
-    task: Task,
-    labelled: Labelled,
-    parts: dict[str, pd.DataFrame],
-    inputs: dict[str, Any],
-    settings: Settings,
+    at: StatePoint, task: Task, parts: dict[str, pd.DataFrame], inputs: dict[str, Any], settings: Settings
 ) -> Card:
     """Train in a folder of its own, and put that in the place of the model that is there."""
     from MLmodel.learner import fit, to_learn
@@ -103,10 +98,11 @@ def _trained(
     folder, log = at.new_model(task), at.training_log(task)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    pairs, softening, started = labelled.table, SOFTENING * settings.unit.epsilon, time.monotonic()
-    unseen, with_smooth = out_of_fold(pairs, labelled.features, task, softening, settings.cores)
+    pairs, features, softening = parts["used"], inputs["features"], SOFTENING * settings.unit.epsilon
+    started = time.monotonic()
+    unseen, with_smooth = out_of_fold(pairs, features, task, softening, settings.cores)
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen})
-    table = to_learn(parts["train"], task, labelled.features, getattr(limits, "weights", "equal"))
+    table = to_learn(parts["train"], task, features, getattr(limits, "weights", "equal"))
     learn = partial(fit, table, task, limits, settings.cores, folder, with_smooth, softening)
     note(f"  training on {counted(len(table), 'pair')} for up to {limits.train_hours:g} h")
     wrote(log)
@@ -135,53 +131,31 @@ def _trained(
         **inputs,
     )
     write_card(folder / at.card(task).name, card)
-    _put_in_place(at, task)
-    return card
-
-
-def _put_in_place(at: StatePoint, task: Task) -> None:
-    """Put a complete training in the place of the last, which stays if that fails."""
-    new, model, old = at.new_model(task), at.model(task), at.old_model(task)
-    for path in [*new.rglob("*"), new]:
+    model, old = at.model(task), at.old_model(task)
+    for path in [*folder.rglob("*"), folder]:
         sync(path)
     if model.exists():
         os.replace(model, old)
     try:
-        os.replace(new, model)
+        os.replace(folder, model)
     except OSError:
         if old.exists():
             os.replace(old, model)
         raise
     sync(model.parent)
     wrote(model)
+    return card
 
 
 def too_few(at: StatePoint, settings: Settings) -> str:
     """Exact results that steps 1 and 3 lack and no pretraining set makes up for, in words; empty where none."""
-    of = (at.temperature, *settings.pretraining)
-    without = [
-        task for task in (CLASSIFIER, PREDICTOR) if not any(at.workspace.at(T).pretraining_sets(task) for T in of)
-    ]
+    of = [at, *map(at.workspace.at, settings.pretraining)]
+    without = [task for task in (CLASSIFIER, PREDICTOR) if not any(one.pretraining_sets(task) for one in of)]
     is_dw = last_results(at)[DW]
     counts = {"double well": int((is_dw == 1).sum())} if without else {}
     if CLASSIFIER in without:
         counts["non-DW pair"] = int((is_dw == 0).sum())
     return ", ".join(counted(count, what) for what, count in counts.items() if count < FEWEST)
-
-
-def _parts(
-    labelled: Labelled, keys: pd.DataFrame, task: Task, name: str, settings: Settings
-) -> dict[str, pd.DataFrame]:
-    """The pairs to train and to test on, and all; UserError with the model's name if they are too few."""
-    pairs, features = labelled.table, labelled.features
-    _check_enough(pairs, task, name, FEWEST, REMEDY)
-    test = split(keys, pairs[DW] == 1 if task == CLASSIFIER else pairs[QS] < settings.tls_threshold, settings)
-    parts = dict(zip(SETS, (pairs[~test], pairs[test], pairs), strict=True))
-    remedy = "the others are in the test set: lower test_fraction, or use test_split: pair"
-    _check_enough(parts["train"], task, name, FEWEST_TO_TRAIN, remedy)
-    if (parts["train"][features].nunique() < 2).all():
-        raise UserError(f"{name}: no feature differs between the pairs to train on; give features that do")
-    return parts
 
 
 def _is_trained(at: StatePoint, task: Task, inputs: dict[str, Any]) -> bool:
@@ -218,9 +192,9 @@ def split(keys: pd.DataFrame, is_rare: ArrayLike, settings: Settings) -> NDArray
 
 
 def _check_enough(pairs: pd.DataFrame, task: Task, name: str, fewest: int, remedy: str) -> None:
-    dw = int(pairs[DW].sum()) if task == CLASSIFIER else 0
-    of_classes = {"double well": dw, "non-DW pair": len(pairs) - dw}
-    counts = of_classes if task == CLASSIFIER else {"labelled pair": len(pairs)}
+    counts = {"labelled pair": len(pairs)}
+    if task == CLASSIFIER:
+        counts = {"double well": int(pairs[DW].sum()), "non-DW pair": int((pairs[DW] == 0).sum())}
     for what, count in counts.items():
         if count < fewest:
             raise UserError(f"{name}: {counted(count, what)} to train on, {fewest} needed; {remedy}")
