@@ -18,11 +18,10 @@ from MLmodel.labels import SOURCE, Labelled
 from pipeline import __version__
 from pipeline.command import Command
 from pipeline.errors import UserError
-from pipeline.files import file_named, sync
+from pipeline.files import file_named, only_writer, sync
 from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import last_results
-from pipeline.locks import only_writer
 from pipeline.messages import Progress, counted, note, nothing_new, record, result, wrote
 from pipeline.settings import Settings, TrainingSettings
 from pipeline.stamps import mark_made

@@ -21,8 +21,8 @@ from glass.features_rounded import box_fractions
 from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import read_minima
+from pipeline.glass_pairs import TILE, write_pairs
 from pipeline.glasses import Glass
-from pipeline.pair_writer import TILE, write_pairs
 from pipeline.settings import Settings
 from pipeline.stamps import made_of_minima
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from pipeline import messages
 from pipeline.arguments import Options, parse_command_line
 from pipeline.errors import ChangedError, UserError
-from pipeline.locks import only_writer
+from pipeline.files import only_writer
 from pipeline.messages import note
 from pipeline.workspace import StatePoint, Workspace, digits
 

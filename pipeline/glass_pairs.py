@@ -1,23 +1,31 @@
 """From the minima of one glass to its pair table, computing only the pairs that the table does not hold yet."""
 
 import io
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
 import numba
 import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
 
-from glass.arrays import ROUNDED, shortest_period
+from glass.arrays import ROUNDED, Array, Index, shortest_period
+from glass.features import geometry_columns, pair_geometry
+from glass.features_rounded import box_fractions
+from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline import stamps
 from pipeline.errors import UserError
-from pipeline.files import file_named, spool_folder
+from pipeline.files import atomic_write, file_named, spool_folder
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
+from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
-from pipeline.glasses import load_glass
+from pipeline.formats.pair_tables import BATCH, MADE, NEIGHBOURHOOD, record_batches
+from pipeline.glasses import Glass, load_glass
 from pipeline.messages import Progress, counted, note
-from pipeline.pair_writer import write_pairs
 from pipeline.settings import Settings
 from pipeline.stamps import AGAIN, LEFT_OUT, USED, Collected, Fate
 from pipeline.transitions import read_counts, update_transitions
@@ -25,6 +33,8 @@ from pipeline.workers import SerialWorkers, Workers
 from pipeline.workspace import StatePoint, minimum_paths
 
 _FILES_PER_JOB = 8  # a worker reads so many minima at a time
+_MEMORY_A_PAIR = 12  # bytes: its squared distance, in both orders, and what the rest takes
+TILE = 8  # minima whose pairs with another are computed together: their coordinates stay in the cache
 
 
 def update_tables(at: StatePoint, glasses: list[int], settings: Settings, workers: Workers) -> Iterator[Collected]:
@@ -132,3 +142,146 @@ def _read_files(
             found[k] = one._replace(positions=every[end - len(one.positions) : end])
     again = {folder / file_of(one.name) for one in found if isinstance(one, Unusable) and one.try_again}
     return share_systems(found), again
+
+
+def write_pairs(
+    glass: Glass,
+    made_of: stamps.Inputs,
+    counts: "pd.Series[float] | None",
+    fates: dict[str, Fate],
+    target: Path,
+) -> tuple[Collected, int]:
+    """Write the pair table of a glass; the geometry that an older table holds for the same minima is taken over.
+
+    Where the other minima lie is found anew for every pair, from the distances, as each new minimum may lie between.
+    ``counts``: transitions by i · n_minima + j, for the columns Tij and Tji. Also returned: how many pairs have a
+    displacement within 1 % of half the box, or beyond.
+    """
+    conf, n_minima = int(target.stem.removeprefix("Cnf-")), len(glass.keys)
+    ceiling, decimals = made_of.other["max_delta_E"], made_of.other["ij_decimals"]
+    features = geometry_columns(made_of.other["particles"])
+    columns = ["conf", "i", "j", "Delta_E", *features, *["Tij", "Tji"] * (counts is not None), *NEIGHBOURHOOD]
+    schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
+    schema = schema.with_metadata({MADE: made_of.other["units"]})
+    partners = _partners(glass, ceiling)
+    blocks, total = list(cut_into_blocks(partners)), int(partners.sum())
+    names = minimum_names(glass.keys, decimals)
+    computed = ambiguous = 0
+    half = 0.5 * shortest_period(glass.box)
+    with (
+        atomic_write(target) as part,
+        spool_folder(target) as spool,
+        Progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
+    ):
+        _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
+        stored, squares = _stored_geometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)
+        with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
+            for block in blocks:
+                pairs = pairs_of(partners, *block)
+                geometry, missing = stored(*pairs)
+                squares.put(*pairs, geometry[:, -2] ** 2)
+                kept.write_batch(pa.record_batch([pa.array(values) for values in geometry.T], names=features))
+                computed += missing
+                ambiguous += int((geometry[:, 0] > 0.99 * half).sum())
+                bar.update(len(geometry))
+        geometry_of = pa.ipc.open_file(str(spool / "geometry"))
+        with pa.ipc.new_file(str(part), schema) as writer:
+            for k, block in enumerate(blocks):
+                first, second = pairs_of(partners, *block)
+                delta_e = glass.n_particles * (glass.energies[second] - glass.energies[first])
+                values = [np.full(len(first), conf), names[first], names[second], delta_e]
+                values += geometry_of.get_batch(k).columns
+                if counts is not None:
+                    for one, other in ((first, second), (second, first)):
+                        values.append(counts.reindex(one * n_minima + other, fill_value=0.0).to_numpy())
+                values += [*pair_neighbourhood(squares, *block).T]
+                writer.write_batch(pa.record_batch([pa.array(column) for column in values], schema=schema))
+                bar.update(len(first))
+    told = {"pairs": total, "glasses": [conf], "fates": fates, "partners": partners.tolist()}
+    told |= {"n_particles": glass.n_particles, "box": glass.box.tolist()}
+    stamps.mark_made([target], made_of, told)
+    return Collected(total, computed, fates), ambiguous
+
+
+def _partners(glass: Glass, max_delta_e: float) -> Index:
+    """Number of pairs of each minimum with those above it."""
+    last = np.searchsorted(glass.energies, glass.energies + max_delta_e / glass.n_particles, side="right")
+    return np.asarray(last - np.arange(len(last)) - 1)
+
+
+def _check_room(glass: Glass, pairs: int, max_delta_e: float, bytes_a_pair: int, target: Path) -> None:
+    """Raise UserError where the pairs of a glass are more than memory or disk have room for."""
+    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(target.parent).free
+    room = min(memory // _MEMORY_A_PAIR, disk // bytes_a_pair)
+    if pairs <= room:
+        return
+    lower = min(max_delta_e, float(np.ptp(glass.energies)) * glass.n_particles)
+    while _partners(glass, lower).sum() > room / 2:
+        lower /= 2
+    need = f"{_MEMORY_A_PAIR * pairs / 1e6:.3g} MB of memory ({memory / 1e6:.3g} are free)"
+    raise UserError(
+        f"{target}: its {counted(pairs, 'pair')} need {need} and {bytes_a_pair * pairs / 1e6:.3g} MB on disk "
+        f"({disk / 1e6:.3g}); make room, or lower pairs.max_delta_E in config.yaml: {lower:.2g} gives "
+        f"{counted(_partners(glass, lower).sum(), 'pair')}"
+    )
+
+
+def cut_into_blocks(partners: Index) -> Iterator[tuple[int, int]]:
+    """Minima whose pairs with those above them are about BATCH; ``partners``: number of pairs of each."""
+    start = 0
+    while start < len(partners):
+        stop = start + max(1, int(np.searchsorted(np.cumsum(partners[start:]), BATCH, side="right")))
+        yield start, stop
+        start = stop
+
+
+def pairs_of(partners: Index, start: int, stop: int) -> tuple[Index, Index]:
+    """Indices of the two minima of each pair of a block, in order."""
+    count = partners[start:stop]
+    first = np.repeat(np.arange(start, stop), count)
+    return first, np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count) + first + 1
+
+
+def _stored_geometry(table: Path, glass: Glass, made_of: stamps.Inputs) -> Callable[[Index, Index], tuple[Array, int]]:
+    """Function that gives the geometry of pairs, shape (n_pairs, 2 M + 1), and how many of them had to be computed.
+
+    What the table of the glass, if there is one, holds of the minima as they are now is taken over.
+    """
+    particles, decimals = made_of.other["particles"], made_of.other["ij_decimals"]
+    columns = geometry_columns(particles)
+    fractions = box_fractions(glass.positions, glass.box) if glass.box.ndim == 1 else None
+    place, partners, batches = np.full(len(glass.files), -1), np.zeros(1, np.int64), list[pa.RecordBatch]()
+    old = stamps.stamp_of_unchanged(table)
+    result, minima = old.get("result") or {}, old.get("minima") or {}
+    alike = all(old.get(name) == made_of.other[name] for name in ("format", "ij_decimals", "particles"))
+    alike &= (result.get("n_particles"), result.get("box")) == (glass.n_particles, glass.box.tolist())
+    # Matched particles are in the order of the lowest minimum, which may be another now.
+    if alike and not (minima.get("match_atoms") or made_of.other["minima"]["match_atoms"]):
+        same, was = stamps.unchanged_minima(old, table, made_of), stamps.used_minima(old)
+        at = {label: k for k, label in enumerate(sorted(was.values()))}
+        for k, label in enumerate(minimum_names(glass.keys, decimals).tolist()):
+            if was.get(name := glass.files[k]) == label and file_of(name) in same:  # energies.csv may tell another
+                place[k] = at[label]
+        partners = np.array(result["partners"], np.int64)
+        batches = list(record_batches(table, columns, mapped=True))
+    begin_of = np.cumsum(partners) - partners
+
+    def of_pairs(first: Index, second: Index) -> tuple[Array, int]:
+        geometry = np.empty((len(first), len(columns)))
+        one, other = place[first], place[second]
+        known = (one >= 0) & (other - one <= partners[one]) & (other > one)
+        rows, target = (begin_of[one] + other - one - 1)[known], np.flatnonzero(known)
+        begin = 0
+        for batch in batches if len(rows) else ():
+            end = begin + batch.num_rows
+            part = slice(*np.searchsorted(rows, (begin, end)))
+            geometry[target[part]] = np.column_stack([batch[name].to_numpy()[rows[part] - begin] for name in columns])
+            begin = end
+        missing = np.flatnonzero(~known)
+        if len(missing):
+            missing = missing[np.lexsort((second[missing], first[missing] // TILE))]
+            pairs, drifts = (first[missing], second[missing]), glass.drift > 0
+            geometry[missing] = pair_geometry(glass.positions, fractions, glass.box, *pairs, particles, drifts)
+        return geometry, len(missing)
+
+    return of_pairs

@@ -12,7 +12,7 @@ import synthetic
 from steps import ROOT, done, run_process
 from threadpoolctl import threadpool_limits
 
-from pipeline.locks import only_writer
+from pipeline.files import only_writer
 
 hypothesis.settings.register_profile(
     "any machine", deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -17,8 +17,7 @@ from steps import LONGEST, ROOT, done, refused, started, stop, wait_until
 
 from MLmodel.card import read_card
 from pipeline.errors import UserError
-from pipeline.files import append_line, atomic_write, file_named
-from pipeline.locks import only_writer
+from pipeline.files import append_line, atomic_write, file_named, only_writer
 from pipeline.workspace import CLASSIFIER, Workspace
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -130,7 +129,7 @@ def test_a_workspace_copied_without_times_is_not_computed_anew(tmp_path):
 # Locks
 HOLDER = """
 import fcntl, os, pathlib, sys
-from pipeline.locks import only_writer
+from pipeline.files import only_writer
 def fail(*_): raise OSError(int(sys.argv[2]), os.strerror(int(sys.argv[2])))
 if sys.argv[2] != "0": fcntl.flock = fail
 with only_writer(pathlib.Path(sys.argv[1]), "step2_classify_dw"):

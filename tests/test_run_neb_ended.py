@@ -15,10 +15,10 @@ from steps import LONGEST, done, refused, run, started, stop, wait_until
 from synthetic import make_workspace
 
 import run_neb
+from pipeline.files import only_writer
 from pipeline.formats import results as neb_files
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import merge_shares, merge_unless_running
-from pipeline.locks import only_writer
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.picks import pairs_to_calculate

@@ -16,10 +16,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import HeldError, UserError, odd_character, short
-from pipeline.files import append_line, atomic_write, content_of, write_text
+from pipeline.files import append_line, atomic_write, content_of, only_writer, write_text
 from pipeline.formats.csv_files import NUMBER, Range, as_numbers, read_user_csv, with_numbers
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, labels_as_text, largest_name, no_pairs, pair_index
-from pipeline.locks import only_writer
 from pipeline.messages import note_once
 from pipeline.stamps import status
 from pipeline.workspace import DW, QS, Share, StatePoint
