@@ -11,8 +11,14 @@ from MLmodel.card import made_of, pretraining_sets
 from pipeline.errors import UserError
 from pipeline.formats.csv_files import as_numbers
 from pipeline.formats.keys import KEYS, PAIR_COLUMNS, by_pair, minimum_keys, no_pairs, pair_index, rows_in
-from pipeline.formats.pair_tables import NEIGHBOURHOOD, check_columns, feature_columns, open_table, read_batches
-from pipeline.formats.ready_made import check_units, checked_batches
+from pipeline.formats.pair_tables import (
+    NEIGHBOURHOOD,
+    check_units,
+    checked_batches,
+    feature_columns,
+    open_table,
+    read_batches,
+)
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
 from pipeline.messages import Progress, counted
 from pipeline.settings import Settings
@@ -97,16 +103,14 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
 
 def pairs_in_pretraining(at: StatePoint) -> pd.MultiIndex:
     """All pairs that stand in a pretraining set; each once."""
-    parts = [rows for path in at.all_pretraining_sets for rows in checked_batches(path, PAIR_COLUMNS)]
+    sets = (checked_batches(path, at.decimals, PAIR_COLUMNS, features=False) for path in at.all_pretraining_sets)
+    parts = [rows for batches in sets for rows in batches]
     return pair_index(pd.concat(parts or [no_pairs()], ignore_index=True), at.decimals).drop_duplicates()
 
 
 def read_pretraining(path: Path, task: Task, decimals: int) -> pd.DataFrame:
     """Read a pretraining set, by pair, with ``ORIGIN``, the file and row; UserError if it has a value not allowed."""
-    schema = open_table(path).schema
-    check_columns(path, schema, [*PAIR_COLUMNS, task.target])
-    features = feature_columns(schema)
-    batches = list(checked_batches(path, [*PAIR_COLUMNS, *features, task.target]))
+    batches = list(checked_batches(path, decimals, [*PAIR_COLUMNS, task.target]))
     if not sum(map(len, batches)):
         raise UserError(f"{path}: no row in it; remove the file or fill it")
     table = pd.concat(batches, ignore_index=True)

@@ -174,7 +174,7 @@ def is_ready_made(table: Path) -> bool:
     """Whether a pair table was put there by the user; raises UserError if it can't be read and has no stamp."""
     if "units" in (stamp := stamp_of_unchanged(table)):  # else of an earlier version
         return "particles" not in stamp
-    from pipeline.formats.ready_made import is_of_step_0
+    from pipeline.formats.pair_tables import is_of_step_0
 
     try:
         return not is_of_step_0(table)
@@ -194,7 +194,7 @@ def check_other_tables(at: StatePoint, settings: "Settings", ready_made: list[Pa
         if table in ready_made:
             kind, inputs = "ready-made table", made_from([], ij_decimals=settings.ij_decimals, units=settings.units)
             if not up_to_date([table], inputs):  # else it was checked before
-                from pipeline.formats.ready_made import check_ready_made, check_units
+                from pipeline.formats.pair_tables import check_ready_made, check_units
 
                 check_units(table, settings.unit)
                 mark_made([table], inputs, check_ready_made(table, settings.ij_decimals))

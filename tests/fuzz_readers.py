@@ -21,9 +21,8 @@ from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import places_by_key, read_minima
-from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, read_batches, stored_pairs
+from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, check_ready_made, check_units, read_batches, stored_pairs
 from pipeline.formats.path_images import path_file, read_path
-from pipeline.formats.ready_made import check_ready_made, check_units
 from pipeline.formats.records import read_records
 from pipeline.formats.relaxed import add_rows, superseded
 from pipeline.formats.results import ORIGIN

@@ -20,7 +20,7 @@ from MLmodel.card import read_card
 from MLmodel.labels import read_pretraining
 from pipeline.errors import UserError
 from pipeline.formats.pair_lists import read_list
-from pipeline.formats.ready_made import check_ready_made
+from pipeline.formats.pair_tables import check_ready_made
 from pipeline.formats.records import read_records
 from pipeline.formats.relaxed import superseded
 from pipeline.formats.results import read_calculations, read_neb_results, read_pair_list
@@ -126,6 +126,8 @@ CASES: list[tuple[str, str, list[str]]] = [
         ("NON-DW.txt", f"# by hand\nCnf-1 0.2_0.3\n\n{line}\n", ["line 4: '"])
         for line in ("Cnf-1 0.2", "Cnf-1 0.2_0.3_0.4", "Cnf-one 0.2_0.3", "1 0.2_0.3", "Cnf-1 0.2_0.3 9")
     ),
+    ("NON-DW.txt", "Cnf-1 0.2_0.3\nCnf-1 0.2_1000000001\n", ["line 2: ", "too large for ij_decimals = 10"]),
+    ("pairs.csv", "conf,i,j\n1,0.2,1000000001\n", ["line 2: j = 1000000001", "from -9e+08 to 9e+08"]),
     *(("NON-DW.txt", f"Cnf-1 0.2_0.3\nCnf-1 {two}\n", ["line 2: ", "names one minimum twice"]) for two in TWICE),
     *(("Qs_calculations.txt", f"Cnf-1 0.2_0.3 0.1\nCnf-1 0.2_0.26 {one}\n", ["line 2: "]) for one in NO_NUMBERS),
     *(("Qs_calculations.txt", f"Cnf-1 {two} 0.01\n", ["line 1: ", "names one minimum twice"]) for two in TWICE),
@@ -240,6 +242,8 @@ def put(row, column, value):
         ("ready-made", put(4, "conf", 1.5), "row 4: conf = 1.5 is not a whole number"),
         ("ready-made", put(0, "conf", 2.0**53), "row 0: conf = 9007199254740992.0 is not exact in a column of floats"),
         ("ready-made", table().assign(conf=True), "column conf holds bool, not numbers"),
+        ("ready-made", put(2, "i", 1e9 + 1), r"row 2: i = 1000000001.0 is .* lower ij_decimals \(10\) in config"),
+        (CLASSIFIER, put(2, "j", 1e9 + 1), r"row 2: j = 1000000001.0 is .* lower ij_decimals \(10\) in config"),
         ("ready-made", put(7, "i", 37.0), "row 7: .*the same minimum"),
         ("ready-made", pd.concat([table(), table()[:2].rename(columns={"i": "j", "j": "i"})]), "2 repeated pairs"),
         ("ready-made", table().iloc[:0], "no pair"),
