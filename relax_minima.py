@@ -21,8 +21,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.formats.minima import places_with_energies
-from pipeline.formats.relaxed import as_written, read_relaxed
+from pipeline.formats.minima import as_written, places_with_energies, read_relaxed
 from pipeline.messages import Progress, note, nothing_new, result
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import RELAXED, StatePoint

@@ -140,7 +140,7 @@ def _read_files(
             every = every if end else np.asarray(np.memmap(spool / "read", np.float64, "c")).reshape(-1, 3)
             end += len(one.positions)
             found[k] = one._replace(positions=every[end - len(one.positions) : end])
-    again = {folder / file_of(one.name) for one in found if isinstance(one, Unusable) and one.try_again}
+    again = {one.place.path for one in found if isinstance(one, Unusable) and one.try_again}
     return share_systems(found), again
 
 

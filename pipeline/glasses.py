@@ -14,7 +14,7 @@ from glass.features import any_geometry
 from pipeline.files import file_named
 from pipeline.formats.configurations import Minimum, System, Unusable
 from pipeline.formats.keys import largest_name, minimum_keys, minimum_names
-from pipeline.formats.relaxed import as_written, is_superseded, superseded
+from pipeline.formats.minima import as_written, is_superseded, superseded
 from pipeline.matching import equal_particles, nearest_order, spacing
 from pipeline.settings import MinimaSettings, Settings
 from pipeline.stamps import AGAIN, LEFT_OUT, USED, Fate

@@ -14,12 +14,11 @@ from pipeline.formats.configurations import Minimum, Unusable
 from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.formats.keys import label, minimum_keys, minimum_names
 from pipeline.formats.lammps import energy_in_name
-from pipeline.formats.minima import file_of
-from pipeline.formats.relaxed import FRAMES
+from pipeline.formats.minima import FRAMES
 from pipeline.messages import note
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
-from pipeline.workspace import SAMPLED, all_transitions
+from pipeline.workspace import SAMPLED, all_transitions, minimum_name
 
 if TYPE_CHECKING:
     from pipeline.glasses import Glass
@@ -52,7 +51,7 @@ def update_transitions(
     time_order = settings.minima.time_order
     single: list[str] = []
     trajectories: list[list[str]] = [single]
-    for file, some in groupby(found, lambda one: file_of(one.name)):
+    for file, some in groupby(found, lambda one: minimum_name(one.place.path)):
         frames = list(some)
         if file == FRAMES or re.fullmatch(SAMPLED, file):
             continue  # each minimum once, in no order of time; transitions of the latter stand elsewhere

@@ -14,8 +14,7 @@ from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_
 from glass.path import END_POINT_DISTANCE
 from glass.relaxation import relax
 from pipeline.formats.configurations import MinimumError, Place
-from pipeline.formats.minima import read_atoms
-from pipeline.formats.relaxed import add_frames, add_rows, as_written
+from pipeline.formats.minima import add_frames, add_rows, as_written, read_atoms
 from pipeline.settings import Settings
 from pipeline.units import Units
 from search.calculator import load

@@ -19,10 +19,10 @@ from synthetic import HUGE
 from MLmodel.card import read_card
 from MLmodel.labels import read_pretraining
 from pipeline.errors import UserError
+from pipeline.formats.minima import superseded
 from pipeline.formats.pair_lists import read_list
 from pipeline.formats.pair_tables import check_ready_made
 from pipeline.formats.records import read_records
-from pipeline.formats.relaxed import superseded
 from pipeline.formats.results import read_calculations, read_neb_results, read_pair_list
 from pipeline.settings import NebSettings, read_settings
 from pipeline.transitions import read_transitions

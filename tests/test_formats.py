@@ -133,6 +133,16 @@ def test_more_pairs_than_memory_or_disk_hold_are_told_with_a_limit_that_fits(tmp
     assert re.search(r"\b[1-9]\d? pairs?, ", done("step0_collect", tmp_path))
 
 
+def test_files_of_one_minimum_whose_names_hold_a_hash_are_no_frames_of_one_file(tmp_path):
+    folder, rows = of(tmp_path), ["file,energy"]
+    for k, at in enumerate([0, 1, 0, 1]):
+        (folder / f"quench#{k}.data").write_text(data((LOW, HIGH)[at], "atomic"))
+        rows.append(f"quench#{k}.data,{(E_LOW, E_HIGH)[at]}")
+    (folder / "energies.csv").write_text("\n".join(rows) + "\n")
+    is_right(tmp_path)  # a trajectory would have been back where it was
+    assert not (tmp_path / "Configurations/transitions").exists()
+
+
 def test_a_trajectory_gives_transitions_and_a_file_of_the_user_stays(tmp_path):
     rng = np.random.default_rng(3)
     visits = [0, 1, 1, 0, 1, 0, 0]

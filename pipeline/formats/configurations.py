@@ -109,9 +109,14 @@ Frame = Callable[[], FrameContent]
 class Unusable(NamedTuple):
     """A file or frame that gives no minimum."""
 
-    name: str
+    place: Place
     reason: str
     try_again: bool = False  # whether the system failed to read it, which may pass, or be mended, without a trace on it
+
+    @property
+    def name(self) -> str:
+        """Name of its place."""
+        return self.place.name
 
 
 def make_minimum(

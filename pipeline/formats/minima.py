@@ -1,37 +1,48 @@
-"""Where the minima of a glass stand, and what is read there."""
+"""Where the minima of a glass stand, what is read there, and which of them relax_minima.py found to be none.
+
+What was relaxed stays where it is, but no step takes it for a minimum any more: ``relaxed.csv`` beside it says what it
+relaxes to, ``relaxed.extxyz`` holds what was found.
+"""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from ase import Atoms
 
 from pipeline.errors import UserError, short
+from pipeline.files import atomic_write
 from pipeline.formats.configurations import Frame, Minimum, MinimumError, Place, Unusable, make_minimum, share_systems
 from pipeline.formats.csv_files import Range, line_of, read_user_csv, with_numbers
 from pipeline.formats.frames import read_frames, to_atoms
 from pipeline.formats.keys import largest_name, minimum_keys
 from pipeline.formats.lammps import energy_in_name, is_of_one
-from pipeline.formats.relaxed import is_superseded, superseded
 from pipeline.stamps import status
-from pipeline.workspace import AS_USUAL, ENERGIES, Reading, glass_of, minimum_name, minimum_paths
+from pipeline.workspace import AS_USUAL, ENERGIES, RELAXED, Reading, glass_of, minimum_name, minimum_paths
 
 LARGEST_NAMED = 50.0  # energy per particle, in eV or ε, above which no material is: a larger one in a name is a total
 _SAME_ENERGY = 1e-6  # relative difference up to which the energies that two places tell of a minimum are the same
+FRAMES = "relaxed.extxyz"  # a frame for each minimum found: read like every other file of minima
 
-
-def file_of(name: str) -> str:
-    """Name of the file in the name of a place."""
-    return name.rpartition("#")[0] or name
+_COLUMNS = ["name", "energy", "max_force", "became", "displacement"]
+"""Columns of RELAXED: place; energy per particle by which it is known; largest force on a particle; where the minimum
+is to which it relaxes, empty if it is one itself; and the total displacement between the two."""
 
 
 def place_of(folder: Path, name: str, reading: Reading = AS_USUAL) -> Place:
     """The place of this name in the folder of a glass."""
     frame = re.fullmatch(r"(.+)#(\d+)", name)
     return Place(folder / frame[1], int(frame[2]), reading) if frame else Place(folder / name, None, reading)
+
+
+def file_of(name: str) -> str:
+    """Name of the file in the name of a place."""
+    return place_of(Path(), name).path.as_posix()
 
 
 def places_by_key(
@@ -50,10 +61,25 @@ def places_by_key(
 
 
 def places_with_energies(folder: Path, reading: Reading = AS_USUAL) -> list[tuple[Place, float]]:
-    """Places and energies per particle of a glass's minima, without those that relax_minima.py found to be none."""
-    gone = superseded(folder)
-    found = [one for path in minimum_paths(folder) for one in _energies(path, reading)]
+    """Places and energies per particle of a glass's minima, without those that relax_minima.py found to be none.
+
+    Energies of files of one minimum are those in their names, unless energies.csv tells any; no such file is read.
+    """
+    gone, found = superseded(folder), list[tuple[Place, float]]()
+    for path in minimum_paths(folder):
+        told = _energy_files(path)
+        if is_of_one(path) and not told:
+            named = energy_in_name(path)
+            found += [] if named is None else [(Place(path, None, reading), named)]
+        elif path.is_file():
+            found += _frame_energies(path, reading, *(number for one in (path, *told) for number in status(one)))
     return [(place, energy) for place, energy in found if not is_superseded(gone, place.name, energy)]
+
+
+@lru_cache
+def _frame_energies(path: Path, reading: Reading, *changed: int) -> list[tuple[Place, float]]:
+    """The usable frames of a file as it is now, which is read once, and their energies."""
+    return [(one.place, one.energy) for one in _try_file(path, reading) if isinstance(one, Minimum)]
 
 
 def read_place(place: Place) -> Minimum:
@@ -77,67 +103,47 @@ def read_minima(paths: Sequence[Path], reading: Reading = AS_USUAL) -> list[Mini
     return share_systems(one for path in paths for one in _try_file(path, reading))
 
 
-def _state(path: Path) -> tuple[object, ...]:
-    """A file, and the files of energies that tell of it, as they are now."""
-    energies = (path.with_name(ENERGIES), glass_of(path) / ENERGIES)
-    return tuple(tuple(status(one)) for one in (path, *energies) if one.exists())
-
-
-def _energies(path: Path, reading: Reading) -> list[tuple[Place, float]]:
-    """Places in a file with their energies per particle, from names without reading the file."""
-    if is_of_one(path) and not path.with_name(ENERGIES).exists() and not (glass_of(path) / ENERGIES).exists():
-        named = energy_in_name(path)
-        return [] if named is None else [(Place(path, None, reading), named)]
-    if not path.is_file():
-        return []
-    return [(Place(path, frame, reading), energy) for frame, energy in _frame_energies(path, reading, _state(path))]
-
-
-@lru_cache
-def _frame_energies(path: Path, reading: Reading, changed: object) -> list[tuple[int | None, float]]:
-    """Number and energy of the usable frames of a file as it is now, which is read once."""
-    return [(one.place.frame, one.energy) for one in _try_file(path, reading) if isinstance(one, Minimum)]
-
-
 def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
     """Each frame, and what ends the file where it can't be read whole; under the file's own name if nothing can."""
-    count, of_one = 0, is_of_one(path)
-
-    def unusable(name: str, error: MinimumError) -> Unusable:
-        return Unusable(name, str(error), path.is_file() and getattr(error.__cause__, "errno", None) is not None)
-
+    count = 0
     try:
         told = _told_energies(path)
         frames = read_frames(path, reading)
         some = list(islice(frames, 2))
         named = energy_in_name(path) if len(some) == 1 else None
         for frame in chain(some, frames):
-            place = Place(path, None if of_one else count, reading)
+            place = Place(path, None if is_of_one(path) else count, reading)
             try:
                 yield _minimum(frame, place, told, named)
             except MinimumError as error:
-                yield unusable(place.name, error)
+                yield Unusable(place, str(error))
             count += 1
     except MinimumError as error:
-        yield unusable(Place(path, count or None).name, error)
+        may_pass = path.is_file() and getattr(error.__cause__, "errno", None) is not None
+        yield Unusable(Place(path, count or None), str(error), may_pass)
     else:
         if count == 0:
-            yield Unusable(minimum_name(path), "the file is empty" if not path.stat().st_size else "no minimum in it")
+            yield Unusable(Place(path), "the file is empty" if not path.stat().st_size else "no minimum in it")
 
 
 def _minimum(frame: Frame, place: Place, told: dict[int | None, float], named: float | None) -> Minimum:
     """The minimum of a frame with the energy that energies.csv tells, else the frame itself, else the file's name."""
     found, own, keys = frame()
-    n = len(found["positions"])
-    if own is not None and re.search(r"(?i)per_?(atom|particle)", place.reading.energy_key):
+    n, key = len(found["positions"]), place.reading.energy_key
+    if own is not None and re.search(r"(?i)per_?(atom|particle)", key):
         own *= n
     energy = told.get(place.frame, told.get(None) if not place.frame else None)
     if energy is not None and own is not None and abs(energy - own) > _SAME_ENERGY * max(abs(energy), abs(own)):
         raise MinimumError(f"{ENERGIES} says the energy {energy:.10g}, the frame {own:.10g}: take one out")
     energy = own if energy is None else energy
     per_particle = named if energy is None else energy / n
+    if per_particle is None and is_of_one(place.path):
+        said = f"'{place.name}' is no number; name it {{energy}}.data, or give the total in {ENERGIES}"
+        raise MinimumError(f"the name gives no energy: {said}")
     if per_particle is None:
-        raise MinimumError(_without_energy(place, keys))
+        others = ", ".join([short(name) for name in keys if name != key][:10])
+        remedy = f"name it as minima.energy_key in config.yaml: it has {others}" if others else f"give it in {ENERGIES}"
+        raise MinimumError(f"the frame has no energy{f' {key}' if key else ''}; {remedy}")
     if energy is None and abs(per_particle) > LARGEST_NAMED and n > 1:
         said = f"its name says {per_particle:g} per particle, a total? Divide it by {n}; or put it into {ENERGIES}"
         raise MinimumError(said)
@@ -146,37 +152,23 @@ def _minimum(frame: Frame, place: Place, told: dict[int | None, float], named: f
     return make_minimum(place, per_particle, **found)
 
 
-def _without_energy(place: Place, keys: list[str]) -> str:
-    """Why nothing tells the energy, and what to do; ``keys`` may be names of it."""
-    if is_of_one(place.path):
-        name = minimum_name(place.path)
-        return (
-            f"the name gives no energy: '{name}' is no number; name it {{energy}}.data, or give the total in {ENERGIES}"
-        )
-    key = place.reading.energy_key
-    others = [name for name in keys if name != key]
-    remedy = f"give it in {ENERGIES}"
-    if others:
-        remedy = f"name it as minima.energy_key in config.yaml: it has {', '.join(map(short, others[:10]))}"
-    return f"the frame has no energy{f' {key}' if key else ''}; {remedy}"
+def _energy_files(path: Path) -> list[Path]:
+    """The files of energies that tell of a file: that of its glass and the one beside it, which counts."""
+    both = dict.fromkeys([glass_of(path) / ENERGIES, path.with_name(ENERGIES)])
+    return [file for file in both if file.exists()]
 
 
 def _told_energies(path: Path) -> dict[int | None, float]:
-    """Total energies of the frames of a file by their numbers, from energies.csv beside it, or beside its folder."""
+    """Total energies of the frames of a file by their numbers, from files of energies."""
     told: dict[int | None, float] = {}
-    for file in dict.fromkeys([glass_of(path) / ENERGIES, path.with_name(ENERGIES)]):  # the latter counts
-        if file.exists():
-            told |= _energies_in(file).get(path.relative_to(file.parent).as_posix(), {})
+    for file in _energy_files(path):
+        told |= _read_energies(file, *status(file)).get(path.relative_to(file.parent).as_posix(), {})
     return told
 
 
-def _energies_in(path: Path) -> dict[str, dict[int | None, float]]:
-    """Total energies of a file of energies as it is now, by file and frame; it is read once."""
-    return _read_energies(path, tuple(status(path)))
-
-
 @lru_cache(maxsize=16)
-def _read_energies(path: Path, changed: object) -> dict[str, dict[int | None, float]]:
+def _read_energies(path: Path, *changed: int) -> dict[str, dict[int | None, float]]:
+    """Total energies of a file of energies as it is now, by file and frame; it is read once."""
     table = read_user_csv(path, ["file", "energy"])
     table = table if "frame" in table else table.assign(frame=np.nan)
     table = with_numbers(path, table, {"energy": Range(), "frame": Range(0, 1e9, True, True)})
@@ -192,9 +184,67 @@ def _read_energies(path: Path, changed: object) -> dict[str, dict[int | None, fl
 def unknown_energies(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """Rows of the files of energies of a glass that name none of these places, in words."""
     there = set(names)
-    for path in sorted({folder / ENERGIES, *(one.with_name(ENERGIES) for one in minimum_paths(folder))}):
-        for file, frames in _energies_in(path).items() if path.exists() else ():
+    for path in sorted({file for one in minimum_paths(folder) for file in _energy_files(one)}):
+        for file, frames in _read_energies(path, *status(path)).items():
             name = (path.parent.relative_to(folder) / file).as_posix()
             for frame in frames:
                 if not {name, f"{name}#{frame or 0}"} & there:
                     yield f"{minimum_name(path)}: {file}{'' if frame is None else f', frame {frame},'} is not there"
+
+
+class Superseded(NamedTuple):
+    """Why a place is passed over."""
+
+    energy: float
+    became: str  # name of the place of the minimum to which it relaxes
+    reason: str
+
+
+def as_written(name: str) -> str:
+    """Name of a place as files hold it: bytes that are no UTF-8 become question marks."""
+    return name.encode(errors="replace").decode()
+
+
+def read_relaxed(folder: Path) -> pd.DataFrame:
+    """The rows of RELAXED, every place that was looked at; none where there is no such file."""
+    path = folder / RELAXED
+    if not path.exists():
+        return pd.DataFrame(columns=_COLUMNS)
+    table = read_user_csv(path, _COLUMNS)[_COLUMNS].fillna({"became": ""}).astype({"name": str, "became": str})
+    return with_numbers(path, table, {"energy": Range(), "max_force": Range()})
+
+
+def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:
+    """Put rows behind those in RELAXED, which appears whole; each holds _COLUMNS."""
+    added = pd.DataFrame(list(rows), columns=_COLUMNS)
+    added[["name", "became"]] = added[["name", "became"]].map(as_written)
+    before = read_relaxed(folder)
+    with atomic_write(folder / RELAXED) as part:
+        (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
+
+
+def add_frames(folder: Path, found: list[Atoms]) -> list[str]:
+    """Put minima behind those in FRAMES, which appears whole; the names of their places."""
+    import ase.io
+
+    path = folder / FRAMES
+    before = ase.io.read(path, ":") if path.exists() else []
+    with atomic_write(path) as part:
+        ase.io.write(part, [*before, *found], format="extxyz")
+    return [f"{FRAMES}#{len(before) + k}" for k in range(len(found))]
+
+
+def superseded(folder: Path) -> dict[str, Superseded]:
+    """Places of a glass that are no minima, by :func:`as_written` of their names."""
+    said = "no minimum: force {:.2g} on a particle; relaxed to {}"
+    return {
+        row.name: Superseded(row.energy, row.became, said.format(row.max_force, row.became))
+        for row in read_relaxed(folder).itertuples(index=False)
+        if row.became
+    }
+
+
+def is_superseded(gone: Mapping[str, Superseded], name: str, energy: float) -> bool:
+    """Whether a place is passed over, as it is now: its energy is that of the configuration that was relaxed."""
+    known = gone.get(as_written(name))
+    return known is not None and known.energy == energy
