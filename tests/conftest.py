@@ -9,7 +9,7 @@ import neb_glass
 import pandas as pd
 import pytest
 import synthetic
-from steps import ROOT, done, run_process
+from steps import LEARNING, ROOT, done, run_process
 from threadpoolctl import threadpool_limits
 
 from pipeline.files import only_writer
@@ -95,7 +95,7 @@ def trained(once):
         synthetic.make_workspace(root)
         done("step0_collect", root)
         synthetic.write_neb(root, synthetic.read_pairs(root).sample(400, random_state=1))
-        for step in ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs"):
+        for step in LEARNING:
             done(step, root)
 
     return once("trained", make)

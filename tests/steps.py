@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 1200
 """s; a step that takes longer hangs."""
 
+LEARNING = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
+"""The steps after step 0, in their order."""
+
 
 class Ended(NamedTuple):
     """How a step ended."""

@@ -9,6 +9,7 @@ from pipeline.formats.configurations import Place, make_minimum
 from pipeline.formats.frames import read_frames
 from pipeline.formats.lammps import energy_in_name
 from pipeline.stamps import made_from, mark_made
+from pipeline.workspace import Workspace
 
 BOX = np.array([6.0, 6.0, 6.0])
 QUICK = "classifier: {train_hours: 0.01, fast: true}\npredictor: {train_hours: 0.01, fast: true}\nprocesses: 1\n"
@@ -125,6 +126,11 @@ def rule(pairs):
 def read_pairs(root, temperature="0.1"):
     tables = sorted((root / f"Configurations/pairs/T{temperature}").glob("*.feather"))
     return pd.concat([pd.read_feather(path) for path in tables], ignore_index=True)
+
+
+def read_predicted(root, which="newpairs", temperature="0.1"):
+    path = Workspace(root).at(temperature).predicted(which)
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def put_table(table, path):

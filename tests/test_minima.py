@@ -15,7 +15,7 @@ from scipy.io import FortranFile
 from steps import done
 from synthetic import read_minimum, read_pairs
 
-from pipeline.formats.configurations import MinimumError, make_minimum
+from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
@@ -95,21 +95,16 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_text_file_is_told_with_its_reason(tmp_path, name):
-    content, reason = BROKEN[name]
-    path = tmp_path / "0.2.conf.txt"
-    path.write_text(content)
+@pytest.mark.parametrize("name", [*BROKEN, 0, 3, 20, 60, -5])
+def test_a_broken_text_file_and_a_binary_one_that_was_cut_are_told_with_the_reason(tmp_path, name):
+    content, reason = BROKEN.get(name, (None, r"truncated|header says|record"))
+    path = tmp_path / ("0.2.conf.txt" if content else "0.2.conf")
+    if content:
+        path.write_text(content)
+    else:
+        write_binary(path)
+        path.write_bytes(path.read_bytes()[:name])
     with pytest.raises(MinimumError, match=reason):
-        read_minimum(path)
-
-
-@pytest.mark.parametrize("keep", [0, 3, 20, 60, -5])
-def test_a_truncated_binary_file_is_told(tmp_path, keep):
-    path = tmp_path / "0.2.conf"
-    write_binary(path)
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(MinimumError, match=r"truncated|header says|record"):
         read_minimum(path)
 
 
@@ -127,45 +122,21 @@ def test_labels_survive_float_noise(key, noise):
         assert minimum_keys(key / 1e10 + noise, 10) == key
 
 
-def minima(folder, **texts):
-    """Files named by energy: e200 becomes 0.200.conf.txt."""
-    paths = []
-    for name, text in texts.items():
-        paths.append(folder / f"0.{name[1:]}.conf.txt")
-        paths[-1].write_text(text)
-    return paths
-
-
-def other_minimum(seed, box=BOX):
-    places = np.random.default_rng(seed).random((len(DIAMETERS), 3)) * box - box / 2
-    return synthetic.text_minimum(DIAMETERS, places, box)
-
-
-def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path):
-    for name in ("e100", "e205", "e300"):
-        folder = tmp_path / name
-        folder.mkdir()
-        odd = {name: other_minimum(9, BOX * 1.01)}
-        paths = minima(folder, e200=TEXT, e201=other_minimum(1), e202=other_minimum(2), **odd)
-        glass, fates = load_glass(read_minima(paths), tmp_path, Settings())
-        rejected = synthetic.reasons(fates)
-        assert list(rejected) == [paths[-1].name]
-        assert "another box" in rejected[paths[-1].name]
-        assert len(glass.files) == 3
-
-
-def test_a_minimum_at_the_place_of_another_is_that_seen_again_even_through_the_edge(tmp_path):
-    shifted = np.where(RNG.random((12, 3)) < 0.5, POSITIONS + BOX, POSITIONS + 1e-6) + 0.3
-    paths = minima(tmp_path, e200=TEXT, e201=synthetic.text_minimum(DIAMETERS, shifted, BOX), e202=other_minimum(2))
-    settings = Settings(pairs={"max_delta_E": 2.0})
-    glass, fates = load_glass(read_minima(paths), tmp_path, settings)
-    assert [fate.status for fate in fates.values()] == ["used", "seen again", "used"]
-    assert fates["0.201.conf.txt"] == ("seen again", 0.2, "0.200.conf.txt")
-    assert len(glass.files) == 2
+@pytest.mark.parametrize("odd", ["0.1.conf", "0.25.conf", "0.4.conf"])
+def test_the_odd_one_out_in_a_glass_is_left_out_wherever_it_stands(tmp_path, odd):
+    paths = [tmp_path / name for name in (odd, "0.2.conf", "0.3.conf", "0.35.conf")]
+    for seed, path in enumerate(paths):
+        write_minimum(path, DIAMETERS, np.random.default_rng(seed).random((12, 3)), BOX * (1.01 if seed == 0 else 1))
+    glass, fates = load_glass(read_minima(paths), tmp_path, Settings())
+    ((name, reason),) = synthetic.reasons(fates).items()
+    assert (name, len(glass.files)) == (odd, 3)
+    assert "another box" in reason
 
 
 def test_a_minimum_that_is_known_keeps_its_name_when_it_is_seen_again_lower(tmp_path):
-    paths = minima(tmp_path, e2=TEXT, e2000001=synthetic.text_minimum(DIAMETERS, POSITIONS + 1e-7, BOX))
+    paths = [tmp_path / f"{name}.conf.txt" for name in ("0.2", "0.2000001")]
+    for path, shift in zip(paths, (0, 1e-7), strict=True):
+        path.write_text(synthetic.text_minimum(DIAMETERS, POSITIONS + shift, BOX))
     for known, used in (((), "0.2.conf.txt"), ({0.2000001}, "0.2000001.conf.txt")):
         glass, fates = load_glass(read_minima(paths), tmp_path, Settings(), known=known)
         assert glass.files == [used]
@@ -238,31 +209,6 @@ def test_a_name_is_that_of_the_minimum_which_step_0_used_whatever_other_frame_ha
     assert glass_volumes(at).to_dict() == {1: pytest.approx(frames[0].get_volume())}
     names = [place.name for _, place in sorted(minima_of(at, 1).items())]
     assert [name for name in names if status[name] != "left out"] == status.index[status == "used"].tolist()
-
-
-def test_the_volume_of_a_glass_is_known_without_reading_all_of_its_frames(tmp_path, monkeypatch):
-    at = Workspace(tmp_path).at("0.1")
-    at.glass(1).mkdir(parents=True)
-    ase.io.write(at.glass(1) / "many.extxyz", [frame(seed, energy=N * (0.2 + 0.01 * seed)) for seed in (2, 1, 3)])
-    done("step0_collect", tmp_path)
-    read = []
-
-    def make(place, *of, **named):
-        read.append(place.name)
-        return make_minimum(place, *of, **named)
-
-    monkeypatch.setattr("pipeline.formats.minima.make_minimum", make)
-    assert len(glass_volumes(at)) == 1
-    assert read == ["many.extxyz#1"]
-
-
-def test_what_stands_before_the_place_where_a_file_breaks_is_kept(tmp_path):
-    path = tmp_path / "many.extxyz"
-    ase.io.write(path, [frame(seed) for seed in (1, 2, 3)])
-    path.write_text(path.read_text()[:-60])
-    glass, fates = load_glass(read_minima([path]), tmp_path, Settings())
-    assert glass.files == ["many.extxyz#0", "many.extxyz#1"]
-    assert "truncated" in synthetic.reasons(fates)["many.extxyz#2"]
 
 
 def test_minima_are_found_by_their_energies_in_files_and_frames(tmp_path):

@@ -139,6 +139,7 @@ BAD = {
     "ids twice": ("m.extxyz", xyz(lambda k, p: f"{k // 2} {numbers(p)}", columns="id:I:1:pos:R:3"), ["twice"]),
     "other units": ("m.extxyz", (low + high).replace("energy=", "units=reduced energy="), ["units"]),
     "a number that is cut": ("m.extxyz", (low + high).rstrip()[:-3], ["truncated"]),
+    "a frame that is cut": ("m.extxyz", (low + high)[:-60], ["truncated"]),
     "a column too few": ("m.extxyz", (low + high).replace("pos:R:3", "pos:R:2"), ["columns"]),
     "no energy at all": ("m.extxyz", (low + high).replace("energy=", "e_dft_without="), ["no energy"]),
 }
@@ -169,11 +170,6 @@ def test_many_snapshots_with_energies_beside_or_in_a_column(tmp_path):
     metal.of(tmp_path, energy_key="c_pe")
     with_column = frames(lambda p, e: dump(lambda k, x: line(k, [*x, e / N]), "id type x y z c_pe")(p))
     (folder / "all.dump").write_text(with_column)
-    metal.is_right(tmp_path)
-
-
-def test_another_name_of_the_energy_is_read_where_it_is_set(tmp_path):
-    (metal.of(tmp_path, energy_key="dft_energy") / "m.extxyz").write_text((low + high).replace("energy", "dft_energy"))
     metal.is_right(tmp_path)
 
 

@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from moving_glass import HOW, LEVELS, PROFILE
 
-from glass.tunnelling import Continuation, Profile
-from pipeline import __version__
 from pipeline.formats.keys import Pair
 from pipeline.formats.pair_lists import as_listed, copy_lines, read_list, write_list
-from pipeline.formats.records import add_record, changed_settings, profile_of_record, read_records
+from pipeline.formats.records import add_record, read_records
 from pipeline.formats.results import (
     add_calculation,
     add_splitting,
@@ -24,7 +23,7 @@ from pipeline.formats.results import (
 )
 from pipeline.workspace import QS, Workspace
 
-T = "0.1"
+T, ROW = "0.1", {"verdict": "non-DW", "fidelity": "", "cpu_seconds": 1.0}
 
 
 @pytest.fixture
@@ -41,29 +40,6 @@ def test_numbers_as_fortran_and_lines_as_windows_writes_them_are_read(work, text
     assert read_neb_results(work.at(T))[["i", "j", "quantum_splitting"]].to_numpy().tolist() == [[0.2, 0.3, 0.0106]]
 
 
-PROFILE = Profile(
-    np.array([0.0, 0.1, 0.3]),
-    np.array([2.0, 2.1, 2.05]),
-    np.array([0.0, 0.2, 0.0]),
-    Continuation(np.array([0.0, 0.2, 0.4]), np.array([2.0, 2.2, 2.7])),
-    Continuation(np.array([0.0, 0.3, 0.6]), np.array([2.05, 2.3, 2.9])),
-)
-SETTINGS = {"calculator": "a:b", "hbar": 0.0156, "images": 41, "force_tolerance": 2e-4, "beyond_ends": "straight line"}
-SETTINGS |= {"fidelity": "full", "units": "reduced", "force": 1e-4, "path_length": 0.3}
-SETTINGS |= {"symmetrised": [0.01, 0.0, 0.5, 0.5]}
-
-
-def test_records_say_how_and_by_which_version_they_were_made(work):
-    add_record(work.at(T), Pair(2, 0.1, 0.2), (0.01, 0.02), PROFILE, SETTINGS)
-    (new,) = read_records(work.at(T))
-    assert new["program"] == __version__
-    assert {name: new[name] for name in SETTINGS} == SETTINGS
-    assert changed_settings([new], SETTINGS) == {}
-    assert changed_settings([new, new], {**SETTINGS, "images": 21, "hbar": 0.02}) == {"hbar": [0.0156], "images": [41]}
-    x = np.linspace(-0.7, 1.2, 50)
-    np.testing.assert_array_equal(profile_of_record(new)(x), PROFILE(x))
-
-
 def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_what_stood_there_stays_readable(work):
     one, other = (work.at(T).neb / name for name in ("Qs_calculations.txt", "Qs_calcuations.txt"))
     one.write_text("# mine\nCnf-1  0.20000000000000004_0.1  1.0D-02\n\nCnf-1 0.1_0.25 0.02\n")
@@ -76,12 +52,11 @@ def test_a_splitting_that_was_typed_is_taken_back_however_it_stands_there_and_wh
 
 
 def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
-    pair, row = Pair(2, 0.1, 0.2), {"verdict": "non-DW", "fidelity": "", "cpu_seconds": 1.0}
-    add_record(work.at(T), pair, (0.01, 0.02), PROFILE, SETTINGS)
-    add_splitting(work.at(T), pair, 0.01)
-    add_calculation(work.at(T), pair, row)
-    add_unfinished(work.at(T), Pair(2, 0.1, 0.5), "why")
-    at = work.at(T)
+    at, pair = work.at(T), Pair(2, 0.1, 0.2)
+    add_record(at, pair, LEVELS, PROFILE, HOW)
+    add_splitting(at, pair, 0.01)
+    add_calculation(at, pair, ROW)
+    add_unfinished(at, Pair(2, 0.1, 0.5), "why")
     for path, cut in (
         (at.new_splittings, b"Cnf-1 0.2_0.3"),
         (at.calculations, b"1,0.2"),
@@ -116,11 +91,11 @@ def test_unfinished_pairs_are_those_without_a_result_each_by_its_last_reason(wor
 
 
 def test_results_of_a_share_are_no_end_of_a_line_that_was_cut(work):
-    at, row = work.at(T), {"verdict": "non-DW", "fidelity": "", "cpu_seconds": 1.0}
-    add_calculation(at, Pair(2, 0.1, 0.2), row)
+    at = work.at(T)
+    add_calculation(at, Pair(2, 0.1, 0.2), ROW)
     with at.calculations.open("a") as file:
         file.write("3,0.1,0.")
-    add_calculation(at.of_share("1-of-2"), Pair(1, 0.1, 0.2), row)
+    add_calculation(at.of_share("1-of-2"), Pair(1, 0.1, 0.2), ROW)
     assert merge_shares(at) == ["results of the share 1-of-2 merged"]
     assert read_calculations(at)["conf"].tolist() == [2, 1]
 

@@ -11,8 +11,8 @@ import synthetic
 from matplotlib.image import imread
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score
-from steps import done, refused, run_drawing
-from synthetic import read_pairs, with_features
+from steps import LEARNING, done, refused, run_drawing
+from synthetic import read_pairs, read_predicted, with_features
 
 from example.make import write_neb_results
 from MLmodel.card import read_card
@@ -21,13 +21,6 @@ from pipeline.workspace import CLASSIFIER, PREDICTOR, Workspace
 from search.likes import TOLD
 
 pytestmark = pytest.mark.slow
-
-STEPS = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
-
-
-def predicted(root, which, temperature="0.1"):
-    path = root / f"output_ML/T{temperature}/predictedQs_T{temperature}_{which}.csv"
-    return pd.read_csv(path, float_precision="round_trip")
 
 
 def card_of(root, task=CLASSIFIER, temperature="0.1"):
@@ -46,7 +39,7 @@ def snapshot(root):
 
 def test_predictions_are_sorted_follow_the_rule_and_new_pairs_are_those_not_in_the_neb_files(trained):
     pairs, wells = read_pairs(trained), pd.read_csv(trained / "output_ML/T0.1/DW_T0.1.csv")
-    everything, new = predicted(trained, "allpairs"), predicted(trained, "newpairs")
+    everything, new = read_predicted(trained, "allpairs"), read_predicted(trained)
     of_pair = ["Delta_E", "total_displacement", "PR", "nearest_between"]
     assert list(wells) == ["conf", "i", "j", "dw_probability", *of_pair]
     names = ["quantum_splitting", "splitting_K", "tls_probability", "dw_probability"]
@@ -83,7 +76,7 @@ def test_run_again_nothing_is_done_a_table_that_is_gone_is_told_once_and_a_tempe
     assert snapshot(trained_copy) == before
     shutil.copytree(pairs / "T0.1", pairs / "T0.05")
     before = snapshot(trained_copy)
-    for step in STEPS:
+    for step in LEARNING:
         assert "T = 0.05: no input for this step, skipped" in (said := done(step, trained_copy))
         assert "nothing new" in said
     assert snapshot(trained_copy) == before
@@ -100,18 +93,18 @@ def test_run_again_nothing_is_done_a_table_that_is_gone_is_told_once_and_a_tempe
 def test_pairs_of_a_pretraining_set_are_not_listed_to_be_calculated_and_others_by_chance_alone_if_asked_for(
     trained_copy,
 ):
-    work, top = Workspace(trained_copy), with_features(trained_copy, predicted(trained_copy, "newpairs").head(5))
+    work, top = Workspace(trained_copy), with_features(trained_copy, read_predicted(trained_copy).head(5))
     taught = top.assign(i=top["j"] + 1e-15, j=top["i"])  # the other way round and with float noise
     taught[:2].assign(is_dw=0).reset_index(drop=True).to_feather(work.at("0.1").pretraining(CLASSIFIER))
     taught[3:].assign(quantum_splitting=0.01).reset_index(drop=True).to_feather(work.at("0.1").pretraining(PREDICTOR))
     with (trained_copy / "config.yaml").open("a") as config:
         config.write("rearrangements: {list_once: false}\n")
     done("step4_predict_qs", trained_copy)
-    assert predicted(trained_copy, "newpairs")["tls_probability"].is_monotonic_decreasing
-    left = keys(predicted(trained_copy, "newpairs"))
+    assert read_predicted(trained_copy)["tls_probability"].is_monotonic_decreasing
+    left = keys(read_predicted(trained_copy))
     assert keys(top)[2] in left
     assert not set(left) & set(keys(top[:2]) + keys(top[3:]))
-    assert set(keys(top)) < set(keys(predicted(trained_copy, "allpairs")))
+    assert set(keys(top)) < set(keys(read_predicted(trained_copy, "allpairs")))
 
 
 def test_the_validators_write_and_print_the_same_figures_and_the_page_shows_them_while_the_models_are_the_same(
@@ -144,11 +137,7 @@ def test_the_validators_write_and_print_the_same_figures_and_the_page_shows_them
     ]
     for path in trained_copy.rglob("output_ML/**/*.png"):
         assert imread(path).std() > 0.01
-    page, card, path = (
-        Workspace(trained_copy).report,
-        card_of(trained_copy, PREDICTOR),
-        Workspace(trained_copy).at("0.1").card(PREDICTOR),
-    )
+    page, card = Workspace(trained_copy).report, card_of(trained_copy, PREDICTOR)
     done("report", trained_copy)
     text = re.sub(r">\s+<", "><", page.read_text())
     assert "Predictor of the splitting, what to expect of a new glass: glasses kept out" in text
@@ -200,7 +189,7 @@ def test_with_few_labels_figures_and_pictures_are_of_all_of_them_out_of_fold(wor
     done("step2_classify_dw", workspace)
     assert done("step3_train_qs", workspace).count("few labels (double wells: 10, TLS: 1)") == 1
     assert "nan" not in done("step4_predict_qs", workspace)
-    assert predicted(workspace, "newpairs")["tls_probability"].between(0, 1, inclusive="neither").all()
+    assert read_predicted(workspace)["tls_probability"].between(0, 1, inclusive="neither").all()
     for validator, instead in (("validate_dw", 20), ("validate_qs", 10)):
         said = done(validator, workspace)
         assert said.count("few labels") == 1
@@ -266,7 +255,7 @@ def test_real_minima_that_come_in_cost_no_new_training_and_its_classifier_is_as_
     assert "nothing new since" in done("step1_train_dw", tmp_path)
     done("step2_classify_dw", tmp_path)
     done("step4_predict_qs", tmp_path)
-    assert len(predicted(tmp_path, "newpairs", "0.062"))
+    assert len(read_predicted(tmp_path, temperature="0.062"))
     assert card_of(tmp_path, PREDICTOR, "0.062").sources == {"pretraining": 5950}
     _, test_set = (tmp_path / "output_ML/dw_classifier_performances.txt").read_text().split("test set")
     figures = {line[:38].strip(): line[38:].strip() for line in test_set.splitlines()[1:] if line.strip()}
@@ -293,10 +282,10 @@ def test_a_ready_made_table_of_real_pairs_goes_through_with_some_of_its_labels(d
     write_neb_results(Workspace(tmp_path).at("0.07"), pd.concat([no_wells, wells]))
     said = done("step0_collect", tmp_path)
     assert "ready-made table: 33672 pairs" in said
-    for step in STEPS:
+    for step in LEARNING:
         done(step, tmp_path)
     # The answers that were held back: few of the double wells are TLS; at the top of the list most must be.
     assert (splittings["quantum_splitting"] < 0.00151).mean() < 0.02
     answers = dict(zip(keys(splittings), splittings["quantum_splitting"], strict=True))
-    top = [answers.get(key, np.inf) < 0.00151 for key in keys(predicted(tmp_path, "newpairs", "0.07").head(50))]
+    top = [answers.get(key, np.inf) < 0.00151 for key in keys(read_predicted(tmp_path, temperature="0.07").head(50))]
     assert np.mean(top) > 0.6

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from steps import done
-from synthetic import OF_REARRANGEMENTS, write_neb
+from steps import LEARNING, done
+from synthetic import OF_REARRANGEMENTS, read_predicted, write_neb
 
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_unfinished
@@ -17,40 +17,30 @@ from search.stopping import expected, round_summary
 pytestmark = pytest.mark.slow
 
 T = "0.1"
-STEPS = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
-
-
-def new_pairs(root):
-    return pd.read_csv(root / f"output_ML/T{T}/predictedQs_T{T}_newpairs.csv", float_precision="round_trip")
 
 
 def leave_unfinished(root, row):
     add_unfinished(Workspace(root).at(T), Pair(int(row["conf"]), row["i"], row["j"]), 'a reason, with "quotes"')
 
 
-@pytest.fixture
-def root(trained_copy):
-    return trained_copy
-
-
-def test_two_rounds_are_counted_each_with_its_own_models_though_run_neb_did_not_see_the_end_of_one(root):
-    work, settings = Workspace(root), read_settings(root / "config.yaml")
-    listed = new_pairs(root)
+def test_two_rounds_are_counted_each_with_its_own_models_though_run_neb_did_not_see_the_end_of_one(trained_copy):
+    root, work, settings = trained_copy, Workspace(trained_copy), read_settings(trained_copy / "config.yaml")
+    listed = read_predicted(root)
     top = synthetic.with_features(root, listed.head(30))
     is_dw, splitting = synthetic.rule(top)
     tls = (is_dw & (splitting < settings.tls_threshold)).sum()
     write_neb(root, top, splittings="Qs_calcuations.txt")
     leave_unfinished(root, listed.iloc[30])
     assert "nothing new" in done("step2_classify_dw", root)
-    said = [done(step, root) for step in STEPS]
+    said = [done(step, root) for step in LEARNING]
     assert not [one for one in said if "nothing new" in one]
     assert "run_neb.py --top 30" in said[-1].splitlines()[-1]
     splittings = [path.read_text() for path in (root / f"NEB_calculations/T{T}").glob("Qs_*.txt")]
     assert len(splittings) == 2
     assert f"{''.join(splittings).count('Cnf-')} splittings" in said[2]
-    left, gone = ({*table[["i", "j"]].itertuples(index=False)} for table in (new_pairs(root), listed.head(31)))
+    left, gone = ({*table[["i", "j"]].itertuples(index=False)} for table in (read_predicted(root), listed.head(31)))
     assert not left & gone
-    write_neb(root, new_pairs(root).head(12))
+    write_neb(root, read_predicted(root).head(12))
     two = update_rounds(work.at(T), settings)
     assert two["round"].tolist() == [1, 2]
     assert two["nebs"].tolist() == [31, 12]
@@ -63,9 +53,10 @@ def test_two_rounds_are_counted_each_with_its_own_models_though_run_neb_did_not_
     assert update_rounds(work.at(T), settings)["classifier_labels"].tolist() == [pd.NA, 430]
 
 
-def test_what_is_expected_follows_from_the_chances_of_the_lists(root):
+def test_what_is_expected_follows_from_the_chances_of_the_lists(trained_copy):
+    root = trained_copy
     settings = read_settings(root / "config.yaml")
-    listed = new_pairs(root)
+    listed = read_predicted(root)
     chances = listed["tls_probability"].to_numpy()
     first = update_rounds(Workspace(root).at(T), settings).iloc[-1]
     assert first[["round", "nebs", "tls", "classifier_labels"]].tolist() == [1, 0, 0, 400]

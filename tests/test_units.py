@@ -10,7 +10,7 @@ import pytest
 import synthetic
 from neb_glass import SETTINGS, T, minima
 from scipy import constants
-from steps import done, refused
+from steps import LEARNING, done, refused
 from synthetic import read_minimum
 
 from pipeline.formats.configurations import MinimumError
@@ -157,8 +157,7 @@ def test_learning_and_predicting_keep_to_the_units_of_the_workspace(tmp_path):
     (root / "config.yaml").write_text(metal)
     done("step0_collect", root)
     synthetic.write_neb(root, synthetic.read_pairs(root).sample(400, random_state=1))
-    steps = ("step1_train_dw", "step2_classify_dw", "step3_train_qs", "step4_predict_qs")
-    said = "".join(done(script, root) for script in (*steps, "validate_dw", "validate_qs", "interpret"))
+    said = "".join(done(script, root) for script in (*LEARNING, "validate_dw", "validate_qs", "interpret"))
     assert "TLS expected (below 0.00151 eV)" in said
     assert "log10 of the splitting in eV" in said
     assert not re.search("[εσ]", said)
