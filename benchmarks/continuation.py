@@ -20,7 +20,6 @@ from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from glass.arrays import Array
-from glass.band import stages_of
 from glass.double_well import WayBeyond, examined, profile_of
 from glass.path import Band, image_places
 from glass.relaxation import one_by_one
@@ -170,7 +169,7 @@ def path_of(model: Model, images: int) -> Band | None:
     """None where there is no path without a third minimum, or it takes too long."""
     start, end = model.minima()
     line = start + image_places(images)[:, None, None] * (end - start)
-    band = examined(line, one_by_one([model]), stages_of(images, TOLERANCE), max_steps=MAX_STEPS, hbar=HBAR).band
+    band = examined(line, one_by_one([model]), images, TOLERANCE, max_steps=MAX_STEPS, hbar=HBAR).band
     return band if band is not None and band.converged and band.third_minimum is None else None
 
 

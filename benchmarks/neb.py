@@ -88,7 +88,7 @@ def by_ase(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
     from ase.mep import NEB
     from ase.optimize import FIRE
 
-    from glass.band import SPRING, relaxed_band, settled_force
+    from glass.band import SETTLED, SPRING, TOLERANCES_SETTLED, relaxed_band
     from glass.double_well import forces_of, verdict_of
     from glass.path import image_places, straight_line
     from glass.relaxation import LBFGS
@@ -104,7 +104,7 @@ def by_ase(start: Atoms, end: Atoms, images: int) -> tuple[str, float]:
     forces, _ = forces_of(start, lambda _: Counted(), images)
     path = np.stack([place.positions for place in places])
     tolerance = np.inf if converged else TOLERANCE
-    band = relaxed_band(path, forces, tolerance, 0, settled_force(TOLERANCE), LBFGS())
+    band = relaxed_band(path, forces, tolerance, 0, max(SETTLED, TOLERANCES_SETTLED * TOLERANCE), LBFGS())
     found = verdict_of(band, forces, HBAR, True)
     return found.kind, np.nan if found.levels is None else found.levels[1] - found.levels[0]
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glass.band import stages_of
 from glass.double_well import Verdict, examined, forces_of
 from glass.path import straight_line
 from pipeline.files import atomic_write
@@ -88,7 +87,8 @@ def stages_of_pair(job: PairJob, make_calculator: Callable[..., Any]) -> dict[st
     verdict = examined(
         straight_line(start.positions, end.positions, start.cell.lengths(), neb.images),
         forces,
-        stages_of(neb.images, neb.force_tolerance),
+        neb.images,
+        neb.force_tolerance,
         max_steps=neb.max_steps,
         hbar=hbar_of(neb),
         masses=start.get_masses(),

@@ -26,11 +26,11 @@ STAGES = ((7, 100.0), (11, 20.0), (21, 5.0))
 """Bands that are relaxed before the full one, if it has more images: number of images, and of force tolerances."""
 
 FEWEST = 11  # number of images from which on a double well may be told
-SETTLED = 1.0  # nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, ε/σ
 
-TOLERANCES_SETTLED = 5000.0
-"""SETTLED in force tolerances, as the default has it; the larger of the two counts. Where barriers are higher than
-those of soft spheres, so are forces on a path that has nearly settled, and tolerances are chosen larger."""
+SETTLED, TOLERANCES_SETTLED = 1.0, 5000.0
+"""Nudged force below which an image is relaxed to see whether it lies in an intermediate minimum, in ε/σ and in force
+tolerances; the larger of the two counts. Where barriers are higher than those of soft spheres, so are forces on a path
+that has nearly settled, and tolerances are chosen larger."""
 
 LOOK_EVERY = 3
 """Number of steps between two searches for an intermediate minimum, and between two looks at an image that relaxes."""
@@ -62,23 +62,6 @@ metal, none had less than 0.32; those that go to a third minimum are told in hal
 FOLLOWED = 1000  # number of steps after which a relaxing image is given up
 
 
-def stages_of(images: int, tolerance: float) -> list[tuple[int, float, float]]:
-    """Number of images, tolerance in ε/σ and patience (:data:`PATIENCE`) of each band to relax, the full one last."""
-    return [
-        *(
-            (count, times * tolerance, PATIENCE if count < FEWEST else np.inf)
-            for count, times in STAGES
-            if count < images
-        ),
-        (images, tolerance, np.inf),
-    ]
-
-
-def settled_force(tolerance: float) -> float:
-    """Nudged force in ε/σ below which images are looked at, of a path to be relaxed to this force tolerance."""
-    return max(SETTLED, TOLERANCES_SETTLED * tolerance)
-
-
 def relaxed_band(
     positions: Array,
     forces: Forces,
@@ -93,7 +76,7 @@ def relaxed_band(
     """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
 
     It has converged once the nudged force on no particle is above ``tolerance`` in ε/σ. ``settled`` as of
-    :func:`settled_force`; ``step_of`` moves it; ``patience`` as :data:`PATIENCE`. ``whole`` is the band of both minima
+    :data:`SETTLED`; ``step_of`` moves it; ``patience`` as :data:`PATIENCE`. ``whole`` is the band of both minima
     where these are part of a path; ``fine`` as of :data:`UPWIND`.
 
     A band that is given up has neither converged nor a third minimum, and took fewer than ``max_steps``.
@@ -104,7 +87,8 @@ def relaxed_band(
         between = CubicSpline(image_places(before), np.eye(before)[:, 1:-1])(image_places(len(positions)))
         step_of.carry_over(between[1:-1], positions[1:-1])
     band.evaluate(range(len(positions)))
-    smallest, best, fraction, reached, times = np.inf, band.state(), 1.0, 0, 0
+    state = positions, band.energies, band.forces
+    smallest, best, fraction, reached, times = np.inf, [one.copy() for one in state], 1.0, 0, 0
     settled = min(settled, SETTLED) if fine else settled  # it begins near its path
     third = None
     for steps in range(max_steps + 1):
@@ -117,7 +101,7 @@ def relaxed_band(
         if third is not None or last:
             break
         if force < smallest:
-            smallest, best, reached = force, band.state(), steps
+            smallest, best, reached = force, [one.copy() for one in state], steps
         diverged = force > max(DIVERGED * smallest, settled)
         limit = (PATIENCE if force > settled else 8 * PATIENCE) if fine else patience
         wild = diverged or steps - reached > limit
@@ -125,7 +109,8 @@ def relaxed_band(
         if fine and wild and (times > OFTEN or force <= settled):
             break
         if wild:
-            band.restore(best)
+            for one, was in zip(state, best, strict=True):
+                one[:] = was
             nudged, slopes, largest = band.nudged_forces()
             force = float(largest.max())
             if patience < np.inf:
@@ -202,14 +187,6 @@ class ElasticBand:
         self.forces = np.zeros_like(positions)
         self.fine = fine
         self.whole = self if whole is None else whole
-
-    def state(self) -> tuple[Array, Array, Array]:
-        """Positions, energies and forces, to come back to."""
-        return self.positions.copy(), self.energies.copy(), self.forces.copy()
-
-    def restore(self, state: tuple[Array, Array, Array]) -> None:
-        """Come back."""
-        self.positions[:], self.energies[:], self.forces[:] = state
 
     def evaluate(self, images: range | None = None) -> None:
         """Energies and forces of these images, by default of all but the end points."""

@@ -84,7 +84,8 @@ def together(function: Callable[[Job], Result], jobs: Sequence[Job], width: int)
                 for number, job in coming:
                     results[number] = function(job)
             finally:
-                turns.leave()
+                turns.running -= 1
+                turns.answer()
 
     with ThreadPoolExecutor(turns.running) as threads:
         for thread in [threads.submit(work) for _ in range(turns.running)]:
@@ -123,11 +124,6 @@ class _Turns:
         self.answer()
         self.lock.wait_for(request.answer.done)
         return request.answer.result()
-
-    def leave(self) -> None:
-        """A thread has no more jobs."""
-        self.running -= 1
-        self.answer()
 
     def answer(self) -> None:
         """Calculate what is asked for, once no thread runs."""

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 
 from glass.arrays import Array, box_of
-from glass.band import FEWEST, hidden_minimum, relaxed_band, settled_force, stages_of
+from glass.band import FEWEST, PATIENCE, SETTLED, STAGES, TOLERANCES_SETTLED, hidden_minimum, relaxed_band
 from glass.batches import called
 from glass.path import (
     END_POINT_DISTANCE,
@@ -185,7 +185,9 @@ def examine(
             return examined(
                 line if known_path is None else known_path,
                 forces,
-                stages_of(images, tolerance) if known_path is None else [(images, tolerance, np.inf)],
+                images,
+                tolerance,
+                stages=STAGES if known_path is None else (),
                 max_steps=max_steps,
                 hbar=hbar,
                 refine_below=refine_below,
@@ -201,10 +203,12 @@ def examine(
 def examined(
     path: Array,
     forces: Forces,
-    stages: Sequence[tuple[int, float, float]],
+    images: int,
+    tolerance: float,
     *,
     max_steps: int,
     hbar: float,
+    stages: Sequence[tuple[int, float]] = STAGES,
     refine_below: float = np.inf,
     energy_difference: float | None = None,
     masses: Array | None = None,
@@ -212,35 +216,35 @@ def examined(
     box: Array | None = None,
     told: Callable[[Verdict], None] = lambda _: None,
 ) -> Verdict:
-    """The verdict on a path to begin with, shape (n_images, N, 3) in σ, by bands as of :func:`glass.band.stages_of`.
+    """The verdict on a path to begin with, shape (n, N, 3) in σ, by bands as of :data:`glass.band.STAGES`.
 
     The other arguments are those of :func:`examine`; where forces are not cheap the box in σ; and what is told the
     verdict of each band.
     """
     masses = np.ones(path.shape[1]) if masses is None else masses
-    tolerance = stages[-1][1]
     wrong = check_end_points(path, forces, tolerance, energy_difference)
     if wrong is not None:
         return wrong
     step_of = LBFGS(None if box is None else bonds_inverse(path[len(path) // 2], box))
-    steps, settled, stages = 0, settled_force(tolerance), [*stages]
-    most, second_order = stages[-1][0], True
-    for images, allowed, patience in stages:
-        start, full, left = redistributed(path, images), images >= most, max_steps - steps
+    steps, settled, second_order = 0, max(SETTLED, TOLERANCES_SETTLED * tolerance), True
+    bands = [(count, times * tolerance) for count, times in stages if count < images] + [(images, tolerance)]
+    for count, allowed in bands:
+        start, full, left = redistributed(path, count), count >= images, max_steps - steps
+        patience = PATIENCE if count < FEWEST and not full else np.inf
         fine = full and second_order
         band = relaxed_band(start, forces, allowed, left, settled, step_of, patience, fine=fine)
         given_up = not band.converged and band.third_minimum is None and band.steps < left
         if fine and given_up and np.isfinite(band.force):
-            stages.append((max(images, FIRST_ORDER), allowed, np.inf))
+            bands.append((max(count, FIRST_ORDER), allowed))
             second_order = False
             step_of.forget()
             continue
         path, steps = band.positions, steps + band.steps
-        if images < FEWEST and not full and band.third_minimum is None:
+        if count < FEWEST and not full and band.third_minimum is None:
             continue
         band = replace(band, steps=steps)
-        if fine and images == most and band.converged and band.third_minimum is None and sharpest_bend(path) > BENT:
-            stages.append((3 * images // 2, allowed, np.inf))
+        if fine and count == images and band.converged and band.third_minimum is None and sharpest_bend(path) > BENT:
+            bands.append((3 * count // 2, allowed))
             continue
         verdict = verdict_of(band, forces, hbar, full, masses, way)
         told(verdict)
@@ -304,18 +308,9 @@ def profile_of(
     sizes = oscillator_lengths(lengths, band.energies, slopes, hbar)
     if way == "parabola":
         return Profile(lengths, band.energies, slopes, *parabolas(lengths, band.energies, slopes))
-    distances = [np.linspace(0, REACH * size, OUTSIDE_POINTS + 1) for size in sizes]
-    beyond = [
-        end + s * outside
-        for end, outside, far in zip((first, last), (outwards, -outwards), distances, strict=True)
-        for s in far[1:]
-    ]
-    energies, _ = forces(np.array(beyond), [0] * OUTSIDE_POINTS + [-1] * OUTSIDE_POINTS)
-    before, after = energies[:OUTSIDE_POINTS], energies[OUTSIDE_POINTS:]
-    return Profile(
-        lengths,
-        band.energies,
-        slopes,
-        Continuation(distances[0], np.append(band.energies[0], before)),
-        Continuation(distances[1], np.append(band.energies[-1], after)),
-    )
+    distances = np.linspace(0, REACH * np.array(sizes), OUTSIDE_POINTS + 1, axis=1)
+    ways = distances[:, 1:, None, None] * np.array([outwards, -outwards])[:, None]
+    places = np.concatenate([first + ways[0], last + ways[1]])
+    beyond, _ = forces(places, [0] * OUTSIDE_POINTS + [-1] * OUTSIDE_POINTS)
+    energies = np.concatenate([band.energies[[0, -1], None], beyond.reshape(2, -1)], axis=1)
+    return Profile(lengths, band.energies, slopes, *map(Continuation, distances, energies))

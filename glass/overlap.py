@@ -131,7 +131,12 @@ def find_rearrangements(pairs: Displacements, overlap: float, labels: Index | No
     leader, nearness, is_leader = np.full(count, -1), np.zeros(count, np.float32), np.zeros(count, bool)
     link = partial(_link, pairs.first, pairs.second, pairs.lengths, parent, leader, nearness, overlap)
     while len(left := np.flatnonzero(is_new & (nearness < least))[:BLOCK]):
-        some = left[_leaders(pairs.fields(left), least)]
+        fields, free = pairs.fields(left), np.ones(len(left), bool)
+        alike = np.abs(fields @ fields.T) >= least
+        for one in range(len(left)):  # a leader, unless it follows an earlier one
+            if free[one]:
+                free[one + 1 :] &= ~alike[one, one + 1 :]
+        some = left[free]
         leader[some], nearness[some] = some, 1
         link(pairs.products(some), some, is_leader)
         is_leader[some] = True
@@ -146,15 +151,6 @@ def find_rearrangements(pairs: Displacements, overlap: float, labels: Index | No
         link(pairs.products(some), some, is_leader | (labels == label))
     _, first, inverse = np.unique(_roots(parent), return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
-
-
-def _leaders(fields: Floats, least: float) -> Index:
-    """Those of some fields that no earlier one of them overlaps so much; the others follow one."""
-    follows, free = np.abs(fields @ fields.T) >= least, np.ones(len(fields), bool)
-    for one in range(len(fields)):
-        if free[one]:
-            free[one + 1 :] &= ~follows[one, one + 1 :]
-    return np.flatnonzero(free)
 
 
 def _roots(parent: Index) -> Index:

@@ -34,12 +34,6 @@ def pair_energy(x):  # type: ignore[no-untyped-def]
     return x**6 + C0 + (C2 + C4 / x) / x
 
 
-@numba.njit(cache=True, inline="always")
-def pair_pull(x, r2):  # type: ignore[no-untyped-def]
-    """−V′/r in ε/σ² for the same x and r²: times the difference of the two places the force on the first."""
-    return 2.0 * (6.0 * x**6 - (C2 + 2.0 * C4 / x) / x) / r2
-
-
 @numba.njit(cache=True, error_model="numpy")
 def neighbours(positions, box, diameters, slack, both=False):  # type: ignore[no-untyped-def]
     """List of pairs that come within 1.25 σ_ij while each particle moves by no more than its ``slack``, (N,).
@@ -91,7 +85,7 @@ def energy_and_forces(positions, box, start, partner, square, forces):  # type: 
             if r2 < _CUTOFF2 * square[k]:
                 ratio = square[k] / r2
                 energy += pair_energy(ratio)
-                f = pair_pull(ratio, r2)
+                f = 2.0 * (6.0 * ratio**6 - (C2 + 2.0 * C4 / ratio) / ratio) / r2
                 fx += f * dx
                 fy += f * dy
                 fz += f * dz

@@ -3,7 +3,6 @@
 import numpy as np
 from oscillator_basis import HBAR
 
-from glass.band import stages_of
 from glass.double_well import examined
 from glass.relaxation import one_by_one
 from glass.tunnelling import OUTSIDE_POINTS, REACH, Continuation, Profile, oscillator_lengths
@@ -56,5 +55,5 @@ def record_settings(profile, levels, hbar, **more):
 
 def relaxed_path(potential, positions, tolerance, max_steps):
     """The band of the exact calculation with all images, from these; the potential is one function for all."""
-    stages = stages_of(len(positions), tolerance)
-    return examined(positions, one_by_one([potential]), stages, max_steps=max_steps, hbar=HBAR).band
+    forces = one_by_one([potential])
+    return examined(positions, forces, len(positions), tolerance, max_steps=max_steps, hbar=HBAR).band

@@ -38,10 +38,10 @@ COUPLING = 100  # time constant of the thermostat, in time steps
 class Equilibrium(NamedTuple):
     """Energies and relaxation times in the third and fourth quarter of a run, as signs of equilibrium."""
 
+    sweeps: int
     energies: tuple[float, float]  # potential energy per particle in ε
     errors: tuple[float, float]  # their standard errors
     times: tuple[float, float]  # relaxation times in sweeps; infinite where longer than the quarter
-    sweeps: int
 
     @property
     def equilibrated(self) -> bool:
@@ -159,18 +159,14 @@ def equilibrate(
         swap_monte_carlo(positions, box, sizes, temperature, every, rng.integers(2**31))
         energies[k], places[k] = soft_spheres(box, sizes)(positions)[0] / len(sizes), positions
         done(every)
-    third, fourth = slice(FRAMES // 2, 3 * FRAMES // 4), slice(3 * FRAMES // 4, FRAMES)
 
-    def error(part: slice) -> float:
+    def quarter(part: slice) -> tuple[float, float, float]:
         blocks = energies[part].reshape(BLOCKS, -1).mean(1)
-        return float(np.std(blocks, ddof=1) / np.sqrt(BLOCKS))
+        error = np.std(blocks, ddof=1) / np.sqrt(BLOCKS)
+        return float(energies[part].mean()), float(error), every * relaxation_time(places[part])
 
-    return Equilibrium(
-        (float(energies[third].mean()), float(energies[fourth].mean())),
-        (error(third), error(fourth)),
-        (every * relaxation_time(places[third]), every * relaxation_time(places[fourth])),
-        every * FRAMES,
-    )
+    third, fourth = (quarter(slice(k * FRAMES // 4, (k + 1) * FRAMES // 4)) for k in (2, 3))
+    return Equilibrium(every * FRAMES, *zip(third, fourth, strict=True))
 
 
 @numba.njit(cache=True, nogil=True)
