@@ -87,13 +87,12 @@ from pipeline.formats.results import merge_shares, settle_unfinished
 from pipeline.messages import counted, detail, note, nothing_new, result
 from reporting.found import draw_temperatures
 from reporting.neb_report import report
-from search.calculated import update_double_wells
+from search.calculated import update_double_wells, update_zero_point
 from search.calculator import find_calculator
 from search.exact import calculate_pairs, jobs_of, neb_settings
 from search.picks import pairs_to_calculate
 from search.rounds import update_rounds
 from search.stopping import next_step
-from search.zero_point import update_zero_point
 
 
 def main(command: Command) -> None:

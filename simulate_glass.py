@@ -62,7 +62,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import kB
 
-from glass.sampling.soft_sphere_glass import FRAMES, Equilibrium, equilibrate, random_start, sample
+from glass.sampling.soft_sphere_glass import FRAMES, equilibrate, random_start, sample
 from glass.sampling.trajectories import Minima
 from pipeline.errors import UserError
 from pipeline.formats.configurations import MinimumError
@@ -98,15 +98,16 @@ def sample_structures(command: Command) -> None:
         raise UserError("simulate_glass.py: --from-tls takes -T, whose glasses go on, and no --melt")
     at = command.workspace.at(command.asked[0] if command.asked else f"{given.dynamics:g}")
     k = kB if settings.unit != REDUCED else 1.0
-    melt = None if given.melt is None else k * given.melt
-    dynamics = trajectory.Dynamics(k * given.dynamics, given.interval, given.quenches, melt, given.cool)
-    make_calculator = find_calculator(settings.neb, command.workspace.root)
+    temperature, melt = k * given.dynamics, None if given.melt is None else k * given.melt
+    cool, how = given.cool, (given.seed, settings, find_calculator(settings.neb, command.workspace.root))
     starts = (
         best_minima(at, settings.tls_threshold, given.from_tls)
         if given.from_tls
         else [(conf, "", trajectory.read_start(path)) for conf, path in enumerate(given.start, 1)]
     )
-    jobs = [trajectory.Job(at, *start, dynamics, given.seed, settings, make_calculator) for start in starts]
+    jobs = [
+        trajectory.Job(at, *start, temperature, given.interval, given.quenches, melt, cool, *how) for start in starts
+    ]
     jobs = [job for job in jobs if not job.is_done()]
     ended: list[trajectory.Progress] = []
     with command.only_writer(at.temperature), worker_pool(settings, len(jobs), calculator=True) as workers:
@@ -188,8 +189,8 @@ def check(command: Command) -> str:
         above_zero()(command.asked[0])
     except argparse.ArgumentTypeError as error:
         raise UserError(f"-T {error}") from None
-    rounded = -(-given.sweeps // FRAMES) * FRAMES
-    if rounded != given.sweeps:
+    if given.sweeps % FRAMES:
+        rounded = -(-given.sweeps // FRAMES) * FRAMES
         note(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
         given.sweeps = rounded
     return command.asked[0]
@@ -199,7 +200,7 @@ def make_glass(job: tuple[int, np.random.SeedSequence], at: StatePoint, given: a
     """Make one glass and write it, whose folder appears last and complete; the lines to print of it."""
     conf, rng = job[0], np.random.default_rng(job[1])
     positions, box, sizes = random_start(given.n_particles, rng)
-    equilibrium = equilibrate(positions, box, sizes, float(at.temperature), given.sweeps, rng, count_steps)
+    liquid = equilibrate(positions, box, sizes, float(at.temperature), given.sweeps, rng, count_steps)
     minima = Minima(box)
     for found in sample(positions, box, sizes, given.sampling_temperature, given.quenches, given.interval, rng):
         minima.add(found)
@@ -210,27 +211,22 @@ def make_glass(job: tuple[int, np.random.SeedSequence], at: StatePoint, given: a
         write_minimum(part / f"{energy}.conf", sizes, np.mod(places, box), box)
     write_transitions(at.transitions(conf), minima.transitions)
     part.rename(folder)
-    name = f"T = {at.temperature}: Cnf-{conf}"
+    energies = " and ".join(f"{e:.5f} ± {s:.5f}" for e, s in zip(liquid.energies, liquid.errors, strict=True))
+    quarter = liquid.sweeps // 4
+    times = " and ".join(f"{t:.3g}" if np.isfinite(t) else f"more than {quarter}" for t in liquid.times)
+    transitions = counted(sum(minima.transitions.values()), "transition")
     left_out = {
         "that did not reach a minimum": minima.unrelaxed,
         "at a minimum whose energy another has to ten decimals": minima.alike,
     }
-    transitions = counted(sum(minima.transitions.values()), "transition")
-    counts = f"{counted(len(minima.positions), 'minimum')}, {transitions}: {folder}"
-    missing = [f"left out: {number} quenches {reason}" for reason, number in left_out.items() if number]
-    return "\n".join(f"{name}: {line}" for line in (in_words(equilibrium), counts, *missing))
-
-
-def in_words(state: Equilibrium) -> str:
-    """Say whether a liquid was in equilibrium, and by which numbers."""
-    energies = " and ".join(f"{e:.5f} ± {s:.5f}" for e, s in zip(state.energies, state.errors, strict=True))
-    quarter = state.sweeps // 4
-    times = " and ".join(f"{t:.3g}" if np.isfinite(t) else f"more than {quarter}" for t in state.times)
-    verdict = "equilibrated" if state.equilibrated else "NOT equilibrated: run longer (--sweeps)"
-    return (
-        f"{verdict}; in the third and fourth quarter of {state.sweeps} sweeps: energy per particle {energies} ε, "
-        f"relaxation time {times} sweeps"
-    )
+    verdict = "equilibrated" if liquid.equilibrated else "NOT equilibrated: run longer (--sweeps)"
+    lines = [
+        f"{verdict}; in the third and fourth quarter of {liquid.sweeps} sweeps: energy per particle {energies} ε, "
+        f"relaxation time {times} sweeps",
+        f"{counted(len(minima.positions), 'minimum')}, {transitions}: {folder}",
+        *(f"left out: {number} quenches {reason}" for reason, number in left_out.items() if number),
+    ]
+    return "\n".join(f"T = {at.temperature}: Cnf-{conf}: {line}" for line in lines)
 
 
 if __name__ == "__main__":

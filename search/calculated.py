@@ -1,20 +1,26 @@
 """All double wells that were calculated, a row each with what makes it a two-level system: ``double_wells.csv``."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glass.two_level import barrier_top
+from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.formats.csv_files import read_own_csv
-from pipeline.formats.keys import PAIR_COLUMNS, by_pair, labels_as_text, minimum_names, no_pairs, pair_index
-from pipeline.formats.records import read_records, two_level_of_record
+from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair, labels_as_text, minimum_names, no_pairs, pair_index
+from pipeline.formats.records import add_again, read_records, two_level_of_record
 from pipeline.formats.results import last_results, read_calculations
+from pipeline.messages import Progress
 from pipeline.settings import Settings
+from pipeline.workers import worker_pool
 from pipeline.workspace import DW, QS, StatePoint
+from search.exact import jobs_of
 from search.rearrangements import REARRANGEMENT, describe_motion, distinct, number_rearrangements
-from search.well_properties import DERIVED, STORED, add_derived
+from search.well_properties import DERIVED, SPLITTING_ZP, STORED, add_derived, splitting_with_zero_point
 
 _ENERGIES = ["level_0", "level_1", "barrier", "barrier_back", "asymmetry", "tunnelling_amplitude"]
 _LENGTHS = ["path_length", "mass_weighted_length"]
@@ -102,6 +108,41 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
         return no_pairs(*types).astype(types)
     table = read_own_csv(at.double_wells, {"conf": np.int64, "i": float, "j": float, **types})
     return by_pair(table.fillna({"fidelity": ""}), at.decimals)
+
+
+def update_zero_point(
+    at: StatePoint, settings: Settings, count: int, make_calculator: Callable[..., Any]
+) -> Iterator[str]:
+    """Give the smallest splittings, calculated with all images, a second one; a line of each."""
+    wells = read_double_wells(at).sort_values(QS, kind="stable")
+    wells = wells[wells["fidelity"] == "full"].head(count)
+    with_path = {job.pair: job for job in jobs_of(at, wells, from_paths=True)[0] if job.known_path}
+    jobs = [
+        (with_path[pair].known_path, with_path[pair].places[0], record)
+        for record in filter(None, records_of(at, wells))
+        if (pair := Pair(record["conf"], record["i"], record["j"])) in with_path and record["before"] is not None
+    ]
+    if not jobs:
+        raise UserError(
+            f"{at.double_wells}: no double well with all images has both its path and its record (by neb.continuation: "
+            "line); run_neb.py --refine calculates them"
+        )
+    missing = [job for job in jobs if SPLITTING_ZP not in job[-1].get("properties", {})]
+    function = partial(splitting_with_zero_point, settings=settings, make_calculator=make_calculator)
+    with (
+        Progress(desc=f"T = {at.temperature}: zero point", total=len(missing), unit="pair") as bar,
+        worker_pool(settings, len(missing)) as workers,
+    ):
+        for record, found in workers.results(function, missing):
+            said, energy = found, settings.unit.energy
+            if isinstance(found, dict):
+                add_again(at, record, found)
+                said = f"{found[SPLITTING_ZP]:.4g} {energy} with the zero-point energy"
+            pair, splitting = Pair(*(record[name] for name in PAIR_COLUMNS)), record["levels"][1] - record["levels"][0]
+            yield f"{pair.text(at.decimals)}: splitting {splitting:.4g} {energy}, {said}"
+            bar.update()
+    if len(missing) < len(jobs):
+        yield f"{len(jobs) - len(missing)} have their second splitting already"
 
 
 def count_tls(double_wells: pd.DataFrame, threshold: float) -> str:

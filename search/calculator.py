@@ -133,14 +133,6 @@ def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: 
     return (lambda _: _LOADED[name]) if shared else make_calculator
 
 
-class KnownMinimum(NamedTuple):
-    """A minimum, and its energy per particle by the file's name or frame."""
-
-    conf: int
-    place: Place
-    energy: float
-
-
 class Check(NamedTuple):
     """Total energies of a minimum by the calculator and known, largest force on a particle; or why there are none."""
 
@@ -152,17 +144,23 @@ class Check(NamedTuple):
     failure: str = ""
 
 
-def check_minimum(minimum: KnownMinimum, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> Check | None:
-    """Call the calculator at a minimum; a job for a worker. None where the minimum can't be read."""
+def check_minimum(
+    job: tuple[int, Place, float], settings: Settings, make_calculator: Callable[[Atoms], Any]
+) -> Check | None:
+    """Call the calculator at a minimum of a glass, of this energy per particle by its file's name or frame; a job.
+
+    None where the minimum can't be read.
+    """
+    conf, place, energy_of_file = job
     try:
-        atoms = read_atoms(minimum.place)
+        atoms = read_atoms(place)
         energy, forces = potential_of(atoms, load(settings.neb, make_calculator, atoms))(atoms.positions)
     except MinimumError:
         return None  # its pairs are unfinished for this reason
     except CalculatorFailedError as error:
-        return Check(minimum.conf, failure=str(error))
+        return Check(conf, failure=str(error))
     force = float(np.linalg.norm(forces, axis=1).max())
-    return Check(minimum.conf, len(atoms), energy, len(atoms) * minimum.energy, force)
+    return Check(conf, len(atoms), energy, len(atoms) * energy_of_file, force)
 
 
 def check_calculator(checks: Sequence[Check | None], settings: Settings) -> None:
@@ -212,14 +210,14 @@ def _wrong_at_all(checks: pd.DataFrame, settings: Settings) -> str | None:
     return f"{found}; the energies are right, so run relax_minima.py, or raise the tolerance"
 
 
-def noise_in_words(minimum: KnownMinimum, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> list[str]:
+def noise_in_words(place: Place, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> list[str]:
     """What a user should know of a calculator's noise, a sentence each; a job for a worker.
 
     Deviations of its energies and forces from polynomials of fourth degree along a random direction. Nothing where they
     are small, it fails or the minimum can't be read.
     """
     try:
-        atoms = read_atoms(minimum.place)
+        atoms = read_atoms(place)
         potential = potential_of(atoms, load(settings.neb, make_calculator, atoms))
         way = np.random.default_rng(0).normal(size=atoms.positions.shape)
         way *= _NOISE_OVER * settings.unit.sigma / np.linalg.norm(way)

@@ -38,7 +38,7 @@ from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
-from search.calculator import Check, KnownMinimum, check_calculator, check_minimum, load, noise_in_words
+from search.calculator import Check, check_calculator, check_minimum, load, noise_in_words
 from search.conversion import calculator_for_glass, to_glass, verdict_in
 from search.well_properties import properties_of
 
@@ -278,15 +278,14 @@ def calculate_pairs(
         return seconds + run(workers, again) if again else seconds
 
     with bar, worker_pool(settings, len(jobs), calculator=True) as workers:
+        some = [jobs[k] for k in _spread(CHECKED, len(jobs))]
         minima = dict.fromkeys(
-            KnownMinimum(jobs[k].pair.conf, place, energy)
-            for k in _spread(CHECKED, len(jobs))
-            for place, energy in zip(jobs[k].places, jobs[k].pair[1:], strict=True)
+            (job.pair.conf, *end) for job in some for end in zip(job.places, job.pair[1:], strict=True)
         )
-        limit, check, noise = neb.time_limit, partial(check_minimum, **how), partial(noise_in_words, **how)
-        checks = workers.results(check, minima, time_limit=limit, lost=lambda one, why: Check(one.conf, failure=why))
+        check, noise, limit = partial(check_minimum, **how), partial(noise_in_words, **how), neb.time_limit
+        checks = workers.results(check, minima, time_limit=limit, lost=lambda one, why: Check(one[0], failure=why))
         check_calculator([*checks], settings)
-        for sentence in chain(*workers.results(noise, [*minima][:1], time_limit=limit, lost=lambda *_: [])):
+        for sentence in chain(*workers.results(noise, some[0].places[:1], time_limit=limit, lost=lambda *_: [])):
             bar.write(f"T = {at.temperature}: {sentence}")
         first = _spread(SAMPLE, len(jobs)) if len(jobs) > 4 * SAMPLE else []
         if first:

@@ -32,30 +32,18 @@ WRITE_EVERY = 30.0  # seconds of a job: as much is lost at most when a run is en
 SETTLE = 1000  # time steps at the temperature of the dynamics before the first quench; none from a minimum of the glass
 
 
-class Dynamics(NamedTuple):
-    """Options of a trajectory: temperatures in the unit of energy, time steps, quenches."""
-
-    temperature: float
-    interval: int
-    quenches: int
-    melt: float | None
-    cool: int
-
-    def warm_up(self, step: int) -> float:
-        """Temperature before the first quench: a third of the cooling at that of the melt, then a straight line."""
-        times = [0, self.cool // 3, self.cool // 3 + self.cool]
-        melt = self.temperature if self.melt is None else self.melt
-        return float(np.interp(step, times, [melt, melt, self.temperature]))
-
-
 class Job(NamedTuple):
-    """One trajectory to go on with."""
+    """One trajectory to go on with: temperatures in the unit of energy, ``interval`` and ``cool`` in time steps."""
 
     at: StatePoint
     conf: int
     origin: str  # name of the minimum of the glass from which it starts; empty: a structure of its own
     start: Atoms
-    dynamics: Dynamics
+    temperature: float
+    interval: int
+    quenches: int
+    melt: float | None
+    cool: int
     seed: int
     settings: Settings
     make_calculator: Callable[[Atoms], Any]
@@ -89,7 +77,7 @@ class Job(NamedTuple):
         if particles != self.particles:
             said = "a trajectory of another structure; take the order of --start that was, or remove it"
             raise UserError(f"{state}: {said} and {frames.name}")
-        return visits - bool(self.origin) >= self.dynamics.quenches
+        return visits - bool(self.origin) >= self.quenches
 
     @property
     def particles(self) -> str:
@@ -97,6 +85,12 @@ class Job(NamedTuple):
         start, places = self.start, [] if self.origin else [self.start.positions]
         arrays = [start.numbers, start.get_masses(), start.cell.array, *places]
         return hashlib.sha256(b"".join((np.round(one, 6) + 0.0).tobytes() for one in arrays)).hexdigest()
+
+    def warm_up(self, step: int) -> float:
+        """Temperature before the first quench: a third of the cooling at that of the melt, then a straight line."""
+        times = [0, self.cool // 3, self.cool // 3 + self.cool]
+        melt = self.temperature if self.melt is None else self.melt
+        return float(np.interp(step, times, [melt, melt, self.temperature]))
 
 
 class Progress(NamedTuple):
@@ -129,18 +123,17 @@ def read_start(path: Path) -> Atoms:
 
 
 class _State:
-    """A trajectory: where it is, and the minima it has passed."""
+    """A trajectory: where it is, and the minima it has passed.
 
-    def __init__(self, job: Job) -> None:
-        self.job, start = job, job.start
+    It goes on, or begins with the start relaxed and heated; a minimum of the glass is then the first visit.
+    """
+
+    def __init__(self, job: Job, potential: Potential) -> None:
+        self.job, start, self.tolerance = job, job.start, job.settings.neb.force_tolerance
         self.rng = np.random.default_rng([job.seed, job.conf, *job.origin.encode()])
-        self.atoms = start.copy()
-        self.steps, self.time_step = 0, 0.0
-        self.tolerance = job.settings.neb.force_tolerance
+        self.atoms, self.steps, self.visits = start.copy(), 0, list[str]()
         self.minima = Minima(box_of(start.cell.array, start.pbc), self.tolerance, max(10, job.at.decimals))
-        self.visits: list[str] = []
-        self.energies: dict[str, float] = {}
-        """Total energies of the minima, in the order in which they were found."""
+        self.energies = dict[str, float]()  # total energies of the minima, in the order in which they were found
         if (state := job.files[2]).exists():
             with np.load(state) as kept:
                 self.atoms.positions = kept["positions"]
@@ -153,22 +146,10 @@ class _State:
                 self.energies = dict(zip(found, kept["energies"].tolist(), strict=True))
             for name in self.visits:
                 self.minima.follow(name or None)
-
-    def quench(self, potential: Potential) -> None:
-        """Go to the nearest minimum, and bring its centre where it was."""
-        found = relax(potential, self.atoms.positions, WELL_BELOW * self.tolerance)
-        drift = found.positions.mean(0) - self.job.start.positions.mean(0)
-        name = self.minima.add(found._replace(positions=found.positions - drift))
-        self.visits.append(name or "")
-        if name is not None:
-            self.energies.setdefault(name, found.energy)
-
-    def begin(self, potential: Potential) -> None:
-        """Relax the start and heat it; where it is a minimum of the glass, that is the first visit."""
-        job, start, dynamics = self.job, self.job.start, self.job.dynamics
+            return
         self.atoms.positions = relax(potential, start.positions, 20 * self.tolerance).positions
         self.time_step = time_step(potential, self.atoms.positions, start.get_masses(), self.rng)
-        heat = dynamics.warm_up(0) * start.get_masses()[:, None]
+        heat = job.warm_up(0) * start.get_masses()[:, None]
         self.atoms.set_momenta(self.rng.normal(size=start.positions.shape) * heat**0.5)
         if job.origin:
             energy, rounded = potential(start.positions)[0], 0.5 * len(start) * 10.0**-job.at.decimals
@@ -178,6 +159,15 @@ class _State:
             self.minima.positions[job.origin], self.energies[job.origin] = start.positions, energy
             self.minima.follow(job.origin)
             self.visits.append(job.origin)
+
+    def quench(self, potential: Potential) -> None:
+        """Go to the nearest minimum, and bring its centre where it was."""
+        found = relax(potential, self.atoms.positions, WELL_BELOW * self.tolerance)
+        drift = found.positions.mean(0) - self.job.start.positions.mean(0)
+        name = self.minima.add(found._replace(positions=found.positions - drift))
+        self.visits.append(name or "")
+        if name is not None:
+            self.energies.setdefault(name, found.energy)
 
     def write(self) -> None:
         """Minima, transitions, and last the state."""
@@ -214,37 +204,34 @@ class _State:
 
 def advance(job: Job) -> Progress:
     """Go on with a trajectory for WRITE_EVERY seconds or until it is done; a job for a worker."""
-    asked, given = job.dynamics, bool(job.origin)  # the first visit is then no quench
+    given = bool(job.origin)  # the first visit is then no quench
     try:
         potential = potential_of(job.start, load(job.settings.neb, job.make_calculator, job.start))
-        state = _State(job)
-        if not state.time_step:
-            state.begin(potential)
+        state = _State(job, potential)
         move = langevin(state.atoms, potential, state.time_step, state.rng)
-        warm = 0 if job.origin else SETTLE + (asked.cool + asked.cool // 3 if asked.melt is not None else 0)
+        warm = 0 if given else SETTLE + (job.cool + job.cool // 3 if job.melt is not None else 0)
         before, had = len(state.visits) - given, len(state.energies) - given
         began = quenching = time.monotonic()
-        while len(state.visits) - given < asked.quenches and time.monotonic() - began < WRITE_EVERY:
+        while len(state.visits) - given < job.quenches and time.monotonic() - began < WRITE_EVERY:
             if state.steps < warm:
-                move(asked.warm_up(state.steps), 10)
+                move(job.warm_up(state.steps), 10)
                 state.steps, quenching = state.steps + 10, time.monotonic()
                 continue
-            move(asked.temperature, asked.interval)
-            state.steps += asked.interval
+            move(job.temperature, job.interval)
+            state.steps += job.interval
             state.quench(potential)
     except CalculatorFailedError as error:
         raise UserError(f"{job.name}: {error}; see neb.calculator") from None
     state.write()
     energies, seconds, done = state.energies, time.monotonic() - quenching, len(state.visits) - given
-    new = len(energies) - given
-    said = f"{done} of {asked.quenches} quenches: {counted(new, 'minimum')}, "
-    said += f"{done - (lost := state.visits.count('')) - new} seen again"
+    new, lost = len(energies) - given, state.visits.count("")
+    said = f"{done} of {job.quenches} quenches: {counted(new, 'minimum')}, {done - lost - new} seen again"
     if lost:
         said += f", {lost} left out, not relaxed or of an energy that another minimum has"
     if not done:
         said = f"{state.steps} of the {warm} time steps before the first quench"
-    elif before < done < asked.quenches:
-        left = (asked.quenches - done) / (done - before) * seconds / 60
+    elif before < done < job.quenches:
+        left = (job.quenches - done) / (done - before) * seconds / 60
         said += f"; {60 * (new - had) / seconds:.2g} new a minute, {left:.2g} min left"
     numbers = {name: number for number, name in enumerate(energies)}
     visits = [numbers.get(name, -1) for name in state.visits]

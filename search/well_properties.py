@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,15 @@ from glass.double_well import CalculatorFailedError, Verdict, failures_named, po
 from glass.path import Band
 from glass.response import vibrations
 from glass.response.elasticity import bonds_of, coupling, orientation_averages
-from glass.tunnelling import reduced_hbar
-from glass.two_level import tunnelling_action
+from glass.tunnelling import NotResolvedError, lowest_levels, reduced_hbar
+from glass.two_level import symmetrised, tunnelling_action
+from pipeline.formats.configurations import MinimumError, Place
+from pipeline.formats.minima import read_atoms
+from pipeline.formats.path_images import read_images
+from pipeline.formats.records import profile_of_record
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import KELVIN
+from search.calculator import load
 
 GAMMA = ["gamma_xx", "gamma_yy", "gamma_zz", "gamma_yz", "gamma_xz", "gamma_xy"]  # ½ ∂(E_j − E_i)/∂ε
 DIPOLE = ["dipole_x", "dipole_y", "dipole_z"]  # ½ Σ q Δr from i to j, in e times the unit of length
@@ -32,7 +38,7 @@ VIBRATIONS = [
 """½ ħ (Σ ω_j − Σ ω_i) in the unit of energy; 1 where it is from single particles; S_j − S_i in k_B; Vineyard's ν."""
 
 ACTION = "wkb_action"  # ∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well
-SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"  # of V + Z: search.zero_point
+SPLITTING_ZP, AMPLITUDE_ZP = "quantum_splitting_zp", "tunnelling_amplitude_zp"  # of V + Z
 STORED = [*GAMMA, *DIPOLE, *VIBRATIONS, ACTION, SPLITTING_ZP, AMPLITUDE_ZP]  # a record's ``properties``
 WHOLE = 500  # number of particles up to which the whole spectrum is taken where the Hessian is known: 0.4 s
 SMALL = 100  # number of particles up to which it is made of differences, 12 N force calls for two minima
@@ -94,16 +100,45 @@ def _at(atoms: Atoms, positions: Array) -> Atoms:
 def hessian_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> vibrations.Hessian:
     """Function from positions to ∂²E/∂r∂r: of soft spheres by formula, else 6N calls for forces."""
     calculator = make_calculator(atoms)
-    if bonds_of(atoms, calculator) is None:
-        potential = potential_of(atoms, lambda _: calculator)
-        return lambda positions: vibrations.hessian_by_differences(potential, positions)
+    potential = potential_of(atoms, lambda _: calculator)
 
-    def known(positions: Array) -> Array:
+    def hessian(positions: Array) -> Array:
         bonds = bonds_of(_at(atoms, positions), calculator)
-        assert bonds is not None
+        if bonds is None:
+            return vibrations.hessian_by_differences(potential, positions)
         return np.asarray(bonds.hessian().toarray())
 
-    return known
+    return hessian
+
+
+def splitting_with_zero_point(
+    job: tuple[Path, Place, dict[str, Any]], settings: Settings, make_calculator: Callable[[Atoms], Any]
+) -> tuple[dict[str, Any], dict[str, float] | str]:
+    """Record of a double well, and its properties of V + Z, or why there are none; a job for a worker.
+
+    The job holds the images of the path, the first minimum, and the record.
+    """
+    path, place, record = job
+    profile, hbar = profile_of_record(record), record["hbar"]
+    try:
+        minimum = read_atoms(place)
+        images = np.array([image.positions for image in read_images(path)])
+        if len(images) != len(profile.lengths):
+            return record, f"{path} has not the images of its record"
+        with failures_named():
+            hessian = hessian_of(minimum, load(settings.neb, make_calculator, minimum))
+            added = vibrations.with_zero_point(profile, images, minimum.get_masses(), hessian, hbar)
+        low, high = lowest_levels(added, hbar)
+    except (MinimumError, CalculatorFailedError) as error:
+        return record, str(error)
+    except NotResolvedError:
+        return record, "none with the zero-point energy: V + Z does not hold two states"
+    found = {SPLITTING_ZP: high - low}
+    with suppress(NotResolvedError):
+        amplitude, _ = symmetrised(added, hbar)
+        if np.isfinite(amplitude):
+            found[AMPLITUDE_ZP] = amplitude
+    return record, found
 
 
 def add_derived(columns: pd.DataFrame, splitting: "pd.Series[float]", settings: Settings) -> pd.DataFrame:

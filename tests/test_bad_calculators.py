@@ -17,7 +17,7 @@ from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
-from search.calculator import KnownMinimum, noise_in_words
+from search.calculator import noise_in_words
 
 pytestmark = pytest.mark.slow
 
@@ -193,7 +193,7 @@ class Single(SoftSpheres):
 @pytest.mark.parametrize(("noise", "says"), [(0.0, "single precision?"), (1e-3, "two calls at one place differ")])
 def test_noise_is_told_before_anything_is_calculated_and_small_noise_is_not(glass, noise, says):
     path = minima(glass)[0]
-    minimum, settings = KnownMinimum(1, Place(path), energy_in_name(path)), Settings(tls_threshold=1e-3)
+    minimum, settings = Place(path), Settings(tls_threshold=1e-3)
     *of_forces, of_energies = noise_in_words(minimum, settings, lambda _: Single(noise))
     assert says in of_energies
     step = float(re.search(r"its energies come in steps of (\S+) ε", of_energies)[1])
