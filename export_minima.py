@@ -10,14 +10,12 @@ Example  python export_minima.py --workspace example-run
 """
 
 from pipeline.command import Command, check_command_line, run_script
-from pipeline.workspace import StatePoint, glass_of, inputs_of, minimum_paths
+from pipeline.workspace import StatePoint, inputs_of, minimum_paths
 
 if __name__ == "__main__":
     check_command_line(__doc__)
 
-from collections.abc import Collection
-from pathlib import Path
-
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from pipeline.errors import UserError
@@ -55,30 +53,29 @@ def export(command: Command, at: StatePoint) -> None:
         inputs = made_from([*inputs_of(files), at.glass_pairs(conf)], **settings_of_it)
         if up_to_date([target], inputs):
             detail(f"{name}: nothing new: {target}")
+            continue
+        any_new = True
+        if frames := usable_minima(at, conf, settings):
+            write_frames(target, frames)
+            mark_made([target], inputs)
+            note(f"{name}: {counted(len(frames), 'minimum')}: {target}")
         else:
-            any_new = True
-            known = used_minima(stamp_of_unchanged(at.glass_pairs(conf))).values()
-            if written := write_glass(name, files, target, settings, known):
-                mark_made([target], inputs)
-                note(f"{name}: {counted(written, 'minimum')}: {target}")
+            target.unlink(missing_ok=True)
+            note(f"{name}: no usable minimum")
     if not any_new:
         nothing_new(at.temperature, "nothing new")
 
 
-def write_glass(name: str, files: list[Path], target: Path, settings: Settings, known: Collection[float]) -> int:
-    """Write the usable minima of one glass, and say which are not; how many there are.
-
-    ``known``: names in its pair table, which stay.
-    """
-    read = read_minima(files, settings.reading)
-    glass, fates = load_glass(read, glass_of(files[0]), settings, known)
+def usable_minima(at: StatePoint, conf: int, settings: Settings) -> list[Atoms]:
+    """The usable minima of one glass under the names of its pair table; which are left out is said."""
+    read = read_minima(minimum_paths(at.glass(conf)), settings.reading)
+    known = used_minima(stamp_of_unchanged(at.glass_pairs(conf))).values()
+    glass, fates = load_glass(read, at.glass(conf), settings, known)
     for place, one in fates.items():
         if one.status == LEFT_OUT:
-            note(f"{name}: left out: {place}: {one.reason}")
+            note(f"T = {at.temperature}: Cnf-{conf}: left out: {place}: {one.reason}")
     if glass is None:
-        target.unlink(missing_ok=True)
-        note(f"{name}: no usable minimum")
-        return 0
+        return []
     minima = {one.name: one for one in read if isinstance(one, Minimum)}
     frames = []
     for place, energy in zip(glass.files, minimum_names(glass.keys, settings.ij_decimals).tolist(), strict=True):
@@ -86,8 +83,7 @@ def write_glass(name: str, files: list[Path], target: Path, settings: Settings, 
         atoms.info |= {"name": energy, "units": settings.units}
         atoms.calc = SinglePointCalculator(atoms, energy=len(atoms) * minima[place].energy)
         frames.append(atoms)
-    write_frames(target, frames)
-    return len(frames)
+    return frames
 
 
 if __name__ == "__main__":

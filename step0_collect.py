@@ -20,7 +20,6 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 import csv
-from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
@@ -28,7 +27,6 @@ from pipeline.messages import counted, note, nothing_new, record, result
 from pipeline.stamps import LEFT_OUT, Collected, Fate, check_other_tables, is_ready_made, kept_table
 
 SHOWN = 5  # files left out that are printed
-Row = tuple[int | None, str, str, float | None, str]  # glass, file or folder, and what became of it
 
 
 def main(command: Command) -> None:
@@ -50,14 +48,35 @@ def main(command: Command) -> None:
 
 def collect(command: Command, at: StatePoint) -> tuple[int, int, int]:
     """Collect the pairs of one temperature; numbers of pairs, of those computed, and of minima left out."""
+    settings, glasses, to_make = command.settings, at.glasses, list[int]()
     ready_made = [table for table in at.pair_tables if is_ready_made(table)]
-    made, rows = collect_minima(command, at, ready_made)
-    made += check_other_tables(at, command.settings, ready_made)
+    found: dict[int, Collected] = {}
+    for conf, folder in glasses.items():
+        if not minimum_paths(folder):
+            found[conf] = Collected(0, 0, {f"Cnf-{conf}": Fate(LEFT_OUT, None, "nothing in it")})
+        elif at.glass_pairs(conf) in ready_made:
+            note(f"T = {at.temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
+        elif kept := kept_table(at, conf, settings):
+            found[conf] = kept
+        else:
+            to_make.append(conf)
+    if to_make:
+        from pipeline.glass_pairs import update_tables
+        from pipeline.workers import worker_pool
+
+        with worker_pool(settings) as workers:
+            found |= zip(to_make, update_tables(at, to_make, settings, workers), strict=True)
+    rows: list[tuple[int | None, str, str, float | None, str]] = [
+        (conf, name, *fate) for conf in glasses if conf in found for name, fate in found[conf].fates.items()
+    ]
+    for folder in at.misnamed_glasses:
+        rows.append((None, folder.name, LEFT_OUT, None, "not a folder named Cnf-{number}, or not readable"))
+    made = [*found.values(), *check_other_tables(at, settings, ready_made)]
     left_out = [row for row in rows if row[2] == LEFT_OUT]
     with atomic_write(at.seen_minima) as part, part.open("w", newline="", encoding="utf-8", errors="replace") as file:
         csv.writer(file, lineterminator="\n").writerows([("conf", "file", "status", "minimum", "reason"), *rows])
-    for conf, name, *_, reason in left_out[:SHOWN]:
-        note(f"left out: {name if conf is None or name == f'Cnf-{conf}' else f'Cnf-{conf}/{name}'}: {reason}")
+    for glass, name, *_, reason in left_out[:SHOWN]:
+        note(f"left out: {name if glass is None or name == f'Cnf-{glass}' else f'Cnf-{glass}/{name}'}: {reason}")
     if left_out:
         more = f"and {len(left_out) - SHOWN} more; " if len(left_out) > SHOWN else ""
         note(f"{more}what became of each file and frame: {at.seen_minima}")
@@ -68,34 +87,6 @@ def collect(command: Command, at: StatePoint) -> tuple[int, int, int]:
         reason = f"see {at.seen_minima}" if left_out else "give more minima or raise pairs.max_delta_E"
         raise UserError(f"{at.minima}: no pair could be made; {reason}")
     return pairs, computed, len(left_out)
-
-
-def collect_minima(command: Command, at: StatePoint, ready_made: list[Path]) -> tuple[list[Collected], list[Row]]:
-    """Bring the tables of all glasses with minima up to date; also what became of each file."""
-    to_make: list[int] = []
-    found: dict[int, Collected] = {}
-    fates: dict[int, dict[str, Fate]] = {}
-    glasses = at.glasses
-    for conf, folder in glasses.items():
-        if not minimum_paths(folder):
-            fates[conf] = {f"Cnf-{conf}": Fate(LEFT_OUT, None, "nothing in it")}
-        elif at.glass_pairs(conf) in ready_made:
-            note(f"T = {at.temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
-        elif (kept := kept_table(at, conf, command.settings)) is not None:
-            found[conf] = kept
-        else:
-            to_make.append(conf)
-    if to_make:
-        from pipeline.glass_pairs import update_tables
-        from pipeline.workers import worker_pool
-
-        with worker_pool(command.settings) as workers:
-            found |= zip(to_make, update_tables(at, to_make, command.settings, workers), strict=True)
-    fates |= {conf: one.fates for conf, one in found.items()}
-    rows: list[Row] = [(conf, name, *fate) for conf in glasses for name, fate in fates.get(conf, {}).items()]
-    for folder in at.misnamed_glasses:
-        rows.append((None, folder.name, LEFT_OUT, None, "not a folder named Cnf-{number}, or not readable"))
-    return list(found.values()), rows
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ DW = "is_dw"  # column of labels: 1 for a double well, 0 for a non-DW
 QS = "quantum_splitting"  # column of labels: E₁ − E₀ of a double well in ε
 RELAXED = "relaxed.csv"  # name of the file in which relax_minima.py says what it found of the minima beside it
 ENERGIES = "energies.csv"  # name of the file that gives energies of the minima beside it
-
-
 SAMPLED = r"from--?\d+\.\d+\.extxyz"  # names of the files of simulate_glass.py --from-tls
+_TEMPERATURE = re.compile(r"T[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # names of the folders of temperatures
 
 
 class Reading(NamedTuple):
@@ -90,14 +89,13 @@ class Workspace:
 
     def temperatures(self) -> list[str]:
         """Every T with minima, pair tables or NEB results, smallest first."""
-        names = {path.name[1:] for path in self._temperature_folders() if path.name.startswith("T")}
-        return sorted((name for name in names if _is_number(name)), key=lambda name: (float(name), name))
+        names = {path.name[1:] for path in self._temperature_folders() if _TEMPERATURE.fullmatch(path.name)}
+        return sorted(names, key=lambda name: (float(name), name))
 
     def misnamed_temperatures(self) -> list[Path]:
         """Folders beside those of the temperatures whose names look like one and are none: ``0.062``, ``T=0.062``."""
-        looks = re.compile(r"T?[\s=_]*[\d.]+.*")
-        folders = (path for path in self._temperature_folders() if looks.fullmatch(path.name))
-        return [path for path in folders if not (path.name.startswith("T") and _is_number(path.name[1:]))]
+        folders = (path for path in self._temperature_folders() if not _TEMPERATURE.fullmatch(path.name))
+        return [path for path in folders if re.fullmatch(r"T?[\s=_]*[\d.]+.*", path.name)]
 
     def _temperature_folders(self) -> list[Path]:
         parents = (self.at("").minima.parent, self.at("").pairs.parent, self.at("").neb.parent)
@@ -223,7 +221,8 @@ class StatePoint:
     @property
     def glasses(self) -> dict[int, Path]:
         """Folders ``Cnf-{conf}`` with minima, by their number."""
-        return {int(path.name[4:]): path for path in self._in_minima if _is_glass(path)}
+        named = (path for path in self._in_minima if re.fullmatch(r"Cnf-(0|[1-9][0-9]{0,17})", path.name))
+        return {int(path.name[4:]): path for path in named if path.is_dir() and os.access(path, os.R_OK | os.X_OK)}
 
     @property
     def has_glasses(self) -> bool:
@@ -232,7 +231,7 @@ class StatePoint:
     @property
     def misnamed_glasses(self) -> list[Path]:
         """Other entries of that folder: under another name, or not readable."""
-        return [path for path in self._in_minima if not _is_glass(path)]
+        return sorted({*self._in_minima} - {*self.glasses.values()})
 
     @property
     def _in_minima(self) -> list[Path]:
@@ -274,15 +273,6 @@ def inputs_of(files: Sequence[Path]) -> list[Path]:
     glass = glass_of(files[0])
     beside = {folder / ENERGIES for folder in {glass, *(path.parent for path in files)}} | {glass / RELAXED}
     return [*files, *(path for path in sorted(beside) if path.exists())]
-
-
-def _is_glass(path: Path) -> bool:
-    named = re.fullmatch(r"Cnf-(0|[1-9][0-9]{0,17})", path.name) is not None
-    return named and path.is_dir() and os.access(path, os.R_OK | os.X_OK)
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
 
 
 class Share(NamedTuple):
