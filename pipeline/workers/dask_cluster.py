@@ -1,6 +1,5 @@
 """Workers of a Dask cluster or of jobs of a batch system; jobs in child processes: a crash costs no Dask worker."""
 
-import functools
 import logging
 import os
 import platform
@@ -56,8 +55,12 @@ class DaskWorkers(Workers):
         self._say_at = time.monotonic() + SAY_AFTER
         if kind == "scheduler_file" and not Path(value).is_file():
             raise UserError(f"config.yaml: {self._name} = {value}: no such file; start the scheduler")
-        self._jobs = BatchJobs(self._name, value) if isinstance(value, dict) else None
-        where = self._jobs.cluster if self._jobs else value
+        self._cluster: Any = None  # jobs of a batch system, if it is that
+        self._refused: set[str | None] = {None}  # what it said as it refused some
+        if isinstance(value, dict):
+            self._count = value.get("n_workers", 1)
+            self._cluster = _cluster_of_jobs(self._name, {key: value[key] for key in value if key != "n_workers"})
+        where = value if self._cluster is None else self._cluster
         named = {"scheduler_file" if kind == "scheduler_file" else "address": where}
         try:
             self._client = Client(**named, set_as_default=False)
@@ -69,8 +72,8 @@ class DaskWorkers(Workers):
         """Leave the cluster, or end it where it was started."""
         with suppress(Exception):  # it may be gone
             self._client.close(timeout=2)
-        if self._jobs:
-            self._jobs.cluster.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
     def _start(self, function: Callable[[Any], Any], task: Task, time_limit: float | None) -> None:
         self._look()
@@ -123,8 +126,15 @@ class DaskWorkers(Workers):
         if self._client.status != "running":
             raise self._scheduler_lost()
         self.count = max(threads, 1)
-        if self._jobs:
-            self._jobs.replace()
+        if self._cluster is not None:  # jobs that are gone are replaced
+            jobs = list(self._cluster.workers.values())
+            refused = {job.refused for job in jobs} - {None}
+            if refused and not any(job.job_id for job in jobs):
+                raise UserError(f"config.yaml: {self._name}: no job was taken: {min(refused)}; mend that section")
+            for words in refused - self._refused:
+                note(f"{self._name}: a job was refused, work goes on with fewer: {words}")
+            self._refused |= refused
+            self._cluster.scale(self._count)
         if threads:
             self._say_at = now + SAY_AFTER
         elif now > self._say_at:
@@ -150,16 +160,17 @@ def _run_job(work: bytes, folder: str, time_limit: float | None, version: str) -
         if task is None or task.state == "cancelled":
             raise CancelledError
 
-    do = functools.partial(_do, folder=folder)
+    how: Any = {"while_waiting": check_wanted, "time_limit": time_limit, "lost": lambda _, reason: ("lost", reason)}
     try:
-        (end,) = processes.results(do, [work], False, check_wanted, time_limit, lost=lambda _, reason: ("lost", reason))
+        (end,) = processes.results(_do, [(work, folder)], **how)
     except Exception as error:
         end = "raised", error
     return processes.steps - before, *end
 
 
-def _do(work: bytes, folder: str) -> tuple[str, bytes]:
+def _do(given: tuple[bytes, str]) -> tuple[str, bytes]:
     """Do a job in the folder of its step, in the child process."""
+    work, folder = given
     try:
         os.chdir(folder)
     except OSError as error:
@@ -178,36 +189,20 @@ def _do(work: bytes, folder: str) -> tuple[str, bytes]:
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-class BatchJobs:
-    """Jobs of a batch system whose workers can import the project; ``section`` of config.yaml: n_workers and its keys.
+def _cluster_of_jobs(name: str, options: dict[str, Any]) -> Any:
+    """Jobs of a batch system whose workers can import the project; ``options``: keys of its section in config.yaml.
 
     dask-jobqueue itself logs a refused job as a traceback and waits for it forever.
     """
-
-    def __init__(self, name: str, section: dict[str, Any]) -> None:
-        options, self._name = dict(section), name
-        self._count = options.pop("n_workers", 1)
-        self._said: set[str] = set()
-        path = f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
-        prologue = [path, *options.pop("job_script_prologue", [])]
-        scheduler = {"dashboard": False, "dashboard_address": ":0", **options.pop("scheduler_options", {})}
-        options = {"processes": 1, **options, "job_script_prologue": prologue, "scheduler_options": scheduler}
-        try:
-            system = next(one for one in dir(dask_jobqueue) if f"cluster.{one.lower()}" == f"{name}cluster")
-            self.cluster = _telling(getattr(dask_jobqueue, system))(**options)
-        except (TypeError, ValueError, RuntimeError, OSError) as error:
-            raise UserError(f"config.yaml: {self._name}: {_in_one_line(error)}") from None
-
-    def replace(self) -> None:
-        """Start jobs in place of those that are gone; UserError if all were refused."""
-        jobs = list(self.cluster.workers.values())
-        refused = {job.refused for job in jobs} - {None}
-        if refused and not any(job.job_id for job in jobs):
-            raise UserError(f"config.yaml: {self._name}: no job was taken: {min(refused)}; mend that section")
-        for words in refused - self._said:
-            note(f"{self._name}: a job was refused, work goes on with fewer: {words}")
-        self._said |= refused
-        self.cluster.scale(self._count)
+    path = f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    prologue = [path, *options.get("job_script_prologue", [])]
+    scheduler = {"dashboard": False, "dashboard_address": ":0", **options.get("scheduler_options", {})}
+    options = {"processes": 1, **options, "job_script_prologue": prologue, "scheduler_options": scheduler}
+    try:
+        system = next(one for one in dir(dask_jobqueue) if f"cluster.{one.lower()}" == f"{name}cluster")
+        return _telling(getattr(dask_jobqueue, system))(**options)
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        raise UserError(f"config.yaml: {name}: {_in_one_line(error)}") from None
 
 
 def _telling(system: Any) -> Any:
