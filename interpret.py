@@ -75,7 +75,7 @@ def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:
         usable_tables(at, settings.unit)
         row = rows_of(at.pair_tables, pair_index(pd.DataFrame([asked]), at.decimals), at.decimals)
         if row.empty:
-            raise UserError(f"{at.pairs}: no pair {asked} in the tables; give i and j as in {at.classified}")
+            raise UserError(f"{at.pairs}: no pair {asked.text(at.decimals)} there; give i and j as in {at.classified}")
     there = [task for task in TASKS if at.card(task).exists()]
     for task in TASKS:
         if task not in there:
@@ -85,11 +85,9 @@ def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:
 
 def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, task: Task) -> None:
     """Print and draw the effects of features on one model's predictions: for one pair, or over the test set."""
-    card = find_card(at, task, settings.unit)
+    card, unit = find_card(at, task, settings.unit), settings.unit.energy
     model, train = Model(at, card), read_set(at, card, "train")
-    quantity = "probability of a double well"
-    if task == PREDICTOR:
-        quantity = f"log10 of the splitting in {settings.unit.energy}"
+    quantity = "probability of a double well" if task == CLASSIFIER else f"log10 of the splitting in {unit}"
     if row is None:
         test = read_set(at, card, "test")
         explained, path = explain(model, train, test), at.shap(task, "")
@@ -100,29 +98,19 @@ def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, 
         check_features(card, list(row), at.pairs)
         explained, path = explain(model, train, row), at.shap(task, "pair-")
         what = Pair(int(row["conf"].iloc[0]), row["i"].iloc[0], row["j"].iloc[0]).text(at.decimals)
-        lines = effects_on_pair(explained, quantity, task, settings)
+        base, prediction = explained[["base_value", "prediction"]].iloc[0]
+        lines = [f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects"]
+        lines.append(f"    {'feature':24s} {'value':>12s} {'effect':>10s}")
+        columns = explained.sort_values("shap", key=abs, ascending=False)[["feature", "value", "shap"]]
+        lines += [f"    {name:24s} {value:12.5g} {effect:+10.4f}" for name, value, effect in columns.to_numpy()]
+        if task == CLASSIFIER:
+            least = settings.classify.min_probability
+            lines.append(f"  a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on")
+        else:
+            said = f"a TLS is below {settings.tls_threshold:g} {unit}"
+            lines.append(f"  a splitting of {10**prediction:.3g} {unit} if it is a double well; {said}")
     result("\n".join([f"T = {at.temperature}: {task.name}, {what}", *lines]))
     draw_effects(explained, quantity, f"T = {at.temperature}, {task.name}\n{what}").save(path, settings.figures)
-
-
-def effects_on_pair(explained: pd.DataFrame, quantity: str, task: Task, settings: Settings) -> list[str]:
-    """Effect of each feature of one pair, and what the prediction means, as lines to print."""
-    base, prediction = explained[["base_value", "prediction"]].iloc[0]
-    rows, unit = explained.sort_values("shap", key=abs, ascending=False), settings.unit.energy
-    least = settings.classify.min_probability
-    said = f"a double well with a chance of {prediction:.3f}; step 2 keeps pairs from {least:g} on"
-    if task == PREDICTOR:
-        threshold = f"a TLS is below {settings.tls_threshold:g} {unit}"
-        said = f"a splitting of {10**prediction:.3g} {unit} if it is a double well; {threshold}"
-    return [
-        f"  {quantity}: {prediction:.4f} = {base:.4f}, the mean of training pairs, + the effects",
-        f"    {'feature':24s} {'value':>12s} {'effect':>10s}",
-        *(
-            f"    {name:24s} {value:12.5g} {effect:+10.4f}"
-            for name, value, effect in zip(rows["feature"], rows["value"], rows["shap"], strict=True)
-        ),
-        f"  {said}",
-    ]
 
 
 if __name__ == "__main__":

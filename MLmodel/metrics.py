@@ -8,19 +8,17 @@ from sklearn import metrics
 
 
 def format_metrics(values: Mapping[str, float]) -> str:
-    """Metrics as lines of a table; n/a where there is no value."""
+    """Metrics as lines of a table."""
     return "\n".join(f"    {what:34s} {value:>10s}" for what, value in metric_texts(values).items())
 
 
 def metric_texts(values: Mapping[str, float]) -> dict[str, str]:
     """Each metric as text; n/a where there is no value, no digits that counting errors leave open."""
-
-    def said(value: float) -> str:
-        if np.isnan(value) or isinstance(value, int):
-            return "n/a" if np.isnan(value) else str(value)
-        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
-
-    return {what: said(value) for what, value in values.items()}
+    texts = {}
+    for what, value in values.items():
+        digits = 4 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+        texts[what] = "n/a" if np.isnan(value) else str(value) if isinstance(value, int) else f"{value:.{digits}f}"
+    return texts
 
 
 def classifier_metrics(is_dw: ArrayLike, probability: ArrayLike) -> dict[str, float]:

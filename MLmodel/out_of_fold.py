@@ -4,11 +4,12 @@ The trees are those of ``fast: true``, also where AutoGluon's ensemble, which wo
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from glass.arrays import Array
@@ -48,8 +49,8 @@ def out_of_fold(
     from MLmodel.learner import quick_trees, target_of  # here, as it imports CatBoost
     from MLmodel.smooth import SOFTENING, learn_smooth
 
-    folds = _folds(pairs, task, by_glass(pairs, task))
-    target = target_of(pairs, task)
+    folds, target = _folds(pairs, task, by_glass(pairs, task)), target_of(pairs, task)
+    error = partial(log_loss, labels=[0, 1]) if task == CLASSIFIER else mean_squared_error
 
     def trees_of(fold: Fold) -> Array:
         train, test = fold
@@ -64,17 +65,11 @@ def out_of_fold(
         smooth[test] = model.predict(pairs.iloc[test][features])
         there = ~np.isnan(smooth)
         mean = (trees[there] + smooth[there]) / 2
-        with_smooth = _error(mean, target[there], task) <= _error(trees[there], target[there], task)
+        with_smooth = error(target[there], mean) <= error(target[there], trees[there])
         if not with_smooth and there.sum() >= _ENOUGH:
             break
     predicted = (trees + smooth) / 2 if with_smooth else trees
     return predicted if task == CLASSIFIER else 10.0**predicted, with_smooth
-
-
-def _error(predicted: Array, target: Array, task: Task) -> float:
-    if task == CLASSIFIER:
-        return float(log_loss(target, predicted, labels=[0, 1]))
-    return float(np.mean((predicted - target) ** 2))
 
 
 def _folds(pairs: pd.DataFrame, task: Task, whole_glasses: bool) -> list[Fold]:

@@ -32,23 +32,21 @@ def explain(model: Model, train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFr
     """
     features = model.card.features
 
-    def predict(rows: pd.DataFrame) -> Array:
-        predicted = model.predict(rows)
+    def predict(values: Array) -> Array:
+        predicted = model.predict(pd.DataFrame(values, columns=features))
         return predicted if model.card.task == CLASSIFIER else np.log10(predicted)
 
-    def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    def spread(rows: pd.DataFrame, count: int) -> tuple[pd.DataFrame, Array, Array]:
         """At most ``count`` pairs, at even distances in the order of what is predicted: their mean is that of all."""
-        kept = min(count, len(rows))
+        predicted, kept = predict(rows[features].to_numpy(np.float64)), min(count, len(rows))
         places = ((np.arange(kept) + 0.5) * len(rows) / kept).astype(int)
-        return rows.iloc[np.sort(np.argsort(predict(rows), kind="stable")[places])]
+        chosen = np.sort(np.argsort(predicted, kind="stable")[places])
+        return rows.iloc[chosen], rows.iloc[chosen][features].to_numpy(np.float64), predicted[chosen]
 
-    background = spread(train.sample(min(FIRST, len(train)), random_state=_SEED), BACKGROUND)[features]
-    shown = spread(pairs, EXPLAINED)
-    values = shown[features].to_numpy(np.float64)
-    base, effects = shap_values(
-        lambda rows: predict(pd.DataFrame(rows, columns=features)), values, background.to_numpy(np.float64)
-    )
-    of_pairs = shown[PAIR_COLUMNS].assign(prediction=predict(shown), base_value=base)
+    _, background, _ = spread(train.sample(min(FIRST, len(train)), random_state=_SEED), BACKGROUND)
+    shown, values, predicted = spread(pairs, EXPLAINED)
+    base, effects = shap_values(predict, values, background)
+    of_pairs = shown[PAIR_COLUMNS].assign(prediction=predicted, base_value=base)
     table = of_pairs.iloc[np.repeat(np.arange(len(shown)), len(features))].reset_index(drop=True)
     return table.assign(feature=features * len(shown), value=values.ravel(), shap=effects.ravel())
 
@@ -63,12 +61,9 @@ def shap_values(function: Callable[[Array], Array], rows: Array, background: Arr
     """
     base = float(function(background).mean())
 
-    def masked(is_set: Array, row: Array) -> Array:
-        """Background with some features set: shap's own masker takes nearly equal values for equal."""
-        return np.where(is_set, row, background)
-
+    # shap's own masker takes nearly equal values for equal
     masks = 2 * rows.shape[1] + 1
-    explainer = shap.PermutationExplainer(function, masked, seed=_SEED)
+    explainer = shap.PermutationExplainer(function, lambda is_set, row: np.where(is_set, row, background), seed=_SEED)
     silent = not sys.stderr.isatty()
     explanation = explainer(rows, max_evals=PERMUTATIONS * masks, batch_size=masks, silent=silent)
     return base, np.asarray(explanation.values)

@@ -146,32 +146,32 @@ def draw_comparison(double_wells: Mapping[str, pd.DataFrame], settings: Settings
     known = {T: table for T, table in double_wells.items() if columns and table[columns].notna().any().all()}
     if len(known) < 2:
         return None
-    least, title = SMALLEST_COMPARED * settings.tls_threshold, "double wells calculated, and the TLS among them"
+    threshold, title = settings.tls_threshold, "double wells calculated, and the TLS among them"
+    least = SMALLEST_COMPARED * threshold
     if any((table[columns] < least).any(axis=None) for table in known.values()):
         title += f"; smaller values than {least:.2g} {settings.unit.energy} are drawn there"
     if left_out := [T for T in double_wells if T not in known]:
         title += f"\nleft out, as nothing is known: T = {', '.join(left_out)}"
     every = pd.concat(known, names=["temperature"]).reset_index(0)
     values = every.melt(["temperature", QS], columns, "quantity", "value").dropna()
-    tables = {"double wells": values, "TLS": values[values[QS] < settings.tls_threshold]}
-    with panels(10.4, 7.2, 2, len(columns), title, sharex="col") as (figure, axes):
-        for k, (which, table) in enumerate(tables.items()):
-            for ax, name in zip(axes[k * len(columns) :], columns, strict=False):
-                ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
-                for T, (color, line) in zip(known, itertools.cycle(style.LINES), strict=False):
-                    drawn = table.loc[(table["temperature"] == T) & (table["quantity"] == name), "value"]
-                    if len(drawn):
-                        ax.ecdf(drawn.clip(lower=least), color=color, ls=line, label=f"T = {T}")
-                if not ax.lines:
-                    ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
-        for ax, name in zip(axes[-len(columns) :], columns, strict=True):
-            low, high = values.loc[values["quantity"] == name, "value"].clip(lower=least).agg(["min", "max"])
-            ax.set(xlim=(0.7 * low, 1.5 * high))
-            style.name_energy(ax, "x", DISTRIBUTIONS[name], settings)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
-    keys = ["temperature", "of", "quantity"]
+    keys, tables = ["temperature", "of", "quantity"], {"double wells": values, "TLS": values[values[QS] < threshold]}
     table = pd.concat(tables, names=["of"]).reset_index("of").sort_values([*keys, "value"], ignore_index=True)
     share = table.groupby(keys)["value"].rank(method="first", pct=True)
+    with panels(10.4, 7.2, 2, len(columns), title, sharex="col") as (figure, axes):
+        for ax, (which, name) in zip(axes, itertools.product(tables, columns), strict=True):
+            drawn = table[(table["of"] == which) & (table["quantity"] == name)]
+            ax.set(ylabel=f"share of {which}", ylim=(0, 1.02), xscale="log")
+            for T, (color, line) in zip(known, itertools.cycle(style.LINES), strict=False):
+                of_one = drawn.loc[drawn["temperature"] == T, "value"]
+                if len(of_one):
+                    ax.ecdf(of_one.clip(lower=least), color=color, ls=line, label=f"T = {T}")
+            if drawn.empty:
+                ax.text(0.5, 0.5, f"no {which}", ha="center", transform=ax.transAxes)
+            if which == "TLS":
+                low, high = values.loc[values["quantity"] == name, "value"].clip(lower=least).agg(["min", "max"])
+                ax.set(xlim=(0.7 * low, 1.5 * high))
+                style.name_energy(ax, "x", DISTRIBUTIONS[name], settings)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(known))
     return Picture(figure, table.assign(share=share)[[*keys, "value", "share"]])
 
 

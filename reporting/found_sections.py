@@ -44,19 +44,19 @@ def result(command: Command, at: StatePoint) -> list[Markup]:
     said = f"{len(played)} of {len(tls)} TLS to play"
     if not played:
         said = "No TLS to play: no images of a path are kept" if len(tls) else "No TLS found yet"
-    pictured = {path: at.tls_pictures / f"{path.stem}.png" for path in _paths(at, tls.head(max(1, PICTURES // share)))}
-    pictured = {path: there for path, picture in pictured.items() if (there := picture_file(picture))}
-    opened = {path.stem for path in pictured} | {one["id"] for one in played}
+    pictures, about = dict[str, Path](), "the particles that move, and the energy on the path"
+    blocks = []
+    for path in _paths(at, tls.head(max(1, PICTURES // share))):
+        if picture := picture_file(at.tls_pictures / f"{path.stem}.png"):
+            pictures[path.stem] = picture
+            name = f"tls/{at.temperature}/{path.stem}"
+            blocks.append(figure(f"{path.stem}: {about}", picture, "run_neb.py", path, id=name))
+    opened = {*pictures, *(one["id"] for one in played)}
     names = [path.stem if path.stem in opened else None for path in _paths(at, wells)]
     plane = page_plane(wells, at.temperature, names, settings)
-    about = "the particles that move, and the energy on the path"
-    blocks = [
-        figure(f"{path.stem}: {about}", one, "run_neb.py", path, id=f"tls/{at.temperature}/{path.stem}")
-        for path, one in pictured.items()
-    ]
     return [
         _at_a_glance(at, wells, tls, settings),
-        viewer(at.temperature, said, played, next(iter(pictured.values()), None), plane),
+        viewer(at.temperature, said, played, next(iter(pictures.values()), None), plane),
         *([more(f"Pictures of {len(blocks)} TLS, smallest splitting first", *blocks)] if blocks else []),
     ]
 
@@ -80,9 +80,9 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
     density = tls_density(at, settings)
     if density is not None:
         row = at_energy(density, settings.tls_threshold).loc["distinct"] * si_density(settings.neb)
-        power = 10.0 ** np.floor(np.log10(row["density_high"]))
-        mean, low, high = (f"{row[name] / power:.2g}" for name in ("density", "density_low", "density_high"))
-        times = f"·10{_superscript(round(np.log10(power)))}"
+        power = int(np.floor(np.log10(row["density_high"])))
+        mean, low, high = (f"{row[name] / 10.0**power:.2g}" for name in ("density", "density_low", "density_high"))
+        times = f"·10{str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
         said = f"J⁻¹ m⁻³; 68 %: ({low} to {high}){times}; a lower bound"
         rows.append(("density of distinct TLS", f"{mean}{times}", said))
     rounds = read_rounds(at)
@@ -94,10 +94,6 @@ def _at_a_glance(at: StatePoint, wells: pd.DataFrame, tls: pd.DataFrame, setting
         rows.append(("go on?", *(advice(last) or ("open", "too little is expected of the next NEBs to say"))))
     one = Markup("<li><span>{}</span><b>{}</b><span>{}</span></li>")
     return Markup('<ul class="tiles">{}</ul>').format(Markup("").join(one.format(*row) for row in rows))
-
-
-def _superscript(number: int) -> str:
-    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def found_together(command: Command, temperatures: list[str]) -> list[Markup]:
@@ -177,15 +173,13 @@ def observables(command: Command, at: StatePoint) -> list[Markup]:
 
 
 def _glasses(at: StatePoint, wells: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    volumes, of_tls = glass_volumes(at), wells[wells[QS] < settings.tls_threshold]
-    found = [table.groupby("conf").size() for table in (wells, of_tls, distinct(of_tls))]
-    tls = found[1]
-    glasses, rows = at.glasses, {}
+    tls, volumes, glasses = wells[wells[QS] < settings.tls_threshold], glass_volumes(at), at.glasses
+    rows = []
     for conf in sorted({*glasses, *wells["conf"]}):
         table = at.glass_pairs(conf)
         minima = len(minima_in_table(at, conf) or minima_of(at, conf)) if conf in glasses else ""
-        counts = minima, stored_pairs(table) if table.exists() else "", *(one.get(conf, 0) for one in found)
-        rows[f"{conf}"] = (*counts, tls.get(conf, 0) / (settings.tls_threshold * volumes.get(conf, np.nan)))
+        found = [int((one["conf"] == conf).sum()) for one in (wells, tls, distinct(tls))]
+        density = found[1] / (settings.tls_threshold * volumes.get(conf, np.nan))
+        rows.append((str(conf), minima, stored_pairs(table) if table.exists() else "", *found, density))
     density = f"density of TLS ({settings.unit.energy}⁻¹ {settings.unit.length}⁻³)"
-    columns = ["minima", "pairs", "double wells", "TLS", "distinct TLS", density]
-    return pd.DataFrame.from_dict(rows, "index", columns=columns).rename_axis("glass").reset_index()
+    return pd.DataFrame(rows, columns=["glass", "minima", "pairs", "double wells", "TLS", "distinct TLS", density])

@@ -141,32 +141,24 @@ def model_quality(command: Command, at: StatePoint) -> list[Markup]:
 
 def files_and_settings(command: Command, at: StatePoint) -> list[Markup]:
     """Minima and pairs left out, inputs, cost of calculations and trainings, settings and versions."""
-    versions = {"tls-finder": __version__, "Python": platform.python_version()}
-    versions |= {name: version(name) for name in LIBRARIES}
-    installed = pd.DataFrame(versions.items(), columns=["package", "version"])
-    now, default = _flat(command.settings), _flat(Settings.model_validate({"units": command.settings.units}))
-    rows = [(name, value, "" if value == default[name] else default[name]) for name, value in now.items()]
-    title = f"All settings; not the default: {sum(bool(other) for *_, other in rows) or 'none'}"
-    return [
-        *_left_out(at),
-        _inputs(at),
-        _calculations(at),
-        *_models(at),
-        more("Settings", table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))),
-        more("Versions", table("Installed where this page was made", installed)),
-    ]
-
-
-def _left_out(at: StatePoint) -> list[Markup]:
-    """Minima that step 0 left out, and pairs whose exact calculation gave no verdict, by reason."""
-    path, blocks = at.seen_minima, list[Markup]()
+    blocks, path = list[Markup](), at.seen_minima
     if path.exists():
         seen = read_own_csv(path, {"conf": "Int64", "file": object, "status": object, "reason": object})
         gone = seen.loc[seen["status"] == LEFT_OUT, ["conf", "file", "reason"]]
         blocks += _by_reason(at, gone, "minima left out by step 0", "No minimum was left out", path)
     else:
         blocks.append(missing(f"Whether minima were left out: step0_collect.py writes {path.name}."))
-    return blocks + _by_reason(at, read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished)
+    blocks += _by_reason(at, read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished)
+    blocks += [_inputs(at), _calculations(at), *_models(at)]
+    now, default = _flat(command.settings), _flat(Settings.model_validate({"units": command.settings.units}))
+    rows = [(name, value, "" if value == default[name] else default[name]) for name, value in now.items()]
+    title = f"All settings; not the default: {sum(bool(other) for *_, other in rows) or 'none'}"
+    settings = table(title, pd.DataFrame(rows, columns=["key", "value", "default, where another"]))
+    versions = {"tls-finder": __version__, "Python": platform.python_version()}
+    versions |= {name: version(name) for name in LIBRARIES}
+    installed = pd.DataFrame(versions.items(), columns=["package", "version"])
+    there = table("Installed where this page was made", installed)
+    return [*blocks, more("Settings", settings), more("Versions", there)]
 
 
 def _by_reason(at: StatePoint, rows: pd.DataFrame, what: str, none: str, path: Path) -> list[Markup]:
