@@ -66,15 +66,13 @@ def update_double_wells(at: StatePoint, settings: Settings) -> None:
 def records_of(at: StatePoint, double_wells: pd.DataFrame) -> list[dict[str, Any] | None]:
     """The last record of each of some double wells, by pair; None where there is none, or its splitting is another."""
     records = list(read_records(at))
-    found: list[dict[str, Any] | None] = [None] * len(double_wells)
-    if records:
-        index = pair_index(pd.DataFrame(records, columns=PAIR_COLUMNS), at.decimals)
-        latest = dict(zip(index, records, strict=True))
-        for row, (key, splitting) in enumerate(double_wells[QS].items()):
-            record = latest.get(key)
-            if record and np.isclose(record["levels"][1] - record["levels"][0], splitting, rtol=SAME, atol=0):
-                found[row] = record
-    return found
+    index = pair_index(pd.DataFrame(records, columns=PAIR_COLUMNS), at.decimals)
+    latest = dict(zip(index, records, strict=True))
+    found = [(latest.get(key), splitting) for key, splitting in double_wells[QS].items()]
+    return [
+        one if one and np.isclose(one["levels"][1] - one["levels"][0], splitting, rtol=SAME, atol=0) else None
+        for one, splitting in found
+    ]
 
 
 def describe(record: dict[str, Any]) -> dict[str, float]:

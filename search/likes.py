@@ -85,17 +85,10 @@ def _factor(process: Process, results: Results) -> Array:
     return np.asarray(cholesky(among, lower=True))
 
 
-def most_likely(processes: list[Process], glasses: list[Results]) -> Process:
-    """The process under which the results of all glasses are most likely; each glass has a mean of its own."""
-
-    def likelihood(process: Process) -> float:
-        found = 0.0
-        for results in glasses:
-            factor, off = _factor(process, results), results.known - results.known.mean()
-            found -= 0.5 * off @ cho_solve((factor, True), off) + np.log(np.diag(factor)).sum()
-        return float(found)
-
-    return max(processes, key=likelihood)
+def likelihood(process: Process, results: Results) -> float:
+    """Logarithm of the likelihood of the results of a glass, which has a mean of its own, less a constant."""
+    factor, off = _factor(process, results), results.known - results.known.mean()
+    return -float(0.5 * off @ cho_solve((factor, True), off) + np.log(np.diag(factor)).sum())
 
 
 def told_by(process: Process, results: Results, cosines: Array, places: Array) -> Told:
@@ -179,7 +172,8 @@ def _learn(
             found.append((here, displacements, rows, results))
     if sum(len(rows) for _, _, rows, _ in found) < FEWEST:
         found = []
-    return most_likely(PROCESSES[what], [results for *_, results in found]), places, found
+    process = max(PROCESSES[what], key=lambda one: sum(likelihood(one, results) for *_, results in found))
+    return process, places, found
 
 
 def least_chances(at: StatePoint, labels: pd.DataFrame) -> Callable[[pl.DataFrame], Array] | None:
