@@ -150,7 +150,21 @@ def best_minima(at: StatePoint, threshold: float, count: int) -> list[tuple[int,
 
 def make_glasses(command: Command) -> None:
     """Make glasses of soft spheres over all cores and print the lines of each, in their order."""
-    given, at = command.options, command.workspace.at(check(command))
+    given = command.options
+    if command.settings.unit != REDUCED:
+        said = f"makes soft spheres, but config.yaml says units: {command.settings.units}"
+        raise UserError(f"simulate_glass.py: {said}; take another workspace, with units: reduced")
+    if len(command.asked) != 1:
+        raise UserError("simulate_glass.py: name one temperature with -T")
+    try:
+        above_zero()(command.asked[0])
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"-T {error}") from None
+    if given.sweeps % FRAMES:
+        rounded = -(-given.sweeps // FRAMES) * FRAMES
+        note(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
+        given.sweeps = rounded
+    at = command.workspace.at(command.asked[0])
     with command.only_writer(at.temperature):
         seeds = dict(enumerate(np.random.SeedSequence(given.seed).spawn(given.glasses), 1))
         for conf in [conf for conf in seeds if at.glass(conf).exists()]:
@@ -175,25 +189,6 @@ def make_glasses(command: Command) -> None:
                 show()
                 bar.write(said)
     result(f"{counted(len(seeds), 'glass')} made")
-
-
-def check(command: Command) -> str:
-    """The temperature asked for, as given; UserError if it is missing or impossible, or units are not reduced."""
-    given = command.options
-    if command.settings.unit != REDUCED:
-        said = f"makes soft spheres, but config.yaml says units: {command.settings.units}"
-        raise UserError(f"simulate_glass.py: {said}; take another workspace, with units: reduced")
-    if len(command.asked) != 1:
-        raise UserError("simulate_glass.py: name one temperature with -T")
-    try:
-        above_zero()(command.asked[0])
-    except argparse.ArgumentTypeError as error:
-        raise UserError(f"-T {error}") from None
-    if given.sweeps % FRAMES:
-        rounded = -(-given.sweeps // FRAMES) * FRAMES
-        note(f"--sweeps {given.sweeps}: {rounded} are made, a multiple of {FRAMES}")
-        given.sweeps = rounded
-    return command.asked[0]
 
 
 def make_glass(job: tuple[int, np.random.SeedSequence], at: StatePoint, given: argparse.Namespace) -> str:

@@ -5,7 +5,7 @@ of the largest marginal likelihood (equation 2.30) of all glasses of a temperatu
 overlap of the displacements and falls with the distance in ΔE, of verdicts in nearest_between.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -202,20 +202,6 @@ def least_chances(at: StatePoint, labels: pd.DataFrame) -> Callable[[pl.DataFram
     return chances
 
 
-def _calculated(at: StatePoint, columns: Sequence[str]) -> pl.DataFrame:
-    """Rows of the pair tables for all results of glasses with minima, also of pairs that step 2 leaves out.
-
-    Of a table that was taken away those that step 2 kept.
-    """
-    answers = known_answers(at).rename(columns={"exact": QS})
-    answers = answers[answers.index.isin(list(at.glasses), level="glass")]
-    of_glasses = map(at.glass_pairs, answers.index.unique("glass"))
-    tables = sorted({table if table.exists() else at.classified_features for table in of_glasses})
-    found = rows_of(tables, answers.index, at.decimals, columns)
-    found = found[~found.index.duplicated()].join(answers[[DW, QS]])
-    return pl.from_pandas(found.astype(dict.fromkeys([*columns[3:], DW, QS], float)))
-
-
 def add_likes(
     at: StatePoint, pairs: pl.DataFrame, to_calculate: NDArray[np.bool_], sigma: float, settings: Settings
 ) -> pl.DataFrame:
@@ -226,7 +212,13 @@ def add_likes(
     if not len(rows_with_minima(at, pairs["conf"].to_numpy())):
         return pairs
     columns = [name for name in _COLUMNS if name in pairs.columns]
-    known, left = _calculated(at, columns), np.flatnonzero(to_calculate)
+    answers, left = known_answers(at).rename(columns={"exact": QS}), np.flatnonzero(to_calculate)
+    answers = answers[answers.index.isin(list(at.glasses), level="glass")]  # also of pairs that step 2 leaves out
+    paths = map(at.glass_pairs, answers.index.unique("glass"))  # of a table that was taken away what step 2 kept
+    tables = sorted({table if table.exists() else at.classified_features for table in paths})
+    rows_known = rows_of(tables, answers.index, at.decimals, columns)
+    rows_known = rows_known[~rows_known.index.duplicated()].join(answers[[DW, QS]])
+    known = pl.from_pandas(rows_known.astype(dict.fromkeys([*columns[3:], DW, QS], float)))
     first, every = len(known), pl.concat([known.select(columns), pairs[left].select(columns)])
     glasses = list(glasses_of(at, every, np.arange(first)))
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()

@@ -23,6 +23,7 @@ from pipeline.workspace import DW, QS, StatePoint
 from search.likes import SOFTENING, Process, covariance, glasses_of
 
 REARRANGEMENT = "rearrangement"  # column of their numbers at a temperature, from 1; 0 where the minima are not there
+_NOT_NUMBERED = pl.lit(0, pl.Int64).alias(REARRANGEMENT)
 _NUMBERED = pl.Schema({**dict.fromkeys(KEYS, pl.Int64), REARRANGEMENT: pl.Int64})
 
 
@@ -46,8 +47,25 @@ def number_rearrangements(
     asked = pl.DataFrame(dict(zip(KEYS, keys, strict=True)), schema_overrides=_NUMBERED)
     before, inputs = _read_numbers(at, settings)
     numbered = before
-    for glass, new in sorted(asked.join(before, KEYS, "anti").unique(maintain_order=True).group_by("glass")):
-        numbered = _with_new(at, int(glass[0]), numbered, new, settings.rearrangements.overlap)
+    every_new = asked.join(before, KEYS, "anti").unique(maintain_order=True).with_columns(_NOT_NUMBERED)
+    for (glass,), new in sorted(every_new.group_by("glass")):
+        here = pl.concat([numbered.filter(pl.col("glass") == glass), new])
+        known = read_displacements(at, int(glass), *(here[name].to_numpy() for name in KEYS[1:]))
+        if known is None or known.rows[-1] < len(here) - len(new):
+            continue  # no new pair has both its minima
+        its_numbers = here[REARRANGEMENT].to_numpy()
+        old, none = its_numbers[known.rows], np.iinfo(np.int64).max
+        labels = find_rearrangements(known.displacements, settings.rearrangements.overlap, np.where(old > 0, old, -1))
+        lowest = np.full(labels.max() + 1, none)
+        np.minimum.at(lowest, labels[old > 0], old[old > 0])
+        is_new = lowest == none
+        lowest[is_new] = 1 + numbered[REARRANGEMENT].to_numpy().max(initial=0) + np.arange(is_new.sum())
+        merged = np.arange(its_numbers.max() + 1)
+        np.minimum.at(merged, old[old > 0], lowest[labels[old > 0]])
+        its_numbers = merged[its_numbers]
+        its_numbers[known.rows] = lowest[labels]
+        here = here.with_columns(pl.Series(REARRANGEMENT, its_numbers)).filter(pl.col(REARRANGEMENT) > 0)
+        numbered = pl.concat([numbered.filter(pl.col("glass") != glass), here])
     if keep and len(numbered) > len(before):
         with atomic_write(at.rearrangement_numbers) as part:
             numbered.write_ipc(part)
@@ -124,28 +142,6 @@ def rearrangements_in_words(summary: Mapping[str, float]) -> str:
     without = calculated - with_tls
     expected += [f"in the {without} calculated without TLS: {summary['expected_calculated']:.1f}"] * (without > 0)
     return said + "; expected " * bool(expected) + ", ".join(expected)
-
-
-def _with_new(at: StatePoint, conf: int, numbered: pl.DataFrame, new: pl.DataFrame, overlap: float) -> pl.DataFrame:
-    """All pairs with their numbers, and the new ones of one glass with theirs."""
-    here = numbered.filter(pl.col("glass") == conf)
-    every = pl.concat([here, new.with_columns(pl.lit(0, pl.Int64).alias(REARRANGEMENT))])
-    known = read_displacements(at, conf, *(every[name].to_numpy() for name in KEYS[1:]))
-    if known is None or known.rows[-1] < len(here):
-        return numbered
-    numbers = every[REARRANGEMENT].to_numpy()
-    old, none = numbers[known.rows], np.iinfo(np.int64).max
-    labels = find_rearrangements(known.displacements, overlap, np.where(old > 0, old, -1))
-    lowest = np.full(labels.max() + 1, none)
-    np.minimum.at(lowest, labels[old > 0], old[old > 0])
-    is_new = lowest == none
-    lowest[is_new] = 1 + numbered[REARRANGEMENT].to_numpy().max(initial=0) + np.arange(is_new.sum())
-    merged = np.arange(numbers.max() + 1)
-    np.minimum.at(merged, old[old > 0], lowest[labels[old > 0]])
-    numbers = merged[numbers]
-    numbers[known.rows] = lowest[labels]
-    every = every.with_columns(pl.Series(REARRANGEMENT, numbers)).filter(pl.col(REARRANGEMENT) > 0)
-    return pl.concat([numbered.filter(pl.col("glass") != conf), every])
 
 
 ALIKE = Process(1.0, 50, 1.0, 0.2)  # how much a result is taken to say of others, in representatives

@@ -1,6 +1,5 @@
 """Rounds of the loop, results of each list of new pairs and forecast: ``rounds.csv``."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,12 +77,17 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     left = listed.loc[~answered, TLS_PROBABILITY].to_numpy()
     if closing and done.empty:
         return None
+    columns = [*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY]
+    tls, wells = known_or_expected(at, read_list(every, columns, "step4_predict_qs.py"), settings)
+    batches = (rows for path in at.pair_tables for rows in read_batches(path, ["Delta_E", "total_displacement"]))
+    pairs = sum(int(under_ceilings(rows, settings.classify).sum()) for rows in batches)
     row: dict[str, object] = {
         "list": file_digest(new)[:12],
         "classifier_labels": sum(classifier.sources.values()),
         "predictor_labels": sum(predictor.sources.values()),
         **_count(at, settings, done),
-        **_random_rates(at, settings, every),
+        "random_double_well_rate": tls / wells if wells else np.nan,  # TLS expected of one drawn at random
+        "random_pair_rate": tls / pairs if pairs else np.nan,
         **{"next_nebs": len(left[:NEXT]), "remaining_pairs": len(left)},
         **dict(zip(("next_tls", "next_tls_low", "next_tls_high"), expected(left[:NEXT]), strict=True)),
         **dict(zip(("remaining_tls", "remaining_low", "remaining_high"), expected(left), strict=True)),
@@ -101,9 +105,9 @@ def update_rounds(at: StatePoint, settings: Settings, closing: bool = False) -> 
     row["round"] = len(rows)
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     counts = ["nebs", "unfinished", "tls", "new_rearrangements", "new_rearrangements_tls"]
-    nebs, unfinished, tls, new_ones, new_tls = table[counts].fillna(0).to_numpy(np.int64).T
+    nebs, unfinished, tls_found, new_ones, new_tls = table[counts].fillna(0).to_numpy(np.int64).T
     last, present = table.index[-1], table.iloc[-1]
-    table.loc[last, "chance_95_found"] = round(confidence_found(nebs - unfinished, tls, len(left)), 6)
+    table.loc[last, "chance_95_found"] = round(confidence_found(nebs - unfinished, tls_found, len(left)), 6)
     if present["rearrangements"]:
         others = int(present["rearrangements"] - present["rearrangements_calculated"])
         none_missed = np.exp(-present["expected_calculated"])  # in those that were calculated
@@ -137,18 +141,6 @@ def _count(at: StatePoint, settings: Settings, done: pd.DataFrame) -> dict[str, 
         "tls_expected": float(chances.sum()),
         "tls_expected_sd": float(np.sqrt(chances @ (1 - chances))),
         "tls_p_value": p_value(chances, tls),
-    }
-
-
-def _random_rates(at: StatePoint, settings: Settings, every: Path) -> dict[str, object]:
-    """TLS expected of a double well drawn at random, and of a pair drawn at random under the ceilings of step 2."""
-    columns = [*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY]
-    tls, wells = known_or_expected(at, read_list(every, columns, "step4_predict_qs.py"), settings)
-    batches = (rows for path in at.pair_tables for rows in read_batches(path, ["Delta_E", "total_displacement"]))
-    pairs = sum(int(under_ceilings(rows, settings.classify).sum()) for rows in batches)
-    return {
-        "random_double_well_rate": tls / wells if wells else np.nan,
-        "random_pair_rate": tls / pairs if pairs else np.nan,
     }
 
 

@@ -129,10 +129,10 @@ class _State:
     """
 
     def __init__(self, job: Job, potential: Potential) -> None:
-        self.job, start, self.tolerance = job, job.start, job.settings.neb.force_tolerance
+        self.job, start, tolerance = job, job.start, job.settings.neb.force_tolerance
         self.rng = np.random.default_rng([job.seed, job.conf, *job.origin.encode()])
         self.atoms, self.steps, self.visits = start.copy(), 0, list[str]()
-        self.minima = Minima(box_of(start.cell.array, start.pbc), self.tolerance, max(10, job.at.decimals))
+        self.minima = Minima(box_of(start.cell.array, start.pbc), tolerance, max(10, job.at.decimals))
         self.energies = dict[str, float]()  # total energies of the minima, in the order in which they were found
         if (state := job.files[2]).exists():
             with np.load(state) as kept:
@@ -147,7 +147,7 @@ class _State:
             for name in self.visits:
                 self.minima.follow(name or None)
             return
-        self.atoms.positions = relax(potential, start.positions, 20 * self.tolerance).positions
+        self.atoms.positions = relax(potential, start.positions, 20 * tolerance).positions
         self.time_step = time_step(potential, self.atoms.positions, start.get_masses(), self.rng)
         heat = job.warm_up(0) * start.get_masses()[:, None]
         self.atoms.set_momenta(self.rng.normal(size=start.positions.shape) * heat**0.5)
@@ -159,15 +159,6 @@ class _State:
             self.minima.positions[job.origin], self.energies[job.origin] = start.positions, energy
             self.minima.follow(job.origin)
             self.visits.append(job.origin)
-
-    def quench(self, potential: Potential) -> None:
-        """Go to the nearest minimum, and bring its centre where it was."""
-        found = relax(potential, self.atoms.positions, WELL_BELOW * self.tolerance)
-        drift = found.positions.mean(0) - self.job.start.positions.mean(0)
-        name = self.minima.add(found._replace(positions=found.positions - drift))
-        self.visits.append(name or "")
-        if name is not None:
-            self.energies.setdefault(name, found.energy)
 
     def write(self) -> None:
         """Minima, transitions, and last the state."""
@@ -219,7 +210,12 @@ def advance(job: Job) -> Progress:
                 continue
             move(job.temperature, job.interval)
             state.steps += job.interval
-            state.quench(potential)
+            found = relax(potential, state.atoms.positions, WELL_BELOW * job.settings.neb.force_tolerance)
+            drift = found.positions.mean(0) - job.start.positions.mean(0)  # its centre goes where it was
+            name = state.minima.add(found._replace(positions=found.positions - drift))
+            state.visits.append(name or "")
+            if name is not None:
+                state.energies.setdefault(name, found.energy)
     except CalculatorFailedError as error:
         raise UserError(f"{job.name}: {error}; see neb.calculator") from None
     state.write()

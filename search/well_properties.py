@@ -71,11 +71,10 @@ def _vibrations(
     """The columns VIBRATIONS that are worth their calls; minima are the ends of the band."""
     masses, ends = start.get_masses(), band.positions[[0, -1]]
     known = [bonds_of(_at(start, place), make_calculator(start)) for place in ends]
-    if known[0] is not None and known[1] is not None and len(start) > WHOLE and settings.zero_point != "always":
-        low, high = (vibrations.zero_point_of_blocks(bonds.particle_blocks(), masses, hbar) for bonds in known if bonds)
-        return {"zero_point_difference": high - low, "zero_point_by_blocks": 1.0}
-    if known[0] is None and len(start) > SMALL and settings.zero_point != "always":
-        return {}
+    if len(start) > (SMALL if known[0] is None else WHOLE) and settings.zero_point != "always":
+        of_blocks = [vibrations.zero_point_of_blocks(one.particle_blocks(), masses, hbar) for one in known if one]
+        difference = np.diff(of_blocks).tolist()
+        return {"zero_point_difference": difference[0], "zero_point_by_blocks": 1.0} if difference else {}
     hessian, potential = hessian_of(start, make_calculator), potential_of(start, make_calculator)
     first, last = (hessian(place) for place in ends)
     low, high = (vibrations.zero_point_energy(one, masses, hbar) for one in (first, last))
@@ -85,9 +84,8 @@ def _vibrations(
     if saddle is not None and saddle.energy > max(band.energies[0], band.energies[-1]):
         hertz = float(np.sqrt(constants.k * settings.epsilon / settings.mass) / settings.sigma)
         for name, minimum in (("i", first), ("j", last)):
-            found[f"attempt_frequency_{name}_Hz"] = hertz * vibrations.attempt_frequency(
-                minimum, saddle.hessian, masses
-            )
+            rate = vibrations.attempt_frequency(minimum, saddle.hessian, masses)
+            found[f"attempt_frequency_{name}_Hz"] = hertz * rate
     return found
 
 
