@@ -215,13 +215,6 @@ def test_tables_made_with_other_ij_decimals_are_refused_until_they_are_made_anew
     done("step2_classify_dw", trained_copy)
 
 
-def test_a_folder_in_the_place_of_a_list_is_named(trained_copy):
-    listed = trained_copy / "output_ML/T0.1/predictedQs_T0.1_allpairs.csv"
-    listed.unlink()
-    listed.mkdir()
-    assert f"{listed.name}: is a directory" in refused("step4_predict_qs", trained_copy)
-
-
 def test_a_table_whose_minima_are_gone_is_kept_and_a_glass_in_two_tables_refused(workspace):
     done("step0_collect", workspace)
     ready_made(workspace, lambda table: table.assign(conf=2))

@@ -108,11 +108,16 @@ def test_one_trajectory_gives_one_table_in_every_format(tmp_path, tilted):
         pd.testing.assert_frame_equal(table, tables["data"], **tolerance)
 
 
+def visited(order):
+    """Frames of a trajectory that comes to the low and the high minimum in this order."""
+    rng = np.random.default_rng(0)
+    for k in order:
+        yield xyz((LOW, HIGH)[k] + 1e-8 * rng.normal(size=(N, 3)), (E_LOW, E_HIGH)[k] + 1e-9 * rng.random())
+
+
 def test_files_of_one_frame_are_in_time_order_by_the_numbers_in_their_names_where_that_is_set(tmp_path):
-    rng, visits = np.random.default_rng(0), [0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1]
-    for k, at in enumerate(visits):
-        places = (LOW, HIGH)[at] + 1e-8 * rng.normal(size=(N, 3))
-        (of(tmp_path) / f"quench{k}.xyz").write_text(xyz(places, (E_LOW, E_HIGH)[at] + 1e-9 * rng.random()))
+    for k, text in enumerate(visited([0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1])):
+        (of(tmp_path) / f"quench{k}.xyz").write_text(text)
     is_right(tmp_path)
     assert "Tij" not in pd.read_feather(tmp_path / "Configurations/pairs/T0.1/Cnf-1.feather")
     of(tmp_path, time_order="true")
@@ -144,12 +149,7 @@ def test_files_of_one_minimum_whose_names_hold_a_hash_are_no_frames_of_one_file(
 
 
 def test_a_trajectory_gives_transitions_and_a_file_of_the_user_stays(tmp_path):
-    rng = np.random.default_rng(3)
-    visits = [0, 1, 1, 0, 1, 0, 0]
-    text = "".join(
-        xyz((LOW, HIGH)[k] + 1e-8 * rng.normal(size=(N, 3)), (E_LOW, E_HIGH)[k] + 1e-9 * rng.random()) for k in visits
-    )
-    (of(tmp_path) / "from-melt.extxyz").write_text(text)
+    (of(tmp_path) / "from-melt.extxyz").write_text("".join(visited([0, 1, 1, 0, 1, 0, 0])))
     is_right(tmp_path, Tij=2.0, Tji=2.0)
     path = tmp_path / "Configurations/transitions/T0.1/Cnf-1.csv"
     assert pd.read_csv(path)["count"].tolist() == [2, 2]
@@ -169,7 +169,7 @@ def test_a_file_that_is_cut_anywhere_gives_no_other_number(tmp_path, name):
     folder = of(tmp_path)
     (folder / "low.extxyz").write_text(xyz(LOW, E_LOW))
     path = folder / (f"{E_HIGH / N:.10f}.{name}" if name != "extxyz" else "high.extxyz")
-    for end in [*np.linspace(0, len(text) - 30, 12).astype(int), *range(len(text) - 20, len(text) - 1, 3)]:
+    for end in [*np.linspace(0, len(text) - 30, 6).astype(int), *range(len(text) - 20, len(text) - 1, 3)]:
         path.write_text(text[:end])
         run("step0_collect", tmp_path)
         table = tmp_path / "Configurations/pairs/T0.1/Cnf-1.feather"
