@@ -6,7 +6,6 @@ from pathlib import Path
 
 import hypothesis
 import neb_glass
-import pandas as pd
 import pytest
 import synthetic
 from steps import LEARNING, ROOT, done, run_process
@@ -49,14 +48,6 @@ def real_minima(data):
     return sorted((data / "Configurations/minima/T0.062/Cnf-148750000").glob("*.conf.txt"))
 
 
-@pytest.fixture(scope="session")
-def published_row(data):
-    """The pair 0.2044810139, 0.2046749726 of Cnf-148750000 in the public table of labelled pairs."""
-    table = pd.read_feather(data / "MLmodel/pretraining-classifier-T0062.feather")
-    pair = (table["conf"] == 148750000) & (table["i"] == 0.2044810139) & (table["j"] == 0.2046749726)
-    return table[pair].iloc[0]
-
-
 @pytest.fixture
 def workspace(tmp_path):
     """Minima of four made-up glasses, nothing done yet."""
@@ -64,15 +55,10 @@ def workspace(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory):
-    """A folder of all processes of pytest-xdist."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-@pytest.fixture(scope="session")
-def once(base):
+def once(tmp_path_factory):
     """``once(name, make)``: a folder that ``make(folder)`` fills, one for all processes of pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
     def made(name, make):
         folder, part = base / name, base / f"{name}.part"

@@ -1,7 +1,5 @@
 """Made-up glasses: minima with local rearrangements, and labels from a rule instead of NEBs."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -58,49 +56,29 @@ def read_minimum(path):
     return make_minimum(Place(path), energy_in_name(path), **frame()[0])
 
 
-def text_minimum(diameters, positions, box, order=None, images=True, types=None, masses=("1 1",)):
+def text_minimum(diameters, positions, box, order=None, types=None, masses=("1 1",)):
     """LAMMPS ``write_data`` text of one minimum, atoms in the order given; ``masses``: the lines of that section."""
-    types = [1] * len(diameters) if types is None else types
-    lines = [
-        "LAMMPS data file via write_data, version 17 Nov 2016, timestep = 0",
-        "",
-        f"{len(diameters)} atoms",
-        f"{max(types)} atom types",
-        "",
-        *(f"{-side / 2!r} {side / 2!r} {axis}lo {axis}hi" for side, axis in zip(box.tolist(), "xyz", strict=True)),
-        "",
-        *(("Masses", "", *masses, "") if masses else ()),
-        "Atoms # charge",
-        "",
-    ]
-    for k in range(len(diameters)) if order is None else order:
-        numbers = " ".join(repr(float(value)) for value in [diameters[k], *positions[k]])
-        lines.append(f"{k + 1} {types[k]} {numbers}" + (" 0 0 0" if images else ""))
-    return "\n".join([*lines, "", "Velocities", "", *(f"{k + 1} 0 0 0" for k in range(len(diameters))), ""])
-
-
-def make_glass(folder, n_minima=24, n_particles=40, seed=0, write=None):
-    """Minima of one glass: a common structure, a few particles displaced in each; returns the files."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    base = rng.random((n_particles, 3)) * BOX
-    diameters = rng.uniform(0.7, 1.6, n_particles)
-    energies = np.sort(0.2 + rng.random(n_minima) * 2e-3).round(10)
-    files = []
-    for energy in energies:
-        positions = base + rng.normal(0, 2e-3, base.shape)
-        moved = rng.choice(n_particles, 3, replace=False)
-        positions[moved] += rng.normal(0, 0.25, (3, 3))
-        path = folder / f"{energy:.9E}.conf.txt"
-        (write or Path.write_text)(path, text_minimum(diameters, positions % BOX - BOX / 2, BOX))
-        files.append(path)
-    return files
+    n = len(diameters)
+    types = types or [1] * n
+    sides = [f"{-side / 2!r} {side / 2!r} {axis}lo {axis}hi" for side, axis in zip(box.tolist(), "xyz", strict=True)]
+    numbers = [" ".join(map(repr, row)) for row in np.column_stack([diameters, positions]).tolist()]
+    lines = ["LAMMPS data file via write_data, version 17 Nov 2016, timestep = 0", "", f"{n} atoms"]
+    lines += [f"{max(types)} atom types", "", *sides, "", "Masses", "", *masses, "", "Atoms # charge", ""]
+    lines += [f"{k + 1} {types[k]} {numbers[k]} 0 0 0" for k in order or range(n)]
+    return "\n".join([*lines, "", "Velocities", "", *(f"{k + 1} 0 0 0" for k in range(n)), ""])
 
 
 def make_workspace(root, glasses=4, n_minima=24, temperature="0.1"):
-    """A workspace with minima of a few glasses and settings for quick training."""
+    """A workspace with minima of a few glasses, each a structure with a few particles displaced, and quick training."""
     for conf in range(1, glasses + 1):
-        make_glass(root / f"Configurations/minima/T{temperature}/Cnf-{conf}", n_minima, seed=conf)
+        rng, folder = np.random.default_rng(conf), root / f"Configurations/minima/T{temperature}/Cnf-{conf}"
+        folder.mkdir(parents=True)
+        base, diameters = rng.random((40, 3)) * BOX, rng.uniform(0.7, 1.6, 40)
+        for energy in np.sort(0.2 + rng.random(n_minima) * 2e-3).round(10):
+            positions = base + rng.normal(0, 2e-3, base.shape)
+            positions[rng.choice(40, 3, replace=False)] += rng.normal(0, 0.25, (3, 3))
+            text = text_minimum(diameters, positions % BOX - BOX / 2, BOX)
+            (folder / f"{energy:.9E}.conf.txt").write_text(text)
     (root / "config.yaml").write_text(QUICK)
     return root
 

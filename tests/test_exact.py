@@ -11,9 +11,7 @@ from ase.calculators.lj import LennardJones
 from ase.mep import NEB
 from ase.optimize import FIRE
 from neb_glass import T, minima
-from soft_sphere_atoms import make_atoms
 from steps import done
-from synthetic import read_minimum
 
 from glass.double_well import Verdict, examine
 from glass.path import Band, straight_line
@@ -23,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, no_pairs
 from pipeline.formats.lammps import energy_in_name
+from pipeline.formats.minima import read_atoms
 from pipeline.formats.results import read_neb_results
 from pipeline.settings import ClassifySettings, NebSettings, Settings, read_settings
 from pipeline.workspace import Workspace
@@ -32,19 +31,15 @@ from search.picks import by_neighbourhood
 from search.well_properties import DIPOLE, GAMMA, properties_of
 
 
-def atoms_of(path):
-    minimum = read_minimum(path)
-    return make_atoms(minimum.positions, minimum.diameters, minimum.box)
-
-
-def atoms_at(root, energy):
-    return atoms_of(next(path for path in minima(root) if abs(energy_in_name(path) - energy) < 1e-10))
+def by_name(paths):
+    """Places of minima by their names."""
+    return {round(energy_in_name(path), 10): Place(path) for path in paths}
 
 
 def test_a_band_on_its_way_past_a_saddle_has_not_converged():
     """0.01025 ε with 41 images; 0.0083 at the saddle."""
     folder = Path(__file__).parents[1] / "example/Configurations/minima/T0.12/Cnf-17"
-    start, end = (atoms_of(folder / f"{name}.conf") for name in ("0.2623378892", "0.2624009718"))
+    start, end = (read_atoms(Place(folder / f"{name}.conf")) for name in ("0.2623378892", "0.2624009718"))
     found = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=2000, hbar=hbar_of(NebSettings()))
     assert found.levels[1] - found.levels[0] == pytest.approx(0.01025, rel=0.01)
 
@@ -52,7 +47,7 @@ def test_a_band_on_its_way_past_a_saddle_has_not_converged():
 @pytest.mark.slow
 def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     neb = read_neb_results(Workspace(calculated).at(T)).query("is_dw == 1").sort_values("quantum_splitting")
-    start, end = (atoms_at(calculated, neb.iloc[0][name]) for name in ("i", "j"))
+    start, end = (read_atoms(by_name(minima(calculated))[name]) for name in neb.iloc[0][["i", "j"]])
     ours = examine(start, end, calculator, images=21, tolerance=2e-4, max_steps=500, hbar=0.01563)
     images = []
     for positions in straight_line(start.positions, end.positions, start.cell.lengths(), 9):
@@ -62,28 +57,24 @@ def test_the_barrier_and_the_verdict_are_those_of_ases_neb(calculated):
     assert FIRE(NEB(images, k=10, method="improvedtangent"), logfile=None).run(fmax=0.05, steps=2000)
     climbing = NEB(images, k=10, method="improvedtangent", climb=True)
     assert FIRE(climbing, logfile=None).run(fmax=2e-3, steps=3000)
-    saddle = max(image.get_potential_energy() for image in images)
-    height = saddle - start.get_potential_energy()
+    height = max(image.get_potential_energy() for image in images) - images[0].get_potential_energy()
     assert ours.band.energies.max() - ours.band.energies[0] == pytest.approx(height, rel=0.03)
     settings = read_settings(calculated / "config.yaml")
-    exact = examine(
-        start,
-        end,
-        calculator,
-        images=settings.neb.images,
-        tolerance=settings.neb.force_tolerance,
-        max_steps=settings.neb.max_steps,
-        hbar=hbar_of(settings.neb),
-        refine_below=settings.neb.refine_below * settings.tls_threshold,
-    )
+    how = {
+        "images": settings.neb.images,
+        "tolerance": settings.neb.force_tolerance,
+        "max_steps": settings.neb.max_steps,
+    }
+    how |= {"hbar": hbar_of(settings.neb), "refine_below": settings.neb.refine_below * settings.tls_threshold}
+    exact = examine(start, end, calculator, **how)
     assert exact.levels[1] - exact.levels[0] == pytest.approx(neb.iloc[0]["quantum_splitting"], rel=1e-12)
 
 
 @pytest.fixture(scope="module")
 def real_pair(real_minima):
     """The job of a pair of real minima, by their names."""
-    files = {round(energy_in_name(path), 10): path for path in real_minima}
-    return lambda i, j: PairJob(Pair(148750000, i, j), (Place(files[i]), Place(files[j])))
+    places = by_name(real_minima)
+    return lambda i, j: PairJob(Pair(148750000, i, j), (places[i], places[j]))
 
 
 @pytest.mark.slow
@@ -145,7 +136,7 @@ def test_every_double_well_has_the_coupling_of_its_two_minima(calculated):
     table = double_wells(calculated)
     assert table[GAMMA].notna().all(axis=None)
     row = table.iloc[-1]
-    expected = coupling(atoms_at(calculated, row["i"]), atoms_at(calculated, row["j"]), calculator)
+    expected = coupling(*(read_atoms(by_name(minima(calculated))[row[name]]) for name in ("i", "j")), calculator)
     np.testing.assert_allclose(row[GAMMA].to_numpy(float), expected, rtol=1e-4, atol=1e-6)
 
 
