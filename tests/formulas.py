@@ -1,13 +1,17 @@
-"""Double wells given by a formula, as profiles of images."""
+"""Double wells and soft spheres by formulas, and the Schrödinger equation by another method than the project's."""
 
 import numpy as np
-from oscillator_basis import HBAR
+from ase import Atoms
 
 from glass.double_well import examined
 from glass.relaxation import one_by_one
+from glass.soft_spheres import SoftSpheres
 from glass.tunnelling import OUTSIDE_POINTS, REACH, Continuation, Profile, oscillator_lengths
 from glass.two_level import two_level
 from pipeline.formats.records import record_of
+
+HBAR = 0.01563
+"""ħ̃ of the paper's units, see test_reduced_hbar_is_that_of_the_paper."""
 
 
 class Potential:
@@ -57,3 +61,37 @@ def relaxed_path(potential, positions, tolerance, max_steps):
     """The band of the exact calculation with all images, from these; the potential is one function for all."""
     forces = one_by_one([potential])
     return examined(positions, forces, len(positions), tolerance, max_steps=max_steps, hbar=HBAR).band
+
+
+# Another method
+def in_oscillator_basis(potential, reduced, frequency, size=160):
+    """Lowest two levels by diagonalising H in the eigenstates of an oscillator at x = 0, exact integrals of V."""
+    x, weights = np.polynomial.hermite.hermgauss(2 * size)
+    states = np.zeros((size, len(x)))
+    states[0] = np.pi**-0.25
+    states[1] = np.sqrt(2) * x * states[0]
+    for n in range(2, size):
+        states[n] = np.sqrt(2 / n) * x * states[n - 1] - np.sqrt((n - 1) / n) * states[n - 2]
+    length = np.sqrt(reduced / frequency)
+    values = potential(length * x) - 0.5 * frequency**2 * (length * x) ** 2
+    hamiltonian = (states * (weights * values)) @ states.T + np.diag(reduced * frequency * (np.arange(size) + 0.5))
+    return np.linalg.eigvalsh(hamiltonian)[:2]
+
+
+# The model glass
+def make_atoms(positions, diameters, box):
+    """Soft spheres of mass 1, as ASE gives it to what is no element, in a periodic box with ASE's calculator."""
+    atoms = Atoms(numbers=np.zeros(len(diameters), int), positions=positions, cell=box, pbc=True)
+    atoms.set_array("diameters", np.asarray(diameters, dtype=float))
+    atoms.calc = SoftSpheres()
+    return atoms
+
+
+def pair_energy_by_hand(r, one, other):
+    """Energy in ε of two particles of these diameters at distance r, in σ; arrays that fit each other.
+
+    v = (σ/r)¹² + c₀ + c₂ (r/σ)² + c₄ (r/σ)⁴ below 1.25 σ with σ = ½ (σ₁ + σ₂)(1 − 0.2 |σ₁ − σ₂|): Ninarello, Berthier,
+    Coslovich, Phys. Rev. X 7, 021039 (2017); c₀, c₂, c₄ let v, v′ and v″ vanish at 1.25 σ.
+    """
+    x = r / (0.5 * (one + other) * (1 - 0.2 * abs(one - other)))
+    return np.where(x < 1.25, x**-12.0 - 28 / 1.25**12 + 48 / 1.25**14 * x**2 - 21 / 1.25**16 * x**4, 0.0)

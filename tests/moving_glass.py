@@ -2,8 +2,7 @@
 
 import numpy as np
 from ase import Atoms
-from formulas import double_well, profile_of_formula, record_settings
-from oscillator_basis import HBAR
+from formulas import HBAR, double_well, profile_of_formula, record_settings
 
 from glass.tunnelling import lowest_levels
 from pipeline.formats.keys import Pair

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from formulas import relaxed_path
-from soft_sphere_atoms import make_atoms
+from formulas import make_atoms, relaxed_path
 
 from glass.band import hidden_minimum, relaxed_band
 from glass.double_well import examine

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.lj import LennardJones
-from soft_sphere_atoms import make_atoms
+from formulas import make_atoms
 from test_band import liquid
 
 from glass.batches import Batched, in_batches, together

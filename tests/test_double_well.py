@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from formulas import relaxed_path
-from oscillator_basis import HBAR, in_oscillator_basis
+from formulas import HBAR, in_oscillator_basis, relaxed_path
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 

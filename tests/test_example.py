@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from soft_sphere_atoms import make_atoms
+from formulas import make_atoms
 from steps import ROOT
 from synthetic import read_minimum
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
-from soft_sphere_atoms import make_atoms
+from formulas import make_atoms
 from steps import done, refused
 
 from glass.double_well import potential_of

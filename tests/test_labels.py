@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from formulas import double_well, profile_of_formula, record_settings
-from oscillator_basis import HBAR
+from formulas import HBAR, double_well, profile_of_formula, record_settings
 from synthetic import put_table
 
 from glass.tunnelling import lowest_levels

@@ -1,35 +1,27 @@
-"""Glasses of doc/metallic-glass.md: their potentials, and trajectories of minima from a structure to verdicts."""
+"""Glasses of doc/metallic-glass.md: their potentials, and a trajectory of minima from a structure."""
 
 import ase.io
 import numpy as np
 import pandas as pd
 import pytest
-from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from steps import done
-from synthetic import read_pairs
 
 from doc import flat_emt, kob_andersen, metallic_glass
 from glass.double_well import potential_of
 from glass.potentials.kob_andersen import calculator as ka_calculator
-from pipeline.formats.results import read_calculations
 from pipeline.workspace import Workspace
 
 T = "600"
 
 
-def mixture(rng, side=5.0):
-    """150 particles near a lattice, so that none lie on each other, some outside the box."""
-    places = np.stack(np.meshgrid(*[np.arange(6)] * 3), -1).reshape(-1, 3)[:150] * side / 6
-    atoms = Atoms("X" * 150, places + rng.normal(0, 0.05, (150, 3)), cell=[side] * 3, pbc=True)
-    atoms.set_array("types", rng.permutation([1] * 120 + [2] * 30))
-    return atoms
-
-
-def test_energy_and_forces_of_the_kob_andersen_mixture_are_sums_over_all_pairs():
+def test_energy_and_forces_of_the_kob_andersen_mixture_are_sums_over_all_pairs(tmp_path):
     """By the five numbers of Kob, Andersen, Phys. Rev. Lett. 73, 1376 (1994), and LAMMPS's ``lj/smooth/linear``."""
-    atoms = mixture(np.random.default_rng(2))
+    kob_andersen.write(tmp_path, glasses=1)
+    atoms, rng = ase.io.read(tmp_path / "mixture-1.extxyz"), np.random.default_rng(2)
+    lattice = atoms.cell[0, 0] / 6 * np.stack(np.meshgrid(*[np.arange(6)] * 3), -1).reshape(-1, 3)[:150]
+    atoms.positions = rng.permutation(lattice) + rng.normal(0, 0.05, (150, 3))  # none on each other, some outside
     constants = {(1, 1): (1.0, 1.0), (1, 2): (1.5, 0.8), (2, 2): (0.5, 0.88)}
     total, expected = 0.0, np.zeros((150, 3))
     for i in range(150):
@@ -54,23 +46,6 @@ def test_energy_and_forces_of_the_kob_andersen_mixture_are_sums_over_all_pairs()
     np.testing.assert_allclose(forces, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
 
 
-@pytest.mark.slow
-def test_a_kob_andersen_glass_goes_from_nothing_to_verdicts(tmp_path):
-    kob_andersen.write(tmp_path, glasses=1)
-    start = ("--start", tmp_path / "mixture-1.extxyz", "--melt", 1.0, "--cool", 300)
-    done("simulate_glass", tmp_path, *start, "--dynamics", 0.6, "--interval", 50, "--quenches", 8)
-    frames = ase.io.read(Workspace(tmp_path).at("0.6").glass(1) / "minima.extxyz", ":")
-    for frame in frames:
-        energy, forces = potential_of(frame, ka_calculator)(frame.positions)
-        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
-        assert np.linalg.norm(forces) < 2e-4  # ε/σ, neb.force_tolerance
-    done("step0_collect", tmp_path)
-    pairs = read_pairs(tmp_path, "0.6").nsmallest(2, "total_displacement")
-    pairs.to_csv(tmp_path / "pairs.csv", index=False)
-    done("run_neb", tmp_path, "--pairs", tmp_path / "pairs.csv")
-    assert len(read_calculations(Workspace(tmp_path).at("0.6"))) == 2
-
-
 @pytest.mark.parametrize("cells", [2, 3])
 def test_flat_emt_is_that_of_ase(cells):
     """Moved so far that neighbours change, over the edges of the box and with an image of an atom as its neighbour."""
@@ -85,25 +60,16 @@ def test_flat_emt_is_that_of_ase(cells):
         np.testing.assert_allclose(forces, forces_of_ase, rtol=0, atol=1e-10 * abs(forces_of_ase).max())
 
 
-def simulated(root, quenches):
-    """What simulate_glass.py says."""
-    start = ("--start", root / "alloy-1.extxyz", "--melt", 3000, "--cool", 300)
-    more = ("--dynamics", T, "--interval", 60, "--quenches", quenches)
-    return done("simulate_glass", root, *start, *more)
-
-
-def minima_file(root):
-    return Workspace(root).at(T).glass(1) / "minima.extxyz"
-
-
 @pytest.mark.slow
 def test_a_trajectory_of_minima_goes_on_where_it_was_as_if_it_had_not_been_stopped(tmp_path):
     found = []
     for root, stops in ((tmp_path / "stopped", (4, 12)), (tmp_path / "whole", (12,))):
         metallic_glass.write(root, glasses=1, cells=2)
+        how = ("--melt", 3000, "--cool", 300, "--dynamics", T, "--interval", 60)
         for quenches in stops:
-            assert f"{quenches} of {quenches} quenches" in simulated(root, quenches)
-        frames = ase.io.read(minima_file(root), ":")
+            start = ("--start", root / "alloy-1.extxyz", "--quenches", quenches)
+            assert f"{quenches} of {quenches} quenches" in done("simulate_glass", root, *how, *start)
+        frames = ase.io.read(Workspace(root).at(T).glass(1) / "minima.extxyz", ":")
         found.append([frame.get_potential_energy() for frame in frames])
     assert len(found[0]) > 1
     for frame in frames:

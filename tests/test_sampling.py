@@ -10,7 +10,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.cluster import Icosahedron
-from soft_sphere_atoms import make_atoms, pair_energy_by_hand
+from formulas import make_atoms, pair_energy_by_hand
 from steps import done, run_process
 from synthetic import read_minimum
 
@@ -185,7 +185,7 @@ def test_two_particles_are_as_far_apart_as_boltzmann_says():
     expected = (v * np.exp(-v / temperature)).sum() / np.exp(-v / temperature).sum()
     positions = np.array([[0.0, 0, 0], [1.4, 0, 0]])
     energies = []
-    for k in range(20000):
+    for k in range(6000):
         liquids.swap_monte_carlo(positions, box, sizes, temperature, 100, k)
         energies.append(soft_spheres(box, sizes)(positions)[0])
     blocks = np.mean(np.reshape(energies, (20, -1)), axis=1)

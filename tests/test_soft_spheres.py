@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from soft_sphere_atoms import make_atoms, pair_energy_by_hand
+from formulas import make_atoms, pair_energy_by_hand
 from synthetic import read_minimum
 
 from glass.response.elasticity import bonds_of

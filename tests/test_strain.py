@@ -8,9 +8,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.neighborlist import neighbor_list
-from formulas import double_well, profile_of_formula
-from oscillator_basis import HBAR
-from soft_sphere_atoms import make_atoms, pair_energy_by_hand
+from formulas import HBAR, double_well, make_atoms, pair_energy_by_hand, profile_of_formula
 from steps import ROOT
 from synthetic import read_minimum
 

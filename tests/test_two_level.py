@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from formulas import Potential, beyond, double_well, profile_of_formula
-from oscillator_basis import HBAR, in_oscillator_basis
+from formulas import HBAR, Potential, beyond, double_well, in_oscillator_basis, profile_of_formula
 from scipy.optimize import brentq, minimize_scalar
 
 from glass import tunnelling
