@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.formats.configurations import MinimumError
+from pipeline.messages import counted
+from pipeline.workspace import Reading
 
 _NAMES = {
     "ids": ("id", "ids", "atom_id"),
@@ -35,6 +38,7 @@ _NAMES = {
 }
 """Names of columns, in small letters but for Z, by what they hold."""
 
+_PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)"  # numbers as Arrow reads them
 _FORTRAN = r"(?<=[\d.])[dD](?=[+-]?\d+$)"  # what stands before an exponent, as Fortran writes it
 _PACKED, _SMALL = 100, 10**8  # what unpacks to more than _PACKED times its size and _SMALL bytes is no minima
 
@@ -67,11 +71,6 @@ def open_text(path: Path) -> io.TextIOWrapper:
     return io.TextIOWrapper(unpacked(path), encoding="utf-8-sig", errors="replace")
 
 
-def numbers(rows: Sequence[Sequence[str]], line: str = "an atom line") -> Array:
-    """Rows of numbers as floats."""
-    return np.column_stack(read_columns(rows, len(rows[0]), line=line))
-
-
 def read_columns(
     rows: Sequence[Sequence[str]], wide: int, text: Collection[int] = (), line: str = "an atom line"
 ) -> list[NDArray[Any]]:
@@ -89,20 +88,15 @@ def read_columns(
         plain = [[one if k in text else re.sub(_FORTRAN, "e", one) for k, one in enumerate(row)] for row in rows]
         if plain != [*map(list, rows)]:
             return read_columns(plain, wide, text, line)
-        raise MinimumError(_odd_row(rows, wide, text, line)) from None
+        for row in rows:
+            if len(row) != wide:
+                said = f"{line} has {len(row)} columns, not {wide}: '{short(' '.join(row))}'"
+                raise MinimumError(said) from None
+            for k, field in enumerate(row):
+                if k not in text and re.fullmatch(_PLAIN, field) is None:
+                    raise MinimumError(f"'{short(field)}' in {line} is not a number") from None
+        raise MinimumError(f"{line} is not readable") from None
     return [column.to_numpy() for column in table.columns]
-
-
-def _odd_row(rows: Sequence[Sequence[str]], wide: int, text: Collection[int], line: str) -> str:
-    """Problem of the first row that is not as it should be."""
-    for row in rows:
-        if len(row) != wide:
-            return f"{line} has {len(row)} columns, not {wide}: '{short(' '.join(row))}'"
-        for k, field in enumerate(row):
-            number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", field)
-            if k not in text and number is None:
-                return f"'{short(field)}' in {line} is not a number"
-    return f"{line} is not readable"
 
 
 def is_cut(column: Sequence[str]) -> bool:
@@ -110,16 +104,12 @@ def is_cut(column: Sequence[str]) -> bool:
 
     One that ends in an exponent of no digit, or of a zero alone, is cut too: no program writes those.
     """
-    decimals, exponents = zip(*map(_digits, column), strict=True)
+    split = [re.split("[eEdD]", number, maxsplit=1) for number in column]
+    decimals = [len(mantissa.partition(".")[2]) for mantissa, *_ in split]
+    exponents = [len("".join(exponent).lstrip("+-")) for _, *exponent in split]
     if re.search(r"[eEdD][+-]?0?$", column[-1]):
         return True
     return len(column) > 1 and (decimals[-1] < min(decimals[:-1]) or exponents[-1] < min(exponents[:-1]))
-
-
-def _digits(number: str) -> tuple[int, int]:
-    """Number of digits behind the point, and in the exponent."""
-    mantissa, _, exponent = number.lower().replace("d", "e").partition("e")
-    return len(mantissa.partition(".")[2]), len(exponent.lstrip("+-"))
 
 
 def check_end(rows: Sequence[Sequence[str]], last_line: str) -> None:
@@ -127,6 +117,22 @@ def check_end(rows: Sequence[Sequence[str]], last_line: str) -> None:
     alike = [row[-1] for row in rows if row and len(row) == len(rows[-1])]
     if not last_line.endswith("\n") and alike and is_cut(alike):
         raise MinimumError("truncated within its last number")
+
+
+def atom_lines(text: TextIO, n: int, says: str) -> list[str]:
+    """The next n lines, of the atoms of a frame."""
+    lines = list(islice(text, n))
+    if len(lines) < n:
+        raise MinimumError(f"{counted(len(lines), 'atom')} where {says} {n}: truncated")
+    if lines and not lines[-1].endswith("\n"):
+        check_end([one.split() for one in lines], lines[-1])
+    return lines
+
+
+def check_frame_units(said: str, reading: Reading) -> None:
+    """Raise MinimumError if a frame names other units than the workspace's."""
+    if said and reading.units and {"lj": "reduced"}.get(said, said) != reading.units:
+        raise MinimumError(f"in units {short(said)}, where config.yaml says units: {reading.units}")
 
 
 def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
@@ -149,7 +155,13 @@ def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
     if there["numbers"] is not None:
         found["numbers"] = _whole(there["numbers"], n, "atomic numbers")
     elif species is not None:
-        found |= _kinds([str(name) for name in species], found)
+        names = [str(name) for name in species]
+        if all(name in atomic_numbers for name in names):
+            found["numbers"] = np.array([atomic_numbers[name] for name in names], np.int32)
+        elif types is None and all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
+            found["types"] = np.array(names, np.int32)
+        elif types is None:
+            found["types"] = np.unique(names, return_inverse=True)[1].astype(np.int32) + 1
     if "numbers" in found:
         if not ((found["numbers"] >= 0) & (found["numbers"] < len(atomic_masses))).all():
             raise MinimumError("an atomic number is none")
@@ -166,17 +178,6 @@ def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
         volumes = np.pi / 6 * found["diameters"] ** 3
         found["masses"] = np.where(volumes > 0, densities * volumes, densities)  # points: the mass itself
     return found
-
-
-def _kinds(names: list[str], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Atomic numbers where all names are elements; else types, unless these are known."""
-    if all(name in atomic_numbers for name in names):
-        return {"numbers": np.array([atomic_numbers[name] for name in names], np.int32)}
-    if "types" in found:
-        return {}
-    if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
-        return {"types": np.array(names, np.int32)}
-    return {"types": np.unique(names, return_inverse=True)[1].astype(np.int32) + 1}
 
 
 def _are_numbers(values: Any) -> bool:

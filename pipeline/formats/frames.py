@@ -10,18 +10,27 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from pipeline.errors import short
-from pipeline.formats.columns import is_cut, open_text, particles, unpacked
+from pipeline.formats.columns import (
+    atom_lines,
+    check_frame_units,
+    is_cut,
+    open_text,
+    particles,
+    read_columns,
+    unpacked,
+)
 from pipeline.formats.configurations import Frame, FrameContent, Minimum, MinimumError
-from pipeline.formats.lammps import is_of_one, read_one
-from pipeline.formats.text_frames import read_dump, read_extxyz
+from pipeline.formats.csv_files import NUMBER
+from pipeline.formats.lammps import is_of_one, read_dump, read_one
 from pipeline.workspace import AS_USUAL, Reading
 
 _CALCULATIONS = [
@@ -37,12 +46,9 @@ _CALCULATIONS = [
 ]
 """ASE's names of the outputs of one calculation: of their steps the last is the minimum."""
 
-_TEXTS = {
-    r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?": read_dump,
-    r".+\.(ext)?xyz(\.(gz|bz2|xz))?": read_extxyz,
-}
-"""Readers of text of our own, by the names of their files; ASE reads all others."""
-
+_KEY = re.compile(r"""([^\s=]+)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|\S+)""")
+_DUMP = r"(dump\..+|.+\.(dump|lammpstrj|lammpsdump))(\.(gz|bz2|xz))?"
+_EXTXYZ = r".+\.(ext)?xyz(\.(gz|bz2|xz))?"  # names of the text files that we read; ASE reads all others
 _BEHIND = 100  # no reader asks so often for a line behind the end of a whole file
 
 
@@ -50,14 +56,16 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
     """Frames of a file in their order; raises MinimumError where the next can't be read, nor what follows."""
     if not path.is_file():
         raise MinimumError("not a file that can be read")
-    reader = next((read for names, read in _TEXTS.items() if re.fullmatch(names, path.name)), None)
     try:
         if is_of_one(path):
             found = read_one(path)
             yield lambda: (found, None, [])
-        elif reader is not None:
+        elif re.fullmatch(_DUMP, path.name):
             with open_text(path) as text:
-                yield from reader(text, reading)
+                yield from read_dump(text, reading)
+        elif re.fullmatch(_EXTXYZ, path.name):
+            with open_text(path) as text:
+                yield from read_extxyz(text, reading)
         else:
             yield from _by_ase(path, reading)
     except MinimumError:
@@ -67,14 +75,80 @@ def read_frames(path: Path, reading: Reading = AS_USUAL) -> Iterator[Frame]:
     except OSError as error:
         raise MinimumError(f"can't be read: {error.strerror or short(error)}") from error
     except Exception as error:  # ASE's readers raise anything
-        raise MinimumError(f"not readable as {format_of(path) or 'text'}: {_in_words(error)}") from error
+        said = short(error)
+        if isinstance(error, KeyError | IndexError | StopIteration | AttributeError | TypeError):
+            said = f"something is missing or has an unknown name ({said or 'the end'})"
+        raise MinimumError(f"not readable as {format_of(path) or 'text'}: {said}") from error
 
 
-def _in_words(error: Exception) -> str:
-    """Message of a reader's exception; of those that only name a key or an index, what that means."""
-    if isinstance(error, KeyError | IndexError | StopIteration | AttributeError | TypeError):
-        return f"something is missing or has an unknown name ({short(error) or 'the end'})"
-    return short(error)
+def read_extxyz(text: TextIO, reading: Reading) -> Iterator[Frame]:
+    """Frames of an extended XYZ file in their order; MinimumError where they can't be told apart.
+
+    The total energy stands under ``energy``, or the name of ``reading``; where it is a column, the sum is taken.
+    """
+    at = 0
+    for line in text:
+        at += 1
+        if not line.strip():
+            continue
+        if not re.fullmatch(r"\s*\d{1,9}\s*", line):
+            raise MinimumError(f"line {at}: '{short(line)[:60]}' where the count of atoms of a frame should be")
+        n, keys = int(line), next(text, "")
+        lines = atom_lines(text, n, f"line {at} says")
+        at += n + 1
+        yield partial(_frame, lines, keys, reading)
+
+
+def _frame(lines: list[str], line: str, reading: Reading) -> FrameContent:
+    rows = [one.split() for one in lines]
+    keys = {name: value.strip("\"'{}[]") for name, value in _KEY.findall(line)}
+    lower = {name.lower(): value for name, value in keys.items()}
+    if not rows:
+        raise MinimumError("no atom in the frame")
+    check_frame_units(lower.get("units", ""), reading)
+    columns = _columns(rows, lower.get("properties", "species:S:1:pos:R:3"))
+    if "pos" not in columns or columns["pos"].shape != (len(rows), 3):
+        raise MinimumError("its Properties name no three columns pos:R:3")
+    if "lattice" not in lower:
+        raise MinimumError('no Lattice="…" in the second line of the frame')
+    lattice = lower["lattice"].replace(",", " ").split() or ["nothing"]
+    cell = np.reshape(read_columns([lattice], len(lattice), line="its Lattice"), -1)
+    if cell.size != 9:
+        raise MinimumError("its Lattice is not nine numbers")
+    periodic = lower.get("pbc", "T T T").replace(",", " ").split()
+    if len(periodic) != 3 or not all(re.fullmatch(r"(?i)t|true|1|f|false|0", one) for one in periodic):
+        raise MinimumError(f"pbc={short(lower['pbc'])} is not three times T or F")
+    pbc = [one[0] in "tT1" for one in periodic]
+    found = {"positions": columns.pop("pos"), "cell": cell.reshape(3, 3), "pbc": pbc}
+    found |= particles(columns, len(rows))
+    key, energy = reading.energy_key or "energy", None
+    if key in keys:
+        if re.fullmatch(NUMBER, keys[key]) is None:
+            raise MinimumError(f"the frame has no energy: {key}={short(keys[key])} is not a number")
+        energy = float(re.sub("[dD]", "e", keys[key]))
+    elif key in columns:
+        values = columns[key]
+        if values.dtype.kind != "f" or values.ndim != 1:
+            raise MinimumError(f"its column {key} holds no number for each atom")
+        energy = float(values.sum())
+    named = re.compile(r"(?i)energy|^e$|epot|^pe$|^u$|etot")
+    return found, energy, [name for name in (*keys, *columns) if named.search(name)]
+
+
+def _columns(rows: list[list[str]], properties: str) -> dict[str, Any]:
+    """Values by the columns' names: numbers as floats, text as it is; of several columns shape (N, columns)."""
+    parts = properties.split(":")
+    sizes = [int(size) for size in parts[2::3] if re.fullmatch(r"[1-9]\d{0,2}", size)]
+    if len(parts) % 3 or len(sizes) != len(parts) // 3 or not set(parts[1::3]) <= set("SRIL"):
+        raise MinimumError(f"its Properties={short(properties)} are not name:type:columns")
+    ends = np.cumsum([0, *sizes])
+    text = [k for k, kind in enumerate(np.repeat(parts[1::3], sizes)) if kind in "SL"]
+    found = read_columns(rows, int(ends[-1]), text)
+    columns = (found[start:stop] for start, stop in pairwise(ends))
+    return {
+        name: some[0] if len(some) == 1 else np.column_stack(some)
+        for name, some in zip(parts[::3], columns, strict=True)
+    }
 
 
 def format_of(path: Path) -> str:
@@ -107,14 +181,12 @@ class _Text(TextIOWrapper):
         self._behind = 0 if line else self._behind + 1
         if self._behind > _BEHIND:
             raise EOFError
-        if line and not line.endswith("\n") and self._is_cut(line.split()):
-            return ""
+        if line and not line.endswith("\n") and (fields := line.split()):
+            rows = [row for one in self._lines if len(row := one.split()) == len(fields)]
+            if is_cut([row[-1] for row in (*rows, fields)]):
+                return ""
         self._lines.append(line)
         return line
-
-    def _is_cut(self, fields: list[str]) -> bool:
-        rows = [row for line in self._lines if len(row := line.split()) == len(fields)]
-        return bool(fields) and is_cut([row[-1] for row in (*rows, fields)])
 
 
 def _by_ase(path: Path, reading: Reading) -> Iterator[Frame]:

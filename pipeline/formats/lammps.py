@@ -1,8 +1,10 @@
-"""The two formats of one energy minimum: LAMMPS data text, and Fortran unformatted sequential."""
+"""LAMMPS data and dumps, with any columns, coordinates and box; and Fortran unformatted sequential files."""
 
 import re
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -10,9 +12,17 @@ from ase.data import atomic_numbers
 from glass.arrays import Array
 from pipeline.errors import short
 from pipeline.files import atomic_write
-from pipeline.formats.columns import check_end, numbers, open_text, particles
-from pipeline.formats.configurations import MinimumError
+from pipeline.formats.columns import (
+    atom_lines,
+    check_end,
+    check_frame_units,
+    open_text,
+    particles,
+    read_columns,
+)
+from pipeline.formats.configurations import Frame, FrameContent, MinimumError
 from pipeline.messages import counted
+from pipeline.workspace import Reading
 
 _NAME = r"(?P<energy>.*)\.(conf(\.txt)?|(conf\.txt|data|lmp)(\.(gz|bz2|xz))?)"
 """Names of files in the formats of one minimum, behind its energy."""
@@ -21,6 +31,9 @@ _OTHER_NAME = r"(?a:(dump\.)?(?P<energy>[+-]?\d*\.\d+([eE][+-]?\d{1,3})?)(\.[A-Z
 """Names of other files that are energies; a whole number may count files."""
 
 _NUMBER = r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?"
+
+_ITEMS = ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS", "ATOMS", "UNITS", "TIME")
+_COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
 
 STYLES = {
     "atomic": ("id", "type"),
@@ -67,16 +80,15 @@ def _from_text(lines: list[str]) -> dict[str, Any]:
     for line in lines if untitled else lines[1:]:
         content, _, note = line.partition("#")
         fields = content.split()
-        if fields and re.fullmatch(r"[A-Z][A-Za-z]*( [A-Za-z]+)*", " ".join(fields)):
-            name = " ".join(fields)
+        if fields and re.fullmatch(r"[A-Z][A-Za-z]*( [A-Za-z]+)*", name := " ".join(fields)):
             if name in sections:
                 raise MinimumError(f"two sections '{short(name)}'")
             rows = sections[name] = []
             notes[name] = note.split()
         elif fields:
             rows.append((fields, note.strip()))
-    head = {" ".join(fields): None for fields, _ in sections[""]}
-    count = next((n for line in head if (n := re.fullmatch(r"(\d{1,9}) atoms", line))), None)
+    head = "\n".join(" ".join(fields) for fields, _ in sections[""])
+    count = re.search(r"^(\d{1,9}) atoms$", head, re.MULTILINE)
     if count is None:
         raise MinimumError("no line 'N atoms' in the header")
     if "Atoms" not in sections:
@@ -87,53 +99,41 @@ def _from_text(lines: list[str]) -> dict[str, Any]:
     if rows is sections["Atoms"]:
         check_end(atoms, lines[-1])
     labels = {fields[1]: fields[0] for fields, _ in sections.get("Atom Type Labels", []) if len(fields) > 1}
-    columns = _columns(atoms, notes["Atoms"], labels)
-    found = particles({name: columns[name] for name in columns if name not in "xyz"}, len(atoms))
-    positions = np.column_stack([columns[axis] for axis in "xyz"])
-    return {"positions": positions, "cell": _cell(list(head)), **found, **_of_types(sections, labels, found)}
-
-
-def _columns(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> dict[str, Array]:
-    """Columns of the section Atoms by their names, types as numbers."""
-    style = _style(rows, note, labels)
-    names = [*STYLES[style], *"xyz"]
-    wide = len(rows[0])
-    if wide not in (len(names), len(names) + 3):
-        raise MinimumError(f"{wide} columns, but atom_style {style} has {' '.join(names)}, perhaps ix iy iz")
+    names = _names_of_columns(atoms, notes["Atoms"], labels)
     at = names.index("type")
     if labels:
-        rows = [[*row[:at], labels.get(row[at], row[at]), *row[at + 1 :]] for row in rows if len(row) > at]
-    return dict(zip(names, numbers(rows).T, strict=False))
+        atoms = [[*row[:at], labels.get(row[at], row[at]), *row[at + 1 :]] for row in atoms if len(row) > at]
+    columns = dict(zip(names, read_columns(atoms, len(atoms[0])), strict=False))
+    found = particles({name: columns[name] for name in columns if name not in "xyz"}, len(atoms))
+    positions = np.column_stack([columns[axis] for axis in "xyz"])
+    return {"positions": positions, "cell": _cell(head), **found, **_of_types(sections, labels, found)}
 
 
-def _style(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> str:
-    """The atom_style that stands behind ``Atoms #``; without it the only one that fits."""
+def _names_of_columns(rows: list[list[str]], note: list[str], labels: dict[str, str]) -> tuple[str, ...]:
+    """Names by the atom_style that stands behind ``Atoms #``; without it by the only one that fits."""
+    wide = len(rows[0])
     if note:
         if note[0] not in STYLES:
             raise MinimumError(f"atom_style {short(note[0])}, which is none of points: {', '.join(STYLES)}")
-        return note[0]
-    wide = len(rows[0])
+        names = (*STYLES[note[0]], *"xyz")
+        if wide not in (len(names), len(names) + 3):
+            raise MinimumError(f"{wide} columns, but atom_style {note[0]} has {' '.join(names)}, perhaps ix iy iz")
+        return names
+
+    def can_be(name: str, column: Sequence[str]) -> bool:
+        kind = r"\d+" if name in ("id", "type", "molecule") else _NUMBER
+        return all((name == "type" and field in labels) or re.fullmatch(kind, field) for field in column)
+
     fits: dict[tuple[str, ...], str] = {}
+    columns = list(zip(*(row for row in rows if len(row) == wide), strict=True))
     for style, names in STYLES.items():
-        if wide - len(names) in (3, 6) and all(
-            _holds(name, [row[k] for row in rows if len(row) == wide], labels) for k, name in enumerate(names)
-        ):
+        if wide - len(names) in (3, 6) and all(map(can_be, names, columns)):
             fits.setdefault(names, style)
-    if len(fits) == 1:
-        return next(iter(fits.values()))
-    may_be = f"{' or '.join(fits.values())}" if fits else "none that is known"
-    raise MinimumError(
-        f"{wide} columns: atom_style may be {may_be}; write it behind the section's name: 'Atoms # charge'"
-    )
-
-
-def _holds(name: str, column: list[str], labels: dict[str, str]) -> bool:
-    """Whether a column can be what a style has there."""
-    if name == "type" and labels:
-        return all(field in labels or re.fullmatch(r"\d+", field) for field in column)
-    if name in ("id", "type", "molecule"):
-        return all(re.fullmatch(r"\d+", field) for field in column)
-    return all(re.fullmatch(_NUMBER, field) for field in column)
+    if len(fits) != 1:
+        may_be = f"{' or '.join(fits.values())}" if fits else "none that is known"
+        said = f"atom_style may be {may_be}; write it behind the section's name: 'Atoms # charge'"
+        raise MinimumError(f"{wide} columns: {said}")
+    return (*next(iter(fits)), *"xyz")
 
 
 def _of_types(
@@ -161,27 +161,29 @@ def _of_types(
     return of_types
 
 
-def _cell(head: list[str]) -> Array:
-    """Cell vectors of the lines of a header, orthogonal or triclinic, restricted or general."""
-    general = [re.fullmatch(rf"(\S+) (\S+) (\S+) {name}vec", line) for name in "abc" for line in head]
-    vectors = [[_number(part) for part in found.groups()] for found in general if found]
+def _cell(head: str) -> Array:
+    """Cell vectors of a header, orthogonal or triclinic, restricted or general."""
+
+    def before(names: str, count: int) -> list[float]:
+        line = re.search("^" + r"(\S+) " * count + f"{names}$", head, re.MULTILINE)
+        return [_number(part) for part in line.groups()] if line else []
+
+    vectors = [*filter(None, (before(f"{name}vec", 3) for name in "abc"))]
     if vectors:
         if len(vectors) < 3:
             raise MinimumError("not all of avec, bvec and cvec in the header")
         return np.array(vectors)
-    lengths = []
-    for axis in "xyz":
-        edges = next((e for line in head if (e := re.fullmatch(rf"(\S+) (\S+) {axis}lo {axis}hi", line))), None)
-        if edges is None:
+    edges = {axis: before(f"{axis}lo {axis}hi", 2) for axis in "xyz"}
+    for axis in edges:
+        if not edges[axis]:
             raise MinimumError(f"no line '{axis}lo {axis}hi' in the header")
-        lengths.append(_number(edges[2]) - _number(edges[1]))
+    lengths = [high - low for low, high in edges.values()]
     if not min(lengths) > 0:
         raise MinimumError("a box length is not above zero")
-    tilt = next((t for line in head if (t := re.fullmatch(r"(\S+) (\S+) (\S+) xy xz yz", line))), None)
-    return restricted_cell(lengths, [_number(part) for part in tilt.groups()] if tilt else [0.0, 0.0, 0.0])
+    return _restricted_cell(lengths, before("xy xz yz", 3) or [0.0, 0.0, 0.0])
 
 
-def restricted_cell(lengths: list[float], tilt: list[float]) -> Array:
+def _restricted_cell(lengths: Sequence[float], tilt: Sequence[float]) -> Array:
     """Cell vectors of LAMMPS's restricted triclinic box: lengths along the axes; xy, xz and yz."""
     return np.array([[lengths[0], 0, 0], [tilt[0], lengths[1], 0], [tilt[1], tilt[2], lengths[2]]], float)
 
@@ -192,18 +194,88 @@ def _number(text: str) -> float:
     return float(text)
 
 
+def read_dump(text: TextIO, reading: Reading) -> Iterator[Frame]:
+    """Snapshots of a dump in order; MinimumError where they can't be told apart."""
+    items: dict[str, list[str]] = {}
+    name = None
+    for line in text:
+        if line.startswith("ITEM:"):
+            name = next((name for name in _ITEMS if line[5:].strip().startswith(name)), "")
+            items[name], items[f"{name}:"] = line[5:].strip()[len(name) :].split(), []
+            if name != "ATOMS":
+                continue
+            try:
+                n = int("".join(items.pop("NUMBER OF ATOMS:", [])))
+            except ValueError:
+                raise MinimumError("no count below ITEM: NUMBER OF ATOMS") from None
+            yield partial(_snapshot, atom_lines(text, n, "the snapshot says"), items, reading)
+            items, name = {name: rest for name, rest in items.items() if name.startswith("UNITS")}, None
+        elif name is not None:
+            items[f"{name}:"] += [line] if line.strip() else []
+        elif line.strip():
+            raise MinimumError(f"'{short(line)}' where a line ITEM: should be")
+    if any(not name.startswith("UNITS") for name in items):
+        raise MinimumError("truncated: the last snapshot has no ITEM: ATOMS")
+
+
+def _snapshot(lines: list[str], items: dict[str, list[str]], reading: Reading) -> FrameContent:
+    check_frame_units("".join(items.get("UNITS:", [])).strip(), reading)
+    rows, names = [one.split() for one in lines], items["ATOMS"]
+    if not rows:
+        raise MinimumError("no atom in it")
+    text = [k for k, name in enumerate(names) if name in ("element", "typelabel")]
+    types = (k for k, name in enumerate(names) if name == "type")
+    text += [k for k in types if not all(one.isdecimal() for row in rows for one in row[k : k + 1])]
+    columns = dict(zip(names, read_columns(rows, len(names), text), strict=True))
+    cell, origin, pbc = _box(items)
+    axes = next((axes for axes in _COORDINATES if all(axis in columns for axis in axes)), None)
+    if axes is None:
+        raise MinimumError("no columns x y z, xu yu zu, xs ys zs or xsu ysu zsu")
+    positions = np.column_stack([columns[axis] for axis in axes])
+    if "s" in axes[0]:
+        positions = positions @ cell + origin
+    found = {"positions": positions, "cell": cell, "pbc": pbc, **particles(columns, len(rows))}
+    energy = float(np.sum(columns[reading.energy_key])) if reading.energy_key in columns else None
+    return found, energy, [name for name in names if name.startswith(("c_", "v_", "f_"))]
+
+
+def _box(items: dict[str, list[str]]) -> tuple[Array, Array, list[bool]]:
+    """Cell vectors, origin, and which of them repeat; all where the dump does not tell."""
+    lines = [line.split() for line in items.get("BOX BOUNDS:", [])]
+    words = items.get("BOX BOUNDS", [])
+    if len(lines) != 3 or len({len(line) for line in lines}) != 1:
+        raise MinimumError("no three lines of numbers below ITEM: BOX BOUNDS")
+    bounds = np.column_stack(read_columns(lines, len(lines[0]), line="a line of ITEM: BOX BOUNDS"))
+    flags = [word for word in words if re.fullmatch(r"[pfsm]{2}", word)]
+    if len(flags) not in (0, 3):
+        raise MinimumError(f"ITEM: BOX BOUNDS {short(' '.join(words))} does not say what is periodic")
+    pbc = [flag == "pp" for flag in flags] or [True] * 3
+    if "abc" in words and bounds.shape[1] == 4:
+        return bounds[:, :3], bounds[:, 3], pbc
+    if bounds.shape[1] not in (2, 3):
+        raise MinimumError("a line below ITEM: BOX BOUNDS has neither two nor three numbers")
+    xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
+    low = bounds[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
+    high = bounds[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
+    return _restricted_cell(high - low, [xy, xz, yz]), low, pbc
+
+
 _PARTICLE = np.dtype([("head", "<i4"), ("values", "<f8", 4), ("tail", "<i4")])
 
 
 def _from_binary(content: bytes) -> dict[str, Any]:
-    n_bytes, rest = _record(content)
-    if len(n_bytes) != 4:
+    records, rest = list[bytes](), content
+    for _ in range(2):
+        size = int.from_bytes(rest[:4], "little")
+        if len(rest) < size + 8 or rest[4 + size : 8 + size] != rest[:4]:
+            raise MinimumError("not Fortran unformatted sequential, or truncated in its header")
+        records.append(rest[4 : 4 + size])
+        rest = rest[8 + size :]
+    if len(records[0]) != 4:
         raise MinimumError("the first record is not one int32, the count of atoms")
-    n = int(np.frombuffer(n_bytes, "<i4")[0])
-    box_bytes, rest = _record(rest)
-    if len(box_bytes) not in (8, 24):
+    if len(records[1]) not in (8, 24):
         raise MinimumError("the second record is not 1 or 3 float64, the box lengths")
-    box = np.frombuffer(box_bytes, "<f8")
+    n, box = int(np.frombuffer(records[0], "<i4")[0]), np.frombuffer(records[1], "<f8")
     if len(rest) % _PARTICLE.itemsize:
         raise MinimumError("the file ends within an atom's record: truncated")
     if n < 1 or len(rest) != n * _PARTICLE.itemsize:
@@ -225,11 +297,3 @@ def write_minimum(path: Path, diameters: Array, positions: Array, box: Array) ->
     with atomic_write(path) as part, FortranFile(part, "w", "<u4") as file:
         for record in (np.array(len(rows), "<i4"), box.astype("<f8"), *rows):
             file.write_record(record)
-
-
-def _record(content: bytes) -> tuple[bytes, bytes]:
-    """First record of a Fortran unformatted sequential file, and what follows it."""
-    size = int.from_bytes(content[:4], "little")
-    if len(content) < size + 8 or content[4 + size : 8 + size] != content[:4]:
-        raise MinimumError("not Fortran unformatted sequential, or truncated in its header")
-    return content[4 : 4 + size], content[8 + size :]
