@@ -16,8 +16,10 @@ from pipeline.formats.configurations import Minimum, System, Unusable
 from pipeline.formats.keys import largest_name, minimum_keys, minimum_names
 from pipeline.formats.minima import as_written, is_superseded, superseded
 from pipeline.matching import equal_particles, nearest_order, spacing
+from pipeline.messages import Progress
 from pipeline.settings import MinimaSettings, Settings
 from pipeline.stamps import AGAIN, LEFT_OUT, USED, Fate
+from pipeline.workspace import glass_of
 
 SAME_PLACE = 5e-4  # default of minima.same_place, in distances between particles; published double wells are longer
 DRIFT = 1e-10  # mean displacement, in distances between particles, that is none; dynamics and quenches leave 1e-13
@@ -182,8 +184,9 @@ class _Placed:
         """The minimum in whose order of particles most stand, of a few, and the orders of all by it."""
         first, alike, best, as_it_is = 0, -1, (0, list[Index]()), np.arange(len(kinds))
         for _ in range(3):
-            of = minima[first].positions
-            orders = [nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in minima]
+            of, name = minima[first].positions, glass_of(minima[first].place.path).name
+            every = Progress(minima, desc=f"{name}: comparing the orders of particles", unit="minimum")
+            orders = [nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in every]
             orders = [as_it_is if np.array_equal(order, as_it_is) else order for order in orders]  # shared: memory
             same = [not self._exchanged(of, one.positions, order) for one, order in zip(minima, orders, strict=True)]
             if sum(same) > alike:

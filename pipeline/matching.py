@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import KDTree
 
-from glass.arrays import Array, Index, common_shift, minimum_image
+from glass.arrays import Array, Index, common_shift, minimum_image, vectors_of
 from glass.overlap import Displacements
 from pipeline.formats.configurations import Minimum, MinimumError, Place, System
 from pipeline.formats.keys import minimum_keys
@@ -40,16 +42,15 @@ def nearest_order(reference: Array, places: Array, kinds: Index, box: Array, apa
 
 def _shift_of_unordered(reference: Array, places: Array, kinds: Index, box: Array, apart: float) -> Array:
     """The shift, of those that bring one particle to an equal one, after which most lie on equal ones."""
-    rarest = int(np.bincount(kinds)[kinds].argmin())
-    some = np.linspace(0, len(places) - 1, min(len(places), 20)).astype(int)
-    best, found = np.zeros(3), -1
-    for target in np.flatnonzero(kinds == kinds[rarest]):
-        shift = places[rarest] - reference[target]
-        steps = minimum_image(places[some][:, None] - shift - reference[None], box)
-        near = ((steps**2).sum(2) < (_MOVED * apart) ** 2) & (kinds[some][:, None] == kinds)
-        if near.any(1).sum() > found:
-            best, found = shift, int(near.any(1).sum())
-    return best
+    rarest, reach = int(np.bincount(kinds)[kinds].argmin()), _MOVED * apart
+    shifts = minimum_image(places[rarest] - reference[kinds == kinds[rarest]], box)
+    images = np.array([*product((-1, 0, 1), repeat=3)]) @ vectors_of(box)
+    near = np.zeros(len(shifts), np.int64)
+    for k in np.linspace(0, len(places) - 1, min(len(places), 20)).astype(int):
+        steps = (minimum_image(places[k] - reference[kinds == kinds[k]], box)[:, None] + images).reshape(-1, 3)
+        some = ((steps >= shifts.min(0) - reach) & (steps <= shifts.max(0) + reach)).all(1)
+        near += KDTree(steps[some]).query(shifts, distance_upper_bound=reach)[0] < np.inf
+    return np.asarray(shifts[near.argmax()])
 
 
 def order_of(one: Minimum, other: Minimum) -> Index:

@@ -15,12 +15,13 @@ from scipy.io import FortranFile
 from steps import done
 from synthetic import read_minimum, read_pairs
 
+from glass.arrays import box_of
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import minimum_keys
 from pipeline.formats.lammps import energy_in_name, write_minimum
 from pipeline.formats.minima import places_by_key, read_minima, read_place
 from pipeline.glasses import load_glass
-from pipeline.matching import minima_of
+from pipeline.matching import minima_of, nearest_order
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 from search.density import glass_volumes
@@ -246,3 +247,15 @@ def test_only_the_frames_of_a_file_that_changed_are_computed_again(tmp_path):
     (tmp_path / "Configurations/pairs/T0.1/Cnf-1.feather").unlink()
     assert "36 pairs, 36 computed" in done("step0_collect", tmp_path)
     pd.testing.assert_frame_equal(read_pairs(tmp_path), at_once, check_exact=True)
+
+
+@pytest.mark.parametrize("repeats", ["yyy", "yyn", "nyn", "nnn"])
+@pytest.mark.parametrize("tilt", [0.0, 2.0])
+def test_particles_that_were_shuffled_and_shifted_are_brought_back_in_any_cell(tilt, repeats):
+    rng, cell = np.random.default_rng(1), np.array([[6.0, 0, 0], [tilt, 5.0, 0], [tilt, -1.0, 7.0]])
+    box, kinds = box_of(cell, np.array([one == "y" for one in repeats])), np.arange(90) % 3
+    one, order = rng.random((90, 3)) @ cell, np.arange(90)
+    for kind in range(3):
+        order[kinds == kind] = rng.permutation(order[kinds == kind])
+    other = (one + rng.normal(0, 0.02, one.shape) + rng.uniform(-9, 9, 3))[order]
+    np.testing.assert_array_equal(order[nearest_order(one, other, kinds, box, 1.3)], np.arange(90))
