@@ -24,15 +24,13 @@ HOTTEST = 1.0  # largest temperature of the dynamics in ε; above it the time st
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this script."""
+    steps = whole_number(1, 10**9)
     for name, kind, default, meaning in (
         ("n-particles", whole_number(SMALLEST, 10**6), 300, "particles of a glass"),
         ("glasses", whole_number(1, 10**6), 4, "glasses, numbered from 1"),
-        ("sweeps", whole_number(1, 10**9), 100_000, "Monte Carlo sweeps at T, of N moves each"),
-        ("quenches", whole_number(1, 10**9), None, "quenches of a glass, 1000, or from each minimum of --from-tls, 20"),
-        (
-            *("interval", whole_number(1, 10**9), 500),
-            "time steps between quenches: 0.005, or a thirtieth of the fastest vibration",
-        ),
+        ("sweeps", steps, 100_000, "Monte Carlo sweeps at T, of N moves each"),
+        ("quenches", steps, None, "quenches of a glass, 1000, or from each minimum of --from-tls, 20"),
+        ("interval", steps, 500, "time steps between quenches: 0.005, or a thirtieth of the fastest vibration"),
         ("seed", whole_number(0), 20, "the same seed gives the same files"),
         ("sampling-temperature", above_zero(HOTTEST), 0.06, "temperature of the dynamics of that model, ε"),
     ):
@@ -48,7 +46,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     kelvin = "k_B T in ε, with units: metal T in K"
     start.add_argument("--dynamics", type=above_zero(), metavar="T", help=f"temperature of the dynamics, {kelvin}")
     start.add_argument("--melt", type=above_zero(), metavar="T", help="melt it at T first, for a third of --cool")
-    steps, said = whole_number(1, 10**9), "then cool it (%(default)s)"
+    said = "then cool it (%(default)s)"
     start.add_argument("--cool", type=steps, default=10_000, metavar="STEPS", help=said)
 
 

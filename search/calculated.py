@@ -1,6 +1,6 @@
 """All double wells that were calculated, a row each with what makes it a two-level system: ``double_wells.csv``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.messages import Progress
 from pipeline.settings import Settings
 from pipeline.workers import worker_pool
 from pipeline.workspace import DW, QS, StatePoint
+from search.calculator import MakeCalculator
 from search.exact import jobs_of
 from search.rearrangements import REARRANGEMENT, describe_motion, distinct, number_rearrangements
 from search.well_properties import DERIVED, SPLITTING_ZP, STORED, add_derived, splitting_with_zero_point
@@ -108,9 +109,7 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
     return by_pair(table.fillna({"fidelity": ""}), at.decimals)
 
 
-def update_zero_point(
-    at: StatePoint, settings: Settings, count: int, make_calculator: Callable[..., Any]
-) -> Iterator[str]:
+def update_zero_point(at: StatePoint, settings: Settings, count: int, make_calculator: MakeCalculator) -> Iterator[str]:
     """Give the smallest splittings, calculated with all images, a second one; a line of each."""
     wells = read_double_wells(at).sort_values(QS, kind="stable")
     wells = wells[wells["fidelity"] == "full"].head(count)

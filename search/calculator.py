@@ -6,7 +6,8 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from pipeline.errors import UserError, short
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import read_atoms
 from pipeline.settings import NebSettings, Settings
+
+MakeCalculator = Callable[[Atoms], Any]  # a function that makes an ASE calculator for atoms
 
 _FEWEST = 3  # minimum number of minima that must all fail, or all be unrelaxed, before the calculator is blamed
 
@@ -64,27 +67,27 @@ class NamedCalculator:
         if not hasattr(calculator, "calculate"):
             raise TypeError(f"{self.name} returned no ASE calculator but {short(repr(calculator))}")
         if not (self.name.startswith("glass.") or hasattr(calculator.calculate, "__wrapped__")):
-            calculator.calculate = _in_own_folder(calculator.calculate)
+            calculator.calculate = _in_own_folder()(calculator.calculate)
         return calculator
 
-    def find(self) -> Callable[[Atoms], Any]:
+    def find(self) -> MakeCalculator:
         """Import the function; UserError if there is no such module or function."""
         module, function = self.name.split(":")
         if str(self.root) not in sys.path:
             sys.path.append(str(self.root))
         try:
-            found: Callable[[Atoms], Any] = getattr(importlib.import_module(module), function)
-            problem = "" if callable(found) else f"{function} is no function"
+            found: MakeCalculator = getattr(importlib.import_module(module), function)
+            if callable(found):
+                return found
+            problem = f"{function} is no function"
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a user's module raises anything
             problem = f"{type(error).__name__}: {short(error)}"
-        if problem:
-            raise UserError(
-                f"config.yaml: neb.calculator = {self.name}: {problem}; "
-                f"name it module:function, the module in {self.root} or installed"
-            )
-        return found
+        raise UserError(
+            f"config.yaml: neb.calculator = {self.name}: {problem}; "
+            f"name it module:function, the module in {self.root} or installed"
+        )
 
 
 @functools.cache
@@ -93,17 +96,14 @@ def _own_folder(process: int) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f"calculator-{process}-")
 
 
-def _in_own_folder(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def inside(*args: Any, **named: Any) -> Any:
-        before = os.getcwd()
-        os.chdir(_own_folder(os.getpid()).name)
-        try:
-            return function(*args, **named)
-        finally:
-            os.chdir(before)
-
-    return inside
+@contextmanager
+def _in_own_folder() -> Iterator[None]:
+    before = os.getcwd()
+    os.chdir(_own_folder(os.getpid()).name)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def find_calculator(neb: NebSettings, root: Path) -> NamedCalculator:
@@ -116,7 +116,7 @@ def find_calculator(neb: NebSettings, root: Path) -> NamedCalculator:
     return NamedCalculator(neb.calculator, root.resolve(), neb.batch_size if neb.batched else None)
 
 
-def load(settings: NebSettings, make_calculator: Callable[[Atoms], Any], atoms: Atoms) -> Callable[[Atoms], Any]:
+def load(settings: NebSettings, make_calculator: MakeCalculator, atoms: Atoms) -> MakeCalculator:
     """What makes calculators, after one was made and called in this process, to load or compile it.
 
     That is no cost of any pair. With ``neb.shared`` or ``batched`` always the same calculator is handed out.
@@ -144,9 +144,7 @@ class Check(NamedTuple):
     failure: str = ""
 
 
-def check_minimum(
-    job: tuple[int, Place, float], settings: Settings, make_calculator: Callable[[Atoms], Any]
-) -> Check | None:
+def check_minimum(job: tuple[int, Place, float], settings: Settings, make_calculator: MakeCalculator) -> Check | None:
     """Call the calculator at a minimum of a glass, of this energy per particle by its file's name or frame; a job.
 
     None where the minimum can't be read.
@@ -210,7 +208,7 @@ def _wrong_at_all(checks: pd.DataFrame, settings: Settings) -> str | None:
     return f"{found}; the energies are right, so run relax_minima.py, or raise the tolerance"
 
 
-def noise_in_words(place: Place, settings: Settings, make_calculator: Callable[[Atoms], Any]) -> list[str]:
+def noise_in_words(place: Place, settings: Settings, make_calculator: MakeCalculator) -> list[str]:
     """What a user should know of a calculator's noise, a sentence each; a job for a worker.
 
     Deviations of its energies and forces from polynomials of fourth degree along a random direction. Nothing where they

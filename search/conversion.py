@@ -3,7 +3,6 @@
 ``glass`` works in σ, ε and m, in which its springs, steps and limits are told (:class:`pipeline.units.Units`).
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from glass.arrays import Array
 from glass.double_well import Verdict
 from pipeline.formats.configurations import MinimumError
 from pipeline.units import Units
+from search.calculator import MakeCalculator
 
 
 def to_glass(atoms: Atoms, units: Units) -> Atoms:
@@ -30,7 +30,7 @@ def to_glass(atoms: Atoms, units: Units) -> Atoms:
     return inside
 
 
-def calculator_for_glass(atoms: Atoms, make_calculator: Callable[[Atoms], Any], units: Units) -> Callable[[Atoms], Any]:
+def calculator_for_glass(atoms: Atoms, make_calculator: MakeCalculator, units: Units) -> MakeCalculator:
     """What makes calculators that work in σ and ε, from what makes those of the minimum ``atoms`` in its own units."""
     if units.are_those_of_glass:
         return make_calculator
@@ -40,7 +40,7 @@ def calculator_for_glass(atoms: Atoms, make_calculator: Callable[[Atoms], Any], 
 class _Converted:
     """A calculator in σ and ε around one in other units, as far as :func:`glass.double_well.potential_of` calls it."""
 
-    def __init__(self, atoms: Atoms, make_calculator: Callable[[Atoms], Any], units: Units) -> None:
+    def __init__(self, atoms: Atoms, make_calculator: MakeCalculator, units: Units) -> None:
         self._atoms = atoms.copy()
         self._calculator = make_calculator(self._atoms)
         self._sigma = units.sigma

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from ase import Atoms
 
 from glass.arrays import Array
 from glass.band import STAGES
@@ -38,7 +37,7 @@ from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
-from search.calculator import Check, check_calculator, check_minimum, load, noise_in_words
+from search.calculator import Check, MakeCalculator, check_calculator, check_minimum, load, noise_in_words
 from search.conversion import calculator_for_glass, to_glass, verdict_in
 from search.well_properties import properties_of
 
@@ -88,9 +87,7 @@ class Calculation(NamedTuple):
     """See :mod:`search.well_properties`."""
 
 
-def calculate(
-    job: PairJob, settings: Settings, make_calculator: Callable[[Atoms], Any], refining: bool = False
-) -> Calculation:
+def calculate(job: PairJob, settings: Settings, make_calculator: MakeCalculator, refining: bool = False) -> Calculation:
     """The exact calculation of one pair, while ``refining`` with all images whatever its splitting; a job."""
     started, properties, neb, units = time.process_time(), dict[str, float](), settings.neb, settings.unit
     try:
@@ -150,7 +147,7 @@ def settled(examined: Callable[..., Verdict], path: Array | None, max_steps: int
 
 
 def calculate_together(
-    jobs: Sequence[PairJob], settings: Settings, make_calculator: Callable[[Atoms], Any], refining: bool
+    jobs: Sequence[PairJob], settings: Settings, make_calculator: MakeCalculator, refining: bool
 ) -> list[Calculation]:
     """The exact calculation of pairs; several, with ``neb.batched``, share calls, and evenly the CPU time."""
     function = partial(calculate, settings=settings, make_calculator=make_calculator, refining=refining)
@@ -241,7 +238,7 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
 def calculate_pairs(
     at: StatePoint,
     jobs: Sequence[PairJob],
-    make_calculator: Callable[..., Any],
+    make_calculator: MakeCalculator,
     settings: Settings,
     refining: bool = False,
 ) -> Counter[str]:

@@ -1,9 +1,9 @@
 """Relax configurations that are not minima of the calculator, and merge those that fall into one minimum."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -17,7 +17,7 @@ from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import add_frames, add_rows, as_written, read_atoms
 from pipeline.settings import Settings
 from pipeline.units import Units
-from search.calculator import load
+from search.calculator import MakeCalculator, load
 from search.conversion import calculator_for_glass, to_glass
 
 WELL_BELOW = 0.05  # norm of the gradient at which a relaxation ends, over the force tolerance
@@ -36,7 +36,7 @@ class Relaxation(NamedTuple):
     problem: str = ""
 
 
-def relax_minimum(job: tuple[Place, float], settings: Settings, make_calculator: Callable[[Atoms], Any]) -> Relaxation:
+def relax_minimum(job: tuple[Place, float], settings: Settings, make_calculator: MakeCalculator) -> Relaxation:
     """Relax a configuration unless it is a minimum by the calculator; a job for a worker."""
     (place, energy), units = job, settings.unit
     try:

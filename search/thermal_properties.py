@@ -1,6 +1,5 @@
 """From the double wells of one temperature to what a laboratory measures, with bands: ``observables.csv``."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,9 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.workspace import QS, StatePoint
 from search.calculated import read_double_wells
+from search.calculator import MakeCalculator
 from search.rearrangements import REARRANGEMENT
+from search.well_properties import ACTION, ATTEMPTS
 
 SOUNDED = 5  # number of glasses whose lowest minima give the sound velocities
 CURVES_END = 5.0  # splittings over kT that a list must reach: 85 % of a heat capacity are below E = 5 kT
@@ -60,7 +61,7 @@ def lowest_minima(at: StatePoint) -> list[Place]:
     return [one.place for one in found if one is not None]
 
 
-def medium_of(at: StatePoint, settings: Settings, make_calculator: Callable[[Atoms], Any] | None) -> thermal.Medium:
+def medium_of(at: StatePoint, settings: Settings, make_calculator: MakeCalculator | None) -> thermal.Medium:
     """Density and sound velocities in SI units: from the settings, else from minima; UserError where neither does."""
     given, neb = settings.observables, settings.neb
     known = [one for one in (given.density, given.longitudinal, given.transverse) if one is not None]
@@ -103,8 +104,8 @@ def tls_of(at: StatePoint, settings: Settings, volumes: "pd.Series[float]") -> T
     energies = [QS, "tunnelling_amplitude", "gamma_l", "gamma_t", "barrier", "barrier_back"]
     joule = constants.k * settings.neb.epsilon
     splitting, amplitude, along, across, barrier, back = joule * wells[energies].to_numpy().T
-    attempts = wells[["attempt_frequency_i_Hz", "attempt_frequency_j_Hz"]].fillna(0).to_numpy().T
-    glass, action = volumes.index.get_indexer(wells["conf"]), wells["wkb_action"].to_numpy()
+    attempts, action = wells[ATTEMPTS].fillna(0).to_numpy().T, wells[ACTION].to_numpy()
+    glass = volumes.index.get_indexer(wells["conf"])
     return Tls(glass, splitting, amplitude, along, across, (barrier, back), (attempts[0], attempts[1]), action)
 
 

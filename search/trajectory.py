@@ -6,9 +6,8 @@ What a trajectory has so far stands beside its minima in ``.dynamics.npz``, whic
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,7 +24,7 @@ from pipeline.messages import counted
 from pipeline.settings import Settings
 from pipeline.transitions import write_transitions
 from pipeline.workspace import StatePoint
-from search.calculator import load
+from search.calculator import MakeCalculator, load
 from search.relaxing import WELL_BELOW
 
 WRITE_EVERY = 30.0  # seconds of a job: as much is lost at most when a run is ended
@@ -46,7 +45,7 @@ class Job(NamedTuple):
     cool: int
     seed: int
     settings: Settings
-    make_calculator: Callable[[Atoms], Any]
+    make_calculator: MakeCalculator
 
     @property
     def name(self) -> str:

@@ -1,6 +1,5 @@
 """Properties of a double well besides its splitting: coupling to strain and field, vibrations of both wells."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,13 @@ from pipeline.formats.path_images import read_images
 from pipeline.formats.records import profile_of_record
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import KELVIN
-from search.calculator import load
+from search.calculator import MakeCalculator, load
 
 GAMMA = ["gamma_xx", "gamma_yy", "gamma_zz", "gamma_yz", "gamma_xz", "gamma_xy"]  # ½ ∂(E_j − E_i)/∂ε
 DIPOLE = ["dipole_x", "dipole_y", "dipole_z"]  # ½ Σ q Δr from i to j, in e times the unit of length
 
-VIBRATIONS = [
-    "zero_point_difference",
-    "zero_point_by_blocks",
-    "vibrational_entropy",
-    "attempt_frequency_i_Hz",
-    "attempt_frequency_j_Hz",
-]
+ATTEMPTS = ["attempt_frequency_i_Hz", "attempt_frequency_j_Hz"]
+VIBRATIONS = ["zero_point_difference", "zero_point_by_blocks", "vibrational_entropy", *ATTEMPTS]
 """½ ħ (Σ ω_j − Σ ω_i) in the unit of energy; 1 where it is from single particles; S_j − S_i in k_B; Vineyard's ν."""
 
 ACTION = "wkb_action"  # ∫ √(2 (V − E)) ds/ħ under the barrier of the symmetrised well
@@ -46,7 +40,7 @@ DERIVED = ["gamma_l", "gamma_t", "gamma_l_eV", "gamma_t_eV", "dE_dlnV"]  # colum
 
 
 def properties_of(
-    start: Atoms, end: Atoms, verdict: Verdict, make_calculator: Callable[[Atoms], Any], settings: NebSettings
+    start: Atoms, end: Atoms, verdict: Verdict, make_calculator: MakeCalculator, settings: NebSettings
 ) -> dict[str, float]:
     """Properties of a double well, as they are stored with its record; those that can't be calculated are left out."""
     found: dict[str, float] = {}
@@ -66,7 +60,7 @@ def properties_of(
 
 
 def _vibrations(
-    start: Atoms, band: Band, make_calculator: Callable[[Atoms], Any], settings: NebSettings, hbar: float
+    start: Atoms, band: Band, make_calculator: MakeCalculator, settings: NebSettings, hbar: float
 ) -> dict[str, float]:
     """The columns VIBRATIONS that are worth their calls; minima are the ends of the band."""
     masses, ends = start.get_masses(), band.positions[[0, -1]]
@@ -83,9 +77,8 @@ def _vibrations(
     saddle = vibrations.find_saddle(potential, hessian, band.positions[int(np.argmax(band.energies))])
     if saddle is not None and saddle.energy > max(band.energies[0], band.energies[-1]):
         hertz = float(np.sqrt(constants.k * settings.epsilon / settings.mass) / settings.sigma)
-        for name, minimum in (("i", first), ("j", last)):
-            rate = vibrations.attempt_frequency(minimum, saddle.hessian, masses)
-            found[f"attempt_frequency_{name}_Hz"] = hertz * rate
+        for name, minimum in zip(ATTEMPTS, (first, last), strict=True):
+            found[name] = hertz * vibrations.attempt_frequency(minimum, saddle.hessian, masses)
     return found
 
 
@@ -95,7 +88,7 @@ def _at(atoms: Atoms, positions: Array) -> Atoms:
     return moved
 
 
-def hessian_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> vibrations.Hessian:
+def hessian_of(atoms: Atoms, make_calculator: MakeCalculator) -> vibrations.Hessian:
     """Function from positions to ∂²E/∂r∂r: of soft spheres by formula, else 6N calls for forces."""
     calculator = make_calculator(atoms)
     potential = potential_of(atoms, lambda _: calculator)
@@ -110,7 +103,7 @@ def hessian_of(atoms: Atoms, make_calculator: Callable[[Atoms], Any]) -> vibrati
 
 
 def splitting_with_zero_point(
-    job: tuple[Path, Place, dict[str, Any]], settings: Settings, make_calculator: Callable[[Atoms], Any]
+    job: tuple[Path, Place, dict[str, Any]], settings: Settings, make_calculator: MakeCalculator
 ) -> tuple[dict[str, Any], dict[str, float] | str]:
     """Record of a double well, and its properties of V + Z, or why there are none; a job for a worker.
 
