@@ -10,7 +10,6 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 from ase.mep import NEB
 from ase.optimize import FIRE
-from formulas import make_atoms
 from neb_glass import T, minima
 from steps import done
 
