@@ -14,7 +14,7 @@ from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, potential_
 from glass.path import END_POINT_DISTANCE
 from glass.relaxation import relax
 from pipeline.formats.configurations import MinimumError, Place
-from pipeline.formats.minima import add_frames, add_rows, as_written, read_atoms
+from pipeline.formats.minima import add_relaxed, as_written, read_atoms
 from pipeline.settings import Settings
 from pipeline.units import Units
 from search.calculator import MakeCalculator, load
@@ -79,7 +79,7 @@ def write_relaxed(
     run_neb.py calls them the same.
     """
     new, kinds = list[Atoms](), Counter({MINIMA: 0, NEW: 0, FELL: 0, FAILED: 0})
-    found: list[tuple[Relaxation, str | int, float]] = []
+    rows: list[tuple[str, float, float, str | int, float]] = []
     for one in relaxations:
         became: str | int = ""
         kind, apart = FAILED if one.problem else MINIMA, np.nan
@@ -88,14 +88,9 @@ def write_relaxed(
             kind = NEW if became == len(new) else FELL
             new += [one.relaxed] * (kind == NEW)
         kinds[kind] += 1
-        found += [(one, became, apart)] * (kind != FAILED)
-    names = add_frames(folder, new) if new else []
-    rows = [
-        (one.place.name, one.energy, one.max_force, names[became] if isinstance(became, int) else became, apart)
-        for one, became, apart in found
-    ]
+        rows += [(one.place.name, one.energy, one.max_force, became, apart)] * (kind != FAILED)
     if rows:
-        add_rows(folder, rows)
+        add_relaxed(folder, rows, new)
     return kinds
 
 

@@ -20,7 +20,7 @@ from pipeline.formats import results as neb_files
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.minima import add_rows, places_by_key, read_minima, superseded
+from pipeline.formats.minima import add_relaxed, places_by_key, read_minima, superseded
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, check_ready_made, check_units, read_batches, stored_pairs
 from pipeline.formats.path_images import path_file, read_path
 from pipeline.formats.records import read_records
@@ -76,7 +76,7 @@ def make_workspace(root):
         add_tls(at, pair, path=k == 0)
         neb_files.add_non_dw(at, pair)
         neb_files.add_unfinished(at, pair, 'not converged, "force" 0.1')
-    add_rows(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)])
+    add_relaxed(root, [("0.2.conf", 0.2, 1e-3, "relaxed.extxyz#0", 0.3), ("0.3.conf", 0.3, 1e-9, "", np.nan)], [])
     _write_tables(at, rng)
     _collect(at)
     at.workspace.settings.write_text((Path(__file__).parent.parent / "config.yaml").read_text())

@@ -29,23 +29,6 @@ def as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
     return plain.str.replace("[dD]", "e", n=1, regex=True).astype(np.float64)
 
 
-def as_glass_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Text as exact integers from 0 to 10¹⁸; missing (NA) where it is none, or a float that has lost digits."""
-    text, numbers = column.astype(str).str.strip(), as_numbers(column)
-    exact = text.where(text.str.fullmatch(r"\d{1,18}")).astype("Int64")
-    return exact.fillna(numbers.where((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0)).astype("Int64"))
-
-
-def _too_many_fields(text: str) -> str:
-    """The first line with more fields than the first one names, in words; empty where there is none."""
-    lines = csv.reader(StringIO(text, newline=""))
-    names = len(next(lines, []))
-    for fields in lines:
-        if len(fields) > names:
-            return f"line {lines.line_num}: {len(fields)} fields, but {names} columns; take out what is too many"
-    return ""
-
-
 def line_of(path: Path, row: int) -> int:
     """Number of the line of a CSV that holds a row of its table, from 0: blank lines are none."""
     lines = (at for at, line in enumerate(content_of(path).splitlines(), 1) if line.strip(b" \t"))
@@ -73,8 +56,11 @@ def read_user_csv(path: Path, columns: Sequence[str], content: bytes | None = No
                 dtype={"conf": object},  # a float has lost the last digits of a large integer
             )
     except (pd.errors.ParserWarning, pd.errors.ParserError):
-        found = _too_many_fields(text) or f"not readable as CSV; {form}"
-        raise UserError(f"{path}: {found}") from None
+        lines = csv.reader(StringIO(text, newline=""))
+        names, said = len(next(lines, [])), f"not readable as CSV; {form}"
+        if fields := next((len(one) for one in lines if len(one) > names), 0):
+            said = f"line {lines.line_num}: {fields} fields, but {names} columns; take out what is too many"
+        raise UserError(f"{path}: {said}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({short(error)}); {form}") from None
     missing = [name for name in columns if name not in table]
@@ -96,7 +82,11 @@ def with_numbers(path: Path, table: pd.DataFrame, columns: Mapping[str, Range]) 
     """The table of a user's CSV with these columns as numbers, ``conf`` as int64; UserError where one can't be."""
     numbers: dict[str, pd.Series[Any]] = {}
     for name, (least, most, whole, may_be_empty) in columns.items():
-        values = as_glass_numbers(table[name]) if name == "conf" else as_numbers(table[name])
+        values = as_numbers(table[name])
+        if name == "conf":  # exact integers, or missing (NA) where there is none, or a float that has lost digits
+            text = table[name].astype(str).str.strip()
+            exact = values.where((values >= 0) & (values < 2**53) & (values % 1 == 0)).astype("Int64")
+            values = text.where(text.str.fullmatch(r"\d{1,18}")).astype("Int64").fillna(exact)
         good = values.between(least, most) & ((values % 1 == 0) | (not whole))
         bad = ~(good.fillna(False).astype(bool) | (may_be_empty & table[name].isna()))
         if bad.any():
@@ -110,8 +100,7 @@ def with_numbers(path: Path, table: pd.DataFrame, columns: Mapping[str, Range]) 
 def read_own_csv(path: Path, types: dict[str, Any]) -> pd.DataFrame:
     """Read a CSV that a step wrote, with these columns and types, and perhaps more."""
     try:
-        content = BytesIO(content_of(path))
-        table = pd.read_csv(content, dtype=types, float_precision="round_trip", low_memory=False)
+        table = pd.read_csv(path, dtype=types, float_precision="round_trip", low_memory=False)
         missing = [name for name in types if name not in table]
         problem = f"no column {', '.join(missing)}" if missing else ""
     except (OSError, ValueError) as error:

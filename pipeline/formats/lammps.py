@@ -69,10 +69,7 @@ def read_one(path: Path) -> dict[str, Any]:
     if path.name.endswith(".conf"):
         return _from_binary(path.read_bytes())
     with open_text(path) as text:
-        return _from_text(text.readlines())
-
-
-def _from_text(lines: list[str]) -> dict[str, Any]:
+        lines = text.readlines()
     sections: dict[str, list[tuple[list[str], str]]] = {"": []}
     notes = {}
     rows = sections[""]

@@ -107,7 +107,9 @@ def _try_file(path: Path, reading: Reading) -> Iterator[Minimum | Unusable]:
     """Each frame, and what ends the file where it can't be read whole; under the file's own name if nothing can."""
     count = 0
     try:
-        told = _told_energies(path)
+        told: dict[int | None, float] = {}
+        for file in _energy_files(path):
+            told |= _read_energies(file, *status(file)).get(path.relative_to(file.parent).as_posix(), {})
         frames = read_frames(path, reading)
         some = list(islice(frames, 2))
         named = energy_in_name(path) if len(some) == 1 else None
@@ -158,14 +160,6 @@ def _energy_files(path: Path) -> list[Path]:
     return [file for file in both if file.exists()]
 
 
-def _told_energies(path: Path) -> dict[int | None, float]:
-    """Total energies of the frames of a file by their numbers, from files of energies."""
-    told: dict[int | None, float] = {}
-    for file in _energy_files(path):
-        told |= _read_energies(file, *status(file)).get(path.relative_to(file.parent).as_posix(), {})
-    return told
-
-
 @lru_cache(maxsize=16)
 def _read_energies(path: Path, *changed: int) -> dict[str, dict[int | None, float]]:
     """Total energies of a file of energies as it is now, by file and frame; it is read once."""
@@ -214,24 +208,25 @@ def read_relaxed(folder: Path) -> pd.DataFrame:
     return with_numbers(path, table, {"energy": Range(), "max_force": Range()})
 
 
-def add_rows(folder: Path, rows: Sequence[tuple[str, float, float, str, float]]) -> None:
-    """Put rows behind those in RELAXED, which appears whole; each holds _COLUMNS."""
-    added = pd.DataFrame(list(rows), columns=_COLUMNS)
-    added[["name", "became"]] = added[["name", "became"]].map(as_written)
-    before = read_relaxed(folder)
-    with atomic_write(folder / RELAXED) as part:
-        (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
+def add_relaxed(folder: Path, rows: Sequence[tuple[str, float, float, str | int, float]], new: Sequence[Atoms]) -> None:
+    """Put minima behind those in FRAMES and rows behind those in RELAXED; each file appears whole.
 
-
-def add_frames(folder: Path, found: list[Atoms]) -> list[str]:
-    """Put minima behind those in FRAMES, which appears whole; the names of their places."""
+    A row holds _COLUMNS; ``became`` may be a number in ``new``.
+    """
     import ase.io
 
-    path = folder / FRAMES
-    before = ase.io.read(path, ":") if path.exists() else []
-    with atomic_write(path) as part:
-        ase.io.write(part, [*before, *found], format="extxyz")
-    return [f"{FRAMES}#{len(before) + k}" for k in range(len(found))]
+    path, before = folder / FRAMES, read_relaxed(folder)
+    count = 0
+    if new:
+        frames = ase.io.read(path, ":") if path.exists() else []
+        count = len(frames)
+        with atomic_write(path) as part:
+            ase.io.write(part, [*frames, *new], format="extxyz")
+    added = pd.DataFrame(list(rows), columns=_COLUMNS)
+    added["became"] = [f"{FRAMES}#{count + one}" if isinstance(one, int) else one for one in added["became"]]
+    added[["name", "became"]] = added[["name", "became"]].map(as_written)
+    with atomic_write(folder / RELAXED) as part:
+        (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
 
 
 def superseded(folder: Path) -> dict[str, Superseded]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import __version__
 from pipeline.errors import UserError
@@ -31,7 +30,8 @@ SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")  #
 def _is_record(record: Any) -> bool:
     """Whether a line holds what :func:`add_record` writes, all of it possible."""
     before, after = record["before"], record["after"]
-    curves = [[record[name] for name in _PROFILE], *([one[name] for name in _BEYOND] for one in (before, after) if one)]
+    curves = [np.array([record[name] for name in _PROFILE], float)]
+    curves += [np.array([one[name] for name in _BEYOND], float) for one in (before, after) if one]
     numbers = [record[name] for name in ("i", "j", "hbar", "path_length", "force")]
     numbers += [record.get("force_tolerance", 0), *record["levels"], *(record.get("properties") or {}).values()]
     return (
@@ -42,18 +42,13 @@ def _is_record(record: Any) -> bool:
         and min(record["path_length"], record["force"]) >= 0 < record["hbar"]
         and len(record["levels"]) == 2
         and record["levels"][0] < record["levels"][1]
-        and all(_is_curve(*(np.array(values, float) for values in curve)) for curve in curves)
+        and all(x.ndim == 2 and x.shape[1] > 2 and (np.diff(x[0]) > 0).all() for x in curves)
+        and all((np.abs(x) < _LARGEST).all() for x in curves)
         and (before is None) == (after is None)
         and np.array(record["symmetrised"], float).shape == (4,)
         and isinstance(record["fidelity"], str)
         and isinstance(record["units"], str)
     )
-
-
-def _is_curve(x: NDArray[Any], *others: NDArray[Any]) -> bool:
-    """Whether x rises and others have a finite value at each."""
-    same = x.ndim == 1 and len(x) > 2 and all(one.shape == x.shape for one in others)
-    return same and bool((np.diff(x) > 0).all() and (np.abs([x, *others]) < _LARGEST).all())
 
 
 def add_record(
