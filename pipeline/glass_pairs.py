@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numba
@@ -164,7 +165,11 @@ def write_pairs(
     schema = pa.schema([(name, pa.int64() if name == "conf" else pa.float64()) for name in columns])
     schema = schema.with_metadata({MADE: made_of.other["units"]})
     partners = _partners(glass, ceiling)
-    blocks, total = list(cut_into_blocks(partners)), int(partners.sum())
+    edges = [0]  # between minima whose pairs with those above them are about BATCH
+    while edges[-1] < n_minima:
+        pairs_up_to = np.cumsum(partners[edges[-1] :])
+        edges.append(edges[-1] + max(1, int(np.searchsorted(pairs_up_to, BATCH, side="right"))))
+    blocks, total = list(pairwise(edges)), int(partners.sum())
     names = minimum_names(glass.keys, decimals)
     computed = ambiguous = 0
     half = 0.5 * shortest_period(glass.box)
@@ -224,15 +229,6 @@ def _check_room(glass: Glass, pairs: int, max_delta_e: float, bytes_a_pair: int,
         f"({disk / 1e6:.3g}); make room, or lower pairs.max_delta_E in config.yaml: {lower:.2g} gives "
         f"{counted(_partners(glass, lower).sum(), 'pair')}"
     )
-
-
-def cut_into_blocks(partners: Index) -> Iterator[tuple[int, int]]:
-    """Minima whose pairs with those above them are about BATCH; ``partners``: number of pairs of each."""
-    start = 0
-    while start < len(partners):
-        stop = start + max(1, int(np.searchsorted(np.cumsum(partners[start:]), BATCH, side="right")))
-        yield start, stop
-        start = stop
 
 
 def pairs_of(partners: Index, start: int, stop: int) -> tuple[Index, Index]:

@@ -213,31 +213,23 @@ def read_settings(path: Path | None) -> Settings:
         return Settings()
     if not path.is_file():
         raise UserError(f"{path}: no such settings file; name one with --config, or leave it out for the defaults")
-    content = _read_yaml(path)
-    if content is None:
-        return Settings()
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: must hold lines 'key: value', not a {type(content).__name__}")
-    try:
-        return Settings.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{path}: " + "; ".join(_in_words(one) for one in error.errors())) from None
-
-
-def _read_yaml(path: Path) -> Any:
-    """Content of a file of YAML 1.2, in which ``1e-5`` is a number and no key stands twice."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of files that ask for YAML 1.1
-            return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+            warnings.simplefilter("ignore")  # of files that ask for YAML 1.1; in 1.2 ``1e-5`` is a number
+            content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        if content is None or isinstance(content, dict):
+            return Settings.model_validate(content or {})
+        said = f"must hold lines 'key: value', not a {type(content).__name__}"
+    except ValidationError as error:
+        said = "; ".join(_in_words(one) for one in error.errors())
     except RecursionError:
-        reason = "too deeply nested"
+        said = "not readable as YAML: too deeply nested"
     except MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        reason = f"{line}{error.problem}"
+        said = f"not readable as YAML: {short(f'{line}{error.problem}')}"
     except (YAMLError, ValueError, LookupError) as error:  # the last two: 2001-99-99, !!bool x
-        reason = str(error)
-    raise UserError(f"{path}: not readable as YAML: {short(reason)}")
+        said = f"not readable as YAML: {short(error)}"
+    raise UserError(f"{path}: {said}")
 
 
 def _in_words(error: Any) -> str:
