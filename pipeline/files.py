@@ -8,8 +8,6 @@ import os
 import platform
 import re
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -78,13 +76,12 @@ def sync(path: Path) -> None:
 
 def _sweep(path: Path) -> None:
     """Remove what killed writers of a file left beside it."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{_HOST}.*.*"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{_HOST}.*.part"):
         import psutil  # here, as most leave nothing
 
-        *_, writer, _, kind = left.name.split(".")
-        is_number = writer.isdecimal() and int(writer) < 2**31
-        if kind in ("part", "spool") and is_number and not psutil.pid_exists(int(writer)):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        writer = left.name.split(".")[-3]
+        if writer.isdecimal() and int(writer) < 2**31 and not psutil.pid_exists(int(writer)):
+            left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -137,16 +134,6 @@ def file_digest(path: Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
-
-
-@contextmanager
-def spool_folder(path: Path) -> Iterator[Path]:
-    """Hidden folder beside a file, for what waits on disk until that is written; gone after the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    prefix = f".{path.name}.{_HOST}.{os.getpid()}."
-    with tempfile.TemporaryDirectory(prefix=prefix, suffix=".spool", dir=path.parent) as folder:
-        yield Path(folder)
 
 
 @contextmanager

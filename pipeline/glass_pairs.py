@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numba
 import numpy as np
@@ -20,7 +21,7 @@ from glass.features_rounded import box_fractions
 from glass.neighbourhood import Squares, pair_neighbourhood
 from pipeline import stamps
 from pipeline.errors import UserError
-from pipeline.files import atomic_write, file_named, spool_folder
+from pipeline.files import atomic_write, file_named
 from pipeline.formats.configurations import Minimum, Unusable, share_systems
 from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import file_of, read_minima, unknown_energies
@@ -66,34 +67,34 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
     numba.set_num_threads(min(settings.cores, numba.config.NUMBA_NUM_THREADS))
     table, folder, transitions = at.glass_pairs(conf), at.glass(conf), at.transitions(conf)
     name, made_of = f"T = {at.temperature}: Cnf-{conf}", stamps.made_of_glass(at, conf, settings)
-    with spool_folder(table) as spool:
-        read, again = _read_files(folder, settings, workers, name, spool)
-        old = stamps.stamp_of_unchanged(table)
-        glass, fates = load_glass(read, folder, settings, stamps.used_minima(old).values(), spool)
-        fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
-        if glass is None:
-            note(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
-            table.unlink(missing_ok=True)
-            return Collected(0, 0, fates)
-        if settings.particles > glass.n_particles:
-            raise UserError(
-                f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
-            )
-        now = {fate.minimum: place for place, fate in fates.items() if fate.status == USED}
-        same = stamps.unchanged_minima(old, table, made_of)
-        others = [  # names that a minimum of another file had, though neither file changed: energies.csv did
-            name
-            for place, name in stamps.used_minima(old).items()
-            if (to := now.get(name, place)) != place and place in fates and {file_of(place), file_of(to)} <= same
-        ]
-        if others:
-            at.rearrangement_numbers.unlink(missing_ok=True)
-            said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
-            note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
-        update_transitions(transitions, read, glass, settings, name)
-        made_of.files.update({path: [] for path in again} | stamps.made_from([transitions]).files)
-        counts = read_counts(transitions, glass, settings.ij_decimals, name)
-        result, ambiguous = write_pairs(glass, made_of, counts, fates, table)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    read, again = _read_files(folder, settings, workers, name, table.parent)
+    old = stamps.stamp_of_unchanged(table)
+    glass, fates = load_glass(read, folder, settings, stamps.used_minima(old).values(), table.parent)
+    fates |= {line: Fate(LEFT_OUT, None, "energies.csv names no frame") for line in unknown_energies(folder, fates)}
+    if glass is None:
+        note(f"{name}: no usable minimum" + (f"; its table is taken away: {table}" if table.exists() else ""))
+        table.unlink(missing_ok=True)
+        return Collected(0, 0, fates)
+    if settings.particles > glass.n_particles:
+        raise UserError(
+            f"config.yaml: particles = {settings.particles}, but {folder} has {glass.n_particles}; lower it"
+        )
+    now = {fate.minimum: place for place, fate in fates.items() if fate.status == USED}
+    same = stamps.unchanged_minima(old, table, made_of)
+    others = [  # names that a minimum of another file had, though neither file changed: energies.csv did
+        name
+        for place, name in stamps.used_minima(old).items()
+        if (to := now.get(name, place)) != place and place in fates and {file_of(place), file_of(to)} <= same
+    ]
+    if others:
+        at.rearrangement_numbers.unlink(missing_ok=True)
+        said = f"{counted(len(others), 'name')} of minima now name others, {others[0]} among them"
+        note(f"{name}: {said}; results in NEB_calculations that name them are of the minima before: remove these")
+    update_transitions(transitions, read, glass, settings, name)
+    made_of.files.update({path: [] for path in again} | stamps.made_from([transitions]).files)
+    counts = read_counts(transitions, glass, settings.ij_decimals, name)
+    result, ambiguous = write_pairs(glass, made_of, counts, fates, table)
     n = len(glass.files)
     repeated = sum(fate.status == AGAIN for fate in fates.values())
     seen = f", {counted(repeated, 'time')} seen again" if repeated else ""
@@ -116,7 +117,7 @@ def update_table(at: StatePoint, conf: int, settings: Settings, workers: Workers
 
 
 def _read_files(
-    folder: Path, settings: Settings, workers: Workers, name: str, spool: Path
+    folder: Path, settings: Settings, workers: Workers, name: str, mapped_in: Path
 ) -> tuple[list[Minimum | Unusable], set[Path]]:
     """All that stands in the files of a glass, positions mapped from disk; and files to read again next time."""
     files = minimum_paths(folder)
@@ -125,8 +126,8 @@ def _read_files(
     found: list[Minimum | Unusable] = []
     with (
         Progress(total=len(files), desc=f"{name}: reading", unit="file") as bar,
-        file_named(spool),
-        (spool / "read").open("wb") as file,
+        file_named(mapped_in),
+        TemporaryFile(dir=mapped_in) as file,
     ):
         for job, some in zip(jobs, workers.results(read, jobs, in_order=True), strict=True):
             for one in some:
@@ -135,10 +136,11 @@ def _read_files(
                     one = one._replace(positions=np.broadcast_to(0.0, one.positions.shape))
                 found.append(one)
             bar.update(len(job))
-    end, every = 0, np.empty((0, 3))
+        file.flush()
+        every = np.asarray(np.memmap(file, np.float64, "c")).reshape(-1, 3) if file.tell() else np.empty((0, 3))
+    end = 0
     for k, one in enumerate(found):
         if isinstance(one, Minimum):
-            every = every if end else np.asarray(np.memmap(spool / "read", np.float64, "c")).reshape(-1, 3)
             end += len(one.positions)
             found[k] = one._replace(positions=every[end - len(one.positions) : end])
     again = {one.place.path for one in found if isinstance(one, Unusable) and one.try_again}
@@ -175,27 +177,28 @@ def write_pairs(
     half = 0.5 * shortest_period(glass.box)
     with (
         atomic_write(target) as part,
-        spool_folder(target) as spool,
+        file_named(target),
+        TemporaryFile(dir=target.parent) as kept,
         Progress(total=2 * total, desc=f"Cnf-{conf}", unit="pair") as bar,
     ):
         _check_room(glass, total, ceiling, 8 * (len(columns) + len(features)), target)
         stored, squares = _stored_geometry(target, glass, made_of), Squares.unknown(partners + np.arange(n_minima) + 1)
-        with pa.ipc.new_file(str(spool / "geometry"), pa.schema([(name, pa.float64()) for name in features])) as kept:
-            for block in blocks:
-                pairs = pairs_of(partners, *block)
-                geometry, missing = stored(*pairs)
-                squares.put(*pairs, geometry[:, -2] ** 2)
-                kept.write_batch(pa.record_batch([pa.array(values) for values in geometry.T], names=features))
-                computed += missing
-                ambiguous += int((geometry[:, 0] > 0.99 * half).sum())
-                bar.update(len(geometry))
-        geometry_of = pa.ipc.open_file(str(spool / "geometry"))
+        for block in blocks:
+            pairs = pairs_of(partners, *block)
+            geometry, missing = stored(*pairs)
+            squares.put(*pairs, geometry[:, -2] ** 2)
+            kept.write(geometry.data)
+            computed += missing
+            ambiguous += int((geometry[:, 0] > 0.99 * half).sum())
+            bar.update(len(geometry))
+        kept.seek(0)
         with pa.ipc.new_file(str(part), schema) as writer:
-            for k, block in enumerate(blocks):
+            for block in blocks:
                 first, second = pairs_of(partners, *block)
                 delta_e = glass.n_particles * (glass.energies[second] - glass.energies[first])
                 values = [np.full(len(first), conf), names[first], names[second], delta_e]
-                values += geometry_of.get_batch(k).columns
+                geometry = np.frombuffer(kept.read(8 * len(features) * len(first)))
+                values += [*geometry.reshape(-1, len(features)).T]
                 if counts is not None:
                     for one, other in ((first, second), (second, first)):
                         values.append(counts.reindex(one * n_minima + other, fill_value=0.0).to_numpy())

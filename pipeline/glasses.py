@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -51,13 +52,12 @@ def load_glass(
     folder: Path,
     settings: Settings,
     known: Collection[float] = (),
-    spool: Path | None = None,
+    mapped_in: Path | None = None,
 ) -> tuple[Glass | None, dict[str, Fate]]:
     """Bring together the minima of one glass; None where none is usable. Also the fate of each place, by its name.
 
     ``folder``: that of the glass, where relax_minima.py says which places are no minima; ``known``: names of minima in
-    an earlier table, which they keep; ``spool``: folder for the positions, which are mapped from there; default: in
-    memory.
+    an earlier table, which they keep; ``mapped_in``: folder for a file from which positions are mapped; default: none.
     """
     decimals, gone = settings.ij_decimals, superseded(folder)
     fates: dict[str, Fate] = {}
@@ -77,7 +77,7 @@ def load_glass(
     minima = _of_one_system(sorted(minima, key=lambda one: (one.energy, one.name)), fates)
     if not minima:
         return None, fates
-    placed = _Placed(minima, settings.minima, fates, spool)
+    placed = _Placed(minima, settings.minima, fates, mapped_in)
     keys = minimum_keys([one.energy for one in minima], decimals)
     owner = placed.owners(keys, settings, set(minimum_keys([*known], decimals).tolist()))
     keep = sorted(set(owner.values()))
@@ -118,15 +118,14 @@ def _of_one_system(minima: list[Minimum], fates: dict[str, Fate]) -> list[Minimu
     return [one for one in minima if one.name not in fates]
 
 
-def _array(shape: tuple[int, ...], spool: Path | None) -> Array:
-    """Array in memory, or mapped from a new file of a folder: what is not looked at takes no memory then."""
-    if spool is None:
+def _array(shape: tuple[int, ...], folder: Path | None) -> Array:
+    """Array in memory, or mapped from a file without a name in a folder: what is not looked at takes no memory then."""
+    if folder is None:
         return np.empty(shape)
-    path = spool / "placed"
-    with file_named(path), path.open("wb") as file:  # its room is taken: a full disk is an error here, a crash later
-        size = 8 * int(np.prod(shape))
+    with file_named(folder), TemporaryFile(dir=folder) as file:
+        size = 8 * int(np.prod(shape))  # taken at once: a full disk is an error here, a crash where one writes
         os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
-    return np.asarray(np.memmap(path, np.float64, "r+", shape=shape))
+        return np.asarray(np.memmap(file, np.float64, "r+", shape=shape))
 
 
 class _Placed:
@@ -137,7 +136,7 @@ class _Placed:
     """
 
     def __init__(
-        self, minima: Sequence[Minimum], settings: MinimaSettings, fates: dict[str, Fate], spool: Path | None
+        self, minima: Sequence[Minimum], settings: MinimaSettings, fates: dict[str, Fate], mapped_in: Path | None
     ) -> None:
         self.box, self._minima, self._fates = minima[0].box, minima, fates
         self.spacing = spacing(minima[0])
@@ -145,7 +144,7 @@ class _Placed:
         system, n = minima[0].system, len(minima[0].positions)
         kinds = equal_particles(system)
         unsure = settings.match_atoms is None and not system.ids.any() and len(np.unique(kinds)) < n
-        self.positions = _array((len(minima), 3, n), spool)
+        self.positions = _array((len(minima), 3, n), mapped_in)
         self.probes = np.empty((len(minima), 3 * _PROBES))
         chosen = np.linspace(0, n - 1, _PROBES).astype(int)
         first, orders = self._reference(minima, kinds) if unsure else (0, [])
