@@ -32,7 +32,6 @@ class Potential:
 
 
 def beyond(formula, end, direction, length):
-    """Energies of a formula outside an end."""
     distances = np.linspace(0, REACH * length, OUTSIDE_POINTS + 1)
     return Continuation(distances, formula(end + direction * distances))
 

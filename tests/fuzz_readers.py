@@ -46,7 +46,6 @@ class ImpossibleError(Exception):
 
 
 def must(holds, what):
-    """Raise ImpossibleError unless something holds."""
     if not np.all(holds):
         raise ImpossibleError(what)
 
@@ -95,7 +94,6 @@ def _write_tables(at, rng):
 
 
 def _collect(at):
-    """Step 0 of one glass; its table."""
     table, settings = at.glass_pairs(2), Settings(particles=2)
     if table.exists() and is_ready_made(table):  # without its record, it is checked and kept
         check_ready_made(table, 10)

@@ -63,8 +63,6 @@ CALLS = {
 
 
 class Ended(NamedTuple):
-    """How a step ended."""
-
     status: int  # minus the signal that killed it
     stderr: str
 
@@ -119,7 +117,6 @@ class Trial:
         shutil.copytree(learnt, self.folder / f"learnt-{step}", ignore=lambda _, names: set(names) & set(ours))
 
     def restore(self, step):
-        """The workspace as it is before a step."""
         shutil.rmtree(self.root)
         shutil.copytree(self.folder / step, self.root, symlinks=True)
 
@@ -193,7 +190,6 @@ def _in_child(step, root, said, learnt: Path | None):
 
 
 def _taken(learnt, folder):
-    """Stand-in for AutoGluon: what it learnt before becomes what it learns."""
     for path in learnt.iterdir():
         path.rename(folder / path.name)
     return Fitted(1e-6, was_cut=False, memory_ran_short=False)

@@ -34,7 +34,6 @@ def minima(root):
 
 
 def pairs_of(table):
-    """The pairs of a table as tuples."""
     return list(table[["conf", "i", "j"]].itertuples(index=False, name=None))
 
 

@@ -19,7 +19,6 @@ PREDICTED = np.array([0.002, 0.02, 0.0006, 0.001, 0.03, 0.0007])
 
 
 def lines(ax):
-    """Curves of a panel by their name in the legend."""
     return {line.get_label(): line for line in ax.get_lines()}
 
 
@@ -90,7 +89,6 @@ def test_tls_found_stand_beside_those_expected_and_lead_to_the_forecast():
 
 
 def profiles(length, states, left_out=()):
-    """The picture of one double well with minima at zero and at this place."""
     lengths, x = np.linspace(0, length, 9), np.linspace(-0.4, length + 0.4, 50)
     drawn = lengths, 0.01 * np.sin(np.pi * lengths / length) ** 2, x, 0.01 * x**2, states(x)
     wells = Wells(Pair(7, 0.2, 0.3), *drawn, (0.001, 0.002), 0.01, 0, 0, False, "full")

@@ -21,41 +21,37 @@ HEADINGS += ["5. Can the models be believed?", "6. Observables", "7. Files and s
 SCRIPT = "<script>alert(1)</script>"
 
 
-def fill(root, temperature=T, wells=3):
+def fill(root, wells=3):
     """A workspace after a round of exact calculations, whose minima and models are gone."""
-    work = Workspace(root)
+    at = Workspace(root).at(T)
     for k in range(wells):
-        add_tls(work.at(temperature), Pair(3 + k, 0.1, 0.2), path=False)
-    refined = work.at(temperature).new_splittings
-    refined.write_text(refined.read_text() + refined.read_text().splitlines(keepends=True)[0])
-    add_unfinished(work.at(temperature), Pair(9, 0.1, 0.3), f"force 0.5 {SCRIPT}")
-    add_unfinished(work.at(temperature), Pair(9, 0.1, 0.4), f"force 0.25 {SCRIPT}")
-    update_double_wells(work.at(temperature), Settings())
-    seen = pd.DataFrame({"conf": [1, None], "file": ["a.conf", SCRIPT], "reason": ["truncated", "no folder"]})
-    seen.astype({"conf": "Int64"}).assign(status="left out").to_csv(work.at(temperature).seen_minima, index=False)
-    rows = [[9, 0.1, 0.3, 1e-3, 0.5, 0.9], [9, 0.1, 0.5, 2e-3, 0.25, 0.8], [9, 0.1, 0.6, 3e-3, 0.125, 0.7]]
-    columns = ["conf", "i", "j", "quantum_splitting", "tls_probability", "dw_probability"]
-    pd.DataFrame(rows, columns=columns).to_csv(work.at(temperature).predicted("newpairs"), index=False)
-    pd.DataFrame([{**ROUND, **OF_REARRANGEMENTS, "unfinished": 1}]).to_csv(
-        work.at(temperature).rounds("csv"), index=False
-    )
+        add_tls(at, Pair(3 + k, 0.1, 0.2), path=False)
+    at.new_splittings.write_text((text := at.new_splittings.read_text()) + text.splitlines(keepends=True)[0])
+    for k in (3, 4):
+        add_unfinished(at, Pair(9, 0.1, k / 10), f"force 0.5 {SCRIPT}")
+    update_double_wells(at, Settings())
+    seen = pd.DataFrame({"conf": [1, pd.NA], "file": ["a.conf", SCRIPT], "reason": ["truncated", "no folder"]})
+    seen.assign(status="left out").to_csv(at.seen_minima, index=False)
+    listed = pd.DataFrame({"conf": 9, "i": 0.1, "j": [0.3, 0.5, 0.6], "quantum_splitting": [1e-3, 2e-3, 3e-3]})
+    listed = listed.assign(tls_probability=[0.5, 0.25, 0.125], dw_probability=0.9)
+    listed.to_csv(at.predicted("newpairs"), index=False)
+    pd.DataFrame([{**ROUND, **OF_REARRANGEMENTS, "unfinished": 1}]).to_csv(at.rounds("csv"), index=False)
 
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory):
-    """Such a workspace; not to be changed."""
+    """Such a workspace, not to be changed, and its page."""
     root = tmp_path_factory.mktemp("reported")
     fill(root)
-    return root
+    return root, written(root)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def text(reported):
-    return written(reported)
+    return reported[1]
 
 
 def values(text, name):
-    """Of this attribute, in the tags of a page."""
     return re.findall(rf'<[^<>]*\s{name}="([^"]*)"', text)
 
 
@@ -73,7 +69,8 @@ def test_the_sections_stand_in_their_order_each_with_its_temperature(text):
     assert {href[1:] for href in values(text, "href") if href.startswith("#")} <= {*names}
 
 
-def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
+def test_the_page_loads_nothing_and_its_links_lead_to_files(reported):
+    root, text = reported
     loads = [one for name in ("src", "srcset", "data", "action") for one in values(text, name)]
     assert not [one for one in loads if not one.startswith("data:")]
     without_names = text.replace("http://www.w3.org/2000/svg", "")
@@ -81,7 +78,7 @@ def test_the_page_loads_nothing_and_its_links_lead_to_files(reported, text):
     links = [href for href in values(text, "href") if not href.startswith(("#", "data:"))]
     assert "T0.1/double_wells.csv" in links
     assert "../NEB_calculations/T0.1/unfinished.csv" in links
-    assert all((Workspace(reported).report.parent / unquote(href)).is_file() for href in links)
+    assert all((Workspace(root).report.parent / unquote(href)).is_file() for href in links)
 
 
 def test_what_files_say_is_text_on_the_page(text):

@@ -28,7 +28,6 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory):
-    """The script of axe-core."""
     folder = tmp_path_factory.mktemp("axe")
     try:
         subprocess.run(
@@ -42,7 +41,6 @@ def axe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    """Chromium without a network."""
     found = shutil.which("chromium"), shutil.which("chromedriver")
     if None in found:
         pytest.skip("there is no chromium and chromedriver to open the page in")

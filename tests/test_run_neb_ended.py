@@ -87,7 +87,6 @@ def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(gl
 
 # Shares
 def fill(at, names):
-    """A verdict of each kind in turn, written as run_neb.py writes it."""
     for number, (conf, i, j) in enumerate(names.itertuples(index=False)):
         pair = Pair(conf, i, j)
         kind = ("double well", "non-DW", "unfinished")[number % 3]
@@ -102,7 +101,6 @@ def fill(at, names):
 
 
 def read(work):
-    """All that is known, in an order of its own."""
     at = work.at(T)
     tables = neb_files.read_neb_results(at).iloc[:, :5], neb_files.read_unfinished(at), neb_files.read_calculations(at)
     return [table.sort_values(["conf", "i", "j"]).reset_index(drop=True) for table in tables]

@@ -154,7 +154,6 @@ def test_sound_in_a_cubic_crystal_has_the_voigt_average_of_its_three_moduli():
 
 # Vibrations
 def spring(positions, stiffness=(1.0, 4.0, 9.0)):
-    """One particle in three springs."""
     return 0.5 * (stiffness * positions**2).sum(), -np.asarray(stiffness) * positions
 
 

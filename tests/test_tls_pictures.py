@@ -31,7 +31,6 @@ NAME = "Cnf-3_0.1000000000_0.2000000000"
 
 @pytest.fixture
 def work(tmp_path):
-    """A TLS with its record and its minima."""
     work = Workspace(tmp_path)
     fill_with_tls(work.at(T), 1)
     return work

@@ -54,7 +54,6 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(params=["here", "dask"])
 def workers(request):
-    """Two workers."""
     settings = TWO if request.param == "here" else request.getfixturevalue("cluster")
     with worker_pool(settings) as workers:
         yield workers
@@ -202,9 +201,7 @@ def test_files_are_the_same_as_here_byte_by_byte(cluster, trained, trained_copy,
 
 
 @pytest.mark.slow
-def test_jobs_of_a_batch_system_come_to_the_results_of_one_run_and_end_with_it(
-    tmp_path, monkeypatch, glass, calculated
-):
+def test_jobs_of_a_batch_system_come_to_the_same_files_and_end_with_the_run(tmp_path, monkeypatch, glass, calculated):
     jobs = tmp_path / "jobs"
     jobs.mkdir()
     submit = f'set -m\nbash "$1" >/dev/null 2>&1 &\necho "Submitted batch job $!"\ntouch {jobs}/$!'
@@ -233,7 +230,6 @@ def test_another_version_on_a_node_and_a_function_that_it_can_not_import_are_nam
 
 
 def end_dask_worker(folder, job):
-    """Kill the Dask worker that runs this; but only of job 0."""
     if job == 0:
         (folder / str(os.getppid())).touch()
         os.kill(os.getppid(), signal.SIGKILL)
@@ -245,7 +241,6 @@ def end_dask_worker(folder, job):
 def test_workers_that_are_lost_cost_their_job_a_try_of_three_and_a_lost_scheduler_ends_the_run(
     tmp_path, glass, calculated
 ):
-    """One job ends three workers; then the scheduler is killed."""
     dead = tmp_path / "dead"
     dead.mkdir()
     with dask_cluster(tmp_path, 4) as (settings, scheduler):
