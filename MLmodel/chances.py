@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import RegularGridInterpolator
+from scipy.ndimage import map_coordinates
 from scipy.special import ndtr, stdtr
 from sklearn.isotonic import isotonic_regression
 
@@ -28,9 +28,10 @@ class Chances(NamedTuple):
 
         ``spread`` says how large errors are beside those of the labelled pairs, from SPREADS[0] to 1.
         """
-        size, place = np.clip(spread, SPREADS[0], SPREADS[-1]), np.log10(splittings).clip(self.grid[0], self.grid[-1])
-        on_grid = RegularGridInterpolator((SPREADS, self.grid), self.chances, bounds_error=False)
-        return np.asarray(on_grid(np.column_stack(np.broadcast_arrays(size, place))).clip(0, 1))  # rounding
+        size = (np.asarray(spread) - SPREADS[0]) / (SPREADS[1] - SPREADS[0])
+        place = (np.log10(splittings) - self.grid[0]) / (self.grid[1] - self.grid[0])
+        found = map_coordinates(self.chances, np.broadcast_arrays(size, place), order=1, mode="nearest")
+        return np.asarray(found.clip(0, 1))  # rounding
 
     def expected(self, splittings: Array) -> Array:
         """log₁₀ of the exact splittings to be expected where these, in ε, are predicted."""

@@ -33,7 +33,7 @@ DW_AMPLITUDE = 0.25
 
 MOST = 1000  # results of a glass that are used at most: those of the smallest predicted splittings
 _REACH = LENGTH * np.sqrt(-2 * np.log(1e-6))  # known pairs farther away than this say nothing
-_BLOCK = 1024  # pairs corrected at a time: their distances from up to four times MOST results take 33 MB
+_BLOCK = 1 << 22  # distances of pairs from results that are calculated at a time: 33 MB
 _LARGEST_ERROR = 0.5  # largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours
 
 
@@ -130,14 +130,13 @@ class LocalCorrection:
     def correct(self, pairs: pd.DataFrame) -> Corrected:
         """Correct predictions: pairs with ``conf``, features, and ``QS`` and ``PROBABILITY`` as predicted."""
         logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
-        spread, conf = np.ones(len(pairs)), pairs["conf"].to_numpy()
-        told = np.flatnonzero(np.isin(conf, list(self._glasses)))
-        conf, places = conf[told], self._standardised(pairs.iloc[told])
-        for number, glass in self._glasses.items():
-            for rows in blocks(np.flatnonzero(conf == number), _BLOCK):
+        spread, places = np.ones(len(pairs)), self._standardised(pairs)
+        of_glass = pairs.groupby("conf").indices
+        for glass, inside in [(self._glasses[conf], of_glass[conf]) for conf in self._glasses.keys() & of_glass]:
+            for rows in blocks(inside, 1 + _BLOCK // len(glass.places)):
                 squares = cdist(places[rows], glass.places, "sqeuclidean")
                 near = (squares < _REACH**2).any(axis=1)
-                here, likeness = told[rows[near]], np.exp(-0.5 / LENGTH**2 * squares[near])
+                here, likeness = rows[near], np.exp(-0.5 / LENGTH**2 * squares[near])
                 if glass.verdicts.any():
                     chance[here] = (chance[here] + likeness @ glass.verdicts).clip(0.001, 0.999)
                 logarithm[here] += likeness @ glass.splittings

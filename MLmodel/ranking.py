@@ -156,8 +156,8 @@ class Predicted(NamedTuple):
 
         Equal splittings are in the order of the pair tables, equal chances of a TLS by splitting.
         """
-        splittings, chances = (self.pairs[name].to_numpy() for name in (QS, TLS_PROBABILITY))
-        smallest_first = np.argsort(splittings, kind="stable")
+        chances = self.pairs[TLS_PROBABILITY].to_numpy()
+        smallest_first = self.pairs.select(pl.arg_sort_by(QS, maintain_order=True)).to_series().to_numpy()
         places = np.flatnonzero(self.to_calculate[smallest_first])
         return smallest_first, places[np.argsort(-chances[smallest_first[places]], kind="stable")]
 
@@ -202,10 +202,10 @@ def _predicted(
     part, new, correction = job
     rows = _read_part(part)
     rows[QS] = _predict(at, PREDICTOR, name, rows)
-    spread = np.ones(len(rows))
-    corrected = pickle.loads(correction).correct(rows[new])
-    rows.loc[new, [QS, PROBABILITY]] = np.column_stack([corrected.splitting, corrected.dw_probability])
-    spread[new] = corrected.spread
+    corrected = pickle.loads(correction).correct(rows)
+    rows[QS] = np.where(new, corrected.splitting, rows[QS])
+    rows[PROBABILITY] = np.where(new, corrected.dw_probability, rows[PROBABILITY])
+    spread = np.where(new, corrected.spread, 1.0)
     rows[SPLITTING_K] = kelvin * rows[QS]
     rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), spread)
     return rows[[name for name in PREDICTED if name in rows]]

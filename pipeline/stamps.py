@@ -28,9 +28,15 @@ as in a copy of a workspace."""
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Size and time of change of what stands at a path, and the digest of a file that can be read."""
+    """Size and time of change of what stands at a path, and the digest of a file that can be read.
+
+    Where the file has a stamp of its own and is as it was then, that tells it.
+    """
+    now, stamped = status(path), read_stamp(path).get("output")
+    if isinstance(stamped, list) and stamped[:2] == now:
+        return stamped
     readable = path.is_file() and os.access(path, os.R_OK)
-    return [*status(path), file_digest(path)] if readable else status(path)
+    return [*now, file_digest(path)] if readable else now
 
 
 def is_unchanged(path: Path, recorded: Fingerprint | None) -> bool:
