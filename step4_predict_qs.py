@@ -82,6 +82,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
 def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, float]:
     """Write both lists; numbers of pairs on them, and of TLS known or to be expected among these."""
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     from MLmodel.model import unseen_predictions
     from MLmodel.ranking import predict_pairs
@@ -97,9 +98,10 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     check_records(at, settings.unit)
     if closed := close_round(at, settings):
         note(f"T = {at.temperature}: {closed}")
-    found = predict_pairs(at, card, settings)
-    sigma = float(np.std(np.subtract(*map(np.log10, unseen_predictions(at, card)))))
-    found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, sigma, settings))
+    with threadpool_limits(1, "blas"):  # the last digits would depend on the number of cores
+        found = predict_pairs(at, card, settings)
+        sigma = float(np.std(np.subtract(*map(np.log10, unseen_predictions(at, card)))))
+        found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, sigma, settings))
     if found.correcting:
         said = "results not learnt from, which correct the predictions for like pairs"
         note(f"T = {at.temperature}: {said}: {found.correcting}")

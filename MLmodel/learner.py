@@ -13,6 +13,7 @@ import catboost
 import numpy as np
 import pandas as pd
 from catboost import CatBoost
+from threadpoolctl import threadpool_limits
 
 from glass.arrays import Array
 from MLmodel.smooth import SOFTENING, Smooth, learn_smooth
@@ -190,7 +191,8 @@ def fit(
     seconds = 0.0
     if with_smooth:
         weights = table[_WEIGHT].to_numpy() if _WEIGHT in table else None
-        smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights, softening)
+        with threadpool_limits(1, "blas"):  # sums of other numbers of threads differ in the last digit
+            smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights, softening)
         smooth.save(folder / _SMOOTH)
         seconds = _seconds_per_pair(smooth.predict, sample)
     if limits.fast:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from MLmodel.card import NOTHING_NEW, Card, digests_of, installed_versions, intact_card, write_card
 from MLmodel.labels import SOURCE, Labelled
@@ -99,7 +100,8 @@ def _trained(
     folder.mkdir(parents=True)
     pairs, features, softening = parts["used"], inputs["features"], SOFTENING * settings.unit.epsilon
     started = time.monotonic()
-    unseen, with_smooth = out_of_fold(pairs, features, task, softening, settings.cores)
+    with threadpool_limits(1, "blas"):  # sums of other numbers of threads differ in the last digit
+        unseen, with_smooth = out_of_fold(pairs, features, task, softening, settings.cores)
     parts["used"] = pairs.assign(**{OUT_OF_FOLD: unseen})
     table = to_learn(parts["train"], task, features, getattr(limits, "weights", "equal"))
     learn = partial(fit, table, task, limits, settings.cores, folder, with_smooth, softening)
