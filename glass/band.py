@@ -5,6 +5,8 @@ Improved tangent: Henkelman, Jónsson, J. Chem. Phys. 113, 9978 (2000). All imag
 ``benchmarks/neb.py``.
 """
 
+from dataclasses import dataclass
+
 import numba
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
@@ -168,25 +170,19 @@ def shoulders(slopes: Array, energies: Array) -> list[int]:
     return found
 
 
+@dataclass
 class ElasticBand:
-    """A band while it is relaxed; its end points stay."""
+    """A band while it is relaxed; its end points stay. Arguments as of :func:`relaxed_band`."""
 
-    def __init__(
-        self,
-        positions: Array,
-        forces_at: Forces,
-        precondition: Precondition | None = None,
-        whole: "Band | None" = None,
-        fine: bool = False,
-    ) -> None:
-        self.positions = positions
-        self.forces_at = forces_at
-        self.precondition = precondition
-        self.rest = np.diff(image_places(len(positions))) * (len(positions) - 1)
-        self.energies = np.empty(len(positions))
-        self.forces = np.zeros_like(positions)
-        self.fine = fine
-        self.whole = self if whole is None else whole
+    positions: Array
+    forces_at: Forces
+    precondition: Precondition | None = None
+    whole: "Band | ElasticBand | None" = None
+    fine: bool = False
+
+    def __post_init__(self) -> None:
+        self.rest = np.diff(image_places(len(self.positions))) * (len(self.positions) - 1)
+        self.energies, self.forces = np.empty(len(self.positions)), np.zeros_like(self.positions)
 
     def evaluate(self, images: range | None = None) -> None:
         """Energies and forces of these images, by default of all but the end points."""
@@ -217,10 +213,10 @@ class ElasticBand:
 
         An end point is at most as high above the bottom of its basin as its own gradient allows.
         """
-        of_image, of_ends = [image], [0, -1]
+        of_image, of_ends, whole = [image], [0, -1], self.whole or self
         place, energy, force = self.positions[of_image], self.energies[of_image], self.forces[of_image]
-        ends, bottoms = self.whole.positions[of_ends], self.whole.energies[of_ends]
-        slack = np.linalg.norm(self.whole.forces[of_ends], axis=(1, 2))
+        ends, bottoms = whole.positions[of_ends], whole.energies[of_ends]
+        slack = np.linalg.norm(whole.forces[of_ends], axis=(1, 2))
         step_of = LBFGS(self.precondition)
         for steps in range(FOLLOWED):
             if steps % LOOK_EVERY == 0:

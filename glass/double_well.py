@@ -173,12 +173,6 @@ def examine(
     """
     box = box_of(start.cell.array, start.pbc)
     line = straight_line(start.positions, end.positions, box, images)
-    if np.linalg.norm(line[-1] - line[0]) < END_POINT_DISTANCE:
-        return Verdict(
-            "unfinished",
-            "the two minima are less than {} apart: they are the same minimum",
-            quantities=(Quantity(END_POINT_DISTANCE, "length"),),
-        )
     try:
         forces, cheap = forces_of(start, make_calculator, images)
         with one_blas_thread():
@@ -221,10 +215,18 @@ def examined(
     The other arguments are those of :func:`examine`; where forces are not cheap the box in σ; and what is told the
     verdict of each band.
     """
-    masses = np.ones(path.shape[1]) if masses is None else masses
-    wrong = check_end_points(path, forces, tolerance, energy_difference)
-    if wrong is not None:
-        return wrong
+    if np.linalg.norm(path[-1] - path[0]) < END_POINT_DISTANCE:
+        reason = "the two minima are less than {} apart: they are the same minimum"
+        return Verdict("unfinished", reason, quantities=(Quantity(END_POINT_DISTANCE, "length"),))
+    (low, high), ends = forces(path[[0, -1]], (0, -1))
+    for which, force in zip(("first", "second"), np.linalg.norm(ends, axis=2).max(1).tolist(), strict=True):
+        if not force <= tolerance:
+            reason = f"the {which} is no minimum: force {{}} on a particle; relax_minima.py relaxes it"
+            return Verdict("unfinished", reason, quantities=(Quantity(force, "force"),))
+    if energy_difference is not None and not abs(high - low - energy_difference) <= ENERGY_MISMATCH:
+        reason = "the energies differ by {}, by the minima's names or frames {}"
+        differences = (Quantity(high - low, "energy", 6), Quantity(energy_difference, "energy", 6))
+        return Verdict("unfinished", reason, quantities=differences)
     step_of = LBFGS(None if box is None else bonds_inverse(path[len(path) // 2], box))
     steps, settled, second_order = 0, max(SETTLED, TOLERANCES_SETTLED * tolerance), True
     bands = [(count, times * tolerance) for count, times in stages if count < images] + [(images, tolerance)]
@@ -256,21 +258,6 @@ def examined(
                 verdict = verdict_of(replace(band, third_minimum=third), forces, hbar, full, masses, way)
             break
     return verdict
-
-
-def check_end_points(path: Array, forces: Forces, tolerance: float, energy_difference: float | None) -> Verdict | None:
-    """Verdict if an end point is no minimum or their energies differ by what they should not; None if all is right."""
-    (low, high), ends = forces(path[[0, -1]], (0, -1))
-    for which, pulls in zip(("first", "second"), ends, strict=True):
-        force = float(np.linalg.norm(pulls, axis=1).max())
-        if not force <= tolerance:
-            reason = f"the {which} is no minimum: force {{}} on a particle; relax_minima.py relaxes it"
-            return Verdict("unfinished", reason, quantities=(Quantity(force, "force"),))
-    if energy_difference is not None and not abs(high - low - energy_difference) <= ENERGY_MISMATCH:
-        reason = "the energies differ by {}, by the minima's names or frames {}"
-        differences = (Quantity(high - low, "energy", 6), Quantity(energy_difference, "energy", 6))
-        return Verdict("unfinished", reason, quantities=differences)
-    return None
 
 
 def verdict_of(

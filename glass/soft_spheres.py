@@ -99,7 +99,7 @@ def energy_and_forces(positions, box, start, partner, square, forces):  # type: 
 
 
 @numba.njit(cache=True)
-def energies_and_forces(images, box, start, partner, square, energies, forces):  # type: ignore[no-untyped-def]
+def energies_and_forces(box, start, partner, square, images, energies, forces):  # type: ignore[no-untyped-def]
     """The same of several images (k, N, 3) from one list; into ``energies`` (k,) and ``forces`` (k, N, 3)."""
     for k in range(images.shape[0]):
         energies[k] = energy_and_forces(images[k], box, start, partner, square, forces[k])
@@ -125,8 +125,7 @@ class SoftSpheres(PairPotential):
         """What evaluates images while each particle is no further from its reference place than its ``slack``."""
         diameters, box = atoms.arrays["diameters"], box_of(atoms.cell.array, atoms.pbc)
         if box.ndim == 1 and (atoms.cell.array == np.diag(box)).all() and box.min() >= 2 * CUTOFF * diameters.max():
-            start, partner, square = neighbours(reference, box, diameters, slack)
-            return partial(energies_and_forces, box=box, start=start, partner=partner, square=square)
+            return partial(energies_and_forces, box, *neighbours(reference, box, diameters, slack))
         return super().evaluator(atoms, reference, slack)
 
 

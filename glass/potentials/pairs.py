@@ -17,9 +17,6 @@ from glass.arrays import Array, Index
 
 SKIN = 0.3  # reach of the neighbour list beyond the cutoff, σ. It holds until a particle has moved by half of it
 
-Listed = tuple[Array, Array, Callable[..., None]]
-"""Where particles were listed, how far each may go from there, and what evaluates images until then."""
-
 
 @numba.njit(cache=True)
 def have_moved(images, reference, slack):  # type: ignore[no-untyped-def]
@@ -35,7 +32,7 @@ def have_moved(images, reference, slack):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def energies_and_forces_by_shifts(images, first, second, shifts, square, depth, terms, energies, forces):  # type: ignore[no-untyped-def]
+def energies_and_forces_by_shifts(first, second, shifts, square, depth, terms, images, energies, forces):  # type: ignore[no-untyped-def]
     """Energies (k,) and forces (k, N, 3) of images (k, N, 3) from the pairs that :meth:`PairPotential.bonds` gives.
 
     ``terms``: a, b, c₀, c₁, c₂, c₄ and the cutoff.
@@ -91,7 +88,8 @@ class PairPotential(Calculator):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._lists: dict[bool, Listed] = {}
+        self._lists: dict[bool, tuple[Array, Array, Callable[..., None]]] = {}
+        """Where particles were listed, how far each may go from there, and what evaluates images until then."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """A subclass with energies of its own has no ``calculate_many`` unless it has its own, too."""
@@ -130,14 +128,12 @@ class PairPotential(Calculator):  # type: ignore[misc]
             slack = 0.5 * SKIN + np.sqrt(((images - reference) ** 2).sum(2).max(0))
             self._lists[key] = reference, slack, self.evaluator(atoms, reference, slack)
         energies, forces = np.empty(len(images)), np.empty(images.shape)
-        self._lists[key][2](images, energies=energies, forces=forces)
+        self._lists[key][2](images, energies, forces)
         return energies, forces
 
     def evaluator(self, atoms: Atoms, reference: Array, slack: Array) -> Callable[..., None]:
         """What evaluates images while each particle is no further from its reference place than its ``slack``."""
-        names = "first", "second", "shifts", "square", "depth"
-        by_shifts = dict(zip(names, self.bonds(atoms, reference, slack), strict=True))
-        return partial(energies_and_forces_by_shifts, **by_shifts, terms=self.terms)
+        return partial(energies_and_forces_by_shifts, *self.bonds(atoms, reference, slack), self.terms)
 
     def bonds(self, atoms: Atoms, positions: Array, slack: Array) -> tuple[Index, Index, Array, Array, Array]:
         """Pairs, each once, that come within the cutoff while particles move by no more than ``slack``, (N,).
