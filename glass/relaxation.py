@@ -81,13 +81,21 @@ class LBFGS:
 
     def __init__(self, precondition: Precondition | None = None) -> None:
         self.precondition = precondition
-        self.images = 0
-        self._known = -1  # number of steps remembered; below zero before the first
-        self._vectors = self._products = np.empty((0, 0))
+        self.images = 0  # before the first step
 
     def forget(self) -> None:
         """Begin anew."""
-        self._known, self.images = -1, 0
+        self.images = 0
+
+    def __call__(self, positions: Array, forces: Array) -> Array:
+        """Next displacement in σ at positions (k, N, 3) with forces of the same shape; no drift of an image."""
+        if not self.images:
+            self.images, self._learnt = len(positions), 0
+            self._vectors, self._products = np.zeros((2 * MEMORY + 3, positions.size)), np.zeros((3, MEMORY, MEMORY))
+            self._vectors[-3] = positions.ravel()
+        downhill = forces if self.precondition is None else self.precondition(forces)
+        self._learnt, step = lbfgs_step(positions, forces, downhill, self._learnt, self._vectors, self._products)
+        return np.asarray(step)
 
     def carry_over(self, weights: Array, positions: Array) -> None:
         """Go on at ``positions`` (k_new, N, 3) with what was learnt of k images, summed with ``weights`` (k_new, k).
@@ -100,51 +108,31 @@ class LBFGS:
         self._products *= len(positions) / self.images
         self.images = len(positions)
 
-    def __call__(self, positions: Array, forces: Array) -> Array:
-        """Next displacement in σ at positions (k, N, 3) with forces of the same shape; no drift of an image."""
-        if self._known < 0:
-            self._vectors = np.zeros((2 * MEMORY + 3, positions.size))
-            self._products = np.zeros((3, MEMORY, MEMORY))
-            self._order = np.zeros(MEMORY, np.int64)
-            self.images = len(positions)
-        downhill = forces if self.precondition is None else self.precondition(forces)
-        self._known, step = lbfgs_step(
-            positions, forces, downhill, self._known, self._vectors, self._products, self._order
-        )
-        return np.asarray(step)
-
 
 @numba.njit(cache=True)
-def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  # type: ignore[no-untyped-def]
+def lbfgs_step(positions, forces, downhill, count, vectors, products):  # type: ignore[no-untyped-def]
     """Learn from the last step, and the next one; see :class:`LBFGS`.
 
     The compact form of Byrd, Nocedal, Schnabel, Math. Program. 63, 129 (1994), with moves s, changes y of the gradient
     and z = H₀ y. ``vectors``: moves, changes z, place, forces and H₀ forces of the last call; ``products``: s_i · y_j,
-    y_i · z_j, then s_i and z_i times the last forces; ``order``: rows remembered, oldest first; ``known``: how many.
+    y_i · z_j, then s_i and z_i times the last forces; ``count``: steps learnt from, the last MEMORY are remembered.
     """
-    memory, size = len(order), positions.size
+    memory, size = products.shape[1], positions.size
     moves, changes, last = vectors[:memory], vectors[memory : 2 * memory], vectors[2 * memory :]
     place, pull, down = positions.copy().reshape(size), forces.copy().reshape(size), downhill.copy().reshape(size)
-    step, slope, learnt = down.copy(), 0.0, False
-    if known >= 0:
-        move, change = place - last[0], last[1] - pull
-        slope = np.dot(move, change)
-        learnt = slope > 1e-10 * np.sqrt(np.dot(move, move) * np.dot(change, change))
-        if learnt:
-            new = known
-            if known == memory:
-                new = order[0]
-                order[:-1] = order[1:].copy()
-            else:
-                known += 1
-            order[known - 1] = new
-            moves[new], changes[new] = move, last[2] - down
-            products[2, 0, new], products[2, 1, new] = np.dot(move, last[1]), np.dot(changes[new], last[1])
-        elif np.dot(move, move) > 0:
-            known = 0  # the curvature is not above zero: all that is known is out of date
-    else:
-        known = 0
-    last[0], last[1], last[2] = place, pull, down
+    move, change = place - last[0], last[1] - pull
+    slope = np.dot(move, change)
+    learnt = slope > 1e-10 * np.sqrt(np.dot(move, move) * np.dot(change, change))
+    if learnt:
+        new = count % memory
+        count += 1
+        moves[new], changes[new] = move, last[2] - down
+        products[2, 0, new], products[2, 1, new] = np.dot(move, last[1]), np.dot(changes[new], last[1])
+    elif np.dot(move, move) > 0:
+        count = 0  # the curvature is not above zero: all that is known is out of date
+    known = min(count, memory)
+    order = np.arange(count - known, count) % memory
+    last[0], last[1], last[2], step = place, pull, down, down.copy()
     if known > 0:
         by_moves, by_changes = np.dot(moves[:known], pull), np.dot(changes[:known], pull)
         newest = order[known - 1]
@@ -154,9 +142,9 @@ def lbfgs_step(positions, forces, downhill, known, vectors, products, order):  #
             products[1, newest, :known] = products[1, :known, newest]
             products[0, newest, newest] = slope
         products[2, 0, :known], products[2, 1, :known] = by_moves, by_changes
-        along, scale = _coefficients(by_moves, by_changes, products, order[:known])
+        along, scale = _coefficients(by_moves, by_changes, products, order)
         step = scale * down + np.dot(along[0], moves[:known]) + np.dot(along[1], changes[:known])
-    return known, _clipped(step.reshape(positions.shape), LONGEST_STEP if known > 0 else FIRST_STEP)
+    return count, _clipped(step.reshape(positions.shape), LONGEST_STEP if known > 0 else FIRST_STEP)
 
 
 @numba.njit(cache=True)
