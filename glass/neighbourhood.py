@@ -49,16 +49,6 @@ class Squares(NamedTuple):
 
 
 @numba.njit(fastmath=FAST, cache=True, forceinline=True)
-def _less(x, y):  # type: ignore[no-untyped-def]
-    return x if x < y else y
-
-
-@numba.njit(fastmath=FAST, cache=True, forceinline=True)
-def _larger(x, y):  # type: ignore[no-untyped-def]
-    return x if x > y else y
-
-
-@numba.njit(fastmath=FAST, cache=True, forceinline=True)
 def _is_less(x, y):  # type: ignore[no-untyped-def]
     return np.float32(1.0) if x < y else np.float32(0.0)
 
@@ -89,14 +79,11 @@ def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total,
                 w, x, y, z = values[at + i0 + a], values[bt + i0 + a], values[ct + i0 + a], values[dt + i0 + a]
                 of, large, both, below = own[a, q0:q1], largest[a, q0:q1], total[a, q0:q1], count[a, q0:q1]
                 for q in range(q1 - q0):  # written so that the compiler makes vector instructions of it
-                    larger = _less(
-                        _less(_larger(w, row_a[q]), _larger(x, row_b[q])),
-                        _less(_larger(y, row_c[q]), _larger(z, row_d[q])),
-                    )
+                    larger = min(max(w, row_a[q]), max(x, row_b[q]), max(y, row_c[q]), max(z, row_d[q]))
                     e, f, g, h = w + row_a[q], x + row_b[q], y + row_c[q], z + row_d[q]
-                    large[q] = _less(larger, large[q])
+                    large[q] = min(larger, large[q])
                     below[q] += (_is_less(e, of[q]) + _is_less(f, of[q])) + (_is_less(g, of[q]) + _is_less(h, of[q]))
-                    both[q] = _less(_less(_less(e, f), _less(g, h)), both[q])
+                    both[q] = min(e, f, g, h, both[q])
             k += 4
             continue
         at = begin[k] - low[k]
@@ -105,9 +92,9 @@ def _look_between(values, begin, low, high, i0, i1, j0, j1, own, largest, total,
             x = values[at + i0 + a]
             of, large, both, below = own[a, q0:q1], largest[a, q0:q1], total[a, q0:q1], count[a, q0:q1]
             for q in range(q1 - q0):
-                large[q] = _less(_larger(x, row[q]), large[q])
+                large[q] = min(max(x, row[q]), large[q])
                 below[q] += _is_less(x + row[q], of[q])
-                both[q] = _less(x + row[q], both[q])
+                both[q] = min(x + row[q], both[q])
         k += 1
 
 
