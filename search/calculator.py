@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ase.units
 import numpy as np
@@ -133,21 +133,13 @@ def load(settings: NebSettings, make_calculator: MakeCalculator, atoms: Atoms) -
     return (lambda _: _LOADED[name]) if shared else make_calculator
 
 
-class Check(NamedTuple):
-    """Total energies of a minimum by the calculator and known, largest force on a particle; or why there are none."""
-
-    conf: int
-    particles: int = 0
-    energy: float = np.nan
-    known: float = np.nan
-    force: float = np.nan
-    failure: str = ""
-
-
-def check_minimum(job: tuple[int, Place, float], settings: Settings, make_calculator: MakeCalculator) -> Check | None:
+def check_minimum(
+    job: tuple[int, Place, float], settings: Settings, make_calculator: MakeCalculator
+) -> dict[str, float] | str | None:
     """Call the calculator at a minimum of a glass, of this energy per particle by its file's name or frame; a job.
 
-    None where the minimum can't be read.
+    Total energies, calculated and known, and the largest force on a particle; or why there are none; None where the
+    minimum can't be read.
     """
     conf, place, energy_of_file = job
     try:
@@ -156,31 +148,28 @@ def check_minimum(job: tuple[int, Place, float], settings: Settings, make_calcul
     except MinimumError:
         return None  # its pairs are unfinished for this reason
     except CalculatorFailedError as error:
-        return Check(conf, failure=str(error))
+        return str(error)
+    energies = {"energy": energy, "known": len(atoms) * energy_of_file}
     force = float(np.linalg.norm(forces, axis=1).max())
-    return Check(conf, len(atoms), energy, len(atoms) * energy_of_file, force)
+    return {"conf": conf, "particles": len(atoms), **energies, "force": force}
 
 
-def check_calculator(checks: Sequence[Check | None], settings: Settings) -> None:
+def check_calculator(checks: Sequence[dict[str, float] | str | None], settings: Settings) -> None:
     """Raise UserError if the calculator failed at all minima, its energies are off by a factor, or none is relaxed.
 
     Pairs of single minima that are wrong are unfinished, each for its own reason.
     """
-    all_checked = [one for one in checks if one is not None]
-    reasons = Counter(one.failure for one in all_checked if one.failure)
-    if reasons.total() < len(all_checked):
-        worked = pd.DataFrame([one for one in all_checked if not one.failure])
-        problem = _wrong_at_all(worked, settings)
-    elif len(all_checked) >= _FEWEST:
-        problem = f"it failed at all {len(all_checked)} minima tried: {reasons.most_common(1)[0][0]}; mend it"
-    else:
-        problem = None
+    worked, reasons = [one for one in checks if isinstance(one, dict)], [one for one in checks if isinstance(one, str)]
+    problem = _wrong_at_all(pd.DataFrame(worked), settings) if worked else None
+    if not worked and len(reasons) >= _FEWEST:
+        reason = Counter(reasons).most_common(1)[0][0]
+        problem = f"it failed at all {len(reasons)} minima tried: {reason}; mend it"
     if problem:
         raise UserError(f"config.yaml: neb.calculator = {settings.neb.calculator}: {problem}; nothing was calculated")
 
 
 def _wrong_at_all(checks: pd.DataFrame, settings: Settings) -> str | None:
-    """What is wrong with all energies, or all forces, in words; a row for each Check."""
+    """What is wrong with all energies, or all forces, in words; a row for each minimum."""
     totals, glasses = checks[["energy", "known"]], checks.groupby("conf")
     apart = totals - glasses[["energy", "known"]].transform("median")  # a calculator may count from elsewhere
     free = len(checks) - glasses.ngroups

@@ -56,9 +56,7 @@ def densities(double_wells: pd.DataFrame, volumes: "pd.Series[float]", energies:
         of_glasses = summed.reindex(volumes.index, fill_value=0).to_numpy(float)
         counts = of_glasses.sum(axis=0)
         low, high = confint_poisson(counts, 1, method="exact-c", alpha=0.32)  # Garwood (1936)
-        apart = of_glasses - np.outer(
-            volumes.to_numpy(), counts / volume
-        )  # a ratio's error: glasses may differ in size
+        apart = of_glasses - np.outer(volumes.to_numpy(), counts / volume)  # of a ratio: glasses may differ in size
         spread = np.sqrt((apart**2).sum(axis=0) * (glasses / (glasses - 1) if glasses > 1 else np.nan))
         parts = {"": counts, "_low": low, "_high": high, "_sd_glasses": spread}
         table = pd.DataFrame({"energy": energies, "glasses": glasses, "volume": volume, "count": counts})

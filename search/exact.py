@@ -19,25 +19,19 @@ from glass.batches import together
 from glass.double_well import ENERGY_MISMATCH, CalculatorFailedError, Verdict, examine
 from glass.tunnelling import Quantity, reduced_hbar
 from glass.two_level import two_level
+from pipeline.formats import results
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import KEYS, Pair, label, minimum_names
 from pipeline.formats.minima import read_atoms
 from pipeline.formats.path_images import path_file, read_path, write_path
 from pipeline.formats.records import WAYS, add_record, record_of
-from pipeline.formats.results import (
-    add_calculation,
-    add_non_dw,
-    add_splitting,
-    add_unfinished,
-    take_back_splitting,
-)
 from pipeline.matching import minima_of, read_pair
 from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings
 from pipeline.workers import Workers, worker_pool
 from pipeline.workspace import QS, StatePoint
-from search.calculator import Check, MakeCalculator, check_calculator, check_minimum, load, noise_in_words
+from search.calculator import MakeCalculator, check_calculator, check_minimum, load, noise_in_words
 from search.conversion import calculator_for_glass, to_glass, verdict_in
 from search.well_properties import properties_of
 
@@ -218,20 +212,20 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
         "steps": band.steps if band else 0,
         "cpu_seconds": round(cpu_seconds, 4),
     }
-    add_calculation(at, pair, row)
+    results.add_calculation(at, pair, row)
     said = f"{verdict.kind}: {verdict.reason}"
     if splitting is not None:
-        add_splitting(at, pair, splitting)
+        results.add_splitting(at, pair, splitting)
         kind = "TLS" if splitting < settings.tls_threshold else verdict.kind
         kelvin = splitting * neb.epsilon
         said = f"{kind}, {kelvin:.3g} K ({splitting:.4g} {settings.unit.energy}), {verdict.fidelity}"
     elif verdict.kind == "non-DW":
         if refining:
-            take_back_splitting(at, pair)
+            results.take_back_splitting(at, pair)
             path_file(at, pair).unlink(missing_ok=True)
-        add_non_dw(at, pair)
+        results.add_non_dw(at, pair)
     elif not refining:
-        add_unfinished(at, pair, verdict.reason)
+        results.add_unfinished(at, pair, verdict.reason)
     return said
 
 
@@ -280,7 +274,7 @@ def calculate_pairs(
             (job.pair.conf, *end) for job in some for end in zip(job.places, job.pair[1:], strict=True)
         )
         check, noise, limit = partial(check_minimum, **how), partial(noise_in_words, **how), neb.time_limit
-        checks = workers.results(check, minima, time_limit=limit, lost=lambda one, why: Check(one[0], failure=why))
+        checks = workers.results(check, minima, time_limit=limit, lost=lambda _, why: why)
         check_calculator([*checks], settings)
         for sentence in chain(*workers.results(noise, some[0].places[:1], time_limit=limit, lost=lambda *_: [])):
             bar.write(f"T = {at.temperature}: {sentence}")

@@ -9,17 +9,10 @@ import pandas as pd
 
 from MLmodel.ranking import FAR
 from pipeline.errors import UserError
+from pipeline.formats import results
 from pipeline.formats.csv_files import line_of
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
-from pipeline.formats.results import (
-    joined,
-    last_results,
-    pairs_with_result,
-    part_of,
-    read_pair_list,
-    read_unfinished,
-)
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.stamps import usable_tables
 from pipeline.workspace import DW, QS, StatePoint
@@ -45,12 +38,13 @@ def by_neighbourhood(
     for rows in _left_under_ceilings(at, ceilings, known):
         rows = rows.assign(**{_DRAW: rng.random(len(rows)), _FAR: rows["nearest_between"] < FAR})
         rows = rows.loc[rows[_FAR] | (rows["nearest_between"] >= NEAR), kept.columns]
-        kept = joined(kept, rows).sort_values(_DRAW).groupby([_FAR, "conf"]).head(count)  # no more can be picked
+        both = results.joined(kept, rows).sort_values(_DRAW)
+        kept = both.groupby([_FAR, "conf"]).head(count)  # no more can be picked
     turn = kept.groupby([_FAR, "conf"]).cumcount()
     kept = kept.iloc[np.argsort(turn.to_numpy(), kind="stable")]
     is_far = kept[_FAR].astype(bool)
     far = kept[is_far].head(int(np.ceil(CONTRAST * count)))
-    picked = joined(kept[~is_far].head(count - len(far)), far)[PAIR_COLUMNS]
+    picked = results.joined(kept[~is_far].head(count - len(far)), far)[PAIR_COLUMNS]
     return by_pair(picked.astype({"conf": np.int64, "i": float, "j": float}), at.decimals)
 
 
@@ -77,16 +71,16 @@ def all_candidates(at: StatePoint, ceilings: ClassifySettings, least: float, lis
     columns = [*PAIR_COLUMNS, "nearest_between"]
     near = pd.concat(rows.loc[rows[columns[-1]] >= least, columns] for rows in _left_under_ceilings(at, ceilings))
     nearest = near.sort_values("nearest_between", ascending=False, kind="stable")[PAIR_COLUMNS]
-    both = joined(listed[PAIR_COLUMNS], by_pair(nearest, at.decimals))
+    both = results.joined(listed[PAIR_COLUMNS], by_pair(nearest, at.decimals))
     return both[~both.index.duplicated()]
 
 
 def best_known(at: StatePoint, threshold: float, count: int) -> pd.DataFrame:
     """The best pairs known, by pair: TLS by exact results, then the top of the list, then other double wells."""
-    results = last_results(at)
-    wells, listed = results[results[DW] == 1].sort_values(QS, kind="stable"), at.predicted("newpairs")
-    new = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
-    best = joined(wells[wells[QS] < threshold], new[~new.index.isin(results.index)], wells)
+    known = results.last_results(at)
+    wells, listed = known[known[DW] == 1].sort_values(QS, kind="stable"), at.predicted("newpairs")
+    new = results.read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
+    best = results.joined(wells[wells[QS] < threshold], new[~new.index.isin(known.index)], wells)
     return best[~best.index.duplicated()].head(count)
 
 
@@ -104,13 +98,13 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
         rough = found[(found["fidelity"] == "screened") | coarse | lost].head(given.refine)
         return rough, f"{at.double_wells}, screened, coarser or without levels until now"
     if given.retry:
-        return read_unfinished(at), str(at.unfinished)
-    known, without_list = pairs_with_result(at), given.explore or given.representatives or given.all is not None
+        return results.read_unfinished(at), str(at.unfinished)
+    known, without_list = results.pairs_with_result(at), given.explore or given.representatives or given.all is not None
     choose = _of_tables if without_list else _of_list
     if not given.share:
         return choose(at, settings, given, known)
     pairs, source = choose(at, settings, given, known[:0])
-    pairs = part_of(pairs[~pairs.index.isin(known)], given.share)
+    pairs = results.part_of(pairs[~pairs.index.isin(known)], given.share)
     return pairs, f"share {given.share.number} of {given.share.parts} of {source}"
 
 
@@ -121,7 +115,7 @@ def _of_list(
     path = given.pairs or at.predicted("newpairs")
     if not path.exists():
         raise UserError(f"{path}: no such file; run step4_predict_qs.py, or name a CSV with --pairs")
-    pairs = read_pair_list(path, at.decimals)
+    pairs = results.read_pair_list(path, at.decimals)
     itself = pairs.index.get_level_values("low") == pairs.index.get_level_values("high")
     if itself.any():
         raise UserError(f"{path}: line {line_of(path, itself.argmax())}: i and j are the same minimum; take it out")
@@ -164,7 +158,7 @@ def _of_tables(
         few = f"; {_why_few(at, ceilings, given.explore)}" if len(picked) < given.explore else ""
         return picked, f"{at.pairs}, chosen by where they lie{few}"
     listed, least = at.predicted("newpairs"), given.could_be if given.all is None else given.all
-    from_list = read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
+    from_list = results.read_pair_list(listed, at.decimals) if listed.exists() else no_pairs()
     source = f"{at.pairs}, all with nearest_between ≥ {least:g} or on the list"
     pairs = all_candidates(at, ceilings, least, from_list)
     has_result = pairs.index.isin(known)
