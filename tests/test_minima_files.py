@@ -64,6 +64,10 @@ GOOD = {
         "{}.dump",
         dump(lambda k, place: f"{species(k, place)} {k % 2 - 0.5} {k + 1} 1 2.5", "element x y z q id mol mass"),
     ),
+    "dump with a density around each atom": (
+        "{}.dump",
+        dump(lambda k, place: f"{line(k, place)} 0.9", "id type x y z density"),
+    ),
     "dump of a film": ("{}.dump", dump(flags=" pp pp ff")),
     "blank lines between frames": ("m.extxyz", f"\n{low}\n\n{high}\n"),
     "species A and B": ("m.extxyz", xyz(lambda k, place: f"{'AB'[KINDS[k] - 1]} {numbers(place)}")),
@@ -141,6 +145,8 @@ BAD = {
     "a number that is cut": ("m.extxyz", (low + high).rstrip()[:-3], ["truncated"]),
     "a frame that is cut": ("m.extxyz", (low + high)[:-60], ["truncated"]),
     "a column too few": ("m.extxyz", (low + high).replace("pos:R:3", "pos:R:2"), ["columns"]),
+    "places that are text": ("m.extxyz", (low + high).replace("pos:R:3", "pos:S:3"), ["no three columns pos:R:3"]),
+    "a dump that names no columns": ("{}.dump", dump(columns=""), ["ITEM: ATOMS names no columns"]),
     "no energy at all": ("m.extxyz", (low + high).replace("energy=", "e_dft_without="), ["no energy"]),
 }
 

@@ -173,7 +173,7 @@ def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
     if there["q"] is not None:
         values = _floats(there["q"], n, "q")
         found.setdefault("diameters" if (values > 0).all() and "diameters" not in found else "charges", values)
-    if there["density"] is not None and "masses" not in found:
+    if there["density"] is not None and "diameters" in found and "masses" not in found:
         densities = _floats(there["density"], n, "density")
         volumes = np.pi / 6 * found["diameters"] ** 3
         found["masses"] = np.where(volumes > 0, densities * volumes, densities)  # points: the mass itself

@@ -107,7 +107,7 @@ def _frame(lines: list[str], line: str, reading: Reading) -> FrameContent:
         raise MinimumError("no atom in the frame")
     check_frame_units(lower.get("units", ""), reading)
     columns = _columns(rows, lower.get("properties", "species:S:1:pos:R:3"))
-    if "pos" not in columns or columns["pos"].shape != (len(rows), 3):
+    if "pos" not in columns or columns["pos"].shape != (len(rows), 3) or columns["pos"].dtype.kind != "f":
         raise MinimumError("its Properties name no three columns pos:R:3")
     if "lattice" not in lower:
         raise MinimumError('no Lattice="…" in the second line of the frame')

@@ -218,8 +218,8 @@ def read_dump(text: TextIO, reading: Reading) -> Iterator[Frame]:
 def _snapshot(lines: list[str], items: dict[str, list[str]], reading: Reading) -> FrameContent:
     check_frame_units("".join(items.get("UNITS:", [])).strip(), reading)
     rows, names = [one.split() for one in lines], items["ATOMS"]
-    if not rows:
-        raise MinimumError("no atom in it")
+    if not rows or not names:
+        raise MinimumError("no atom in it" if names else "ITEM: ATOMS names no columns")
     text = [k for k, name in enumerate(names) if name in ("element", "typelabel")]
     types = (k for k, name in enumerate(names) if name == "type")
     text += [k for k in types if not all(one.isdecimal() for row in rows for one in row[k : k + 1])]
