@@ -44,13 +44,13 @@ def export(command: Command, at: StatePoint) -> None:
     if not at.glasses:
         raise UserError(f"{at.minima}: no glass in it; put folders Cnf-{{number}} there")
     for conf, folder in Progress(at.glasses.items(), desc=f"T = {at.temperature}", unit="glass"):
-        name, target, files = f"T = {at.temperature}: Cnf-{conf}", at.exported_minima(conf), minimum_paths(folder)
-        if not files:
+        name, target = f"T = {at.temperature}: Cnf-{conf}", at.exported_minima(conf)
+        if not minimum_paths(folder):
             target.unlink(missing_ok=True)
             note(f"{name}: nothing in it: {folder}")
             continue
         settings_of_it = settings.model_dump(include={"ij_decimals", "units", "minima"})
-        inputs = made_from([*inputs_of(files), at.glass_pairs(conf)], **settings_of_it)
+        inputs = made_from([*inputs_of(folder), at.glass_pairs(conf)], **settings_of_it)
         if up_to_date([target], inputs):
             detail(f"{name}: nothing new: {target}")
             continue

@@ -21,10 +21,11 @@ if __name__ == "__main__":
 
 import csv
 
+from pipeline import stamps
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.messages import counted, note, nothing_new, record, result
-from pipeline.stamps import LEFT_OUT, Collected, Fate, check_other_tables, is_ready_made, kept_table
+from pipeline.stamps import LEFT_OUT, Collected, Fate
 
 SHOWN = 5  # files left out that are printed
 
@@ -49,15 +50,16 @@ def main(command: Command) -> None:
 def collect(command: Command, at: StatePoint) -> tuple[int, int, int]:
     """Collect the pairs of one temperature; numbers of pairs, of those computed, and of minima left out."""
     settings, glasses, to_make = command.settings, at.glasses, list[int]()
-    ready_made = [table for table in at.pair_tables if is_ready_made(table)]
+    ready_made = [table for table in at.pair_tables if stamps.is_ready_made(table)]
     found: dict[int, Collected] = {}
     for conf, folder in glasses.items():
         if not minimum_paths(folder):
             found[conf] = Collected(0, 0, {f"Cnf-{conf}": Fate(LEFT_OUT, None, "nothing in it")})
         elif at.glass_pairs(conf) in ready_made:
             note(f"T = {at.temperature}: Cnf-{conf}: the ready-made table is used, its minima are not read")
-        elif kept := kept_table(at, conf, settings):
-            found[conf] = kept
+        elif stamps.up_to_date([at.glass_pairs(conf)], stamps.made_of_glass(at, conf, settings)):
+            told = stamps.read_stamp(at.glass_pairs(conf))["result"]
+            found[conf] = Collected(told["pairs"], 0, {name: Fate(*fate) for name, fate in told["fates"].items()})
         else:
             to_make.append(conf)
     if to_make:
@@ -71,7 +73,7 @@ def collect(command: Command, at: StatePoint) -> tuple[int, int, int]:
     ]
     for folder in at.misnamed_glasses:
         rows.append((None, folder.name, LEFT_OUT, None, "not a folder named Cnf-{number}, or not readable"))
-    made = [*found.values(), *check_other_tables(at, settings, ready_made)]
+    made = [*found.values(), *stamps.check_other_tables(at, settings, ready_made)]
     left_out = [row for row in rows if row[2] == LEFT_OUT]
     with atomic_write(at.seen_minima) as part, part.open("w", newline="", encoding="utf-8", errors="replace") as file:
         csv.writer(file, lineterminator="\n").writerows([("conf", "file", "status", "minimum", "reason"), *rows])

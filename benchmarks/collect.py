@@ -23,8 +23,7 @@ from pipeline.formats.keys import minimum_keys
 from pipeline.formats.minima import read_minima
 from pipeline.glass_pairs import TILE, write_pairs
 from pipeline.glasses import Glass
-from pipeline.settings import Settings
-from pipeline.stamps import made_of_minima
+from pipeline.stamps import made_from
 
 N_PARTICLES = 1500
 N_MINIMA = 600
@@ -82,8 +81,9 @@ def whole_step(folder: Path, positions: Array) -> None:
     """Time all of step 0 but the reading: from minima in memory to the table on disk, on all cores."""
     energies = np.sort(np.random.default_rng(1).random(N_MINIMA)) * 1e-4
     glass = Glass([str(k) for k in range(N_MINIMA)], energies, minimum_keys(energies, 10), positions, BOX)
+    made_of = made_from([], max_delta_E=1.0, ij_decimals=10, particles=3, units="reduced", format=0)
     started = time.perf_counter()
-    stored = write_pairs(glass, made_of_minima([], Settings()), None, {}, folder / "Cnf-1.feather")[0].pairs
+    stored = write_pairs(glass, made_of, None, {}, folder / "Cnf-1.feather")[0].pairs
     seconds = time.perf_counter() - started
     print(f"  minima in memory to table on disk, all cores: {stored / seconds:.0f} pairs/s")
 

@@ -143,39 +143,33 @@ def only_writer(path: Path, script: str, wait: bool = False) -> Iterator[None]:
     Where the file system has none, a file beside stands for it: removed when the block ends, and taken over by the
     next where its process was one of this machine and is gone.
     """
-    from filelock import FileLock, SoftFileLock  # not needed by --help
+    from filelock import FileLock, SoftFileLock, Timeout  # not needed by --help
 
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     lock: BaseFileLock = FileLock(path, fallback_to_soft=False)
+    remedy = ""
     with file_named(path):
-        try:
-            _acquire(lock, path, wait)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            messages.note_once(f"{path.parent}: this file system has no locks; a file stands for each")
-            lock = SoftFileLock(path.with_suffix(".held"))
-            _acquire(lock, path, wait, f"; if it has ended, remove {lock.lock_file}")
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                holder = " ".join(path.read_text(encoding="utf-8", errors="replace").split()) or "another process"
+                if not wait:
+                    workspace = path.parents[2]  # of output_ML/.locks/… and MLmodel/.locks/…
+                    said = f"writes the same files; wait until it ends, or use --wait{remedy}"
+                    raise HeldError(f"{workspace}: {holder} {said}") from None
+                messages.note(f"waiting for {holder}")
+                lock.acquire(poll_interval=_LOOK_EVERY)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS or remedy:
+                    raise
+                messages.note_once(f"{path.parent}: this file system has no locks; a file stands for each")
+                lock = SoftFileLock(path.with_suffix(".held"))
+                remedy = f"; if it has ended, remove {lock.lock_file}"
     try:
         with file_named(path):
             path.write_text(f"{script} (process {os.getpid()} on {platform.node()}, since {now})\n", encoding="utf-8")
         yield
     finally:
         lock.release()
-
-
-def _acquire(lock: "BaseFileLock", path: Path, wait: bool, remedy: str = "") -> None:
-    from filelock import Timeout
-
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = " ".join(path.read_text(encoding="utf-8", errors="replace").split()) or "another process"
-        if not wait:
-            workspace = path.parents[2]  # of output_ML/.locks/… and MLmodel/.locks/…
-            raise HeldError(
-                f"{workspace}: {holder} writes the same files; wait until it ends, or use --wait{remedy}"
-            ) from None
-        messages.note(f"waiting for {holder}")
-        lock.acquire(poll_interval=_LOOK_EVERY)

@@ -1,6 +1,6 @@
 """Minima of one glass compared: particles in one order, the two minima of a pair, displacement fields of many."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import product
 from typing import NamedTuple
@@ -93,12 +93,10 @@ def minima_of(at: StatePoint, conf: int) -> dict[int, Place]:
 def lowest_minimum(at: StatePoint, conf: int) -> Minimum | None:
     """The lowest of a glass's minima that step 0 used and that can be read, else of all; None where there is none."""
     used = minima_in_table(at, conf)
-
-    def places() -> Iterator[Place]:
-        yield from (place_of(at.glass(conf), name, at.workspace.reading) for name in sorted(used, key=used.__getitem__))
-        yield from (place for _, place in sorted(minima_of(at, conf).items()))  # reads every frame for its energy
-
-    for place in places():
+    for name in sorted(used, key=used.__getitem__):
+        with suppress(MinimumError):
+            return read_place(place_of(at.glass(conf), name, at.workspace.reading))
+    for _, place in sorted(minima_of(at, conf).items()):  # reads every frame for its energy
         with suppress(MinimumError):
             return read_place(place)
     return None

@@ -5,7 +5,7 @@ Stamps of pair tables also say what became of each file of minima, or that a rea
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -129,19 +129,6 @@ class Fate(NamedTuple):
     reason: str = ""  # why it was left out; of a minimum seen again, the place that is used
 
 
-def made_of_minima(files: Sequence[Path], settings: "Settings") -> Inputs:
-    """Inputs of a table that step 0 makes."""
-    return made_from(
-        files,
-        format=FORMAT,
-        ij_decimals=settings.ij_decimals,
-        particles=settings.particles,
-        max_delta_E=settings.pairs.max_delta_E,
-        units=settings.units,
-        minima=settings.minima.model_dump(),
-    )
-
-
 class Collected(NamedTuple):
     """How a table came about: pairs stored, those among them that had to be computed, what became of each frame."""
 
@@ -163,17 +150,15 @@ def minima_in_table(at: StatePoint, conf: int) -> dict[str, float]:
 
 def made_of_glass(at: StatePoint, conf: int, settings: "Settings") -> Inputs:
     """Inputs of the pair table of one glass as they are now."""
-    files = inputs_of(minimum_paths(at.glass(conf)))
-    return made_of_minima([*files, *all_transitions(at.transitions(conf))], settings)
-
-
-def kept_table(at: StatePoint, conf: int, settings: "Settings") -> Collected | None:
-    """Content of the table of one glass where it is up to date; None if it must be made."""
-    table = at.glass_pairs(conf)
-    if not up_to_date([table], made_of_glass(at, conf, settings)):
-        return None
-    told = read_stamp(table)["result"]
-    return Collected(told["pairs"], 0, {name: Fate(*fate) for name, fate in told["fates"].items()})
+    return made_from(
+        [*inputs_of(at.glass(conf)), *all_transitions(at.transitions(conf))],
+        format=FORMAT,
+        ij_decimals=settings.ij_decimals,
+        particles=settings.particles,
+        max_delta_E=settings.pairs.max_delta_E,
+        units=settings.units,
+        minima=settings.minima.model_dump(),
+    )
 
 
 def is_ready_made(table: Path) -> bool:

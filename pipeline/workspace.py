@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -268,10 +268,10 @@ def minimum_name(path: Path) -> str:
     return path.relative_to(glass_of(path)).as_posix()
 
 
-def inputs_of(files: Sequence[Path]) -> list[Path]:
+def inputs_of(folder: Path) -> list[Path]:
     """All that decides which minima a glass has: its files, and what stands beside them of energies and relaxations."""
-    glass = glass_of(files[0])
-    beside = {folder / ENERGIES for folder in {glass, *(path.parent for path in files)}} | {glass / RELAXED}
+    files = minimum_paths(folder)
+    beside = {one / ENERGIES for one in {folder, *(path.parent for path in files)}} | {folder / RELAXED}
     return [*files, *(path for path in sorted(beside) if path.exists())]
 
 
