@@ -20,25 +20,23 @@ E_LOW, E_HIGH = -72.0, -71.976
 """In eV; two atoms change places by √0.21 each, the others stay: d = √0.42, PR = 2."""
 
 MINIMA = (LOW, E_LOW), (HIGH, E_HIGH)
-GLASS = "Configurations/minima/T0.1/Cnf-1"
+TABLE = "Configurations/pairs/T0.1/Cnf-1.feather"
 
 
 def of(work, **minima_settings):
     """The folder of the only glass of a workspace in metal units."""
-    settings = "".join(f"  {key}: {value}\n" for key, value in minima_settings.items())
-    work.mkdir(exist_ok=True)
-    (work / "config.yaml").write_text(
-        "units: metal\npairs: {max_delta_E: 1.0}\n" + ("minima:\n" + settings) * bool(settings)
-    )
-    (work / GLASS).mkdir(parents=True, exist_ok=True)
-    return work / GLASS
+    folder = work / "Configurations/minima/T0.1/Cnf-1"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = ", ".join(f"{key}: {value}" for key, value in minima_settings.items())
+    (work / "config.yaml").write_text(f"units: metal\npairs: {{max_delta_E: 1.0}}\nminima: {{{settings}}}\n")
+    return folder
 
 
-def is_right(work, minima=2, rows=1, **more):
+def is_right(work, **more):
     """Whether step 0 makes the one pair as it is."""
     said = done("step0_collect", work)
-    table = pd.read_feather(work / "Configurations/pairs/T0.1/Cnf-1.feather")
-    assert len(table) == rows, said + left_out(work).to_string()
+    table = pd.read_feather(work / TABLE)
+    assert len(table) == 1, said + left_out(work).to_string()
     row = table.iloc[0]
     np.testing.assert_allclose(row["total_displacement"], 0.42**0.5, rtol=1e-6)
     np.testing.assert_allclose(row[["displacement_0", "PR"]].to_numpy(float), [0.21**0.5, 2.0], rtol=1e-6)
@@ -51,9 +49,7 @@ def is_refused(work, *words):
     """Whether step 0 leaves a minimum out, or all, for a reason with these words."""
     ended = run("step0_collect", work)
     assert ended.returncode in (0, 2), ended.stderr
-    assert not (work / "Configurations/pairs/T0.1/Cnf-1.feather").exists() or not len(
-        pd.read_feather(work / "Configurations/pairs/T0.1/Cnf-1.feather")
-    )
+    assert not (work / TABLE).exists() or pd.read_feather(work / TABLE).empty
     reasons = " | ".join(left_out(work)["reason"])
     assert all(word in reasons for word in words), reasons
     for word in ("KeyError", "IndexError", "conversion error", "Error"):
