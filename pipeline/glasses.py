@@ -70,7 +70,9 @@ def load_glass(
             said = f"its energy {one.energy:g} is too large to have {decimals} decimals (ij_decimals)"
             fates[one.name] = Fate(LEFT_OUT, None, said)
         elif is_superseded(gone, one.name, one.energy):
-            fates[one.name] = Fate(LEFT_OUT, None, gone[as_written(one.name)].reason)
+            row = gone[as_written(one.name)]
+            said = f"no minimum: force {row.max_force:.2g} on a particle; relaxed to {row.became}"
+            fates[one.name] = Fate(LEFT_OUT, None, said)
             relaxed[one.name] = one.energy
         else:
             minima.append(one)

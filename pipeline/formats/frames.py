@@ -211,16 +211,11 @@ def _of_atoms(atoms: Atoms, reading: Reading) -> FrameContent:
     found = {"positions": columns.pop("positions"), "cell": atoms.cell.array, "pbc": atoms.pbc}
     found |= particles(columns, len(atoms))
     known = {**atoms.info, **({} if atoms.calc is None else atoms.calc.results)}
+    told = {name: float(value) for name, value in known.items() if isinstance(value, int | float | np.number)}
     key = reading.energy_key or "energy"
-    energy = _number(known.get(key, atoms.arrays[key].sum() if key in atoms.arrays else None))
-    return found, energy, [name for name, value in known.items() if _number(value) is not None]
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+    if key in atoms.arrays and key not in known:
+        return found, float(atoms.arrays[key].sum()), [*told]
+    return found, told.get(key), [*told]
 
 
 def to_atoms(minimum: Minimum) -> Atoms:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -186,14 +186,6 @@ def unknown_energies(folder: Path, names: Iterable[str]) -> Iterator[str]:
                     yield f"{minimum_name(path)}: {file}{'' if frame is None else f', frame {frame},'} is not there"
 
 
-class Superseded(NamedTuple):
-    """Why a place is passed over."""
-
-    energy: float
-    became: str  # name of the place of the minimum to which it relaxes
-    reason: str
-
-
 def as_written(name: str) -> str:
     """Name of a place as files hold it: bytes that are no UTF-8 become question marks."""
     return name.encode(errors="replace").decode()
@@ -229,17 +221,12 @@ def add_relaxed(folder: Path, rows: Sequence[tuple[str, float, float, str | int,
         (pd.concat([before, added]) if len(before) else added).to_csv(part, index=False)
 
 
-def superseded(folder: Path) -> dict[str, Superseded]:
-    """Places of a glass that are no minima, by :func:`as_written` of their names."""
-    said = "no minimum: force {:.2g} on a particle; relaxed to {}"
-    return {
-        row.name: Superseded(row.energy, row.became, said.format(row.max_force, row.became))
-        for row in read_relaxed(folder).itertuples(index=False)
-        if row.became
-    }
+def superseded(folder: Path) -> dict[str, Any]:
+    """Rows of RELAXED of the places that are no minima, by the name that stands there."""
+    return {row.name: row for row in read_relaxed(folder).itertuples(index=False) if row.became}
 
 
-def is_superseded(gone: Mapping[str, Superseded], name: str, energy: float) -> bool:
+def is_superseded(gone: Mapping[str, Any], name: str, energy: float) -> bool:
     """Whether a place is passed over, as it is now: its energy is that of the configuration that was relaxed."""
     known = gone.get(as_written(name))
     return known is not None and known.energy == energy

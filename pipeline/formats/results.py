@@ -119,37 +119,27 @@ def _results_in(path: Path, decimals: int, *changed: int) -> pd.DataFrame:
     lines.index += 1
     lines = lines[(lines != "") & ~lines.str.startswith("#")]
     form = "Cnf-{conf} {i}_{j}" + (" {quantum splitting}" if splitting else "")
-
-    def refuse(bad: "pd.Series[bool]", problem: Callable[[int], str]) -> None:
-        if bad.any():
-            line = int(bad.index[bad.to_numpy().argmax()])
-            raise UserError(f"{path}: line {line}: {problem(line)}; fix or remove the line")
-
     parts = lines.str.extract(f"^{_SPLITTING if splitting else _NON_DW}$")
     numbers = pd.DataFrame({column: as_numbers(parts[column]) for column in parts})
-    refuse(
-        ~np.isfinite(numbers[[0, 1, 2]]).all(axis=1),
-        lambda line: f"'{short(lines[line])}' is not '{form}'{odd_character(lines[line])}",
-    )
-    refuse(
-        (numbers[[1, 2]].abs() > largest_name(decimals)).any(axis=1),
-        lambda line: f"'{short(lines[line])}' names a minimum by a number too large for ij_decimals = {decimals}",
-    )
-    refuse(
-        numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS),
-        lambda line: f"'{short(lines[line])}' names one minimum twice",
-    )
-    if splitting:
-        refuse(
-            ~(np.isfinite(numbers[3]) & (numbers[3] > 0)),
-            lambda line: (
-                f"the splitting '{short(parts[3][line])}' is not a number above zero{odd_character(parts[3][line])}"
-            ),
-        )
-        refuse(
-            numbers[3] < SMALLEST,
-            lambda line: f"no double well has a splitting as small as {parts[3][line]} (less than {SMALLEST:g})",
-        )
+    large = (numbers[[1, 2]].abs() > largest_name(decimals)).any(axis=1)
+    twice = numbers[1].round(_ALL_DECIMALS) == numbers[2].round(_ALL_DECIMALS)
+    good = np.isfinite(numbers).all(axis=1) & ~large & ~twice
+    good &= (numbers[3] >= SMALLEST) if splitting else True
+    if not good.all():
+        line = int(good.idxmin())
+        text, said = lines[line], f"'{short(lines[line])}' "
+        if not np.isfinite(numbers.loc[line, [0, 1, 2]]).all():
+            said += f"is not '{form}'{odd_character(text)}"
+        elif large[line]:
+            said += f"names a minimum by a number too large for ij_decimals = {decimals}"
+        elif twice[line]:
+            said += "names one minimum twice"
+        elif 0 < numbers[3][line] < SMALLEST:
+            said = f"no double well has a splitting as small as {parts[3][line]} (less than {SMALLEST:g})"
+        else:
+            text = parts[3][line]
+            said = f"the splitting '{short(text)}' is not a number above zero{odd_character(text)}"
+        raise UserError(f"{path}: line {line}: {said}; fix or remove the line")
     table = pd.DataFrame(
         {
             "conf": parts[0].astype(np.int64),
