@@ -41,9 +41,7 @@ def main(command: Command) -> None:
         lambda at: at.classified_features.exists() and at.card(PREDICTOR).exists(),
         "no temperature has both classified pairs and a predictor; run step2_classify_dw.py, then step3_train_qs.py",
     )
-    left: list[int] = []
-    command.for_each_temperature(temperatures, lambda at: left.append(predict_one(command, at)))
-    if sum(left):
+    if sum(command.for_each_temperature(temperatures, lambda at: predict_one(command, at))):
         command.say_next("run_neb.py", "--top", "30")
     else:
         say_next("nothing is left to calculate; add minima, or raise the ceilings classify.* in config.yaml")

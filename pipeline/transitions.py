@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,13 +14,11 @@ from pipeline.formats.csv_files import Range, read_user_csv, with_numbers
 from pipeline.formats.keys import label, minimum_keys, minimum_names
 from pipeline.formats.lammps import energy_in_name
 from pipeline.formats.minima import FRAMES
+from pipeline.glasses import Glass
 from pipeline.messages import note
 from pipeline.settings import Settings
 from pipeline.stamps import made_from, mark_made, up_to_date
 from pipeline.workspace import SAMPLED, all_transitions, minimum_name
-
-if TYPE_CHECKING:
-    from pipeline.glasses import Glass
 
 _COLUMNS = {"i": Range(), "j": Range(), "count": Range(0)}
 
@@ -38,7 +35,7 @@ def write_transitions(path: Path, counts: Mapping[tuple[str, str], int]) -> None
 
 
 def update_transitions(
-    path: Path, found: Sequence[Minimum | Unusable], glass: "Glass", settings: Settings, name: str
+    path: Path, found: Sequence[Minimum | Unusable], glass: Glass, settings: Settings, name: str
 ) -> None:
     """Count how often a trajectory went from one minimum straight to another; a file that the user wrote stays.
 
@@ -78,7 +75,7 @@ def update_transitions(
     note(f"{name}: {counts.total()} transitions in time order: {path}")
 
 
-def read_counts(path: Path, glass: "Glass", decimals: int, name: str) -> "pd.Series[float] | None":
+def read_counts(path: Path, glass: Glass, decimals: int, name: str) -> "pd.Series[float] | None":
     """Counts by i · n_minima + j, the indices of the two minima, under whichever energy these were seen."""
     if not path.exists():
         return None

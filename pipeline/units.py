@@ -28,11 +28,6 @@ class Units(NamedTuple):
     m: float = 1.0
 
     @property
-    def are_those_of_glass(self) -> bool:
-        """Whether nothing is to be converted."""
-        return self.sigma == self.epsilon == self.m == 1
-
-    @property
     def force(self) -> str:
         """Symbol of the unit of force."""
         return f"{self.energy}/{self.length}"

@@ -12,13 +12,13 @@ from ase import Atoms
 from glass.arrays import Array
 from glass.double_well import Verdict
 from pipeline.formats.configurations import MinimumError
-from pipeline.units import Units
+from pipeline.units import REDUCED, Units
 from search.calculator import MakeCalculator
 
 
 def to_glass(atoms: Atoms, units: Units) -> Atoms:
     """A minimum in σ and m; MinimumError if nothing tells its masses, which in units other than reduced are not 1."""
-    if units.are_those_of_glass:
+    if units == REDUCED:
         return atoms
     masses = atoms.get_masses()
     if (masses == 1).all() and not atoms.numbers.any():
@@ -32,7 +32,7 @@ def to_glass(atoms: Atoms, units: Units) -> Atoms:
 
 def calculator_for_glass(atoms: Atoms, make_calculator: MakeCalculator, units: Units) -> MakeCalculator:
     """What makes calculators that work in σ and ε, from what makes those of the minimum ``atoms`` in its own units."""
-    if units.are_those_of_glass:
+    if units == REDUCED:
         return make_calculator
     return lambda _: _Converted(atoms, make_calculator, units)
 
