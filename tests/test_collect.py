@@ -136,22 +136,6 @@ def test_odd_files_and_folders_among_the_minima_are_one_rejected_entry_each(tmp_
     assert len(places_by_key(folder, 10)) == 9  # by their names, and does not wait either
 
 
-def test_transitions_become_tij_and_tji_without_computing_anew(workspace):
-    done("step0_collect", workspace)
-    e = sorted(float(path.name.removesuffix(".conf.txt")) for path in minima_of(workspace))
-    folder = workspace / "Configurations/transitions/T0.1"
-    folder.mkdir(parents=True)
-    lines = [f"{e[2]!r},{e[5]!r},3", f"{e[5]!r},{e[2]!r},1", f"{e[2]!r},{e[5]!r},4", f"{e[2]!r},0.9,8"]
-    (folder / "Cnf-1.csv").write_text("\n".join(["i,j,count", *lines]) + "\n")
-    assert "nothing new computed" in done("step0_collect", workspace)
-    pairs = pd.read_feather(table_of(workspace)).set_index(["i", "j"])
-    assert pairs.loc[(e[2], e[5]), ["Tij", "Tji"]].tolist() == [7, 1]
-    assert pairs[["Tij", "Tji"]].to_numpy().sum() == 8
-    assert "Tij" not in pd.read_feather(table_of(workspace, 2))
-    (folder / "Cnf-1.csv").write_text("i,j\n1,2\n")
-    assert "Cnf-1.csv: no column count" in refused("step0_collect", workspace)
-
-
 def test_numbers_in_files_of_users_are_read_exactly(tmp_path):
     numbers = np.random.default_rng(0).random((200, 2))
     path = tmp_path / "a.csv"

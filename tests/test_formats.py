@@ -157,10 +157,12 @@ def test_a_trajectory_gives_transitions_and_a_file_of_the_user_stays(tmp_path):
     done("step0_collect", tmp_path)
     assert not path.exists()
     assert "Tij" not in pd.read_feather(tmp_path / "Configurations/pairs/T0.1/Cnf-1.feather")
-    path.write_text(f"i,j,count\n{E_LOW / N},{E_HIGH / N},5\n{E_LOW / N},-1.5,7\n")
+    there = f"{E_LOW / N},{E_HIGH / N}"
+    path.write_text(f"i,j,count\n{there},2\n{E_LOW / N},-1.5,7\n{E_HIGH / N},{E_LOW / N},1\n{there},3\n")
     of(tmp_path, time_order="true")
-    said = is_right(tmp_path, Tij=5.0, Tji=0.0)
+    said = is_right(tmp_path, Tij=5.0, Tji=1.0)
     assert "7 transitions from or to unknown minima" in said
+    assert "1 pair, nothing new computed" in said
 
 
 @pytest.mark.parametrize("name", ["dump", "data", "extxyz"])

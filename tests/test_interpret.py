@@ -124,9 +124,3 @@ def test_effects_are_told_and_what_one_model_lacks_does_not_keep_the_other_from_
     assert "mean |effect| of each feature on the probability of a double well" in missing
     for name, value in mean_effects(written(root, "classifier")).items():
         assert f"    {name:34s} {value:10.4f}\n" in missing
-
-
-def test_without_a_model_there_is_nothing_to_explain(tmp_path):
-    (tmp_path / "Configurations/pairs/T0.1").mkdir(parents=True)
-    assert "no model under MLmodel; run step1_train_dw.py or" in refused("interpret", tmp_path)
-    assert "no model yet; run step1_train_dw.py" in refused("interpret", tmp_path, "-T", "0.1")

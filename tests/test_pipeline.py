@@ -158,6 +158,7 @@ def test_steps_out_of_order_say_which_step_to_run_and_too_few_labels_are_refused
         ("step4_predict_qs", "step2_classify_dw"),
         ("validate_dw", "step1_train_dw"),
         ("validate_qs", "step3_train_qs"),
+        ("interpret", "step1_train_dw"),
     ):
         for given in ((), ("-T", "0.1")):
             assert f"run {before}.py" in refused(step, workspace, *given)
