@@ -27,7 +27,7 @@ from search.likes import (
 )
 
 T = "0.1"
-PROCESS = Process(0.3, 5, 1.0, 0.05)
+PROCESS = Process(0.3, 5, 0.7, 0.05)
 
 
 def some_results(rng, count=12, extra=4):
