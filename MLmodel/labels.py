@@ -78,7 +78,11 @@ def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     if not features:
         raise UserError(f"{at.pretraining(task)}: no feature in common with {at.pairs}; give both the same columns")
     if task == CLASSIFIER:
-        _check_no_contradiction([neb, *pretraining])
+        contradicting = _differing(joined(*(part[[DW, ORIGIN]] for part in (neb, *pretraining))), DW)
+        if len(contradicting):
+            are = f"{counted(len(contradicting), 'pair')} {'is' if len(contradicting) == 1 else 'are'}"
+            said = f"{are} a double well in one place and none in another; keep one"
+            raise UserError(f"{said}: {_first([*contradicting])}")
     neb = neb[~neb.index.duplicated(keep="last")]
     rows = join_to_tables(at, neb)
     unused = neb[~neb.index.isin(rows.index)]
@@ -152,17 +156,10 @@ def _why_in_no_table(at: StatePoint, result: pd.Series) -> str:
     return f"{origin}: the pair is not stored, though its minima are; raise pairs.max_delta_E for step0_collect.py"
 
 
-def _check_no_contradiction(known: Sequence[pd.DataFrame]) -> None:
-    """Raise UserError if a pair is called a double well in one place and none in another; the message lists them."""
-    labels = joined(*(part[[DW, ORIGIN]] for part in known))
-    if pairs := _origins(labels[labels.groupby(KEYS)[DW].transform("nunique") > 1]):
-        said = f"{counted(len(pairs), 'pair')} {'is' if len(pairs) == 1 else 'are'} a double well in one place and none"
-        raise UserError(f"{said} in another; keep one: {_first(pairs)}")
-
-
-def _origins(rows: pd.DataFrame) -> list[str]:
-    """The places of each pair in words."""
-    return [" and ".join(group) for _, group in rows.groupby(KEYS)[ORIGIN]]
+def _differing(rows: pd.DataFrame, column: str) -> "pd.Series[str]":
+    """The places, in words, of each pair whose values of a column differ."""
+    differ = rows[rows.groupby(KEYS)[column].transform("nunique") > 1]
+    return differ.groupby(KEYS)[ORIGIN].agg(" and ".join)
 
 
 def _first(places: Sequence[str]) -> str:
@@ -172,15 +169,14 @@ def _first(places: Sequence[str]) -> str:
 
 def _different_splittings(at: StatePoint, neb: pd.DataFrame) -> list[str]:
     """A line on pairs with splittings that differ, unless the last is of run_neb.py, which adds what it refines."""
-    differ = neb[neb.groupby(KEYS)[QS].transform("nunique") > 1]
-    if differ.empty:
-        return []
-    ours = as_numbers(read_calculations(at).reindex(columns=[QS])[QS])
-    last = differ[~differ.index.duplicated(keep="last")].set_index(QS, append=True).index
-    refined = last[last.isin(ours.to_frame().set_index(QS, append=True).index)].droplevel(QS)
-    pairs = _origins(differ[~differ.index.isin(refined)])
+    pairs = _differing(neb, QS)
+    if len(pairs):
+        ours = as_numbers(read_calculations(at).reindex(columns=[QS])[QS])
+        last = neb.loc[~neb.index.duplicated(keep="last"), QS].loc[pairs.index]
+        last, ours = (values.to_frame().set_index(QS, append=True).index for values in (last, ours))
+        pairs = pairs[~last.isin(ours)]
     said = f"{counted(len(pairs), 'pair')} {'has' if len(pairs) == 1 else 'have'} splittings that differ"
-    return [f"{said}; the last line counts, remove the others: {_first(pairs)}"] if pairs else []
+    return [f"{said}; the last line counts, remove the others: {_first([*pairs])}"] if len(pairs) else []
 
 
 def _odd_splittings(rows: pd.DataFrame, labels: pd.DataFrame, unit: Units) -> list[str]:
