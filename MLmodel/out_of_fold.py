@@ -46,7 +46,9 @@ def out_of_fold(
     a time, on which the result does not depend. Returns probabilities or splittings, shape (n_pairs,), and whether they
     are the mean with the smooth model, which has no larger error, log loss or of log₁₀, than trees.
     """
-    from MLmodel.learner import quick_trees, target_of  # here, as it imports CatBoost
+    from catboost.core import log_fixup  # here, as CatBoost takes time to import
+
+    from MLmodel.learner import quick_trees, target_of
     from MLmodel.smooth import SOFTENING, learn_smooth
 
     folds, target = _folds(pairs, task, by_glass(pairs, task)), target_of(pairs, task)
@@ -57,7 +59,7 @@ def out_of_fold(
         return quick_trees(pairs.iloc[train], features, task)(pairs.iloc[test])
 
     trees, smooth = np.empty(len(pairs)), np.full(len(pairs), np.nan)
-    with ThreadPoolExecutor(cores) as pool:
+    with log_fixup(), ThreadPoolExecutor(cores) as pool:  # else a fold's end takes the log of another away: crashes
         for (_, test), predicted in zip(folds, pool.map(trees_of, folds), strict=True):
             trees[test] = predicted
     for train, test in folds:
