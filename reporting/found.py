@@ -1,7 +1,7 @@
 """Pictures of what was found: distributions, densities, temperatures, observables. Planes: ``calculations``."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -231,19 +231,11 @@ def _draw_quantities(ax: Axes, rows: pd.DataFrame) -> None:
 
 def draw_temperatures(workspace: Workspace, settings: Settings) -> list[Path]:
     """Draw what is known of all temperatures; the files written, none where there is nothing to draw."""
-    double_wells, densities = found_at(workspace, workspace.temperatures(), settings)
+    tables = {T: read_double_wells(workspace.at(T)) for T in workspace.temperatures()}
+    double_wells = {T: table for T, table in tables.items() if len(table)}
+    densities = {T: density for T in double_wells if (density := tls_density(workspace.at(T), settings)) is not None}
     pictures = {
         workspace.tls_densities: draw_densities(densities, settings),
         workspace.tls_comparison: draw_comparison(double_wells, settings),
     }
     return [file for path, one in pictures.items() if one for file in one.save(path, settings.figures)]
-
-
-def found_at(
-    workspace: Workspace, temperatures: Iterable[str], settings: Settings
-) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Double wells, and densities of TLS, of each temperature at which there are any."""
-    tables = {temperature: read_double_wells(workspace.at(temperature)) for temperature in temperatures}
-    double_wells = {temperature: table for temperature, table in tables.items() if len(table)}
-    found = {temperature: tls_density(workspace.at(temperature), settings) for temperature in double_wells}
-    return double_wells, {temperature: table for temperature, table in found.items() if table is not None}

@@ -16,7 +16,7 @@ from pipeline.settings import Settings
 from pipeline.stamps import minima_in_table
 from pipeline.workspace import QS, StatePoint
 from reporting.calculations import page_plane
-from reporting.found import KINDS, found_at
+from reporting.found import KINDS
 from reporting.page import figure, missing, more, picture_file, table, text, viewer, with_labels
 from reporting.player import playable
 from search.calculated import read_double_wells
@@ -100,8 +100,14 @@ def found_together(command: Command, temperatures: list[str]) -> list[Markup]:
     """The density of TLS, a row a temperature, and the pictures of all temperatures; none before the first NEB."""
     work, settings = command.workspace, command.settings
     unit, rows, (_, *kinds) = settings.unit, list[tuple[object, ...]](), KINDS
-    double_wells, densities = found_at(work, temperatures, settings)
-    for temperature, density_table in densities.items():
+    files, with_wells = list[Path](), 0
+    for temperature in temperatures:
+        point = work.at(temperature)
+        with_wells += int(len(read_double_wells(point)) > 0)
+        density_table = tls_density(point, settings)
+        if density_table is None:
+            continue
+        files.append(point.tls_density)
         at = at_energy(density_table, settings.tls_threshold)
         every = at.loc["all"]
         density = "{density:.3g} ({density_low:.3g} to {density_high:.3g})".format(**every)
@@ -113,11 +119,10 @@ def found_together(command: Command, temperatures: list[str]) -> list[Markup]:
     title = f"Density of TLS in {unit.energy}⁻¹ {unit.length}⁻³, a lower bound: of what the lists were searched for"
     blocks = []
     if rows:
-        files = [work.at(temperature).tls_density for temperature in densities]
         blocks.append(table(title, pd.DataFrame(rows, columns=columns), *files))
         said = "Double wells per volume with a splitting below E, and the density of TLS"
         blocks.append(figure(said, work.tls_densities, "run_neb.py"))
-    if len(double_wells) > 1:
+    if with_wells > 1:
         said = "Barriers, amplitudes and asymmetries: fractions of the double wells, and of the TLS"
         blocks.append(figure(said, work.tls_comparison, "run_neb.py"))
     return blocks

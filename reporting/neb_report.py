@@ -1,7 +1,6 @@
 """Lines and pictures at the end of run_neb.py: double wells, rounds, profiles, density and pictures of TLS."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ from pipeline.messages import counted, detail, note, record, result
 from pipeline.workspace import QS, StatePoint
 from reporting import calculations, found
 from reporting.profiles import Wells, draw_profiles, wells_of_record
-from reporting.style import Picture
 from reporting.tls_pictures import update_pictures
 from search.calculated import count_tls, read_double_wells, records_of
 from search.density import glass_volumes, update_density
@@ -30,7 +28,7 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
     """
     settings, T, limit = command.settings, f"T = {at.temperature}", command.settings.tls_threshold
     say = result if kinds else detail
-    wells, pictures = read_double_wells(at), dict[Path, Picture]()
+    wells, formats = read_double_wells(at), settings.figures
     screened, tls = int((wells["fidelity"] == "screened").sum()), int((wells[QS] < limit).sum())
     record(at.temperature, verdicts=dict(kinds), double_wells=len(wells), screened=screened)
     record(at.temperature, tls=tls, table=at.double_wells)
@@ -44,16 +42,16 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
         note(f"{T}: no coupling to strain (gamma) of any double well: neb.calculator gives no stress")
     title = f"{T}: double wells calculated"
     if len(wells):
-        pictures[at.tls_statistics] = found.draw_statistics(wells, title, settings)
-        pictures[at.tls_planes] = calculations.draw_planes(wells, glass_volumes(at), settings, title)
+        found.draw_statistics(wells, title, settings).save(at.tls_statistics, formats)
+        calculations.draw_planes(wells, glass_volumes(at), settings, title).save(at.tls_planes, formats)
     rearrangements = count_rearrangements(at, settings)
     if len(rearrangements):
         if rounds is None:
             detail(f"{T}: {rearrangements_in_words(summary_of(rearrangements))}")
         title = f"{T}: rearrangements, those with most double wells in colours"
-        pictures[at.rearrangements] = calculations.draw_rearrangements(rearrangements, wells, title, settings)
+        calculations.draw_rearrangements(rearrangements, wells, title, settings).save(at.rearrangements, formats)
     if rounds is not None:
-        pictures[at.rounds("png")] = calculations.draw_rounds(rounds, f"{T}: TLS found in each round of NEBs")
+        calculations.draw_rounds(rounds, f"{T}: TLS found in each round of NEBs").save(at.rounds("png"), formats)
         came_out, *ahead = round_summary(rounds.iloc[-1])
         for line in [came_out, "; ".join(ahead)] if rounds["nebs"].iloc[-1] else ["; ".join([came_out, *ahead])]:
             say(f"{T}: {line}")
@@ -67,9 +65,7 @@ def report(command: Command, at: StatePoint, kinds: Counter[str], rounds: pd.Dat
             break
     if profiles:
         title = f"{T}: smallest splittings, double wells calculated: {len(wells)}"
-        pictures[at.neb_paths("png")] = draw_profiles(profiles, title, settings, unconfined)
-    for path, picture in pictures.items():
-        picture.save(path, settings.figures)
+        draw_profiles(profiles, title, settings, unconfined).save(at.neb_paths("png"), formats)
     left = np.nan if rounds is None else rounds["remaining_tls"].iloc[-1]
     for k, line in enumerate(update_density(at, settings, left)):
         (detail if k else say)(f"{T}: {line}")
