@@ -123,12 +123,13 @@ def update_density(at: StatePoint, settings: Settings, left: float) -> list[str]
         table.assign(found_part=part).to_csv(file, index=False)
     unit, row = settings.unit, at_threshold.loc["distinct"]
     spread = f"; ± {row['density_sd_glasses']:.2g} from glass to glass" if row["glasses"] > 1 else ""
-    others = ", ".join(
-        f"{name} {density_of_kind(at_threshold.loc[kind])}"
-        for kind, name in (("all", "of all pairs"), ("tunnelling", f"with Δ₀ ≥ {SLOWEST:g} E"))
-    )
-    if CONVOLVED in at_threshold.index:
-        others += f", spread by zero-point energies {density_of_kind(at_threshold.loc[CONVOLVED])}"
+    names = {
+        "all": "of all pairs",
+        "tunnelling": f"with Δ₀ ≥ {SLOWEST:g} E",
+        CONVOLVED: "spread by zero-point energies",
+    }
+    there = [(name, at_threshold.loc[kind]) for kind, name in names.items() if kind in at_threshold.index]
+    others = ", ".join(f"{name} {density_of_kind(of_kind)}" for name, of_kind in there)
     known = f", about {100 * part:.0f} % of those of the list are found" if np.isfinite(part) else ""
     return [
         f"density of distinct TLS: {row['density']:.3g} {unit.energy}⁻¹ {unit.length}⁻³ "
