@@ -64,26 +64,20 @@ class _Converted:
 def verdict_in(units: Units, verdict: Verdict) -> Verdict:
     """A verdict of ``glass`` in other units, its quantities filled into its reason."""
     sigma, epsilon, x = units.sigma, units.epsilon, units.sigma * units.m**0.5  # lengths of a profile are in σ √m
-    force, band, profile = epsilon / sigma, verdict.band, verdict.profile
+    force, band, profile, levels = epsilon / sigma, verdict.band, verdict.profile, verdict.levels
     if band:
         of_band = {"positions": sigma, "energies": epsilon, "forces": force, "slopes": force, "force": force}
         band = _times(band, **of_band, third_minimum=sigma)
     if profile:
         of_side = {"distances": x, "energies": epsilon, "energy": epsilon, "curvature": epsilon / x**2, "wall": x}
-        before, after = (_times(side, **of_side) for side in (profile.before, profile.after))
-        profile = replace(profile, before=before, after=after)
-        profile = _times(profile, lengths=x, energies=epsilon, slopes=epsilon / x)
-    return replace(
-        verdict,
-        reason=units.message(verdict.reason, verdict.quantities),
-        quantities=(),
-        band=band,
-        profile=profile,
-        levels=verdict.levels and (verdict.levels[0] * epsilon, verdict.levels[1] * epsilon),
-    )
+        before, after = _times(profile.before, **of_side), _times(profile.after, **of_side)
+        profile = _times(replace(profile, before=before, after=after), lengths=x, energies=epsilon, slopes=epsilon / x)
+    levels = levels and (levels[0] * epsilon, levels[1] * epsilon)
+    reason = units.message(verdict.reason, verdict.quantities)
+    return replace(verdict, reason=reason, quantities=(), band=band, profile=profile, levels=levels)
 
 
 def _times(one: Any, **sizes: float) -> Any:
     """A dataclass whose fields of these names are multiplied, where it has them."""
-    known = {name: value for name in sizes if (value := getattr(one, name, None)) is not None}
-    return replace(one, **{name: value * sizes[name] for name, value in known.items()})
+    values = {name: getattr(one, name, None) for name in sizes}
+    return replace(one, **{name: value * sizes[name] for name, value in values.items() if value is not None})

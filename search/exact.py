@@ -230,11 +230,7 @@ def write_verdict(at: StatePoint, calculation: Calculation, settings: Settings, 
 
 
 def calculate_pairs(
-    at: StatePoint,
-    jobs: Sequence[PairJob],
-    make_calculator: MakeCalculator,
-    settings: Settings,
-    refining: bool = False,
+    at: StatePoint, jobs: Sequence[PairJob], make_calculator: MakeCalculator, settings: Settings, refining: bool = False
 ) -> Counter[str]:
     """Calculate pairs in this order over all cores, write each verdict the moment it is reached, count their kinds.
 

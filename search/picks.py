@@ -24,6 +24,9 @@ CONTRAST = 0.25
 
 NEAR = 1.0  # a pair is near if nearest_between reaches this: no third minimum lies between its two
 _DRAW, _FAR = "order of the draw", "is far"  # columns
+Chosen = tuple[
+    pd.DataFrame, str
+]  # pairs, by pair, in the order in which they are to be calculated; where they are from
 
 
 def by_neighbourhood(
@@ -84,11 +87,10 @@ def best_known(at: StatePoint, threshold: float, count: int) -> pd.DataFrame:
     return best[~best.index.duplicated()].head(count)
 
 
-def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Namespace) -> tuple[pd.DataFrame, str]:
+def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Namespace) -> Chosen:
     """Choose the pairs that the options of run_neb.py ask for, each once.
 
-    All shares choose from the same list, whatever has a result by now; each leaves out what is not its own. By pair, in
-    the order in which they are to be calculated; and in words, where they come from.
+    All shares choose from the same list, whatever has a result by now; each leaves out what is not its own.
     """
     if given.refine:
         update_double_wells(at, settings)  # what was typed since, or all where the file is gone
@@ -108,9 +110,7 @@ def pairs_to_calculate(at: StatePoint, settings: Settings, given: argparse.Names
     return pairs, f"share {given.share.number} of {given.share.parts} of {source}"
 
 
-def _of_list(
-    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
-) -> tuple[pd.DataFrame, str]:
+def _of_list(at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex) -> Chosen:
     """Pairs of the list, or of another CSV, that are not among the known ones."""
     path = given.pairs or at.predicted("newpairs")
     if not path.exists():
@@ -147,9 +147,7 @@ def _why_few(at: StatePoint, ceilings: ClassifySettings, count: int) -> str:
     )
 
 
-def _of_tables(
-    at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex
-) -> tuple[pd.DataFrame, str]:
+def _of_tables(at: StatePoint, settings: Settings, given: argparse.Namespace, known: pd.MultiIndex) -> Chosen:
     """Pairs of the tables: to begin with, or all that could be double wells."""
     usable_tables(at, settings.unit)
     ceilings = settings.classify

@@ -38,32 +38,32 @@ class Relaxation(NamedTuple):
 
 def relax_minimum(job: tuple[Place, float], settings: Settings, make_calculator: MakeCalculator) -> Relaxation:
     """Relax a configuration unless it is a minimum by the calculator; a job for a worker."""
-    (place, energy), units = job, settings.unit
+    (place, energy), units, relaxed, problem = job, settings.unit, None, ""
     try:
         atoms = read_atoms(place)
         inside = to_glass(atoms, units)
         potential = potential_of(inside, calculator_for_glass(atoms, load(settings.neb, make_calculator, atoms), units))
         tolerance = settings.neb.force_tolerance * units.sigma / units.epsilon
-        force_unit = units.epsilon / units.sigma
         calculated, forces = potential(inside.positions)
-        max_force = _largest(forces) * force_unit
+        force, force_unit = _largest(forces), units.epsilon / units.sigma
         if abs(calculated - len(atoms) * energy / units.epsilon) > ENERGY_MISMATCH:
             found_there = f"{calculated * units.epsilon / len(atoms):.10g} {units.energy}"
-            return Relaxation(place, energy, problem=f"the calculator's energy is {found_there} a particle")
-        if _largest(forces) <= tolerance:
-            return Relaxation(place, energy, max_force)
-        found = relax(potential, inside.positions, WELL_BELOW * tolerance)
-        calculated, forces = potential(found.positions)
-        if not _largest(forces) <= tolerance:
-            left = _largest(forces) * force_unit
-            return Relaxation(place, energy, max_force, problem=f"no minimum reached: force {left:.2g} {units.force}")
-        atoms.positions = found.positions * units.sigma
-        atoms.wrap()
-        atoms.info["relaxed_from"] = as_written(place.name)
-        atoms.calc = SinglePointCalculator(atoms, energy=calculated * units.epsilon, forces=forces * force_unit)
-        return Relaxation(place, energy, max_force, atoms)
+            problem = f"the calculator's energy is {found_there} a particle"
+        elif force > tolerance:
+            found = relax(potential, inside.positions, WELL_BELOW * tolerance)
+            calculated, forces = potential(found.positions)
+            if (left := _largest(forces)) > tolerance:
+                problem = f"no minimum reached: force {left * force_unit:.2g} {units.force}"
+            else:
+                relaxed = atoms
+                relaxed.positions = found.positions * units.sigma
+                relaxed.wrap()
+                relaxed.info["relaxed_from"] = as_written(place.name)
+                energies = {"energy": calculated * units.epsilon, "forces": forces * force_unit}
+                relaxed.calc = SinglePointCalculator(relaxed, **energies)
     except (CalculatorFailedError, MinimumError) as error:
         return Relaxation(place, energy, problem=str(error))
+    return Relaxation(place, energy, force * force_unit, relaxed, problem)
 
 
 def _largest(forces: np.ndarray) -> float:
