@@ -87,12 +87,11 @@ def difference_of_cells(one: ArrayLike, other: ArrayLike) -> float:
     a, b = np.asarray(one, float), np.asarray(other, float)
     size = np.linalg.norm(a, axis=1).max()
     direct = float(np.abs(a - b).max() / size)
-    if direct <= ROUNDED or not np.linalg.det(a):
-        return direct
-    turns = np.rint(b @ np.linalg.inv(a))
-    if abs(np.linalg.det(turns)) > 1.5 or abs(np.linalg.det(turns)) < 0.5:
-        return direct
-    return min(direct, float(np.abs(turns @ a - b).max() / size))
+    if direct > ROUNDED and np.linalg.det(a):
+        turns = np.rint(b @ np.linalg.inv(a))
+        if 0.5 < abs(np.linalg.det(turns)) < 1.5:
+            return min(direct, float(np.abs(turns @ a - b).max() / size))
+    return direct
 
 
 def common_shift(steps: Array, box: Array) -> Array:

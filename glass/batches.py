@@ -113,9 +113,7 @@ class _Turns:
     """Threads that run one at a time; when the last of them asks, all are answered."""
 
     def __init__(self, running: int) -> None:
-        self.running = running
-        self.lock = threading.Condition()
-        self.asked: list[_Request] = []
+        self.running, self.lock, self.asked = running, threading.Condition(), list[_Request]()
 
     def ask(self, function: Many, atoms: Atoms, images: Array) -> tuple[Array, Array]:
         """Energies and forces; the other threads run meanwhile."""

@@ -130,8 +130,9 @@ class _State:
     def __init__(self, job: Job, potential: Potential) -> None:
         self.job, start, tolerance = job, job.start, job.settings.neb.force_tolerance
         self.rng = np.random.default_rng([job.seed, job.conf, *job.origin.encode()])
-        self.atoms, self.steps, self.visits = start.copy(), 0, list[str]()
+        self.atoms, self.steps = start.copy(), 0
         self.minima = Minima(box_of(start.cell.array, start.pbc), tolerance, max(10, job.at.decimals))
+        self.visits = self.minima.visits
         self.energies = dict[str, float]()  # total energies of the minima, in the order in which they were found
         if (state := job.files[2]).exists():
             with np.load(state) as kept:
@@ -139,12 +140,10 @@ class _State:
                 self.atoms.set_momenta(kept["momenta"])
                 self.rng.bit_generator.state = json.loads(str(kept["rng"]))
                 self.steps, self.time_step = int(kept["steps"]), float(kept["time_step"])
-                self.visits = kept["visits"].tolist()
+                self.visits.extend(kept["visits"].tolist())
                 found = list(dict.fromkeys(name for name in self.visits if name))
                 self.minima.positions = dict(zip(found, kept["minima"], strict=True))
                 self.energies = dict(zip(found, kept["energies"].tolist(), strict=True))
-            for name in self.visits:
-                self.minima.follow(name or None)
             return
         self.atoms.positions = relax(potential, start.positions, 20 * tolerance).positions
         self.time_step = time_step(potential, self.atoms.positions, start.get_masses(), self.rng)
@@ -156,7 +155,6 @@ class _State:
                 said = f"there neb.calculator gives {energy / len(start):.10g} a particle"
                 raise UserError(f"{job.name}: {said}: another one made the minima, or its units are others")
             self.minima.positions[job.origin], self.energies[job.origin] = start.positions, energy
-            self.minima.follow(job.origin)
             self.visits.append(job.origin)
 
     def write(self) -> None:
@@ -212,8 +210,7 @@ def advance(job: Job) -> Progress:
             found = relax(potential, state.atoms.positions, WELL_BELOW * job.settings.neb.force_tolerance)
             drift = found.positions.mean(0) - job.start.positions.mean(0)  # its centre goes where it was
             name = state.minima.add(found._replace(positions=found.positions - drift))
-            state.visits.append(name or "")
-            if name is not None:
+            if name:
                 state.energies.setdefault(name, found.energy)
     except CalculatorFailedError as error:
         raise UserError(f"{job.name}: {error}; see neb.calculator") from None

@@ -62,10 +62,10 @@ def diameters(n: int) -> Array:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _energy_of(i, place, positions, box, diameters, first, both):  # type: ignore[no-untyped-def]
-    """Energy of particle i at ``place`` with all others."""
+def _energy_of(i, positions, box, diameters, first, both):  # type: ignore[no-untyped-def]
+    """Energy of particle i with all others."""
     energy, sides = 0.0, sides_of(box)
-    x, y, z, own = place[0], place[1], place[2], diameters[i]
+    x, y, z, own = positions[i, 0], positions[i, 1], positions[i, 2], diameters[i]
     for k in range(first[i], first[i + 1]):
         j = both[k]
         dx, dy, dz = nearest_image(x - positions[j, 0], y - positions[j, 1], z - positions[j, 2], sides)
@@ -84,33 +84,28 @@ def swap_monte_carlo(positions, box, diameters, temperature, sweeps, seed):  # t
     largest, slack = np.full(n, diameters.max()), np.full(n, 0.5 * SKIN)  # whichever diameters they get by swaps
     first, both, _ = neighbours(positions, box, largest, slack, True)
     reference, holds = positions.copy(), np.full(1, _LIST_HOLDS)
-    change = 0.0
-    place = np.empty(3)
+    change, place = 0.0, np.empty(3)
     for _ in range(sweeps * n):
-        i = np.random.randint(n)
-        if np.random.random() < SWAPS:
-            j = np.random.randint(n)
-            # The term of i with j counts twice before and after, and a swap leaves it as it is.
-            before = _energy_of(i, positions[i], positions, box, diameters, first, both)
-            before += _energy_of(j, positions[j], positions, box, diameters, first, both)
+        i, swaps = np.random.randint(n), np.random.random() < SWAPS
+        j = np.random.randint(n) if swaps else i
+        place[:] = positions[i]
+        before = _energy_of(i, positions, box, diameters, first, both)
+        if swaps:  # the term of i with j counts twice before and after, and a swap leaves it as it is
+            before += _energy_of(j, positions, box, diameters, first, both)
             diameters[i], diameters[j] = diameters[j], diameters[i]
-            after = _energy_of(i, positions[i], positions, box, diameters, first, both)
-            after += _energy_of(j, positions[j], positions, box, diameters, first, both)
-            if np.random.random() < np.exp(min(0.0, (before - after) / temperature)):
-                change += after - before
-            else:
-                diameters[i], diameters[j] = diameters[j], diameters[i]
-            continue
-        for axis in range(3):
-            place[axis] = positions[i, axis] + MC_STEP * (np.random.random() - 0.5)
-        gain = _energy_of(i, place, positions, box, diameters, first, both)
-        gain -= _energy_of(i, positions[i], positions, box, diameters, first, both)
-        if np.random.random() < np.exp(min(0.0, -gain / temperature)):
-            change += gain
-            positions[i] = place
+        for axis in range(0 if swaps else 3):
+            positions[i, axis] += MC_STEP * (np.random.random() - 0.5)
+        after = _energy_of(i, positions, box, diameters, first, both)
+        if swaps:
+            after += _energy_of(j, positions, box, diameters, first, both)
+        if np.random.random() < np.exp(min(0.0, (before - after) / temperature)):
+            change += after - before
             if have_moved(positions[i : i + 1].reshape(1, 1, 3), reference[i : i + 1], holds):
                 first, both, _ = neighbours(positions, box, largest, slack, True)
                 reference[:] = positions
+        else:
+            positions[i] = place
+            diameters[i], diameters[j] = diameters[j], diameters[i]
     return change
 
 

@@ -1,6 +1,8 @@
 """Trajectories with any calculator: Langevin dynamics by ASE, the minima visited, and what these say of the sample."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -66,30 +68,27 @@ class Minima:
         self.decimals = decimals
         self.positions: dict[str, Array] = {}
         """Keys are names: the energy per particle with so many decimals, by which alone a minimum is known in files."""
-        self.transitions: dict[tuple[str, str], int] = {}
+        self.visits: list[str] = []
+        """Their names in the order of the quenches; empty where one is left out."""
         self.unrelaxed = 0
         """Quenches that did not reach a minimum; left out."""
         self.alike = 0
         """Quenches left out because another minimum has their name."""
-        self._last: str | None = None
 
-    def add(self, found: Relaxed) -> str | None:
-        """Take the next quench of the trajectory; name of its minimum, None where it is left out."""
-        name = self._name(found)
-        self.follow(name)
-        return name
+    @property
+    def transitions(self) -> dict[tuple[str, str], int]:
+        """Number of times that the trajectory went from one minimum straight to another."""
+        return Counter((one, other) for one, other in pairwise(self.visits) if one and other and one != other)
 
-    def follow(self, name: str | None) -> None:
-        """Count the transition to the next minimum."""
-        if name is not None and self._last not in (None, name):
-            step = (str(self._last), name)
-            self.transitions[step] = self.transitions.get(step, 0) + 1
-        self._last = name
+    def add(self, found: Relaxed) -> str:
+        """Take the next quench of the trajectory; name of its minimum, empty where it is left out."""
+        self.visits.append(self._name(found))
+        return self.visits[-1]
 
-    def _name(self, found: Relaxed) -> str | None:
+    def _name(self, found: Relaxed) -> str:
         if not found.gradient_norm <= self.relaxed:
             self.unrelaxed += 1
-            return None
+            return ""
         energy = found.energy / len(found.positions)
         for name, other in self.positions.items():
             if abs(float(name) - energy) > self.SAME_ENERGY:
@@ -100,7 +99,7 @@ class Minima:
         name = f"{energy:.{self.decimals}f}"
         if name in self.positions:
             self.alike += 1
-            return None
+            return ""
         self.positions[name] = found.positions
         return name
 
