@@ -149,15 +149,21 @@ class _Placed:
         self.positions = _array((len(minima), 3, n), mapped_in)
         self.probes = np.empty((len(minima), 3 * _PROBES))
         chosen = np.linspace(0, n - 1, _PROBES).astype(int)
-        first, orders = self._reference(minima, kinds) if unsure else (0, [])
+        first, exchanged = 0, [0] * len(minima)
+        tried: dict[int, list[int]] = {}
+        for _ in range(3 if unsure else 0):
+            tried[first] = self._exchanged(first, kinds)
+            if 2 * tried[first].count(0) > len(minima):
+                break
+            first = next(k for k, count in enumerate(tried[first]) if count)
+        if tried:  # the minimum in whose order of particles most stand
+            first, exchanged = max(tried.items(), key=lambda one: one[1].count(0))
         reference, drifts = minima[first].positions, np.empty(len(minima))
         for k, one in enumerate(minima):
             places = one.positions
-            if unsure and (changed := self._exchanged(reference, places, orders[k])):
-                said = (
-                    f"{changed} particles stand in another order than in {minima[first].name}; give their ids, or set "
-                )
-                said += "minima.match_atoms: true in config.yaml, or false where they have really changed places"
+            if exchanged[k]:
+                said = f"{exchanged[k]} particles stand in another order than in {minima[first].name}; give their ids, "
+                said += "or set minima.match_atoms: true in config.yaml, or false where they have really changed places"
                 fates[one.name] = Fate(LEFT_OUT, None, said)
             if settings.match_atoms:
                 places = places[nearest_order(reference, places, kinds, self.box, self.spacing)]
@@ -170,32 +176,19 @@ class _Placed:
         if self.box.ndim == 1:
             np.mod(self.positions, self.box[:, None], out=self.positions)
 
-    def _exchanged(self, reference: Array, places: Array, order: Index) -> int:
-        """Number of particles that lie just where others lie in the reference."""
-        changed = order != np.arange(len(order))
-        if not changed.any():
-            return 0
-        steps = places[order] - reference
-        steps = minimum_image(steps - common_shift(steps, self.box), self.box)
-        near = np.linalg.norm(steps, axis=1) < _EXCHANGED * self.spacing
-        count = int((near & changed).sum())
-        return count if count > 1 else 0
-
-    def _reference(self, minima: Sequence[Minimum], kinds: Index) -> tuple[int, list[Index]]:
-        """The minimum in whose order of particles most stand, of a few, and the orders of all by it."""
-        first, alike, best, as_it_is = 0, -1, (0, list[Index]()), np.arange(len(kinds))
-        for _ in range(3):
-            of, name = minima[first].positions, glass_of(minima[first].place.path).name
-            every = Progress(minima, desc=f"{name}: comparing the orders of particles", unit="minimum")
-            orders = [nearest_order(of, one.positions, kinds, self.box, self.spacing) for one in every]
-            orders = [as_it_is if np.array_equal(order, as_it_is) else order for order in orders]  # shared: memory
-            same = [not self._exchanged(of, one.positions, order) for one, order in zip(minima, orders, strict=True)]
-            if sum(same) > alike:
-                best, alike = (first, orders), sum(same)
-            if 2 * sum(same) > len(minima) or all(same):
-                break
-            first = same.index(False)
-        return best
+    def _exchanged(self, first: int, kinds: Index) -> list[int]:
+        """Number of particles of each minimum that lie just where others lie in one of them."""
+        reference, counts = self._minima[first].positions, []
+        name = glass_of(self._minima[first].place.path).name
+        for one in Progress(self._minima, desc=f"{name}: comparing the orders of particles", unit="minimum"):
+            order = nearest_order(reference, one.positions, kinds, self.box, self.spacing)
+            changed = order != np.arange(len(order))
+            steps = one.positions[order] - reference
+            steps = minimum_image(steps - common_shift(steps, self.box), self.box) if changed.any() else steps
+            near = np.linalg.norm(steps, axis=1) < _EXCHANGED * self.spacing
+            count = int((near & changed).sum())
+            counts.append(count if count > 1 else 0)
+        return counts
 
     def owners(self, keys: Index, settings: Settings, known: set[int]) -> dict[int, int]:
         """For each minimum that is used or seen again, the one that stands for it; all get their fates."""
