@@ -249,7 +249,7 @@ def _stored_geometry(table: Path, glass: Glass, made_of: stamps.Inputs) -> Calla
     particles, decimals = made_of.other["particles"], made_of.other["ij_decimals"]
     columns = geometry_columns(particles)
     fractions = box_fractions(glass.positions, glass.box) if glass.box.ndim == 1 else None
-    place, partners, batches = np.full(len(glass.files), -1), np.zeros(1, np.int64), list[pa.RecordBatch]()
+    place, partners, kept = np.full(len(glass.files), -1), np.zeros(1, np.int64), pa.table({})
     old = stamps.stamp_of_unchanged(table)
     result, minima = old.get("result") or {}, old.get("minima") or {}
     alike = all(old.get(name) == made_of.other[name] for name in ("format", "ij_decimals", "particles"))
@@ -262,20 +262,17 @@ def _stored_geometry(table: Path, glass: Glass, made_of: stamps.Inputs) -> Calla
             if was.get(name := glass.files[k]) == label and file_of(name) in same:  # energies.csv may tell another
                 place[k] = at[label]
         partners = np.array(result["partners"], np.int64)
-        batches = list(record_batches(table, columns, mapped=True))
+        kept = pa.Table.from_batches(record_batches(table, columns, mapped=True))
     begin_of = np.cumsum(partners) - partners
 
     def of_pairs(first: Index, second: Index) -> tuple[Array, int]:
         geometry = np.empty((len(first), len(columns)))
         one, other = place[first], place[second]
         known = (one >= 0) & (other - one <= partners[one]) & (other > one)
-        rows, target = (begin_of[one] + other - one - 1)[known], np.flatnonzero(known)
-        begin = 0
-        for batch in batches if len(rows) else ():
-            end = begin + batch.num_rows
-            part = slice(*np.searchsorted(rows, (begin, end)))
-            geometry[target[part]] = np.column_stack([batch[name].to_numpy()[rows[part] - begin] for name in columns])
-            begin = end
+        rows = (begin_of[one] + other - one - 1)[known]
+        if len(rows):
+            found = kept.slice(rows[0], rows[-1] + 1 - rows[0]).take(rows - rows[0])
+            geometry[known] = np.column_stack([found[name].to_numpy() for name in columns])
         missing = np.flatnonzero(~known)
         if len(missing):
             missing = missing[np.lexsort((second[missing], first[missing] // TILE))]
