@@ -149,7 +149,29 @@ def files_and_settings(command: Command, at: StatePoint) -> list[Markup]:
     else:
         blocks.append(missing(f"Whether minima were left out: step0_collect.py writes {path.name}."))
     blocks += _by_reason(at, read_unfinished(at), "pairs unfinished", "No pair is unfinished", at.unfinished)
-    blocks += [_inputs(at), _calculations(at), *_models(at)]
+    blocks.append(_inputs(at))
+    known = read_calculations(at)
+    if known.empty:
+        blocks.append(missing(f"What exact calculations took: run_neb.py writes {at.calculations.name}."))
+    else:
+        groups = known.fillna({"verdict": "", "fidelity": ""}).groupby(["verdict", "fidelity"])["cpu_seconds"]
+        costs = groups.agg(["size", "sum", "median", "max"]).reset_index()
+        costs.columns = ["verdict", "images", "calculations", "CPU in all (s)", "median (s)", "longest (s)"]
+        title = f"Exact calculations: {len(known)}, {known['cpu_seconds'].sum() / 60:.3g} min of CPU time"
+        blocks.append(table(title, costs, at.calculations))
+    models, paths = [], []
+    for task in (CLASSIFIER, PREDICTOR):
+        card = read_card(at, task)
+        if card is None:
+            blocks.append(missing(f"No {task.name}: {task.script} trains it."))
+            continue
+        labels = ", ".join(f"{source}: {count}" for source, count in card.sources.items())
+        made_with = ", ".join(f"{name} {one}" for name, one in {"tls-finder": card.program, **card.versions}.items())
+        models.append((task.name, card.trained, card.training_seconds, labels, card.seconds_per_pair, made_with))
+        paths += [at.card(task), at.training_log(task)]
+    if models:
+        columns = ["model", "trained (UTC)", "training (s)", "labels from", "s a pair", "with"]
+        blocks.append(table("Models", pd.DataFrame(models, columns=columns), *paths))
     now, default = _flat(command.settings), _flat(Settings.model_validate({"units": command.settings.units}))
     rows = [(name, value, "" if value == default[name] else default[name]) for name, value in now.items()]
     title = f"All settings; not the default: {sum(bool(other) for *_, other in rows) or 'none'}"
@@ -190,32 +212,6 @@ def _inputs(at: StatePoint) -> Markup:
         size, date = f"{sum(one.st_size for one in status) / 1e6:.3g}", f"{newest:%Y-%m-%d %H:%M}"
         rows.append((name, counted(number, of), len(paths), *((size, date) if paths else ("", ""))))
     return table("Inputs", pd.DataFrame(rows, columns=["input", "how many", "files", "size (MB)", "newest (UTC)"]))
-
-
-def _calculations(at: StatePoint) -> Markup:
-    known = read_calculations(at)
-    if known.empty:
-        return missing(f"What exact calculations took: run_neb.py writes {at.calculations.name}.")
-    groups = known.fillna({"verdict": "", "fidelity": ""}).groupby(["verdict", "fidelity"])["cpu_seconds"]
-    rows = groups.agg(["size", "sum", "median", "max"]).reset_index()
-    rows.columns = ["verdict", "images", "calculations", "CPU in all (s)", "median (s)", "longest (s)"]
-    title = f"Exact calculations: {len(known)}, {known['cpu_seconds'].sum() / 60:.3g} min of CPU time"
-    return table(title, rows, at.calculations)
-
-
-def _models(at: StatePoint) -> list[Markup]:
-    rows, paths, blocks = [], [], list[Markup]()
-    columns = ["model", "trained (UTC)", "training (s)", "labels from", "s a pair", "with"]
-    for task in (CLASSIFIER, PREDICTOR):
-        card = read_card(at, task)
-        if card is None:
-            blocks.append(missing(f"No {task.name}: {task.script} trains it."))
-            continue
-        labels = ", ".join(f"{source}: {count}" for source, count in card.sources.items())
-        made_with = ", ".join(f"{name} {one}" for name, one in {"tls-finder": card.program, **card.versions}.items())
-        rows.append((task.name, card.trained, card.training_seconds, labels, card.seconds_per_pair, made_with))
-        paths += [at.card(task), at.training_log(task)]
-    return [*blocks, table("Models", pd.DataFrame(rows, columns=columns), *paths)] if rows else blocks
 
 
 def _flat(settings: Settings) -> dict[str, str]:
