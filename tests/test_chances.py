@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 from itertools import product
+from threading import current_thread, main_thread
 
+import catboost
 import numpy as np
 import pandas as pd
 import pytest
@@ -143,6 +145,14 @@ def test_glasses_are_kept_out_only_where_both_classes_are_left_to_learn_from():
     assert chance[table["is_dw"] == 1].min() > 0.5 > chance[table["is_dw"] == 0].max()
     assert by_glass(table, PREDICTOR)
     assert not by_glass(table[table["conf"] == 0], PREDICTOR)
+
+
+def test_no_fold_takes_away_the_log_of_another_that_still_learns(monkeypatch):
+    """CatBoost has one log for all threads; taken away under a training it crashes (CatBoost's issue 2620)."""
+    threads, reset = [], catboost.core._reset_logger
+    monkeypatch.setattr("catboost.core._reset_logger", lambda: (threads.append(current_thread()), reset()))
+    out_of_fold(labelled(), ["a", "b"], CLASSIFIER, cores=2)
+    assert {*threads} == {main_thread()}
 
 
 # Metrics
