@@ -29,45 +29,30 @@ COMPARABLE = 3  # fewest TLS, found or expected, to compare: of fewer expected, 
 _BLOCK = 1 << 16  # pairs multiplied out at a time, in 5 MB; a million pairs take half a second
 
 
-def enough_found(last: pd.Series) -> tuple[str, str] | None:
-    """Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`).
+def advice(last: pd.Series) -> tuple[str, str] | None:
+    """Advice on the last row of ``rounds.csv``, in a word and in a sentence: of the first rule that gives one.
 
-    Where rearrangements are known they are counted instead of pairs: those that hold TLS are what there is to find.
+    Stop: RECALL of the TLS on the list are found, with CONFIDENCE (:func:`confidence_found`). Where rearrangements are
+    known they are counted instead of pairs: those that hold TLS are what there is to find. Learn again: the number of
+    TLS found is not that which the chances of the list promised. Go on, or not: the next NEBs promise more TLS than
+    double wells drawn at random, or fewer.
     """
     distinct = last.get("chance_95_distinct", np.nan)
     what = "TLS" if pd.isna(distinct) else "rearrangements that hold TLS"
     confidence = float(last["chance_95_found"] if pd.isna(distinct) else distinct)
-    if not last["remaining_pairs"] or confidence < CONFIDENCE:
-        return None
-    said = f"with a confidence of {np.floor(100 * confidence):g} %"
-    return "stop", f"at least {float(100 * RECALL):g} % of the {what} on the list are found, {said}: you may stop"
-
-
-def chances_are_off(last: pd.Series) -> tuple[str, str] | None:
-    """Learn again: the number of TLS found is not that which the chances of the list promised."""
+    if last["remaining_pairs"] and confidence >= CONFIDENCE:
+        said = f"with a confidence of {np.floor(100 * confidence):g} %"
+        return "stop", f"at least {float(100 * RECALL):g} % of the {what} on the list are found, {said}: you may stop"
     found, promised = int(last["tls"]), float(last["tls_expected"])
-    if max(found, promised) < COMPARABLE or last["tls_p_value"] >= SIGNIFICANCE:
-        return None
-    fewer, high = ("fewer", "high") if found < promised else ("more", "low")
-    said = f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"
-    return "learn again", said
-
-
-def better_than_chance(last: pd.Series) -> tuple[str, str] | None:
-    """Go on, or not: the next NEBs promise more TLS than double wells drawn at random, or fewer."""
+    if max(found, promised) >= COMPARABLE and last["tls_p_value"] < SIGNIFICANCE:
+        fewer, high = ("fewer", "high") if found < promised else ("more", "low")
+        said = f"{fewer} TLS than expected: the chances of this list are too {high}; steps 1 to 4 learn from it"
+        return "learn again", said
     following, by_chance = float(last["next_tls"]), float(last["next_nebs"] * last["random_double_well_rate"])
-    if not max(following, by_chance) >= 1:
-        return None
-    word, pays = ("go on", "going on pays") if following > by_chance else ("stop", "going on does not pay")
-    return word, f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
-
-
-RULES = (enough_found, chances_are_off, better_than_chance)
-
-
-def advice(last: pd.Series) -> tuple[str, str] | None:
-    """The advice of the first rule that gives one on the last row of ``rounds.csv``, in a word and in a sentence."""
-    return next((said for rule in RULES if (said := rule(last)) is not None), None)
+    if max(following, by_chance) >= 1:
+        word, pays = ("go on", "going on pays") if following > by_chance else ("stop", "going on does not pay")
+        return word, f"{pays}: expected of as many double wells by chance: {by_chance:.1f}"
+    return None
 
 
 def round_summary(last: pd.Series) -> list[str]:
