@@ -49,14 +49,9 @@ def begin(quiet: bool = False, verbose: bool = False, as_json: bool = False) -> 
 _PLURALS = {"glass": "glasses", "minimum": "minima", "s": "s"}
 
 
-def plural(noun: str) -> str:
-    """The plural of what is counted."""
-    return _PLURALS.get(noun, f"{noun}s")
-
-
 def counted(number: int, noun: str) -> str:
     """``1 pair``, ``2 pairs``."""
-    return f"{number} {noun if number == 1 else plural(noun)}"
+    return f"{number} {noun if number == 1 else _PLURALS.get(noun, noun + 's')}"
 
 
 def note(line: str, style: str = "") -> None:
@@ -66,10 +61,7 @@ def note(line: str, style: str = "") -> None:
         show(line, style)
 
 
-@cache
-def note_once(line: str) -> None:
-    """Say something that comes up again and again."""
-    note(line)
+note_once = cache(note)  # what comes up again and again
 
 
 def detail(line: str) -> None:
@@ -182,7 +174,7 @@ class Progress:
         self.n = 0.0
         self._jobs = () if jobs is None else jobs
         self._total = len(jobs) if total is None and isinstance(jobs, Sized) else total
-        self._desc, self._unit = desc, plural(unit)
+        self._desc, self._unit = desc, _PLURALS.get(unit, f"{unit}s")
         self._started = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._draw_at = self._started + (_BAR_AFTER if self._terminal else LOG_EVERY)

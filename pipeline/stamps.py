@@ -71,7 +71,7 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
     """Whether every output is there, untouched since it was made, and made from just these inputs."""
     other = json.loads(json.dumps(inputs.other))
     for output in outputs:
-        stamp, now = stamp_of_unchanged(output), {_key(path, output): path for path in inputs.files}
+        stamp, now = stamp_of_unchanged(output), {os.path.relpath(path, output.parent): path for path in inputs.files}
         files = stamp.get("files")
         if (
             not isinstance(files, dict)
@@ -86,12 +86,11 @@ def up_to_date(outputs: Iterable[Path], inputs: Inputs) -> bool:
 def unchanged_minima(stamp: dict[str, Any], table: Path, inputs: Inputs) -> set[str]:
     """Names of the files of minima that are as they were when a pair table was made."""
     files = stamp.get("files", {})
-    return {minimum_name(path) for path in inputs.files if is_unchanged(path, files.get(_key(path, table)))}
-
-
-def _key(path: Path, output: Path) -> str:
-    """A file as the stamp of an output names it."""
-    return os.path.relpath(path, output.parent)
+    return {
+        minimum_name(path)
+        for path in inputs.files
+        if is_unchanged(path, files.get(os.path.relpath(path, table.parent)))
+    }
 
 
 def read_stamp(output: Path) -> dict[str, Any]:
@@ -112,7 +111,7 @@ def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> No
         if before and path.exists() and status(path) == before:
             found[path] = fingerprint(path)
     for output in outputs:
-        files = {_key(path, output): one for path, one in found.items()}
+        files = {os.path.relpath(path, output.parent): one for path, one in found.items()}
         record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
 

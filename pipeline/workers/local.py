@@ -82,7 +82,11 @@ class Processes(Workers):
             except (EOFError, OSError):
                 worker.process.join(TO_END)
                 self._end(worker)
-                ended.append((worker.task, "died", exit_reason(worker.process.exitcode)))
+                status = worker.process.exitcode
+                reason = "no thread could be started (ulimit -u)" if status == os.EX_OSERR else f"exit status {status}"
+                if status < 0:
+                    reason = signal.Signals(-status).name + " (out of memory?)" * (status == -signal.SIGKILL)
+                ended.append((worker.task, "died", reason))
                 continue
             if message is None:
                 worker.until = time.monotonic() + worker.time_limit
@@ -123,13 +127,6 @@ class _Worker:
     task: Any = None
     time_limit: float = float("inf")
     until: float = float("inf")
-
-
-def exit_reason(status: int) -> str:
-    """Why a process ended, from its exit status; below zero it is a signal."""
-    if status >= 0:
-        return "no thread could be started (ulimit -u)" if status == os.EX_OSERR else f"exit status {status}"
-    return signal.Signals(-status).name + (" (out of memory?)" if -status == signal.SIGKILL else "")
 
 
 _counter: Any = None  # the counter that a worker was handed when it started
