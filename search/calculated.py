@@ -113,12 +113,11 @@ def update_zero_point(at: StatePoint, settings: Settings, count: int, make_calcu
     """Give the smallest splittings, calculated with all images, a second one; a line of each."""
     wells = read_double_wells(at).sort_values(QS, kind="stable")
     wells = wells[wells["fidelity"] == "full"].head(count)
-    with_path = {job.pair: job for job in jobs_of(at, wells, from_paths=True)[0] if job.known_path}
-    jobs = [
-        (with_path[pair].known_path, with_path[pair].places[0], record)
-        for record in filter(None, records_of(at, wells))
-        if (pair := Pair(record["conf"], record["i"], record["j"])) in with_path and record["before"] is not None
-    ]
+    records = {
+        Pair(*(one[name] for name in PAIR_COLUMNS)): one for one in records_of(at, wells) if one and one["before"]
+    }
+    found = [job for job in jobs_of(at, wells, from_paths=True)[0] if job.known_path and job.pair in records]
+    jobs = [(job.known_path, job.places[0], records[job.pair]) for job in found]
     if not jobs:
         raise UserError(
             f"{at.double_wells}: no double well with all images has both its path and its record (by neb.continuation: "

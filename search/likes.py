@@ -154,10 +154,7 @@ def glasses_of(
 def _learn(
     what: str, exact: Array, pairs: pl.DataFrame, glasses: Iterable[tuple[Index, Known]], settings: Settings
 ) -> tuple[Process, Array, list[tuple[Index, Displacements, Index, Results]]]:
-    """The process that fits best to what is exact (NaN: not known), and the places of the pairs.
-
-    And of each glass all rows, and rows and results that are known: of none if they are too few.
-    """
+    """The process that fits best to what is exact (NaN: not known), places, and of each glass its rows and results."""
     values, places, found = exact, np.zeros(len(pairs)), []
     if what == QS:
         values = np.log10(exact)
@@ -172,7 +169,7 @@ def _learn(
         if len(rows):
             found.append((here, displacements, rows, results))
     if sum(len(rows) for _, _, rows, _ in found) < FEWEST:
-        found = []
+        found = []  # which tell nothing
     with threadpool_limits(1, "blas"):  # on two threads a matrix of 300 takes 0.4 ms, and 45 beside other work
         process = max(PROCESSES[what], key=lambda one: sum(likelihood(one, results) for *_, results in found))
     return process, places, found

@@ -122,10 +122,7 @@ def read_start(path: Path) -> Atoms:
 
 
 class _State:
-    """A trajectory: where it is, and the minima it has passed.
-
-    It goes on, or begins with the start relaxed and heated; a minimum of the glass is then the first visit.
-    """
+    """A trajectory: where it is, and the minima it has passed; the first is that of the glass from which it starts."""
 
     def __init__(self, job: Job, potential: Potential) -> None:
         self.job, start, tolerance = job, job.start, job.settings.neb.force_tolerance
