@@ -20,10 +20,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from pipeline.errors import UserError
 from pipeline.formats.configurations import Minimum
-from pipeline.formats.frames import to_atoms
+from pipeline.formats.frames import to_atoms, write_frames
 from pipeline.formats.keys import minimum_names
 from pipeline.formats.minima import read_minima
-from pipeline.formats.path_images import write_frames
 from pipeline.glasses import load_glass
 from pipeline.messages import Progress, counted, detail, note, nothing_new
 from pipeline.settings import Settings

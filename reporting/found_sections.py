@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pipeline.command import Command
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
 from pipeline.formats.pair_tables import stored_pairs
-from pipeline.formats.path_images import path_file
+from pipeline.formats.records import path_file
 from pipeline.formats.results import read_neb_results, read_unfinished
 from pipeline.matching import minima_of
 from pipeline.settings import Settings

@@ -11,7 +11,7 @@ from glass.arrays import Array, minimum_image, without_drift
 from glass.path import mass_weighted, path_lengths
 from pipeline.formats.configurations import MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair
-from pipeline.formats.path_images import path_file, read_images
+from pipeline.formats.records import path_file, read_images
 from pipeline.settings import Settings
 from pipeline.units import Units
 from pipeline.workspace import QS, StatePoint

@@ -13,7 +13,7 @@ from glass.arrays import Array, Index, minimum_image, without_drift
 from pipeline import __version__
 from pipeline.formats.configurations import Minimum, MinimumError
 from pipeline.formats.keys import PAIR_COLUMNS, Pair, by_pair
-from pipeline.formats.path_images import path_file
+from pipeline.formats.records import path_file
 from pipeline.matching import read_pair, spacing
 from pipeline.messages import Progress, counted
 from pipeline.settings import Settings

@@ -24,8 +24,7 @@ from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.frames import to_atoms
 from pipeline.formats.keys import KEYS, Pair, label, minimum_names
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.path_images import path_file, read_path, write_path
-from pipeline.formats.records import WAYS, add_record, record_of
+from pipeline.formats.records import WAYS, add_record, path_file, read_path, record_of, write_path
 from pipeline.matching import minima_of, read_pair
 from pipeline.messages import Progress, counted
 from pipeline.settings import NebSettings, Settings

@@ -18,8 +18,7 @@ from glass.tunnelling import NotResolvedError, lowest_levels, reduced_hbar
 from glass.two_level import symmetrised, tunnelling_action
 from pipeline.formats.configurations import MinimumError, Place
 from pipeline.formats.minima import read_atoms
-from pipeline.formats.path_images import read_images
-from pipeline.formats.records import profile_of_record
+from pipeline.formats.records import profile_of_record, read_images
 from pipeline.settings import NebSettings, Settings
 from pipeline.units import KELVIN
 from search.calculator import MakeCalculator, load

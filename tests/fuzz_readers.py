@@ -22,8 +22,7 @@ from pipeline.formats.keys import Pair, pair_index
 from pipeline.formats.lammps import write_minimum
 from pipeline.formats.minima import add_relaxed, places_by_key, read_minima, superseded
 from pipeline.formats.pair_tables import MAY_BE_UNKNOWN, check_ready_made, check_units, read_batches, stored_pairs
-from pipeline.formats.path_images import path_file, read_path
-from pipeline.formats.records import read_records
+from pipeline.formats.records import path_file, read_path, read_records
 from pipeline.formats.results import ORIGIN
 from pipeline.glass_pairs import update_table
 from pipeline.glasses import load_glass

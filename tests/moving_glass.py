@@ -5,10 +5,10 @@ from ase import Atoms
 from formulas import HBAR, double_well, profile_of_formula, record_settings
 
 from glass.tunnelling import lowest_levels
+from pipeline.formats.frames import write_frames
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.path_images import path_file, write_frames
-from pipeline.formats.records import add_record
+from pipeline.formats.records import add_record, path_file
 from pipeline.formats.results import add_calculation, add_splitting
 from pipeline.settings import Settings
 from search.calculated import update_double_wells

@@ -14,8 +14,7 @@ from glass.two_level import TwoLevel
 from pipeline.formats.configurations import Place
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.path_images import path_file, read_path, write_path
-from pipeline.formats.records import add_record, record_of
+from pipeline.formats.records import add_record, path_file, read_path, record_of, write_path
 from pipeline.formats.results import add_calculation, add_splitting, add_unfinished
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace

@@ -13,10 +13,10 @@ from moving_glass import HALF, HOW, IMAGES, LEVELS, PROFILE, SPLITTING, fill_wit
 from synthetic import ROUND, some_double_wells
 
 from MLmodel.model import Judged
+from pipeline.formats.frames import write_frames
 from pipeline.formats.keys import Pair
 from pipeline.formats.lammps import write_minimum
-from pipeline.formats.path_images import path_file, write_frames
-from pipeline.formats.records import add_record
+from pipeline.formats.records import add_record, path_file
 from pipeline.formats.results import add_non_dw, take_back_splitting
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace

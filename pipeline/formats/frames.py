@@ -6,7 +6,7 @@
 import re
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from io import TextIOWrapper
@@ -19,6 +19,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pipeline.errors import short
+from pipeline.files import atomic_write
 from pipeline.formats.columns import (
     atom_lines,
     check_frame_units,
@@ -233,3 +234,14 @@ def to_atoms(minimum: Minimum) -> Atoms:
     for name, values in arrays.items():
         atoms.set_array(name, values)
     return atoms
+
+
+def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames with energies, positions to eight decimals; ``diameters`` also as ``radius``, which OVITO draws."""
+    import ase.io
+
+    for frame in frames:
+        if "diameters" in frame.arrays:
+            frame.set_array("radius", 0.5 * frame.arrays["diameters"])
+    with atomic_write(path) as part:
+        ase.io.write(part, frames, format="extxyz")

@@ -1,4 +1,7 @@
-"""neb_paths.jsonl: a line for each double well that was calculated here, with its levels and its path's profile."""
+"""What is kept of each double well calculated here: levels and profile, a line of neb_paths.jsonl; images of its path.
+
+The images, as extended XYZ, are opened by ASE and OVITO.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import Atoms
 
+from glass.arrays import Array, box_of, without_drift
 from pipeline import __version__
 from pipeline.errors import UserError
+from pipeline.formats.configurations import Minimum, MinimumError, Place, make_minimum
+from pipeline.formats.frames import read_frames, write_frames
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_line, read_lines
 from pipeline.units import Units, check_same_units
 from pipeline.workspace import StatePoint
 
 if TYPE_CHECKING:
+    from glass.path import Band
     from glass.tunnelling import Profile
     from glass.two_level import TwoLevel
 
@@ -24,6 +32,7 @@ _PROFILE = ("lengths", "energies", "slopes")
 _BEYOND = ("distances", "energies")
 WAYS = {"line": "straight line", "parabola": "parabola and walls"}  # ``beyond_ends`` by ``neb.continuation``
 _LARGEST = 1e15  # above any number of a record
+ROUNDED = 1e-6  # σ; images are rounded to eight decimals
 SETTINGS = ("calculator", "hbar", "images", "force_tolerance", "beyond_ends")  # of a record: how it was made
 
 
@@ -132,3 +141,56 @@ def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]
             if value not in (None, settings[name], *then.get(name, [])):
                 then.setdefault(name, []).append(value)
     return then
+
+
+def path_file(at: StatePoint, pair: Pair) -> Path:
+    """Where the images of a pair are, if they are kept."""
+    return at.path(pair.text(at.decimals).replace(" ", "_"))
+
+
+def write_path(at: StatePoint, pair: Pair, band: Band, minimum: Atoms, units: str = "reduced") -> None:
+    """Write all images of a path with energy, forces, displacement from the first image and path length.
+
+    ``minimum``: the pair's first, with the arrays of every image.
+    """
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    images = []
+    for number, (positions, x) in enumerate(zip(band.positions, band.lengths, strict=True)):
+        image = minimum.copy()
+        image.positions = positions
+        image.set_array("displacement", positions - band.positions[0])
+        image.info |= {**pair._asdict(), "image": number, "path_coordinate": float(x), "units": units}
+        image.calc = SinglePointCalculator(
+            image, energy=float(band.energies[number]), forces=band.forces[number].copy()
+        )
+        images.append(image)
+    write_frames(path_file(at, pair), images)
+
+
+def read_images(file: Path) -> list[Minimum]:
+    """The images that a file holds; raises MinimumError naming it where it can't be read."""
+    try:
+        images = [make_minimum(Place(file, k), 0.0, **frame()[0]) for k, frame in enumerate(read_frames(file))]
+    except MinimumError as error:
+        raise MinimumError(f"{file}: {error}") from error
+    if len({len(one.positions) for one in images}) != 1:
+        raise MinimumError(f"{file}: no images, or not of the same number of particles")
+    return images
+
+
+def read_path(file: Path, start: Atoms, end: Atoms, unit: float = 1.0) -> Array | None:
+    """Positions (n_images, N, 3) of the images that a file holds, in another unit of length, to begin with.
+
+    None where it can't be read, an image is there twice in a row, or it does not lead from one of these minima, in the
+    units of the file, to the other.
+    """
+    try:
+        images = np.array([image.positions for image in read_images(file)])
+    except MinimumError:
+        return None
+    box = box_of(start.cell.array, start.pbc)
+    ends = ((images[0], start), (images[-1], end)) if images.shape[1:] == start.positions.shape else ()
+    fits = [np.abs(without_drift(one, atoms.positions, box)).max() < ROUNDED for one, atoms in ends]
+    moves = np.diff(images, axis=0).any(axis=(1, 2))
+    return images / unit if len(fits) == 2 and all(fits) and len(images) >= 3 and moves.all() else None
