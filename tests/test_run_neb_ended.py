@@ -77,7 +77,7 @@ def test_interrupted_and_then_its_workers_killed_it_ends_with_the_same_files(pat
 
 @pytest.mark.slow
 def test_stopped_between_a_path_and_its_splitting_it_ends_with_the_same_files(glass, calculated):
-    with mock.patch("search.exact.add_splitting", side_effect=KeyboardInterrupt):
+    with mock.patch("pipeline.formats.results.add_splitting", side_effect=KeyboardInterrupt):
         assert run("run_neb", glass, "--pairs", glass / "pairs.csv").returncode == 130
     assert len((glass / f"output_ML/T{T}/neb_paths.jsonl").read_text().splitlines()) == 1
     assert "Qs_calculations.txt" not in results(glass)

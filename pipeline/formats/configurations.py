@@ -52,12 +52,16 @@ class System(NamedTuple):
         """In what two systems differ, in words, apart from what formats round; empty where they are the same."""
         if len(self.diameters) != len(other.diameters):
             return f"count of particles ({len(other.diameters)}, not {len(self.diameters)})"
+
+        def alike(one: Array, two: Array) -> bool:  # apart from what formats round of the largest number
+            return bool(np.abs(one - two).max() <= ROUNDED * max(np.abs(one).max(), np.abs(two).max()))
+
         kinds = np.array_equal(self.types, other.types) and np.array_equal(self.numbers, other.numbers)
         same = {
             "species or order of species": kinds,
-            "diameters": _alike(self.diameters, other.diameters),
-            "masses": _alike(self.masses, other.masses),
-            "charges": _alike(self.charges, other.charges),
+            "diameters": alike(self.diameters, other.diameters),
+            "masses": alike(self.masses, other.masses),
+            "charges": alike(self.charges, other.charges),
             "ids of particles": np.array_equal(self.ids, other.ids) or not (self.ids.any() and other.ids.any()),
             "periodic directions": self.pbc.sum() == other.pbc.sum(),
         }
@@ -68,11 +72,6 @@ class System(NamedTuple):
             return ""
         by = difference_of_cells(*(vectors_of(box_of(one.cell, one.pbc)) for one in (self, other)))
         return f"box (by {by:.2g} of its size; quench all minima of a glass in one box)" if by > ROUNDED else ""
-
-
-def _alike(one: Array, other: Array) -> bool:
-    """Whether two columns differ by what formats round of the largest number in them."""
-    return bool(np.abs(one - other).max() <= ROUNDED * max(np.abs(one).max(), np.abs(other).max()))
 
 
 class Minimum(NamedTuple):

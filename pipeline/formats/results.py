@@ -178,15 +178,17 @@ def add_splitting(at: StatePoint, pair: Pair, splitting: float) -> None:
 
 def read_unfinished(at: StatePoint, shares: bool = True) -> pd.DataFrame:
     """Pairs without a verdict: ``conf``, ``i``, ``j`` and ``reason``, the last of each; empty where there are none."""
-    table = _of_all(_unfinished_of, at, shares)
+    table = _of_all(lambda one: _added_rows(one.unfinished, one.decimals), at, shares)
     has_result = table.index.isin(read_neb_results(at, shares).index)
     return table[~table.index.duplicated(keep="last") & ~has_result]
 
 
-def _unfinished_of(at: StatePoint) -> pd.DataFrame:
-    if not at.unfinished.exists() or at.unfinished.stat().st_size == 0:
-        return no_pairs("reason")
-    return read_pair_list(at.unfinished, at.decimals, whole_lines=True)
+def _added_rows(path: Path, decimals: int, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows of a CSV to which steps add lines; none where there is no such file, or nothing in it."""
+    if not path.exists() or path.stat().st_size == 0:
+        return no_pairs(*columns)
+    table = read_pair_list(path, decimals, columns, whole_lines=True)
+    return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
 
 
 def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
@@ -197,7 +199,7 @@ def add_unfinished(at: StatePoint, pair: Pair, reason: str) -> None:
 def settle_unfinished(at: StatePoint) -> None:
     """Take out of ``unfinished.csv`` the rows of pairs that have a result by now, or a later row."""
     left = read_unfinished(at, shares=False)
-    if len(left) < len(_unfinished_of(at)):
+    if len(left) < len(_added_rows(at.unfinished, at.decimals)):
         with atomic_write(at.unfinished) as part:
             labels_as_text(left, at.decimals).to_csv(part, index=False)
 
@@ -214,15 +216,8 @@ def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> N
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
     """All rows of calculations.csv, oldest first; a pair that was refined has two. Empty where there is none."""
-
-    def own(one: StatePoint) -> pd.DataFrame:
-        path, columns = one.calculations, ("verdict", "fidelity", "cpu_seconds")
-        if not path.exists():
-            return no_pairs(*columns).astype({"cpu_seconds": float})
-        table = read_pair_list(path, one.decimals, columns, whole_lines=True)
-        return with_numbers(path, table, {name: kind for name, kind in _COUNTED.items() if name in table})
-
-    return _of_all(own, at)
+    columns = ("verdict", "fidelity", "cpu_seconds")
+    return _of_all(lambda one: _added_rows(one.calculations, one.decimals, columns), at).astype({"cpu_seconds": float})
 
 
 def pairs_with_result(at: StatePoint) -> pd.MultiIndex:
