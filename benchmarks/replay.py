@@ -221,12 +221,12 @@ def play_variant(
             break
         done[top] = True
         order_of_all += top.tolist()
-        promised = expected(tls[top])
+        promised, low, high = expected(tls[top])
         nebs.append(len(top))
         found.append(int(is_tls[top].sum()))
         confidence = confidence_found(np.array(nebs), np.array(found), len(order) - len(top))
-        inside = promised.low <= found[-1] <= promised.high
-        rounds.append((sum(found), promised.mean, inside, confidence))
+        inside = low <= found[-1] <= high
+        rounds.append((sum(found), promised, inside, confidence))
         if len(rounds) >= ROUNDS and variant.again:  # what follows is slow, and only to_most asks for it
             break
     tls_found, means, insides, sure = (np.array(column) for column in zip(*rounds, strict=True))

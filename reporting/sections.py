@@ -49,16 +49,17 @@ def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
         return [
             text(f"Nothing of the list is left to calculate{since}: run steps 1 to 4 for a new one, or add minima.")
         ]
-    following, everything = expected(chances[:NEXT]), expected(chances)
+    following, few, many = expected(chances[:NEXT])
+    everything, least, most = expected(chances)
     count, unit = len(chances[:NEXT]), command.settings.unit.energy
     names = {QS: f"predicted splitting ({unit})", TLS_PROBABILITY: "P(TLS)", PROBABILITY: "P(double well)"}
     rows = with_labels(left.head(SHOWN), at.decimals).rename(columns=names)
     limit = f"a TLS is a double well with a splitting below {command.settings.tls_threshold:g} {unit}"
     return [
         text(
-            f"TLS expected of the next {counted(count, 'exact calculation')}: {following.mean:.1f} "
-            f"({following.low} to {following.high}, 68 %). Of all {counted(len(chances), 'pair')} left{since}: "
-            f"{everything.mean:.1f} ({everything.low} to {everything.high})."
+            f"TLS expected of the next {counted(count, 'exact calculation')}: {following:.1f} "
+            f"({few} to {many}, 68 %). Of all {counted(len(chances), 'pair')} left{since}: "
+            f"{everything:.1f} ({least} to {most})."
         ),
         _line(command, at, f"run_neb.py --top {count}"),
         table(f"The next {counted(len(rows), 'pair')}; {limit}", rows, at.predicted("newpairs")),

@@ -7,7 +7,6 @@ pairs as independent and chances as true; errors that all chances share make its
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -81,14 +80,6 @@ def _percent(fraction: float) -> str:
     return f"{float(f'{100 * fraction:.2g}'):g} %"
 
 
-class Expected(NamedTuple):
-    """Number of TLS expected among some pairs, and its central interval of 68 %, ends included."""
-
-    mean: float
-    low: int
-    high: int
-
-
 def poisson_binomial(chances: Array) -> Array:
     """Probability of 0, 1, … events with chances p_k: coefficients of Π_k (1 − p_k + p_k z), by FFTs.
 
@@ -107,10 +98,10 @@ def poisson_binomial(chances: Array) -> Array:
     return numbers
 
 
-def expected(chances: Array) -> Expected:
-    """Number of TLS expected among pairs with these chances."""
+def expected(chances: Array) -> tuple[float, int, int]:
+    """Number of TLS expected among pairs with these chances, and its central interval of 68 %, ends included."""
     low, high = np.searchsorted(np.cumsum(poisson_binomial(chances)), [0.16, 0.84])
-    return Expected(float(chances.sum()), int(low), int(high))
+    return float(chances.sum()), int(low), int(high)
 
 
 def p_value(chances: Array, tls: int) -> float:
