@@ -36,18 +36,10 @@ EXAMPLE = ROOT / "example"
 T = "0.12"
 GLASSES = ["--n-particles", "150", "--glasses", "60", "--quenches", "2500", "--sampling-temperature", "0.08"]
 
-NEAR = 0.8
-"""Of glasses that ship as rows, all pairs with at least this nearest_between are calculated, …"""
-
-FAR = 60
-"""… and so many others of each."""
-
-LOOP = (17, 18, 20, 21, 22)
-"""Glasses that ship with their minima."""
-
-FOLDS = 5
-"""The other glasses are dealt into so many folds."""
-
+NEAR = 0.8  # of glasses that ship as rows, all pairs with at least this nearest_between are calculated, …
+FAR = 60  # … and so many others of each
+LOOP = (17, 18, 20, 21, 22)  # glasses that ship with their minima
+FOLDS = 5  # the other glasses are dealt into so many folds
 SETTINGS = Settings()
 
 
@@ -135,15 +127,11 @@ def ship(work: Workspace, example: Workspace) -> None:
         summary.to_csv(part, index=False)
     wells = read_double_wells(work.at(T))
     for use, some in summary.groupby("use"):
-        counted = count_tls(wells[wells["conf"].isin(some["conf"])], SETTINGS.tls_threshold)
-        print(
-            f"{use}: {len(some)} glasses, {some['pairs'].sum()} pairs, {some['double_wells'].sum()} double wells, ",
-            end="",
-        )
-        print(f"{counted}, in {(some['tls'] > 0).sum()} of the glasses")
-    print(
-        f"{example.root}: {sum(path.stat().st_size for path in example.root.rglob('*') if path.is_file()) / 1e6:.1f} MB"
-    )
+        found = count_tls(wells[wells["conf"].isin(some["conf"])], SETTINGS.tls_threshold)
+        numbers = f"{some['pairs'].sum()} pairs, {some['double_wells'].sum()} double wells, {found}"
+        print(f"{use}: {len(some)} glasses, {numbers}, in {(some['tls'] > 0).sum()} of the glasses")
+    size = sum(path.stat().st_size for path in example.root.rglob("*") if path.is_file())
+    print(f"{example.root}: {size / 1e6:.1f} MB")
 
 
 def write_neb_results(at: StatePoint, results: pd.DataFrame) -> None:
