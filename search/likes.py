@@ -35,7 +35,6 @@ SOFTENING = 0.001  # ε; differences in ΔE count by ln(|ΔE| + SOFTENING)
 FREEDOM = 4  # of Student's distribution, for the errors that are left, as a path now and then goes elsewhere
 SHARE = 0.75  # weight of likes in the probability of a double well, where they explain all (doc/search.md)
 OVERLAP, OF_A_WELL = 0.95, 0.2  # with a calculated double well; part of such pairs that are some too (doc/search.md)
-_ALL = slice(None)
 _COLUMNS = [*PAIR_COLUMNS, "Delta_E", "nearest_between"]  # of pairs that are looked at, where there are such
 
 
@@ -138,12 +137,13 @@ def tls_chance(logarithm: Array, precision: Array, threshold: float) -> Array:
     return np.asarray(stdtr(FREEDOM, (np.log10(threshold) - logarithm) * np.sqrt(precision)))
 
 
-def glasses_of(
-    at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, needed: Index | slice = _ALL
-) -> Iterator[tuple[Index, Known]]:
-    """Rows and displacements of the pairs, with both minima there, of each glass that one of the ``needed`` is of."""
+Glass = tuple[Index, Known]  # rows of pairs of a glass, and their displacements
+
+
+def glasses_of(at: StatePoint, pairs: pd.DataFrame | pl.DataFrame, first: int | None = None) -> Iterator[Glass]:
+    """Rows and displacements of the pairs, with both minima there, of each glass that one of the ``first`` is of."""
     conf_of_pair = pairs["conf"].to_numpy()
-    for conf in np.intersect1d(conf_of_pair[needed], list(at.glasses)).tolist():
+    for conf in np.intersect1d(conf_of_pair[:first], list(at.glasses)).tolist():
         here = np.flatnonzero(conf_of_pair == conf)
         one, other = (minimum_keys(pairs[name].to_numpy()[here], at.decimals) for name in ("i", "j"))
         there = read_displacements(at, conf, np.minimum(one, other), np.maximum(one, other))
@@ -152,7 +152,7 @@ def glasses_of(
 
 
 def _learn(
-    what: str, exact: Array, pairs: pl.DataFrame, glasses: Iterable[tuple[Index, Known]], settings: Settings
+    what: str, exact: Array, pairs: pl.DataFrame, glasses: Iterable[Glass], settings: Settings
 ) -> tuple[Process, Array, list[tuple[Index, Displacements, Index, Results]]]:
     """The process that fits best to what is exact (NaN: not known), places, and of each glass its rows and results."""
     values, places, found = exact, np.zeros(len(pairs)), []
@@ -189,7 +189,7 @@ def least_chances(at: StatePoint, labels: pd.DataFrame) -> Callable[[pl.DataFram
 
     def chances(pairs: pl.DataFrame) -> Array:
         least, names = np.zeros(len(pairs)), pairs.select(PAIR_COLUMNS)
-        for here, (_, displacements, _) in glasses_of(at, pl.concat([wells, names]), np.arange(first)):
+        for here, (_, displacements, _) in glasses_of(at, pl.concat([wells, names]), first):
             for known in blocks(np.flatnonzero(here < first), MOST):
                 products = displacements.products(known)
                 for some in blocks(np.flatnonzero(here >= first)):
@@ -219,7 +219,7 @@ def add_likes(
     rows_known = rows_known[~rows_known.index.duplicated()].join(answers[[DW, QS]])
     known = pl.from_pandas(rows_known.astype(dict.fromkeys([*columns[3:], DW, QS], float)))
     first, every = len(known), pl.concat([known.select(columns), pairs[left].select(columns)])
-    glasses = list(glasses_of(at, every, np.arange(first)))
+    glasses = list(glasses_of(at, every, first))
     wells, splitting, tls = pairs.select(PROBABILITY, QS, TLS_PROBABILITY).to_numpy().T.copy()
     for what in (DW, QS):
         exact = np.append(known[what].to_numpy(), np.full(len(left), np.nan))
