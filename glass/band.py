@@ -72,7 +72,7 @@ def relaxed_band(
     settled: float,
     step_of: LBFGS,
     patience: float = np.inf,
-    whole: "Band | None" = None,
+    whole: Band | None = None,
     fine: bool = False,
 ) -> Band:
     """Relax one band, ``positions`` (n_images, N, 3) in σ, in place.
@@ -83,7 +83,7 @@ def relaxed_band(
 
     A band that is given up has neither converged nor a third minimum, and took fewer than ``max_steps``.
     """
-    band = ElasticBand(positions, forces, step_of.precondition, whole, fine)
+    band = ElasticBand(positions, forces, step_of.precondition, whole)
     if step_of.images:  # of a band of fewer
         before = step_of.images + 2
         between = CubicSpline(image_places(before), np.eye(before)[:, 1:-1])(image_places(len(positions)))
@@ -94,7 +94,7 @@ def relaxed_band(
     settled = min(settled, SETTLED) if fine else settled  # it begins near its path
     third = None
     for steps in range(max_steps + 1):
-        nudged, slopes, largest = band.nudged_forces()
+        nudged, slopes, largest = nudged_forces(*state, band.rest, fine)
         force = float(largest.max())
         converged = force <= tolerance
         last = converged or steps == max_steps or not np.isfinite(force)
@@ -113,7 +113,7 @@ def relaxed_band(
         if wild:
             for one, was in zip(state, best, strict=True):
                 one[:] = was
-            nudged, slopes, largest = band.nudged_forces()
+            nudged, slopes, largest = nudged_forces(*state, band.rest, fine)
             force = float(largest.max())
             if patience < np.inf:
                 break
@@ -139,7 +139,7 @@ def hidden_minimum(
     fine = ElasticBand(spline(lengths), forces, precondition)
     fine.energies[::2], fine.forces[::2] = band.energies, band.forces
     fine.evaluate(range(1, len(lengths), 2))
-    _, slopes, largest = fine.nudged_forces()
+    _, slopes, largest = nudged_forces(fine.positions, fine.energies, fine.forces, fine.rest, False)
     third = fine.third_minimum(slopes, largest, settled)
     off = np.abs(fine.energies - CubicHermiteSpline(band.lengths, band.energies, band.slopes)(lengths))
     doubtful = shoulders(slopes, fine.energies)
@@ -178,7 +178,6 @@ class ElasticBand:
     forces_at: Forces
     precondition: Precondition | None = None
     whole: "Band | ElasticBand | None" = None
-    fine: bool = False
 
     def __post_init__(self) -> None:
         self.rest = np.diff(image_places(len(self.positions))) * (len(self.positions) - 1)
@@ -189,10 +188,6 @@ class ElasticBand:
         images = range(1, len(self.positions) - 1) if images is None else images
         some = slice(images.start, images.stop, images.step)
         self.energies[some], self.forces[some] = self.forces_at(self.positions[some], images)
-
-    def nudged_forces(self) -> tuple[Array, Array, Array]:
-        """See :func:`nudged_forces`."""
-        return nudged_forces(self.positions, self.energies, self.forces, self.rest, self.fine)  # type: ignore[no-any-return]
 
     def third_minimum(self, slopes: Array, largest: Array, settled: float) -> Array | None:
         """Place on the way to a minimum that is no end point, from the lowest settled images in dips of the profile.
