@@ -158,8 +158,8 @@ def calculate_one(command: Command, at: StatePoint, make_calculator: Callable[..
         kinds = calculate_pairs(to, jobs, make_calculator, settings, bool(given.refine))
     finally:
         if not given.share:  # what an interrupted run has found counts in its round
-            settle_unfinished(at)
             update_double_wells(at, settings)
+            settle_unfinished(at)
             rounds = update_rounds(at, settings)
     if not given.share:
         report(command, at, kinds, rounds)

@@ -52,8 +52,8 @@ def minimum_keys(names: ArrayLike, decimals: int) -> NDArray[np.int64]:
 
 
 def largest_name(decimals: int) -> float:
-    """Largest number that can name a minimum, as keys have 64 bits."""
-    return 9e18 / 10.0**decimals
+    """Largest number that can name a minimum, as keys have 64 bits and names 53."""
+    return min(9e18 / 10.0**decimals, 2.0**53)
 
 
 def minimum_names(keys: ArrayLike, decimals: int) -> NDArray[np.float64]:
