@@ -148,8 +148,11 @@ def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
     ids, types, species = there["ids"], there["types"], there["species"]
     if ids is not None:
         found["ids"] = _whole(ids, n, "ids", 2**62)
-    if types is not None and species is None and not _are_numbers(types):
-        types, species = None, types
+    if types is not None and species is None:
+        try:
+            np.asarray(types, float)
+        except (TypeError, ValueError):
+            types, species = None, types
     if types is not None:
         found["types"] = _whole(types, n, "types")
     if there["numbers"] is not None:
@@ -178,14 +181,6 @@ def particles(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
         volumes = np.pi / 6 * found["diameters"] ** 3
         found["masses"] = np.where(volumes > 0, densities * volumes, densities)  # points: the mass itself
     return found
-
-
-def _are_numbers(values: Any) -> bool:
-    try:
-        np.asarray(values, float)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _floats(values: Any, n: int, kind: str) -> Array:

@@ -165,8 +165,7 @@ def share_systems(minima: Iterable[Minimum | Unusable]) -> list[Minimum | Unusab
     last: System | None = None
     for one in minima:
         if isinstance(one, Minimum):
-            if last is not None and all(map(np.array_equal, last, one.system)):
-                one = one._replace(system=last)
-            last = one.system
+            last = last if last and all(map(np.array_equal, last, one.system)) else one.system
+            one = one._replace(system=last)
         shared.append(one)
     return shared
