@@ -50,10 +50,12 @@ def read_card(at: StatePoint, task: Task) -> Card | None:
     if not path.exists():
         return None
     content = read_json(path)
-    if content.get("format") == FORMAT:
+    found = content.get("format")
+    if found == FORMAT:
         with suppress(ValidationError):
             return TypeAdapter(Card).validate_python({**content, "task": task})
-    raise UserError(f"{path}: damaged, or of another version (its format is not {FORMAT}); run {task.script}")
+    versions = f"format {str(found)[:20]}; {FORMAT} is understood"
+    raise UserError(f"{path}: damaged, or of another version ({versions}); run {task.script}")
 
 
 def write_card(path: Path, card: Card) -> None:
