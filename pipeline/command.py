@@ -51,12 +51,6 @@ _OUT_OF_MEMORY = re.compile("cannot allocate memory|failed to map segment|can't 
 
 _NO_MEMORY = "not enough memory; nothing is half-written; raise the limit or end other programs, and run the step again"
 
-_LEAST = (
-    (resource.RLIMIT_AS, 800, 10**6, "memory in MB (ulimit -v)"),
-    (resource.RLIMIT_NPROC, 32, 1, "processes (ulimit -u)"),
-)
-"""Limits, the smallest with which a step is begun (libraries crash or hang below), its unit, and what it is of."""
-
 CLEAN_UP = 8.0  # seconds allowed for cleaning up after SIGTERM; batch systems kill soon after
 
 
@@ -147,7 +141,10 @@ def check_command_line(description: str | None, options: Options | None = None) 
         if sys.stderr is None:
             os.dup2(1, 2)
             sys.stderr = sys.stdout
-    for limit, least, unit, words in _LEAST:
+    for limit, least, unit, words in (  # below the least, libraries crash or hang
+        (resource.RLIMIT_AS, 800, 10**6, "memory in MB (ulimit -v)"),
+        (resource.RLIMIT_NPROC, 32, 1, "processes (ulimit -u)"),
+    ):
         now = resource.getrlimit(limit)[0]
         if 0 <= now < least * unit:
             _refuse(f"the limit of {words} is {now // unit}; raise it to {least} or more")

@@ -179,14 +179,13 @@ class Settings(_Section):
         given = {key: {} if value is None and key in sections else value for key, value in given.items()}
         if given.get("units") != "metal":
             return given
+        neb = given.get("neb")
+        for name in SI_OF_METAL:
+            if isinstance(neb, dict) and name in neb:
+                raise ValueError(f"neb.{name} is not allowed: units: metal are Å, eV and u; take neb.{name} out")
         for section, defaults in _METAL.items():
-            own = given.get(section, {})
-            if not isinstance(own, dict):
-                continue
-            for name in SI_OF_METAL if section == "neb" else ():
-                if name in own:
-                    raise ValueError(f"neb.{name} is not allowed: units: metal are Å, eV and u; take neb.{name} out")
-            given[section] = defaults | own
+            if isinstance(own := given.get(section, {}), dict):
+                given[section] = defaults | own
         return {"tls_threshold": KELVIN} | given
 
     @property
