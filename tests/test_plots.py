@@ -59,6 +59,8 @@ def test_distributions_rise_to_one_and_the_search_counts_tls_between_chance_and_
     assert figure.axes[0].get_ylabel() == "TLS found, of 3"
     expected = {"found": [1, 2, 2, 3, 3, 3], "ideal": [1, 2, 3, 3, 3, 3], "chance": [0.5, 1, 1.5, 2, 2.5, 3]}
     assert numbers.to_dict("list") == {"nebs": [1, 2, 3, 4, 5, 6], **expected}
+    without_tls = draw_search_efficiency(EXACT + 1, PREDICTED + 1, "the pairs", Settings()).figure
+    assert without_tls.axes[0].get_ylabel() == "smallest tenth found, of 1"
 
 
 def test_double_wells_are_counted_by_barrier_amplitude_and_asymmetry_and_tls_by_glass_and_rearrangement():
@@ -194,7 +196,10 @@ def test_a_tls_has_a_small_picture_in_each_format_made_anew_where_the_calculatio
     folder = work.at(T).tls_pictures
     assert sorted(path.name for path in folder.glob("[!.]*")) == [f"{NAME}.csv", f"{NAME}.png", f"{NAME}.svg"]
     assert imread(folder / f"{NAME}.png").std() > 0.01
-    assert (folder / f"{NAME}.svg").stat().st_size < 60_000
+    drawn = (folder / f"{NAME}.svg").read_text()
+    assert len(drawn) < 60_000
+    assert "2 particles with" in drawn
+    assert "arrows: 2 times the motion" in drawn  # 0.5 σ is less than 0.3 mean spacings, (210 / 30)^⅓ σ
     numbers, (_, steps, *_) = pd.read_csv(folder / f"{NAME}.csv"), glass_that_moves()
     moved = numbers[numbers["moves"].eq(True)]
     assert moved["particle"].tolist() == [1, 2]
