@@ -6,6 +6,7 @@ Stamps of pair tables also say what became of each file of minima, or that a rea
 import json
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -110,9 +111,11 @@ def mark_made(outputs: Iterable[Path], inputs: Inputs, result: Any = None) -> No
     for path, before in inputs.files.items():
         if before and path.exists() and status(path) == before:
             found[path] = fingerprint(path)
-    for output in outputs:
+    with ThreadPoolExecutor() as threads:
+        made = list(threads.map(lambda output: (output, fingerprint(output)), outputs))
+    for output, own in made:
         files = {os.path.relpath(path, output.parent): one for path, one in found.items()}
-        record = {"output": fingerprint(output), "files": files, "result": result, **inputs.other}
+        record = {"output": own, "files": files, "result": result, **inputs.other}
         write_text(_stamp(output), json.dumps(record))
 
 
