@@ -56,7 +56,7 @@ def two_level(profile: Profile, levels: tuple[float, float], hbar: float) -> Two
     """
     first, second = _in_first(profile, 0.0, *tilted_states(profile, hbar)(0.0))
     (amplitude, _), splitting = symmetrised(profile, hbar), levels[1] - levels[0]
-    asymmetry = np.sqrt(max(splitting**2 - amplitude**2, 0)) if _is_shared(first, second) else np.nan
+    asymmetry = np.sqrt(max(splitting**2 - amplitude**2, 0)) if abs(first + second - 1) <= SHARED else np.nan
     return TwoLevel(amplitude, float(asymmetry), (first, second))
 
 
@@ -79,7 +79,7 @@ def symmetrised(profile: Profile, hbar: float) -> tuple[float, float]:
         apart = float(np.diff(x @ states**2)[0])
         length = np.hypot(crossed, apart)
         if abs(apart) <= ALIKE * crossed or splitting <= ROUNDING * (hbar / (x[1] - x[0])) ** 2:
-            if _is_shared(*_in_first(profile, tilt, x, levels, states)):
+            if abs(sum(_in_first(profile, tilt, x, levels, states)) - 1) <= SHARED:
                 return float(splitting * crossed / length), float(tilt)
             break
         tilt += splitting * apart / length**2
@@ -112,7 +112,3 @@ def _in_first(profile: Profile, tilt: float, x: Array, levels: Array, states: Ar
     place, _ = barrier_top(profile.lengths, profile.energies - tilt * profile.lengths, profile.slopes - tilt)
     first, second = (states[x < place] ** 2).sum(axis=0)
     return float(first), float(second)
-
-
-def _is_shared(first: float, second: float) -> bool:
-    return abs(first + second - 1) <= SHARED
