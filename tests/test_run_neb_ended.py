@@ -204,7 +204,7 @@ def test_shares_at_once_one_of_them_killed_come_to_the_files_of_one_run(patient,
     assert not results(glass)
     said = done("run_neb", glass, *arguments[0])
     assert "once all shares have ended" in said
-    assert "python step1_train_dw.py --workspace" in said  # there is no list for run_neb.py --top 0
+    assert " step1_train_dw.py --workspace" in said  # there is no list for run_neb.py --top 0
     said = done("run_neb", glass, "--pairs", glass / "pairs.csv")
     assert "results of the share 1-of-2 merged" in said
     assert "no new pairs to calculate" in said
