@@ -29,10 +29,7 @@ as in a copy of a workspace."""
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Size and time of change of what stands at a path, and the digest of a file that can be read.
-
-    Where the file has a stamp of its own and is as it was then, that tells it.
-    """
+    """Size, time of change and, of a file that can be read, digest: from its own stamp where it is as it was then."""
     now, stamped = status(path), read_stamp(path).get("output")
     if isinstance(stamped, list) and stamped[:2] == now:
         return stamped
