@@ -1,5 +1,7 @@
 """What results say of the pairs of their glass that are like them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -8,6 +10,7 @@ from scipy.stats import multivariate_normal
 from scipy.stats import t as student
 from synthetic import BOX, text_minimum
 
+from MLmodel import ranking
 from pipeline.formats.keys import minimum_names, pair_index
 from pipeline.formats.minima import places_by_key
 from pipeline.matching import read_displacements
@@ -169,6 +172,33 @@ def test_pairs_that_overlap_a_calculated_double_well_have_a_chance(motions):
     np.testing.assert_array_equal(least_chances(at, labels)(others), least)
     assert least_chances(at, labels.assign(conf=2)) is None
     assert least_chances(at, labels.assign(i=labels["i"] + 1)) is None  # the same number, another glass
+
+
+def test_step_2_keeps_pairs_whose_least_chance_is_enough(tmp_path, monkeypatch):
+    at, chance = Workspace(tmp_path).at(T), np.array([0.5, 0.004, 0.006, 0.05, 0.1, 0.09, 0.09999999])
+    at.pairs.mkdir(parents=True)
+    table = pd.DataFrame({"conf": 1, "i": np.arange(7.0), "j": 9.0, "Delta_E": 0.01, "total_displacement": chance})
+    table["nearest_between"] = [1, 0.8, 0.95, 1, 0.7, 0.9, 1]
+    for conf, rows in (1, table[:4]), (2, table[4:].reset_index(drop=True)):
+        rows.to_feather(at.glass_pairs(conf))
+    monkeypatch.setattr(ranking, "AT_ONCE", 1)
+    monkeypatch.setattr(ranking, "_predict", lambda at, task, name, pairs: pairs["total_displacement"].to_numpy())
+
+    def kept(at_least):
+        card = SimpleNamespace(training="")
+        looked_at, listed = ranking.classify_tables(at, card, Settings(processes=1), at.pair_tables, at_least)
+        assert looked_at == 7
+        with_features = pd.read_feather(at.classified_features)
+        pd.testing.assert_frame_equal(with_features[listed.columns], listed.to_pandas())
+        return dict(zip(listed["i"], listed["dw_probability"], strict=True))
+
+    assert kept(None) == {0: 0.5, 4: 0.1}
+    assert kept(lambda pairs: np.where(pairs["i"].is_in([0.0, 1.0, 2.0, 5.0]), 0.2, 0)) == {
+        0: 0.5,
+        2: 0.2,
+        4: 0.1,
+        5: 0.2,
+    }
 
 
 def test_results_that_are_known_are_told_from_the_others_as_well_as_new_ones(motions):
