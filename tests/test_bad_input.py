@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import feather
 from steps import refused
 from synthetic import HUGE
 
@@ -232,6 +234,14 @@ def test_a_bad_table_is_told_with_its_row(tmp_path, reader, changed, words):
     changed.reset_index(drop=True).to_feather(path)
     with pytest.raises(UserError, match=rf"a\.feather: .*{words}"):
         check_ready_made(path, 10) if reader == "ready-made" else read_pretraining(path, reader, 10)
+
+
+@pytest.mark.parametrize("name", ["conf", "i", "PR"])
+def test_a_column_that_stands_in_a_table_twice_is_told(tmp_path, name):
+    columns = pa.Table.from_pandas(table())
+    feather.write_feather(columns.append_column(name, columns[name]), tmp_path / "a.feather")
+    with pytest.raises(UserError, match=rf"a\.feather: column {name} stands there twice"):
+        check_ready_made(tmp_path / "a.feather", 10)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,14 @@ def without_energy(atoms):
     return atoms
 
 
+@pytest.mark.parametrize("told", [np.array(N * 0.2), np.array([N * 0.2]), np.float32(N * 0.2), str(N * 0.2)])
+def test_an_energy_that_a_program_wrote_as_an_array_or_as_text_is_a_number(tmp_path, told):
+    atoms = without_energy(frame(5))
+    atoms.info["energy"] = told
+    ase.io.write(tmp_path / "a.traj", atoms)
+    assert [one.energy for one in read_minima([tmp_path / "a.traj"])] == [pytest.approx(0.2)]
+
+
 TILTED = [[4.0, 0, 0], [0.5, 5, 0], [0, 0, 6]]
 ODD = {
     "without energy": (without_energy(frame(9)), "no energy"),

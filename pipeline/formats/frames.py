@@ -7,7 +7,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from io import TextIOWrapper
 from itertools import pairwise
@@ -212,8 +212,10 @@ def _of_atoms(atoms: Atoms, reading: Reading) -> FrameContent:
     found = {"positions": columns.pop("positions"), "cell": atoms.cell.array, "pbc": atoms.pbc}
     found |= particles(columns, len(atoms))
     known = {**atoms.info, **({} if atoms.calc is None else atoms.calc.results)}
-    told = {name: float(value) for name, value in known.items() if isinstance(value, int | float | np.number)}
-    key = reading.energy_key or "energy"
+    key, told = reading.energy_key or "energy", dict[str, float]()
+    for name, value in known.items():
+        with suppress(TypeError, ValueError):  # an array of one number, and a number that was written as text, are
+            told[name] = float(np.squeeze(value))
     if key in atoms.arrays and key not in known:
         return found, float(atoms.arrays[key].sum()), [*told]
     return found, told.get(key), [*told]

@@ -220,7 +220,7 @@ def check_ready_made(path: Path, decimals: int) -> dict[str, Any]:
             raise UserError(
                 f"{path}: column {short(name)!r} can't be the name of a feature; take out , \" [ ] {{ }} : and the like"
             )
-    single = [name for name in ("i", "j") if name in schema.names and schema.field(name).type in _SINGLE]
+    single = [field.name for field in schema if field.name in ("i", "j") and field.type in _SINGLE]
     row, hashes, glasses = 0, [], set[int]()
     for rows in checked_batches(path, decimals):
         if (rows[single] % 1 != 0).any(axis=None):

@@ -112,7 +112,7 @@ def results_in(path: Path, decimals: int) -> pd.DataFrame:
     return _results_in(path, decimals, *status(path))
 
 
-@lru_cache
+@lru_cache(maxsize=32)  # of 20,000 results each takes 5 MB
 def _results_in(path: Path, decimals: int, *changed: int) -> pd.DataFrame:
     splitting = "NON-DW" not in path.name
     lines = pd.Series(read_lines(path), dtype=str).str.strip()
