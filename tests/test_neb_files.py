@@ -147,3 +147,20 @@ def test_copied_lines_are_the_bytes_of_the_same_rows_written_anew(table, tmp_pat
     copy_lines(tmp_path / "all.csv", tmp_path / "some.csv", np.array(rows, np.int64))
     write_list(tmp_path / "anew.csv", as_listed(table), 10, order[np.array(rows, np.int64)])
     assert (tmp_path / "some.csv").read_bytes() == (tmp_path / "anew.csv").read_bytes()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("header", ["conf,i,j", "i,j,conf,reason", "conf,i,j,reason,mine", "j,mine,i,conf"])
+def test_rows_go_below_the_columns_that_a_user_gave_unfinished_csv(work, header, shared):
+    at = work.at(T)
+    share = at.of_share("1-of-2") if shared else at
+    cells = {"conf": "1", "i": "3", "j": "4", "reason": "mine", "mine": "7"}
+    at.unfinished.write_text(f"{header}\n{','.join(cells[name] for name in header.split(','))}\n")
+    for pair in (Pair(2, 5, 6), Pair(2, 7, 8)):
+        add_unfinished(share, pair, "no force")
+    if shared:
+        merge_shares(at)
+    read = read_unfinished(at)
+    assert read[["conf", "i", "j"]].to_numpy().tolist() == [[1, 3, 4], [2, 5, 6], [2, 7, 8]]
+    assert read["reason"].tolist()[1:] == ["no force"] * 2
+    assert "mine" not in header or "7" in at.unfinished.read_text()

@@ -210,8 +210,29 @@ def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
 
 
 def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> None:
-    table = labels_as_text(pd.DataFrame([{**pair._asdict(), **row}]), decimals)
-    add_line(path, table.to_csv(index=False, header=not path.exists() or path.stat().st_size == 0))
+    rows = pd.DataFrame([{**pair._asdict(), **row}])
+    if _has_columns(path, ",".join(rows)):
+        add_line(path, labels_as_text(rows, decimals).to_csv(index=False, header=not _header(path)))
+    else:
+        _join_rows(path, rows, decimals)
+
+
+def _header(path: Path) -> str:
+    """The first line of a CSV; empty where there is none."""
+    return next(iter(read_lines(path) if path.exists() else []), "").strip()
+
+
+def _has_columns(path: Path, header: str) -> bool:
+    """Whether lines below this header may stand in a CSV, which may have more columns; a user's may have others."""
+    return f"{_header(path) or header},".startswith(f"{header},")
+
+
+def _join_rows(path: Path, rows: pd.DataFrame, decimals: int) -> None:
+    """Put rows behind those of a CSV of other columns, with their columns first."""
+    table = joined(_added_rows(path, decimals), rows)
+    columns = dict.fromkeys([*rows, *table])
+    with atomic_write(path) as part:
+        labels_as_text(table[[*columns]], decimals).to_csv(part, index=False)
 
 
 def read_calculations(at: StatePoint) -> pd.DataFrame:
@@ -271,13 +292,17 @@ def merge_unless_running(at: StatePoint, script: str) -> list[str]:
 
 def _merge(at: StatePoint, share: StatePoint) -> None:
     known = read_neb_results(at, shares=False).index
-    for one, other in ((at.neb_paths("jsonl"), share.neb_paths("jsonl")), (at.calculations, share.calculations)):
-        _add_lines(one, read_lines(other) if other.exists() else [])
+    if share.neb_paths("jsonl").exists():
+        _add_lines(at.neb_paths("jsonl"), read_lines(share.neb_paths("jsonl")))
+    for one, other in ((at.calculations, share.calculations), (at.unfinished, share.unfinished)):
+        if _has_columns(one, _header(other)):
+            _add_lines(one, read_lines(other) if other.exists() else [])
+        else:
+            _join_rows(one, _added_rows(other, at.decimals), at.decimals)
     for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
         for part in filter(Path.exists, parts):
             results, lines = results_in(part, at.decimals), read_lines(part)
             _add_lines(one, [lines[number - 1] for number in results.loc[~results.index.isin(known), "line"]])
-    _add_lines(at.unfinished, read_lines(share.unfinished) if share.unfinished.exists() else [])
     for path in filter(Path.exists, share.result_files):
         path.unlink()
     with suppress(OSError):  # there are others in it
