@@ -83,7 +83,7 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     from threadpoolctl import threadpool_limits
 
     from MLmodel.model import unseen_predictions
-    from MLmodel.ranking import predict_pairs
+    from MLmodel.ranking import orders, predict_pairs
     from pipeline.formats.keys import PAIR_COLUMNS
     from pipeline.formats.pair_lists import copy_lines, write_list
     from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, open_table
@@ -97,25 +97,25 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     if closed := close_round(at, settings):
         note(f"T = {at.temperature}: {closed}")
     with threadpool_limits(1, "blas"):  # the last digits would depend on the number of cores
-        found = predict_pairs(at, card, settings)
+        pairs, to_calculate, correcting = predict_pairs(at, card, settings)
         sigma = float(np.std(np.subtract(*map(np.log10, unseen_predictions(at, card)))))
-        found = found._replace(pairs=add_likes(at, found.pairs, found.to_calculate, sigma, settings))
-    if found.correcting:
+        pairs = add_likes(at, pairs, to_calculate, sigma, settings)
+    if correcting:
         said = "results not learnt from, which correct the predictions for like pairs"
-        note(f"T = {at.temperature}: {said}: {found.correcting}")
-    numbers = number_rearrangements(at, found.pairs, settings)
-    smallest_first, next_ones = found.orders()
+        note(f"T = {at.temperature}: {said}: {correcting}")
+    numbers = number_rearrangements(at, pairs, settings)
+    smallest_first, next_ones = orders(pairs, to_calculate)
     if settings.rearrangements.list_once:
         top = next_ones[:LISTED_ONCE]
-        once = each_once(numbers[smallest_first[top]], numbers[~found.to_calculate])
+        once = each_once(numbers[smallest_first[top]], numbers[~to_calculate])
         next_ones[:LISTED_ONCE] = top[once]
-    pairs = found.pairs.with_columns(**{REARRANGEMENT: numbers})
+    pairs = pairs.with_columns(**{REARRANGEMENT: numbers})
     every, new = at.predicted("allpairs"), at.predicted("newpairs")
     write_list(every, pairs, settings.ij_decimals, smallest_first)
     copy_lines(every, new, next_ones)
     told = pairs.select(*PAIR_COLUMNS, TLS_PROBABILITY, PROBABILITY)
-    answered = told.filter(~found.to_calculate).to_pandas()
-    left = float(told[TLS_PROBABILITY].filter(found.to_calculate).sum())
+    answered = told.filter(~to_calculate).to_pandas()
+    left = float(told[TLS_PROBABILITY].filter(to_calculate).sum())
     return {
         "pairs": len(pairs),
         "tls": left + known_or_expected(at, answered, settings)[0],

@@ -1,10 +1,9 @@
 """The card of a model: what it needs to be used rightly later."""
 
-import json
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.files import file_digest, read_json, write_text
+from pipeline.files import file_digest, read_json
 from pipeline.messages import nothing_new
 from pipeline.settings import Settings
 from pipeline.stamps import Inputs, made_from, up_to_date
@@ -56,12 +55,6 @@ def read_card(at: StatePoint, task: Task) -> Card | None:
             return TypeAdapter(Card).validate_python({**content, "task": task})
     versions = f"format {str(found)[:20]}; {FORMAT} is understood"
     raise UserError(f"{path}: damaged, or of another version ({versions}); run {task.script}")
-
-
-def write_card(path: Path, card: Card) -> None:
-    """Write a card."""
-    content = {"format": FORMAT, **asdict(card), "task": card.task.folder}
-    write_text(path, json.dumps(content, indent=1))
 
 
 def digests_of(folder: Path) -> dict[str, str]:

@@ -37,14 +37,6 @@ _BLOCK = 1 << 22  # distances of pairs from results that are calculated at a tim
 _LARGEST_ERROR = 0.5  # largest error of log₁₀ that counts: a path that went elsewhere says nothing of its neighbours
 
 
-class Corrected(NamedTuple):
-    """Predictions after the correction; arrays of shape (n_pairs,)."""
-
-    splitting: Array
-    dw_probability: Array
-    spread: Array  # size of the errors of log₁₀ of the splitting that are left, beside those in a glass without results
-
-
 class _Glass(NamedTuple):
     """Results of one glass: processes of mean 0 and covariance amplitude² exp(−|z − z′|² / 2 LENGTH²).
 
@@ -95,9 +87,8 @@ class LocalCorrection:
     ) -> None:
         self._softening = softening
         self._scaler = StandardScaler().fit(shape_features(scale, softening))
-        self._glasses = {
-            int(conf): self._glass(rows, chances) for conf, rows in known.assign(new=is_new).groupby("conf")
-        }
+        by_conf = known.assign(new=is_new).groupby("conf")
+        self._glasses = {int(conf): self._glass(rows, chances) for conf, rows in by_conf}
 
     def _glass(self, rows: pd.DataFrame, chances: Chances) -> _Glass:
         """Results of one glass: at most MOST for each process, of the smallest predicted splittings."""
@@ -127,8 +118,12 @@ class LocalCorrection:
     def _standardised(self, pairs: pd.DataFrame) -> Array:
         return np.asarray((shape_features(pairs, self._softening) - self._scaler.mean_) / self._scaler.scale_)
 
-    def correct(self, pairs: pd.DataFrame) -> Corrected:
-        """Correct predictions: pairs with ``conf``, features, and ``QS`` and ``PROBABILITY`` as predicted."""
+    def correct(self, pairs: pd.DataFrame) -> tuple[Array, Array, Array]:
+        """Correct predictions: pairs with ``conf``, features, and ``QS`` and ``PROBABILITY`` as predicted.
+
+        Returns splittings, probabilities of a double well, and how large errors of log₁₀ of the splitting that are left
+        are beside those in a glass without results; each of shape (n_pairs,).
+        """
         logarithm, chance = np.log10(pairs[QS].to_numpy()), pairs[PROBABILITY].to_numpy(copy=True)
         spread, places = np.ones(len(pairs)), self._standardised(pairs)
         of_glass = pairs.groupby("conf").indices
@@ -145,4 +140,4 @@ class LocalCorrection:
                     explained = (solve_triangular(glass.factor, shared, lower=True) ** 2).sum(axis=0)
                     left = (AMPLITUDE**2 - explained).clip(0) + NOISE**2
                     spread[here] = np.sqrt(left / (AMPLITUDE**2 + NOISE**2))
-        return Corrected(10.0**logarithm, chance, spread)
+        return 10.0**logarithm, chance, spread

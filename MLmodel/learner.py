@@ -98,28 +98,26 @@ def to_learn(pairs: pd.DataFrame, task: Task, features: list[str], weights: str 
     return table.reset_index(drop=True)
 
 
-class Trained:
-    """A model that :func:`fit` trained: boosted trees, or the mean of them and a smooth model where that helps."""
+def load(folder: Path, task: Task) -> Callable[[pd.DataFrame], Array]:
+    """Model that :func:`fit` trained: trees, or the mean of them and a smooth model where that helps.
 
-    def __init__(self, folder: Path, task: Task) -> None:
-        self._task = task
-        trees, smooth = folder / _TREES, folder / _SMOOTH
-        if trees.exists():
-            self._trees = catboost_prediction(CatBoost().load_model(str(trees)), task)
-        else:
-            from autogluon.tabular import TabularPredictor  # here, as it takes seconds and CatBoost's models do without
+    It is a function that gives the probability of a double well, or quantum splitting, of each pair; shape (n_pairs,).
+    """
+    if (folder / _TREES).exists():
+        trees = catboost_prediction(CatBoost().load_model(str(folder / _TREES)), task)
+    else:
+        from autogluon.tabular import TabularPredictor  # here, as it takes seconds and CatBoost's models do without
 
-            predictor = TabularPredictor.load(str(folder / _AUTOGLUON), verbosity=0)
-            predictor.persist()
-            self._trees = partial(_autogluon_predict, predictor, task)
-        self._smooth = Smooth.load(smooth) if smooth.exists() else None
+        predictor = TabularPredictor.load(str(folder / _AUTOGLUON), verbosity=0)
+        predictor.persist()
+        trees = partial(_autogluon_predict, predictor, task)
+    smooth = Smooth.load(folder / _SMOOTH) if (folder / _SMOOTH).exists() else None
 
-    def predict(self, features: pd.DataFrame) -> Array:
-        """Probability of a double well, or quantum splitting, of each pair; shape (n_pairs,)."""
-        predicted = self._trees(features)
-        if self._smooth is not None:
-            predicted = (predicted + self._smooth.predict(features)) / 2
-        return predicted if self._task == CLASSIFIER else 10.0**predicted
+    def predict(features: pd.DataFrame) -> Array:
+        predicted = trees(features) if smooth is None else (trees(features) + smooth.predict(features)) / 2
+        return predicted if task == CLASSIFIER else 10.0**predicted
+
+    return predict
 
 
 def catboost_prediction(trees: CatBoost, task: Task) -> Callable[[pd.DataFrame], Array]:

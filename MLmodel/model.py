@@ -32,36 +32,33 @@ class Model:
     """A trained model in memory; UserError or ChangedError where its files are not those of the card's training."""
 
     def __init__(self, at: StatePoint, card: Card) -> None:
-        from MLmodel.learner import Trained  # here, as it imports CatBoost
+        from MLmodel.learner import load  # here, as it imports CatBoost
 
-        folder = at.model(card.task)
         self.card = card
         with _same_training(at, card):
-            check_digests(folder, card)
-            self._trained = Trained(folder, card.task)
+            check_digests(at.model(card.task), card)
+            self._predict = load(at.model(card.task), card.task)
 
     def predict(self, pairs: pd.DataFrame) -> Array:
         """Probability of a double well, or quantum splitting, of pairs with the columns ``card.features``."""
         if pairs.empty:
             return np.empty(0)
-        return self._trained.predict(pairs[self.card.features].astype(np.float64))
+        return self._predict(pairs[self.card.features].astype(np.float64))
 
 
 @contextmanager
 def _same_training(at: StatePoint, card: Card) -> Iterator[None]:
     """All that is read in the block is of one training: ChangedError where another took its place meanwhile."""
+    problem = None
     try:
         yield
-    except (UserError, OSError):
-        _check_training(at, card)
-        raise
-    _check_training(at, card)
-
-
-def _check_training(at: StatePoint, card: Card) -> None:
+    except (UserError, OSError) as error:
+        problem = error
     there = read_card(at, card.task)
     if there is not None and there.training != card.training:
         raise ChangedError(f"{at.model(card.task)}: another training took its place meanwhile; run the step again")
+    if problem is not None:
+        raise problem
 
 
 def read_set(at: StatePoint, card: Card, subset: str) -> pd.DataFrame:

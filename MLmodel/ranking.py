@@ -143,86 +143,26 @@ def _classified(
     return looked_at, pd.concat(kept)
 
 
-class Predicted(NamedTuple):
-    """All pairs that may be double wells, as predicted."""
+def orders(pairs: pl.DataFrame, to_calculate: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of all pairs, smallest splitting first; and places among these of those to calculate, best chance first.
 
-    pairs: pl.DataFrame  # pairs with the columns of the lists
-    to_calculate: NDArray[np.bool_]  # which have no answer yet; shape (n_pairs,)
-    correcting: int
-    """Number of results that the models did not learn from and that corrected the predictions for like pairs."""
-
-    def orders(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of all pairs, smallest splitting first; and places among these of those to calculate, best chance first.
-
-        Equal splittings are in the order of the pair tables, equal chances of a TLS by splitting.
-        """
-        chances = self.pairs[TLS_PROBABILITY].to_numpy()
-        smallest_first = self.pairs.select(pl.arg_sort_by(QS, maintain_order=True)).to_series().to_numpy()
-        places = np.flatnonzero(self.to_calculate[smallest_first])
-        return smallest_first, places[np.argsort(-chances[smallest_first[places]], kind="stable")]
+    Equal splittings are in the order of the pair tables, equal chances of a TLS by splitting.
+    """
+    chances = pairs[TLS_PROBABILITY].to_numpy()
+    smallest_first = pairs.select(pl.arg_sort_by(QS, maintain_order=True)).to_series().to_numpy()
+    places = np.flatnonzero(to_calculate[smallest_first])
+    return smallest_first, places[np.argsort(-chances[smallest_first[places]], kind="stable")]
 
 
-def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> Predicted:
-    """Predict the splitting of all pairs that step 2 kept, and correct it by what was calculated of like pairs."""
-    parts = parts_of(at.classified_features)
-    known, to_calculate, glasses = _known_pairs(at, parts)
-    chances = tls_chances(*unseen_predictions(at, card), settings.tls_threshold)
-    listed = []
-    with (
-        worker_pool(settings, len(parts)) as workers,
-        Progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
-    ):
-        predict = partial(_predict, at, PREDICTOR, card.training)
-        (splittings,) = workers.results(predict, [known])
-        found = known.assign(**{QS: splittings})
-        is_new = found["is_new"].to_numpy(bool)
-        correction = LocalCorrection(
-            found, is_new, read_set(at, card, "used"), chances, SOFTENING * settings.unit.epsilon
-        )
+def predict_pairs(at: StatePoint, card: Card, settings: Settings) -> tuple[pl.DataFrame, NDArray[np.bool_], int]:
+    """Predict the splitting of all pairs that step 2 kept, and correct it by what was calculated of like pairs.
 
-        jobs = (  # packed, as what takes workers their jobs is slower at it
-            (part, new, pickle.dumps(correction.of_glasses(those)))
-            for part, new, those in zip(parts, to_calculate, glasses, strict=True)
-        )
-        predicted = partial(_predicted, at, card.training, chances, settings.neb.epsilon)
-        for part, rows in zip(parts, workers.results(predicted, jobs, in_order=True), strict=True):
-            listed.append(as_listed(rows))
-            bar.update(part.rows)
-    return Predicted(pl.concat(listed, rechunk=True), np.concatenate(to_calculate), int(is_new.sum()))
-
-
-def _predicted(
-    at: StatePoint,
-    name: str,
-    chances: Chances,
-    kelvin: float,
-    job: tuple[Part, NDArray[np.bool_], bytes],
-) -> pd.DataFrame:
-    """A part of the lists: pairs predicted, those without an answer corrected; a job for a worker."""
-    part, new, correction = job
-    rows = _read_part(part)
-    rows[QS] = _predict(at, PREDICTOR, name, rows)
-    corrected = pickle.loads(correction).correct(rows)
-    rows[QS] = np.where(new, corrected.splitting, rows[QS])
-    rows[PROBABILITY] = np.where(new, corrected.dw_probability, rows[PROBABILITY])
-    spread = np.where(new, corrected.spread, 1.0)
-    rows[SPLITTING_K] = kelvin * rows[QS]
-    rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), spread)
-    return rows[[name for name in PREDICTED if name in rows]]
-
-
-def _read_part(part: Part) -> pd.DataFrame:
-    columns = [*PAIR_COLUMNS, PROBABILITY, *feature_columns(open_table(part.table).schema)]
-    return pd.concat(read_batches(part.table, columns, part.batches), ignore_index=True)
-
-
-def _known_pairs(
-    at: StatePoint, parts: Sequence[Part]
-) -> tuple[pd.DataFrame, list[NDArray[np.bool_]], list[list[int]]]:
-    """Pairs with an exact result, with all features and known_answers; of each part which need one, and its glasses."""
-    answers = known_answers(at)
+    Returns the pairs with the columns of the lists; which have no answer yet, shape (n_pairs,); and the number of
+    results that the models did not learn from, which correct predictions for like pairs.
+    """
+    parts, answers = parts_of(at.classified_features), known_answers(at)
     answered = pairs_with_result(at).union(pairs_in_pretraining(at))
-    found, to_calculate, glasses = [], [], []
+    with_result, to_calculate, glasses, listed = [], [], [], []
     for part in parts:
         names = pd.concat(read_batches(part.table, PAIR_COLUMNS, part.batches), ignore_index=True)
         with_answer = rows_in(names, answered, at.decimals)
@@ -231,9 +171,47 @@ def _known_pairs(
         with_answer[with_answer] = rows_in(names[with_answer], answers.index, at.decimals)
         if with_answer.any() or part is parts[-1]:
             rows = by_pair(_read_part(part)[with_answer], at.decimals)
-            found.append(rows.join(answers).reset_index(drop=True))
-    found = [rows for rows in found if len(rows)] or found  # pandas warns of empty ones
-    return pd.concat(found, ignore_index=True), to_calculate, glasses
+            with_result.append(rows.join(answers).reset_index(drop=True))
+    with_result = [rows for rows in with_result if len(rows)] or with_result  # pandas warns of empty ones
+    known = pd.concat(with_result, ignore_index=True)
+    chances = tls_chances(*unseen_predictions(at, card), settings.tls_threshold)
+    with (
+        worker_pool(settings, len(parts)) as workers,
+        Progress(total=sum(part.rows for part in parts), desc="predicting", unit="pair") as bar,
+    ):
+        predict = partial(_predict, at, PREDICTOR, card.training)
+        (known[QS],) = workers.results(predict, [known])
+        is_new, used = known["is_new"].to_numpy(bool), read_set(at, card, "used")
+        correction = LocalCorrection(known, is_new, used, chances, SOFTENING * settings.unit.epsilon)
+        jobs = (  # packed, as what takes workers their jobs is slower at it
+            (part, new, pickle.dumps(correction.of_glasses(those)))
+            for part, new, those in zip(parts, to_calculate, glasses, strict=True)
+        )
+        predicted = partial(_predicted, at, card.training, chances, settings.neb.epsilon)
+        for part, rows in zip(parts, workers.results(predicted, jobs, in_order=True), strict=True):
+            listed.append(as_listed(rows))
+            bar.update(part.rows)
+    return pl.concat(listed, rechunk=True), np.concatenate(to_calculate), int(is_new.sum())
+
+
+def _predicted(
+    at: StatePoint, name: str, chances: Chances, kelvin: float, job: tuple[Part, NDArray[np.bool_], bytes]
+) -> pd.DataFrame:
+    """A part of the lists: pairs predicted, those without an answer corrected; a job for a worker."""
+    part, new, correction = job
+    rows = _read_part(part)
+    rows[QS] = _predict(at, PREDICTOR, name, rows)
+    splitting, probability, spread = pickle.loads(correction).correct(rows)
+    rows[QS] = np.where(new, splitting, rows[QS])
+    rows[PROBABILITY] = np.where(new, probability, rows[PROBABILITY])
+    rows[SPLITTING_K] = kelvin * rows[QS]
+    rows[TLS_PROBABILITY] = rows[PROBABILITY] * chances(rows[QS].to_numpy(), np.where(new, spread, 1.0))
+    return rows[[name for name in PREDICTED if name in rows]]
+
+
+def _read_part(part: Part) -> pd.DataFrame:
+    columns = [*PAIR_COLUMNS, PROBABILITY, *feature_columns(open_table(part.table).schema)]
+    return pd.concat(read_batches(part.table, columns, part.batches), ignore_index=True)
 
 
 def known_answers(at: StatePoint) -> pd.DataFrame:

@@ -1,10 +1,12 @@
 """Training a model, whole or not at all: the split, one process at a time, the sets and the card."""
 
 import hashlib
+import json
 import os
 import shutil
 import time
 import uuid
+from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -14,12 +16,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from MLmodel.card import NOTHING_NEW, Card, digests_of, installed_versions, intact_card, write_card
+from MLmodel.card import FORMAT, NOTHING_NEW, Card, digests_of, installed_versions, intact_card
 from MLmodel.labels import SOURCE, Labelled
 from pipeline import __version__
 from pipeline.command import Command
 from pipeline.errors import UserError
-from pipeline.files import file_named, only_writer, sync
+from pipeline.files import file_named, only_writer, sync, write_text
 from pipeline.formats.keys import KEYS, pair_index
 from pipeline.formats.pair_tables import OUT_OF_FOLD
 from pipeline.formats.results import last_results
@@ -131,7 +133,8 @@ def _trained(
         program=__version__,
         **inputs,
     )
-    write_card(folder / at.card(task).name, card)
+    content = {"format": FORMAT, **asdict(card), "task": task.folder}
+    write_text(folder / at.card(task).name, json.dumps(content, indent=1))
     model, old = at.model(task), at.old_model(task)
     for path in [*folder.rglob("*"), folder]:
         sync(path)

@@ -20,7 +20,7 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from example.make import EXAMPLE, FOLDS, T, glasses_of
 from glass.arrays import Array
 from MLmodel.chances import tls_chances
-from MLmodel.learner import Trained, fit, to_learn
+from MLmodel.learner import fit, load, to_learn
 from MLmodel.metrics import nebs_to_find
 from MLmodel.out_of_fold import out_of_fold
 from pipeline.formats.keys import PAIR_COLUMNS
@@ -112,7 +112,7 @@ def trained(pairs: pd.DataFrame, task: Task, features: list[str], asked: pd.Data
     limits = SETTINGS.classifier if task == CLASSIFIER else SETTINGS.predictor
     with tempfile.TemporaryDirectory() as folder:
         fit(to_learn(pairs, task, features), task, limits, SETTINGS.cores, Path(folder), with_smooth)
-        return Trained(Path(folder), task).predict(asked[features].astype(np.float64)), unseen
+        return load(Path(folder), task)(asked[features].astype(np.float64)), unseen
 
 
 def published(train: pd.DataFrame, test: pd.DataFrame, features: list[str], neighbourhood: bool = False) -> Models:

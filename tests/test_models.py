@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from MLmodel.chances import tls_chances
 from MLmodel.correction import AMPLITUDE, DAMPING, DW_AMPLITUDE, NOISE, LocalCorrection
 from MLmodel.correction import LENGTH as REACH
-from MLmodel.learner import Trained, fit, to_learn
+from MLmodel.learner import fit, load, to_learn
 from MLmodel.out_of_fold import out_of_fold
 from MLmodel.smooth import LANDMARKS, LENGTH, learn_smooth, shape_features
 from pipeline.formats.pair_tables import PROBABILITY
@@ -62,7 +62,7 @@ def test_catboost_predicts_as_autogluon_where_features_are_unknown_too_and_is_th
         for cores, target in ((1, folder), (2, tmp_path / "two")):
             fit(to_learn(pairs, task, FEATURES), task, TrainingSettings(), cores, target)
         assert (folder / "model.cbm").read_bytes() == (tmp_path / "two/model.cbm").read_bytes()
-        found, predictor = Trained(folder, task).predict(rows), autogluon(folder)
+        found, predictor = load(folder, task)(rows), autogluon(folder)
         if task == CLASSIFIER:  # AutoGluon gives probabilities in 32 bits
             np.testing.assert_array_equal(found.astype(np.float32), predictor.predict_proba(rows)[1])
         else:
@@ -83,7 +83,7 @@ def test_the_ensemble_of_three_libraries_is_trained_and_predicted_by_autogluon(t
     assert 0 < fitted.seconds_per_pair < 1
     predictor = autogluon(tmp_path)
     assert {name.split("_")[0] for name in predictor.model_names()} >= {"CatBoost", "LightGBM", "XGBoost"}
-    found = Trained(tmp_path, PREDICTOR).predict(asked(pairs))
+    found = load(tmp_path, PREDICTOR)(asked(pairs))
     np.testing.assert_allclose(np.log10(found), predictor.predict(asked(pairs)), rtol=1e-12)
 
 
@@ -156,9 +156,9 @@ def test_the_trained_model_is_the_mean_of_both(tmp_path):
     for folder, with_smooth in ((alone, False), (mean, True)):
         fit(table, PREDICTOR, limits, 1, folder, with_smooth)
     smooth = learn_smooth(pairs, smooth_rule(pairs).to_numpy(), PREDICTOR).predict(pairs)
-    trees = Trained(alone, PREDICTOR).predict(pairs[SHAPED])
+    trees = load(alone, PREDICTOR)(pairs[SHAPED])
     expected = 10 ** ((np.log10(trees) + smooth) / 2)
-    np.testing.assert_allclose(Trained(mean, PREDICTOR).predict(pairs[SHAPED]), expected, rtol=1e-6)
+    np.testing.assert_allclose(load(mean, PREDICTOR)(pairs[SHAPED]), expected, rtol=1e-6)
 
 
 # Results that were not learnt correct their like
@@ -190,20 +190,20 @@ def test_the_correction_is_the_mean_of_a_gaussian_process(pairs, chances):
     rng = np.random.default_rng(7)
     known = np.arange(0, 300, 10)
     results = pairs.iloc[known].assign(exact=pairs[QS].iloc[known] * 10 ** rng.normal(0, 0.1, len(known)))
-    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(pairs)
+    splitting, probability, _ = LocalCorrection(results, is_new(results), pairs, chances).correct(pairs)
     z = standardised(pairs)
     for errors, amplitude, noise, found in (
         (
             np.log10(results["exact"]) - chances.expected(results[QS].to_numpy()),
             AMPLITUDE,
             np.full(len(known), DAMPING**2),
-            np.log10(corrected.splitting / pairs[QS]),
+            np.log10(splitting / pairs[QS]),
         ),
         (
             1 - results[PROBABILITY].clip(0.02, 0.98),
             DW_AMPLITUDE,
             (results[PROBABILITY] * (1 - results[PROBABILITY])).clip(0.02 * 0.98).to_numpy(),
-            (corrected.dw_probability - pairs[PROBABILITY])[corrected.dw_probability < 0.999],
+            (probability - pairs[PROBABILITY])[probability < 0.999],
         ),
     ):
         squares = ((z[:, None] - z[None, known]) ** 2).sum(axis=2)
@@ -225,20 +225,20 @@ def test_of_many_results_of_a_glass_those_of_the_smallest_predicted_splittings_a
 def test_a_pair_that_is_no_double_well_lowers_the_chance_of_its_like_and_no_splitting(pairs, chances):
     row = pairs.iloc[[0]].assign(**{PROBABILITY: 0.9})
     results = row.assign(**{DW: 0, "exact": np.nan})
-    corrected = LocalCorrection(results, is_new(results), pairs, chances).correct(row)
+    splitting, probability, _ = LocalCorrection(results, is_new(results), pairs, chances).correct(row)
     # One result of variance p (1 - p): the error -p shrinks by a² / (a² + p (1 - p)).
     expected = 0.9 - 0.9 * DW_AMPLITUDE**2 / (DW_AMPLITUDE**2 + 0.9 * 0.1)
-    np.testing.assert_allclose(corrected.dw_probability, expected)
-    np.testing.assert_allclose(corrected.splitting, row[QS])
+    np.testing.assert_allclose(probability, expected)
+    np.testing.assert_allclose(splitting, row[QS])
 
 
 def test_what_was_learnt_corrects_nothing_and_makes_errors_smaller_by_the_variance_of_the_process(pairs, chances):
     learnt = pairs.iloc[[0]].assign(exact=0.5)
-    corrected = LocalCorrection(learnt, np.array([False]), pairs, chances).correct(pairs)
-    np.testing.assert_allclose(corrected.splitting, pairs[QS])
-    np.testing.assert_array_equal(corrected.dw_probability, pairs[PROBABILITY])
+    splitting, probability, spread = LocalCorrection(learnt, np.array([False]), pairs, chances).correct(pairs)
+    np.testing.assert_allclose(splitting, pairs[QS])
+    np.testing.assert_array_equal(probability, pairs[PROBABILITY])
     a, n = AMPLITUDE**2, NOISE**2
-    np.testing.assert_allclose(corrected.spread[0], np.sqrt((a - a**2 / (a + n) + n) / (a + n)))
+    np.testing.assert_allclose(spread[0], np.sqrt((a - a**2 / (a + n) + n) / (a + n)))
 
 
 def test_where_errors_are_smaller_a_prediction_above_the_threshold_is_less_likely_a_tls():
