@@ -26,8 +26,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 if __name__ == "__main__":
     check_command_line(__doc__, options)
 
-from functools import partial
-
 import pandas as pd
 
 from MLmodel.card import check_features, find_card
@@ -80,7 +78,7 @@ def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:
     for task in TASKS:
         if task not in there:
             note(f"T = {at.temperature}: no {task.name} yet, left out; run {task.script}")
-    for_each(there or TASKS[:1], partial(explain_model, at, settings, row))
+    for_each(there or TASKS[:1], lambda task: explain_model(at, settings, row, task))
 
 
 def explain_model(at: StatePoint, settings: Settings, row: pd.DataFrame | None, task: Task) -> None:

@@ -21,6 +21,7 @@ if __name__ == "__main__":
     check_command_line(__doc__)
 
 import sys
+from pathlib import Path
 from shutil import get_terminal_size
 
 from MLmodel.card import Card, check_features, find_card
@@ -54,7 +55,7 @@ def predict_one(command: Command, at: StatePoint) -> int:
         raise UserError(f"{double_wells}: no classified pairs; run step2_classify_dw.py")
     card = find_card(at, PREDICTOR, settings.unit)
     check_made(double_wells, "step2_classify_dw.py", at, settings.unit)
-    targets = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
+    targets = every, new = [at.predicted(pairs) for pairs in ("allpairs", "newpairs")]
     made_of = made_from(
         [double_wells, *at.neb_files, *at.all_pretraining_sets],
         model=card.training,
@@ -65,15 +66,21 @@ def predict_one(command: Command, at: StatePoint) -> int:
         rearrangements=settings.rearrangements.model_dump(),
     )
     if up_to_date(targets, made_of):
-        told = read_stamp(targets[0])["result"]
+        told = read_stamp(every)["result"]
         left = f"{counted(told['left'], 'pair')} left to calculate, {told['tls_left']:.1f} TLS expected among them"
         nothing_new(at.temperature, f"nothing new to predict; {left}")
     else:
         told = write_lists(at, card, settings)
         mark_made(targets, made_of, told)
-        report(settings, at, told)
-    lists = {"all_pairs": targets[0], "new_pairs": targets[1]}
-    record(at.temperature, **told, **lists)
+        below = f"TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
+        pairs = counted(int(told["pairs"]), "pair")
+        result(f"T = {at.temperature}: {pairs} that may be double wells, {told['tls']:.1f} {below}: {every}")
+        result(
+            f"T = {at.temperature}: {told['left']} of them without an answer yet "
+            f"({told['pairs'] - told['left']} with one are left out), {told['tls_left']:.1f} {below}: {new}"
+        )
+        show_top(new)
+    record(at.temperature, **told, all_pairs=every, new_pairs=new)
     return int(told["left"])
 
 
@@ -124,18 +131,10 @@ def write_lists(at: StatePoint, card: Card, settings: Settings) -> dict[str, flo
     }
 
 
-def report(settings: Settings, at: StatePoint, told: dict[str, float]) -> None:
-    """Print how many pairs and TLS were predicted, and the top of the list of new pairs."""
+def show_top(new: Path) -> None:
+    """Print the top of the list of new pairs."""
     import pandas as pd
 
-    every, new = at.predicted("allpairs"), at.predicted("newpairs")
-    below = f"TLS expected (below {settings.tls_threshold:g} {settings.unit.energy})"
-    pairs = counted(int(told["pairs"]), "pair")
-    result(f"T = {at.temperature}: {pairs} that may be double wells, {told['tls']:.1f} {below}: {every}")
-    result(
-        f"T = {at.temperature}: {told['left']} of them without an answer yet "
-        f"({told['pairs'] - told['left']} with one are left out), {told['tls_left']:.1f} {below}: {new}"
-    )
     top = pd.read_csv(new, nrows=NEXT, dtype=str)
     if len(top):
         table = top[SHOWN].to_string(index=False)

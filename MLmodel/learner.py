@@ -111,7 +111,10 @@ def load(folder: Path, task: Task) -> Callable[[pd.DataFrame], Array]:
         predictor = TabularPredictor.load(str(folder / _AUTOGLUON), verbosity=0)
         predictor.persist()
         trees = partial(_autogluon_predict, predictor, task)
-    smooth = Smooth.load(folder / _SMOOTH) if (folder / _SMOOTH).exists() else None
+    smooth = None
+    if (folder / _SMOOTH).exists():
+        with np.load(folder / _SMOOTH) as arrays:
+            smooth = Smooth(**arrays)
 
     def predict(features: pd.DataFrame) -> Array:
         predicted = trees(features) if smooth is None else (trees(features) + smooth.predict(features)) / 2
@@ -191,7 +194,7 @@ def fit(
         weights = table[_WEIGHT].to_numpy() if _WEIGHT in table else None
         with threadpool_limits(1, "blas"):  # sums of other numbers of threads differ in the last digit
             smooth = learn_smooth(features, table[task.target].to_numpy(np.float64), task, weights, softening)
-        smooth.save(folder / _SMOOTH)
+        np.savez(folder / _SMOOTH, **smooth._asdict())
         seconds = _seconds_per_pair(smooth.predict, sample)
     if limits.fast:
         trees = predictor._trainer.load_model(predictor.model_best).model

@@ -25,9 +25,6 @@ ENOUGH = {CLASSIFIER.name: {"double wells": 20, "non-DW pairs": 20}, PREDICTOR.n
 rms deviation of n to the fraction 1/√(2n) of it, 0.13 for 30."""
 
 
-TITLES = {CLASSIFIER.name: "double-well classifier", PREDICTOR.name: "predictor of splittings"}
-
-
 class Model:
     """A trained model in memory; UserError or ChangedError where its files are not those of the card's training."""
 
@@ -105,7 +102,8 @@ def judged_models(
         model, train = Model(at, card), read_set(at, card, "train")
         known = Judged(train[task.target].to_numpy(), model.predict(train), "train set", heading="training set")
         judged = judge_on(at, model, settings)
-        title = f"T = {at.temperature}: {TITLES[task.name]}, trained {card.trained}, units: {card.units}"
+        what = "double-well classifier" if task == CLASSIFIER else "predictor of splittings"
+        title = f"T = {at.temperature}: {what}, trained {card.trained}, units: {card.units}"
         for one in (known, judged):
             figures = figures_of(task, one.exact, one.predicted, settings.tls_threshold)
             title += "\n" + say_figures(at, one.name.replace(" ", "_"), one.heading, figures)

@@ -13,12 +13,12 @@ from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from glass.arrays import Array
+from MLmodel.smooth import SOFTENING, learn_smooth
 from pipeline.workspace import CLASSIFIER, DW, Task
 
 FOLDS = 5
 _FEWEST_TO_LEARN = 5  # whole glasses are kept out where each fold then has so many labels to learn from, of each class
 _ENOUGH = 1000  # predicted pairs after which a smooth model that does not help so far, slower than trees, is given up
-
 
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]  # places of the pairs to train on and of those to predict
 
@@ -38,7 +38,7 @@ def kept_out(pairs: pd.DataFrame, task: Task) -> str:
 
 
 def out_of_fold(
-    pairs: pd.DataFrame, features: list[str], task: Task, softening: float | None = None, cores: int = 1
+    pairs: pd.DataFrame, features: list[str], task: Task, softening: float = SOFTENING, cores: int = 1
 ) -> tuple[Array, bool]:
     """Predict each labelled pair in folds of whole glasses; where these can't be kept out, in folds of pairs.
 
@@ -49,7 +49,6 @@ def out_of_fold(
     from catboost.core import log_fixup  # here, as CatBoost takes time to import
 
     from MLmodel.learner import quick_trees, target_of
-    from MLmodel.smooth import SOFTENING, learn_smooth
 
     folds, target = _folds(pairs, task, by_glass(pairs, task)), target_of(pairs, task)
     error = partial(log_loss, labels=[0, 1]) if task == CLASSIFIER else mean_squared_error
@@ -63,7 +62,7 @@ def out_of_fold(
         for (_, test), predicted in zip(folds, pool.map(trees_of, folds), strict=True):
             trees[test] = predicted
     for train, test in folds:
-        model = learn_smooth(pairs.iloc[train][features], target[train], task, softening=softening or SOFTENING)
+        model = learn_smooth(pairs.iloc[train][features], target[train], task, softening=softening)
         smooth[test] = model.predict(pairs.iloc[test][features])
         there = ~np.isnan(smooth)
         mean = (trees[there] + smooth[there]) / 2

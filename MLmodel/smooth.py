@@ -1,7 +1,6 @@
 """A smooth model of the geometry of a pair: trees are made of steps, and tell pairs of a new glass apart less well."""
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -64,16 +63,6 @@ class Smooth(NamedTuple):
             out[block] = np.exp(exponents, out=exponents) @ self.coefficients
         out += self.intercept
         return np.asarray(expit(out)) if self.is_probability else out
-
-    def save(self, path: Path) -> None:
-        """Write all arrays to an ``.npz`` file."""
-        np.savez(path, **self._asdict())
-
-    @classmethod
-    def load(cls, path: Path) -> "Smooth":
-        """Read what :meth:`save` wrote."""
-        with np.load(path) as arrays:
-            return cls(**arrays)
 
 
 def learn_smooth(
