@@ -19,6 +19,7 @@ from pipeline.files import atomic_write, file_digest
 from pipeline.messages import nothing_new, record, result
 from pipeline.stamps import made_from, mark_made, up_to_date
 from reporting.found import draw_observables
+from search.calculated import check_double_wells
 from search.calculator import find_calculator
 from search.density import glass_volumes
 from search.thermal_properties import lowest_minima, medium_of, observables, observables_in_words, tls_of
@@ -35,6 +36,7 @@ def main(command: Command) -> None:
 def measure(command: Command, at: StatePoint) -> None:
     """Write the observables of one temperature, and the numbers that are quoted of them."""
     settings, volumes = command.settings, glass_volumes(at)
+    check_double_wells(at, settings.unit)
     outputs = [at.observables("csv"), *(at.observables(name) for name in settings.figures)]
     lowest = {f"{place.path.parent.name}/{place.name}": file_digest(place.path) for place in lowest_minima(at)}
     minima = {"volumes": {f"{conf}": round(size, 9) for conf, size in volumes.items()}, "lowest": lowest}

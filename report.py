@@ -19,6 +19,7 @@ from pipeline.messages import Progress
 from reporting.found_sections import found, found_together, observables, result
 from reporting.page import render
 from reporting.sections import files_and_settings, model_quality, next_pairs, search_progress, validators_said
+from search.calculated import check_double_wells
 
 SECTIONS = {
     "Result": (None, result),
@@ -40,6 +41,8 @@ def main(command: Command) -> None:
     )
     with command.only_writer():
         sections = {}
+        for T in temperatures:
+            check_double_wells(work.at(T), command.settings.unit)
         for title, (of_all, of_each) in Progress(SECTIONS.items(), desc="report", unit="section"):
             together = of_all(command, temperatures) if of_all else []
             sections[title] = {"": together, **{f"T = {T}": of_each(command, work.at(T)) for T in temperatures}}

@@ -24,7 +24,8 @@ from pipeline.formats.pair_tables import PROBABILITY, TLS_PROBABILITY, stored_pa
 from pipeline.formats.results import pairs_with_result, read_calculations, read_neb_results, read_unfinished
 from pipeline.messages import counted
 from pipeline.settings import Settings
-from pipeline.stamps import LEFT_OUT, made_from, up_to_date
+from pipeline.stamps import LEFT_OUT, made_from, read_stamp, up_to_date
+from pipeline.units import check_same_units
 from pipeline.workspace import CLASSIFIER, PREDICTOR, QS, StatePoint, minimum_paths
 from reporting.page import code, figure, missing, more, table, text, with_labels
 from search.rounds import NEXT, read_rounds
@@ -40,8 +41,9 @@ def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
     if step := first_step_missing(at):
         said = f"There is no list of pairs yet; {step} is the next step towards it:"
         return [missing(said), _line(command, at, step)]
-    columns = [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY]
-    listed = read_list(at.predicted("newpairs"), columns, "step4_predict_qs.py")
+    path, units, step = at.predicted("newpairs"), command.settings.unit, "step4_predict_qs.py"
+    check_same_units(path, read_stamp(path).get("units", units.name), units, f"run {step}")
+    listed = read_list(path, [*PAIR_COLUMNS, QS, TLS_PROBABILITY, PROBABILITY], step)
     left = listed[~rows_in(listed, pairs_with_result(at), at.decimals)]
     answered, chances = len(listed) - len(left), left[TLS_PROBABILITY].to_numpy()
     since = f" ({answered} of the list were calculated since it was made)" if answered else ""
@@ -51,7 +53,7 @@ def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
         ]
     following, few, many = expected(chances[:NEXT])
     everything, least, most = expected(chances)
-    count, unit = len(chances[:NEXT]), command.settings.unit.energy
+    count, unit = len(chances[:NEXT]), units.energy
     names = {QS: f"predicted splitting ({unit})", TLS_PROBABILITY: "P(TLS)", PROBABILITY: "P(double well)"}
     rows = with_labels(left.head(SHOWN), at.decimals).rename(columns=names)
     limit = f"a TLS is a double well with a splitting below {command.settings.tls_threshold:g} {unit}"
@@ -62,7 +64,7 @@ def next_pairs(command: Command, at: StatePoint) -> list[Markup]:
             f"{everything:.1f} ({least} to {most})."
         ),
         _line(command, at, f"run_neb.py --top {count}"),
-        table(f"The next {counted(len(rows), 'pair')}; {limit}", rows, at.predicted("newpairs")),
+        table(f"The next {counted(len(rows), 'pair')}; {limit}", rows, path),
     ]
 
 

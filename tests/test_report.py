@@ -1,6 +1,7 @@
 """report.html: what the page says, that it loads nothing, and that it stays small."""
 
 import re
+import shutil
 from urllib.parse import unquote
 
 import pandas as pd
@@ -12,6 +13,7 @@ from synthetic import OF_REARRANGEMENTS, ROUND
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_unfinished
 from pipeline.settings import Settings
+from pipeline.stamps import made_from, mark_made
 from pipeline.workspace import Workspace
 from search.calculated import update_double_wells
 
@@ -113,3 +115,22 @@ def test_a_thousand_double_wells_fit_into_two_megabytes_and_settings_of_the_user
     assert Workspace(tmp_path).report.stat().st_size < 2e6
     assert "the first 1000 of 1001 rows" in text
     assert "<td>seed</td><td>21</td><td>20</td>" in text
+
+
+@pytest.mark.parametrize("script", ["report", "observables"])
+def test_double_wells_in_other_units_are_not_told_in_those_of_now(reported, tmp_path, script):
+    root = shutil.copytree(reported[0], tmp_path / "metal")
+    (root / "output_ML/report.html").unlink()
+    (root / "config.yaml").write_text("units: metal\n")
+    said = refused(script, root)
+    assert "double_wells.csv: made with units: reduced, but config.yaml says units: metal; put these units" in said
+    assert not (root / "output_ML/report.html").exists()
+
+
+def test_a_list_in_other_units_is_not_told_in_those_of_now(tmp_path):
+    fill(tmp_path)
+    Workspace(tmp_path).at(T).double_wells.unlink()
+    mark_made([Workspace(tmp_path).at(T).predicted("newpairs")], made_from([], units="reduced"))
+    (tmp_path / "config.yaml").write_text("units: metal\n")
+    said = refused("report", tmp_path)
+    assert "newpairs.csv: made with units: reduced, but config.yaml says units: metal; run step4_predict_qs.py" in said
