@@ -26,6 +26,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 if __name__ == "__main__":
     check_command_line(__doc__, options)
 
+from contextlib import suppress
+
 import pandas as pd
 
 from MLmodel.card import check_features, find_card
@@ -45,7 +47,12 @@ TASKS = (CLASSIFIER, PREDICTOR)
 
 def main(command: Command) -> None:
     """Explain the models of every temperature that has one."""
-    work, pair = command.workspace, command.options.pair and asked_pair(command.options.pair)
+    work, pair = command.workspace, None
+    if given := command.options.pair:
+        with suppress(ValueError):
+            pair = Pair(int(given[0]), float(given[1]), float(given[2]))
+        if pair is None or not all(abs(number) < 2**63 for number in pair):  # NaN is not below either
+            raise UserError(f"--pair {' '.join(given)}: give the number of the glass, i and j as in the lists of pairs")
     temperatures = command.temperatures(
         lambda at: any(at.card(task).exists() for task in TASKS),
         "no model under MLmodel; run step1_train_dw.py or step3_train_qs.py",
@@ -53,17 +60,6 @@ def main(command: Command) -> None:
     if pair and len(temperatures) > 1:
         raise UserError(f"{work.root}: models at T = {', '.join(temperatures)}; choose one with -T")
     command.for_each_temperature(temperatures, lambda at: interpret(command, at, pair))
-
-
-def asked_pair(given: list[str]) -> Pair:
-    """The pair named on the command line."""
-    try:
-        pair = Pair(int(given[0]), float(given[1]), float(given[2]))
-    except ValueError:
-        pair = None
-    if pair is None or not all(abs(number) < 2**63 for number in pair):  # NaN is not below either
-        raise UserError(f"--pair {' '.join(given)}: give the number of the glass, i and j as in the lists of pairs")
-    return pair
 
 
 def interpret(command: Command, at: StatePoint, asked: Pair | None) -> None:

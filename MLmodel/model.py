@@ -88,7 +88,8 @@ def judged_models(
 ) -> Iterator[tuple[StatePoint, Model, str, Judged, Judged]]:
     """Each model that can be used, a title, and what it says of its training set and of its test set.
 
-    All temperatures are judged, as files are of all; UserError where a model of one that was asked for can't be used.
+    Where the test set is too small and all labels hold more, these stand in its place, out of fold. All temperatures
+    are judged, as files are of all; UserError where a model of one that was asked for can't be used.
     """
     trained = [one for one in workspace.temperatures() if workspace.at(one).card(task).exists()]
     for at in map(workspace.at, dict.fromkeys([*trained, *asked])):
@@ -99,33 +100,25 @@ def judged_models(
                 raise
             note(f"T = {at.temperature}: left out: {error}")
             continue
-        model, train = Model(at, card), read_set(at, card, "train")
+        model, train, test = Model(at, card), read_set(at, card, "train"), read_set(at, card, "test")
         known = Judged(train[task.target].to_numpy(), model.predict(train), "train set", heading="training set")
-        judged = judge_on(at, model, settings)
+        held, everything = count(test[task.target], task, settings), unseen_predictions(at, card)
+        of_all = count(everything[0], task, settings)
+        if any(held[what] < min(enough, of_all[what]) for what, enough in ENOUGH[task.name].items()):
+            how, needed = kept_out(read_set(at, card, "used"), task), _listed(ENOUGH[task.name])
+            heading = f"test set: too few to judge ({_listed(held)}; needed: {needed}); shown instead:"
+            judged = Judged(*everything, "all labels", how, f"{heading}\n  all labels, {how}")
+        else:
+            of_glasses = card.settings.get("test_split") == "glass"
+            how = "whole glasses kept out" if of_glasses else "pairs cut at random from the same glasses"
+            heading = f"test set, never seen in training; {how}"
+            judged = Judged(test[task.target].to_numpy(), model.predict(test), "test set", how, heading)
         what = "double-well classifier" if task == CLASSIFIER else "predictor of splittings"
         title = f"T = {at.temperature}: {what}, trained {card.trained}, units: {card.units}"
         for one in (known, judged):
             figures = figures_of(task, one.exact, one.predicted, settings.tls_threshold)
             title += "\n" + say_figures(at, one.name.replace(" ", "_"), one.heading, figures)
         yield at, model, title, known, judged
-
-
-def judge_on(at: StatePoint, model: Model, settings: Settings) -> Judged:
-    """The test set and the model's predictions; where it is too small and all labels hold more, these out of fold."""
-    card, task = model.card, model.card.task
-    test = read_set(at, card, "test")
-    held = count(test[task.target], task, settings)
-    everything = unseen_predictions(at, card)
-    of_all = count(everything[0], task, settings)
-    short = [what for what, enough in ENOUGH[task.name].items() if held[what] < enough]
-    if not any(of_all[what] > held[what] for what in short):
-        by_glass = card.settings.get("test_split") == "glass"
-        cut = "whole glasses kept out" if by_glass else "pairs cut at random from the same glasses"
-        heading = f"test set, never seen in training; {cut}"
-        return Judged(test[task.target].to_numpy(), model.predict(test), "test set", cut, heading)
-    how = kept_out(read_set(at, card, "used"), task)
-    heading = f"test set: too few to judge ({_listed(held)}; needed: {_listed(ENOUGH[task.name])}); shown instead:"
-    return Judged(*everything, "all labels", how, f"{heading}\n  all labels, {how}")
 
 
 def figures_of(task: Task, exact: ArrayLike, predicted: ArrayLike, threshold: float) -> dict[str, float]:
