@@ -150,12 +150,12 @@ def test_copied_lines_are_the_bytes_of_the_same_rows_written_anew(table, tmp_pat
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("header", ["conf,i,j", "i,j,conf,reason", "conf,i,j,reason,mine", "j,mine,i,conf"])
+@pytest.mark.parametrize("header", ["conf,i,j", "\ni,j,conf,reason", "conf,i,j,reason,mine", "j,mine,i,conf"])
 def test_rows_go_below_the_columns_that_a_user_gave_unfinished_csv(work, header, shared):
     at = work.at(T)
     share = at.of_share("1-of-2") if shared else at
     cells = {"conf": "1", "i": "3", "j": "4", "reason": "mine", "mine": "7"}
-    at.unfinished.write_text(f"{header}\n{','.join(cells[name] for name in header.split(','))}\n")
+    at.unfinished.write_text(f"{header}\n{','.join(cells[name] for name in header.strip().split(','))}\n")
     for pair in (Pair(2, 5, 6), Pair(2, 7, 8)):
         add_unfinished(share, pair, "no force")
     if shared:
@@ -164,3 +164,9 @@ def test_rows_go_below_the_columns_that_a_user_gave_unfinished_csv(work, header,
     assert read[["conf", "i", "j"]].to_numpy().tolist() == [[1, 3, 4], [2, 5, 6], [2, 7, 8]]
     assert read["reason"].tolist()[1:] == ["no force"] * 2
     assert "mine" not in header or "7" in at.unfinished.read_text()
+
+
+def test_no_result_is_lost_where_what_stands_before_it_can_not_be_read(work):
+    work.at(T).calculations.write_text("x,y\n1,2\n")
+    add_calculation(work.at(T), Pair(1, 0.1, 0.2), ROW)
+    assert work.at(T).calculations.read_text().splitlines()[-1].startswith("1,0.1000000000,0.2000000000,non-DW")

@@ -211,15 +211,16 @@ def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
 
 def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> None:
     rows = pd.DataFrame([{**pair._asdict(), **row}])
-    if _has_columns(path, ",".join(rows)):
-        add_line(path, labels_as_text(rows, decimals).to_csv(index=False, header=not _header(path)))
-    else:
-        _join_rows(path, rows, decimals)
+    if not _has_columns(path, ",".join(rows)):
+        with suppress(UserError):  # what is wrong there is told once it is read; until then no result is lost
+            _join_rows(path, rows, decimals)
+            return
+    add_line(path, labels_as_text(rows, decimals).to_csv(index=False, header=not _header(path)))
 
 
 def _header(path: Path) -> str:
-    """The first line of a CSV; empty where there is none."""
-    return next(iter(read_lines(path) if path.exists() else []), "").strip()
+    """The first line of a CSV with something in it; empty where there is none."""
+    return next(filter(None, map(str.strip, read_lines(path) if path.exists() else [])), "")
 
 
 def _has_columns(path: Path, header: str) -> bool:
@@ -295,9 +296,9 @@ def _merge(at: StatePoint, share: StatePoint) -> None:
     if share.neb_paths("jsonl").exists():
         _add_lines(at.neb_paths("jsonl"), read_lines(share.neb_paths("jsonl")))
     for one, other in ((at.calculations, share.calculations), (at.unfinished, share.unfinished)):
-        if _has_columns(one, _header(other)):
-            _add_lines(one, read_lines(other) if other.exists() else [])
-        else:
+        if (header := _header(other)) and _has_columns(one, header):
+            _add_lines(one, read_lines(other))
+        elif header:
             _join_rows(one, _added_rows(other, at.decimals), at.decimals)
     for one, parts in ((at.new_splittings, share.splittings), (at.non_dw, [share.non_dw])):
         for part in filter(Path.exists, parts):
