@@ -37,8 +37,10 @@ def train_one(command: Command, at: StatePoint) -> None:
         return
     from MLmodel.labels import gather
     from MLmodel.training import train
+    from pipeline.formats.records import check_records
     from pipeline.formats.results import merge_unless_running
 
+    check_records(at, settings.unit)  # of shares too, before they are merged
     for sentence in merge_unless_running(at, command.script):
         note(f"T = {at.temperature}: {sentence}")
     known = gather(at, CLASSIFIER, settings)

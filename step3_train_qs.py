@@ -38,7 +38,9 @@ def train_one(command: Command, at: StatePoint) -> None:
         return
     from MLmodel.labels import gather
     from MLmodel.training import train
+    from pipeline.formats.records import check_records
 
+    check_records(at, settings.unit)
     known = gather(at, PREDICTOR, settings)
     tls = int((known.table[QS] < settings.tls_threshold).sum())
     record(at.temperature, splittings=len(known.table), tls=tls)

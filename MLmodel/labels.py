@@ -19,7 +19,6 @@ from pipeline.formats.pair_tables import (
     open_table,
     read_batches,
 )
-from pipeline.formats.records import check_records
 from pipeline.formats.results import ORIGIN, SMALLEST, joined, read_calculations, read_neb_results
 from pipeline.messages import Progress, counted
 from pipeline.settings import Settings
@@ -53,7 +52,6 @@ class Labelled:
 
 def gather(at: StatePoint, task: Task, settings: Settings) -> Labelled:
     """Labels of one temperature; UserError without tables, labels or common features, or if labels contradict."""
-    check_records(at, settings.unit)
     inputs, decimals = made_of(at, task, settings), at.decimals
     in_tables = [feature_columns(open_table(path).schema) for path in usable_tables(at, settings.unit)]
     sets = pretraining_sets(at, task, settings)
