@@ -229,9 +229,9 @@ def _command(given: argparse.Namespace, script: str, make_workspace: bool) -> Co
     from pipeline.settings import read_settings  # not needed by --help
 
     root = _relative(given.workspace)
-    if make_workspace:
+    if make_workspace and not root.exists():
         root.mkdir(parents=True, exist_ok=True)
-    elif not root.is_dir():
+    if not root.is_dir():
         raise UserError(f"{given.workspace}: no such folder; name an existing one with --workspace")
     known = (path for path in (Workspace(root).settings, _PROJECT / "config.yaml") if path.is_file())
     settings = read_settings(given.config or next(known, None))

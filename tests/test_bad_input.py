@@ -250,6 +250,7 @@ def test_a_column_that_stands_in_a_table_twice_is_told(tmp_path, name):
         ("simulate_glass", "", "-T"),
         ("simulate_glass", "-T 0.1 -T 0.2", "one temperature"),
         ("simulate_glass", "-T x", "above zero"),
+        ("simulate_glass", f"-T 0.1 --workspace {__file__}", "no such folder"),
         ("simulate_glass", "-T 0.1 --n-particles 66", "from 67"),  # (2 · 1.25 · 1.62)³ = 66.4
         ("simulate_glass", "-T 0.1 --sampling-temperature 1.5", "1 or less"),
         ("run_neb", "--top -1", "--top: -1 is not allowed: it is a whole number, 0 or more"),
