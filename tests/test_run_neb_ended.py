@@ -171,6 +171,15 @@ def test_a_merge_that_is_cut_short_anywhere_loses_and_doubles_nothing(cut, in_va
     assert not neb_files.read_neb_results(work.at(T)).index.duplicated().any()
 
 
+def test_step_1_refuses_a_record_of_a_share_before_the_share_is_merged(cut):
+    work, _ = cut
+    record = work.at(T).shares[1].neb_paths("jsonl")
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text("damaged\n")
+    assert "neb_paths.jsonl: line 1 is damaged" in refused("step1_train_dw", work.root, "-T", T)
+    assert len(work.at(T).shares) == 2
+
+
 def test_a_share_that_is_running_keeps_its_files_and_where_run_neb_is_running_nothing_is_merged(cut):
     work, whole = cut
     with only_writer(work.lock("run_neb", T), "run_neb"):
