@@ -13,6 +13,7 @@ from pipeline.formats import results
 from pipeline.formats.csv_files import line_of
 from pipeline.formats.keys import PAIR_COLUMNS, by_pair, no_pairs, rows_in
 from pipeline.formats.pair_tables import PROBABILITY, feature_columns, open_table, read_batches, under_ceilings
+from pipeline.messages import counted
 from pipeline.settings import ClassifySettings, Settings
 from pipeline.stamps import usable_tables
 from pipeline.workspace import DW, QS, StatePoint
@@ -142,7 +143,8 @@ def _why_few(at: StatePoint, ceilings: ClassifySettings, count: int) -> str:
     if (low & near).sum() >= count:
         remedy = f"all with a result, or with nearest_between from {FAR:g} to {NEAR:g}; run steps 1 to 4, or --all"
     return (
-        f"{len(rows)} pairs are stored, {low.sum()} of them under classify.max_delta_E ({ceilings.max_delta_E:g}), "
+        f"{counted(len(rows), 'pair')} stored, {low.sum()} of them under classify.max_delta_E "
+        f"({ceilings.max_delta_E:g}), "
         f"{(low & near).sum()} of those under classify.max_distance ({ceilings.max_distance:g}): {remedy}"
     )
 
