@@ -74,6 +74,9 @@ def test_a_last_line_that_was_cut_is_left_out_and_told_everywhere(work, capsys):
     add_unfinished(at, Pair(2, 0.1, 0.6), "why")
     assert read_neb_results(at)["quantum_splitting"].tolist() == [0.01, 0.02]
     assert len(read_unfinished(at)) == 2
+    at.unfinished.write_text("conf,i")  # a header that was cut
+    add_unfinished(at, Pair(2, 0.1, 0.6), "why")
+    assert read_unfinished(at)["reason"].tolist() == ["why"]
 
 
 def test_unfinished_pairs_are_those_without_a_result_each_by_its_last_reason(work):

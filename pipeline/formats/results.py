@@ -220,7 +220,10 @@ def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> N
 
 def _header(path: Path) -> str:
     """The first line of a CSV with something in it; empty where there is none."""
-    return next(filter(None, map(str.strip, read_lines(path) if path.exists() else [])), "")
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:  # a line, as a row is added at each verdict
+        return next((text for line in lines if line.endswith("\n") and (text := line.strip())), "")
 
 
 def _has_columns(path: Path, header: str) -> bool:
