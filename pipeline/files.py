@@ -111,11 +111,14 @@ def append_line(path: Path, line: str) -> None:
             sync(path.parent)
 
 
-def content_of(path: Path) -> bytes:
-    """All bytes of a file; OSError where there is none that can be read, as of a named pipe, which would wait."""
+def content_of(path: Path, last: int | None = None) -> bytes:
+    """All bytes of a file, or so many at its end; OSError where it can't be read, as a named pipe, which would wait."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "Not a file", str(path))
-    return path.read_bytes()
+    with path.open("rb") as file:
+        if last is not None:
+            file.seek(max(path.stat().st_size - last, 0))
+        return file.read()
 
 
 def read_json(path: Path) -> dict[str, Any]:

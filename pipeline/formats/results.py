@@ -102,7 +102,7 @@ def read_lines(path: Path) -> list[str]:
 
 def add_line(path: Path, line: str) -> None:
     """Add a line to a file; a last one that is cut is no beginning of it."""
-    if path.exists() and (content := content_of(path)) and not content.endswith(b"\n"):
+    if path.exists() and content_of(path, 1) not in (b"", b"\n"):
         write_text(path, "".join(read_lines(path)))
     append_line(path, line)
 
@@ -210,12 +210,12 @@ def add_calculation(at: StatePoint, pair: Pair, row: dict[str, Any]) -> None:
 
 
 def _append_row(path: Path, pair: Pair, decimals: int, row: dict[str, Any]) -> None:
-    rows = pd.DataFrame([{**pair._asdict(), **row}])
-    if not _has_columns(path, ",".join(rows)):
+    rows, there = pd.DataFrame([{**pair._asdict(), **row}]), _header(path)
+    if not _may_follow(",".join(rows), there):
         with suppress(UserError):  # what is wrong there is told once it is read; until then no result is lost
             _join_rows(path, rows, decimals)
             return
-    add_line(path, labels_as_text(rows, decimals).to_csv(index=False, header=not _header(path)))
+    add_line(path, labels_as_text(rows, decimals).to_csv(index=False, header=not there))
 
 
 def _header(path: Path) -> str:
@@ -226,9 +226,9 @@ def _header(path: Path) -> str:
         return next((text for line in lines if line.endswith("\n") and (text := line.strip())), "")
 
 
-def _has_columns(path: Path, header: str) -> bool:
-    """Whether lines below this header may stand in a CSV, which may have more columns; a user's may have others."""
-    return f"{_header(path) or header},".startswith(f"{header},")
+def _may_follow(header: str, there: str) -> bool:
+    """Whether lines below one header may stand in a CSV with another, or none; it may have more columns behind."""
+    return f"{there or header},".startswith(f"{header},")
 
 
 def _join_rows(path: Path, rows: pd.DataFrame, decimals: int) -> None:
@@ -299,7 +299,7 @@ def _merge(at: StatePoint, share: StatePoint) -> None:
     if share.neb_paths("jsonl").exists():
         _add_lines(at.neb_paths("jsonl"), read_lines(share.neb_paths("jsonl")))
     for one, other in ((at.calculations, share.calculations), (at.unfinished, share.unfinished)):
-        if (header := _header(other)) and _has_columns(one, header):
+        if (header := _header(other)) and _may_follow(header, _header(one)):
             _add_lines(one, read_lines(other))
         elif header:
             _join_rows(one, _added_rows(other, at.decimals), at.decimals)
