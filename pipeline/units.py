@@ -55,6 +55,8 @@ KELVIN = float(_SI["kB"])  # k_B · 1 K in eV
 SI_OF_METAL = {"sigma": 1.0e-10, "mass": float(_SI["_amu"]), "epsilon": 1.0 / KELVIN}
 """Å in m, u in kg, and eV over k_B in K: what ``neb`` of ``config.yaml`` says of reduced units."""
 
+OF_RESULTS = "put these units there, or begin in another workspace"  # remedy where exact results are in other units
+
 
 def check_same_units(what: object, then: str, now: Units, remedy: str) -> None:
     """Raise UserError unless something that is there was made in the units of now."""

@@ -16,7 +16,7 @@ from pipeline.formats.records import add_again, read_records, two_level_of_recor
 from pipeline.formats.results import last_results, read_calculations
 from pipeline.messages import Progress
 from pipeline.settings import Settings
-from pipeline.units import Units, check_same_units
+from pipeline.units import OF_RESULTS, Units, check_same_units
 from pipeline.workers import worker_pool
 from pipeline.workspace import DW, QS, StatePoint
 from search.calculator import MakeCalculator
@@ -113,7 +113,7 @@ def read_double_wells(at: StatePoint) -> pd.DataFrame:
 def check_double_wells(at: StatePoint, units: Units) -> None:
     """Raise UserError if ``double_wells.csv`` says other units."""
     for then in read_double_wells(at).get("units", pd.Series(dtype=object)).dropna().unique():
-        check_same_units(at.double_wells, then, units, "put these units there, or begin in another workspace")
+        check_same_units(at.double_wells, then, units, OF_RESULTS)
 
 
 def update_zero_point(at: StatePoint, settings: Settings, count: int, make_calculator: MakeCalculator) -> Iterator[str]:

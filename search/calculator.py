@@ -169,7 +169,7 @@ def check_calculator(checks: Sequence[dict[str, float] | str | None], settings: 
 
 
 def _wrong_at_all(checks: pd.DataFrame, settings: Settings) -> str | None:
-    """What is wrong with all energies, or all forces, in words; a row for each minimum."""
+    """Fault of all energies, or of all forces, in words; ``checks``: a row for each minimum."""
     totals, glasses = checks[["energy", "known"]], checks.groupby("conf")
     apart = totals - glasses[["energy", "known"]].transform("median")  # a calculator may count from elsewhere
     free = len(checks) - glasses.ngroups

@@ -1,4 +1,4 @@
-"""What is kept of each double well calculated here: levels and profile, a line of neb_paths.jsonl; images of its path.
+"""Records of double wells calculated here, levels and profile as a line of neb_paths.jsonl, and images of their paths.
 
 The images, as extended XYZ, are opened by ASE and OVITO.
 """
@@ -20,7 +20,7 @@ from pipeline.formats.configurations import Minimum, MinimumError, Place, make_m
 from pipeline.formats.frames import read_frames, write_frames
 from pipeline.formats.keys import Pair
 from pipeline.formats.results import add_line, read_lines
-from pipeline.units import Units, check_same_units
+from pipeline.units import OF_RESULTS, Units, check_same_units
 from pipeline.workspace import StatePoint
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ def check_records(at: StatePoint, units: Units) -> None:
     """Raise UserError if the record of an exact result says other units."""
     path = at.neb_paths("jsonl")
     for record in read_records(at):
-        remedy = "put these units there, or begin in another workspace"
-        check_same_units(path, record["units"], units, remedy)
+        check_same_units(path, record["units"], units, OF_RESULTS)
 
 
 def changed_settings(records: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, list[Any]]:
